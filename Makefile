@@ -1,0 +1,68 @@
+# Every target makes the virtual environment when it is missing. Needs python3 (3.11 or newer) and make.
+#
+#   make demo                      the whole way on a synthetic market: forecast, train, judge, export, decide
+#   make demo DATA=folder          the same on your own history
+#   make venv TORCH_BACKEND=cu126  a CUDA build of PyTorch instead of the small CPU build (see `uv pip install --help`)
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# What the demo and the tests need; `make venv EXTRAS=all,dev` for everything.
+EXTRAS ?= forecast,train,track,export,plots,search,dev
+# The CPU build unless asked otherwise: a plain install on Linux brings CUDA, about 3 GB.
+TORCH_BACKEND ?= cpu
+JOBS ?= 2
+
+# uv does not read pip's own setting, so wheels on disk are named to it here.
+export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
+# Without this every start of a fresh environment compiles what it imports again.
+export UV_COMPILE_BYTECODE ?= 1
+export MLFLOW_DISABLE_TELEMETRY ?= true
+
+TEST_ENV := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MLFLOW_DISABLE_TELEMETRY=true
+PYTEST := $(TEST_ENV) $(BIN)/python -m pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test test-all check format bench notebooks clean
+
+help:
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+venv: $(STAMP) ## make .venv and install everything the demo and the tests need
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"gearing needs Python 3.11 or newer, and $(PYTHON) is {v[0]}.{v[1]}. Name another: make venv PYTHON=python3.12")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "$(PYTHON) cannot make virtual environments; on Debian or Ubuntu: apt install python3-venv"; rm -rf $(VENV); exit 1; }
+	@VENV=$(VENV) EXTRAS=$(EXTRAS) TORCH_BACKEND=$(TORCH_BACKEND) sh .ci/install
+	@touch $@
+
+demo: $(STAMP) ## forecast, train, judge, track, export and decide; DATA=folder for real history
+	$(BIN)/gearing study experiments/demo.yaml $(if $(DATA),market.folder=$(DATA))
+
+test: $(STAMP) ## the tests that take under five seconds each
+	$(PYTEST) -m "not slow" -n $(JOBS)
+
+test-all: $(STAMP) ## every test
+	$(PYTEST) -n $(JOBS)
+
+check: $(STAMP) ## format, lint, types, layer rules, tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(PYTEST) -m "not slow" -n $(JOBS)
+
+format: $(STAMP) ## put the code into its format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(STAMP) ## speed beside known environments
+	$(TEST_ENV) $(BIN)/python tests/benchmarks/run.py
+
+notebooks: $(STAMP) ## execute every notebook
+	$(PYTEST) --nbmake notebooks
+
+clean: ## remove caches and builds; keeps .venv, downloads and runs
+	rm -rf build dist .cache .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks
+	find . -name .venv -prune -o -name __pycache__ -type d -print0 | xargs -0 rm -rf
