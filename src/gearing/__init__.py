@@ -1,0 +1,1 @@
+"""Learn leverage on perpetual futures."""

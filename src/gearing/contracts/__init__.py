@@ -1,0 +1,19 @@
+"""What is traded: contracts, dated margin tiers, and venue profiles shipped with their origin."""
+
+from gearing.contracts.contract import Contract
+from gearing.contracts.shipped import shipped_schedules, shipped_symbols
+from gearing.contracts.tiers import MARGIN_TIER_DTYPE, MarginTier, TierSchedule
+from gearing.contracts.venues import ContractSpec, VenueProfile, venue, venue_names
+
+__all__ = [
+    "MARGIN_TIER_DTYPE",
+    "Contract",
+    "ContractSpec",
+    "MarginTier",
+    "TierSchedule",
+    "VenueProfile",
+    "shipped_schedules",
+    "shipped_symbols",
+    "venue",
+    "venue_names",
+]

@@ -1,0 +1,165 @@
+"""Venue profiles: fees, rounding and the rules in which exchanges differ, as dated data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from difflib import get_close_matches
+from functools import cache
+from typing import Any, Literal
+
+from gearing.contracts.contract import Contract
+from gearing.contracts.shipped import read_data
+from gearing.contracts.tiers import TierSchedule
+
+VENUES = ("binance-usdm", "binance-coinm", "bybit", "okx", "hyperliquid", "bitmex")
+CHOICES = {
+    "settlement": ("bankruptcy", "fee_then_return"),
+    "maintenance": ("mark", "entry", "mark_plus_fee"),
+    "leverage_change": ("free", "up_only", "flat_only"),
+}
+
+
+@dataclass(frozen=True)
+class ContractSpec:
+    """Rounding of one contract at one venue; zero means none."""
+
+    tick_size: float = 0.0
+    lot_size: float = 0.0
+    min_notional: float = 0.0
+    multiplier: float = 1.0
+
+
+@dataclass(frozen=True)
+class VenueProfile:
+    """The rules and fees of an exchange as they stood on one day.
+
+    Parameters
+    ----------
+    name : str
+    as_of : date
+    taker_fee, maker_fee : float
+        Fractions of traded notional at the lowest level; a negative maker fee is a rebate.
+    fee_levels : tuple of (level, taker, maker)
+        All levels that are known; the first is the default.
+    liquidation_fee : float
+        Fraction of the liquidated notional, charged under ``fee_then_return``.
+    settlement : {"bankruptcy", "fee_then_return"}
+        What a liquidation leaves: nothing, or what remains after the fee.
+    maintenance : {"mark", "entry", "mark_plus_fee"}
+        Price at which the maintenance margin is valued, with or without the closing fee.
+    leverage_change : {"free", "up_only", "flat_only"}
+        How the leverage setting of an open isolated position may change.
+    funding_interval_hours : float
+        The usual interval; the schedule itself is data.
+    kind : {"linear", "inverse"}
+    settle : str
+    marginal_tiers : bool
+        False where the whole position pays its tier's rate (OKX).
+    specs : mapping symbol -> ContractSpec
+    sources, notes : tuple of str
+    confirmed : mapping rule -> {"venue record", "venue page", "formula only", "general knowledge"}
+        How each rule or number was checked.
+    """
+
+    name: str
+    as_of: date
+    taker_fee: float
+    maker_fee: float
+    fee_levels: tuple[tuple[str, float, float], ...] = ()
+    liquidation_fee: float = 0.0
+    settlement: Literal["bankruptcy", "fee_then_return"] = "bankruptcy"
+    maintenance: Literal["mark", "entry", "mark_plus_fee"] = "mark"
+    leverage_change: Literal["free", "up_only", "flat_only"] = "free"
+    funding_interval_hours: float = 8.0
+    kind: Literal["linear", "inverse"] = "linear"
+    settle: str = "USDT"
+    marginal_tiers: bool = True
+    specs: Mapping[str, ContractSpec] = field(default_factory=dict, hash=False)
+    sources: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    confirmed: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        for name, allowed in CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{self.name}: {name} is one of {allowed}, not {getattr(self, name)!r}.")
+        for name in ("taker_fee", "maker_fee", "liquidation_fee"):
+            if not -0.01 < getattr(self, name) < 0.1:
+                raise ValueError(
+                    f"{self.name}: {name} {getattr(self, name)} must be a fraction, 0.0005 for 0.05 %."
+                )
+        if not self.funding_interval_hours > 0.0:
+            raise ValueError(
+                f"{self.name}: funding_interval_hours {self.funding_interval_hours} must be positive."
+            )
+
+    def spec(self, symbol: str) -> ContractSpec:
+        """Rounding of a contract; a symbol without an entry is not rounded."""
+        return self.specs.get(symbol, ContractSpec())
+
+    def contract(self, symbol: str, schedules: Sequence[TierSchedule]) -> Contract:
+        """Build a contract with this venue's rounding and the given margin tiers."""
+        spec = self.spec(symbol)
+        return Contract(
+            symbol,
+            kind=self.kind,
+            multiplier=spec.multiplier,
+            tick_size=spec.tick_size,
+            lot_size=spec.lot_size,
+            min_notional=spec.min_notional,
+            settle=self.settle,
+            schedules=tuple(schedules),
+        )
+
+    def fees(self, level: str) -> tuple[float, float]:
+        """Return (taker, maker) of a fee level [fraction of notional]."""
+        table = {name: (taker, maker) for name, taker, maker in self.fee_levels}
+        if level not in table:
+            raise ValueError(f"{self.name} has no fee level {level!r}; known: {', '.join(table) or 'none'}.")
+        return table[level]
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.name}, as of {self.as_of}",
+            f"  fees             taker {self.taker_fee:.4%}, maker {self.maker_fee:.4%}, "
+            f"liquidation {self.liquidation_fee:.4%}",
+            f"  liquidation      {self.settlement}; maintenance margin at {self.maintenance}",
+            f"  leverage setting {self.leverage_change} on an open isolated position",
+            f"  funding          every {self.funding_interval_hours:g} h",
+            f"  contracts        {self.kind}, settled in {self.settle}; rounding known for {len(self.specs)}",
+            *(f"  checked          {rule}: {how}" for rule, how in self.confirmed.items()),
+            *(f"  source           {source}" for source in self.sources),
+            *(f"  note             {note}" for note in self.notes),
+        ]
+        return "\n".join(lines)
+
+
+def venue_names() -> tuple[str, ...]:
+    """Names of the venue profiles that ship with the package."""
+    return VENUES
+
+
+@cache
+def venue(name: str = "binance-usdm") -> VenueProfile:
+    """Return a shipped venue profile.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name; the message names the nearest one.
+    """
+    if name not in VENUES:
+        near = get_close_matches(name, VENUES, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"unknown venue {name!r}; known: {', '.join(VENUES)}.{hint}")
+    return _profile(read_data(f"{name}.json"))
+
+
+def _profile(data: dict[str, Any]) -> VenueProfile:
+    data["as_of"] = date.fromisoformat(data["as_of"])
+    data["specs"] = {symbol: ContractSpec(*row) for symbol, row in data["specs"].items()}
+    data["fee_levels"] = tuple((level, taker, maker) for level, taker, maker in data["fee_levels"])
+    data["sources"], data["notes"] = tuple(data["sources"]), tuple(data["notes"])
+    return VenueProfile(**data)
