@@ -1,0 +1,335 @@
+"""MarketData: what happened to some contracts over a span of bars, immutable and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from gearing.contracts import Contract
+from gearing.market.timing import label, stamp, text
+from gearing.market.validate import check_market
+
+SETTLEMENT_DTYPE = np.dtype(
+    [("time", "datetime64[ms]"), ("contract", "<i4"), ("rate", "<f8"), ("mark", "<f8")]
+)
+PRICES = ("last", "mark", "index")  # each (n_bars, n_contracts, 4)
+COLUMNS = ("volume", "tradable", "predicted_rate", "implied_volatility")  # each (n_bars, n_contracts)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class MarketData:
+    """Bars, mark prices and funding settlements of some contracts.
+
+    Bar k covers [open_time[k], open_time[k] + bar) and is known at its close. Prices of a bar in which a
+    contract is not tradable are NaN; all others are finite, positive and obey low <= open, close <= high.
+
+    Parameters
+    ----------
+    open_time : datetime64[ms] array, shape (n_bars,)
+        UTC, strictly regular.
+    bar : timedelta64
+        Length of a bar.
+    contracts : tuple of Contract
+    last, mark : float64 arrays, shape (n_bars, n_contracts, 4)
+        Open, high, low and close of the traded price and of the mark price [quote per base].
+    volume : float64 array, shape (n_bars, n_contracts)
+        Traded volume [base units].
+    settlements : structured array of ``SETTLEMENT_DTYPE``
+        Funding settlements, sorted by (time, contract). ``rate`` is a fraction per settlement, positive when
+        longs pay; ``mark`` is the mark price at the instant, NaN where it is not known (then the open of the
+        mark bar at that instant holds).
+    tradable : bool array, shape (n_bars, n_contracts)
+        False before a contract's listing and after its last bar.
+    index : float64 array, shape (n_bars, n_contracts, 4), optional
+        Index price.
+    predicted_rate, implied_volatility : float64 arrays, shape (n_bars, n_contracts), optional
+        Published data known at the close of the bar; NaN where absent.
+    finer : MarketData, optional
+        Finer bars of the same contracts, the path inside a bar; its gaps are bars that are not tradable.
+    truth : mapping of str to array, optional
+        Synthetic markets only: what the generator knows as of each bar's open (first axis n_bars), for
+        oracles. Arrays with another first axis are constants of the generator.
+    name : str
+    venue : str
+        Name of the venue profile whose rules hold.
+    notes : tuple of str
+        What was done to the data on the way (span chosen, holes filled).
+    """
+
+    open_time: np.ndarray
+    bar: np.timedelta64
+    contracts: tuple[Contract, ...]
+    last: np.ndarray
+    mark: np.ndarray
+    volume: np.ndarray
+    settlements: np.ndarray
+    tradable: np.ndarray
+    index: np.ndarray | None = None
+    predicted_rate: np.ndarray | None = None
+    implied_volatility: np.ndarray | None = None
+    finer: MarketData | None = None
+    truth: Mapping[str, np.ndarray] | None = None
+    name: str = ""
+    venue: str = "binance-usdm"
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        self._canonicalise()
+        check_market(self)
+
+    def _canonicalise(self) -> None:
+        def put(name: str, value: Any) -> None:
+            object.__setattr__(self, name, value)
+
+        put("open_time", _frozen(self.open_time, "datetime64[ms]"))
+        put("bar", np.timedelta64(self.bar, "ms"))
+        put("contracts", tuple(self.contracts))
+        put("settlements", _frozen(self.settlements, SETTLEMENT_DTYPE))
+        put("tradable", _frozen(self.tradable, np.bool_))
+        put("notes", tuple(self.notes))
+        for name in (*PRICES, "volume", "predicted_rate", "implied_volatility"):
+            value = getattr(self, name)
+            put(name, None if value is None else _frozen(value, np.float64))
+        if self.truth is not None:
+            put("truth", {key: _frozen(value, None) for key, value in self.truth.items()})
+
+    @classmethod
+    def _trusted(cls, **values: Any) -> MarketData:
+        """Build from arrays that were checked before, without reading them again (slices, memory maps)."""
+        market = object.__new__(cls)
+        for field in fields(cls):
+            object.__setattr__(market, field.name, values.get(field.name, field.default))
+        market._canonicalise()
+        return market
+
+    def _values(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def _with(self, **changes: Any) -> MarketData:
+        return self._trusted(**(self._values() | changes))
+
+    # ---------------------------------------------------------------- shape and views
+
+    @property
+    def n_bars(self) -> int:
+        return self.open_time.size
+
+    @property
+    def n_contracts(self) -> int:
+        return len(self.contracts)
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        return tuple(contract.symbol for contract in self.contracts)
+
+    @property
+    def close_time(self) -> np.ndarray:
+        """Moment at which each bar is known, shape (n_bars,)."""
+        return self.open_time + self.bar
+
+    @property
+    def open(self) -> np.ndarray:
+        """Traded open, shape (n_bars, n_contracts); high, low, close and the mark's four alike."""
+        return self.last[..., 0]
+
+    @property
+    def high(self) -> np.ndarray:
+        return self.last[..., 1]
+
+    @property
+    def low(self) -> np.ndarray:
+        return self.last[..., 2]
+
+    @property
+    def close(self) -> np.ndarray:
+        return self.last[..., 3]
+
+    @property
+    def mark_open(self) -> np.ndarray:
+        return self.mark[..., 0]
+
+    @property
+    def mark_high(self) -> np.ndarray:
+        return self.mark[..., 1]
+
+    @property
+    def mark_low(self) -> np.ndarray:
+        return self.mark[..., 2]
+
+    @property
+    def mark_close(self) -> np.ndarray:
+        return self.mark[..., 3]
+
+    def __len__(self) -> int:
+        return self.n_bars
+
+    def __repr__(self) -> str:
+        span = f"{text(self.open_time[0])} to {text(self.close_time[-1])}" if self.n_bars else "no bars"
+        what = f"{self.name}: " if self.name else ""
+        finer = f", finer {label(self.finer.bar)}" if self.finer is not None else ""
+        return (
+            f"MarketData({what}{', '.join(self.symbols)}; {self.n_bars:,} bars of {label(self.bar)}, "
+            f"{span} UTC, {self.settlements.size:,} settlements{finer})"
+        )
+
+    def __copy__(self) -> MarketData:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> MarketData:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (self._values(),)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the values (not of files, names or notes): two copies of the same bars agree."""
+        from gearing.market.fingerprint import fingerprint
+
+        return fingerprint(self)
+
+    # ---------------------------------------------------------------- cutting
+
+    def between(self, start: Any = None, end: Any = None) -> MarketData:
+        """Return the bars with start <= open_time < end; settlements within [first open, last close).
+
+        Parameters
+        ----------
+        start, end : date, datetime, datetime64 or ISO text, optional
+            UTC; None leaves that side as it is.
+
+        Raises
+        ------
+        ValueError
+            If no bar lies in the span.
+        """
+        first = 0 if start is None else int(np.searchsorted(self.open_time, stamp(start)))
+        last = self.n_bars if end is None else int(np.searchsorted(self.open_time, stamp(end)))
+        if first >= last:
+            raise ValueError(f"no bar of {self!r} opens in [{start}, {end}). Choose a span inside it.")
+        return self._rows(first, last)
+
+    def split(self, *times: Any) -> list[MarketData]:
+        """Cut in time: ``split(t1, t2)`` returns the parts before t1, from t1 to t2, and from t2 on."""
+        edges = [None, *times, None]
+        return [self.between(a, b) for a, b in pairwise(edges)]
+
+    def select(self, symbols: str | Sequence[str]) -> MarketData:
+        """Return the market of some contracts, in the given order."""
+        wanted = [symbols] if isinstance(symbols, str) else list(symbols)
+        for symbol in wanted:
+            if symbol not in self.symbols:
+                raise ValueError(f"no contract {symbol!r} in this market; it has {', '.join(self.symbols)}.")
+        columns = [self.symbols.index(symbol) for symbol in wanted]
+        changes: dict[str, Any] = {
+            name: value[:, columns]
+            for name in (*PRICES, *COLUMNS)
+            if (value := getattr(self, name)) is not None
+        }
+        changes["contracts"] = tuple(self.contracts[k] for k in columns)
+        changes["settlements"] = _select_settlements(self.settlements, columns)
+        changes["truth"] = self._truth(lambda value: value[:, columns] if value.ndim > 1 else value)
+        changes["finer"] = None if self.finer is None else self.finer.select(wanted)
+        return self._with(**changes)
+
+    def with_finer(self, finer: MarketData | None) -> MarketData:
+        """Return the same bars with finer bars beneath them.
+
+        Raises
+        ------
+        ValueError
+            If the contracts differ, or the finer bar is not a fraction of this one on the same grid.
+        """
+        if finer is not None:
+            _check_finer(self, finer)
+        return self._with(finer=finer)
+
+    def with_truth(self, **arrays: np.ndarray) -> MarketData:
+        """Return the same market with more of the generator's knowledge attached."""
+        return self._with(truth={**(self.truth or {}), **arrays})
+
+    def renamed(self, name: str, *notes: str) -> MarketData:
+        """Return the same market under another name, with notes added."""
+        return self._with(name=name, notes=(*self.notes, *notes))
+
+    def _rows(self, first: int, last: int) -> MarketData:
+        span = slice(first, last)
+        changes: dict[str, Any] = {
+            name: value[span] for name in (*PRICES, *COLUMNS) if (value := getattr(self, name)) is not None
+        }
+        start, end = self.open_time[first], self.open_time[last - 1] + self.bar
+        cut = np.searchsorted(self.settlements["time"], [start, end])
+        changes["open_time"] = self.open_time[span]
+        changes["settlements"] = self.settlements[cut[0] : cut[1]]
+        changes["truth"] = self._truth(lambda value: value[span])
+        changes["finer"] = None if self.finer is None else _overlap(self.finer, start, end)
+        return self._with(**changes)
+
+    def _truth(self, change: Any) -> dict[str, np.ndarray] | None:
+        if self.truth is None:
+            return None
+        rows = self.n_bars
+        return {k: change(v) if v.ndim and v.shape[0] == rows else v for k, v in self.truth.items()}
+
+    # ---------------------------------------------------------------- from a user's own tables
+
+    @classmethod
+    def from_frames(cls, last: Any, **options: Any) -> MarketData:
+        """Build a market from pandas tables; see :func:`gearing.market.frames.market_from_frames`.
+
+        Parameters
+        ----------
+        last : DataFrame or mapping of symbol to DataFrame
+            Columns open_time (or a time index), open, high, low, close and optionally volume.
+        **options
+            ``mark``, ``funding``, ``index``, ``contract``, ``venue``, ``missing_mark``, ...
+        """
+        from gearing.market.frames import market_from_frames
+
+        return market_from_frames(last, **options)
+
+
+def _frozen(values: Any, dtype: Any) -> np.ndarray:
+    """A read-only array; a writable one is copied, so that its owner cannot change a market."""
+    array = np.asarray(values) if dtype is None else np.asarray(values, dtype=dtype)
+    if array.flags.writeable:
+        array = array.copy()
+        array.setflags(write=False)
+    return array
+
+
+def _rebuild(values: dict[str, Any]) -> MarketData:
+    return MarketData._trusted(**values)
+
+
+def _select_settlements(settlements: np.ndarray, columns: Sequence[int]) -> np.ndarray:
+    parts = []
+    for new, old in enumerate(columns):
+        part = settlements[settlements["contract"] == old].copy()
+        part["contract"] = new
+        parts.append(part)
+    joined = np.concatenate(parts)
+    return joined[np.lexsort((joined["contract"], joined["time"]))]
+
+
+def _overlap(finer: MarketData, start: np.datetime64, end: np.datetime64) -> MarketData | None:
+    first, last = np.searchsorted(finer.open_time, [start, end])
+    return finer._rows(int(first), int(last)) if last > first else None
+
+
+def _check_finer(market: MarketData, finer: MarketData) -> None:
+    if finer.symbols != market.symbols:
+        raise ValueError(
+            f"finer bars are of {finer.symbols}, the market of {market.symbols}; they must agree."
+        )
+    if finer.bar >= market.bar or market.bar % finer.bar != np.timedelta64(0, "ms"):
+        raise ValueError(f"finer bars of {label(finer.bar)} do not divide bars of {label(market.bar)}.")
+    if (finer.open_time[0] - market.open_time[0]) % finer.bar != np.timedelta64(0, "ms"):
+        raise ValueError(
+            f"finer bars start at {text(finer.open_time[0])}, off the grid of the market's bars."
+        )
