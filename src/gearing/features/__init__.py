@@ -1,0 +1,32 @@
+"""What can be known at the close of a bar: one file per family, one register for all of them."""
+
+from . import (  # noqa: F401  the families register themselves
+    bands,
+    basis,
+    calendar,
+    funding,
+    implied,
+    liquidity,
+    ranges,
+    returns,
+    trend,
+    volatility,
+)
+from .durations import bars_in, bars_per_year, parse_duration
+from .feature import Feature, feature, forget_feature, get_feature, registered_features
+from .feature_set import GROUPS, FeatureSet
+from .table import FeatureTable
+
+__all__ = [
+    "GROUPS",
+    "Feature",
+    "FeatureSet",
+    "FeatureTable",
+    "bars_in",
+    "bars_per_year",
+    "feature",
+    "forget_feature",
+    "get_feature",
+    "parse_duration",
+    "registered_features",
+]

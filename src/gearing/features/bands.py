@@ -1,0 +1,37 @@
+"""Bollinger bands: where the close stands in its own recent spread."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .durations import bars_in
+from .feature import feature
+from .windows import rolling_mean_and_variance
+
+if TYPE_CHECKING:
+    from ..market import MarketData
+
+Array = NDArray[np.float64]
+SOURCE = "Bollinger (2001), two standard deviations"
+
+
+@feature(
+    unit="fraction of mean", lower=0.0, upper=8.0, lookback="{window}", windows=("24h", "20d"), source=SOURCE
+)
+def bollinger_width(market: MarketData, window: str) -> Array:
+    """Distance between the bands over their middle."""
+    mean, variance = rolling_mean_and_variance(market.close, bars_in(window, market.bar))
+    return 4.0 * np.sqrt(variance) / mean
+
+
+@feature(
+    unit="half widths", lower=-5.0, upper=5.0, lookback="{window}", windows=("24h", "20d"), source=SOURCE
+)
+def bollinger_position(market: MarketData, window: str) -> Array:
+    """Distance of the close from the middle in half widths: 1 on the upper band, 0 where nothing moved."""
+    mean, variance = rolling_mean_and_variance(market.close, bars_in(window, market.bar))
+    half = 2.0 * np.sqrt(variance)
+    return np.where(half == 0.0, 0.0, (market.close - mean) / half)

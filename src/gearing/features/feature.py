@@ -1,0 +1,231 @@
+"""What a feature is, and the register of all features.
+
+A feature is a function of a market that says, for every bar, something that was known at that bar's close.
+It declares how far back it looks, so that a live process knows how many bars to fetch, and its bounds, so
+that an observation space is finite.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .durations import bars_in, is_duration
+
+if TYPE_CHECKING:
+    from ..market import MarketData
+
+Compute = Callable[..., NDArray[np.float64]]
+ENTRY_POINTS = "gearing.features"
+
+
+@dataclass(frozen=True)
+class Feature:
+    """A named causal function of a market.
+
+    Parameters
+    ----------
+    name : str
+    compute : callable
+        ``compute(market)`` gives an array (n_bars, n_contracts); row k uses nothing after the close of bar k.
+    lookback : tuple of str
+        Durations that add up to the history needed before the row's own bar, such as ``("90d", "24h")``;
+        "10x6h" is ten times six hours.
+    unit, source : str
+        Unit of the value and where its definition comes from.
+    lower, upper : float
+        Finite bounds; a value beyond them is clipped and counted when a table is made.
+    needs : tuple of str
+        Optional fields of the market it cannot do without, such as ``("implied_volatility",)``.
+    """
+
+    name: str
+    compute: Compute
+    lookback: tuple[str, ...]
+    unit: str
+    lower: float
+    upper: float
+    source: str
+    needs: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.lower) and np.isfinite(self.upper) and self.lower < self.upper):
+            raise ValueError(
+                f"feature {self.name!r} declares bounds [{self.lower}, {self.upper}]; "
+                "both must be finite and the lower one smaller."
+            )
+
+    def lookback_bars(self, bar: np.timedelta64) -> int:
+        """Bars needed for one value, the row's own bar included."""
+        return 1 + sum(_bars(part, bar) for part in self.lookback)
+
+    def available(self, market: MarketData) -> bool:
+        """Whether the market has the optional data this feature reads."""
+        return all(getattr(market, field) is not None for field in self.needs)
+
+    def __call__(self, market: MarketData) -> NDArray[np.float64]:
+        """Values (n_bars, n_contracts), NaN until the declared lookback is full.
+
+        Raises
+        ------
+        ValueError
+            If the market lacks data the feature needs, or the function returns another shape.
+        """
+        if not self.available(market):
+            raise ValueError(
+                f"feature {self.name!r} needs {', '.join(self.needs)}, which this market has not."
+            )
+        with np.errstate(divide="ignore", invalid="ignore"):
+            values = np.array(self.compute(market), dtype=np.float64)
+        expected = (market.n_bars, market.n_contracts)
+        if values.shape != expected:
+            raise ValueError(f"feature {self.name!r} returned shape {values.shape}; it must be {expected}.")
+        values[: self.lookback_bars(market.bar) - 1] = np.nan
+        return values
+
+
+@dataclass(frozen=True)
+class _Family:
+    """A feature for every window: ``name_24h``, ``name_7d`` ..."""
+
+    name: str
+    compute: Compute
+    lookback: tuple[str, ...]
+    windows: tuple[str, ...]
+    unit: str
+    lower: float
+    upper: float
+    source: str
+    needs: tuple[str, ...]
+
+    def member(self, window: str) -> Feature:
+        lookback = tuple(part.replace("{window}", window) for part in self.lookback)
+        return Feature(
+            name=f"{self.name}_{window}",
+            compute=lambda market: self.compute(market, window),
+            lookback=lookback,
+            unit=self.unit,
+            lower=self.lower,
+            upper=self.upper,
+            source=self.source,
+            needs=self.needs,
+        )
+
+
+_features: dict[str, Feature] = {}
+_families: dict[str, _Family] = {}
+_loaded: list[str] = []
+
+
+def feature(
+    *,
+    unit: str,
+    lower: float,
+    upper: float,
+    source: str,
+    lookback: str | Sequence[str],
+    windows: Sequence[str] = (),
+    name: str | None = None,
+    needs: Sequence[str] = (),
+) -> Callable[[Compute], Compute]:
+    """Register the decorated function as a feature, or with ``windows`` as one feature per window.
+
+    Parameters
+    ----------
+    lookback : str or sequence of str
+        History before the row's bar; durations add up. With ``windows``, "{window}" stands for the window and
+        "10x{window}" for ten of them.
+    windows : sequence of str
+        The function then takes ``(market, window)``; the members are named ``<name>_<window>``. Members for
+        other windows are made when first asked for by name.
+    name : str, optional
+        Defaults to the function's name.
+
+    Examples
+    --------
+    >>> @feature(unit="log", lower=-1, upper=1, source="house", lookback="1bar")
+    ... def close_gap(market):
+    ...     return np.zeros((market.n_bars, market.n_contracts))
+    """
+    parts = (lookback,) if isinstance(lookback, str) else tuple(lookback)
+
+    def register(compute: Compute) -> Compute:
+        label = name or compute.__name__
+        _refuse_second(label, compute)
+        if windows:
+            family = _Family(label, compute, parts, tuple(windows), unit, lower, upper, source, tuple(needs))
+            _families[label] = family
+            _features.update((f"{label}_{window}", family.member(window)) for window in windows)
+        else:
+            _features[label] = Feature(label, compute, parts, unit, lower, upper, source, tuple(needs))
+        return compute
+
+    return register
+
+
+def get_feature(name: str) -> Feature:
+    """The feature of that name.
+
+    Raises
+    ------
+    ValueError
+        If there is none; the nearest name is suggested.
+    """
+    load_entry_points()
+    if name not in _features:
+        family, _, window = name.rpartition("_")
+        if family not in _families or not is_duration(window):
+            raise ValueError(_unknown(name))
+        _features[name] = _families[family].member(window)
+    return _features[name]
+
+
+def registered_features() -> tuple[Feature, ...]:
+    """Every registered feature, the package's own and those of entry points, in order of registration."""
+    load_entry_points()
+    return tuple(_features.values())
+
+
+def load_entry_points() -> None:
+    """Import the modules that other packages announce under ``gearing.features``; once per process."""
+    if not _loaded:
+        _loaded.append(ENTRY_POINTS)
+        for point in entry_points(group=ENTRY_POINTS):
+            point.load()
+
+
+def forget_feature(name: str) -> None:
+    """Take a feature or a family off the register (for notebooks and tests that define it again)."""
+    for label in [n for n in _features if n == name or (name in _families and n.startswith(name + "_"))]:
+        del _features[label]
+    _families.pop(name, None)
+
+
+def _bars(part: str, bar: np.timedelta64) -> int:
+    """Bars of a duration; "10x6h" is ten times the bars of six hours."""
+    times, cross, duration = part.rpartition("x")
+    return bars_in(duration, bar) * (int(times) if cross else 1)
+
+
+def _refuse_second(label: str, compute: Compute) -> None:
+    old = _features.get(label) or _families.get(label)
+    if old is None:
+        return
+    # a module that is loaded again brings the same function, and may
+    if (old.compute.__module__, old.compute.__qualname__) != (compute.__module__, compute.__qualname__):
+        raise ValueError(
+            f"a feature named {label!r} is already registered by {old.compute.__module__}; "
+            f"choose another name, or take the old one off with forget_feature({label!r})."
+        )
+
+
+def _unknown(name: str) -> str:
+    near = difflib.get_close_matches(name, _features, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return f"there is no feature named {name!r}.{hint} registered_features() lists all {len(_features)}."

@@ -1,0 +1,125 @@
+"""Funding: what longs paid shorts at the settlements stamped before a bar's close.
+
+A settlement stamped exactly at the close is not known there: a decision at that moment cannot have seen it.
+Sums run over the stamps that are there, so intervals of 8, 4 or 1 hours, and changes, need no setting.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .durations import YEAR, bars_in
+from .feature import feature
+from .windows import last_seen, rolling_sum
+
+if TYPE_CHECKING:
+    from ..market import MarketData
+
+Array = NDArray[np.float64]
+RECENT = (
+    "24h"  # settlements are at most 8 hours apart on the venues known; a day without one means none is paid
+)
+SOURCE = "settled rates of the venue"
+
+
+def funding_by_bar(market: MarketData) -> tuple[Array, Array, Array]:
+    """Sum of rates, last rate and count of the settlements stamped in [open, close) of each bar."""
+    shape = (market.n_bars, market.n_contracts)
+    total, last, count = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+    records = market.settlements
+    bar = np.searchsorted(market.open_time, records["time"], side="right") - 1
+    inside = (bar >= 0) & (records["time"] < market.open_time[-1] + market.bar)
+    place = bar[inside], records["contract"][inside]
+    np.add.at(total, place, records["rate"][inside])
+    np.add.at(count, place, 1.0)
+    last[place] = records["rate"][inside]  # sorted by time: the last one written is the latest
+    return total, last, count
+
+
+@feature(unit="per settlement", lower=-0.05, upper=0.05, lookback=RECENT, source=SOURCE)
+def funding_rate(market: MarketData) -> Array:
+    """Last settled rate; zero where none was settled within a day."""
+    _, last, count = funding_by_bar(market)
+    return last_seen(last, count > 0, bars_in(RECENT, market.bar), otherwise=0.0)
+
+
+@feature(
+    unit="per settlement",
+    lower=-0.05,
+    upper=0.05,
+    lookback="{window}",
+    windows=("3d", "7d", "30d"),
+    source=SOURCE,
+)
+def funding_mean(market: MarketData, window: str) -> Array:
+    """Mean of the window's settled rates; zero where there were none."""
+    total, _, count = funding_by_bar(market)
+    n = bars_in(window, market.bar)
+    settled = rolling_sum(count, n)
+    return np.where(settled == 0.0, 0.0, rolling_sum(total, n) / np.maximum(settled, 1.0))
+
+
+@feature(
+    unit="annualised", lower=-20.0, upper=20.0, lookback="{window}", windows=("7d", "30d"), source=SOURCE
+)
+def funding_carry(market: MarketData, window: str) -> Array:
+    """Funding a long paid over the window per unit of notional, annualised; negative where it was paid."""
+    n = bars_in(window, market.bar)
+    return rolling_sum(funding_by_bar(market)[0], n) * float(YEAR / (n * market.bar))
+
+
+@feature(
+    unit="per settlement",
+    lower=0.0,
+    upper=0.05,
+    lookback="{window}",
+    windows=("7d",),
+    source="size of funding, any sign",
+)
+def funding_pressure(market: MarketData, window: str) -> Array:
+    """Mean absolute settled rate of the window: crowded either way."""
+    _, last, count = funding_by_bar(market)
+    n = bars_in(window, market.bar)
+    settled = rolling_sum(count, n)
+    return np.where(settled == 0.0, 0.0, rolling_sum(np.abs(last), n) / np.maximum(settled, 1.0))
+
+
+@feature(
+    unit="hours", lower=0.0, upper=24.0, lookback=("24h", "24h"), source="spacing of the last two settlements"
+)
+def time_to_settlement(market: MarketData) -> Array:
+    """Hours from the close to the next settlement, if the last spacing continues; 0 where none is in sight.
+
+    Known at the close: it uses past stamps only. At a settlement's own moment it is 0.
+    """
+    count = funding_by_bar(market)[2] > 0
+    hours = np.broadcast_to(
+        ((market.open_time - market.open_time[0]) / np.timedelta64(3_600_000, "ms"))[:, None], count.shape
+    ).astype(np.float64)
+    stamp, bar = _stamps(market, hours), float(market.bar / np.timedelta64(3_600_000, "ms"))
+    limit = bars_in("24h", market.bar)
+    last = last_seen(stamp, count, limit, otherwise=np.nan)
+    before = _previous(stamp, count, limit)
+    wait = last + (last - before) - (hours + bar)
+    return np.where(np.isnan(wait), 0.0, np.maximum(wait, 0.0))
+
+
+def _stamps(market: MarketData, hours: Array) -> Array:
+    """Hour of the last settlement inside each bar, counted from the first open."""
+    stamps = hours.copy()
+    records = market.settlements
+    bar = np.searchsorted(market.open_time, records["time"], side="right") - 1
+    inside = (bar >= 0) & (records["time"] < market.open_time[-1] + market.bar)
+    since = (records["time"][inside] - market.open_time[0]) / np.timedelta64(3_600_000, "ms")
+    stamps[bar[inside], records["contract"][inside]] = since
+    return stamps
+
+
+def _previous(stamp: Array, present: NDArray[np.bool_], limit: int) -> Array:
+    """Stamp before the latest one: the latest seen at the bar before the latest one's bar."""
+    seen_before = np.full_like(stamp, np.nan)
+    seen_before[1:] = last_seen(stamp, present, limit, otherwise=np.nan)[:-1]
+    return last_seen(np.where(present, seen_before, np.nan), present, limit, otherwise=np.nan)

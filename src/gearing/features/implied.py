@@ -1,0 +1,64 @@
+"""Implied volatility where the market carries one (DVOL), and a proxy where it does not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .durations import bars_in
+from .feature import feature
+from .volatility import MOST, realized_volatility
+from .windows import lag, rolling_mean
+
+if TYPE_CHECKING:
+    from ..market import MarketData
+
+Array = NDArray[np.float64]
+NEEDS = ("implied_volatility",)
+
+
+@feature(unit="annualised", lower=0.0, upper=MOST, lookback="0h", source="DVOL (Deribit)", needs=NEEDS)
+def implied_volatility(market: MarketData) -> Array:
+    """Implied volatility last published before the close, as the market carries it."""
+    return _implied(market)
+
+
+@feature(unit="log", lower=-5.0, upper=5.0, lookback="24h", source="DVOL (Deribit)", needs=NEEDS)
+def implied_change_24h(market: MarketData) -> Array:
+    """Log change of implied volatility over 24 hours."""
+    log_implied = np.log(_implied(market))
+    return log_implied - lag(log_implied, bars_in("24h", market.bar))
+
+
+@feature(
+    unit="annualised",
+    lower=-MOST,
+    upper=MOST,
+    lookback="{window}",
+    windows=("7d", "30d"),
+    source="variance risk premium on volatilities: Bollerslev, Tauchen and Zhou (2009)",
+    needs=NEEDS,
+)
+def implied_minus_realized(market: MarketData, window: str) -> Array:
+    """Implied volatility less the window's realised volatility."""
+    return _implied(market) - realized_volatility(market, window)
+
+
+@feature(
+    unit="annualised",
+    lower=0.0,
+    upper=MOST,
+    lookback=("24h", "{window}"),
+    windows=("30d",),
+    source="stand-in without options: mean of daily realised volatility, which implied volatility tracks",
+)
+def implied_proxy(market: MarketData, window: str) -> Array:
+    """Mean of 24-hour realised volatility over the window."""
+    return rolling_mean(realized_volatility(market, "24h"), bars_in(window, market.bar))
+
+
+def _implied(market: MarketData) -> Array:
+    values = market.implied_volatility
+    return values[..., 3] if values.ndim == 3 else values

@@ -1,0 +1,57 @@
+"""Returns of the traded price; every other family starts here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .durations import bars_in
+from .feature import feature
+from .windows import lag
+
+if TYPE_CHECKING:
+    from ..market import MarketData
+
+Array = NDArray[np.float64]
+
+
+def bar_returns(market: MarketData) -> Array:
+    """Log return of each bar's close over the close before it (n_bars, n_contracts); NaN in the first row."""
+    log_close = np.log(market.close)
+    return log_close - lag(log_close, 1)
+
+
+@feature(unit="log", lower=-1.0, upper=1.0, lookback="1bar", source="ln(close / previous close)")
+def log_return(market: MarketData) -> Array:
+    """Log return of the bar."""
+    return bar_returns(market)
+
+
+@feature(
+    unit="log",
+    lower=-3.0,
+    upper=3.0,
+    lookback="{window}",
+    windows=("24h", "7d"),
+    source="ln(close / close a window ago)",
+    name="return",
+)
+def window_return(market: MarketData, window: str) -> Array:
+    """Log return over the window."""
+    log_close = np.log(market.close)
+    return log_close - lag(log_close, bars_in(window, market.bar))
+
+
+@feature(
+    unit="log",
+    lower=0.0,
+    upper=3.0,
+    lookback="{window}",
+    windows=("24h", "7d", "30d"),
+    source="leverage effect in HAR models: Corsi and Reno (2012)",
+)
+def downside_return(market: MarketData, window: str) -> Array:
+    """Size of the window's log return where it was negative, else zero."""
+    return np.maximum(-window_return(market, window), 0.0)

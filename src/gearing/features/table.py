@@ -1,0 +1,208 @@
+"""The table of everything known at the close of every bar."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureTable:
+    """Columns known at the close of each bar, in raw units.
+
+    Attributes
+    ----------
+    open_time : (n_bars,) datetime64[ms]
+        Row k is what is known at ``open_time[k] + bar``, the close of bar k.
+    bar : timedelta64[ms]
+    symbols, columns : tuple of str
+    values : (n_bars, n_contracts, n_columns) float32
+        NaN in the warm-up only; a contract that is not traded (any more) has zeros moved into the bounds.
+    lower, upper : (n_columns,) float32
+        Finite bounds of every column.
+    units : tuple of str
+    saturated : dict of str to int
+        How many values of a column lay beyond its bounds and were moved onto them.
+    fitted_until : dict of str to (n_bars, n_contracts) datetime64[ms]
+        For columns that come from a fitted model: close of the last bar each row's model had seen.
+    """
+
+    open_time: NDArray[np.datetime64]
+    bar: np.timedelta64
+    symbols: tuple[str, ...]
+    columns: tuple[str, ...]
+    values: NDArray[np.float32]
+    lower: NDArray[np.float32]
+    upper: NDArray[np.float32]
+    units: tuple[str, ...]
+    saturated: Mapping[str, int] = field(default_factory=dict)
+    fitted_until: Mapping[str, NDArray[np.datetime64]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        expected = (len(self.open_time), len(self.symbols), len(self.columns))
+        if self.values.shape != expected:
+            raise ValueError(
+                f"values have shape {self.values.shape}; bars, symbols and columns ask for {expected}."
+            )
+        if len(set(self.columns)) != len(self.columns):
+            raise ValueError(f"column names must differ, given {self.columns}.")
+        self.values.setflags(write=False)
+
+    def __repr__(self) -> str:
+        shape = f"{len(self.open_time)} bars, {'/'.join(self.symbols)}, {len(self.columns)} columns"
+        return f"FeatureTable({shape}, {sum(self.saturated.values())} values saturated)"
+
+    @property
+    def close_time(self) -> NDArray[np.datetime64]:
+        """Moment each row is known (n_bars,)."""
+        return self.open_time + self.bar
+
+    @property
+    def complete(self) -> NDArray[np.bool_]:
+        """Where a contract's row has no NaN (n_bars, n_contracts)."""
+        return np.asarray(np.isfinite(self.values).all(axis=2))
+
+    @property
+    def first_complete(self) -> int:
+        """Index of the first bar at which every contract has every column.
+
+        Raises
+        ------
+        ValueError
+            If no bar has, or if a value is missing later.
+        """
+        rows = np.asarray(self.complete.all(axis=1))
+        if not rows.any():
+            missing = np.asarray(~np.isfinite(self.values).all(axis=1).any(axis=0))
+            names = [name for name, gone in zip(self.columns, missing, strict=True) if gone]
+            raise ValueError(
+                f"no bar of {self.open_time[0]} .. {self.open_time[-1]} has all columns; never complete: "
+                f"{', '.join(names) or 'all of them at once'}. Load a longer history or drop them."
+            )
+        first = int(rows.argmax())
+        if not rows[first:].all():
+            raise ValueError(self._missing(first))
+        return first
+
+    def _missing(self, first: int) -> str:
+        row, contract, column = np.argwhere(~np.isfinite(self.values[first:]))[0]
+        return (
+            f"column {self.columns[column]!r} of {self.symbols[contract]} is missing at "
+            f"{self.open_time[first + row]}, after the warm-up; every later bar must have one."
+        )
+
+    def index(self, name: str) -> int:
+        """Position of a column; an unknown name is a ValueError."""
+        if name not in self.columns:
+            raise ValueError(f"there is no column {name!r}; the table has {', '.join(self.columns)}.")
+        return self.columns.index(name)
+
+    def column(self, name: str) -> NDArray[np.float32]:
+        """One column (n_bars, n_contracts)."""
+        return self.values[:, :, self.index(name)]
+
+    def select(self, names: tuple[str, ...] | list[str]) -> FeatureTable:
+        """The named columns, in the order given."""
+        at = [self.index(name) for name in names]
+        return replace(
+            self,
+            columns=tuple(names),
+            values=np.ascontiguousarray(self.values[:, :, at]),
+            lower=self.lower[at],
+            upper=self.upper[at],
+            units=tuple(self.units[i] for i in at),
+            saturated={n: c for n, c in self.saturated.items() if n in names},
+            fitted_until={n: c for n, c in self.fitted_until.items() if n in names},
+        )
+
+    def between(
+        self, start: str | np.datetime64 | None = None, end: str | np.datetime64 | None = None
+    ) -> FeatureTable:
+        """Rows whose bar opens in [start, end); the counts of saturation stay those of the whole table."""
+        keep = np.ones(len(self.open_time), dtype=bool)
+        if start is not None:
+            keep &= self.open_time >= np.datetime64(start).astype("datetime64[ms]")
+        if end is not None:
+            keep &= self.open_time < np.datetime64(end).astype("datetime64[ms]")
+        stamps = {name: stamp[keep] for name, stamp in self.fitted_until.items()}
+        return replace(self, open_time=self.open_time[keep], values=self.values[keep], fitted_until=stamps)
+
+    def join(
+        self,
+        name: str,
+        values: ArrayLike,
+        *,
+        unit: str = "",
+        lower: float,
+        upper: float,
+        fitted_until: NDArray[np.datetime64] | None = None,
+    ) -> FeatureTable:
+        """A new table with one more column: a forecast, or a signal of your own.
+
+        Parameters
+        ----------
+        values : (n_bars,) or (n_bars, n_contracts)
+            Known at the close of each bar; leading NaN is warm-up. Values beyond the bounds are moved onto
+            them and counted.
+        fitted_until : (n_bars,) or (n_bars, n_contracts) datetime64, optional
+            Close of the last bar that the model behind each row was fitted on.
+
+        Raises
+        ------
+        ValueError
+            If the name is taken, the shape is wrong, or a row comes from a model fitted past that row.
+        """
+        if name in self.columns:
+            raise ValueError(f"the table already has a column {name!r}; choose another name.")
+        if not (np.isfinite(lower) and np.isfinite(upper) and lower < upper):
+            raise ValueError(
+                f"column {name!r} has bounds [{lower}, {upper}]; both must be finite, the lower smaller."
+            )
+        added = self._widened(name, np.asarray(values, dtype=np.float64))
+        clipped, count = saturate(added, lower, upper)
+        stamps = dict(self.fitted_until)
+        if fitted_until is not None:
+            stamps[name] = self._checked_stamps(name, np.asarray(fitted_until, "datetime64[ms]"), clipped)
+        return replace(
+            self,
+            columns=(*self.columns, name),
+            values=np.concatenate([self.values, clipped[:, :, None]], axis=2),
+            lower=np.append(self.lower, np.float32(lower)),
+            upper=np.append(self.upper, np.float32(upper)),
+            units=(*self.units, unit),
+            saturated={**self.saturated, name: count},
+            fitted_until=stamps,
+        )
+
+    def _widened(self, name: str, values: NDArray) -> NDArray:
+        shape = (len(self.open_time), len(self.symbols))
+        if values.shape == shape[:1]:
+            values = values[:, None]
+        if values.shape not in (shape, (shape[0], 1)):
+            raise ValueError(
+                f"column {name!r} has shape {values.shape}; the table asks for {shape} or {shape[:1]}."
+            )
+        return np.array(np.broadcast_to(values, shape))
+
+    def _checked_stamps(self, name: str, stamps: NDArray, values: NDArray) -> NDArray:
+        stamps = self._widened(f"fitted_until of {name}", stamps)
+        known = np.isfinite(values)
+        late = known & ((stamps > self.close_time[:, None]) | np.isnat(stamps))
+        if late.any():
+            row, contract = np.argwhere(late)[0]
+            raise ValueError(
+                f"column {name!r}: the row known at {self.close_time[row]} comes from a model fitted until "
+                f"{stamps[row, contract]}. A forecast must be out of sample; those of walk_forward are."
+            )
+        return stamps
+
+
+def saturate(values: NDArray, lower: float, upper: float) -> tuple[NDArray[np.float32], int]:
+    """Values as float32 inside [lower, upper], and how many had to be moved."""
+    bounds = np.float32(lower), np.float32(upper)
+    narrow = values.astype(np.float32)
+    count = int(((narrow < bounds[0]) | (narrow > bounds[1])).sum())
+    return np.clip(narrow, *bounds), count

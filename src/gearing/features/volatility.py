@@ -1,0 +1,212 @@
+"""Volatility from the returns of whole bars: realised variance and its parts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .durations import YEAR, bars_in, bars_per_year, parse_duration
+from .feature import feature
+from .returns import bar_returns
+from .windows import exponential_mean, lag, rolling_max, rolling_mean, trailing_rank
+
+if TYPE_CHECKING:
+    from ..market import MarketData
+
+Array = NDArray[np.float64]
+DAY = np.timedelta64(86_400_000, "ms")
+MOST = 20.0  # annualised volatility: 2 000 %, an hour of +-20 % all day long
+LOG_VARIANCE = (-25.0, 5.0)  # log of variance per day: a day of 0.0004 % to one of 1 200 %
+BIPOWER = np.pi / 2  # 1 / E|z|^2 of a standard normal z
+
+
+def variance_per_day(market: MarketData, window: str) -> Array:
+    """Mean squared bar return over the window, scaled to a day (n_bars, n_contracts)."""
+    bars_a_day = float(DAY / market.bar)
+    return rolling_mean(bar_returns(market) ** 2, bars_in(window, market.bar)) * bars_a_day
+
+
+def annualised(variance_a_day: Array) -> Array:
+    """Volatility per year of 365 days."""
+    return np.sqrt(variance_a_day * float(YEAR / DAY))
+
+
+@feature(
+    unit="annualised",
+    lower=0.0,
+    upper=MOST,
+    lookback="{window}",
+    windows=("6h", "24h", "7d", "30d"),
+    source="Andersen, Bollerslev, Diebold and Labys (2003)",
+)
+def realized_volatility(market: MarketData, window: str) -> Array:
+    """Square root of the mean squared bar return, annualised; returns are not demeaned."""
+    return annualised(variance_per_day(market, window))
+
+
+@feature(
+    unit="log variance per day",
+    lower=LOG_VARIANCE[0],
+    upper=LOG_VARIANCE[1],
+    lookback="{window}",
+    windows=("6h", "24h", "3d", "7d", "14d", "30d", "90d"),
+    source="HAR components: Corsi (2009)",
+)
+def log_variance(market: MarketData, window: str) -> Array:
+    """Log of realised variance per day."""
+    return np.log(variance_per_day(market, window))
+
+
+@feature(
+    unit="log variance per day",
+    lower=LOG_VARIANCE[0],
+    upper=LOG_VARIANCE[1],
+    lookback=("24h", "{window}"),
+    windows=("24h", "2d", "3d", "6d"),
+    source="HAR with separate daily lags",
+)
+def log_variance_before(market: MarketData, window: str) -> Array:
+    """Log of realised variance of the 24 hours that ended a window ago."""
+    return lag(log_variance(market, "24h"), bars_in(window, market.bar))
+
+
+@feature(
+    unit="log variance per day",
+    lower=LOG_VARIANCE[0],
+    upper=LOG_VARIANCE[1],
+    lookback="{window}",
+    windows=("7d", "30d"),
+    source="mean of daily logs, less moved by one crash than the log of the mean",
+)
+def mean_log_variance(market: MarketData, window: str) -> Array:
+    """Mean over the window's days of log daily variance."""
+    days = bars_in(window, market.bar) // bars_in("24h", market.bar)
+    daily = log_variance(market, "24h")
+    return np.mean([lag(daily, k * bars_in("24h", market.bar)) for k in range(max(days, 1))], axis=0)
+
+
+@feature(
+    unit="log variance per day",
+    lower=LOG_VARIANCE[0],
+    upper=LOG_VARIANCE[1],
+    lookback=("1bar", "{window}"),
+    windows=("24h", "7d"),
+    source="Barndorff-Nielsen and Shephard (2004)",
+)
+def log_bipower_variance(market: MarketData, window: str) -> Array:
+    """Log of bipower variation per day: products of neighbouring returns, which one jump cannot inflate."""
+    return np.log(bipower_variance(market, window))
+
+
+def bipower_variance(market: MarketData, window: str) -> Array:
+    """Bipower variation per day (n_bars, n_contracts)."""
+    size = np.abs(bar_returns(market))
+    products = BIPOWER * size * lag(size, 1)
+    return rolling_mean(products, bars_in(window, market.bar)) * float(DAY / market.bar)
+
+
+@feature(
+    unit="share",
+    lower=0.0,
+    upper=1.0,
+    lookback=("1bar", "{window}"),
+    windows=("24h", "7d"),
+    source="1 - BV/RV: Huang and Tauchen (2005)",
+)
+def jump_share(market: MarketData, window: str) -> Array:
+    """Share of realised variance that came in jumps; 0 where bipower variation is the larger."""
+    whole = variance_per_day(market, window)
+    share = 1.0 - bipower_variance(market, window) / whole
+    return np.where(whole == 0.0, 0.0, np.clip(share, 0.0, 1.0))
+
+
+@feature(
+    unit="share",
+    lower=0.0,
+    upper=1.0,
+    lookback="{window}",
+    windows=("24h", "7d"),
+    source="semivariances: Barndorff-Nielsen, Kinnebrock and Shephard (2010)",
+)
+def downside_share(market: MarketData, window: str) -> Array:
+    """Share of realised variance that came from falling bars; one half where nothing moved."""
+    squares, n = bar_returns(market) ** 2, bars_in(window, market.bar)
+    falling = rolling_mean(np.where(bar_returns(market) < 0.0, squares, squares * 0.0), n)
+    whole = rolling_mean(squares, n)
+    return np.where(whole == 0.0, 0.5, falling / whole)
+
+
+@feature(
+    unit="relative",
+    lower=0.0,
+    upper=20.0,
+    lookback="{window}",
+    windows=("24h",),
+    source="HARQ: Bollerslev, Patton and Quaedvlieg (2016)",
+)
+def relative_quarticity(market: MarketData, window: str) -> Array:
+    """Root of realised quarticity over realised variance: how uncertain the variance itself is."""
+    n, squares = bars_in(window, market.bar), bar_returns(market) ** 2
+    fourth, second = rolling_mean(squares**2, n) / 3.0, rolling_mean(squares, n)
+    return np.where(second == 0.0, 0.0, np.sqrt(fourth) / second)
+
+
+@feature(
+    unit="log variance per day",
+    lower=LOG_VARIANCE[0],
+    upper=LOG_VARIANCE[1],
+    lookback="10x{window}",
+    windows=("6h", "24h", "7d"),
+    source="RiskMetrics (1996), weights cut off after ten half-lives",
+)
+def ewma_log_variance(market: MarketData, window: str) -> Array:
+    """Log of the exponentially weighted variance per day; the window is the half-life."""
+    half_life = bars_in(window, market.bar)
+    mean = exponential_mean(bar_returns(market) ** 2, half_life, 10 * half_life)
+    return np.log(mean * float(DAY / market.bar))
+
+
+@feature(
+    unit="annualised",
+    lower=0.0,
+    upper=MOST,
+    lookback="10x{window}",
+    windows=("24h",),
+    source="RiskMetrics (1996), weights cut off after ten half-lives",
+)
+def ewma_volatility(market: MarketData, window: str) -> Array:
+    """Exponentially weighted volatility; the window is the half-life."""
+    half_life = bars_in(window, market.bar)
+    mean = exponential_mean(bar_returns(market) ** 2, half_life, 10 * half_life)
+    return np.sqrt(mean * bars_per_year(market.bar))
+
+
+@feature(
+    unit="share",
+    lower=0.0,
+    upper=1.0,
+    lookback=("24h", "{window}"),
+    windows=("30d", "90d", "365d"),
+    source="trailing rank among values a day apart",
+)
+def volatility_percentile(market: MarketData, window: str) -> Array:
+    """Share of the window's days on which volatility of 24 hours, at this same hour, was lower than now."""
+    day = bars_in("24h", market.bar)
+    days = max(int(parse_duration(window, market.bar) / DAY), 1)
+    days = min(days, bars_in(window, market.bar))
+    return trailing_rank(realized_volatility(market, "24h"), days, day)
+
+
+@feature(
+    unit="log variance per day",
+    lower=LOG_VARIANCE[0],
+    upper=LOG_VARIANCE[1],
+    lookback=("24h", "{window}"),
+    windows=("7d", "30d"),
+    source="upper envelope of daily variance",
+)
+def max_log_variance(market: MarketData, window: str) -> Array:
+    """Largest log daily variance of the window."""
+    return rolling_max(log_variance(market, "24h"), bars_in(window, market.bar))
