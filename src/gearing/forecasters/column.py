@@ -1,0 +1,90 @@
+"""A forecast as a column that joins a feature table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..features.volatility import MOST
+from .recipes import Recipe, forecaster
+from .rows import forecast_rows
+from .targets import annual_volatility
+from .walk_forward import Forecast, Progress, Schedule, walk_forward
+
+if TYPE_CHECKING:
+    from ..features import FeatureTable
+    from ..market import MarketData
+
+
+@dataclass(frozen=True, eq=False)
+class ForecastColumn:
+    """Out-of-sample annualised volatility forecasts for every bar.
+
+    Attributes
+    ----------
+    name : str
+    values : (n_bars, n_contracts) float64
+        Annualised; NaN before the first refit.
+    fitted_until : (n_bars, n_contracts) datetime64[ms]
+    recipe : Recipe
+        Its ``columns`` are what the exported model's input is made of.
+    model : fitted forecaster
+        The newest refit; ``model.to_onnx()`` where ``recipe.exports``.
+    forecast : Forecast
+        The variances behind the column, with their targets.
+    horizon : str
+    """
+
+    name: str
+    values: NDArray[np.float64]
+    fitted_until: NDArray[np.datetime64]
+    recipe: Recipe
+    model: Any
+    forecast: Forecast
+    horizon: str
+
+    def join(self, table: FeatureTable) -> FeatureTable:
+        """The table with this column, its stamps checked."""
+        bounds = {"lower": 0.0, "upper": MOST}
+        return table.join(self.name, self.values, unit="annualised", fitted_until=self.fitted_until, **bounds)
+
+
+def forecast_volatility_column(
+    market: MarketData,
+    forecaster_name: str = "har",
+    horizon: str = "24h",
+    *,
+    schedule: Schedule | None = None,
+    name: str = "forecast_volatility",
+    n_jobs: int = 1,
+    progress: Progress | None = None,
+    **parameters: Any,
+) -> ForecastColumn:
+    """Walk a named forecaster through a market and give its forecast at every bar.
+
+    Models are fitted on rows at 00:00 UTC and asked at every close, each only after it was fitted. Several
+    contracts are pooled: one model, fitted on the rows of all.
+
+    Parameters
+    ----------
+    forecaster_name : str, default="har"
+    horizon : str, default="24h"
+    schedule : Schedule, optional
+        Default: first window of 365 days, growing, refitted monthly.
+    **parameters
+        For the estimator, such as ``n_trees=100``.
+
+    Examples
+    --------
+    >>> column = forecast_volatility_column(market)             # doctest: +SKIP
+    >>> table = column.join(FeatureSet.default().compute(market))   # doctest: +SKIP
+    """
+    recipe = forecaster(forecaster_name)
+    rows = forecast_rows(market, recipe.columns, horizon)
+    made = walk_forward(recipe.estimator(**parameters), rows, schedule, n_jobs=n_jobs, progress=progress)
+    variance, stamps = made.on_bars(market.n_bars, market.n_contracts)
+    volatility = annual_volatility(variance, horizon)
+    return ForecastColumn(name, volatility, stamps, recipe, made.last_model, made, horizon)

@@ -1,0 +1,106 @@
+"""Rows of a forecasting problem: features known at a close, and the variance that followed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..features import FeatureSet
+from ..features.durations import parse_duration
+from .targets import future_variance
+
+if TYPE_CHECKING:
+    from ..market import MarketData
+
+EPOCH = np.datetime64(0, "ms")
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Self-contained rows, several contracts below one another; no row needs its neighbours.
+
+    Attributes
+    ----------
+    X : (n_rows, n_columns) float64
+        Finite; what was known at ``known_at``.
+    y : (n_rows,) float64
+        Target over the horizon after ``known_at``; NaN where it is not known yet.
+    known_at, ends_at : (n_rows,) datetime64[ms]
+        The deciding close, and the end of the target.
+    bar_index, contract : (n_rows,) int
+        Where the row stands in the market's arrays.
+    columns : tuple of str
+    horizon : str
+    """
+
+    X: NDArray[np.float64]
+    y: NDArray[np.float64]
+    known_at: NDArray[np.datetime64]
+    ends_at: NDArray[np.datetime64]
+    bar_index: NDArray[np.int64]
+    contract: NDArray[np.int64]
+    columns: tuple[str, ...]
+    horizon: str
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def take(self, keep: NDArray) -> Rows:
+        """The rows that a mask or an index picks."""
+        return Rows(
+            self.X[keep],
+            self.y[keep],
+            self.known_at[keep],
+            self.ends_at[keep],
+            self.bar_index[keep],
+            self.contract[keep],
+            self.columns,
+            self.horizon,
+        )
+
+
+def forecast_rows(
+    market: MarketData,
+    columns: Sequence[str],
+    horizon: str = "24h",
+    every: str | None = None,
+    target: NDArray[np.float64] | None = None,
+) -> Rows:
+    """Rows for every bar whose features are complete, ordered by contract, then time.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        Registered features.
+    every : str, optional
+        Keep only closes divisible by this from 00:00 UTC, such as "24h"; None keeps every bar.
+    target : (n_bars, n_contracts), optional
+        Something else to forecast over the same horizon; the default is ``future_variance``.
+    """
+    table = FeatureSet(list(columns)).compute(market)
+    y = future_variance(market, horizon) if target is None else target
+    close = market.open_time + market.bar
+    keep = table.complete & market.tradable & on_clock(close, every)[:, None]
+    contract, bar = np.nonzero(keep.T)
+    known_at = close[bar]
+    return Rows(
+        X=table.values[bar, contract].astype(np.float64),
+        y=y[bar, contract],
+        known_at=known_at,
+        ends_at=known_at + parse_duration(horizon, market.bar),
+        bar_index=bar,
+        contract=contract,
+        columns=table.columns,
+        horizon=horizon,
+    )
+
+
+def on_clock(times: NDArray[np.datetime64], every: str | None) -> NDArray[np.bool_]:
+    """Which moments are divisible by a duration, counted from 00:00 UTC."""
+    if every is None:
+        return np.ones(len(times), dtype=bool)
+    return (times - EPOCH) % parse_duration(every) == np.timedelta64(0, "ms")
