@@ -1,4 +1,4 @@
-"""Every recipe's estimator keeps scikit-learn's manners and, where it exports, gives the same numbers there."""
+"""Every recipe's estimator keeps scikit-learn's manners and gives the same numbers when exported."""
 
 import numpy as np
 import pytest
@@ -26,10 +26,12 @@ def problem(n_columns, n_rows=400, seed=0):
 
 
 def cases():
+    found = []
     for name in forecasters():
         for estimator, check in estimator_checks_generator(small(name)):
             label = getattr(check, "func", check).__name__
-            yield pytest.param(name, estimator, check, id=f"{name}-{label}")
+            found.append(pytest.param(name, estimator, check, id=f"{name}-{label}"))
+    return found
 
 
 @pytest.mark.parametrize(("name", "estimator", "check"), cases())

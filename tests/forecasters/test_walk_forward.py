@@ -73,9 +73,8 @@ def test_every_row_after_the_first_window_is_forecast_once(market):
 
 
 def test_monthly_refits_fall_on_the_first_of_the_month():
-    moments = Schedule(first_train="365d").refits(
-        np.datetime64("2020-01-15", "ms"), np.datetime64("2021-04-10", "ms")
-    )
+    first, last = np.datetime64("2020-01-15", "ms"), np.datetime64("2021-04-10", "ms")
+    moments = Schedule(first_train="365d").refits(first, last)
     assert [str(m)[:10] for m in moments] == ["2021-02-01", "2021-03-01", "2021-04-01"]
 
 
@@ -94,6 +93,7 @@ def test_the_bias_correction_uses_past_residuals_only(market):
     assert made.last_model.scale == pytest.approx(scale[-1])
 
 
+@pytest.mark.slow  # starting two processes
 def test_parallel_blocks_give_the_same_forecast(market):
     rows = forecast_rows(market, ["log_variance_24h", "log_variance_7d"], every="24h")
     from gearing.forecasters.har import HARVolatility

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..features.volatility import MOST
-from .recipes import Recipe, forecaster
+from .recipes import Recipe
+from .recipes import forecaster as recipe_named
 from .rows import forecast_rows
 from .targets import annual_volatility
 from .walk_forward import Forecast, Progress, Schedule, walk_forward
@@ -54,7 +55,7 @@ class ForecastColumn:
 
 def forecast_volatility_column(
     market: MarketData,
-    forecaster_name: str = "har",
+    forecaster: str = "har",
     horizon: str = "24h",
     *,
     schedule: Schedule | None = None,
@@ -70,7 +71,8 @@ def forecast_volatility_column(
 
     Parameters
     ----------
-    forecaster_name : str, default="har"
+    forecaster : str, default="har"
+        Name of a recipe, see ``forecasters()``.
     horizon : str, default="24h"
     schedule : Schedule, optional
         Default: first window of 365 days, growing, refitted monthly.
@@ -82,7 +84,7 @@ def forecast_volatility_column(
     >>> column = forecast_volatility_column(market)             # doctest: +SKIP
     >>> table = column.join(FeatureSet.default().compute(market))   # doctest: +SKIP
     """
-    recipe = forecaster(forecaster_name)
+    recipe = recipe_named(forecaster)
     rows = forecast_rows(market, recipe.columns, horizon)
     made = walk_forward(recipe.estimator(**parameters), rows, schedule, n_jobs=n_jobs, progress=progress)
     variance, stamps = made.on_bars(market.n_bars, market.n_contracts)
