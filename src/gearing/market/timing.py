@@ -50,13 +50,13 @@ def stamp(value: Any) -> np.datetime64:
     if isinstance(value, str):
         value = value.strip().removesuffix("Z").removesuffix("+00:00").replace(" ", "T")
     try:
-        return np.asarray(value, "datetime64[ms]")[()]
+        return np.datetime64(np.asarray(value, "datetime64[ms]").item(), "ms")
     except ValueError:
         raise ValueError(f"{value!r} is not a date; write '2024-07-01' or '2024-07-01T08:00'.") from None
 
 
 def text(moment: np.datetime64) -> str:
     """Write a moment to the minute, or to the millisecond where that matters."""
-    whole = np.datetime64(moment, "ms")
+    whole = moment.astype("datetime64[ms]")
     minute = whole.astype("datetime64[m]")
     return str(minute if minute == whole else whole).replace("T", " ")
