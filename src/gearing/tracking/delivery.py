@@ -1,0 +1,273 @@
+"""Sending journals to MLflow so that each record arrives exactly once.
+
+A batch is sent, then the journal notes it as delivered. A process that dies between the two sends the batch
+again, and every operation here bears that: MLflow stores a metric once per (name, step, time, value),
+parameters, tags, statuses and files overwrite themselves, runs and models carry the name of the record they
+came from and are looked up by it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from gearing.tracking.journal import Journal, Record
+from gearing.tracking.locks import wait_lock
+
+KEY_TAG = "gearing.key"
+RECORD_TAG = "gearing.record"
+_METRICS_PER_BATCH = 1000  # MLflow's limits
+_PARAMS_PER_BATCH = 100
+_DIGEST_LENGTH = 36
+_REFUSALS = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "INVALID_STATE", "PERMISSION_DENIED"}
+_logger = logging.getLogger(__name__)
+
+
+class TrackerAway(ConnectionError):  # noqa: N818 - a state of the world rather than a mistake
+    """The tracker could not be reached or could not answer; trying again later is right."""
+
+
+class ParentMissing(TrackerAway):
+    """The run this one belongs to has not arrived yet; its own journal will bring it."""
+
+
+class MlflowSender:
+    """Delivers journals to one MLflow tracker.
+
+    Parameters
+    ----------
+    uri : str
+        Tracking URI.
+    artifacts : Path or None
+        Where new experiments keep their files; None leaves that to the server.
+    setup_lock : Path
+        Held while the store is opened: two processes must not lay out a new database at once.
+    """
+
+    def __init__(self, uri: str, artifacts: Path | None, setup_lock: Path):
+        self.uri = uri
+        self._artifacts = artifacts
+        self._setup_lock = setup_lock
+        self._client: Any = None
+        self._experiments: dict[str, str] = {}
+        self._runs: dict[tuple[str, str], str] = {}
+
+    def deliver(self, journal: Journal) -> None:
+        """Send what the journal still holds.
+
+        Raises
+        ------
+        TrackerAway
+            Nothing is lost; what was not sent stays pending.
+        """
+        with self._away_on_error():
+            for records, offset in _batches(journal.pending()):
+                self._send_or_refuse(journal, records)
+                journal.state.ended = records[-1]["op"] == "end"
+                journal.delivered(offset)
+
+    def mark_killed(self, journal: Journal) -> None:
+        """Say of a run whose process died that it did."""
+        with self._away_on_error():
+            self._client.set_terminated(journal.state.run_id, "KILLED")
+
+    def answers(self) -> bool:
+        """Whether the tracker answers at all."""
+        try:
+            with self._away_on_error():
+                self._client.search_experiments(max_results=1)
+        except TrackerAway:
+            return False
+        return True
+
+    # -- one batch -----------------------------------------------------------------------------------------
+
+    def _send_or_refuse(self, journal: Journal, records: list[Record]) -> None:
+        try:
+            self._send(journal, records)
+        except Exception as error:
+            if not _is_refusal(error):
+                raise
+            if len(records) > 1:  # one of them is at fault; the others shall arrive
+                for record in records:
+                    self._send_or_refuse(journal, [record])
+                return
+            _logger.warning("MLflow refused a record of run %s: %s", journal.state.run_id, error)
+            journal.refused(records[0], str(error))
+
+    def _send(self, journal: Journal, records: list[Record]) -> None:
+        operation = records[0]["op"]
+        if operation == "start":
+            journal.state.run_id = self._start(records[0], journal.state.run_id)
+            journal.state.keyed = records[0]["keyed"]
+        elif operation in ("metrics", "params", "tags"):
+            self._send_values(journal, operation, records)
+        else:
+            getattr(self, f"_send_{operation}")(journal, records[0])
+
+    def _start(self, record: Record, run_id: str | None) -> str:
+        experiment = self._experiment(record["experiment"])
+        run_id = self._still_there(run_id) or self._find(experiment, record["key"])
+        if run_id is None:
+            tags = dict(record["tags"]) | {KEY_TAG: record["key"]}
+            if record["parent"] is not None:
+                tags["mlflow.parentRunId"] = self._parent(experiment, record["parent"])
+            run = self._client.create_run(experiment, record["time"], tags, record["name"])
+            return run.info.run_id
+        self._client.update_run(run_id, "RUNNING")
+        return run_id
+
+    def _still_there(self, run_id: str | None) -> str | None:
+        try:
+            return None if run_id is None else self._client.get_run(run_id).info.run_id
+        except Exception as error:
+            if getattr(error, "error_code", None) == "RESOURCE_DOES_NOT_EXIST":
+                return None  # somebody deleted the database
+            raise
+
+    def _send_values(self, journal: Journal, operation: str, records: list[Record]) -> None:
+        from mlflow.entities import Metric, Param, RunTag
+
+        run_id = journal.state.run_id
+        if operation == "metrics":
+            values = [(k, v, r["time"], r["step"]) for r in records for k, v in r["metrics"].items()]
+            for start in range(0, len(values), _METRICS_PER_BATCH):
+                batch = [Metric(*value) for value in values[start : start + _METRICS_PER_BATCH]]
+                self._client.log_batch(run_id, metrics=batch)
+            for name, _, _, step in values:
+                journal.state.last_step[name] = max(step, journal.state.last_step.get(name, step))
+            return
+        kind = Param if operation == "params" else RunTag
+        pairs = [kind(name, value) for record in records for name, value in record[operation].items()]
+        for start in range(0, len(pairs), _PARAMS_PER_BATCH):
+            self._client.log_batch(run_id, **{operation: pairs[start : start + _PARAMS_PER_BATCH]})
+
+    def _send_dataset(self, journal: Journal, record: Record) -> None:
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        facts = {"fingerprint": record["fingerprint"], **record["facts"]}
+        dataset = Dataset(
+            name=record["name"],
+            digest=record["fingerprint"][:_DIGEST_LENGTH],
+            source_type="local",
+            source=json.dumps({"uri": record["source"]}),
+            profile=json.dumps(facts),
+        )
+        tags = [InputTag("mlflow.data.context", record["context"])]
+        self._client.log_inputs(journal.state.run_id, [DatasetInput(dataset, tags)])
+
+    def _send_artifact(self, journal: Journal, record: Record) -> None:
+        path = journal.files / record["kept"]
+        folder = record["folder"]
+        if path.is_dir():
+            inside = path.name if folder is None else f"{folder}/{path.name}"
+            self._client.log_artifacts(journal.state.run_id, str(path), inside)
+        else:
+            self._client.log_artifact(journal.state.run_id, str(path), folder)
+
+    def _send_model(self, journal: Journal, record: Record) -> None:
+        from gearing.tracking.models import send_model
+
+        send_model(self._client, journal, record, RECORD_TAG)
+
+    def _send_end(self, journal: Journal, record: Record) -> None:
+        self._client.set_terminated(journal.state.run_id, record["status"], record["time"])
+
+    # -- names the tracker knows things by -----------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _away_on_error(self) -> Iterator[None]:
+        try:
+            self._connect()
+            yield
+        except ParentMissing:
+            raise
+        except Exception as error:
+            self._experiments.clear()  # what is known may no longer be so when the tracker is back
+            self._runs.clear()
+            raise TrackerAway(f"{type(error).__name__}: {error}") from error
+
+    def _connect(self) -> None:
+        if self._client is not None:
+            return
+        # This writer tries again by itself; MLflow's own patience of several minutes would hold up
+        # everything else.
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        import mlflow
+
+        _quiet_set_up()
+        self._setup_lock.parent.mkdir(parents=True, exist_ok=True)
+        with self._setup_lock.open("w") as lock:
+            wait_lock(lock.fileno(), 60.0)
+            mlflow.set_tracking_uri(self.uri)
+            client = mlflow.MlflowClient(self.uri)
+            client.search_experiments(max_results=1)  # lays out a new database
+        self._client = client
+
+    def _experiment(self, name: str) -> str:
+        if name not in self._experiments:
+            found = self._client.get_experiment_by_name(name)
+            self._experiments[name] = found.experiment_id if found else self._create_experiment(name)
+        return self._experiments[name]
+
+    def _create_experiment(self, name: str) -> str:
+        location = None if self._artifacts is None else (self._artifacts / _file_name(name)).as_uri()
+        try:
+            return self._client.create_experiment(name, artifact_location=location)
+        except Exception:  # another process was faster
+            found = self._client.get_experiment_by_name(name)
+            if found is None:
+                raise
+            return found.experiment_id
+
+    def _find(self, experiment: str, key: str) -> str | None:
+        if (experiment, key) not in self._runs:
+            found = self._client.search_runs([experiment], f"tags.`{KEY_TAG}` = '{key}'", max_results=1)
+            if not found:
+                return None
+            self._runs[experiment, key] = found[0].info.run_id
+        return self._runs[experiment, key]
+
+    def _parent(self, experiment: str, key: str) -> str:
+        run_id = self._find(experiment, key)
+        if run_id is None:
+            raise ParentMissing(f"the parent run {key!r} has not arrived yet")
+        return run_id
+
+
+def _is_refusal(error: Exception) -> bool:
+    if isinstance(error, FileNotFoundError):
+        return True
+    return getattr(error, "error_code", None) in _REFUSALS
+
+
+def _batches(pending: Iterator[tuple[Record, int]]) -> Iterator[tuple[list[Record], int]]:
+    """Neighbouring records of values go together; everything else goes alone."""
+    for operation, group in groupby(pending, key=lambda item: item[0]["op"]):
+        size = _METRICS_PER_BATCH if operation in ("metrics", "params", "tags") else 1
+        chunk: list[tuple[Record, int]] = []
+        for item in group:
+            chunk.append(item)
+            if len(chunk) == size:
+                yield [record for record, _ in chunk], chunk[-1][1]
+                chunk = []
+        if chunk:
+            yield [record for record, _ in chunk], chunk[-1][1]
+
+
+def _file_name(name: str) -> str:
+    return "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name)
+
+
+def _quiet_set_up() -> None:
+    """Laying out a new database reports each of its steps; nobody asked."""
+    for name in ("alembic", "mlflow.store.db.utils"):
+        logging.getLogger(name).setLevel(logging.WARNING)

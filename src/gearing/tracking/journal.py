@@ -1,0 +1,184 @@
+"""The journal of one run: everything it logged, on disk, and how much of it the tracker has.
+
+A record is one line of JSON, written by one system call before the logging call returns. So a process that
+is killed loses nothing it had logged: at most a line that was never finished, which readers leave alone and
+the next writer cuts off. The open journal is locked; the system drops the lock when the process dies, which
+is how others see that it did.
+
+Beside ``<name>.jsonl`` stand ``<name>.state.json`` (the tracker's id of the run, the bytes delivered, the
+last step of each metric), ``<name>.files`` (copies of logged files) and, if the tracker ever refused a
+record, ``<name>.refused.jsonl``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gearing.tracking.locks import try_lock, wait_lock
+
+Record = dict[str, Any]
+
+
+@dataclass
+class JournalState:
+    """How far a journal has been delivered."""
+
+    run_id: str | None = None  # the tracker's own name of the run
+    delivered: int = 0  # bytes of the journal that the tracker has
+    ended: bool = False  # what was delivered last is the end of the run
+    keyed: bool = False  # the caller named the run and may take it up again, finished or not
+    last_step: dict[str, int] = field(default_factory=dict)  # per metric, of what was delivered
+
+
+class Journal:
+    """One run's records, appended by its owner and read by whoever delivers them.
+
+    Parameters
+    ----------
+    path : Path
+        The ``.jsonl`` file; made when it does not exist.
+    patience : float
+        Seconds to wait for another process that holds this journal; 0 does not wait.
+    create : bool
+        Whether to make a journal that does not exist.
+
+    Raises
+    ------
+    BlockingIOError
+        Another process still writes or delivers this journal.
+    FileNotFoundError
+        There is none, and ``create`` is off.
+    """
+
+    def __init__(self, path: Path, patience: float = 0.0, create: bool = True):
+        self.path = path
+        self.files = path.with_suffix(".files")
+        self._state_path = path.with_suffix(".state.json")
+        self._writing = threading.Lock()
+        self._descriptor = _open_locked(path, patience, create)
+        self._cut_unfinished_line()
+        self.state = self._read_state()
+
+    # -- writing -------------------------------------------------------------------------------------------
+
+    def append(self, record: Record) -> None:
+        """Write one record; when this returns, the record outlives the process."""
+        line = json.dumps(record, separators=(",", ":")).encode() + b"\n"
+        with self._writing:
+            before = os.fstat(self._descriptor).st_size
+            written = os.write(self._descriptor, line)
+            if written != len(line):
+                os.ftruncate(self._descriptor, before)
+                raise OSError(
+                    f"{self.path}: only {written} of {len(line)} bytes could be written; is the disk full?"
+                )
+
+    def keep(self, source: Path, name: str) -> str:
+        """Copy a file or folder so that the caller may delete it; returns where it is within `files`."""
+        self.files.mkdir(parents=True, exist_ok=True)
+        place = self.files / f"{len(list(self.files.iterdir())):05d}"
+        place.mkdir()
+        if source.is_dir():
+            shutil.copytree(source, place / name)
+        else:
+            shutil.copy2(source, place / name)
+        return f"{place.name}/{name}"
+
+    # -- delivering ----------------------------------------------------------------------------------------
+
+    def pending(self) -> Iterator[tuple[Record, int]]:
+        """Records not delivered yet, each with the offset [bytes] at which it ends."""
+        with self.path.open("rb") as lines:
+            lines.seek(self.state.delivered)
+            offset = self.state.delivered
+            for line in lines:
+                if not line.endswith(b"\n"):
+                    return
+                offset += len(line)
+                yield json.loads(line), offset
+
+    def last_steps(self) -> dict[str, int]:
+        """The last step of each metric logged so far, delivered or not."""
+        last = dict(self.state.last_step)
+        for record, _ in self.pending():
+            for name in record.get("metrics", ()):
+                last[name] = max(record["step"], last.get(name, record["step"]))
+        return last
+
+    def delivered(self, offset: int) -> None:
+        """Note that the tracker has everything before ``offset`` [bytes]."""
+        self.state.delivered = offset
+        self._write_state()
+
+    def refused(self, record: Record, reason: str) -> None:
+        """Put aside a record that the tracker will never take, so that those behind it are not held up."""
+        with self.path.with_suffix(".refused.jsonl").open("a") as lines:
+            lines.write(json.dumps({"reason": reason, "record": record}) + "\n")
+
+    def close(self) -> None:
+        """Let go of the journal; what is not delivered stays on disk."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def remove(self) -> None:
+        """Delete a delivered journal, but the state of a run that may be taken up again."""
+        if self.state.keyed or not self.state.ended:
+            self.state.delivered = 0
+            self._write_state()
+        else:
+            self._state_path.unlink(missing_ok=True)
+        if os.name == "nt":  # where an open file cannot be deleted
+            self.close()
+        self.path.unlink(missing_ok=True)
+        shutil.rmtree(self.files, ignore_errors=True)
+        self.close()
+
+    # -- details -------------------------------------------------------------------------------------------
+
+    def _cut_unfinished_line(self) -> None:
+        content = self.path.read_bytes()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            os.truncate(self.path, whole)
+
+    def _read_state(self) -> JournalState:
+        try:
+            return JournalState(**json.loads(self._state_path.read_text()))
+        except FileNotFoundError:
+            return JournalState()
+
+    def _write_state(self) -> None:
+        draft = self._state_path.with_suffix(".tmp")
+        draft.write_text(json.dumps(asdict(self.state)))
+        os.replace(draft, self._state_path)
+
+
+def first_record(path: Path) -> Record | None:
+    """The record a journal opens with, or None where its first line was never finished."""
+    with path.open("rb") as lines:
+        line = lines.readline()
+    return json.loads(line) if line.endswith(b"\n") else None
+
+
+def _open_locked(path: Path, patience: float, create: bool) -> int:
+    flags = os.O_RDWR | os.O_APPEND
+    if create:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        flags |= os.O_CREAT
+    while True:
+        descriptor = os.open(path, flags, 0o644)
+        if not (wait_lock(descriptor, patience) if patience else try_lock(descriptor)):
+            os.close(descriptor)
+            raise BlockingIOError(f"{path} is in use by another process.")
+        # Whoever held the lock before may have delivered and deleted the file that we opened.
+        if path.exists() and os.path.samestat(os.fstat(descriptor), path.stat()):
+            return descriptor
+        os.close(descriptor)

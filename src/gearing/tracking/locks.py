@@ -1,0 +1,42 @@
+"""A lock on an open file that the system lets go of when its process dies, however it dies."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+_FAR = 1 << 40  # Windows locks bytes, and a locked byte cannot be read: lock one that no journal reaches
+
+
+def try_lock(descriptor: int) -> bool:
+    """Lock the open file ``descriptor`` if nobody else holds it; returns whether it is ours now."""
+    try:
+        _lock(descriptor)
+    except OSError:
+        return False
+    return True
+
+
+def wait_lock(descriptor: int, seconds: float) -> bool:
+    """Like `try_lock`, for as long as ``seconds``."""
+    deadline = time.monotonic() + seconds
+    while not try_lock(descriptor):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+if sys.platform == "win32":  # pragma: no cover
+    import msvcrt
+
+    def _lock(descriptor: int) -> None:
+        os.lseek(descriptor, _FAR, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+
+else:
+    import fcntl
+
+    def _lock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,0 +1,208 @@
+"""What a run offers to whoever logs: calls that write to its journal and return at once."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from gearing.tracking.journal import Journal, Record
+
+_NAME = re.compile(r"[\w.\-/ :]+")  # what MLflow accepts as the name of a parameter, metric or tag
+_LONGEST_NAME = 250
+_LONGEST_PARAM = 6000
+
+
+class Run:
+    """One tracked run; made by `Tracker.run`, used as a context manager.
+
+    Every call appends to a journal on disk and returns; sending happens in the background. A resumed run
+    (same key) does not log again what it had already logged: a metric at or before its last logged step is
+    left out.
+
+    Attributes
+    ----------
+    name : str
+        What people read.
+    key : str
+        What machines know it by; the same key is the same run, across processes and restarts.
+    """
+
+    def __init__(self, journal: Journal, name: str, key: str):
+        self.name = name
+        self.key = key
+        self._journal = journal
+        self._last_step = journal.last_steps()
+        self._last_time = 0
+        self._params: dict[str, str] = {}
+        self._ended = False
+
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        """Log settings; nested mappings become dotted names. A parameter keeps its first value."""
+        flat = _flatten(params)
+        for name, value in flat.items():
+            _check_name(name)
+            if self._params.setdefault(name, value) != value:
+                raise ValueError(
+                    f"run {self.name!r}: parameter {name!r} is {self._params[name]!r} and cannot become "
+                    f"{value!r}. "
+                    "Log what changes over time as a metric or a tag."
+                )
+        self._append({"op": "params", "params": flat})
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Log numbers at a step of the run's own clock (0 where there is none)."""
+        for name in metrics:
+            _check_name(name)
+        at = int(step or 0)
+        fresh = {name: float(x) for name, x in metrics.items() if step is None or self._is_new(name, at)}
+        if fresh:
+            self._append({"op": "metrics", "step": at, "metrics": fresh})
+
+    def set_tags(self, tags: Mapping[str, Any]) -> None:
+        """Set tags; a tag may change."""
+        for name in tags:
+            _check_name(name)
+        self._append({"op": "tags", "tags": {name: str(value) for name, value in tags.items()}})
+
+    def log_dataset(
+        self, name: str, fingerprint: str, *, source: str = "", context: str = "training", **facts: Any
+    ) -> None:
+        """Log which data the run saw.
+
+        Parameters
+        ----------
+        name : str
+            For people, for example ``"BTCUSDT 1h"``.
+        fingerprint : str
+            Hash of the canonical values (`MarketData.fingerprint`).
+        source : str
+            Where the data came from, in words.
+        context : str
+            What the data was used for: ``"training"``, ``"validation"``, ``"test"``.
+        **facts
+            Anything else worth showing beside it (first and last bar, gaps filled); values become strings.
+        """
+        shown = {key: str(value) for key, value in facts.items()}
+        record = {
+            "op": "dataset",
+            "name": name,
+            "fingerprint": fingerprint,
+            "source": source,
+            "context": context,
+        }
+        self._append({**record, "facts": shown})
+
+    def log_artifact(self, path: str | Path, folder: str | None = None) -> None:
+        """Log a file, or a folder with all it holds, as it is now."""
+        path = _existing(path)
+        self._append({"op": "artifact", "kept": self._journal.keep(path, path.name), "folder": folder})
+
+    def log_text(self, text: str, name: str) -> None:
+        """Log a text as a file called ``name``, which may contain folders."""
+        with tempfile.TemporaryDirectory() as draft:
+            place = Path(draft) / Path(name).name
+            place.write_text(text)
+            self.log_artifact(place, _folder_of(name))
+
+    def log_figure(self, figure: Any, name: str) -> None:
+        """Log a matplotlib figure (``.png``, ``.svg``) or a plotly figure (``.html``) as ``name``."""
+        with tempfile.TemporaryDirectory() as draft:
+            place = Path(draft) / Path(name).name
+            if hasattr(figure, "savefig"):
+                figure.savefig(place, bbox_inches="tight")
+            elif hasattr(figure, "write_html"):
+                figure.write_html(place, include_plotlyjs="cdn")
+            else:
+                raise TypeError(
+                    f"log_figure takes a matplotlib or plotly figure, not {type(figure).__name__}."
+                )
+            self.log_artifact(place, _folder_of(name))
+
+    def log_model(
+        self,
+        onnx: str | Path,
+        name: str = "policy",
+        *,
+        beside: str | Path | None = None,
+        register_as: str | None = None,
+        aliases: Iterable[str] = (),
+    ) -> None:
+        """Log an ONNX file as an MLflow model that anyone can load and serve with onnxruntime alone.
+
+        The model is its own short program (``onnx_model.py``) beside the ONNX file; nothing is pickled.
+
+        Parameters
+        ----------
+        onnx : path
+            The network, self-contained (no external data).
+        name : str
+            Name of the model within the run.
+        beside : path, optional
+            A folder logged with the model, for example the bundle the file is part of.
+        register_as : str, optional
+            Also make it a version of this model in the registry.
+        aliases : iterable of str
+            Names that shall point to this version from now on, for example ``["champion"]``.
+        """
+        onnx = _existing(onnx)
+        if list(aliases) and register_as is None:
+            raise ValueError(
+                f"aliases {list(aliases)} need register_as: an alias belongs to a registered model."
+            )
+        record: Record = {"op": "model", "name": name, "kept": self._journal.keep(onnx, onnx.name)}
+        if beside is not None:
+            beside = _existing(beside)
+            record["beside"] = self._journal.keep(beside, beside.name)
+        self._append({**record, "register_as": register_as, "aliases": list(aliases)})
+
+    def _append(self, record: Record) -> None:
+        if self._ended:
+            raise RuntimeError(f"run {self.name!r} has ended; log inside its `with` block.")
+        self._ended = record["op"] == "end"
+        self._journal.append({**record, "time": self._now()})
+
+    def _now(self) -> int:
+        """Milliseconds since 1970, never the same twice: deliveries are told apart by it."""
+        self._last_time = max(self._last_time + 1, time.time_ns() // 1_000_000)
+        return self._last_time
+
+    def _is_new(self, name: str, step: int) -> bool:
+        return step > self._last_step.get(name, step - 1)
+
+
+def _flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    flat: dict[str, str] = {}
+    for name, value in params.items():
+        if isinstance(value, Mapping) and value:
+            flat |= _flatten(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = _shortened(str(value))
+    return flat
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST_PARAM else text[: _LONGEST_PARAM - 4] + " ..."
+
+
+def _check_name(name: str) -> None:
+    if not _NAME.fullmatch(name) or len(name) > _LONGEST_NAME:
+        raise ValueError(
+            f"{name!r} cannot name a parameter, metric or tag: letters, digits, '_', '-', '.', ' ', ':' "
+            f"and '/', at most {_LONGEST_NAME} characters."
+        )
+
+
+def _existing(path: str | Path) -> Path:
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist, so it cannot be logged.")
+    return path
+
+
+def _folder_of(name: str) -> str | None:
+    folder = Path(name).parent.as_posix()
+    return None if folder == "." else folder

@@ -1,0 +1,312 @@
+"""The tracker as the rest of the library sees it: opens runs, and sends their journals in the background."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import os
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from gearing.tracking.delivery import MlflowSender, ParentMissing, TrackerAway
+from gearing.tracking.journal import Journal, first_record
+from gearing.tracking.run import Run
+
+DEFAULT_URI = "sqlite:///mlruns/mlflow.db"
+_SQLITE = "sqlite:///"
+_logger = logging.getLogger(__name__)
+
+
+class Tracker:
+    """Runs in MLflow; neither a killed process nor an absent tracker loses or doubles anything.
+
+    Parameters
+    ----------
+    uri : str, optional
+        Tracking URI; default ``$MLFLOW_TRACKING_URI``, else a SQLite database in ``mlruns/``.
+    experiment : str
+        MLflow experiment the runs belong to.
+    spool : path, optional
+        Folder of the journals; default ``spool`` beside the database, or ``mlruns/spool`` for a server.
+    interval : float
+        Seconds between two deliveries.
+    patience : float
+        Seconds that the end of the last open run waits for delivery. What is not sent then stays in the
+        spool, and the next tracker on the same spool (or `flush`) sends it.
+
+    Notes ----- What earlier processes left in the spool is sent by the first run or `flush`. The object may
+    be pickled to worker processes; each has its own writer.
+    """
+
+    def __init__(
+        self,
+        uri: str | None = None,
+        experiment: str = "gearing",
+        *,
+        spool: str | Path | None = None,
+        interval: float = 5.0,
+        patience: float = 30.0,
+    ):
+        self.uri = _checked_uri(uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI)
+        self.experiment = experiment
+        home = Path(self.uri.removeprefix(_SQLITE)).parent if self.uri.startswith(_SQLITE) else None
+        self.spool = Path(spool) if spool is not None else (home or Path("mlruns").absolute()) / "spool"
+        self.interval = interval
+        self.patience = patience
+        self.last_error: str | None = None
+        artifacts = None if home is None else home / "artifacts"
+        self._sender = MlflowSender(self.uri, artifacts, self.spool / ".setup.lock")
+        self._open: dict[str, Journal] = {}  # runs of this process that go on
+        self._ended: dict[str, Journal] = {}  # and those that only wait for delivery
+        self._changed = threading.Condition()
+        self._wake = threading.Event()
+        self._asked = self._served = 0
+        self._thread: threading.Thread | None = None
+        self._stopped = False
+        self._parent_missing = False
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        settings = {"spool": self.spool, "interval": self.interval, "patience": self.patience}
+        return _rebuild, (self.uri, self.experiment, settings)
+
+    @property
+    def command(self) -> str:
+        """The command that shows the runs."""
+        if not self.uri.startswith(_SQLITE):
+            return f"open {self.uri}"
+        path = Path(self.uri.removeprefix(_SQLITE))
+        shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+        return f"mlflow ui --backend-store-uri {_SQLITE}{shown}"
+
+    @contextlib.contextmanager
+    def run(
+        self,
+        name: str,
+        *,
+        key: str | None = None,
+        parent: Run | str | None = None,
+        tags: Mapping[str, Any] | None = None,
+    ) -> Iterator[Run]:
+        """Open a run; it ends as finished, as failed on an exception, as killed on an interrupt.
+
+        Parameters
+        ----------
+        name : str
+            For people.
+        key : str, optional
+            The same key is the same run: a killed run opened again goes on where it was. Default: a new one.
+        parent : Run or str, optional
+            The run this one is part of, or its key (from another process).
+        tags : mapping, optional
+            Set at the start.
+        """
+        run = self._begin(name, key, parent, tags or {})
+        try:
+            yield run
+        except BaseException as error:
+            self._end(run, "FAILED" if isinstance(error, Exception) else "KILLED")
+            raise
+        self._end(run, "FINISHED")
+
+    def flush(self, timeout: float | None = None) -> int:
+        """Send everything pending, of this process and of dead ones; returns the records left."""
+        deadline = time.monotonic() + (threading.TIMEOUT_MAX if timeout is None else timeout)
+        self._attempt(deadline)
+        # A parent in another process needs a moment to arrive; anything else is not worth waiting for.
+        while self._parent_missing and time.monotonic() < deadline:
+            time.sleep(min(1.0, self.interval))
+            self._attempt(deadline)
+        return self.pending
+
+    def close(self) -> None:
+        """Send what can be sent and let go of everything; what is left stays on disk for the next tracker."""
+        if self._thread is not None:
+            self.flush(self.patience)
+            self._stopped = True
+            self._wake.set()
+            self._thread.join(self.patience)
+        for journal in [*self._open.values(), *self._ended.values()]:
+            journal.close()
+        self._open.clear()
+        self._ended.clear()
+
+    @property
+    def pending(self) -> int:
+        """Records on disk that this tracker does not have yet."""
+        own = {journal.path: journal for journal in [*self._open.values(), *self._ended.values()]}
+        return sum(_count_pending(path, own.get(path)) for path in self._journals())
+
+    # -- runs ----------------------------------------------------------------------------------------------
+
+    def _begin(self, name: str, key: str | None, parent: Run | str | None, tags: Mapping[str, Any]) -> Run:
+        keyed = key is not None
+        key = key or uuid.uuid4().hex
+        if "'" in key or "`" in key:
+            raise ValueError(f"run key {key!r} contains a quote; use letters, digits, '-', '_' and '/'.")
+        if key in self._open:
+            raise ValueError(f"run {key!r} is open already in this process.")
+        journal = self._journal(key)
+        run = Run(journal, name, key)
+        run._append(
+            {
+                "op": "start",
+                "name": name,
+                "key": key,
+                "keyed": keyed,
+                "parent": parent.key if isinstance(parent, Run) else parent,
+                "tags": {tag: str(value) for tag, value in tags.items()},
+                "experiment": self.experiment,
+                "tracker": _without_password(self.uri),
+            }
+        )
+        with self._changed:
+            self._open[key] = journal
+            self._ensure_thread()
+        return run
+
+    def _journal(self, key: str) -> Journal:
+        with self._changed:
+            waiting = self._ended.pop(key, None)
+        if waiting is not None:  # ended moments ago in this process and taken up again
+            return waiting
+        identity = f"{_without_password(self.uri)}\n{self.experiment}\n{key}"
+        path = self.spool / f"{hashlib.sha256(identity.encode()).hexdigest()[:24]}.jsonl"
+        try:
+            return Journal(path, self.patience)
+        except BlockingIOError:
+            raise BlockingIOError(
+                f"run {key!r} is being written by another process. End that one, or choose another key."
+            ) from None
+
+    def _end(self, run: Run, status: str) -> None:
+        run._append({"op": "end", "status": status})
+        with self._changed:
+            self._ended[run.key] = self._open.pop(run.key)
+            last = not self._open
+        if last and self.flush(self.patience):
+            _logger.warning(
+                "%d records have not reached the tracker (%s). They are kept in %s and will be sent by the "
+                "next run or by Tracker.flush().",
+                self.pending,
+                self.last_error or "it is slow to answer",
+                self.spool,
+            )
+
+    def _attempt(self, deadline: float) -> None:
+        """Have the writer go through everything once."""
+        with self._changed:
+            self._asked += 1
+            request = self._asked
+            self._ensure_thread()
+            self._wake.set()
+            self._changed.wait_for(lambda: self._served >= request, deadline - time.monotonic())
+
+    # -- delivery ------------------------------------------------------------------------------------------
+
+    def _ensure_thread(self) -> None:
+        if self._thread is None or not self._thread.is_alive():
+            self._stopped = False
+            self._thread = threading.Thread(target=self._deliver_forever, name="gearing-tracker", daemon=True)
+            self._thread.start()
+
+    def _deliver_forever(self) -> None:
+        while not self._stopped:
+            self._wake.wait(self.interval)
+            self._wake.clear()
+            asked = self._asked
+            try:
+                self._deliver_all()
+                self.last_error, self._parent_missing = None, False
+            except Exception as error:  # whatever it is, the run goes on and the journals stay
+                self.last_error, self._parent_missing = str(error), isinstance(error, ParentMissing)
+                _logger.info("not delivered: %s", error)
+            with self._changed:
+                self._served = asked
+                self._changed.notify_all()
+
+    def _deliver_all(self) -> None:
+        """Try everything once; a journal in trouble holds up the others only where the tracker is silent."""
+        with self._changed:
+            own = {journal.path: key for key, journal in [*self._open.items(), *self._ended.items()]}
+        trouble: TrackerAway | None = None
+        for path in self._journals():
+            try:
+                self._deliver_own(own[path]) if path in own else self._deliver_orphan(path)
+            except TrackerAway as error:
+                trouble = error
+                if not isinstance(error, ParentMissing) and not self._sender.answers():
+                    break
+        if trouble is not None:
+            raise trouble
+
+    def _deliver_own(self, key: str) -> None:
+        journal = self._open.get(key) or self._ended[key]
+        self._sender.deliver(journal)
+        with self._changed:
+            if journal.state.ended and self._ended.get(key) is journal:
+                del self._ended[key]
+                journal.remove()
+
+    def _deliver_orphan(self, path: Path) -> None:
+        """Send what a process that is gone left behind."""
+        try:
+            journal = Journal(path, create=False)
+        except (
+            BlockingIOError,
+            FileNotFoundError,
+        ):  # its process is alive and sends by itself, or has just done so
+            return
+        with contextlib.closing(journal):
+            self._sender.deliver(journal)
+            if not journal.state.ended and journal.state.run_id is not None:
+                self._sender.mark_killed(journal)
+            journal.remove()
+
+    def _journals(self) -> list[Path]:
+        """Journals in the spool that are meant for this tracker; those of parents, begun earlier, first."""
+        here = _without_password(self.uri)
+        found = []
+        for path in self.spool.glob("*.jsonl"):
+            with contextlib.suppress(FileNotFoundError):
+                record = None if path.name.endswith(".refused.jsonl") else first_record(path)
+                if record is not None and record.get("tracker") == here:
+                    found.append((record["time"], path))
+        return [path for _, path in sorted(found)]
+
+
+def _rebuild(uri: str, experiment: str, settings: dict[str, Any]) -> Tracker:
+    return Tracker(uri, experiment, **settings)
+
+
+def _count_pending(path: Path, journal: Journal | None) -> int:
+    if journal is not None:
+        return sum(1 for _ in journal.pending())
+    with (
+        contextlib.suppress(FileNotFoundError, BlockingIOError),
+        contextlib.closing(Journal(path, create=False)) as orphan,
+    ):
+        return sum(1 for _ in orphan.pending())
+    return 0
+
+
+def _checked_uri(uri: str) -> str:
+    """Make a SQLite path absolute, so that worker processes and a change of folder mean the same database."""
+    if uri.startswith("file:") or "://" not in uri:
+        raise ValueError(
+            f"tracking URI {uri!r} names a folder, and MLflow no longer writes to plain folders. "
+            "Use a database such as 'sqlite:///mlruns/mlflow.db', or the address of a server."
+        )
+    if uri.startswith(_SQLITE):
+        return _SQLITE + str(Path(uri.removeprefix(_SQLITE)).absolute())
+    return uri
+
+
+def _without_password(uri: str) -> str:
+    parts = urlsplit(uri)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
