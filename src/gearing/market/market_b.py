@@ -64,12 +64,13 @@ class MarketB:
     funding_half_life: float = 6 * 24.0
     funding_mean_exponent: float = 0.6
     funding_persistence: float = 0.74  # per settlement
-    funding_pull: float = 3.0e-4  # per unit of 7-day log return; chosen
-    funding_noise: float = 1.1e-4
+    funding_pull: float = 2.0e-4  # per unit of 7-day log return; chosen
+    funding_noise: float = 1.1e-4  # stationary sd of the deviation at v = 0
     funding_noise_exponent: float = 0.9
     funding_cap: float = 30e-4
     funding_rest: float = 1e-4
-    funding_rest_band: float = 0.6e-4  # rates within it stick at the rest; chosen
+    funding_rest_below: float = 1.5e-4  # rates this far below or
+    funding_rest_above: float = 0.1e-4  # above the rest stick at it; chosen
     premium_persistence: float = 0.9  # per hour; chosen
     premium_noise: float = 1.0e-4  # at level volatility; chosen
     tick_noise: float = 1.5e-4  # traded price around the premium's average; chosen
@@ -224,7 +225,8 @@ def _rate(p: Any, mean: float, slow: float, around: float) -> float:
     """Funding rate from its moving mean and the deviation around it, clipped, sticky at the rest."""
     rate = mean * math.exp(p.funding_mean_exponent * slow) + around
     rate = min(max(rate, -p.funding_cap), p.funding_cap)
-    return p.funding_rest if abs(rate - p.funding_rest) < p.funding_rest_band else rate
+    near = -p.funding_rest_below < rate - p.funding_rest < p.funding_rest_above
+    return p.funding_rest if near else rate
 
 
 @njit(cache=True)
@@ -248,6 +250,7 @@ def _simulate(
     slow_step = p.slow_sd * math.sqrt(1.0 - slow_keep**2)
     across = math.sqrt(1.0 - p.fast_return_correlation**2)
     mean_keep = 0.5 ** (SETTLEMENT_HOURS / p.funding_half_life)
+    deviation = p.funding_noise * math.sqrt(1.0 - p.funding_persistence**2)
     level, cap = p.level_volatility**2 / HOURS_A_YEAR, p.cap_volatility**2 / HOURS_A_YEAR
     edges = np.cumsum(p.stay_days) / p.stay_days.sum()
     first = 0 if regimes[n] < edges[0] else (1 if regimes[n] < edges[1] else 2)
@@ -303,7 +306,7 @@ def _simulate(
             if (t + 1) % SETTLEMENT_HOURS == 0:
                 past = last[max(t + 1 - MOMENTUM_HOURS, 0), k, 0]
                 funding_mean = p.funding_mean[state] + mean_keep * (funding_mean - p.funding_mean[state])
-                noise = p.funding_noise * math.exp(p.funding_noise_exponent * slow) * z[3]
+                noise = deviation * math.exp(p.funding_noise_exponent * slow) * z[3]
                 around = p.funding_persistence * around + p.funding_pull * math.log(price / past) + noise
                 rate = _rate(p, funding_mean, slow, around)
                 rates[(t + 1) // SETTLEMENT_HOURS, k] = rate
