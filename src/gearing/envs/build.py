@@ -1,0 +1,86 @@
+"""What all faces share: from the arguments of ``gymnasium.make`` to a Simulator and its spaces."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+from gearing.features import FeatureSet, FeatureTable
+from gearing.market.data import MarketData
+from gearing.simulation.config import SimulationConfig, check_names
+from gearing.simulation.simulator import Simulator
+
+# Fields of a step that ``info`` carries; price_pnl + fees + funding + liquidation = equity - equity_before.
+INFO = (
+    "equity_before", "equity", "log_growth", "price_pnl", "fees", "funding", "liquidation", "turnover",
+    "liquidations", "refused", "capped",
+)  # fmt: skip
+
+
+def build_simulator(
+    market: MarketData | Sequence[MarketData] | None,
+    features: FeatureTable | Sequence[FeatureTable] | FeatureSet | Sequence[str] | None,
+    n_accounts: int,
+    n_threads: int,
+    settings: dict[str, Any],
+) -> Simulator:
+    """Simulator behind an env; without a market, two years of synthetic market B.
+
+    Raises
+    ------
+    TypeError
+        For an unknown setting; the message names the nearest.
+    """
+    check_names(settings)
+    if market is None:
+        from gearing.market.synthetic import synthetic_market
+
+        market = synthetic_market("market-b", seed=0, years=2)
+    markets = [market] if isinstance(market, MarketData) else list(market)
+    return Simulator(
+        markets, feature_tables(markets, features), SimulationConfig(**settings), n_accounts, 0, n_threads
+    )
+
+
+def feature_tables(markets: list[MarketData], features: Any) -> list[FeatureTable] | None:
+    """Tables of the asked features: given tables as they are, a set or names computed on each market."""
+    if features is None or isinstance(features, FeatureTable):
+        return features if features is None else [features]
+    if not isinstance(features, FeatureSet) and all(isinstance(f, FeatureTable) for f in features):
+        return list(features)
+    chosen = features if isinstance(features, FeatureSet) else FeatureSet(features)
+    return [chosen.compute(market) for market in markets]
+
+
+def observation_space(simulator: Simulator) -> spaces.Box:
+    """Flat float32 box with the bounds of every column."""
+    return spaces.Box(simulator.layout.low, simulator.layout.high, dtype=np.float32)
+
+
+def action_space(simulator: Simulator) -> spaces.Space:
+    """Normalised: Box(-1, 1) per slot, or Discrete (several slots: MultiDiscrete)."""
+    slots, choices = len(simulator.slots), simulator.scheme.n_choices
+    if choices is None:
+        return spaces.Box(-1.0, 1.0, (slots,), np.float32)
+    return spaces.Discrete(choices) if slots == 1 else spaces.MultiDiscrete([choices] * slots)
+
+
+def shaped_actions(simulator: Simulator, actions: Any) -> np.ndarray:
+    """Actions as (n_accounts, n_slots).
+
+    Raises
+    ------
+    ValueError
+        If a continuous action is NaN or outside [-1, 1].
+    """
+    shaped = np.asarray(actions).reshape(simulator.positions.shape)
+    if simulator.scheme.n_choices is None:
+        shaped = shaped.astype(np.float64)
+        if not (np.abs(shaped) <= 1.0 + 1e-6).all():
+            raise ValueError(
+                f"actions must be finite and in [-1, 1], given {actions!r}; clip them to the action space."
+            )
+    return shaped

@@ -1,0 +1,131 @@
+"""The Gymnasium env: a Simulator of one account."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import gymnasium
+import numpy as np
+
+from gearing.envs.build import INFO, action_space, build_simulator, observation_space, shaped_actions
+from gearing.envs.render import History, figure, text
+from gearing.features import FeatureSet, FeatureTable
+from gearing.market.data import MarketData
+
+
+class PerpetualEnv(gymnasium.Env[np.ndarray, Any]):
+    """Choose leverage on perpetual futures, one decision interval at a time.
+
+    ## Timing
+    The agent sees everything known at the close of bar t. Its order fills at the open of bar t+1, at the last price
+    plus slippage, taker fee charged. Liquidation is tested along every bar until the next decision on the mark
+    price; funding settles at its own time stamps. A settlement at the moment of a fill
+    does not touch the new position.
+
+    ## Action
+    ``Box(-1, 1, (n_contracts,))``, mapped by the action scheme to a target leverage of the margin share of equity:
+    ``leverage``: -1 is flat, +1 is ``max_leverage`` (direction "free": -1 is full short); ``residual``: scales a
+    base rule, 0 is the rule; ``tiers``: ``Discrete``, with ``action_masks()``.
+
+    ## Observation
+    ``Box(low, high, (n_columns,))``, float32, finite bounds per column, in the order printed by ``spec_table()``: the
+    feature columns contract by contract, then per contract
+
+    | name                 | meaning                                          | unit    | known at   |
+    |----------------------|--------------------------------------------------|---------|------------|
+    | effective_leverage   | signed notional at mark over equity              | -       | close of t |
+    | margin_ratio         | maintenance margin over margin balance; 1 liquidates | -   | close of t |
+    | liquidation_distance | relative move of the mark to liquidation         | -       | close of t |
+    | unrealised_share     | unrealised PnL over equity                       | -       | close of t |
+
+    then drawdown and free_share of the account. Values are raw; scaling belongs to the learned policy.
+
+    ## Reward
+    ln(equity at the next decision / equity at this one) by default, after fees, funding and liquidation.
+
+    ## Info
+    equity_before, equity, log_growth, price_pnl, fees, funding, liquidation, turnover [settle coin], liquidations,
+    refused and capped orders of the step, and time, the moment of the next decision. price_pnl + fees + funding +
+    liquidation = equity - equity_before.
+
+    ## Episode end
+    * terminated: ruin, equity below ``ruin_fraction`` of its start or too small for the smallest order.
+    * truncated: ``episode_length`` reached, or the last whole decision interval of the data is over. A liquidation
+      alone does not end an episode.
+
+    ## Arguments
+    market (None: two years of synthetic market B), features (None: the default set; names; a FeatureSet; a FeatureTable
+    with forecasts joined), and every field of :class:`gearing.SimulationConfig`.
+
+    ## Version history
+    * v0: first release.
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 4}
+
+    def __init__(
+        self,
+        market: MarketData | Sequence[MarketData] | None = None,
+        features: FeatureTable | FeatureSet | Sequence[str] | None = None,
+        render_mode: str | None = None,
+        **settings: Any,
+    ):
+        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
+            raise ValueError(
+                f"render_mode is {render_mode!r}; it must be one of {self.metadata['render_modes']}."
+            )
+        self.simulator = build_simulator(market, features, 1, 1, settings)
+        self.observation_space = observation_space(self.simulator)
+        self.action_space = action_space(self.simulator)
+        self.render_mode = render_mode
+        self._history = History()
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Begin an episode; with a seed, episode 0 of that seed, else the next one."""
+        super().reset(seed=seed)
+        if seed is None and not self.simulator.accounts.start_equity.any():
+            seed = int(self.np_random.integers(2**31))  # Gymnasium's manner: unseeded means unpredictable
+        observation = self.simulator.reset(seed=seed)[0].copy()
+        if self.render_mode is not None:
+            self._history.begin(self.simulator)
+        return observation, {
+            "time": self.simulator.time[0],
+            "equity": float(self.simulator.accounts.equity[0]),
+        }
+
+    def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        """Hold the target of ``action`` for one decision interval."""
+        simulator = self.simulator
+        reward = simulator.step(simulator.targets(shaped_actions(simulator, action)))
+        step = simulator.steps[0]
+        info: dict[str, Any] = {name: step[name].item() for name in INFO}
+        info["time"] = simulator.time[0]
+        if self.render_mode is not None:
+            self._history.add(simulator)
+        return (
+            simulator.observations[0].copy(),
+            float(reward[0]),
+            bool(step.terminated),
+            bool(step.truncated),
+            info,
+        )
+
+    def action_masks(self) -> np.ndarray:
+        """Which choices of a discrete action space the margin tiers allow now (sb3-contrib's convention)."""
+        return self.simulator.action_masks().reshape(-1)
+
+    def spec_table(self):
+        """The observation columns with bounds and units (pandas)."""
+        return self.simulator.layout.table()
+
+    def render(self) -> Any:
+        """The last step's ledger as text ("ansi"), or equity, leverage and price as an image ("rgb_array")."""
+        if self.render_mode == "ansi":
+            return text(self.simulator)
+        if self.render_mode == "rgb_array":
+            return figure(self._history)
+        gymnasium.logger.warn("render() was called without a render_mode; give one to gymnasium.make.")
+        return None

@@ -1,0 +1,15 @@
+"""Registers the environments with Gymnasium; imports nothing of the package until one is made."""
+
+from gymnasium.envs.registration import register, registry
+
+PERPETUAL = "gearing/Perpetual-v0"
+
+
+def register_environments() -> None:
+    """Register all ids once."""
+    if PERPETUAL not in registry:
+        register(
+            PERPETUAL,
+            entry_point="gearing.envs.perpetual:PerpetualEnv",
+            vector_entry_point="gearing.envs.vector:PerpetualVectorEnv",
+        )

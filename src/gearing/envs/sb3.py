@@ -1,0 +1,118 @@
+"""The stable-baselines3 face: the same batch with same-step reset and ``terminal_observation``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from stable_baselines3.common.vec_env.base_vec_env import VecEnv, VecEnvIndices
+
+from gearing.envs.build import INFO, action_space, build_simulator, observation_space, shaped_actions
+from gearing.features import FeatureSet, FeatureTable
+from gearing.market.data import MarketData
+
+
+class PerpetualVecEnv(VecEnv):
+    """Many accounts as a stable-baselines3 ``VecEnv``; no Python per account in a step.
+
+    An account that ends is reset in the same step. Its ``info`` then holds ``terminal_observation``,
+    ``TimeLimit.truncated``, ``episode`` (return and length, as a Monitor writes them) and the step's ledger; the infos
+    of running accounts are empty.
+    """
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        market: MarketData | Sequence[MarketData] | None = None,
+        features: FeatureTable | FeatureSet | Sequence[str] | None = None,
+        n_threads: int = 1,
+        seed: int = 0,
+        **settings: Any,
+    ):
+        self.simulator = build_simulator(market, features, num_envs, n_threads, settings)
+        self.render_mode = None
+        super().__init__(num_envs, observation_space(self.simulator), action_space(self.simulator))
+        self._seed = seed
+        self._fresh = True
+        self._actions: np.ndarray = np.zeros(0)
+        self._returns = np.zeros(num_envs)
+        self._lengths = np.zeros(num_envs, np.int64)
+        self._no_infos: list[dict[str, Any]] = [{} for _ in range(num_envs)]
+
+    def seed(self, seed: int | None = None) -> list[int | None]:
+        """Account i draws its episodes from seed + i, from the next reset on."""
+        self._fresh = True
+        self._seed = 0 if seed is None else seed
+        return [self._seed + i for i in range(self.num_envs)]
+
+    def reset(self) -> np.ndarray:
+        """Begin an episode in every account."""
+        self.simulator.reset(seed=self._seed if self._fresh else None)
+        self._fresh = False
+        self._returns[:], self._lengths[:] = 0.0, 0
+        return self.simulator.observations.copy()
+
+    def step_async(self, actions: np.ndarray) -> None:
+        """Keep the actions for ``step_wait``."""
+        self._actions = actions
+
+    def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, Any]]]:
+        """Hold the targets of the actions for one decision interval in every account."""
+        simulator = self.simulator
+        rewards = simulator.step(simulator.targets(shaped_actions(simulator, self._actions)))
+        self._returns += rewards
+        self._lengths += 1
+        over = simulator.terminated | simulator.truncated
+        infos = self._no_infos
+        if over.any():
+            infos = infos.copy()
+            for i in np.flatnonzero(over):
+                infos[i] = self._final_info(i)
+            simulator.reset(mask=over)
+            self._returns[over], self._lengths[over] = 0.0, 0
+        return simulator.observations.copy(), rewards.astype(np.float32), over, infos
+
+    def _final_info(self, i: int) -> dict[str, Any]:
+        step = self.simulator.steps[i]
+        return {
+            "terminal_observation": self.simulator.observations[i].copy(),
+            "TimeLimit.truncated": bool(step.truncated),
+            "episode": {"r": float(self._returns[i]), "l": int(self._lengths[i]), "t": 0.0},
+            **{name: step[name].item() for name in INFO},
+        }
+
+    def action_masks(self) -> np.ndarray:
+        """Allowed discrete choices (num_envs, n_slots * n_choices)."""
+        return self.simulator.action_masks().reshape(self.num_envs, -1)
+
+    def env_method(
+        self, method_name: str, *method_args: Any, indices: VecEnvIndices = None, **method_kwargs: Any
+    ) -> list[Any]:
+        """Only ``action_masks`` is a method per account here."""
+        if method_name != "action_masks":
+            raise AttributeError(f"{type(self).__name__} is one batch; it has no env method {method_name!r}.")
+        masks = self.action_masks()
+        return [masks[i] for i in self._get_indices(indices)]
+
+    def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
+        """The batch's attribute, once per account asked for."""
+        value = getattr(self, attr_name)
+        return [value for _ in self._get_indices(indices)]
+
+    def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
+        """All accounts are one batch: an attribute is set for all of them or not at all."""
+        if indices is not None:
+            raise ValueError(
+                f"{type(self).__name__} is one batch; set {attr_name!r} for all accounts (indices=None)."
+            )
+        setattr(self, attr_name, value)
+
+    def env_is_wrapped(self, wrapper_class: type, indices: VecEnvIndices = None) -> list[bool]:
+        """Accounts carry no wrappers, but the batch keeps its own monitor."""
+        from stable_baselines3.common.monitor import Monitor
+
+        return [issubclass(wrapper_class, Monitor) for _ in self._get_indices(indices)]
+
+    def close(self) -> None:
+        """Nothing to release."""

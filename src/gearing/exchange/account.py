@@ -1,0 +1,321 @@
+"""What the exchange does to one account: fills, funding, margin, liquidation, resting stops.
+
+Each function changes the records it is given, in place. Layouts and units: ``records.py``; formulas:
+``rules.py``; order of events: ``kernel.py``. The functions run compiled in the kernel and as plain Python.
+"""
+
+import math
+
+from numba.extending import register_jitable
+
+from gearing.exchange.rules import (
+    average_entry_price,
+    bankruptcy_price,
+    initial_margin,
+    liquidation_price,
+    liquidation_price_at_entry,
+    maintenance_margin,
+    notional,
+    round_price,
+    round_quantity,
+    settlement_payout,
+    tier_index,
+    trading_fee,
+    unit_value,
+    unrealised_pnl,
+)
+
+REFUSED_MINIMUM, REFUSED_NOT_TRADABLE, REFUSED_MARGIN = 1, 2, 3
+
+
+@register_jitable
+def clear_position(account, position):
+    """Make a position flat; nothing of it may leak into the next one."""
+    account.assigned -= position.margin
+    position.quantity = 0.0
+    position.entry_price = 0.0
+    position.margin = 0.0
+    position.stop = math.nan
+    position.take_profit = math.nan
+    position.trailing = math.nan
+    position.best_price = 0.0
+    position.guarded = 0
+
+
+@register_jitable
+def assign_margin(account, position, amount):
+    """Move free balance into a position's margin (isolated)."""
+    position.margin += amount
+    account.assigned += amount
+
+
+@register_jitable
+def reduce_position(account, position, contract, config, ledger, size, price):
+    """Realise the profit of ``size`` of a position at ``price``; isolated margin is released pro rata.
+
+    Nobody owes an exchange: a loss beyond the released margin (a fill past the bankruptcy price) is borne by
+    the insurance fund.
+    """
+    whole = size >= abs(position.quantity)
+    closed = position.quantity if whole else math.copysign(size, position.quantity)
+    profit = unrealised_pnl(closed, position.entry_price, price, contract.inverse)
+    released = position.margin * (closed / position.quantity)
+    account.wallet_balance += profit
+    ledger.price_pnl += profit
+    if not config.cross and released + profit < 0.0:
+        cover_shortfall(account, ledger, -(released + profit))
+    if whole:
+        clear_position(account, position)
+    else:
+        assign_margin(account, position, -released)
+        position.quantity -= closed
+
+
+@register_jitable
+def cover_shortfall(account, ledger, amount):
+    """The insurance fund pays what the trader cannot lose."""
+    account.wallet_balance += amount
+    account.insurance += amount
+    ledger.liquidation += amount
+
+
+@register_jitable
+def open_or_add(account, position, contract, config, quantity, price, leverage):
+    """Open a position or add to it on the same side; isolated: its initial margin becomes assigned margin."""
+    opening = position.quantity == 0.0
+    position.entry_price = average_entry_price(
+        position.quantity, position.entry_price, quantity, price, contract.inverse
+    )
+    position.quantity += quantity
+    position.leverage = leverage
+    if opening:
+        position.best_price = price
+    if not config.cross:
+        assign_margin(account, position, initial_margin(quantity, price, leverage, contract.inverse))
+
+
+@register_jitable
+def apply_fill(account, position, contract, config, ledger, quantity, price, leverage, fee_rate):
+    """Fill a signed order: open, add, reduce, close or flip (close all, then open the rest at the same price)."""
+    fee = trading_fee(quantity, price, fee_rate, contract.inverse)
+    account.wallet_balance -= fee
+    ledger.fees -= fee
+    ledger.turnover += notional(quantity, price, contract.inverse)
+    ledger.fills += 1
+    held = position.quantity
+    if held * quantity < 0.0:
+        closed = min(abs(held), abs(quantity))
+        reduce_position(account, position, contract, config, ledger, closed, price)
+        quantity += math.copysign(closed, held)
+        if abs(quantity) < 1e-12 * abs(held):
+            quantity = 0.0  # the remainder of a full close in binary arithmetic
+    if quantity != 0.0:
+        open_or_add(account, position, contract, config, quantity, price, leverage)
+    settle_overdraft(account, position, ledger)
+
+
+@register_jitable
+def settle_overdraft(account, position, ledger):
+    """Fees that the free balance cannot pay come from the position's margin, then from the insurance fund."""
+    overdraft = account.assigned - account.wallet_balance
+    if overdraft > 0.0:
+        taken = min(overdraft, position.margin)
+        assign_margin(account, position, -taken)
+        if overdraft > taken:
+            cover_shortfall(account, ledger, overdraft - taken)
+
+
+@register_jitable
+def settle_funding(account, position, contract, config, ledger, mark, rate):
+    """Pay or receive one funding settlement; longs pay while the rate is positive.
+
+    Isolated: the position's margin changes, so its liquidation price moves. Where the venue takes free balance
+    first (Bybit), only what is missing comes from the margin.
+    """
+    payment = -position.quantity * unit_value(mark, contract.inverse) * rate
+    account.wallet_balance += payment
+    ledger.funding += payment
+    if not config.cross:
+        from_margin = payment
+        if config.funding_from_free_balance:
+            free = max(0.0, account.wallet_balance - payment - account.assigned)
+            from_margin = min(0.0, payment + free)
+        assign_margin(account, position, from_margin)
+
+
+@register_jitable
+def position_maintenance(position, contract, config, tiers, row, mark):
+    """Maintenance margin of a position as the venue values it, with the closing fee where it is reserved."""
+    if position.quantity == 0.0:
+        return 0.0
+    price = position.entry_price if config.maintenance_at_entry else mark
+    value = notional(position.quantity, price, contract.inverse)
+    return maintenance_margin(value, tiers, row.tiers_first, row.tiers_last) + config.closing_fee * value
+
+
+@register_jitable
+def margin_surplus(position, contract, config, tiers, row, mark):
+    """Unrealised PnL less maintenance margin: what a position adds to margin balance above its requirement."""
+    profit = unrealised_pnl(position.quantity, position.entry_price, mark, contract.inverse)
+    return profit - position_maintenance(position, contract, config, tiers, row, mark)
+
+
+@register_jitable
+def is_liquidated(position, contract, config, tiers, row, mark):
+    """Isolated: margin balance has fallen to the maintenance margin."""
+    return position.margin + margin_surplus(position, contract, config, tiers, row, mark) <= 0.0
+
+
+@register_jitable
+def position_liquidation_price(position, contract, config, tiers, row, backing):
+    """Liquidation price under the venue's way of valuing maintenance margin; NaN if there is none."""
+    if config.maintenance_at_entry:
+        return liquidation_price_at_entry(
+            position.quantity,
+            position.entry_price,
+            backing,
+            tiers,
+            contract.inverse,
+            row.tiers_first,
+            row.tiers_last,
+        )
+    return liquidation_price(
+        position.quantity, position.entry_price, backing, tiers, contract.inverse, config.closing_fee,
+        row.tiers_first, row.tiers_last,
+    )  # fmt: skip
+
+
+@register_jitable
+def liquidation_on_segment(position, contract, config, tiers, row, start, end):
+    """Mark at which an isolated position is liquidated while the mark moves from ``start`` to ``end``; NaN if not.
+
+    A mark that starts beyond the liquidation price liquidates at once, there (a gap).
+    """
+    if not is_liquidated(position, contract, config, tiers, row, end):
+        return math.nan
+    if is_liquidated(position, contract, config, tiers, row, start):
+        return start
+    price = position_liquidation_price(position, contract, config, tiers, row, position.margin)
+    if math.isnan(price):
+        return end  # a root lost to rounding at the very end of the segment
+    return min(max(price, min(start, end)), max(start, end))
+
+
+@register_jitable
+def liquidate_position(account, position, contract, config, tiers, row, ledger, mark):
+    """Liquidate an isolated position at ``mark``: in full, or down its tiers where the venue does so."""
+    ledger.liquidation_price = position_liquidation_price(
+        position, contract, config, tiers, row, position.margin
+    )
+    ledger.execution_price = mark
+    if config.tier_step_down and step_down_tiers(
+        account, position, contract, config, tiers, row, ledger, mark
+    ):
+        ledger.partial_liquidations += 1
+        return
+    profit = unrealised_pnl(position.quantity, position.entry_price, mark, contract.inverse)
+    remaining = position.margin + profit
+    value = notional(position.quantity, mark, contract.inverse)
+    payout = settlement_payout(remaining, contract.liquidation_fee, value, config.fee_then_return)
+    account.wallet_balance += payout - position.margin
+    account.insurance += payout - remaining
+    ledger.price_pnl += profit
+    ledger.liquidation += payout - remaining
+    ledger.turnover += value
+    ledger.liquidations += 1
+    clear_position(account, position)
+
+
+@register_jitable
+def step_down_tiers(account, position, contract, config, tiers, row, ledger, mark):
+    """Sell a position down to the cap of the tier below until its margin suffices; True if something is left."""
+    value = notional(position.quantity, mark, contract.inverse)
+    k = tier_index(value, tiers, row.tiers_first, row.tiers_last)
+    while k > row.tiers_first:
+        kept = round_quantity(tiers[k].floor / unit_value(mark, contract.inverse), contract.lot_size)
+        sold = abs(position.quantity) - kept
+        if kept <= 0.0:
+            return False
+        if sold > 0.0:
+            sell_in_liquidation(account, position, contract, ledger, sold, mark)
+        # The position now sits on the floor of tier k, which belongs to the tier below up to a dollar.
+        margin = tiers[k - 1].rate * notional(kept, mark, contract.inverse) - tiers[k - 1].amount
+        profit = unrealised_pnl(position.quantity, position.entry_price, mark, contract.inverse)
+        if position.margin + profit > margin + config.closing_fee * notional(kept, mark, contract.inverse):
+            return True
+        k -= 1
+    return False
+
+
+@register_jitable
+def sell_in_liquidation(account, position, contract, ledger, size, mark):
+    """Close ``size`` of a position at ``mark`` on the venue's behalf; profit and clearance fee hit its margin."""
+    closed = math.copysign(size, position.quantity)
+    profit = unrealised_pnl(closed, position.entry_price, mark, contract.inverse)
+    value = notional(closed, mark, contract.inverse)
+    fee = contract.liquidation_fee * value
+    account.wallet_balance += profit - fee
+    ledger.price_pnl += profit
+    ledger.liquidation -= fee
+    ledger.turnover += value
+    position.quantity -= closed
+    if position.margin != 0.0:
+        assign_margin(account, position, profit - fee)
+
+
+@register_jitable
+def stop_price(position):
+    """Price of the nearest resting stop, fixed or trailing; NaN if none rests."""
+    side = 1.0 if position.quantity > 0.0 else -1.0
+    fixed = position.entry_price * (1.0 - side * position.stop)
+    trailing = position.best_price * (1.0 - side * position.trailing)
+    if math.isnan(fixed):
+        return trailing
+    if math.isnan(trailing):
+        return fixed
+    return max(fixed, trailing) if side > 0.0 else min(fixed, trailing)
+
+
+@register_jitable
+def take_profit_price(position):
+    """Price of the resting take-profit; NaN if none rests."""
+    side = 1.0 if position.quantity > 0.0 else -1.0
+    return position.entry_price * (1.0 + side * position.take_profit)
+
+
+@register_jitable
+def fill_price(reference, side, slippage, contract):
+    """Price of a market order: worse than the reference by the slippage, on the tick grid, against the trader."""
+    return round_price(reference * (1.0 + side * slippage), contract.tick_size, side)
+
+
+@register_jitable
+def slippage_of(row, quantity, contract):
+    """Slippage of an order at this row [fraction]: the market's part and the order's own square-root impact."""
+    if row.impact == 0.0:
+        return row.slippage
+    return row.slippage + row.impact * math.sqrt(notional(quantity, row.open, contract.inverse))
+
+
+@register_jitable
+def close_at(account, position, contract, config, ledger, price, fee_rate):
+    """Close a whole position at a final price."""
+    apply_fill(
+        account, position, contract, config, ledger, -position.quantity, price, position.leverage, fee_rate
+    )
+
+
+@register_jitable
+def affordable_quantity(margin, held, leverage, price, cost):
+    """Largest quantity whose initial margin and entry costs fit into ``margin``, given ``held`` (signed to its side).
+
+    ``price`` is the value of one unit at the fill, ``cost`` the fee and open loss of trading one unit: an
+    increase pays them on what is added, a flip also on what it closes.
+    """
+    return (margin + cost * held) / (price / leverage + cost)
+
+
+@register_jitable
+def bankruptcy_of(position, contract):
+    """Price at which an isolated position's margin balance is zero; NaN if there is none."""
+    return bankruptcy_price(position.quantity, position.entry_price, position.margin, contract.inverse)

@@ -1,0 +1,393 @@
+"""Inside a row: where the mark goes, who is liquidated on the way, which resting order fires first.
+
+The order within one row is unknown, so each choice errs against the trader (table in section 3 of the exchange
+rules): adverse extreme before favourable, liquidation before a stop unless the stop provably lies nearer on
+the same price series, stop before take-profit, a gap fills at the open.
+"""
+
+import math
+
+from numba.extending import register_jitable
+
+from gearing.exchange.account import (
+    close_at,
+    fill_price,
+    is_liquidated,
+    liquidate_position,
+    liquidation_on_segment,
+    margin_surplus,
+    position_liquidation_price,
+    sell_in_liquidation,
+    slippage_of,
+    stop_price,
+    take_profit_price,
+)
+from gearing.exchange.rules import notional, settlement_payout, unrealised_pnl
+
+_BISECTIONS = 80  # to the last bit of a double, from an interval of one row
+
+
+@register_jitable
+def watched_open(row, config):
+    """Opening price of the series that liquidates."""
+    if config.close_only:
+        return row.close if config.last_price_liquidation else row.mark_close
+    return row.open if config.last_price_liquidation else row.mark_open
+
+
+@register_jitable
+def watched_extreme(row, config, upper):
+    """Highest (``upper``) or lowest price of the series that liquidates; the close if only closes are checked."""
+    if config.close_only:
+        return row.close if config.last_price_liquidation else row.mark_close
+    if config.last_price_liquidation:
+        return row.high if upper else row.low
+    return row.mark_high if upper else row.mark_low
+
+
+@register_jitable
+def fire_order(account, position, contract, config, row, ledger, reference):
+    """A resting order becomes a market order at ``reference``."""
+    side = -1.0 if position.quantity > 0.0 else 1.0
+    price = fill_price(reference, side, slippage_of(row, position.quantity, contract), contract)
+    close_at(account, position, contract, config, ledger, price, contract.taker_fee)
+
+
+@register_jitable
+def fire_at_open(account, position, contract, config, row, ledger):
+    """Stop or take-profit already passed by the row's open: filled at the open of the traded price."""
+    watched = row.open if position.trigger_last else row.mark_open
+    side = 1.0 if position.quantity > 0.0 else -1.0
+    if side * (watched - stop_price(position)) <= 0.0:
+        ledger.stops += 1
+        fire_order(account, position, contract, config, row, ledger, row.open)
+    elif side * (watched - take_profit_price(position)) >= 0.0:
+        ledger.take_profits += 1
+        fire_order(account, position, contract, config, row, ledger, row.open)
+
+
+@register_jitable
+def stop_touched(position, row):
+    """Stop price if the adverse extreme of the row reaches it, else NaN."""
+    price = stop_price(position)
+    if position.quantity > 0.0:
+        extreme = row.low if position.trigger_last else row.mark_low
+        return price if extreme <= price else math.nan
+    extreme = row.high if position.trigger_last else row.mark_high
+    return price if extreme >= price else math.nan
+
+
+@register_jitable
+def favourable_orders(account, position, contract, config, row, ledger):
+    """After the adverse extreme was survived: take-profit, trailing stop after a new best price."""
+    long = position.quantity > 0.0
+    side = 1.0 if long else -1.0
+    best = row.high if position.trigger_last else row.mark_high
+    close = row.close if position.trigger_last else row.mark_close
+    if not long:
+        best = row.low if position.trigger_last else row.mark_low
+    target = take_profit_price(position)
+    if side * (best - target) >= 0.0:
+        ledger.take_profits += 1
+        fire_order(account, position, contract, config, row, ledger, target)
+        return
+    if side * (best - position.best_price) > 0.0:
+        position.best_price = best
+        # From the new best price to the close the path certainly crossed a trail that lies between them.
+        trail = stop_price(position)
+        if side * (close - trail) <= 0.0:
+            ledger.stops += 1
+            fire_order(account, position, contract, config, row, ledger, trail)
+
+
+@register_jitable
+def deleverage_winner(account, position, contract, config, row, ledger):
+    """Stress: a winner is closed once the row moved ``deleveraging_move`` its way, at that price, without fee."""
+    side = 1.0 if position.quantity > 0.0 else -1.0
+    price = row.mark_open * (1.0 + side * config.deleveraging_move)
+    best = row.mark_high if side > 0.0 else row.mark_low
+    if (
+        side * (best - price) >= 0.0
+        and unrealised_pnl(position.quantity, position.entry_price, price, contract.inverse) > 0.0
+    ):
+        ledger.deleveragings += 1
+        close_at(account, position, contract, config, ledger, price, 0.0)
+
+
+@register_jitable
+def walk_isolated(account, position, contract, config, tiers, row, ledger):
+    """One isolated position through one row."""
+    if position.guarded:
+        fire_at_open(account, position, contract, config, row, ledger)
+    start = watched_open(row, config)
+    rounds = 0
+    while position.quantity != 0.0 and rounds <= row.tiers_last - row.tiers_first + 1:
+        rounds += 1
+        extreme = watched_extreme(row, config, position.quantity < 0.0)
+        mark = liquidation_on_segment(position, contract, config, tiers, row, start, extreme)
+        if position.guarded:
+            stop = stop_touched(position, row)
+            if not math.isnan(stop) and (
+                math.isnan(mark) or stop_is_nearer(position, config, stop, mark, start)
+            ):
+                ledger.stops += 1
+                fire_order(account, position, contract, config, row, ledger, stop)
+                return
+        if math.isnan(mark):
+            break
+        liquidate_position(account, position, contract, config, tiers, row, ledger, mark)
+        start = mark
+    if position.quantity != 0.0:
+        finish_row(account, position, contract, config, row, ledger)
+
+
+@register_jitable
+def stop_is_nearer(position, config, stop, mark, start):
+    """A stop fires before a liquidation only if it lies between open and liquidation mark on the same series."""
+    if position.trigger_last != config.last_price_liquidation:
+        return False
+    side = 1.0 if position.quantity > 0.0 else -1.0
+    return side * (stop - mark) > 0.0 and side * (start - stop) >= 0.0
+
+
+@register_jitable
+def finish_row(account, position, contract, config, row, ledger):
+    """What may still happen to a position that survived the row's adverse extreme."""
+    if position.guarded:
+        favourable_orders(account, position, contract, config, row, ledger)
+    if config.deleveraging_move > 0.0 and position.quantity != 0.0:
+        deleverage_winner(account, position, contract, config, row, ledger)
+
+
+# --- cross margin: all positions of an account back each other ---------------------------------------------------
+
+
+@register_jitable
+def contract_of(slot, config):
+    """Contract of a slot: two legs share one in hedge mode."""
+    return slot // 2 if config.hedge else slot
+
+
+@register_jitable
+def legs_surplus(positions, i, contract_index, contracts, config, tiers, row, mark):
+    """Surplus of all legs of one contract at one mark."""
+    contract = contracts[contract_index]
+    if not config.hedge:
+        return margin_surplus(positions[i, contract_index], contract, config, tiers, row, mark)
+    first, second = positions[i, 2 * contract_index], positions[i, 2 * contract_index + 1]
+    return margin_surplus(first, contract, config, tiers, row, mark) + margin_surplus(
+        second, contract, config, tiers, row, mark
+    )
+
+
+@register_jitable
+def worse_extreme(positions, i, contract_index, contracts, config, tiers, row):
+    """Extreme of the row that hurts the net of a contract's legs more."""
+    low, high = watched_extreme(row, config, False), watched_extreme(row, config, True)
+    at_low = legs_surplus(positions, i, contract_index, contracts, config, tiers, row, low)
+    at_high = legs_surplus(positions, i, contract_index, contracts, config, tiers, row, high)
+    return low if at_low <= at_high else high
+
+
+@register_jitable
+def joint_mark(positions, i, contract_index, contracts, config, tiers, row, way):
+    """Mark of a contract at a fraction ``way`` of the straight line from the opens to the worse extremes."""
+    start = watched_open(row, config)
+    return start + way * (worse_extreme(positions, i, contract_index, contracts, config, tiers, row) - start)
+
+
+@register_jitable
+def joint_surplus(account, positions, i, contracts, config, tiers, rows, r, way):
+    """Margin balance less maintenance margin of a cross account on the joint line."""
+    surplus = account.wallet_balance
+    for j in range(contracts.size):
+        mark = joint_mark(positions, i, j, contracts, config, tiers, rows[r, j], way)
+        surplus += legs_surplus(positions, i, j, contracts, config, tiers, rows[r, j], mark)
+    return surplus
+
+
+@register_jitable
+def joint_liquidation(account, positions, i, contracts, config, tiers, rows, r, begin):
+    """First fraction of the joint line with margin balance <= maintenance margin; NaN if there is none.
+
+    The surplus is concave along the line for linear contracts, so a non-negative end means none before it.
+    """
+    if joint_surplus(account, positions, i, contracts, config, tiers, rows, r, 1.0) > 0.0:
+        return math.nan
+    if joint_surplus(account, positions, i, contracts, config, tiers, rows, r, begin) <= 0.0:
+        return begin
+    safe, hit = begin, 1.0
+    for _ in range(_BISECTIONS):
+        middle = 0.5 * (safe + hit)
+        if joint_surplus(account, positions, i, contracts, config, tiers, rows, r, middle) <= 0.0:
+            hit = middle
+        else:
+            safe = middle
+    return hit
+
+
+@register_jitable
+def joint_stop(positions, i, contracts, config, tiers, rows, r, begin):
+    """(fraction, slot) of the first resting stop on the joint line; (NaN, -1) if none is reached.
+
+    A stop that watches another series than liquidation does has an unknown place on the line: fraction 1.
+    """
+    first, slot = math.nan, -1
+    for s in range(positions.shape[1]):
+        position = positions[i, s]
+        if position.quantity == 0.0 or not position.guarded:
+            continue
+        j = contract_of(s, config)
+        stop = stop_touched(position, rows[r, j])
+        if math.isnan(stop):
+            continue
+        way = 1.0
+        if position.trigger_last == config.last_price_liquidation and not config.close_only:
+            start = watched_open(rows[r, j], config)
+            extreme = worse_extreme(positions, i, j, contracts, config, tiers, rows[r, j])
+            if (stop - start) * (extreme - start) >= 0.0 and extreme != start:
+                way = min(1.0, max(begin, (stop - start) / (extreme - start)))
+        if slot < 0 or way < first:
+            first, slot = way, s
+    return first, slot
+
+
+@register_jitable
+def walk_cross(account, positions, i, contracts, config, tiers, rows, r, ledgers):
+    """A cross account through one row: stops and the joint liquidation in the order of the joint line."""
+    for s in range(positions.shape[1]):
+        if positions[i, s].guarded and positions[i, s].quantity != 0.0:
+            j = contract_of(s, config)
+            fire_at_open(account, positions[i, s], contracts[j], config, rows[r, j], ledgers[i, s])
+    begin = 0.0
+    for _ in range(positions.shape[1] + 1):
+        way = joint_liquidation(account, positions, i, contracts, config, tiers, rows, r, begin)
+        stop_way, slot = joint_stop(positions, i, contracts, config, tiers, rows, r, begin)
+        if slot >= 0 and (math.isnan(way) or stop_way < way):
+            j = contract_of(slot, config)
+            ledgers[i, slot].stops += 1
+            stop = stop_price(positions[i, slot])
+            fire_order(account, positions[i, slot], contracts[j], config, rows[r, j], ledgers[i, slot], stop)
+            begin = stop_way
+            continue
+        if not math.isnan(way):
+            liquidate_cross(account, positions, i, contracts, config, tiers, rows, r, ledgers, way)
+        break
+    for s in range(positions.shape[1]):
+        if positions[i, s].quantity != 0.0:
+            j = contract_of(s, config)
+            finish_row(account, positions[i, s], contracts[j], config, rows[r, j], ledgers[i, s])
+
+
+@register_jitable
+def liquidate_cross(account, positions, i, contracts, config, tiers, rows, r, ledgers, way):
+    """Liquidate a cross account at the joint marks: all at once, or largest loss first until margin suffices."""
+    if config.largest_loss_first:
+        while joint_surplus(account, positions, i, contracts, config, tiers, rows, r, way) <= 0.0:
+            slot = largest_loss(positions, i, contracts, config, tiers, rows, r, way)
+            if slot < 0:
+                return
+            j = contract_of(slot, config)
+            mark = joint_mark(positions, i, j, contracts, config, tiers, rows[r, j], way)
+            note_liquidation(
+                account, positions, i, slot, contracts, config, tiers, rows, r, ledgers, mark, way
+            )
+            if open_slots(positions, i) == 1:
+                break
+            sell_in_liquidation(
+                account,
+                positions[i, slot],
+                contracts[j],
+                ledgers[i, slot],
+                abs(positions[i, slot].quantity),
+                mark,
+            )
+            reset_slot(positions[i, slot])
+        else:
+            return
+    close_all_cross(account, positions, i, contracts, config, tiers, rows, r, ledgers, way)
+
+
+@register_jitable
+def open_slots(positions, i):
+    """Number of positions that are not flat."""
+    count = 0
+    for s in range(positions.shape[1]):
+        if positions[i, s].quantity != 0.0:
+            count += 1
+    return count
+
+
+@register_jitable
+def reset_slot(position):
+    """Flat, nothing resting (cross: no margin is assigned)."""
+    position.quantity = 0.0
+    position.entry_price = 0.0
+    position.stop = math.nan
+    position.take_profit = math.nan
+    position.trailing = math.nan
+    position.guarded = 0
+
+
+@register_jitable
+def largest_loss(positions, i, contracts, config, tiers, rows, r, way):
+    """Slot with the largest unrealised loss at the joint marks; -1 if all are flat."""
+    worst, slot = math.inf, -1
+    for s in range(positions.shape[1]):
+        if positions[i, s].quantity != 0.0:
+            j = contract_of(s, config)
+            mark = joint_mark(positions, i, j, contracts, config, tiers, rows[r, j], way)
+            profit = unrealised_pnl(
+                positions[i, s].quantity, positions[i, s].entry_price, mark, contracts[j].inverse
+            )
+            if profit < worst:
+                worst, slot = profit, s
+    return slot
+
+
+@register_jitable
+def note_liquidation(account, positions, i, slot, contracts, config, tiers, rows, r, ledgers, mark, way):
+    """Record where a cross position was liquidated and its what-if price (other marks frozen at the trigger)."""
+    j = contract_of(slot, config)
+    own = margin_surplus(positions[i, slot], contracts[j], config, tiers, rows[r, j], mark)
+    backing = joint_surplus(account, positions, i, contracts, config, tiers, rows, r, way) - own
+    ledgers[i, slot].liquidation_price = position_liquidation_price(
+        positions[i, slot], contracts[j], config, tiers, rows[r, j], backing
+    )
+    ledgers[i, slot].execution_price = mark
+    ledgers[i, slot].liquidations += 1
+
+
+@register_jitable
+def close_all_cross(account, positions, i, contracts, config, tiers, rows, r, ledgers, way):
+    """All positions close at the joint marks; what remains of the wallet follows the settlement rule."""
+    value, remaining, fees = 0.0, account.wallet_balance, 0.0
+    for s in range(positions.shape[1]):
+        if positions[i, s].quantity == 0.0:
+            continue
+        j = contract_of(s, config)
+        mark = joint_mark(positions, i, j, contracts, config, tiers, rows[r, j], way)
+        note_liquidation(account, positions, i, s, contracts, config, tiers, rows, r, ledgers, mark, way)
+        size = notional(positions[i, s].quantity, mark, contracts[j].inverse)
+        value += size
+        fees += size * contracts[j].liquidation_fee
+        remaining += unrealised_pnl(
+            positions[i, s].quantity, positions[i, s].entry_price, mark, contracts[j].inverse
+        )
+    payout = settlement_payout(remaining, fees / value, value, config.fee_then_return)
+    for s in range(positions.shape[1]):
+        if positions[i, s].quantity == 0.0:
+            continue
+        j = contract_of(s, config)
+        mark = ledgers[i, s].execution_price
+        size = notional(positions[i, s].quantity, mark, contracts[j].inverse)
+        profit = unrealised_pnl(
+            positions[i, s].quantity, positions[i, s].entry_price, mark, contracts[j].inverse
+        )
+        ledgers[i, s].price_pnl += profit
+        ledgers[i, s].liquidation += (payout - remaining) * (size / value)
+        ledgers[i, s].turnover += size
+    for s in range(positions.shape[1]):
+        reset_slot(positions[i, s])
+    account.wallet_balance = payout
+    account.insurance += payout - remaining

@@ -1,0 +1,221 @@
+"""Closed-form rules of an exchange: what a position is worth, costs and may become.
+
+Every rule is a plain function of numbers. People, tests and the exported runtime call it as it is;
+the kernel compiles the same function (``register_jitable``) and adds nothing to it.
+
+Signs and units
+---------------
+``quantity`` is signed: positive long, negative short. A linear contract counts base coins and settles in
+quote; an inverse one counts quote (contracts x multiplier) and settles in base. Money is in the settle coin.
+``tiers`` is a record array of ``margin_tier_dtype``, ascending by ``floor``, the first floor zero; where several
+schedules stand in one array, ``first`` and ``last`` bound the one meant.
+
+Sources: Binance support pages on liquidation and maintenance margin, Bybit and OKX help pages; the formulas
+are those of the conformance cases in ``tests/conformance``.
+"""
+
+import math
+
+from numba.extending import register_jitable
+
+NO_PRICE = math.nan  # "there is no such price": a position that cannot be liquidated
+ALL_TIERS = -1  # default of ``last``: up to the end of the array
+_NEVER = 1e-12  # a root this small against the entry price is rounding noise of a position without debt
+
+
+@register_jitable
+def unit_value(price, inverse):
+    """Value of one unit of quantity at ``price`` [settle coin]."""
+    if inverse:
+        return 1.0 / price
+    return price
+
+
+@register_jitable
+def notional(quantity, price, inverse):
+    """Absolute value of a position at ``price`` [settle coin]."""
+    return abs(quantity) * unit_value(price, inverse)
+
+
+@register_jitable
+def unrealised_pnl(quantity, entry_price, price, inverse):
+    """Profit of a position if it were closed at ``price`` [settle coin]."""
+    if quantity == 0.0:
+        return 0.0  # a flat position has no entry price that could leak
+    if inverse:
+        return quantity * (1.0 / entry_price - 1.0 / price)
+    return quantity * (price - entry_price)
+
+
+@register_jitable
+def average_entry_price(quantity, entry_price, added, price, inverse):
+    """Entry price after adding on the same side: arithmetic mean (linear), harmonic mean (inverse)."""
+    if quantity == 0.0:
+        return price
+    if inverse:
+        return (quantity + added) / (quantity / entry_price + added / price)
+    return (quantity * entry_price + added * price) / (quantity + added)
+
+
+@register_jitable
+def trading_fee(quantity, price, rate, inverse):
+    """Fee of one fill [settle coin]; negative for a maker rebate."""
+    return rate * notional(quantity, price, inverse)
+
+
+@register_jitable
+def initial_margin(quantity, entry_price, leverage, inverse):
+    """Margin that opening the position ties up [settle coin]."""
+    return notional(quantity, entry_price, inverse) / leverage
+
+
+@register_jitable
+def open_loss(quantity, price, mark, inverse):
+    """Loss an order makes at once because it fills worse than the mark, >= 0 [settle coin].
+
+    A buy above mark or a sell below mark; Binance charges it up front ("cost required to open a position").
+    """
+    return max(0.0, -unrealised_pnl(quantity, price, mark, inverse))
+
+
+@register_jitable
+def tier_index(position_notional, tiers, first=0, last=ALL_TIERS):
+    """Index of the margin tier of a notional: the last whose floor is not above it (floors inclusive)."""
+    last = tiers.size if last == ALL_TIERS else last
+    k = first
+    while k + 1 < last and position_notional >= tiers[k + 1].floor:
+        k += 1
+    return k
+
+
+@register_jitable
+def maintenance_margin(position_notional, tiers, first=0, last=ALL_TIERS):
+    """Equity a position must keep to avoid liquidation [settle coin].
+
+    ``amount`` makes the schedule continuous: without it, growing a position by one dollar across a floor
+    would raise the margin of all of it at once.
+    """
+    tier = tiers[tier_index(position_notional, tiers, first, last)]
+    return position_notional * tier.rate - tier.amount
+
+
+@register_jitable
+def maintenance_amount(floor, rate_below, rate, amount_below):
+    """Amount of a tier that keeps the schedule continuous at its floor [settle coin]."""
+    return amount_below + floor * (rate - rate_below)
+
+
+@register_jitable
+def largest_notional(leverage, tiers, first=0, last=ALL_TIERS):
+    """Largest notional that may be opened at a leverage setting; 0 if no tier allows that leverage."""
+    last = tiers.size if last == ALL_TIERS else last
+    k = last - 1
+    while k >= first and tiers[k].max_leverage < leverage:
+        k -= 1
+    return tiers[k].cap if k >= first else 0.0
+
+
+@register_jitable
+def largest_leverage(position_notional, tiers, first=0, last=ALL_TIERS):
+    """Highest leverage setting at which a notional may be held."""
+    return tiers[tier_index(position_notional, tiers, first, last)].max_leverage
+
+
+@register_jitable
+def funding_payment(quantity, mark, rate, inverse):
+    """Cash flow of one settlement to the position; longs pay while the rate is positive."""
+    return -quantity * unit_value(mark, inverse) * rate
+
+
+@register_jitable
+def bankruptcy_price(quantity, entry_price, wallet, inverse):
+    """Price at which a position's margin balance is exactly zero; NaN where none is positive.
+
+    ``wallet`` is the margin that backs it: assigned margin (isolated) or the whole wallet (cross).
+    """
+    if inverse:
+        denominator = wallet + quantity / entry_price
+        price = quantity / denominator if denominator != 0.0 else NO_PRICE
+    else:
+        price = entry_price - wallet / quantity
+    return price if price > _NEVER * entry_price else NO_PRICE
+
+
+@register_jitable
+def price_at_margin(quantity, entry_price, backing, rate, amount, inverse):
+    """Price at which margin balance equals ``rate`` x notional - ``amount``; may be non-positive or infinite.
+
+    ``backing`` is wallet plus, in cross mode, unrealised PnL less maintenance margin of the other positions.
+    """
+    side = 1.0 if quantity > 0.0 else -1.0
+    size = abs(quantity)
+    if inverse:
+        denominator = backing + amount + quantity / entry_price
+        return size * (side + rate) / denominator if denominator != 0.0 else math.inf
+    return (backing + amount - quantity * entry_price) / (size * (rate - side))
+
+
+@register_jitable
+def liquidation_price(
+    quantity, entry_price, backing, tiers, inverse, closing_fee=0.0, first=0, last=ALL_TIERS
+):
+    """Mark price at which margin balance equals maintenance margin; NaN if the position cannot be liquidated.
+
+    The tier is the one *at the liquidation price*: each is tried, the one whose price gives a notional inside
+    it is taken (margin balance less maintenance margin is monotone in the price, so at most one fits; the
+    last tier counts as unbounded). ``closing_fee`` is added to the maintenance rate on venues that reserve
+    the fee of the closing order (OKX, Gate); 0 on the others.
+    """
+    last = tiers.size if last == ALL_TIERS else last
+    for k in range(first, last):
+        price = price_at_margin(
+            quantity, entry_price, backing, tiers[k].rate + closing_fee, tiers[k].amount, inverse
+        )
+        if not (_NEVER * entry_price < price < math.inf):
+            continue
+        # A root that lies on a floor up to rounding belongs to both neighbours and has one price.
+        value = notional(quantity, price, inverse)
+        slack = 1e-12 * value
+        if value >= tiers[k].floor - slack and (k + 1 == last or value < tiers[k + 1].floor + slack):
+            return price
+    return NO_PRICE
+
+
+@register_jitable
+def liquidation_price_at_entry(quantity, entry_price, backing, tiers, inverse, first=0, last=ALL_TIERS):
+    """Liquidation price where the venue values maintenance margin once, at the entry price (Bybit, isolated)."""
+    margin = maintenance_margin(notional(quantity, entry_price, inverse), tiers, first, last)
+    price = price_at_margin(quantity, entry_price, backing, 0.0, -margin, inverse)
+    return price if _NEVER * entry_price < price < math.inf else NO_PRICE
+
+
+@register_jitable
+def round_price(price, tick, side):
+    """Fill price on the tick grid, never in the trader's favour: buys up, sells down; tick 0 leaves it."""
+    if tick <= 0.0:
+        return price
+    steps = price / tick
+    nearest = math.floor(steps + 0.5)
+    if abs(steps - nearest) < 1e-9 * max(1.0, steps):
+        return nearest * tick  # already on the grid up to binary representation
+    return (math.ceil(steps) if side > 0.0 else math.floor(steps)) * tick
+
+
+@register_jitable
+def round_quantity(size, lot):
+    """Absolute quantity on the lot grid, rounded down; lot 0 leaves it."""
+    if lot <= 0.0:
+        return size
+    steps = size / lot
+    nearest = math.floor(steps + 0.5)
+    if abs(steps - nearest) < 1e-9 * max(1.0, steps):
+        return nearest * lot
+    return math.floor(steps) * lot
+
+
+@register_jitable
+def settlement_payout(remaining, liquidation_fee, position_notional, fee_then_return):
+    """What a liquidated trader gets back of the remaining margin, never negative [settle coin]."""
+    if not fee_then_return:
+        return 0.0
+    return max(0.0, remaining - liquidation_fee * position_notional)

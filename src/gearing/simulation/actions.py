@@ -1,0 +1,118 @@
+"""Action schemes: from a normalised action to a signed target leverage.
+
+The env's space is always normalised, Box(-1, 1) or Discrete; a scheme owns the mapping. Schemes register by name, so
+that YAML can name them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+from gearing.simulation.observation import Observation
+from gearing.simulation.policy import Policy
+
+
+class ActionScheme(Protocol):
+    """Maps actions (n_accounts, n_slots) to target leverage magnitudes, or signed ones where the side is free."""
+
+    n_choices: int | None  # None: Box(-1, 1); else Discrete(n_choices) per slot
+    required_columns: tuple[str, ...]
+
+    def leverage(self, actions: np.ndarray, observation: Observation, free: bool) -> np.ndarray:
+        """Target leverage of each action; ``free``: -1 is full short and +1 full long."""
+        ...
+
+
+_SCHEMES: dict[str, Callable[..., ActionScheme]] = {}
+
+
+def action_scheme(name: str) -> Callable[[Any], Any]:
+    """Register an action scheme under a name."""
+
+    def register(scheme: Any) -> Any:
+        _SCHEMES[name] = scheme
+        return scheme
+
+    return register
+
+
+def make_scheme(given: Any, max_leverage: float) -> ActionScheme:
+    """A scheme by name, or the given instance."""
+    if not isinstance(given, str):
+        return given
+    if given not in _SCHEMES:
+        raise ValueError(f"no action scheme {given!r}; there are {', '.join(sorted(_SCHEMES))}.")
+    return _SCHEMES[given](max_leverage=max_leverage)
+
+
+@action_scheme("leverage")
+@dataclass(frozen=True)
+class LeverageScheme:
+    """Continuous leverage: -1 is flat (side free: full short), +1 is ``max_leverage``."""
+
+    max_leverage: float
+    n_choices: ClassVar[None] = None
+    required_columns: ClassVar[tuple[str, ...]] = ()
+
+    def leverage(self, actions: np.ndarray, observation: Observation, free: bool) -> np.ndarray:
+        """Linear in the action."""
+        share = actions if free else 0.5 * (actions + 1.0)
+        return share * self.max_leverage
+
+
+@action_scheme("tiers")
+@dataclass(frozen=True)
+class TierScheme:
+    """A short list of leverages; choices that the margin tiers forbid at the account's size are masked."""
+
+    max_leverage: float
+    levels: tuple[float, ...] = (0.0, 1.0, 2.0, 3.0, 5.0, 8.0, 10.0, 15.0, 20.0)
+    required_columns: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def magnitudes(self) -> np.ndarray:
+        """Levels up to the largest leverage."""
+        return np.array([level for level in self.levels if level <= self.max_leverage])
+
+    @property
+    def n_choices(self) -> int:
+        """Number of levels."""
+        return self.magnitudes.size
+
+    def leverage(self, actions: np.ndarray, observation: Observation, free: bool) -> np.ndarray:
+        """Level of each choice; where the side is free, the first half of them is short."""
+        if free:
+            raise ValueError("action 'tiers' has no side; use direction long, short or signal:COLUMN.")
+        return self.magnitudes[np.asarray(actions, np.int64)]
+
+
+@action_scheme("residual")
+@dataclass(frozen=True)
+class ResidualScheme:
+    """Scale a base rule: -1 is nothing of it, 0 the rule itself, +1 twice its leverage, at most ``max_leverage``.
+
+    An agent that has learned nothing yet behaves like the rule, which is why this trains where free leverage collapses
+    to zero.
+    """
+
+    max_leverage: float
+    base: Policy | None = None
+    n_choices: ClassVar[None] = None
+
+    def __post_init__(self) -> None:
+        if self.base is None:
+            raise ValueError("action 'residual' needs a base rule: ResidualScheme(max_leverage, base=rule).")
+
+    @property
+    def required_columns(self) -> tuple[str, ...]:
+        """Columns of the base rule."""
+        return self.base.required_columns
+
+    def leverage(self, actions: np.ndarray, observation: Observation, free: bool) -> np.ndarray:
+        """(1 + action) x the rule's leverage, bounded."""
+        base, _ = self.base.predict(observation, deterministic=True)
+        return np.clip((1.0 + actions) * base, -self.max_leverage, self.max_leverage)

@@ -1,0 +1,217 @@
+"""How accounts are simulated: one frozen, validated, printable record shared by env, backtest and runtime."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from gearing.contracts import VenueProfile, venue
+
+CHOICES = {
+    "margin_mode": ("isolated", "cross"),
+    "position_mode": ("one_way", "hedge"),
+    "walk": ("extremes", "close"),
+    "liquidation_series": ("mark", "last"),
+    "liquidation": ("full", "tier_step_down"),
+    "cross_liquidation": ("all_at_once", "largest_loss_first"),
+    "order": ("taker", "maker"),
+    "decision": ("interval", "at_entry"),
+    "settlement": ("bankruptcy", "fee_then_return", "venue"),
+}
+REBALANCE = ("every_decision", "on_change", "never")
+
+
+@dataclass(frozen=True)
+class Slippage:
+    """How much worse than the open an order fills, all of it known before the open.
+
+    slippage = constant + range_share * (high - low) / close of the bar before
+               + impact * daily volatility * sqrt(order / daily volume), both over the 24 h before
+
+    Parameters
+    ----------
+    constant : float
+        Half spread and delay [fraction of price].
+    range_share : float
+        Share of the previous bar's relative range.
+    impact : float
+        Factor of the square-root law; about 1 is usual (Toth et al., 2011, "Anomalous price impact").
+    """
+
+    constant: float = 2e-4
+    range_share: float = 0.0
+    impact: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if not value >= 0.0:
+                raise ValueError(
+                    f"slippage: {name} is {value}; it must be >= 0 (a cost never helps the trader)."
+                )
+
+
+@dataclass(frozen=True)
+class SimulationConfig:
+    """Settings of the simulated account.
+
+    Parameters
+    ----------
+    direction : str
+        "long", "short", "free" (the policy chooses the side), or "signal:COLUMN" (a column in [-1, 1] does).
+    max_leverage : float
+        Largest target leverage; a contract whose top tier allows less refuses the config.
+    margin_mode : {"isolated", "cross"}
+    margin_share : float or tuple of float
+        Part of equity posted per contract; the shares of all contracts sum to at most 1. A float is
+        what each contract gets if there is one, and is divided evenly among several.
+    initial_equity : float
+        In the settle coin. Tiers and smallest orders bite by size.
+    decision_interval : str
+        From one bar to a week; decisions fall on closes divisible by it from 00:00 UTC (weeks: Monday).
+    rebalance : str
+        "every_decision", "on_change" (of the target), "band(x)" (when effective leverage over the margin share is
+        more than x away from the target), or "never" (from entry to exit).
+    decision : {"interval", "at_entry"}
+        "at_entry": a signal column opens and closes, leverage is chosen at entry and kept to the exit.
+    action, reward : str or object
+        Names or instances, see :mod:`gearing.simulation.actions` and :mod:`gearing.simulation.rewards`.
+    slippage : float or Slippage
+    venue : str or VenueProfile or None
+        None takes the market's own.
+    fee_level : str or None
+        Level of the venue's fee table; None is its default.
+    order : {"taker", "maker"}
+        Which fee a decision's order pays; protective orders always pay the taker fee.
+    episode_length : str or None
+        Duration of an episode; None runs to the end of the data.
+    start : str
+        "random", "first", or a UTC time.
+    walk : {"extremes", "close"}
+        Path inside a bar: adverse extreme (or finer bars where the market has them), or the close only, which is
+        optimistic and meant for ablations and the synthetic market A.
+    liquidation_series : {"mark", "last"}
+    liquidation : {"full", "tier_step_down"}
+    cross_liquidation : {"all_at_once", "largest_loss_first"}
+    settlement : {"bankruptcy", "fee_then_return", "venue"}
+        What a liquidation leaves: nothing (conservative), what remains after the clearance fee, or the venue's own rule.
+    position_mode : {"one_way", "hedge"}
+    deleveraging_move : float or None
+        Stress: a winning position is closed, without fee, once a bar moves this fraction its way.
+    profit_is_free : bool
+        Idealised venue: unrealised profit of an isolated position may be withdrawn at a rebalance.
+    ruin_fraction : float
+        The episode terminates below this part of its start equity.
+    """
+
+    direction: str = "long"
+    max_leverage: float = 20.0
+    margin_mode: str = "isolated"
+    margin_share: float | tuple[float, ...] = 1.0
+    initial_equity: float = 10_000.0
+    decision_interval: str = "24h"
+    rebalance: str = "every_decision"
+    decision: str = "interval"
+    action: Any = "leverage"
+    reward: Any = "log_growth"
+    slippage: Slippage = field(default_factory=Slippage)
+    venue: str | VenueProfile | None = None
+    fee_level: str | None = None
+    order: str = "taker"
+    episode_length: str | None = None
+    start: str = "random"
+    walk: str = "extremes"
+    liquidation_series: str = "mark"
+    liquidation: str = "full"
+    cross_liquidation: str = "all_at_once"
+    settlement: str = "bankruptcy"
+    position_mode: str = "one_way"
+    deleveraging_move: float | None = None
+    profit_is_free: bool = False
+    ruin_fraction: float = 0.05
+
+    def __post_init__(self) -> None:
+        if isinstance(self.slippage, (int, float)):
+            object.__setattr__(self, "slippage", Slippage(constant=float(self.slippage)))
+        if isinstance(self.margin_share, (list, tuple)):
+            object.__setattr__(self, "margin_share", tuple(float(w) for w in self.margin_share))
+        for name, allowed in CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise ValueError(
+                    f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(allowed)}."
+                )
+        self._check_numbers()
+        rebalance_mode(self.rebalance)
+        if self.direction not in ("long", "short", "free") and not self.direction.startswith("signal:"):
+            raise ValueError(
+                f"direction is {self.direction!r}; it must be long, short, free or signal:COLUMN."
+            )
+        if self.decision == "at_entry" and self.signal_column is None:
+            raise ValueError(
+                "decision='at_entry' needs direction='signal:COLUMN': the signal opens and closes."
+            )
+
+    def _check_numbers(self) -> None:
+        if not 0.0 < self.max_leverage <= 200.0:
+            raise ValueError(f"max_leverage is {self.max_leverage}; it must be in (0, 200].")
+        shares = self.margin_share if isinstance(self.margin_share, tuple) else (self.margin_share,)
+        if not all(0.0 < w <= 1.0 for w in shares) or sum(shares) > 1.0 + 1e-12:
+            raise ValueError(
+                f"margin_share is {self.margin_share}; each must be in (0, 1] and they must sum to at most 1."
+            )
+        if not self.initial_equity > 0.0:
+            raise ValueError(f"initial_equity is {self.initial_equity}; it must be positive.")
+        if not 0.0 <= self.ruin_fraction < 1.0:
+            raise ValueError(f"ruin_fraction is {self.ruin_fraction}; it must be in [0, 1).")
+        if self.deleveraging_move is not None and not self.deleveraging_move > 0.0:
+            raise ValueError(f"deleveraging_move is {self.deleveraging_move}; it must be positive, or None.")
+
+    @property
+    def signal_column(self) -> str | None:
+        """Name of the column that gives the direction, if one does."""
+        return self.direction.partition(":")[2] if self.direction.startswith("signal:") else None
+
+    def shares(self, n_contracts: int) -> tuple[float, ...]:
+        """Margin share of each contract."""
+        if isinstance(self.margin_share, tuple):
+            if len(self.margin_share) != n_contracts:
+                raise ValueError(
+                    f"margin_share has {len(self.margin_share)} values for {n_contracts} contracts; give one each."
+                )
+            return self.margin_share
+        return (self.margin_share / n_contracts,) * n_contracts
+
+    def profile(self, market_venue: str) -> VenueProfile:
+        """The venue whose rules hold."""
+        if isinstance(self.venue, VenueProfile):
+            return self.venue
+        return venue(self.venue or market_venue)
+
+    def with_(self, **changes: Any) -> SimulationConfig:
+        """The same settings with some changed; an unknown name is refused with the nearest."""
+        check_names(changes)
+        return replace(self, **changes)
+
+
+def check_names(given: dict[str, Any]) -> None:
+    """Refuse a setting that does not exist, naming the nearest that does."""
+    from difflib import get_close_matches
+
+    known = list(SimulationConfig.__dataclass_fields__)
+    for name in given:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else f" Known: {', '.join(known)}."
+            raise TypeError(f"no simulation setting {name!r}.{hint}")
+
+
+def rebalance_mode(text: str) -> tuple[int, float]:
+    """Kernel code and band of a rebalance mode."""
+    match = re.fullmatch(r"band\((\d*\.?\d+)\)", text)
+    if match:
+        return 2, float(match.group(1))
+    if text not in REBALANCE:
+        raise ValueError(
+            f"rebalance is {text!r}; it must be one of {', '.join(REBALANCE)}, or band(x) such as band(0.5)."
+        )
+    return {"every_decision": 0, "on_change": 1, "never": 3}[text], 0.0

@@ -1,0 +1,97 @@
+"""What a policy sees: one raw float32 array for everyone, and a view of it by column name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from gearing.exchange.columns import (
+    ACCOUNT_BOUNDS,
+    ACCOUNT_COLUMNS,
+    POSITION_BOUNDS,
+    POSITION_COLUMNS,
+)
+from gearing.features import FeatureTable
+
+
+@dataclass(frozen=True)
+class ObservationLayout:
+    """Order, names and bounds of the observation columns.
+
+    First the market columns, contract by contract; then the position columns, slot by slot; then the account columns.
+    """
+
+    symbols: tuple[str, ...]
+    slots: tuple[str, ...]
+    columns: tuple[str, ...]
+    units: tuple[str, ...]
+    low: np.ndarray
+    high: np.ndarray
+
+    @classmethod
+    def of(cls, table: FeatureTable, slots: tuple[str, ...]) -> ObservationLayout:
+        """Layout of a feature table's columns and the account's own."""
+        position = np.array(POSITION_BOUNDS * len(slots) + ACCOUNT_BOUNDS, np.float32)
+        low = np.concatenate([np.tile(table.lower, len(table.symbols)), position[:, 0]])
+        high = np.concatenate([np.tile(table.upper, len(table.symbols)), position[:, 1]])
+        return cls(table.symbols, slots, table.columns, table.units, low, high)
+
+    @property
+    def size(self) -> int:
+        """Number of columns of the flat array."""
+        return self.low.size
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Name of every flat column; with several contracts "COLUMN[SYMBOL]"."""
+        many = len(self.slots) > 1
+        market = [f"{c}[{s}]" if len(self.symbols) > 1 else c for s in self.symbols for c in self.columns]
+        position = [f"{c}[{s}]" if many else c for s in self.slots for c in POSITION_COLUMNS]
+        return (*market, *position, *ACCOUNT_COLUMNS)
+
+    def table(self):
+        """Printable table of the columns: name, lowest, highest, unit (pandas)."""
+        import pandas as pd
+
+        units = [
+            *self.units * len(self.symbols),
+            *("ratio",) * (self.size - len(self.units) * len(self.symbols)),
+        ]
+        return pd.DataFrame({"column": self.names, "low": self.low, "high": self.high, "unit": units})
+
+    def locate(self, name: str) -> slice | int:
+        """Where a column stands in the flat array: a slice over contracts or slots, or one index."""
+        market = len(self.columns) * len(self.symbols)
+        if name in self.columns:
+            return slice(self.columns.index(name), market, len(self.columns))
+        end = market + len(POSITION_COLUMNS) * len(self.slots)
+        if name in POSITION_COLUMNS:
+            return slice(market + POSITION_COLUMNS.index(name), end, len(POSITION_COLUMNS))
+        if name in ACCOUNT_COLUMNS:
+            return end + ACCOUNT_COLUMNS.index(name)
+        known = ", ".join((*self.columns, *POSITION_COLUMNS, *ACCOUNT_COLUMNS))
+        raise KeyError(f"no observation column {name!r}; there are {known}.")
+
+
+class Observation(Mapping[str, np.ndarray]):
+    """Named view of a batch of observations.
+
+    ``observation["realized_volatility_24h"]`` has shape (n_accounts, n_contracts), position columns
+    (n_accounts, n_slots), account columns (n_accounts, 1); ``observation.array`` is the raw (n_accounts, n_columns).
+    """
+
+    def __init__(self, layout: ObservationLayout, array: np.ndarray):
+        self.layout = layout
+        self.array = array
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        where = self.layout.locate(name)
+        return self.array[:, where] if isinstance(where, slice) else self.array[:, where : where + 1]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter((*self.layout.columns, *POSITION_COLUMNS, *ACCOUNT_COLUMNS))
+
+    def __len__(self) -> int:
+        return len(self.layout.columns) + len(POSITION_COLUMNS) + len(ACCOUNT_COLUMNS)

@@ -1,0 +1,58 @@
+"""The Policy protocol: whatever answers an observation with an action, learned or not."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from gearing.simulation.observation import Observation
+
+
+@runtime_checkable
+class Policy(Protocol):
+    """Chooses leverage; has the signature of stable-baselines3's ``predict``.
+
+    Attributes
+    ----------
+    required_columns : tuple of str
+        Observation columns it reads; a simulation without one of them is refused before it starts.
+    action_scheme : str
+        "target": actions are target leverages (a magnitude where the direction is fixed, signed where it is
+        "free"; NaN = hold), or the name of the scheme that maps its normalised actions.
+    """
+
+    required_columns: tuple[str, ...]
+    action_scheme: str
+
+    def predict(
+        self,
+        observation: Observation,
+        state: Any = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = False,
+    ) -> tuple[np.ndarray, Any]:
+        """Actions (n_accounts, n_slots) for a batch of observations, and the policy's next state.
+
+        Parameters
+        ----------
+        observation : Observation
+            Everything known at the deciding close, by column name or as the raw array.
+        state : object
+            What the policy returned last time; None at the start.
+        episode_start : (n_accounts,) bool
+            True where an episode begins with this decision.
+        deterministic : bool
+            Whether a stochastic policy takes its mode.
+        """
+        ...
+
+
+def check_columns(policy: Policy, known: tuple[str, ...]) -> None:
+    """Refuse a policy that reads columns the simulation does not have."""
+    missing = [name for name in policy.required_columns if name not in known]
+    if missing:
+        raise ValueError(
+            f"{type(policy).__name__} reads {', '.join(missing)}, which the observation lacks. "
+            f"Add them to the features or join them to the table; there are {', '.join(known)}."
+        )

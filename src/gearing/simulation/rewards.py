@@ -1,0 +1,129 @@
+"""Rewards: pure functions of what a step did to an account.
+
+A reward object is called with the step records after each decision interval and returns one float64 per account.
+Those with a memory per account (differential Sharpe) are told which accounts begin a new episode.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+
+class Reward(Protocol):
+    """Reward of one step, from its records (``exchange.records.step_dtype``, shape (n_accounts,))."""
+
+    def reset(self, mask: np.ndarray) -> None:
+        """Forget the accounts where ``mask`` is True; called with all of them first."""
+        ...
+
+    def __call__(self, steps: np.recarray, drawdown: np.ndarray) -> np.ndarray:
+        """Rewards (n_accounts,); ``drawdown`` is the one at the end of the step."""
+        ...
+
+
+_REWARDS: dict[str, Callable[[], Reward]] = {}
+
+
+def reward(name: str) -> Callable[[Any], Any]:
+    """Register a reward under a name."""
+
+    def register(kind: Any) -> Any:
+        _REWARDS[name] = kind
+        return kind
+
+    return register
+
+
+def make_reward(given: Any) -> Reward:
+    """A reward by name, or the given instance."""
+    if not isinstance(given, str):
+        return given
+    if given not in _REWARDS:
+        raise ValueError(f"no reward {given!r}; there are {', '.join(sorted(_REWARDS))}.")
+    return _REWARDS[given]()
+
+
+@reward("log_growth")
+class LogGrowth:
+    """ln(equity at the end / equity before), after fees and funding; at ruin, the end counts as 0.001 of the start."""
+
+    def reset(self, mask: np.ndarray) -> None:
+        """Nothing to forget."""
+
+    def __call__(self, steps: np.recarray, drawdown: np.ndarray) -> np.ndarray:
+        return steps.log_growth.copy()
+
+
+@reward("mean_variance")
+@dataclass
+class MeanVariance:
+    """Simple return less ``aversion`` / 2 x its square: mean-variance utility step by step."""
+
+    aversion: float = 1.0
+
+    def reset(self, mask: np.ndarray) -> None:
+        """Nothing to forget."""
+
+    def __call__(self, steps: np.recarray, drawdown: np.ndarray) -> np.ndarray:
+        simple = steps.equity / steps.equity_before - 1.0
+        return simple - 0.5 * self.aversion * simple**2
+
+
+@reward("drawdown_aware")
+@dataclass
+class DrawdownAware:
+    """Log growth less ``penalty`` x the drawdown at the end of the step."""
+
+    penalty: float = 0.01
+
+    def reset(self, mask: np.ndarray) -> None:
+        """Nothing to forget."""
+
+    def __call__(self, steps: np.recarray, drawdown: np.ndarray) -> np.ndarray:
+        return steps.log_growth - self.penalty * drawdown
+
+
+@reward("liquidation_aware")
+@dataclass
+class LiquidationAware:
+    """Log growth less ``penalty`` for each liquidation in the step."""
+
+    penalty: float = 0.1
+
+    def reset(self, mask: np.ndarray) -> None:
+        """Nothing to forget."""
+
+    def __call__(self, steps: np.recarray, drawdown: np.ndarray) -> np.ndarray:
+        return steps.log_growth - self.penalty * steps.liquidations
+
+
+@reward("differential_sharpe")
+@dataclass
+class DifferentialSharpe:
+    """Differential Sharpe ratio (Moody and Saffell, 2001) of simple returns with decay ``rate``."""
+
+    rate: float = 0.01
+    _mean: np.ndarray = field(default_factory=lambda: np.empty(0), repr=False)
+    _square: np.ndarray = field(default_factory=lambda: np.empty(0), repr=False)
+
+    def reset(self, mask: np.ndarray) -> None:
+        """Forget the moments of the accounts that begin anew."""
+        if self._mean.size != mask.size:
+            self._mean, self._square = np.zeros(mask.size), np.zeros(mask.size)
+        self._mean[mask] = 0.0
+        self._square[mask] = 0.0
+
+    def __call__(self, steps: np.recarray, drawdown: np.ndarray) -> np.ndarray:
+        simple = steps.equity / steps.equity_before - 1.0
+        change_mean, change_square = simple - self._mean, simple**2 - self._square
+        variance = self._square - self._mean**2
+        known = variance > 1e-12
+        scale = np.where(known, variance, 1.0)
+        value = (self._square * change_mean - 0.5 * self._mean * change_square) / (scale * np.sqrt(scale))
+        self._mean += self.rate * change_mean
+        self._square += self.rate * change_square
+        return np.where(known, value, 0.0)

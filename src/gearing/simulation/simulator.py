@@ -1,0 +1,464 @@
+"""The Simulator: accounts over markets, and the only caller of the kernel.
+
+The scalar env is a batch of one, the vector env a batch of many, a backtest a batch with a recorder, a sweep a batch
+of many rules on one path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from gearing.contracts import Contract, VenueProfile
+from gearing.exchange import kernel
+from gearing.exchange.records import (
+    account_dtype,
+    config_dtype,
+    contract_dtype,
+    guard_dtype,
+    ledger_dtype,
+    position_dtype,
+    records,
+    step_dtype,
+)
+from gearing.exchange.rules import largest_notional
+from gearing.features import FeatureSet, FeatureTable, parse_duration
+from gearing.market.data import MarketData
+from gearing.simulation.actions import make_scheme
+from gearing.simulation.config import SimulationConfig, rebalance_mode
+from gearing.simulation.observation import Observation, ObservationLayout
+from gearing.simulation.rewards import make_reward
+from gearing.simulation.starts import uniform
+from gearing.simulation.tape import Tape, build_tape
+
+_PATH, _START = 0, 1  # streams of the counter-based draws
+
+
+class Simulator:
+    """Accounts of one kind over one or several markets.
+
+    Parameters
+    ----------
+    markets : MarketData or sequence of MarketData
+        Same contracts and bar; with several, every episode draws its path.
+    tables : FeatureTable, sequence of FeatureTable, or None
+        What is known at every close, one per market; None computes the default features.
+    config : SimulationConfig
+    n_accounts : int
+    seed : int
+        Account i draws its episodes from seed + i.
+    n_threads : int
+        1 runs serially; more runs the same loop in parallel over accounts.
+
+    Attributes
+    ----------
+    accounts, positions, ledgers, steps : recarrays
+        State and last step; shapes (n_accounts,), (n_accounts, n_slots), (n_accounts, n_slots), (n_accounts,).
+    observations : (n_accounts, n_columns) float32
+        Written in place by each step: faces hand out copies.
+    """
+
+    def __init__(
+        self,
+        markets: MarketData | Sequence[MarketData],
+        tables: FeatureTable | Sequence[FeatureTable] | None = None,
+        config: SimulationConfig | None = None,
+        n_accounts: int = 1,
+        seed: int = 0,
+        n_threads: int = 1,
+    ):
+        self.config = config or SimulationConfig()
+        self.markets = [markets] if isinstance(markets, MarketData) else list(markets)
+        self.contracts = _same_contracts(self.markets)
+        self.tables = _tables(self.markets, tables)
+        self.profile = self.config.profile(self.markets[0].venue)
+        self.slots = _slots(self.contracts, self.config)
+        self.layout = ObservationLayout.of(self.tables[0], self.slots)
+        self.scheme = make_scheme(self.config.action, self.config.max_leverage)
+        self.reward = make_reward(self.config.reward)
+        self._check()
+        interval = parse_duration(self.config.decision_interval).astype("timedelta64[ms]")
+        self.tape: Tape = build_tape(
+            self.markets, self.tables, interval, self.config.slippage, self._entry_signal()
+        )
+        self.interval = interval
+        self._terms = _contract_records(self.contracts, self.profile, self.config)
+        self._rules = _config_record(self.config, self.profile)
+        self._episode_decisions = self._decisions_per_episode()
+        self.n_accounts = n_accounts
+        self._allocate(seed, n_threads)
+
+    def _check(self) -> None:
+        for contract in self.contracts:
+            if self.config.max_leverage > contract.top_leverage:
+                raise ValueError(
+                    f"max_leverage {self.config.max_leverage:g} exceeds {contract.top_leverage:g}, the most that "
+                    f"{contract.symbol} allows; lower max_leverage."
+                )
+        signal = self.config.signal_column
+        if signal is not None and signal not in self.layout.columns:
+            raise ValueError(
+                f"direction asks for the column {signal!r}; the features have {', '.join(self.layout.columns)}."
+            )
+
+    def _entry_signal(self) -> str | None:
+        if self.config.decision != "at_entry":
+            return None
+        if len(self.contracts) > 1 or self.config.episode_length is not None:
+            raise ValueError(
+                "decision='at_entry' takes one contract and whole paths: trades, not clock time, are its steps. "
+                "Leave episode_length None and give one contract."
+            )
+        return self.config.signal_column
+
+    def _allocate(self, seed: int, n_threads: int) -> None:
+        n, slots = self.n_accounts, len(self.slots)
+        self.accounts = records(n, account_dtype)
+        self.positions = records((n, slots), position_dtype)
+        self.ledgers = records((n, slots), ledger_dtype)
+        self.steps = records(n, step_dtype)
+        self.observations = np.zeros((n, self.layout.size), np.float32)
+        self.saturated = np.zeros(n, np.int64)
+        self._no_guards = records((1, slots), guard_dtype)
+        self._all = np.ones(n, np.bool_)
+        self._seeds = seed + np.arange(n)
+        self._advance = kernel.advance if n_threads == 1 else kernel.parallel_advance(n_threads)
+
+    # ------------------------------------------------------------------------------------------------ episodes
+
+    def _decisions_per_episode(self) -> int | None:
+        if self.config.episode_length is None:
+            return None
+        length = parse_duration(self.config.episode_length)
+        if length < self.interval or length % self.interval != np.timedelta64(0, "ms"):
+            raise ValueError(
+                f"episode_length {self.config.episode_length} must be a multiple of the decision interval "
+                f"{self.config.decision_interval}."
+            )
+        count = int(length // self.interval)
+        longest = max(edges.size - 1 for edges in self.tape.boundaries)
+        if count > longest:
+            raise ValueError(
+                f"episode_length {self.config.episode_length} is {count} decisions; the market has {longest}."
+            )
+        return count
+
+    def reset(self, seed: int | None = None, mask: np.ndarray | None = None) -> np.ndarray:
+        """Begin new episodes (of the accounts in ``mask``) and return the observations, written in place.
+
+        Parameters
+        ----------
+        seed : int, optional
+            Restart the draws: account i begins episode 0 of seed + i. None goes on to each account's next episode.
+        mask : (n_accounts,) bool, optional
+        """
+        if seed is not None:
+            self._seeds = seed + np.arange(self.n_accounts)
+            self.accounts.episode = -1
+        elif mask is None and not self.accounts.start_equity.any():
+            self.accounts.episode = -1
+        mask = self._all if mask is None else mask
+        which = np.flatnonzero(mask)
+        self._place(which)
+        self.reward.reset(mask)
+        kernel.observe_all(
+            mask, self.accounts, self.positions, self._terms, self._rules, self.tape.tiers, self.tape.rows,
+            self.tape.features, self.observations,
+        )  # fmt: skip
+        return self.observations
+
+    def _place(self, which: np.ndarray) -> None:
+        """Put accounts at the start of their next episode with nothing but their initial equity."""
+        episode = self.accounts.episode[which] + 1
+        path, first, last = self._draw(self._seeds[which], episode)
+        self._put(which, path, first, last, episode)
+
+    def _put(
+        self, which: np.ndarray, path: np.ndarray, first: np.ndarray, last: np.ndarray, episode: np.ndarray
+    ) -> None:
+        accounts, positions = self.accounts, self.positions
+        for name in ("wallet_balance", "equity", "start_equity", "peak_equity"):
+            accounts[name][which] = self.config.initial_equity
+        for name, value in (("assigned", 0.0), ("insurance", 0.0), ("row", first), ("last_row", last)):
+            accounts[name][which] = value
+        accounts.path[which], accounts.episode[which] = path, episode
+        blank = np.zeros((), position_dtype)
+        blank["stop"] = blank["take_profit"] = blank["trailing"] = np.nan
+        positions[which] = blank
+        marks = self.tape.rows.mark_close[first - 1]
+        positions.mark[which] = np.repeat(marks, len(self.slots) // len(self.contracts), axis=1)
+
+    def _draw(self, seeds: np.ndarray, episode: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Path, first and last row of an episode."""
+        boundaries = self.tape.boundaries
+        path = (uniform(seeds, episode, _PATH) * len(boundaries)).astype(np.int64)
+        share = uniform(seeds, episode, _START) if self.config.start == "random" else None
+        first, last = np.empty_like(path), np.empty_like(path)
+        for p, edges in enumerate(boundaries):
+            here = path == p
+            length = self._episode_decisions
+            if length is not None and length > edges.size - 1:
+                raise ValueError(f"path {p} has {edges.size - 1} decisions, an episode needs {length}.")
+            eligible = edges.size - (length or 1)
+            if share is not None:
+                start = (share[here] * eligible).astype(np.int64)
+            else:
+                start = np.full(here.sum(), self._fixed_start(p, edges))
+            end = edges.size - 1 if length is None else start + length
+            first[here], last[here] = edges[start], edges[end]
+        return path, first, last
+
+    def _fixed_start(self, path: int, edges: np.ndarray) -> int:
+        if self.config.start == "first":
+            return 0
+        times = self.tape.row_time[edges[:-1]]
+        try:
+            wanted = np.datetime64(self.config.start, "ms")
+        except ValueError:
+            raise ValueError(
+                f"start is {self.config.start!r}; it must be 'random', 'first' or a UTC time."
+            ) from None
+        k = int(np.searchsorted(times, wanted))
+        if k >= times.size or (self._episode_decisions and k + self._episode_decisions >= edges.size):
+            raise ValueError(
+                f"start {self.config.start} leaves no whole episode; decisions run from {times[0]} to {times[-1]}."
+            )
+        return k
+
+    # ------------------------------------------------------------------------------------------------ stepping
+
+    def targets(self, actions: np.ndarray) -> np.ndarray:
+        """Signed target leverage (n_accounts, n_slots) of normalised actions, by the action scheme and direction."""
+        magnitude = self.scheme.leverage(actions, self.view, self.config.direction == "free")
+        return self.directed(magnitude)
+
+    def directed(self, leverage: np.ndarray) -> np.ndarray:
+        """Give target leverages their side.
+
+        Raises
+        ------
+        ValueError
+            If a leverage is negative where the direction is fixed.
+        """
+        leverage = np.asarray(leverage, np.float64)
+        if self.config.direction == "free":
+            return leverage
+        if (leverage < 0.0).any():
+            raise ValueError(
+                f"target leverage {np.nanmin(leverage):g} is negative, but direction is {self.config.direction!r}, "
+                "which owns the side; return magnitudes or use direction='free'."
+            )
+        signal = self.config.signal_column
+        if signal is not None:
+            return leverage * self.view[signal]
+        return leverage if self.config.direction == "long" else -leverage
+
+    def action_masks(self) -> np.ndarray:
+        """Which discrete choices each account may take (n_accounts, n_slots, n_choices).
+
+        A leverage is masked where the margin tiers in force forbid it at the size it would have.
+        """
+        levels = self.scheme.magnitudes  # type: ignore[attr-defined]  # only discrete schemes have masks
+        last = self.tape.rows[self.accounts.row - 1]
+        slot_contract = np.arange(len(self.slots)) // (len(self.slots) // len(self.contracts))
+        first, end = (last[name][:, slot_contract] for name in ("tiers_first", "tiers_last"))
+        budget = self._terms.margin_share[slot_contract] * self.accounts.equity[:, None]
+        caps = self._level_caps(levels)
+        wanted = budget[:, :, None] * levels
+        masks = wanted <= caps[first, end - first]
+        masks[:, :, 0] = True  # flat, or the smallest, is always possible: reductions always execute
+        return masks
+
+    def _level_caps(self, levels: np.ndarray) -> np.ndarray:
+        """Largest notional at each level for the schedule (first tier, count); unused pairs are zero."""
+        pairs = {
+            (int(a), int(b))
+            for a, b in zip(self.tape.rows.tiers_first.flat, self.tape.rows.tiers_last.flat, strict=True)
+        }
+        caps = np.zeros((self.tape.tiers.size, max(b - a for a, b in pairs) + 1, levels.size))
+        for a, b in pairs:
+            caps[a, b - a] = [largest_notional(max(1.0, x), self.tape.tiers, a, b) for x in levels]
+        return caps
+
+    @property
+    def view(self) -> Observation:
+        """The current observations by column name."""
+        return Observation(self.layout, self.observations)
+
+    @property
+    def time(self) -> np.ndarray:
+        """Moment of each account's next decision (n_accounts,) datetime64[ms]."""
+        rows = np.minimum(self.accounts.row, self.tape.row_time.size - 1)
+        return self.tape.row_time[rows]
+
+    def step(
+        self, targets: np.ndarray, guards: np.recarray | None = None, active: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Advance (active) accounts by one decision interval and return their rewards.
+
+        Parameters
+        ----------
+        targets : (n_accounts, n_slots) float64
+            Signed target leverage; NaN holds the position.
+        guards : (n_accounts, n_slots) recarray of ``guard_dtype``, optional
+            Stop, take-profit and trailing distances that replace the resting ones; None leaves them.
+        active : (n_accounts,) bool, optional
+
+        Raises
+        ------
+        ValueError
+            If a target is beyond ``max_leverage``.
+        """
+        targets = np.ascontiguousarray(targets, np.float64).reshape(self.positions.shape)
+        largest = np.fmax.reduce(np.abs(targets), axis=None)
+        if largest > self.config.max_leverage * (1.0 + 1e-9):
+            raise ValueError(
+                f"target leverage {largest:g} exceeds max_leverage {self.config.max_leverage:g}; "
+                "bound the policy or raise max_leverage."
+            )
+        self._advance(
+            self._all if active is None else active, self.accounts, self.positions, self._terms, self._rules,
+            self.tape.tiers, self.tape.rows, self.tape.settlements, self.ledgers, self.steps, targets,
+            self._no_guards if guards is None else guards, guards is not None, self.tape.features,
+            self.observations, self.saturated,
+        )  # fmt: skip
+        return self.reward(self.steps, self.drawdown)
+
+    @property
+    def drawdown(self) -> np.ndarray:
+        """1 - equity over its peak since the start of the episode (n_accounts,)."""
+        return 1.0 - self.accounts.equity / self.accounts.peak_equity
+
+    @property
+    def terminated(self) -> np.ndarray:
+        """Which accounts the last step ruined."""
+        return self.steps.terminated.astype(np.bool_)
+
+    @property
+    def truncated(self) -> np.ndarray:
+        """Which accounts the last step brought to the end of their episode."""
+        return self.steps.truncated.astype(np.bool_)
+
+    @property
+    def n_decisions(self) -> int:
+        """Decisions left to the first account before its episode ends."""
+        edges = self.tape.boundaries[int(self.accounts.path[0])]
+        span = np.searchsorted(edges, [self.accounts.row[0], self.accounts.last_row[0]])
+        return int(span[1] - span[0])
+
+    def run(
+        self, targets: np.ndarray, record_steps: bool = True, record_ledgers: bool = False
+    ) -> tuple[np.recarray, np.recarray]:
+        """Run whole episodes of precomputed targets inside compiled code.
+
+        Parameters
+        ----------
+        targets : (n_decisions, n_slots), or (n_accounts, n_decisions, n_slots)
+            Signed target leverage, shared by all accounts or one series each.
+        record_steps, record_ledgers : bool
+            What to keep of every step.
+
+        Returns
+        -------
+        steps : (n_accounts, n_decisions) recarray, or with no columns where not recorded
+            Zero after an account's ruin.
+        ledgers : (n_accounts, n_decisions, n_slots) recarray
+        """
+        targets = np.ascontiguousarray(targets, np.float64)
+        count = targets.shape[-2]
+        stride = count if targets.ndim == 3 else 0
+        steps = records((self.n_accounts, count if record_steps else 0), step_dtype)
+        ledgers = records((self.n_accounts, count if record_ledgers else 0, len(self.slots)), ledger_dtype)
+        kernel.run(
+            self.accounts, self.positions, self._terms, self._rules, self.tape.tiers, self.tape.rows,
+            self.tape.settlements, self.ledgers, self.steps, targets.reshape(-1, len(self.slots)), stride, count,
+            self._no_guards, steps, ledgers,
+        )  # fmt: skip
+        return steps, ledgers
+
+
+def _same_contracts(markets: list[MarketData]) -> tuple[Contract, ...]:
+    if not markets:
+        raise ValueError("a simulation needs at least one market.")
+    first = markets[0]
+    for market in markets[1:]:
+        if market.symbols != first.symbols or market.bar != first.bar:
+            raise ValueError(
+                f"all markets of a simulation hold the same contracts and bar: {first.symbols} of {first.bar} and "
+                f"{market.symbols} of {market.bar} do not. Use one simulation each."
+            )
+    settle = {(c.kind, c.settle) for c in first.contracts}
+    if len(settle) > 1:
+        raise ValueError(f"one account settles in one coin; the contracts have {sorted(settle)}.")
+    return first.contracts
+
+
+def _tables(
+    markets: list[MarketData], tables: FeatureTable | Sequence[FeatureTable] | None
+) -> list[FeatureTable]:
+    if tables is None:
+        features = FeatureSet.default()
+        return [features.compute(market) for market in markets]
+    given = [tables] if isinstance(tables, FeatureTable) else list(tables)
+    if len(given) != len(markets):
+        raise ValueError(f"{len(markets)} markets need as many feature tables, given {len(given)}.")
+    for market, table in zip(markets, given, strict=True):
+        if not np.array_equal(market.open_time, table.open_time) or table.symbols != market.symbols:
+            raise ValueError(
+                f"{table!r} does not belong to {market!r}: bars and contracts must agree. Compute it on this market, "
+                "or cut both with between(start, end)."
+            )
+        if table.columns != given[0].columns:
+            raise ValueError(f"feature tables differ in columns: {given[0].columns} and {table.columns}.")
+    return given
+
+
+def _slots(contracts: tuple[Contract, ...], config: SimulationConfig) -> tuple[str, ...]:
+    if config.position_mode == "one_way":
+        return tuple(c.symbol for c in contracts)
+    return tuple(f"{c.symbol}:{leg}" for c in contracts for leg in ("long", "short"))
+
+
+def _contract_records(
+    contracts: tuple[Contract, ...], profile: VenueProfile, config: SimulationConfig
+) -> np.recarray:
+    """What the kernel knows of each contract: rounding, fees, margin share."""
+    taker, maker = profile.taker_fee, profile.maker_fee
+    if config.fee_level is not None:
+        taker, maker = profile.fees(config.fee_level)
+    terms = records(len(contracts), contract_dtype)
+    for j, (contract, share) in enumerate(zip(contracts, config.shares(len(contracts)), strict=True)):
+        # In hedge mode the two legs of a contract divide its margin share.
+        legs = 2.0 if config.position_mode == "hedge" else 1.0
+        terms[j] = (
+            contract.tick_size, contract.lot_size, contract.min_notional, taker, maker, profile.liquidation_fee,
+            share / legs, contract.kind == "inverse",
+        )  # fmt: skip
+    return terms
+
+
+def _config_record(config: SimulationConfig, profile: VenueProfile) -> np.recarray:
+    """What the kernel knows of the account's treatment."""
+    rules = records(1, config_dtype)
+    rule: Any = rules[0]
+    rule.cross = config.margin_mode == "cross"
+    rule.hedge = config.position_mode == "hedge"
+    rule.close_only = config.walk == "close"
+    rule.last_price_liquidation = config.liquidation_series == "last"
+    rule.maintenance_at_entry = profile.maintenance == "entry"
+    rule.closing_fee = profile.taker_fee if profile.maintenance == "mark_plus_fee" else 0.0
+    settlement = profile.settlement if config.settlement == "venue" else config.settlement
+    rule.fee_then_return = settlement == "fee_then_return"
+    rule.tier_step_down = config.liquidation == "tier_step_down"
+    rule.largest_loss_first = config.cross_liquidation == "largest_loss_first"
+    rule.profit_is_free = config.profit_is_free
+    rule.funding_from_free_balance = profile.name == "bybit"
+    rule.leverage_change = ("free", "up_only", "flat_only").index(profile.leverage_change)
+    rule.rebalance, rule.band = rebalance_mode(config.rebalance)
+    rule.maker = config.order == "maker"
+    rule.deleveraging_move = config.deleveraging_move or 0.0
+    rule.ruin_fraction = config.ruin_fraction
+    rule.largest_target = config.max_leverage
+    return rules
