@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from tests.features.markets import random_market
-from tests.forecasters.test_estimators import FAST
+from tests.forecasters.test_estimators import small
 
 from gearing.features import feature, forget_feature
 from gearing.features.leakage import rewrite_future
@@ -22,7 +22,7 @@ def market():
 @pytest.mark.parametrize("name", list(forecasters()))
 def test_forecasts_before_a_rewritten_future_are_bit_identical(name, market):
     row = 24 * 200 + 7
-    parameters = next((p for start, p in FAST.items() if name.startswith(start)), {})
+    parameters = small(name).get_params(deep=False)
     before = forecast_volatility_column(market, name, schedule=SCHEDULE, **parameters)
     after = forecast_volatility_column(rewrite_future(market, row), name, schedule=SCHEDULE, **parameters)
     assert np.isfinite(before.values[row]).all()

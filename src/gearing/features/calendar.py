@@ -45,6 +45,15 @@ _circle("weekday", 7 * 24 * HOUR, FIRST_MONDAY, "time since Monday 00:00 UTC at 
 _circle("season", 365.25 * 24 * HOUR, 0.0, "time of the year at the close")
 
 
+@feature(
+    unit="days", lower=0.0, upper=40_000.0, lookback="0h", source="clock that puts rows in order; no signal"
+)
+def days_since_2000(market: MarketData) -> Array:
+    """Days from 2000-01-01 00:00 UTC to the close."""
+    days = (market.open_time + market.bar - np.datetime64("2000-01-01", "ms")) / np.timedelta64(1, "D")
+    return np.repeat(days[:, None], market.n_contracts, axis=1)
+
+
 def _share_of_next_day(day: int) -> Callable[[MarketData], Array]:
     def share(market: MarketData) -> Array:
         """Share of the 24 hours after the close that falls on the weekday."""

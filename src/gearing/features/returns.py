@@ -46,6 +46,19 @@ def window_return(market: MarketData, window: str) -> Array:
 
 @feature(
     unit="log",
+    lower=-3.0,
+    upper=3.0,
+    lookback=("24h", "{window}"),
+    windows=("24h", "7d"),
+    source="lags of daily returns, as GARCH reads them",
+)
+def return_24h_before(market: MarketData, window: str) -> Array:
+    """Log return of the 24 hours that ended a window ago."""
+    return lag(window_return(market, "24h"), bars_in(window, market.bar))
+
+
+@feature(
+    unit="log",
     lower=0.0,
     upper=3.0,
     lookback="{window}",

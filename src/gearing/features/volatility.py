@@ -155,6 +155,20 @@ def relative_quarticity(market: MarketData, window: str) -> Array:
 
 @feature(
     unit="log variance per day",
+    lower=-500.0,
+    upper=100.0,
+    lookback="{window}",
+    windows=("24h",),
+    source="log HARQ: Bollerslev, Patton and Quaedvlieg (2016)",
+)
+def quarticity_interaction(market: MarketData, window: str) -> Array:
+    """Log variance times its relative quarticity: an uncertain variance deserves less weight."""
+    level = np.maximum(log_variance(market, window), LOG_VARIANCE[0])  # a still price: minus infinity times 0
+    return level * relative_quarticity(market, window)
+
+
+@feature(
+    unit="log variance per day",
     lower=LOG_VARIANCE[0],
     upper=LOG_VARIANCE[1],
     lookback="10x{window}",

@@ -16,25 +16,35 @@ from ..features.calendar import DAYS
 ENTRY_POINTS = "gearing.forecasters"
 HAR_COLUMNS = ("log_variance_24h", "log_variance_7d", "log_variance_30d")
 WEEKDAYS = tuple(f"next_day_{day}" for day in DAYS)
-# Range estimators, signs, funding and weekday helped on years before 2023; volume, jumps and lags did not.
+# Chosen on the years before 2023 (BTC and ETH): jumps, short lags, trend and season did not help there.
 WIDE_COLUMNS = (
     *HAR_COLUMNS,
-    "log_variance_6h",
-    "log_variance_3d",
-    "log_variance_14d",
-    "log_parkinson_variance_24h",
-    "log_parkinson_variance_7d",
+    *WEEKDAYS,
+    "relative_quarticity_24h",
+    "volume_ratio_7d",
+    "volume_ratio_30d",
     "log_garman_klass_variance_24h",
-    "log_window_range_24h",
-    "mean_log_variance_7d",
-    "mean_log_variance_30d",
+    "log_garman_klass_variance_7d",
     "downside_return_24h",
     "downside_return_7d",
-    "return_24h",
-    "return_7d",
-    "funding_mean_3d",
+    "mean_log_variance_7d",
+    "mean_log_variance_30d",
     "funding_pressure_7d",
-    *WEEKDAYS,
+    "bollinger_width_20d",
+)
+HAR_X_COLUMNS = (*HAR_COLUMNS, *WEEKDAYS, "downside_return_24h", "downside_return_7d", "funding_pressure_7d")
+HARQ_COLUMNS = (*HAR_COLUMNS, "relative_quarticity_24h", "quarticity_interaction_24h")
+GARCH_COLUMNS = (
+    "days_since_2000",
+    "return_24h",
+    *(f"return_24h_before_{k}d" for k in range(1, 30)),
+    "log_variance_30d",
+)
+# The GRU reads all of Ridge's columns and 21 days of log variance, newest first.
+SEQUENCE_COLUMNS = (
+    *WIDE_COLUMNS[1:],
+    "log_variance_24h",
+    *(f"log_variance_before_{k}d" for k in range(1, 21)),
 )
 
 
@@ -104,26 +114,7 @@ def forecasters() -> dict[str, Recipe]:
 def _load() -> None:
     if not _loaded:
         _loaded.append(ENTRY_POINTS)
+        from . import catalogue  # noqa: F401  registers the package's own
+
         for point in entry_points(group=ENTRY_POINTS):
             point.load()
-
-
-@register_forecaster("har", HAR_COLUMNS)
-def _har(**parameters: Any) -> Any:
-    from .har import HARVolatility
-
-    return HARVolatility(**parameters)
-
-
-@register_forecaster("har_dow", (*HAR_COLUMNS, *WEEKDAYS))
-def _har_dow(**parameters: Any) -> Any:
-    from .har import HARVolatility
-
-    return HARVolatility(**parameters)
-
-
-@register_forecaster("lightgbm_gamma", WIDE_COLUMNS)
-def _lightgbm_gamma(**parameters: Any) -> Any:
-    from .boosting import LightGBMVariance
-
-    return LightGBMVariance(objective="gamma", **parameters)
