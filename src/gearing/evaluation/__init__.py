@@ -1,0 +1,1 @@
+"""Judging policies: backtests, performance measures, statistical inference, tables and figures."""

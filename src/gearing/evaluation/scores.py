@@ -1,0 +1,128 @@
+"""Aggregating scores over training seeds and tasks.
+
+After Agarwal et al., 2021, "Deep reinforcement learning at the edge of the statistical precipice".
+
+A score table has shape (n_seeds, n_tasks): one number per trained agent and task (a fold, a contract, a
+market). Intervals resample seeds within each task, so they speak about training luck on these tasks, not
+about other tasks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with its bootstrap interval."""
+
+    estimate: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.estimate:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+def interquartile_mean(scores: ArrayLike) -> float:
+    """Mean of the middle half of all scores: less noisy than the median, deaf to single outliers.
+
+    A quarter of the scores, rounded down, is left out at each end.
+    """
+    flat = np.sort(np.asarray(scores, dtype=float), axis=None)
+    cut = flat.size // 4
+    return float(flat[cut : flat.size - cut].mean())
+
+
+def aggregate(
+    scores: ArrayLike,
+    *,
+    seed: int,
+    statistic: Callable[[Floats], float] = interquartile_mean,
+    replications: int = 2000,
+    level: float = 0.95,
+) -> Interval:
+    """A statistic of all scores with a stratified bootstrap interval.
+
+    Parameters
+    ----------
+    scores : array, shape (n_seeds, n_tasks)
+    statistic : callable
+        From a score table to a number; default the interquartile mean.
+    """
+    scores = _checked(scores, "scores")
+    rng = np.random.default_rng(seed)
+    draws = [statistic(_redraw(scores, rng)) for _ in range(replications)]
+    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(statistic(scores)), float(low), float(high))
+
+
+def probability_of_improvement(
+    scores: ArrayLike, baseline: ArrayLike, *, seed: int, replications: int = 2000, level: float = 0.95
+) -> Interval:
+    """Probability that a random run beats a random run of the baseline on the same task, averaged over tasks.
+
+    Ties count half (the Mann-Whitney statistic). The tables share their tasks; numbers of seeds may differ.
+    """
+    scores, baseline = _checked(scores, "scores"), _checked(baseline, "baseline")
+    if scores.shape[1] != baseline.shape[1]:
+        raise ValueError(f"scores are of {scores.shape[1]} tasks, the baseline's of {baseline.shape[1]}.")
+    rng = np.random.default_rng(seed)
+    draws = [_wins(_redraw(scores, rng), _redraw(baseline, rng)) for _ in range(replications)]
+    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(_wins(scores, baseline), float(low), float(high))
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Share of runs that score above each threshold, with pointwise intervals; shapes (n_thresholds,)."""
+
+    thresholds: Floats
+    share: Floats
+    low: Floats
+    high: Floats
+
+
+def performance_profile(
+    scores: ArrayLike,
+    thresholds: ArrayLike,
+    *,
+    seed: int,
+    replications: int = 2000,
+    level: float = 0.95,
+) -> Profile:
+    """Share of all runs above each threshold: the whole distribution, not one number of it."""
+    scores, thresholds = _checked(scores, "scores"), np.asarray(thresholds, dtype=float)
+    rng = np.random.default_rng(seed)
+    draws = [_share_above(_redraw(scores, rng), thresholds) for _ in range(replications)]
+    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    return Profile(thresholds, _share_above(scores, thresholds), low, high)
+
+
+def _redraw(scores: Floats, rng: np.random.Generator) -> Floats:
+    """Seeds drawn anew within each task."""
+    return np.take_along_axis(scores, rng.integers(len(scores), size=scores.shape), axis=0)
+
+
+def _wins(scores: Floats, baseline: Floats) -> float:
+    gap = scores[:, None, :] - baseline[None, :, :]
+    return float(np.mean((gap > 0) + 0.5 * (gap == 0)))
+
+
+def _share_above(scores: Floats, thresholds: Floats) -> Floats:
+    return np.mean(scores.reshape(-1, 1) > thresholds, axis=0)
+
+
+def _checked(scores: ArrayLike, name: str) -> Floats:
+    scores = np.asarray(scores, dtype=float)
+    if scores.ndim != 2 or scores.size == 0:
+        raise ValueError(f"{name} has shape {scores.shape}; it is a table of (seeds, tasks).")
+    if not np.all(np.isfinite(scores)):
+        raise ValueError(f"{name} holds a value that is not finite; give a ruined run the score of its ruin.")
+    return scores
