@@ -5,8 +5,11 @@ import os
 import pickle
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import time
+import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -318,3 +321,46 @@ def test_logging_a_step_takes_little_time(uri):
     assert (
         end.user - begin.user + end.system - begin.system < 1.0
     )  # 30 ms on an idle core; MLflow's own call: 20 s
+
+
+@pytest.mark.slow
+def test_a_server_that_dies_in_the_middle_and_comes_back_gets_everything_once(uri, tmp_path):
+    mlflow = pytest.importorskip("mlflow")
+    server, address = _serve(uri, tmp_path)
+    tracker = open_tracker(address, spool=tmp_path / "spool", patience=60)
+    with tracker.run("study") as run:
+        run.log_metrics({"equity": 0.0}, step=0)
+        assert tracker.flush(60) == 0
+        _kill(server)
+        run.log_metrics({"equity": 1.0}, step=1)
+        assert tracker.flush(60) == 1
+        server, _ = _serve(uri, tmp_path, port=int(address.rsplit(":", 1)[1]))
+        run.log_metrics({"equity": 2.0}, step=2)
+    assert tracker.flush(60) == 0
+    _kill(server)
+    assert history(mlflow.MlflowClient(uri), "study", "equity") == [(0, 0.0), (1, 1.0), (2, 2.0)]
+
+
+def _kill(server):
+    os.killpg(server.pid, signal.SIGKILL)  # with its workers
+    server.wait()
+
+
+def _serve(uri, folder, port=None):
+    if port is None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, "--port", str(port)]
+    command += ["--workers", "1", "--artifacts-destination", str(folder / "artifacts")]
+    calm = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    server = subprocess.Popen(command, env=calm, start_new_session=True, **quiet)
+    address = f"http://127.0.0.1:{port}"
+    for _ in range(600):
+        try:
+            urllib.request.urlopen(f"{address}/health", timeout=1)
+            return server, address
+        except OSError:
+            time.sleep(0.1)
+    raise TimeoutError("mlflow server did not answer within a minute")

@@ -201,6 +201,7 @@ class MlflowSender:
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         import mlflow
 
         _quiet_set_up()
@@ -268,6 +269,6 @@ def _file_name(name: str) -> str:
 
 
 def _quiet_set_up() -> None:
-    """Laying out a new database reports each of its steps; nobody asked."""
-    for name in ("alembic", "mlflow.store.db.utils"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    """Laying out a database reports each step, and a model of plain rows has no schema to infer."""
+    for name in ("alembic", "mlflow.store.db.utils", "mlflow.pyfunc"):
+        logging.getLogger(name).setLevel(logging.ERROR)
