@@ -21,6 +21,7 @@ _HOME = {
     "SimulationConfig": "gearing.simulation.config",
     "Simulator": "gearing.simulation.simulator",
     "Slippage": "gearing.simulation.config",
+    "backtest": "gearing.evaluation.backtest",
     "Policy": "gearing.simulation.policy",
     "venue": "gearing.contracts",
 }

@@ -102,6 +102,13 @@ class Simulator:
             raise ValueError(
                 f"direction asks for the column {signal!r}; the features have {', '.join(self.layout.columns)}."
             )
+        if signal is not None:
+            k = self.layout.columns.index(signal)
+            if self.layout.low[k] < -1.0 or self.layout.high[k] > 1.0:
+                raise ValueError(
+                    f"the signal column {signal!r} has bounds [{self.layout.low[k]:g}, {self.layout.high[k]:g}]; a "
+                    "direction is in [-1, 1]. Join its sign as a column of its own."
+                )
 
     def _entry_signal(self) -> str | None:
         if self.config.decision != "at_entry":

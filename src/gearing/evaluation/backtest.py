@@ -1,0 +1,225 @@
+"""A backtest: the Simulator of one account with a recorder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gearing.evaluation.metrics import Performance, activity, leverage_profile, performance
+from gearing.exchange.records import ledger_dtype, records, step_dtype
+from gearing.features import FeatureSet, FeatureTable, registered_features
+from gearing.market.data import MarketData
+from gearing.simulation.actions import make_scheme
+from gearing.simulation.config import SimulationConfig, check_names
+from gearing.simulation.policy import Policy, check_columns
+from gearing.simulation.simulator import Simulator
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Progress = Callable[[int, int], None]  # (decisions done, decisions in all)
+
+
+@dataclass(frozen=True, eq=False)
+class BacktestResult:
+    """What one policy did to one account.
+
+    Attributes
+    ----------
+    name : str
+    time : (n_decisions + 1,) datetime64[ms]
+        Moments of the decisions and the end; UTC.
+    equity : (n_decisions + 1,) float64
+        At these moments [settle coin]; stays after a ruin.
+    target : (n_decisions, n_slots) float64
+        Signed target leverage; NaN where the position was held.
+    leverage : (n_decisions, n_slots) float64
+        Effective leverage at the end of each interval: signed notional over equity.
+    steps : (n_decisions,) recarray
+        Sums of each interval, see ``exchange.records.step_dtype``.
+    ledgers : (n_decisions, n_slots) recarray
+        The same per position, see ``ledger_dtype``.
+    ruined : bool
+    slots : tuple of str
+    config : SimulationConfig
+    notes : tuple of str
+        What was done to the market data.
+    """
+
+    name: str
+    time: np.ndarray
+    equity: np.ndarray
+    target: np.ndarray
+    leverage: np.ndarray
+    steps: np.recarray
+    ledgers: np.recarray
+    ruined: bool
+    slots: tuple[str, ...]
+    config: SimulationConfig
+    mark: np.ndarray
+    notes: tuple[str, ...] = field(default=(), repr=False)
+
+    @cached_property
+    def performance(self) -> Performance:
+        """Growth, risk and ratios of the equity path."""
+        return performance(self.time, self.equity, self.ruined)
+
+    @property
+    def end(self) -> int:
+        """Number of intervals that the account lived through."""
+        over = np.flatnonzero(self.steps.terminated)
+        return int(over[0]) + 1 if over.size else len(self.steps)
+
+    @cached_property
+    def row(self) -> dict[str, Any]:
+        """All numbers of the result's table row, by name."""
+        measured = self.performance
+        totals = {name: float(self.steps[name].sum()) for name in ("turnover", "fees", "funding")}
+        gross = np.abs(self.leverage).sum(axis=1)
+        return {
+            "policy": self.name,
+            **leverage_profile(gross[: self.end]),
+            **measured.as_row(),
+            **activity(measured.years, self.equity, totals, int(self.steps.liquidations.sum())),
+            "end_equity": float(self.equity[-1]),
+            "refused": int(self.steps.refused.sum()),
+            "capped": int(self.steps.capped.sum()),
+        }
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row of results; ``gearing.evaluation.tables.comparison`` puts several beside each other."""
+        import pandas as pd
+
+        return pd.DataFrame([self.row]).set_index("policy")
+
+    @cached_property
+    def ledger(self) -> pd.DataFrame:
+        """Every interval of every position: price_pnl + fees + funding + liquidation = its change of equity."""
+        import pandas as pd
+
+        parts = []
+        for k, slot in enumerate(self.slots):
+            frame = pd.DataFrame({"time": self.time[:-1], "contract": slot, "target": self.target[:, k]})
+            for name in ledger_dtype.names:
+                frame[name] = self.ledgers[name][:, k]
+            frame["effective_leverage"] = self.leverage[:, k]
+            frame["equity"] = self.equity[1:]
+            parts.append(frame)
+        return pd.concat(parts).sort_values(["time", "contract"], kind="stable").reset_index(drop=True)
+
+    def plot(self) -> Any:
+        """Equity, leverage and price over time (matplotlib figure)."""
+        from gearing.evaluation.figures import equity_figure
+
+        return equity_figure([self])
+
+    def __repr__(self) -> str:
+        end = "ruined" if self.ruined else f"{self.performance.log_growth:+.3f} log growth a year"
+        return f"BacktestResult({self.name}: {self.time[0]} to {self.time[-1]}, {end})"
+
+
+def backtest(
+    policy: Policy,
+    market: MarketData,
+    features: FeatureTable | FeatureSet | list[str] | None = None,
+    *,
+    name: str | None = None,
+    progress: Progress | None = None,
+    **settings: Any,
+) -> BacktestResult:
+    """Run a policy over a whole market, from the first decision to the last.
+
+    Parameters
+    ----------
+    policy : Policy
+        A rule, a trained agent, or anything with their ``predict``.
+    market : MarketData
+    features : FeatureTable, FeatureSet or list of str, optional
+        None computes the default columns and those the policy asks for.
+    name : str, optional
+        Row name; the policy's class by default.
+    progress : callable, optional
+        Called with (decisions done, decisions in all) now and then.
+    **settings
+        Fields of :class:`gearing.SimulationConfig`, for example ``direction="long", margin_share=0.1``.
+
+    Raises
+    ------
+    ValueError
+        If the policy reads a column that does not exist, or asks for more than ``max_leverage``.
+    TypeError
+        For an unknown setting.
+    """
+    check_names(settings)
+    config = SimulationConfig(**{"start": "first", **settings})
+    simulator = Simulator(market, _table(policy, market, features), config)
+    check_columns(policy, tuple(simulator.view))
+    return _play(policy, simulator, name or type(policy).__name__, progress)
+
+
+def _table(policy: Policy, market: MarketData, features: Any) -> FeatureTable:
+    if isinstance(features, FeatureTable):
+        return features
+    if isinstance(features, FeatureSet):
+        return features.compute(market)
+    known = {f.name for f in registered_features()}
+    columns = list(features) if features is not None else list(FeatureSet.default().columns)
+    columns += [c for c in policy.required_columns if c in known and c not in columns]
+    return FeatureSet(columns).compute(market)
+
+
+def answer(policy: Policy, simulator: Simulator, state: Any, begins: np.ndarray) -> tuple[np.ndarray, Any]:
+    """Signed targets of a policy at the simulator's current observations, and its next state."""
+    actions, state = policy.predict(simulator.view, state, begins, deterministic=True)
+    if policy.action_scheme == "target":
+        return simulator.directed(actions), state
+    scheme = make_scheme(getattr(policy, "scheme", policy.action_scheme), simulator.config.max_leverage)
+    magnitude = scheme.leverage(np.asarray(actions), simulator.view, simulator.config.direction == "free")
+    return simulator.directed(magnitude), state
+
+
+def _play(policy: Policy, simulator: Simulator, name: str, progress: Progress | None) -> BacktestResult:
+    simulator.reset(seed=0)
+    count, slots = simulator.n_decisions, len(simulator.slots)
+    time = np.empty(count + 1, "datetime64[ms]")
+    equity = np.empty(count + 1)
+    target, leverage, mark = (np.zeros((count, slots)) for _ in range(3))
+    steps, ledgers = records(count, step_dtype), records((count, slots), ledger_dtype)
+    time[0], equity[0] = simulator.time[0], simulator.accounts.equity[0]
+    state, begins = None, np.ones(1, np.bool_)
+    edges = _decision_times(simulator)
+    time[:] = edges
+    for k in range(count):
+        targets, state = answer(policy, simulator, state, begins)
+        begins = np.zeros(1, np.bool_)
+        simulator.step(targets)
+        target[k], steps[k], ledgers[k] = targets[0], simulator.steps[0], simulator.ledgers[0]
+        equity[k + 1] = simulator.accounts.equity[0]
+        leverage[k] = simulator.view["effective_leverage"][0]
+        mark[k] = simulator.positions.mark[0]
+        if progress is not None and (k % 256 == 0 or k + 1 == count):
+            progress(k + 1, count)
+        if simulator.steps[0].terminated:
+            equity[k + 1 :] = equity[k + 1]
+            mark[k:] = mark[k]
+            break
+    return BacktestResult(
+        name=name, time=time, equity=equity, target=target, leverage=leverage, steps=steps, ledgers=ledgers,
+        ruined=bool(simulator.steps[0].terminated), slots=simulator.slots, config=simulator.config, mark=mark,
+        notes=simulator.markets[0].notes,
+    )  # fmt: skip
+
+
+def _decision_times(simulator: Simulator) -> np.ndarray:
+    """Moments of the decisions of the first account's episode, and of its end."""
+    account = simulator.accounts[0]
+    edges = simulator.tape.boundaries[int(account.path)]
+    span = edges[np.searchsorted(edges, account.row) : np.searchsorted(edges, account.last_row) + 1]
+    times = simulator.tape.row_time
+    closing = simulator.markets[int(account.path)].close_time[-1]
+    return np.array([times[row] if row < times.size else closing for row in span], "datetime64[ms]")
