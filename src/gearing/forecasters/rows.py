@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ..market import MarketData
 
 EPOCH = np.datetime64(0, "ms")
+ARRAYS = ("X", "y", "known_at", "ends_at", "bar_index", "contract")
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +36,8 @@ class Rows:
         Where the row stands in the market's arrays.
     columns : tuple of str
     horizon : str
+    kind : {"variance", "event"}
+        A variance must be positive to be learnt from; an event is 1 or 0.
     """
 
     X: NDArray[np.float64]
@@ -45,22 +48,25 @@ class Rows:
     contract: NDArray[np.int64]
     columns: tuple[str, ...]
     horizon: str
+    kind: str = "variance"
 
     def __len__(self) -> int:
         return len(self.y)
 
     def take(self, keep: NDArray) -> Rows:
         """The rows that a mask or an index picks."""
-        return Rows(
-            self.X[keep],
-            self.y[keep],
-            self.known_at[keep],
-            self.ends_at[keep],
-            self.bar_index[keep],
-            self.contract[keep],
-            self.columns,
-            self.horizon,
-        )
+        return replace(self, **{name: getattr(self, name)[keep] for name in ARRAYS})
+
+    @property
+    def trainable(self) -> NDArray[np.bool_]:
+        """Rows whose target can be learnt from, once it has ended."""
+        return np.isfinite(self.y) & ((self.y > 0.0) | (self.kind == "event"))
+
+    @classmethod
+    def stacked(cls, parts: Sequence[Rows], kind: str = "variance") -> Rows:
+        """Rows of several problems with the same columns, below one another."""
+        arrays = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ARRAYS}
+        return cls(**arrays, columns=parts[0].columns, horizon=parts[0].horizon, kind=kind)
 
 
 def forecast_rows(

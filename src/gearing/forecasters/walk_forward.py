@@ -140,7 +140,7 @@ class _Block:
 
 
 def _blocks(rows: Rows, schedule: Schedule) -> Iterator[_Block]:
-    trainable = on_clock(rows.known_at, schedule.fit_every) & (rows.y > 0.0)
+    trainable = on_clock(rows.known_at, schedule.fit_every) & rows.trainable
     moments = schedule.refits(rows.known_at.min(), rows.known_at.max())
     ends = np.append(moments[1:], np.datetime64("9999-01-01", "ms"))
     for moment, following in zip(moments, ends[: len(moments)], strict=True):
@@ -177,7 +177,8 @@ def _fit_and_forecast(
     from sklearn.base import clone
 
     model = clone(estimator).fit(X, y)
-    return model.predict(ahead), model
+    values = model.predict_proba(ahead)[:, 1] if hasattr(model, "predict_proba") else model.predict(ahead)
+    return values, model
 
 
 LEAST_RESIDUALS = 90  # a mean of exp(residual) over fewer days is moved too far by one crash
