@@ -61,7 +61,7 @@ def test_hours_beyond_five_sigma_are_counted_per_year():
 @pytest.mark.slow
 def test_market_b_lies_in_every_range_by_the_median_of_six_seeds():
     # 60 years in one piece give ACF of abs return 0.25, 0.12, 0.09, 0.04, as in the protocol; samples of six
-    # years are biased downwards (0.074 and 0.030 at 168 and 720 h), so other six seeds can fall just below the range.
+    # years are biased downwards (0.074 and 0.030 at 168 and 720 h), so other seeds can fall just below.
     table = describe_seeds("market-b", range(6))
     outside = table[~table["within"]]
     assert outside.empty, f"\n{outside}"

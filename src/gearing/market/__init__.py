@@ -11,7 +11,12 @@ from typing import Any
 _HOME = {
     "MarketData": "gearing.market.data",
     "SETTLEMENT_DTYPE": "gearing.market.data",
+    "describe": "gearing.market.facts",
     "load_market": "gearing.market.load",
+    "oracle_for": "gearing.market.oracle",
+    "oracle_growth": "gearing.market.oracle",
+    "oracle_leverage": "gearing.market.oracle",
+    "oracle_step_growth": "gearing.market.oracle",
     "resample": "gearing.market.resample",
     "synthetic_market": "gearing.market.synthetic",
 }

@@ -18,6 +18,7 @@ START = np.datetime64("2020-01-01", "ms")  # a Wednesday; where every synthetic 
 
 Generator = Callable[..., MarketData]
 _GENERATORS: dict[str, str | Generator] = {
+    "market-a": "gearing.market.market_a",
     "market-b": "gearing.market.market_b",
 }
 
