@@ -39,8 +39,8 @@ def make_rule(spec: str | Mapping[str, Any]) -> Any:
     if "rule" not in given:
         raise ValueError(f"a rule is named by its key 'rule', given {spec!r}.")
     name = str(given.pop("rule"))
-    if name.startswith("fixed_") and name.endswith("x") and not given:
-        return _RULES["fixed"](_leverage_in(name))
+    if name.startswith("fixed_") and name.endswith("x"):
+        name, given = "fixed", {"leverage": _leverage_in(name), **given}
     if name not in _RULES:
         near = get_close_matches(name, _RULES, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
