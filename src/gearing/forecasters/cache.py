@@ -1,0 +1,49 @@
+"""Forecasts kept on disk, so that an experiment that stopped goes on where it was."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .rows import Rows
+from .walk_forward import Forecast
+
+
+def kept(folder: Path | None, rows: Rows, facts: dict[str, Any], compute: Callable[[], Forecast]) -> Forecast:
+    """The forecast from ``folder`` if it was made of the same rows and facts, else computed and kept.
+
+    Parameters
+    ----------
+    facts : dict
+        Everything besides the rows that decides the outcome: recipe, parameters, schedule, versions.
+    """
+    if folder is None:
+        return compute()
+    place = folder / f"{_key(rows, facts)}.npz"
+    if place.is_file():
+        with np.load(place) as stored:
+            return Forecast(rows.take(stored["index"]), stored["value"], stored["fitted_until"])
+    made = compute()
+    folder.mkdir(parents=True, exist_ok=True)
+    draft = place.with_suffix(".part.npz")
+    np.savez(draft, index=_index_in(rows, made.rows), value=made.value, fitted_until=made.fitted_until)
+    draft.replace(place)
+    return made
+
+
+def _key(rows: Rows, facts: dict[str, Any]) -> str:
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())
+    for values in (rows.X, rows.y, rows.known_at, rows.contract):
+        digest.update(np.ascontiguousarray(values).tobytes())
+    return digest.hexdigest()[:32]
+
+
+def _index_in(rows: Rows, part: Rows) -> np.ndarray:
+    """Where each row of ``part`` stands in ``rows``."""
+    place = {key: i for i, key in enumerate(zip(rows.contract, rows.known_at, strict=True))}
+    return np.array([place[key] for key in zip(part.contract, part.known_at, strict=True)], dtype=np.int64)
