@@ -1,0 +1,161 @@
+"""The `gearing` command: a thin face of the functions that do the work.
+
+Settings are words of the experiment files, ``section.key=value``, whatever the command. Each command imports
+what it needs when it runs, so that `gearing --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from gearing.studies import StudyConfig
+
+app = typer.Typer(
+    name="gearing",
+    help="Learn and judge leverage on perpetual futures.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+data = typer.Typer(help="Market data: what there is, and whether it is sound.", no_args_is_help=True)
+app.add_typer(data, name="data")
+
+Settings = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[KEY=VALUE]...", help="For example market.folder=data decision.margin_share=0.1"),
+]
+Experiment = Annotated[Path, typer.Argument(help="YAML file, see experiments/")]
+Json = Annotated[Path | None, typer.Option("--json", help="Also write the result to this file.")]
+
+
+def main() -> None:
+    """Run the command line; a mistake in what was given ends in one message, not in a traceback."""
+    try:
+        app()
+    except (ValueError, FileNotFoundError) as error:
+        typer.secho(f"error: {error}", fg="red", err=True)
+        sys.exit(2)
+    except ModuleNotFoundError as error:
+        typer.secho(f"error: {error}. {_missing(error)}", fg="red", err=True)
+        sys.exit(2)
+
+
+@app.command()
+def version() -> None:
+    """Print the installed version."""
+    import gearing
+
+    typer.echo(gearing.__version__)
+
+
+@app.command()
+def show(experiment: Experiment, settings: Settings = None) -> None:
+    """Check an experiment and print the whole of it, defaults written out; the output runs again."""
+    from gearing.studies import load_config
+
+    typer.echo(load_config(experiment, settings or []).to_yaml(), nl=False)
+
+
+@data.command("describe")
+def describe_data(settings: Settings = None, json_file: Json = None) -> None:
+    """Stylised facts of a market beside those that bitcoin and ether have shown."""
+    from gearing.market.facts import describe
+
+    config = _ad_hoc("describe", "fixed_1x", settings)
+    market = config.market.open()
+    typer.echo(repr(market))
+    for note in market.notes:
+        typer.echo(f"  {note}")
+    facts = describe(market)
+    typer.echo(facts.to_string(float_format=lambda value: f"{value:.3g}"))
+    _write(
+        json_file, {"market": repr(market), "notes": list(market.notes), "facts": facts["value"].to_dict()}
+    )
+
+
+@app.command()
+def forecast(experiment: Experiment, settings: Settings = None, json_file: Json = None) -> None:
+    """Walk an experiment's volatility forecaster through its market and score it out of sample."""
+    from gearing.studies import load_config
+    from gearing.studies.forecasting import forecast_column, forecast_scores
+
+    config = load_config(experiment, settings or [])
+    scores = forecast_scores(forecast_column(config, config.market.open()))
+    _report(f"{config.name}: {_words(scores)}", scores, json_file)
+
+
+@app.command()
+def backtest(
+    policy: Annotated[str, typer.Argument(help="A rule: fixed_3x, tiered, volatility_weighted, ...")],
+    settings: Settings = None,
+    json_file: Json = None,
+    ledger: Annotated[Path | None, typer.Option(help="Write the ledger to this Parquet file.")] = None,
+) -> None:
+    """Run one rule over a market."""
+    from gearing.evaluation.backtest import backtest as run
+    from gearing.evaluation.tables import printed
+    from gearing.policies.registry import make_rule
+    from gearing.studies.forecasting import feature_table
+
+    config = _ad_hoc("backtest", policy, settings)
+    rule = make_rule(policy)
+    market = config.market.open()
+    table = feature_table(config, market, rule.required_columns)
+    result = run(rule, market, table, name=policy, **config.simulation_settings())
+    typer.echo(printed(result.table).to_string())
+    if ledger is not None:
+        result.ledger.to_parquet(ledger)
+    _write(json_file, dict(result.row))
+
+
+def _ad_hoc(name: str, rule: str, settings: list[str] | None) -> StudyConfig:
+    """An experiment of one rule, from the command line alone."""
+    from gearing.studies.reading import config_from
+
+    return config_from({"name": name, "rules": [rule]}, settings or [], source=f"gearing {name}")
+
+
+def _report(line: str, values: Mapping[str, Any], json_file: Path | None) -> None:
+    typer.echo(line)
+    _write(json_file, values)
+
+
+def _write(json_file: Path | None, values: Mapping[str, Any]) -> None:
+    if json_file is not None:
+        json_file.write_text(json.dumps(values, indent=2, default=str) + "\n")
+
+
+def _words(values: Mapping[str, Any]) -> str:
+    shown = {name: f"{value:.4g}" if isinstance(value, float) else value for name, value in values.items()}
+    return ", ".join(f"{name} {value}" for name, value in shown.items())
+
+
+def _missing(error: ModuleNotFoundError) -> str:
+    extras = {
+        "sklearn": "forecast",
+        "lightgbm": "forecast",
+        "arch": "forecast",
+        "torch": "train",
+        "stable_baselines3": "train",
+        "sb3_contrib": "train",
+        "mlflow": "track",
+        "onnx": "export",
+        "onnxruntime": "runtime",
+        "matplotlib": "plots",
+        "plotly": "plots",
+        "httpx": "data",
+        "ccxt": "data",
+    }
+    extra = extras.get((error.name or "").partition(".")[0])
+    return f'Install it with: pip install "gearing[{extra}]"' if extra else "Is the installation complete?"
+
+
+if __name__ == "__main__":
+    main()

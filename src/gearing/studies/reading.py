@@ -1,0 +1,176 @@
+"""Reading an experiment: a YAML file, overrides, and errors that say where and what instead.
+
+OmegaConf reads and merges (``decision.margin_share=0.2``, ``${...}``), pydantic checks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from gearing.studies.config import StudyConfig
+
+
+def load_config(path: str | Path, overrides: Iterable[str] = ()) -> StudyConfig:
+    """Read an experiment file.
+
+    Parameters
+    ----------
+    path : path
+        YAML. Its first line, a comment, is the question unless ``question`` says it.
+    overrides : iterable of str
+        ``section.key=value``, as YAML values: ``market.contracts=[ETHUSDT]``, ``seeds=1``.
+
+    Raises
+    ------
+    ValueError
+        Each mistake on a line of its own: file and section, what was given, the rule, what to do.
+    """
+    path, overrides = Path(path), list(overrides)
+    if not path.is_file():
+        raise ValueError(f"there is no experiment file {path}.{_nearby(path)}")
+    values = _merged(path, overrides, str(path))
+    values.setdefault("name", path.stem)
+    values.setdefault("question", _first_comment(path))
+    return _validated(values, overrides, str(path))
+
+
+def config_from(
+    values: Mapping[str, Any], overrides: Iterable[str] = (), source: str = "settings"
+) -> StudyConfig:
+    """The same from a mapping; ``source`` is what errors call it."""
+    overrides = list(overrides)
+    return _validated(_merged(dict(values), overrides, source), overrides, source)
+
+
+def _validated(values: dict[str, Any], overrides: list[str], source: str) -> StudyConfig:
+    try:
+        return StudyConfig.model_validate(values)
+    except ValidationError as error:
+        raise ValueError("\n".join(_lines(error, source, overrides))) from None
+
+
+def _merged(given: Path | dict[str, Any], overrides: list[str], source: str) -> dict[str, Any]:
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
+
+    try:
+        config = OmegaConf.load(given) if isinstance(given, Path) else OmegaConf.create(given)
+        for override in overrides:
+            _apply(config, override)
+        values = OmegaConf.to_container(config, resolve=True)
+    except (YAMLError, OmegaConfBaseException, OSError) as error:
+        raise ValueError(f"{source} cannot be read as YAML: {error}") from None
+    if not isinstance(values, dict):
+        raise ValueError(f"{source} holds a list; an experiment is a mapping of sections.")
+    return {str(section): value for section, value in values.items()}
+
+
+def _apply(config: Any, override: str) -> None:
+    """Set one dotted key; what stood there is replaced."""
+    from omegaconf import OmegaConf
+
+    key, sign, _ = override.partition("=")
+    if not sign or not key:
+        raise ValueError(
+            f"override {override!r} has no key or no '='; write section.key=value, as in seeds=1."
+        )
+    value = OmegaConf.select(OmegaConf.from_dotlist([override]), key)
+    try:
+        OmegaConf.update(config, key, value, merge=False)
+    except (TypeError, AttributeError, KeyError) as error:
+        raise ValueError(f"override {override!r} does not fit what stands there: {error}") from None
+
+
+def _first_comment(path: Path) -> str:
+    first = path.read_text(encoding="utf-8").partition("\n")[0]
+    return first.lstrip("# ").strip() if first.startswith("#") else ""
+
+
+def _nearby(path: Path) -> str:
+    names = [other.name for other in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
+    near = get_close_matches(path.name, names, n=1)
+    return f" Did you mean {path.with_name(near[0])}?" if near else ""
+
+
+def _lines(error: ValidationError, source: str, overrides: list[str]) -> Iterable[str]:
+    for place, problem in _one_per_place(error):
+        if problem["type"] == "extra_forbidden":
+            section, key = place[:-1], place[-1]
+            message = f"no field {key!r}.{_suggestion(key, _known_fields(section))}"
+        else:
+            section, message = place, _message(problem)
+        yield f"{_origin(source, place, overrides)}{_section(section)}: {message}"
+
+
+def _one_per_place(error: ValidationError) -> Iterable[tuple[list[str], Mapping[str, Any]]]:
+    """Where a value may be of two types, the one that nearly fits tells what is wrong with it."""
+    problems = [([str(part) for part in p["loc"] if not _is_branch(part)], p) for p in error.errors()]
+    told: list[str] = []
+    for place, problem in sorted(problems, key=lambda item: item[1]["type"].endswith("_type")):
+        dotted = ".".join(place)
+        if not any(other == dotted or other.startswith(f"{dotted}.") for other in told):
+            told.append(dotted)
+            yield place, problem
+
+
+def _message(problem: Mapping[str, Any]) -> str:
+    if problem["type"] == "missing":
+        return "is missing."
+    if problem["type"] == "value_error":
+        return str(problem["ctx"]["error"])
+    return f"{problem['input']!r} is refused: {problem['msg'][0].lower()}{problem['msg'][1:]}."
+
+
+def _origin(source: str, place: list[str], overrides: list[str]) -> str:
+    """The override that brought the value, else the file."""
+    dotted = ".".join(place)
+    for override in overrides:
+        name = override.partition("=")[0]
+        if dotted and (name == dotted or name.startswith(f"{dotted}.") or dotted.startswith(f"{name}.")):
+            return f"override {override}"
+    return source
+
+
+def _section(place: list[str]) -> str:
+    return f", {'.'.join(place)}" if place else ""
+
+
+def _suggestion(key: str, known: list[str]) -> str:
+    near = get_close_matches(key, known, n=1)
+    return f" Did you mean {near[0]!r}?" if near else f" Known: {', '.join(known)}."
+
+
+def _is_branch(part: int | str) -> bool:
+    """Whether a part of pydantic's location names a type it tried, rather than a key."""
+    return isinstance(part, str) and (
+        part.startswith(("list[", "function-", "constrained-")) or part in {"int", "float"}
+    )
+
+
+def _known_fields(place: list[str]) -> list[str]:
+    """Keys that the section at ``place`` knows."""
+    kind: Any = StudyConfig
+    for part in place:
+        options = get_args(kind) or (kind,)
+        model = next((option for option in options if _is_model(option)), None)
+        # Inside a mapping of sections the keys are free, and the next part is one of them.
+        if get_origin(kind) is dict:
+            kind = model
+        else:
+            kind = _field_types(model)[part] if model else None
+    model = next((option for option in (kind, *get_args(kind)) if _is_model(option)), None)
+    return list(_field_types(model)) if model else []
+
+
+def _field_types(model: type[BaseModel]) -> dict[str, Any]:
+    return {field.alias or name: field.annotation for name, field in model.model_fields.items()}
+
+
+def _is_model(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
