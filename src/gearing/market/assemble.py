@@ -111,22 +111,39 @@ def _complete(
     if missing.mark == "error":
         good &= np.isin(grid, one.mark.open_time) if one.mark is not None else False
     if missing.funding == "error":
-        due = missing_settlements(_times(one), grid[0], grid[-1] + bar, interval)
-        good &= ~bars_of(due, grid)
+        good &= ~_unfunded(_times(one), grid, bar, interval)
     if missing.tiers == "error" and (as_of := one.contract.schedules[0].as_of) is not None:
         good &= grid >= np.datetime64(as_of)
     return good
+
+
+def _unfunded(
+    times: np.ndarray, grid: np.ndarray, bar: np.timedelta64, interval: np.timedelta64
+) -> np.ndarray:
+    """Bars in which a settlement is missing, and all bars between two missing ones, shape (n_bars,)."""
+    if times.size == 0:
+        return np.ones(grid.size, bool)
+    due = missing_settlements(times, grid[0], grid[-1] + bar, interval)
+    lost = bars_of(due, grid)
+    for k in np.flatnonzero(np.diff(due) <= interval):
+        a, b = np.searchsorted(grid, due[k : k + 2], side="right")
+        lost[a:b] = True
+    return lost
 
 
 def _longest(
     complete: np.ndarray, grid: np.ndarray, bar: np.timedelta64, series: Sequence[Series]
 ) -> tuple[int, int, list[str]]:
     spans = runs(complete)
-    if not spans:
-        raise ValueError(
-            f"{_names(series)}: no bar has traded price, mark, funding and dated tiers of all contracts. "
-            "Load with missing_mark='last', missing_funding='zero' or missing_tiers='earliest'."
-        )
+    if (
+        not spans
+    ):  # take all bars that the contracts have in common: the first thing missing there is then named
+        low = max(one.last.open_time[0] for one in series)
+        high = min(one.last.open_time[-1] for one in series) + bar
+        if low >= high:
+            raise ValueError(f"{_names(series)} have no bar in common; load them one by one.")
+        first, last = (int(k) for k in np.searchsorted(grid, [low, high]))
+        return first, last, []
     first, last = max(spans, key=lambda span: span[1] - span[0])
     note = f"longest complete span: {text(grid[first])} to {text(grid[last - 1] + bar)} UTC"
     return first, last, [note]

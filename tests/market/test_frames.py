@@ -1,0 +1,97 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from gearing.contracts import Contract, TierSchedule
+from gearing.market import MarketData, synthetic_market
+
+CONTRACT = Contract("OWN", schedules=(TierSchedule.flat(0.01),))
+
+
+def frame(hours=72, **changes):
+    close = 100.0 + np.arange(hours)
+    table = pd.DataFrame(
+        {
+            "open_time": pd.date_range("2024-01-01", periods=hours, freq="h"),
+            "open": close - 0.5,
+            "high": close + 1.0,
+            "low": close - 1.0,
+            "close": close,
+            "volume": 1.0,
+        }
+    )
+    return table.assign(**changes)
+
+
+def funding(hours=72):
+    return pd.DataFrame({"time": pd.date_range("2024-01-01", periods=hours // 8, freq="8h"), "rate": 1e-4})
+
+
+def build(last=None, mark="same", rates="all", **options):
+    last = frame() if last is None else last
+    mark = last if isinstance(mark, str) else mark
+    rates = funding() if isinstance(rates, str) else rates
+    return MarketData.from_frames(last, mark=mark, funding=rates, contract=CONTRACT, **options)
+
+
+def test_tables_become_a_market_with_the_usual_step_as_bar():
+    market = build()
+    assert market.bar == np.timedelta64(1, "h")
+    assert market.close[5, 0] == 105.0
+    assert market.settlements["rate"].tolist() == [1e-4] * 9
+
+
+def test_a_time_index_with_a_zone_is_read_as_utc():
+    local = frame().set_index("open_time").tz_localize("UTC").tz_convert("Asia/Tokyo")
+    assert build(last=local).open_time[0] == np.datetime64("2024-01-01T00:00")
+
+
+def test_a_known_symbol_brings_its_own_tiers():
+    market = MarketData.from_frames(frame(), contract="BTCUSDT", missing_mark="last", missing_funding="zero")
+    assert market.contracts[0].top_leverage == 150
+    assert "margin tiers of 2024-10-24 are used for all earlier bars" in " ".join(market.notes)
+
+
+def test_a_mapping_of_tables_gives_several_contracts():
+    tables = {"BTCUSDT": frame(), "ETHUSDT": frame(48)}
+    market = MarketData.from_frames(
+        tables, mark=tables, funding={k: funding() for k in tables}, start="2024-01-01", end="2024-01-04"
+    )
+    assert market.symbols == ("BTCUSDT", "ETHUSDT")
+    assert market.tradable[:, 1].sum() == 48
+
+
+def test_the_same_values_give_the_same_fingerprint_by_any_way():
+    market = synthetic_market("market-b", seed=0, years=0.02)
+    table = pd.DataFrame(market.last[:, 0], columns=["open", "high", "low", "close"])
+    table = table.assign(open_time=market.open_time, volume=market.volume[:, 0])
+    marks = pd.DataFrame(market.mark[:, 0], columns=["open", "high", "low", "close"]).assign(
+        open_time=market.open_time
+    )
+    rates = pd.DataFrame({name: market.settlements[name] for name in ("time", "rate", "mark")})
+    again = MarketData.from_frames(table, mark=marks, funding=rates, contract=market.contracts[0])
+    assert again.fingerprint == market._with(index=None, truth=None).fingerprint
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: build(mark=None), "OWN has no mark price"),
+        (lambda: build(rates=None), "OWN has no funding rate from 2024-01-01 00:00"),
+        (
+            lambda: build(last=frame(close=np.nan)),
+            "from_frames: last of OWN: close at 2024-01-01 00:00 is nan",
+        ),
+        (lambda: build(last=frame().drop(columns="low")), "no column low"),
+        (lambda: build(last=frame().iloc[::-1]), "sort by time"),
+        (lambda: build(last=frame().iloc[:1]), "pass bar='1h'"),
+        (lambda: build(start="2024-01-01", last=frame().drop(index=[3, 4])), r"2 bar\(s\) of 1h missing"),
+        (lambda: MarketData.from_frames(frame()), "one table needs contract="),
+        (lambda: MarketData.from_frames({"XYZ": frame()}), "margin tiers of XYZ are not known"),
+        (lambda: build(rates=funding().assign(rate=np.nan)), "funding of OWN: rate at"),
+        (lambda: build(last=frame().assign(volume=-1.0)), "zero or positive"),
+    ],
+)
+def test_a_broken_table_is_refused_by_name_stamp_and_rule(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()
