@@ -22,6 +22,11 @@ _HOME = {
     "Simulator": "gearing.simulation.simulator",
     "Slippage": "gearing.simulation.config",
     "backtest": "gearing.evaluation.backtest",
+    "load_bundle": "gearing.export.runtime",
+    "oracle_growth": "gearing.market.oracle",
+    "oracle_leverage": "gearing.market.oracle",
+    "oracle_policy": "gearing.evaluation.oracle",
+    "run_study": "gearing.studies.study",
     "Policy": "gearing.simulation.policy",
     "venue": "gearing.contracts",
 }

@@ -55,6 +55,22 @@ def feature_tables(markets: list[MarketData], features: Any) -> list[FeatureTabl
     return [chosen.compute(market) for market in markets]
 
 
+class OracleGrowth:
+    """Growth of the oracle between two rows, for regret; of one market whose rows are its bars."""
+
+    def __init__(self, growth: np.ndarray, simulator: Simulator):
+        if len(simulator.markets) != 1 or len(growth) != len(simulator.tape.rows):
+            raise ValueError(
+                f"oracle_growth has {len(growth)} values; it must have one per bar of a single market, "
+                f"{len(simulator.tape.rows)} here."
+            )
+        self._total = np.concatenate([[0.0], np.cumsum(growth)])
+
+    def between(self, first: np.ndarray, last: np.ndarray) -> np.ndarray:
+        """Growth over rows first..last-1."""
+        return self._total[last] - self._total[first]
+
+
 def observation_space(simulator: Simulator) -> spaces.Box:
     """Flat float32 box with the bounds of every column."""
     return spaces.Box(simulator.layout.low, simulator.layout.high, dtype=np.float32)

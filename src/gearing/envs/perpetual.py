@@ -8,7 +8,14 @@ from typing import Any, ClassVar
 import gymnasium
 import numpy as np
 
-from gearing.envs.build import INFO, action_space, build_simulator, observation_space, shaped_actions
+from gearing.envs.build import (
+    INFO,
+    OracleGrowth,
+    action_space,
+    build_simulator,
+    observation_space,
+    shaped_actions,
+)
 from gearing.envs.render import History, figure, text
 from gearing.features import FeatureSet, FeatureTable
 from gearing.market.data import MarketData
@@ -56,7 +63,8 @@ class PerpetualEnv(gymnasium.Env[np.ndarray, Any]):
 
     ## Arguments
     market (None: two years of synthetic market B), features (None: the default set; names; a FeatureSet; a FeatureTable
-    with forecasts joined), and every field of :class:`gearing.SimulationConfig`.
+    with forecasts joined), oracle_growth (growth of a known oracle per bar, summed into ``info["oracle_growth"]``), and
+    every field of :class:`gearing.SimulationConfig`.
 
     ## Version history
     * v0: first release.
@@ -69,6 +77,7 @@ class PerpetualEnv(gymnasium.Env[np.ndarray, Any]):
         market: MarketData | Sequence[MarketData] | None = None,
         features: FeatureTable | FeatureSet | Sequence[str] | None = None,
         render_mode: str | None = None,
+        oracle_growth: np.ndarray | None = None,
         **settings: Any,
     ):
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
@@ -80,6 +89,7 @@ class PerpetualEnv(gymnasium.Env[np.ndarray, Any]):
         self.action_space = action_space(self.simulator)
         self.render_mode = render_mode
         self._history = History()
+        self._oracle = None if oracle_growth is None else OracleGrowth(oracle_growth, self.simulator)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -99,10 +109,13 @@ class PerpetualEnv(gymnasium.Env[np.ndarray, Any]):
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Hold the target of ``action`` for one decision interval."""
         simulator = self.simulator
+        first = simulator.accounts.row.copy()
         reward = simulator.step(simulator.targets(shaped_actions(simulator, action)))
         step = simulator.steps[0]
         info: dict[str, Any] = {name: step[name].item() for name in INFO}
         info["time"] = simulator.time[0]
+        if self._oracle is not None:
+            info["oracle_growth"] = float(self._oracle.between(first, simulator.accounts.row)[0])
         if self.render_mode is not None:
             self._history.add(simulator)
         return (

@@ -3,6 +3,7 @@
 from gymnasium.envs.registration import register, registry
 
 PERPETUAL = "gearing/Perpetual-v0"
+TASKS = ("MarketAFull", "MarketAHidden", "MarketB")
 
 
 def register_environments() -> None:
@@ -13,3 +14,10 @@ def register_environments() -> None:
             entry_point="gearing.envs.perpetual:PerpetualEnv",
             vector_entry_point="gearing.envs.vector:PerpetualVectorEnv",
         )
+        for task in TASKS:
+            register(
+                f"gearing/{task}-v0",
+                entry_point="gearing.envs.tasks:scalar",
+                vector_entry_point="gearing.envs.tasks:vector",
+                kwargs={"task": task},
+            )

@@ -9,7 +9,14 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from gearing.envs.build import INFO, action_space, build_simulator, observation_space, shaped_actions
+from gearing.envs.build import (
+    INFO,
+    OracleGrowth,
+    action_space,
+    build_simulator,
+    observation_space,
+    shaped_actions,
+)
 from gearing.features import FeatureSet, FeatureTable
 from gearing.market.data import MarketData
 
@@ -33,6 +40,7 @@ class PerpetualVectorEnv(VectorEnv[np.ndarray, Any, np.ndarray]):
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         n_threads: int = 1,
         render_mode: None = None,
+        oracle_growth: np.ndarray | None = None,
         **settings: Any,
     ):
         self.simulator = build_simulator(market, features, num_envs, n_threads, settings)
@@ -45,6 +53,7 @@ class PerpetualVectorEnv(VectorEnv[np.ndarray, Any, np.ndarray]):
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._over = np.zeros(num_envs, np.bool_)
+        self._oracle = None if oracle_growth is None else OracleGrowth(oracle_growth, self.simulator)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -66,6 +75,7 @@ class PerpetualVectorEnv(VectorEnv[np.ndarray, Any, np.ndarray]):
         """Hold the targets of ``actions`` for one decision interval in every account."""
         simulator = self.simulator
         targets = simulator.targets(shaped_actions(simulator, actions))
+        first, begun = simulator.accounts.row.copy(), self._over
         if self.autoreset_mode is AutoresetMode.NEXT_STEP and self._over.any():
             rewards, terminated, truncated = self._step_and_reset(targets)
         else:
@@ -74,6 +84,11 @@ class PerpetualVectorEnv(VectorEnv[np.ndarray, Any, np.ndarray]):
         steps = simulator.steps.copy()
         info: dict[str, Any] = {name: steps[name] for name in INFO}
         info["time"] = simulator.time
+        if self._oracle is not None:
+            # An account that was reset in this step took none.
+            growth = self._oracle.between(first, simulator.accounts.row)
+            fresh = begun & (self.autoreset_mode is AutoresetMode.NEXT_STEP)
+            info["oracle_growth"] = np.where(fresh, 0.0, growth)
         over = terminated | truncated
         if self.autoreset_mode is AutoresetMode.SAME_STEP and over.any():
             info["final_obs"], info["_final_obs"] = simulator.observations.copy(), over

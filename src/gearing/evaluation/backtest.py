@@ -146,7 +146,8 @@ def backtest(
     progress : callable, optional
         Called with (decisions done, decisions in all) now and then.
     **settings
-        Fields of :class:`gearing.SimulationConfig`, for example ``direction="long", margin_share=0.1``.
+        Fields of :class:`gearing.SimulationConfig`, for example ``direction="long", margin_share=0.1``. They win
+        over the ``settings`` that a policy may carry.
 
     Raises
     ------
@@ -156,13 +157,19 @@ def backtest(
         For an unknown setting.
     """
     check_names(settings)
-    config = SimulationConfig(**{"start": "first", **settings})
+    config = SimulationConfig(**{"start": "first", **getattr(policy, "settings", {}), **settings})
     simulator = Simulator(market, _table(policy, market, features), config)
     check_columns(policy, tuple(simulator.view))
     return _play(policy, simulator, name or type(policy).__name__, progress)
 
 
 def _table(policy: Policy, market: MarketData, features: Any) -> FeatureTable:
+    table = _given_table(policy, market, features)
+    # A policy may bring columns of its own: the oracle's bands, a forecaster's output.
+    return policy.join(table) if hasattr(policy, "join") else table
+
+
+def _given_table(policy: Policy, market: MarketData, features: Any) -> FeatureTable:
     if isinstance(features, FeatureTable):
         return features
     if isinstance(features, FeatureSet):

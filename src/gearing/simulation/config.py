@@ -94,7 +94,7 @@ class SimulationConfig:
     liquidation : {"full", "tier_step_down"}
     cross_liquidation : {"all_at_once", "largest_loss_first"}
     settlement : {"bankruptcy", "fee_then_return", "venue"}
-        What a liquidation leaves: nothing (conservative), what remains after the clearance fee, or the venue's own rule.
+        What a liquidation leaves: nothing (conservative), what remains after the clearance fee, or as the venue does.
     position_mode : {"one_way", "hedge"}
     deleveraging_move : float or None
         Stress: a winning position is closed, without fee, once a bar moves this fraction its way.

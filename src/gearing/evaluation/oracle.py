@@ -1,0 +1,136 @@
+"""The policy that knows the market's law, so that others can be judged by their regret.
+
+Formulas and numbers: :mod:`gearing.market.oracle` (evaluation protocol, section 8).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+
+from gearing.features import FeatureTable
+from gearing.market.data import MarketData
+from gearing.market.oracle import oracle_for, oracle_leverage, path_growth, path_growth_of_targets
+from gearing.simulation.presets import market_a_settings, market_b_settings
+
+LOWER, UPPER = "oracle_lower", "oracle_upper"
+
+
+@dataclass(frozen=True, eq=False)
+class OraclePolicy:
+    """Trades to the edge of the no-trade band of the state, and holds inside it.
+
+    It reads what no trader can: the band of the *coming* step's state, joined to the features as columns. In market B,
+    whose costed problem has no solution here, the band is the frictionless best leverage itself.
+
+    Attributes
+    ----------
+    lower, upper : (n_bars, n_contracts) float64
+        Band of effective leverage, known at the close of each bar for the step that follows.
+    settings : dict
+        Simulation settings it was made for; ``gearing.backtest`` takes those that are not given.
+    """
+
+    lower: np.ndarray
+    upper: np.ndarray
+    share: float
+    bound: float
+    settings: dict[str, Any] = field(default_factory=dict)
+    required_columns: ClassVar[tuple[str, ...]] = (LOWER, UPPER, "effective_leverage")
+    action_scheme: ClassVar[str] = "target"
+
+    def join(self, table: FeatureTable) -> FeatureTable:
+        """The table with the band as columns; the tables of other bars than the market's are refused."""
+        if len(table.open_time) != len(self.lower):
+            raise ValueError(
+                f"the oracle knows {len(self.lower)} bars, the table has {len(table.open_time)}; "
+                "use the market that the oracle was made of."
+            )
+        for name, values in ((LOWER, self.lower), (UPPER, self.upper)):
+            table = table.join(name, values, unit="leverage", lower=-200.0, upper=200.0)
+        return table
+
+    def predict(
+        self,
+        observation: Mapping[str, np.ndarray],
+        state: Any = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = False,
+    ) -> tuple[np.ndarray, Any]:
+        """Target leverage of the margin share; NaN (hold) where the held leverage lies inside the band."""
+        held = observation["effective_leverage"].astype(np.float64)
+        lower, upper = (observation[name].astype(np.float64) for name in (LOWER, UPPER))
+        target = np.clip(held, lower, upper)
+        inside = (held >= lower) & (held <= upper)
+        return np.where(inside, np.nan, np.clip(target / self.share, -self.bound, self.bound)), state
+
+
+def oracle_policy(market: MarketData) -> OraclePolicy:
+    """The oracle of a synthetic market as a policy; ``gearing.backtest(oracle_policy(market), market)`` plays it.
+
+    Parameters
+    ----------
+    market : MarketData
+        Market A (with costs, no-trade bands) or market B (frictionless).
+
+    Raises
+    ------
+    ValueError
+        If the market carries no truth.
+    """
+    if _kind(market) == "market-a":
+        assert market.truth is not None
+        oracle, state = oracle_for(market), market.truth["state_at_close"]
+        settings = market_a_settings()
+        share, bound = settings["margin_share"], settings["max_leverage"]
+        return OraclePolicy(oracle.lower[state], oracle.upper[state], share, bound, settings)
+    settings = market_b_settings()
+    best = oracle_leverage(market, max_leverage=settings["max_leverage"])
+    coming = np.vstack([best[1:], best[-1:]])
+    return OraclePolicy(coming, coming, 1.0, settings["max_leverage"], settings)
+
+
+def oracle_path_growth(market: MarketData) -> np.ndarray:
+    """Realised log growth of each bar under the oracle, shape (n_bars,): what regret is measured against.
+
+    Market A: with costs. Market B: frictionless, leverage at most 10.
+    """
+    if _kind(market) == "market-a":
+        return path_growth(market, oracle_for(market))
+    best = oracle_leverage(market, max_leverage=market_b_settings()["max_leverage"])
+    return path_growth_of_targets(market, best[:, 0], cost=0.0)
+
+
+def state_table(market: MarketData) -> FeatureTable:
+    """What the fully observed task A-full shows: the state in which the coming step begins.
+
+    Columns drift, volatility (diffusive) and jumps, all a year, and funding per step.
+    """
+    from gearing.market.market_a import from_json
+
+    if _kind(market) != "market-a":
+        raise ValueError(f"{market!r} is no market-a, so it has no observed state.")
+    assert market.truth is not None
+    model, state = from_json(str(market.truth["parameters"])), market.truth["state_at_close"]
+    drift, volatility, level = np.unravel_index(state, model.shape)
+    columns = {
+        "drift": (np.asarray(model.drift)[drift], 5.0),
+        "volatility": (np.asarray(model.volatility)[volatility], 5.0),
+        "jumps": (np.asarray(model.jumps_a_year)[volatility], 500.0),
+        "funding": (np.asarray(model.funding)[level], 0.01),
+    }
+    bound = np.array([limit for _, limit in columns.values()], np.float32)
+    return FeatureTable(
+        market.open_time, market.bar, market.symbols, tuple(columns),
+        np.stack([values for values, _ in columns.values()], axis=-1).astype(np.float32),
+        -bound, bound, ("a year", "a year", "a year", "per step"),
+    )  # fmt: skip
+
+
+def _kind(market: MarketData) -> str:
+    if not market.truth or "generator" not in market.truth:
+        raise ValueError(f"{market!r} carries no truth; an oracle needs a synthetic market-a or market-b.")
+    return str(market.truth["generator"])
