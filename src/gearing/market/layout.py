@@ -163,18 +163,19 @@ def read_tiers(folder: Path, venue: str, symbol: str) -> tuple[tuple[TierSchedul
 def _tiers_in(folder: Path, symbol: str) -> tuple[TierSchedule, ...]:
     dated: dict[date, TierSchedule] = {}
     if (path := folder / HISTORY).is_file():
-        for day, table in _read_json(path).items():
+        for day, table in read_json(path).items():
             if symbol in table:
                 as_of = date.fromisoformat(day)
                 dated[as_of] = schedule_from_rows(table[symbol], as_of, f"{HISTORY}, {day}")
     if dated:
         return tuple(dated[day] for day in sorted(dated))
-    if (path := folder / BRACKETS).is_file() and symbol in (table := _read_json(path)):
+    if (path := folder / BRACKETS).is_file() and symbol in (table := read_json(path)):
         return (schedule_from_rows(table[symbol], None, f"{BRACKETS}, undated"),)
     return ()
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON file that holds one object."""
     return json.loads(path.read_text(encoding="utf-8"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +29,12 @@ def atomically(path: Path, write: Callable[[Path], None]) -> None:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def write_bars(path: Path, bars: Bars, source: str) -> None:
