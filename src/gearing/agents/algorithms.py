@@ -1,0 +1,76 @@
+"""Algorithms by name: where their class lives and what kind of actions they take."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """A learning algorithm of stable-baselines3 or sb3-contrib.
+
+    Attributes
+    ----------
+    module, name : where its class is
+    policy : str
+        Name of its policy for flat observations.
+    actions : {"any", "continuous", "discrete"}
+    on_policy : bool
+        Whether it learns from the rollout just made, or from a buffer.
+    recurrent : bool
+    """
+
+    module: str
+    name: str
+    policy: str = "MlpPolicy"
+    actions: str = "any"
+    on_policy: bool = True
+    recurrent: bool = False
+
+    def load(self) -> Any:
+        """The algorithm's class."""
+        return getattr(import_module(self.module), self.name)
+
+    def policy_class(self) -> Any:
+        """The class of its policy network."""
+        return self.load().policy_aliases[self.policy]
+
+
+_BASE, _CONTRIB = "stable_baselines3", "sb3_contrib"
+
+ALGORITHMS = {
+    "ppo": Algorithm(_BASE, "PPO"),
+    "a2c": Algorithm(_BASE, "A2C"),
+    "recurrent_ppo": Algorithm(_CONTRIB, "RecurrentPPO", "MlpLstmPolicy", recurrent=True),
+    "maskable_ppo": Algorithm(_CONTRIB, "MaskablePPO", actions="discrete"),
+    "trpo": Algorithm(_CONTRIB, "TRPO"),
+    "sac": Algorithm(_BASE, "SAC", actions="continuous", on_policy=False),
+    "td3": Algorithm(_BASE, "TD3", actions="continuous", on_policy=False),
+    "tqc": Algorithm(_CONTRIB, "TQC", actions="continuous", on_policy=False),
+    "dqn": Algorithm(_BASE, "DQN", actions="discrete", on_policy=False),
+    "qr_dqn": Algorithm(_CONTRIB, "QRDQN", actions="discrete", on_policy=False),
+}
+
+
+def check_action_kind(name: str, n_choices: int | None) -> None:
+    """Refuse an algorithm whose actions are not those of the action scheme."""
+    wanted = ALGORITHMS[name].actions
+    given = "continuous" if n_choices is None else "discrete"
+    if wanted not in ("any", given):
+        scheme = "action='leverage' or 'residual'" if wanted == "continuous" else "action='tiers'"
+        raise ValueError(f"{name} takes {wanted} actions, the action scheme has {given} ones; use {scheme}.")
+
+
+def check_parameters(name: str, given: Mapping[str, Any]) -> None:
+    """Refuse arguments that the algorithm does not have, naming the nearest that it has."""
+    known = list(inspect.signature(ALGORITHMS[name].load().__init__).parameters)[1:]
+    for key in given:
+        if key not in known:
+            near = get_close_matches(key, known, n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else f"There are {', '.join(known)}."
+            raise ValueError(f"{name} has no parameter {key!r}. {hint}")

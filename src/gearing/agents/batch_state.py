@@ -1,0 +1,56 @@
+"""State of a batch of accounts as tensors, so that a checkpoint continues in the middle of its episodes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from gearing.envs.sb3 import PerpetualVecEnv
+
+_RECORDS = ("accounts", "positions", "ledgers", "steps", "observations", "saturated", "_seeds")
+_FACE = ("_returns", "_lengths")
+
+
+def batch_state(env: PerpetualVecEnv) -> dict[str, Any]:
+    """Accounts, positions, episode counters, and what a reward remembers."""
+    simulator = env.simulator
+    return {
+        "records": {name: _bytes(getattr(simulator, name)) for name in _RECORDS},
+        "face": {name: _bytes(getattr(env, name)) for name in _FACE},
+        "fresh": env._fresh,
+        "seed": env._seed,
+        "reward": {name: torch.from_numpy(array.copy()) for name, array in _memory(simulator.reward).items()},
+    }
+
+
+def restore_batch(env: PerpetualVecEnv, state: dict[str, Any]) -> None:
+    """Put a batch of the same size back where ``state`` was taken."""
+    simulator = env.simulator
+    for name, kept in state["records"].items():
+        _fill(getattr(simulator, name), kept)
+    for name, kept in state["face"].items():
+        _fill(getattr(env, name), kept)
+    env._fresh, env._seed = state["fresh"], state["seed"]
+    for name, kept in state["reward"].items():
+        setattr(simulator.reward, name, kept.numpy().copy())
+
+
+def _memory(reward: Any) -> dict[str, np.ndarray]:
+    """Arrays that a reward keeps per account."""
+    return {name: value for name, value in vars(reward).items() if isinstance(value, np.ndarray)}
+
+
+def _bytes(array: np.ndarray) -> torch.Tensor:
+    return torch.frombuffer(bytearray(np.ascontiguousarray(array).tobytes()), dtype=torch.uint8)
+
+
+def _fill(array: np.ndarray, kept: torch.Tensor) -> None:
+    raw = np.frombuffer(kept.numpy().tobytes(), dtype=array.dtype)
+    if raw.size != array.size:
+        raise ValueError(
+            f"the checkpoint holds {raw.size} values where this training has {array.size}; it was made with other "
+            "settings."
+        )
+    array[...] = raw.reshape(array.shape)

@@ -1,0 +1,79 @@
+"""Checkpoints: one file, replaced in a single step, so that a kill leaves the old one or the new one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+_NAME = "checkpoint.pt"
+
+
+class CheckpointFolder:
+    """Where a training keeps what it needs to go on.
+
+    Parameters
+    ----------
+    folder : path
+        Made if missing.
+    identity : mapping
+        What the training is: settings, market fingerprints, seed. A checkpoint of another one is refused.
+    """
+
+    def __init__(self, folder: str | Path, identity: Mapping[str, Any]):
+        self.folder = Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.identity = json.dumps(identity, sort_keys=True, default=str)
+
+    @property
+    def path(self) -> Path:
+        """The one file."""
+        return self.folder / _NAME
+
+    def write(self, state: Mapping[str, Any]) -> None:
+        """Replace the checkpoint."""
+        draft = self.path.with_suffix(".new")
+        with open(draft, "wb") as file:
+            torch.save({"identity": self.identity, **state}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, self.path)
+
+    def read(self) -> dict[str, Any] | None:
+        """The checkpoint, or None if there is none.
+
+        Raises
+        ------
+        ValueError
+            If it belongs to another training, or cannot be read.
+        """
+        if not self.path.exists():
+            return None
+        try:
+            state = torch.load(self.path, weights_only=True)
+        except Exception as error:
+            raise ValueError(
+                f"{self.path} is no checkpoint that can be read ({type(error).__name__}); delete it to train from the "
+                "start."
+            ) from error
+        if state.pop("identity") != self.identity:
+            raise ValueError(
+                f"{self.path} belongs to another training: settings, data or seed differ. Use another checkpoint "
+                "folder, or resume=False to train from the start."
+            )
+        return state
+
+
+def digest(values: Any) -> str:
+    """Short hash of plain values or an array's bytes."""
+    raw = (
+        values.tobytes()
+        if hasattr(values, "tobytes")
+        else json.dumps(values, sort_keys=True, default=str).encode()
+    )
+    return hashlib.sha256(raw).hexdigest()[:16]

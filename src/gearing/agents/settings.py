@@ -1,0 +1,148 @@
+"""What an agent is trained with: one YAML of hyper-parameters per algorithm, and overrides checked by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
+from importlib.resources import files
+from typing import Any
+
+import yaml
+
+_FOLDER = "hyperparameters"
+_NESTED = ("network", "parameters")
+
+
+@dataclass(frozen=True)
+class AgentSettings:
+    """Everything that decides how an agent learns, but for the market, the account and the seed.
+
+    Parameters
+    ----------
+    algorithm : str
+        One of ``agent_names()``.
+    total_decisions : int
+        Training budget: decisions taken by all accounts together.
+    n_accounts : int
+        Accounts that learn side by side in one compiled batch.
+    episode : str or None
+        Length of a training episode where the simulation's settings leave it open; None runs to the end of the data.
+    scaling : {"robust", "standard", "none"}
+        How the network's first layer scales observations, fitted on the training span: median and
+        interquartile range, mean and standard deviation, or not at all.
+    clip : float
+        Scaled values are held within +- clip.
+    columns : tuple of str or None
+        What the network sees of the observation; None is all of it.
+    reward_scale : float
+        Rewards are multiplied by this for learning; a day's log growth is a few hundredths.
+    baseline : bool
+        Subtract from each reward the growth that the base rule (or 1x) would have had over the same bars. The market
+        does not answer, so this changes no expected gradient and takes most of the price's noise out of it
+        (an input-driven baseline; Mao et al., 2019).
+    validate_every : int
+        Decisions between validations; the best weights by them are the ones kept.
+    patience : int or None
+        Stop after this many validations without a better score; None trains to the end of the budget.
+    checkpoint_seconds : float
+        Least time between two checkpoints; 0 writes one after every update.
+    network : mapping
+        ``layers``, ``activation`` and what else the algorithm's policy takes.
+    parameters : mapping
+        Arguments of the algorithm itself, by its own names.
+    """
+
+    algorithm: str
+    total_decisions: int = 500_000
+    n_accounts: int = 256
+    episode: str | None = "90d"
+    scaling: str = "robust"
+    clip: float = 5.0
+    columns: tuple[str, ...] | None = None
+    reward_scale: float = 30.0
+    baseline: bool = True
+    validate_every: int = 50_000
+    patience: int | None = None
+    checkpoint_seconds: float = 20.0
+    network: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.columns is not None:
+            object.__setattr__(self, "columns", tuple(self.columns))
+        if self.scaling not in ("robust", "standard", "none"):
+            raise ValueError(f"scaling is {self.scaling!r}; it must be robust, standard or none.")
+        for name in ("total_decisions", "n_accounts", "validate_every", "clip", "reward_scale"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{self.algorithm}: {name} is {getattr(self, name)}; it must be positive.")
+        if self.patience is not None and self.patience < 1:
+            raise ValueError(
+                f"{self.algorithm}: patience is {self.patience}; it must be at least 1, or None."
+            )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, ready for YAML or a tracker; ``agent_settings`` takes them back."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        values["columns"] = None if self.columns is None else list(self.columns)
+        return {**values, **{name: dict(values[name]) for name in _NESTED}}
+
+
+def agent_names() -> tuple[str, ...]:
+    """Algorithms that ship with hyper-parameters."""
+    found = (entry.name for entry in files(__package__).joinpath(_FOLDER).iterdir())
+    return tuple(sorted(name.removesuffix(".yaml") for name in found if name.endswith(".yaml")))
+
+
+def agent_settings(given: str | Mapping[str, Any] | AgentSettings, **changes: Any) -> AgentSettings:
+    """Settings of an algorithm: its YAML, then what is given, then the changes.
+
+    Parameters
+    ----------
+    given : str, mapping or AgentSettings
+        A name, or a mapping with the key ``algorithm`` and whatever differs from its YAML. ``network`` and
+        ``parameters`` are merged, not replaced.
+
+    Raises
+    ------
+    ValueError
+        For an unknown algorithm or setting; the message names the nearest.
+
+    Examples
+    --------
+    >>> agent_settings("ppo", total_decisions=100_000, parameters={"learning_rate": 1e-4}).n_accounts
+    256
+    """
+    if isinstance(given, AgentSettings):
+        given = given.as_dict()
+    overrides = {"algorithm": given} if isinstance(given, str) else dict(given)
+    if "algorithm" not in overrides:
+        raise ValueError(f"agent settings need the key 'algorithm', one of {', '.join(agent_names())}.")
+    values: dict[str, Any] = _shipped(str(overrides["algorithm"]))
+    for layer in (overrides, changes):
+        _check_names(values["algorithm"], layer)
+        for name, value in layer.items():
+            values[name] = {**values.get(name, {}), **(value or {})} if name in _NESTED else value
+    return AgentSettings(**values)
+
+
+def _shipped(algorithm: str) -> dict[str, Any]:
+    names = agent_names()
+    if algorithm not in names:
+        near = get_close_matches(algorithm, names, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"no agent {algorithm!r}; there are {', '.join(names)}.{hint}")
+    text = files(__package__).joinpath(_FOLDER, f"{algorithm}.yaml").read_text(encoding="utf-8")
+    return {**yaml.safe_load(text), "algorithm": algorithm}
+
+
+def _check_names(algorithm: str, given: Mapping[str, Any]) -> None:
+    known = [f.name for f in fields(AgentSettings)]
+    for name in given:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else f"There are {', '.join(known)}."
+            raise ValueError(
+                f"agent {algorithm!r} has no setting {name!r}. {hint} Arguments of the algorithm itself go under "
+                "'parameters'."
+            )

@@ -1,0 +1,288 @@
+"""Training: update, validate, keep the best, checkpoint, and tell how far it is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from gearing.agents.checkpoints import CheckpointFolder, digest
+from gearing.agents.learned import LearnedPolicy
+from gearing.agents.learner import Learner
+from gearing.agents.progress import Listener, ProgressBar, Status
+from gearing.agents.randomness import own_randomness, random_state, set_random_state
+from gearing.agents.scoring import Scorer
+from gearing.agents.settings import AgentSettings, agent_settings
+from gearing.features import FeatureTable
+from gearing.market.data import MarketData
+from gearing.simulation.config import SimulationConfig
+
+Markets = MarketData | Sequence[MarketData]
+Tables = FeatureTable | Sequence[FeatureTable]
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedAgent:
+    """What a training leaves.
+
+    Attributes
+    ----------
+    policy : LearnedPolicy
+        With the best weights on validation, or the last ones where there was no validation.
+    history : list of dict
+        One row per validation: decisions, score, best.
+    decisions : int
+        Decisions trained on.
+    best_decisions : int
+        When the kept weights were reached.
+    validation_score : float or None
+        Log growth per year of the kept weights on the validation span.
+    seconds : float
+        Time spent, earlier parts of a resumed training included.
+    stopped_early : bool
+    """
+
+    policy: LearnedPolicy
+    history: list[dict[str, float]]
+    decisions: int
+    best_decisions: int
+    validation_score: float | None
+    seconds: float
+    stopped_early: bool
+
+
+def train_agent(
+    agent: str | Mapping[str, Any] | AgentSettings,
+    market: Markets,
+    table: Tables,
+    config: SimulationConfig,
+    *,
+    seed: int,
+    total_decisions: int | None = None,
+    validation: tuple[Markets, Tables] | None = None,
+    checkpoint_dir: str | Path | None = None,
+    resume: bool = False,
+    run: Any = None,
+    progress: bool | Listener = False,
+) -> TrainedAgent:
+    """Train an agent; the same arguments give the same weights to the last bit.
+
+    Parameters
+    ----------
+    agent : str, mapping or AgentSettings
+        Name, or name and whatever differs from its hyper-parameters; see :func:`gearing.agents.agent_settings`.
+    market, table : training span; several markets are paths that episodes draw from
+    config : SimulationConfig
+        Its ``action`` is the scheme the agent acts through. Training begins episodes at random times, of the agent's
+        own length where the config leaves it open.
+    seed : int
+        Of the network's weights, the exploration and the episodes.
+    total_decisions : int, optional
+        Instead of the settings' own budget.
+    validation : (market, table), optional
+        Chooses the weights that are kept; must lie after the training span.
+    checkpoint_dir : path, optional
+        Where checkpoints go; None writes none.
+    resume : bool
+        Continue from the checkpoint if there is one; the result equals that of an uninterrupted training.
+    run : object with ``log_metrics(mapping, step)``, optional
+        A tracked run; the step is the number of decisions.
+    progress : bool or callable
+        True shows a bar; a callable gets a `Status` after every update.
+
+    Raises
+    ------
+    ValueError
+        For settings that do not exist or do not fit, or a checkpoint of another training.
+    TrainingDiverged
+        If a number is no longer finite; the message names it.
+    """
+    settings = agent_settings(agent)
+    if total_decisions is not None:
+        settings = agent_settings(settings, total_decisions=total_decisions)
+    markets, tables = _lists(market, table)
+    held_out = _lists(*validation) if validation is not None else ([], [])
+    _check_spans(markets, held_out[0])
+    identity = _identity(settings, markets, tables, config, seed, held_out)
+    with own_randomness(seed), ExitStack() as stack:
+        learner = _make_learner(settings, markets, tables, config, seed, identity)
+        listener = progress if callable(progress) else None
+        if progress is True:
+            listener = stack.enter_context(ProgressBar(settings.algorithm, settings.total_decisions))
+        folder = CheckpointFolder(checkpoint_dir, identity) if checkpoint_dir is not None else None
+        scorer = Scorer(*held_out, config) if held_out[0] else None
+        training = _Training(settings, learner, scorer, folder, run, listener)
+        if resume and folder is not None:
+            training.resume()
+        return training.finish()
+
+
+@dataclass
+class _Training:
+    """A training under way."""
+
+    settings: AgentSettings
+    learner: Learner
+    scorer: Scorer | None
+    folder: CheckpointFolder | None
+    run: Any
+    listener: Listener | None
+    history: list[dict[str, float]] = field(default_factory=list)
+    best: dict[str, Any] | None = None
+    seconds: float = 0.0
+    stopped: bool = False
+
+    def resume(self) -> None:
+        """Go on where the checkpoint was written, if there is one."""
+        state = self.folder.read() if self.folder is not None else None
+        if state is None:
+            return
+        self.learner.restore(state["learner"])
+        self.history, self.best = state["history"], state["best"]
+        self.seconds, self.stopped = state["seconds"], state["stopped"]
+        set_random_state(state["random"])
+
+    def finish(self) -> TrainedAgent:
+        """Update until the budget is spent or validation no longer improves."""
+        self._began, self._began_at = time.monotonic(), self.learner.decisions
+        self._before = self.seconds
+        self._written = self._began
+        if not self.history:
+            self._validate()
+        while self.learner.decisions < self.settings.total_decisions and not self.stopped:
+            before = self.learner.decisions
+            metrics = self.learner.update()
+            self._log(metrics)
+            every = self.settings.validate_every
+            last = self.learner.decisions >= self.settings.total_decisions
+            if last or self.learner.decisions // every > before // every:
+                self._validate()
+            self._tell()
+            self._checkpoint(last or self.stopped)
+        return self._result()
+
+    def _validate(self) -> None:
+        """Score the policy as it is; keep its weights if they are the best so far."""
+        score = self.scorer(self.learner.policy) if self.scorer is not None else float("nan")
+        if self.scorer is None or self.best is None or score > self.best["score"]:
+            weights = self.learner.policy.network.state_dict()
+            kept = {name: tensor.clone() for name, tensor in weights.items()}
+            self.best = {"score": score, "decisions": self.learner.decisions, "weights": kept}
+        self.history.append({"decisions": self.learner.decisions, "score": score, "best": self.best["score"]})
+        if self.scorer is not None:
+            self._log({"validation/log_growth_per_year": score, "validation/best": self.best["score"]})
+        self.stopped = self._is_done()
+
+    def _is_done(self) -> bool:
+        """Whether the last ``patience`` validations brought nothing better."""
+        patience = self.settings.patience
+        if patience is None or self.scorer is None or self.best is None:
+            return False
+        since = sum(row["decisions"] > self.best["decisions"] for row in self.history)
+        return since >= patience
+
+    def _log(self, metrics: Mapping[str, float]) -> None:
+        if self.run is not None:
+            self.run.log_metrics(metrics, step=self.learner.decisions)
+
+    def _tell(self) -> None:
+        now = time.monotonic()
+        self.seconds = self._before + now - self._began
+        if self.listener is not None:
+            done = self.learner.decisions
+            speed = (done - self._began_at) / max(now - self._began, 1e-9)
+            score, best = (self.history[-1][name] for name in ("score", "best"))
+            known = (None, None) if np.isnan(score) else (score, best)
+            self.listener(Status(done, self.settings.total_decisions, speed, *known))
+
+    def _checkpoint(self, last: bool) -> None:
+        now = time.monotonic()
+        due = now - self._written >= self.settings.checkpoint_seconds
+        if self.folder is None or not (due or last):
+            return
+        self._written = now
+        self.folder.write(
+            {
+                "learner": self.learner.state(),
+                "history": self.history,
+                "best": self.best,
+                "seconds": self.seconds,
+                "stopped": self.stopped,
+                "random": random_state(),
+            }
+        )
+
+    def _result(self) -> TrainedAgent:
+        assert self.best is not None
+        self.learner.policy.network.load_state_dict(self.best["weights"])
+        score = None if np.isnan(self.best["score"]) else float(self.best["score"])
+        return TrainedAgent(
+            policy=self.learner.policy,
+            history=self.history,
+            decisions=self.learner.decisions,
+            best_decisions=self.best["decisions"],
+            validation_score=score,
+            seconds=self.seconds,
+            stopped_early=self.stopped,
+        )
+
+
+def _make_learner(
+    settings: AgentSettings,
+    markets: list[MarketData],
+    tables: list[FeatureTable],
+    config: SimulationConfig,
+    seed: int,
+    identity: dict[str, Any],
+) -> Learner:
+    from gearing.agents.sb3 import SB3Learner
+
+    training = config.with_(start="random", episode_length=config.episode_length or settings.episode)
+    return SB3Learner(settings, markets, tables, training, seed, settings.total_decisions, identity)
+
+
+def _lists(market: Markets, table: Tables) -> tuple[list[MarketData], list[FeatureTable]]:
+    markets = [market] if isinstance(market, MarketData) else list(market)
+    return markets, [table] if isinstance(table, FeatureTable) else list(table)
+
+
+def _check_spans(training: list[MarketData], validation: list[MarketData]) -> None:
+    """Weights chosen on bars they were trained on would be no choice."""
+    for seen in training:
+        for held_out in validation:
+            overlap = (
+                seen.open_time[0] < held_out.close_time[-1] and held_out.open_time[0] < seen.close_time[-1]
+            )
+            if overlap and seen.truth is None:
+                raise ValueError(
+                    f"validation {held_out!r} overlaps training {seen!r}; cut the market in time with "
+                    "market.split(...)."
+                )
+
+
+def _identity(
+    settings: AgentSettings,
+    markets: list[MarketData],
+    tables: list[FeatureTable],
+    config: SimulationConfig,
+    seed: int,
+    held_out: tuple[list[MarketData], list[FeatureTable]],
+) -> dict[str, Any]:
+    """What makes a training this one and no other; also the provenance of its policy."""
+    return {
+        "agent": settings.as_dict(),
+        "seed": seed,
+        "config": digest(repr(config)),
+        "markets": [market.fingerprint for market in markets],
+        "tables": [digest(np.ascontiguousarray(table.values)) for table in tables],
+        "validation_markets": [market.fingerprint for market in held_out[0]],
+        "training_spans": [[str(m.open_time[0]), str(m.close_time[-1])] for m in markets],
+        "validation_spans": [[str(m.open_time[0]), str(m.close_time[-1])] for m in held_out[0]],
+        "torch": torch.__version__,
+    }

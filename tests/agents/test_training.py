@@ -1,0 +1,203 @@
+import numpy as np
+import pytest
+from tests.agents.toy import RandomLeverage, announced_market, best_growth_per_year, toy_config
+
+from gearing.agents import TrainingDiverged, agent_settings, growth_per_year, load_policy, train_agent
+from gearing.evaluation.backtest import backtest
+from gearing.policies.rules import FixedLeverage
+from gearing.simulation.actions import ResidualScheme
+
+TINY = {
+    "algorithm": "ppo",
+    "n_accounts": 16,
+    "episode": "32d",
+    "validate_every": 512,
+    "checkpoint_seconds": 0,
+    "network": {"layers": [8, 8]},
+    "parameters": {"n_steps": 16, "batch_size": 128, "n_epochs": 4, "learning_rate": 0.01},
+}
+MARKET, TABLE = announced_market()
+HELD_OUT = announced_market(n_days=120, seed=1)
+CONFIG = toy_config()
+LATER = HELD_OUT[0]._with(open_time=HELD_OUT[0].open_time + np.timedelta64(400, "D"))
+VALIDATION = (LATER, HELD_OUT[1].__class__(**{**vars(HELD_OUT[1]), "open_time": LATER.open_time}))
+
+
+def weights(agent):
+    return {name: tensor.numpy() for name, tensor in agent.policy.network.state_dict().items()}
+
+
+def assert_same(first, second):
+    assert first.keys() == second.keys()
+    for name in first:
+        np.testing.assert_array_equal(first[name], second[name], err_msg=name)
+
+
+def train(**changes):
+    arguments = {"seed": 3, "total_decisions": 1024, "validation": VALIDATION, **changes}
+    return train_agent(
+        arguments.pop("agent", TINY), MARKET, TABLE, arguments.pop("config", CONFIG), **arguments
+    )
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        pytest.param(CONFIG, id="leverage"),
+        pytest.param(
+            toy_config(action=ResidualScheme(3.0, base=FixedLeverage(1.5))),
+            id="residual",
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_ppo_beats_a_bar_that_a_random_policy_misses(config):
+    bar = 0.8 * best_growth_per_year(config)
+    agent = train(config=config, total_decisions=8192)
+    assert growth_per_year(agent.policy, *VALIDATION, config) > bar
+    assert growth_per_year(RandomLeverage(3.0), *VALIDATION, config) < bar / 2
+
+
+def test_the_same_seed_gives_the_same_weights_to_the_last_bit_and_another_seed_does_not():
+    assert_same(weights(train()), weights(train()))
+    one, other = weights(train()), weights(train(seed=4))
+    assert any((one[name] != other[name]).any() for name in one if "weight" in name)
+
+
+def test_training_leaves_the_callers_random_numbers_alone():
+    np.random.seed(5)  # noqa: NPY002  the global generator is what is tested
+    expected = np.random.RandomState(5).uniform(size=3)
+    train(total_decisions=256)
+    np.testing.assert_array_equal(np.random.uniform(size=3), expected)  # noqa: NPY002
+
+
+class Killed(Exception):  # noqa: N818
+    pass
+
+
+def killed_after(updates):
+    calls = []
+
+    def listen(status):
+        calls.append(status)
+        if len(calls) == updates:
+            raise Killed
+
+    return listen
+
+
+def test_a_training_killed_and_resumed_ends_with_the_weights_of_an_uninterrupted_one(tmp_path):
+    whole = train()
+    with pytest.raises(Killed):
+        train(checkpoint_dir=tmp_path, progress=killed_after(3))
+    resumed = train(checkpoint_dir=tmp_path, resume=True)
+    assert_same(weights(whole), weights(resumed))
+    assert [row["score"] for row in whole.history] == [row["score"] for row in resumed.history]
+
+
+def test_a_kill_loses_no_more_than_the_work_since_the_last_checkpoint(tmp_path):
+    with pytest.raises(Killed):
+        train(checkpoint_dir=tmp_path, progress=killed_after(3))
+    seen = []
+    train(checkpoint_dir=tmp_path, resume=True, progress=seen.append)
+    # 256 decisions an update: two are in the checkpoint, the third was told before it was written.
+    assert seen[0].decisions == 3 * 256
+
+
+def test_a_finished_training_resumes_to_its_own_result(tmp_path):
+    whole = train(checkpoint_dir=tmp_path)
+    again = train(checkpoint_dir=tmp_path, resume=True)
+    assert_same(weights(whole), weights(again))
+    assert again.decisions == whole.decisions
+
+
+def test_a_checkpoint_of_another_training_is_refused(tmp_path):
+    train(checkpoint_dir=tmp_path, total_decisions=256)
+    with pytest.raises(ValueError, match=r"belongs to another training.*seed differ"):
+        train(checkpoint_dir=tmp_path, resume=True, total_decisions=256, seed=9)
+
+
+def test_a_damaged_checkpoint_is_refused_by_name(tmp_path):
+    train(checkpoint_dir=tmp_path, total_decisions=256)
+    (tmp_path / "checkpoint.pt").write_bytes(b"nothing")
+    with pytest.raises(ValueError, match=r"checkpoint\.pt is no checkpoint.*delete it"):
+        train(checkpoint_dir=tmp_path, resume=True, total_decisions=256)
+
+
+def test_the_kept_weights_are_those_of_the_best_validation():
+    agent = train(total_decisions=4096)
+    best = max(agent.history, key=lambda row: row["score"])
+    assert agent.validation_score == best["score"]
+    assert agent.best_decisions == best["decisions"]
+    assert growth_per_year(agent.policy, *VALIDATION, CONFIG) == best["score"]
+
+
+def test_early_stopping_ends_after_so_many_validations_without_a_better_one():
+    agent = train(agent={**TINY, "patience": 2, "parameters": {**TINY["parameters"], "learning_rate": 0.0}})
+    assert agent.stopped_early
+    assert agent.decisions == 1024  # nothing changes, so the validations at 512 and 1024 bring nothing
+    assert agent.best_decisions == 0
+
+
+def test_divergence_is_named():
+    wild = {**TINY, "parameters": {**TINY["parameters"], "learning_rate": 1e30, "max_grad_norm": 1e30}}
+    with pytest.raises(
+        TrainingDiverged, match=r"after .* decisions .*Lower parameters\.learning_rate \(now 1e\+30\)"
+    ):
+        train(agent=wild)
+
+
+class Journal:
+    def __init__(self):
+        self.rows = []
+
+    def log_metrics(self, metrics, step):
+        self.rows.append((step, dict(metrics)))
+
+
+def test_metrics_carry_the_number_of_decisions_as_their_step():
+    journal = Journal()
+    train(run=journal)
+    steps = [step for step, row in journal.rows if "train/log_growth_per_year" in row]
+    assert steps == list(range(256, 1025, 256))
+    assert [step for step, row in journal.rows if "validation/log_growth_per_year" in row] == [0, 512, 1024]
+
+
+def test_a_saved_policy_answers_as_before_in_a_backtest(tmp_path):
+    agent = train()
+    loaded = load_policy(agent.policy.save(tmp_path / "policy"))
+    settings = {name: getattr(CONFIG, name) for name in ("max_leverage", "margin_share", "slippage")}
+    first, second = (backtest(p, LATER, VALIDATION[1], **settings) for p in (agent.policy, loaded))
+    np.testing.assert_array_equal(first.target, second.target)
+    assert first.equity[-1] == second.equity[-1]
+
+
+def test_a_policy_finds_its_columns_in_a_wider_table_and_refuses_one_that_lacks_them():
+    agent = train()
+    table = VALIDATION[1]
+    wider = table.join("extra", np.zeros(120), lower=-1.0, upper=1.0).select(["extra", "noise", "tomorrow"])
+    assert growth_per_year(agent.policy, LATER, wider, CONFIG) == growth_per_year(
+        agent.policy, LATER, table, CONFIG
+    )
+    with pytest.raises(ValueError, match="tomorrow"):
+        growth_per_year(agent.policy, LATER, table.select(["noise"]), CONFIG)
+
+
+def test_scaling_is_fitted_on_the_training_span_only():
+    agent = train(total_decisions=256)
+    centre = agent.policy.description.network["scaling"]["centre"]
+    assert centre[1] == pytest.approx(np.median(TABLE.values[:, 0, 1]))
+
+
+def test_validation_that_overlaps_training_is_refused():
+    with pytest.raises(ValueError, match=r"overlaps training.*market\.split"):
+        train(validation=HELD_OUT)
+
+
+def test_an_unknown_setting_names_the_nearest():
+    with pytest.raises(ValueError, match="Did you mean 'n_accounts'"):
+        agent_settings("ppo", n_acounts=3)
+    with pytest.raises(ValueError, match="Did you mean 'learning_rate'"):
+        train(agent={**TINY, "parameters": {"lerning_rate": 1.0}})
+    with pytest.raises(ValueError, match="Did you mean 'ppo'"):
+        agent_settings("pppo")
