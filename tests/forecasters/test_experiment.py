@@ -14,7 +14,7 @@ YAML = """# Does the weekday help?
 market: {contracts: [AAA, BBB]}
 models: [har, har_dow, ridge, ridge_pooled]
 combinations: {both: [ridge, ridge_pooled]}
-schedule: {first_train: 120d}
+schedule: {first_train: 60d}
 choose_before: 2024-01-01
 tried_before: 7
 confidence_set: {replications: 200}
@@ -31,10 +31,8 @@ def path(tmp_path):
 
 @pytest.fixture(scope="module")
 def markets():
-    return {
-        s: random_market(24 * 640, n_contracts=1, seed=i, start="2022-06-01T00:00")
-        for i, s in enumerate(("AAA", "BBB"))
-    }
+    shape = {"n_bars": 24 * 420, "n_contracts": 1, "start": "2023-01-01T00:00"}
+    return {symbol: random_market(**shape, seed=i) for i, symbol in enumerate(("AAA", "BBB"))}
 
 
 @pytest.fixture(scope="module")

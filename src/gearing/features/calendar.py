@@ -41,6 +41,7 @@ def _wave(wave: Callable[[Array], Array], period: float, origin: float) -> Calla
 
 
 _circle("hour", 24 * HOUR, 0.0, "hour of the day at the close, UTC")
+_circle("half_day", 12 * HOUR, 0.0, "second harmonic of the hour: two peaks a day")
 _circle("weekday", 7 * 24 * HOUR, FIRST_MONDAY, "time since Monday 00:00 UTC at the close")
 _circle("season", 365.25 * 24 * HOUR, 0.0, "time of the year at the close")
 

@@ -4,6 +4,8 @@ Heavy libraries (scikit-learn, LightGBM, arch, torch, onnx) are imported when a 
 """
 
 from .column import ForecastColumn, forecast_volatility_column
+from .config import ForecastConfig
+from .experiment import run_forecast
 from .recipes import Recipe, forecaster, forecasters, register_forecaster
 from .rows import Rows, forecast_rows
 from .targets import annual_volatility, future_variance
@@ -12,6 +14,7 @@ from .walk_forward import Forecast, Schedule, walk_forward
 __all__ = [
     "Forecast",
     "ForecastColumn",
+    "ForecastConfig",
     "Recipe",
     "Rows",
     "Schedule",
@@ -22,5 +25,6 @@ __all__ = [
     "forecasters",
     "future_variance",
     "register_forecaster",
+    "run_forecast",
     "walk_forward",
 ]

@@ -9,6 +9,7 @@ from .recipes import (
     HAR_COLUMNS,
     HAR_X_COLUMNS,
     HARQ_COLUMNS,
+    HOURLY_COLUMNS,
     SEQUENCE_COLUMNS,
     WEEKDAYS,
     WIDE_COLUMNS,
@@ -55,6 +56,9 @@ def _ridge(**parameters: Any) -> Any:
     from .linear import RidgeVariance
 
     return RidgeVariance(**parameters)
+
+
+register_forecaster("ridge_hourly", HOURLY_COLUMNS)(_ridge)
 
 
 @register_forecaster("elastic_net", WIDE_COLUMNS)

@@ -32,6 +32,17 @@ WIDE_COLUMNS = (
     "funding_pressure_7d",
     "bollinger_width_20d",
 )
+# For horizons below a day: what the last hours did, and the hour that comes.
+HOURLY_COLUMNS = (
+    *WIDE_COLUMNS,
+    "log_variance_6h",
+    "log_parkinson_variance_1h",
+    "log_parkinson_variance_6h",
+    "hour_sin",
+    "hour_cos",
+    "half_day_sin",
+    "half_day_cos",
+)
 HAR_X_COLUMNS = (*HAR_COLUMNS, *WEEKDAYS, "downside_return_24h", "downside_return_7d", "funding_pressure_7d")
 HARQ_COLUMNS = (*HAR_COLUMNS, "relative_quarticity_24h", "quarticity_interaction_24h")
 GARCH_COLUMNS = (
