@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from gearing.market.findings import Finding, span
 from gearing.market.layout import settlement_rows
@@ -63,6 +64,17 @@ def read_funding_rates(content: bytes, where: str) -> np.ndarray:
     stamps = _stamps([row[0] for row in rows]).astype(np.int64)
     times = ((stamps + minute // 2) // minute * minute).astype("datetime64[ms]")
     return settlement_rows(times, np.array([float(row[2]) for row in rows]), None, where)
+
+
+def read_table(content: bytes, where: str) -> pd.DataFrame:
+    """Any other kind (open-interest metrics, book depth) as it is, with its header line."""
+    if content[:2] == b"PK":
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            content = archive.read(archive.namelist()[0])
+    table = pd.read_csv(io.BytesIO(content))
+    if table.empty:
+        raise ValueError(f"{where}: has no rows.")
+    return table
 
 
 def check_archive_file(path: Path, name: str) -> Iterator[Finding]:
