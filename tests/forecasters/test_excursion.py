@@ -8,7 +8,13 @@ from tests.features.markets import random_market
 
 from gearing.features.leakage import rewrite_future
 from gearing.forecasters import Schedule, forecast_rows, forecaster, walk_forward
-from gearing.forecasters.event_scores import brier, difference_interval, log_score, reliability
+from gearing.forecasters.event_scores import (
+    brier,
+    difference_interval,
+    log_score,
+    reliability,
+    worst_by_chance,
+)
 from gearing.forecasters.excursion import (
     TouchProbability,
     liquidation_size,
@@ -124,3 +130,9 @@ def test_an_interval_of_a_difference_covers_zero_for_equals_and_not_for_the_bett
     low, high = difference_interval(loss + rng.normal(0, 0.5, 2_000), loss, block=10)
     assert low < 0 < high
     assert difference_interval(loss - 0.2, loss + rng.normal(0, 0.5, 2_000), block=10)[1] < 0
+
+
+def test_chance_alone_moves_the_worst_decile_by_more_than_two_points():
+    p = np.random.default_rng(0).uniform(0.1, 0.6, 1_500)
+    assert 0.05 < worst_by_chance(p) < 0.15  # a bin of 150 has a standard error of 4 points
+    assert worst_by_chance(p, overlap=6) > worst_by_chance(p)

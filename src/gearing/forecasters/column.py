@@ -13,7 +13,7 @@ from .recipes import Recipe
 from .recipes import forecaster as recipe_named
 from .rows import forecast_rows
 from .targets import annual_volatility
-from .walk_forward import Forecast, Progress, Schedule, walk_forward
+from .walk_forward import Forecast, Progress, Schedule, fitting_clock, walk_forward
 
 if TYPE_CHECKING:
     from ..features import FeatureTable
@@ -66,7 +66,8 @@ def forecast_volatility_column(
 ) -> ForecastColumn:
     """Walk a named forecaster through a market and give its forecast at every bar.
 
-    Models are fitted on rows at 00:00 UTC and asked at every close, each only after it was fitted. Several
+    Models are fitted on rows at 00:00 UTC (for horizons below a day, on rows a horizon apart) and asked at
+    every close, each only after it was fitted. Several
     contracts are pooled: one model, fitted on the rows of all.
 
     Parameters
@@ -86,6 +87,7 @@ def forecast_volatility_column(
     """
     recipe = recipe_named(forecaster)
     rows = forecast_rows(market, recipe.columns, horizon)
+    schedule = schedule or Schedule(fit_every=fitting_clock(horizon))
     made = walk_forward(recipe.estimator(**parameters), rows, schedule, n_jobs=n_jobs, progress=progress)
     variance, stamps = made.on_bars(market.n_bars, market.n_contracts)
     volatility = annual_volatility(variance, horizon)

@@ -49,6 +49,23 @@ def reliability(y: Array, p: Array, bins: int = 10) -> Reliability:
     return Reliability(means[:, 0], means[:, 1], means[:, 2].astype(np.int64))
 
 
+def worst_by_chance(
+    p: Array, overlap: int = 1, bins: int = 10, level: float = 0.95, replications: int = 400, seed: int = 0
+) -> float:
+    """Worst bin that a perfectly calibrated forecaster stays under in ``level`` of samples this long.
+
+    Touches are drawn from the probabilities themselves, on every ``overlap``-th row only, for rows whose targets
+    overlap are one sample told several times.
+    """
+    rng = np.random.default_rng(seed)
+    apart = p[::overlap]
+    worst = [
+        reliability((rng.random(len(apart)) < apart).astype(float), apart, bins).worst
+        for _ in range(replications)
+    ]
+    return float(np.quantile(worst, level))
+
+
 def difference_interval(
     loss: Array, other: Array, block: int, level: float = 0.95, replications: int = 1_000, seed: int = 0
 ) -> tuple[float, float]:

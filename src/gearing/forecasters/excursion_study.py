@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from ..features.durations import parse_duration
 from .config import ExcursionSection, ForecastConfig
-from .event_scores import brier, difference_interval, log_score, reliability
+from .event_scores import brier, difference_interval, log_score, reliability, worst_by_chance
 from .excursion import SIZES, Side, log_distance, of_size, reflection_probability, walk_forward_touches
 from .recipes import forecaster
 from .rows import forecast_rows
-from .walk_forward import Forecast, Schedule, walk_forward
+from .walk_forward import Forecast, Schedule, fitting_clock, walk_forward
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,8 +62,8 @@ def _contract_rows(
 def _variance(name: str, market: MarketData, horizon: str, every: str, config: ForecastConfig) -> Forecast:
     recipe = forecaster(name)
     rows = forecast_rows(market, recipe.columns, horizon, every)
-    longest = min(every, "24h", key=lambda text: -parse_duration(text))
-    schedule = Schedule(**config.schedule.model_dump(), fit_every=longest)
+    clock = max(every, fitting_clock(horizon), key=parse_duration)
+    schedule = Schedule(**config.schedule.model_dump(), fit_every=clock)
     return walk_forward(recipe.estimator(), rows, schedule, n_jobs=config.jobs)
 
 
@@ -76,17 +76,20 @@ def _scores(
     per_day = parse_duration("24h") / parse_duration(every)
     block = max(int(BLOCK_DAYS * per_day), int(3 * parse_duration(horizon) / parse_duration(every)))
     table = reliability(y, p)
+    overlap = max(int(parse_duration(horizon) / parse_duration(every)), 1)
     scores = {
         "n": float(known.sum()),
         "touched": float(y.mean()),
         "brier": float(brier(y, p).mean()),
         "log_score": float(log_score(y, p).mean()),
         "worst_decile": table.worst,
+        "worst_by_chance": worst_by_chance(p, overlap),
         "mean_decile": float(np.abs(table.forecast - table.observed).mean()),
     }
     for name, other in plain.items():
         low, high = difference_interval(brier(y, p), brier(y, other[known]), block)
         scores[f"brier_{name}"] = float(brier(y, other[known]).mean())
+        scores[f"worst_decile_{name}"] = reliability(y, other[known]).worst
         scores[f"log_score_{name}"] = float(log_score(y, other[known]).mean())
         scores[f"less_than_{name}_low"], scores[f"less_than_{name}_high"] = low, high
     return scores

@@ -55,6 +55,11 @@ class Schedule:
         return np.arange(first_refit, last + np.timedelta64(1, "ms"), parse_duration(self.refit))
 
 
+def fitting_clock(horizon: str) -> str:
+    """Clock of training rows for a horizon: 00:00 UTC for a day and more, else rows that cover every hour."""
+    return min(horizon, "24h", key=parse_duration)
+
+
 @dataclass(frozen=True, eq=False)
 class Forecast:
     """Out-of-sample forecasts of rows.
