@@ -6,6 +6,7 @@ import shutil
 import time
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -41,6 +42,11 @@ if "NUMBA_CACHE_DIR" not in os.environ:
     _folder.mkdir(parents=True, exist_ok=True)
     _forget_old_caches(_folder.parent, keep=_folder)
     os.environ["NUMBA_CACHE_DIR"] = str(_folder)
+
+
+# Time on a shared machine says nothing about the code; speed is measured by `make bench`.
+hypothesis.settings.register_profile("gearing", deadline=None)
+hypothesis.settings.load_profile("gearing")
 
 
 @pytest.fixture(scope="session")

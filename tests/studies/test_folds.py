@@ -47,7 +47,7 @@ def test_too_little_data_for_one_fold_is_refused_with_both_lengths():
 @given(
     train=st.integers(1, 300),
     validate=st.integers(1, 100),
-    test=st.integers(1, 100),
+    test=st.integers(20, 100),
     embargo=st.integers(1, 72),
     length=st.integers(600, 1500),
     window=st.sampled_from(["expanding", "rolling"]),

@@ -310,6 +310,7 @@ def test_passwords_stay_out_of_the_journal(tmp_path):
     tracker = Tracker("https://me:secret@tracker.invalid", spool=tmp_path, patience=0.0)
     with tracker.run("study"):
         assert "secret" not in next(tmp_path.glob("*.jsonl")).read_text()
+    tracker.close()
 
 
 def test_logging_a_step_takes_little_time(uri):
