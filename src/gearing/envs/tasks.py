@@ -1,7 +1,8 @@
 """Argument-free tasks whose best leverage is known; ``info["oracle_growth"]`` is the oracle's growth of the same step.
 
-``MarketAFull`` shows the state of the market, ``MarketAHidden`` only prices and funding; ``MarketB`` is the realistic market
-under ordinary exchange mechanics. Scores of different agents compare on common random numbers: same seed, same market.
+``MarketAFull`` shows the state of the market, ``MarketAHidden`` only prices and funding; ``MarketB`` is the realistic
+market under ordinary exchange mechanics. Scores of different agents compare on common random numbers: same seed, same
+market.
 """
 
 from __future__ import annotations

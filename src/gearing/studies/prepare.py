@@ -1,0 +1,149 @@
+"""From an experiment file to what its trials share: the market, its feature table with forecasts, the folds."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gearing.features import FeatureSet, FeatureTable, registered_features
+from gearing.policies import make_rule
+from gearing.studies.config import Agent, StudyConfig
+from gearing.studies.folds import Fold, Span
+from gearing.studies.forecasting import FORECAST, feature_table, forecast_column
+
+if TYPE_CHECKING:
+    from gearing.forecasters.column import ForecastColumn
+    from gearing.market.data import MarketData
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """What all trials of a study read and none changes."""
+
+    config: StudyConfig
+    market: MarketData
+    table: FeatureTable
+    forecast: ForecastColumn | None
+    folds: list[Fold]
+
+    def cut(self, span: Span, columns: tuple[str, ...] | None = None) -> tuple[MarketData, FeatureTable]:
+        """Market and table of a span of decisions: the bar before it is kept, since its close decides first."""
+        first, last = span
+        start = first - self.market.bar
+        table = self.table if columns is None else self.table.select(columns)
+        return self.market.between(start, last), table.between(start, last)
+
+    def refuse_in_sample(self, span: Span) -> None:
+        """Refuse forecast columns that were fitted on anything later than the rows of a span.
+
+        Raises
+        ------
+        ValueError
+            Naming the column and the row.
+        """
+        first, last = span
+        known = (self.table.close_time >= first) & (self.table.close_time < last)
+        for name, stamps in self.table.fitted_until.items():
+            late = known[:, None] & (stamps > self.table.close_time[:, None])
+            if late.any():
+                k = int(np.argwhere(late)[0][0])
+                raise ValueError(
+                    f"column {name!r} at {self.table.close_time[k]} was fitted until {stamps[k].max()}: in sample. "
+                    "Use an out-of-sample forecast, as walk_forward makes."
+                )
+
+
+def made_rule(config: StudyConfig, name: str) -> Any:
+    """A rule of the study."""
+    rule = config.rules[name]
+    return make_rule({"rule": rule.rule, **rule.settings})
+
+
+def base_rule(config: StudyConfig, agent: Agent) -> Any:
+    """The rule that a residual agent scales: one of the study's own, or any by name."""
+    if agent.base is None:
+        return None
+    return made_rule(config, agent.base) if agent.base in config.rules else make_rule(agent.base)
+
+
+def agent_columns(config: StudyConfig, agent: Agent) -> tuple[str, ...]:
+    """Observation columns of an agent in order, its base rule's among them."""
+    wanted: list[str] = []
+    for name in agent.columns:
+        wanted += [FORECAST] if name == "forecast" else FeatureSet([name]).columns
+    base = base_rule(config, agent)
+    signal = config.simulation().signal_column
+    own = set(account_columns())
+    needed = [*(base.required_columns if base else ()), *([signal] if signal else [])]
+    wanted += [name for name in needed if name not in own]
+    return tuple(dict.fromkeys(wanted))
+
+
+def account_columns() -> tuple[str, ...]:
+    """Columns that the simulator itself appends."""
+    from gearing.exchange.columns import ACCOUNT_COLUMNS, POSITION_COLUMNS
+
+    return (*POSITION_COLUMNS, *ACCOUNT_COLUMNS)
+
+
+def study_columns(config: StudyConfig) -> tuple[str, ...]:
+    """All feature columns that a policy of the study reads.
+
+    Raises
+    ------
+    ValueError
+        For a name that is neither a feature nor a column of the account.
+    """
+    wanted: list[str] = []
+    for name in config.rules:
+        wanted += made_rule(config, name).required_columns
+    for agent in config.agents.values():
+        wanted += agent_columns(config, agent)
+    signal = config.simulation().signal_column
+    wanted += [signal] if signal else []
+    known = {feature.name for feature in registered_features()} | {FORECAST, *account_columns()}
+    unknown = [name for name in wanted if name not in known]
+    if unknown:
+        raise ValueError(f"no feature {', '.join(unknown)}; register it with @gearing.feature.")
+    return tuple(dict.fromkeys(wanted))
+
+
+def prepare(config: StudyConfig, folder: Path) -> Prepared:
+    """Open the market, compute features, walk the forecaster forward, cut the folds.
+
+    The forecast is kept in ``folder``, so that a study taken up again does not repeat it.
+    """
+    market = config.market.open()
+    columns = study_columns(config)
+    table = feature_table(config, market, [name for name in columns if name != FORECAST])
+    column = None
+    if FORECAST in columns:
+        column = _kept_forecast(config, market, folder)
+        table = column.join(table)
+    folds = config.cuts.folds(_next_midnight(table.close_time[table.first_complete]), market.close_time[-1])
+    return Prepared(config, market, table, column, folds)
+
+
+def _next_midnight(time: np.datetime64) -> np.datetime64:
+    day = time.astype("datetime64[D]").astype("datetime64[ms]")
+    return day if day == time else day + np.timedelta64(86_400_000, "ms")
+
+
+def _kept_forecast(config: StudyConfig, market: MarketData, folder: Path) -> ForecastColumn:
+    import joblib
+
+    assert config.forecast is not None
+    told = json.dumps([config.forecast.model_dump(mode="json"), market.fingerprint], sort_keys=True)
+    kept = folder / f"forecast-{hashlib.sha256(told.encode()).hexdigest()[:16]}.joblib"
+    if kept.exists():
+        return joblib.load(kept)
+    column = forecast_column(config, market)
+    draft = kept.with_suffix(".part")
+    joblib.dump(column, draft)
+    draft.replace(kept)
+    return column
