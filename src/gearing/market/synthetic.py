@@ -20,13 +20,15 @@ Generator = Callable[..., MarketData]
 _GENERATORS: dict[str, str | Generator] = {
     "market-a": "gearing.market.market_a",
     "market-b": "gearing.market.market_b",
+    "bootstrap": "gearing.market.bootstrap",
+    "crash": "gearing.market.crashes",
 }
 
 
 def synthetic_market(
     kind: str = "market-b",
     seed: int = 0,
-    years: float = 6.0,
+    years: float | None = None,
     contracts: Sequence[str] | str | None = None,
     bar: Any = None,
     **variant: Any,
@@ -39,8 +41,8 @@ def synthetic_market(
         "market-a", "market-b" (evaluation protocol, section 8), "bootstrap", or a registered name.
     seed : int
         Equal seeds give equal markets, whatever else is generated.
-    years : float
-        Length, of 365 days each.
+    years : float, optional
+        Length, of 365 days each; the generator's own default (6, a crash 60 days) if not given.
     contracts : str or sequence of str, optional
         Symbols; several move together. Default: one contract.
     bar : str or timedelta, optional
@@ -54,14 +56,11 @@ def synthetic_market(
         With ``truth``: what the generator knew at the open of each bar.
     """
     generate = _generator(kind)
-    if not years > 0.0:
+    if years is not None and not years > 0.0:
         raise ValueError(f"years {years} must be positive.")
-    given = (
-        {}
-        if contracts is None
-        else {"contracts": (contracts,) if isinstance(contracts, str) else tuple(contracts)}
-    )
-    market = generate(seed=seed, years=years, **given, **variant)
+    names = (contracts,) if isinstance(contracts, str) else contracts
+    given = {"years": years, "contracts": None if names is None else tuple(names)}
+    market = generate(seed=seed, **{k: v for k, v in given.items() if v is not None}, **variant)
     return market if bar is None else resample(market, bar)
 
 
