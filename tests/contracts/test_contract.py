@@ -1,3 +1,4 @@
+import json
 from dataclasses import FrozenInstanceError, replace
 from datetime import date, datetime
 
@@ -59,3 +60,7 @@ def test_a_broken_contract_is_refused_with_its_rule(changes, rule):
 
 def test_a_contract_prints_what_decides_its_risk():
     assert str(CONTRACT).startswith("BTCUSDT (linear, settles in USDT, up to 125x")
+
+
+def test_a_contract_survives_json():
+    assert Contract.from_dict(json.loads(json.dumps(CONTRACT.to_dict()))) == CONTRACT

@@ -86,6 +86,25 @@ class Contract:
         """Return the same contract with other margin tiers."""
         return replace(self, schedules=tuple(schedules))
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON; ``from_dict`` reads them back."""
+        return {
+            "symbol": self.symbol,
+            "kind": self.kind,
+            "multiplier": self.multiplier,
+            "tick_size": self.tick_size,
+            "lot_size": self.lot_size,
+            "min_notional": self.min_notional,
+            "settle": self.settle,
+            "schedules": [schedule.to_dict() for schedule in self.schedules],
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Contract:
+        """Build a contract from what ``to_dict`` returned."""
+        schedules = tuple(TierSchedule.from_dict(one) for one in values["schedules"])
+        return cls(**{**values, "schedules": schedules})
+
     def __str__(self) -> str:
         dated = ", ".join(str(s.as_of or "undated") for s in self.schedules)
         return (

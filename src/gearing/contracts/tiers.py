@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -132,6 +133,24 @@ class TierSchedule:
 
     def __len__(self) -> int:
         return len(self.tiers)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON; an unbounded cap is written as None."""
+        rows = [
+            (t.floor, t.cap if math.isfinite(t.cap) else None, t.rate, t.amount, t.max_leverage)
+            for t in self.tiers
+        ]
+        as_of = None if self.as_of is None else self.as_of.isoformat()
+        return {"tiers": rows, "as_of": as_of, "source": self.source, "marginal": self.marginal}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> TierSchedule:
+        """Build a schedule from what ``to_dict`` returned."""
+        tiers = tuple(
+            MarginTier(row[0], math.inf if row[1] is None else row[1], *row[2:]) for row in values["tiers"]
+        )
+        as_of = None if values["as_of"] is None else date.fromisoformat(values["as_of"])
+        return cls(tiers, as_of, values["source"], values["marginal"])
 
     def to_records(self) -> np.ndarray:
         """Return the tiers as a record array of ``MARGIN_TIER_DTYPE``, shape (n_tiers,)."""
