@@ -1,0 +1,80 @@
+"""A backtest is the Simulator with a recorder, and its ledger explains every change of equity."""
+
+import gymnasium
+import numpy as np
+import pytest
+
+import gearing
+from gearing.evaluation.tables import comparison, printed
+from gearing.features import FeatureSet
+from gearing.policies.rules import FixedLeverage, VolatilityTarget, VolatilityWeighted
+
+
+@pytest.fixture(scope="module")
+def market():
+    return gearing.synthetic_market("market-b", seed=5, years=1)
+
+
+@pytest.fixture(scope="module")
+def result(market):
+    return gearing.backtest(FixedLeverage(15.0), market, margin_share=0.2, name="15x")
+
+
+def test_the_backtest_gives_the_equity_of_the_env_to_the_last_bit(market):
+    rule = VolatilityWeighted()
+    played = gearing.backtest(rule, market, max_leverage=10.0)
+    env = gymnasium.make("gearing/Perpetual-v0", market=market, start="first", max_leverage=10.0).unwrapped
+    env.reset(seed=0)
+    equity = [env.simulator.accounts.equity[0]]
+    over = False
+    while not over:
+        target = rule.predict(env.simulator.view)[0]
+        action = (2.0 * target[0] / 10.0 - 1.0).astype(np.float32)
+        _, _, terminated, truncated, info = env.step(action)
+        equity.append(info["equity"])
+        over = terminated or truncated
+    # The env's action is a float32 of the same leverage; the mechanics between are identical.
+    np.testing.assert_allclose(equity, played.equity[: len(equity)], rtol=1e-5)
+    exact = gearing.backtest(rule, market, max_leverage=10.0)
+    np.testing.assert_array_equal(exact.equity, played.equity)
+
+
+def test_price_fees_funding_and_liquidation_add_up_to_the_change_of_equity(result):
+    rows = result.ledger
+    parts = rows[["price_pnl", "fees", "funding", "liquidation"]].sum(axis=1)
+    np.testing.assert_allclose(parts, np.diff(result.equity), atol=1e-6)
+    assert (rows.liquidations > 0).any()
+
+
+def test_the_ledger_names_the_liquidation_price_below_the_entry(result):
+    hit = result.ledger[result.ledger.liquidations > 0]
+    assert (hit.execution_price <= hit.liquidation_price * (1 + 1e-9)).all()  # at it, or beyond it on a gap
+
+
+def test_results_stand_beside_each_other_in_a_table(market, result):
+    other = gearing.backtest(FixedLeverage(1.0), market, name="1x")
+    table = printed(comparison([result, other]))
+    assert list(table.index) == ["15x", "1x"]
+    assert (table.map(type) == str).all(axis=None)
+
+
+def test_a_column_that_does_not_exist_is_refused_before_anything_runs(market):
+    with pytest.raises(ValueError, match="forecast_volatility"):
+        gearing.backtest(VolatilityTarget(), market)
+
+
+def test_a_registered_column_is_computed_when_a_rule_asks_for_it(market):
+    assert "realized_volatility_7d" in FeatureSet.default().columns
+    rule = VolatilityTarget(target=0.5, column="parkinson_volatility_24h")
+    assert np.isfinite(gearing.backtest(rule, market).equity).all()
+
+
+def test_the_figure_draws_every_policy(result):
+    figure = result.plot()
+    assert len(figure.axes) == 3
+    assert figure.axes[0].get_legend() is not None
+
+
+def test_an_unknown_setting_is_refused(market):
+    with pytest.raises(TypeError, match="margin_share"):
+        gearing.backtest(FixedLeverage(), market, margin_shre=0.1)
