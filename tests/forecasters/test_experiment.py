@@ -180,3 +180,11 @@ def test_a_target_from_finer_bars_measures_the_same_with_less_noise():
     assert fine[0] == pytest.approx((returns[4 * 31 - 1 : 4 * 55 - 1] ** 2).sum())
     assert np.isfinite(fine).all()
     assert fine.mean() == pytest.approx(coarse.mean(), rel=0.1)
+
+
+def test_a_cut_before_the_first_forecast_leaves_nothing_to_choose_by(markets, path):
+    config = ForecastConfig.read(
+        path, ["choose_before=2023-01-05", "excursions=null", "models=[har]", "combinations={}"]
+    )
+    with pytest.raises(ValueError, match="nothing can choose"):
+        run_forecast(config, markets=markets)

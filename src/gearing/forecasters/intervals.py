@@ -81,7 +81,8 @@ class _Calibration:
     ):
         n = len(forecast.rows)
         self.rows, self.value, self.bases = forecast.rows, forecast.value, bases
-        self.errors = [np.log(forecast.rows.y / base) for base in bases]
+        with np.errstate(divide="ignore"):  # a variance of zero has no log error and is left out
+            self.errors = [np.log(forecast.rows.y / base) for base in bases]
         self.level, self.window, self.adapt = level, parse_duration(window), adapt
         self.outside = np.full((3, 2), (1.0 - level) / 2.0)  # share left below and above, by tercile
         self.ends, self.group = np.full((2, n), np.nan), np.full(n, -1, dtype=np.int64)
@@ -159,7 +160,7 @@ class Coverage:
 
 def coverage(y: Array, intervals: Intervals) -> Coverage:
     """Score intervals against the realised variance, where both are there."""
-    known = np.isfinite(y) & np.isfinite(intervals.lower)
+    known = (y > 0.0) & np.isfinite(intervals.lower)
     low, high, truth = (0.5 * np.log(v[known]) for v in (intervals.lower, intervals.upper, y))
     inside, group = (truth >= low) & (truth <= high), intervals.group[known]
     ends = (1.0 - intervals.level) / 2.0

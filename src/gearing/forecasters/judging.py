@@ -51,6 +51,11 @@ def judge(
         years[symbol] = _by_year(loss, config.reference)
     table = pd.concat(tables, names=["contract", "model"])
     first = ALL if ALL in tables else next(iter(tables))
+    if tables[first]["qlike_before"].isna().all():
+        raise ValueError(
+            f"no forecast of {first} ends before choose_before {config.choose_before} (the first is made at "
+            f"{losses[first].index.min()}), so nothing can choose; move the date or load earlier history."
+        )
     chosen = str(tables[first]["qlike_before"].idxmin())
     return ForecastReport(
         config=config,
