@@ -38,8 +38,8 @@ def announced_market(n_days: int = 400, seed: int = 0) -> tuple[MarketData, Feat
         symbols=("TOY",),
         columns=("tomorrow", "noise"),
         values=np.clip(values, -5.0, 5.0),
-        lower=np.full(2, -5.0, np.float32),
-        upper=np.full(2, 5.0, np.float32),
+        lower=np.array([-1.0, -5.0], np.float32),
+        upper=np.array([1.0, 5.0], np.float32),
         units=("sign", "-"),
     )
     return market, table

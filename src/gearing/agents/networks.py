@@ -94,3 +94,19 @@ class ModeOfPolicy(nn.Module):
         return torch.stack(
             [part.argmax(dim=1) for part in output.split(list(self.policy.action_space.nvec), dim=1)], 1
         )
+
+
+def mode_of(policy: Any) -> nn.Module:
+    """The deterministic part of a learned policy as a bare graph.
+
+    Raises
+    ------
+    ValueError
+        For a recurrent network: its state would have to travel from decision to decision.
+    """
+    algorithm = policy.description.algorithm
+    if ALGORITHMS[algorithm].recurrent:
+        raise ValueError(
+            f"{algorithm} keeps a state between decisions and is not exported; train a policy without one."
+        )
+    return ModeOfPolicy(policy.network, algorithm)

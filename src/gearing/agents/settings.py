@@ -118,11 +118,12 @@ def agent_settings(given: str | Mapping[str, Any] | AgentSettings, **changes: An
     overrides = {"algorithm": given} if isinstance(given, str) else dict(given)
     if "algorithm" not in overrides:
         raise ValueError(f"agent settings need the key 'algorithm', one of {', '.join(agent_names())}.")
-    values: dict[str, Any] = _shipped(str(overrides["algorithm"]))
-    for layer in (overrides, changes):
+    values = _shipped(str(overrides["algorithm"]))
+    layers: tuple[Mapping[str, Any], ...] = (overrides, changes)
+    for layer in layers:
         _check_names(values["algorithm"], layer)
         for name, value in layer.items():
-            values[name] = {**values.get(name, {}), **(value or {})} if name in _NESTED else value
+            values[name] = dict(values.get(name) or {}) | dict(value or {}) if name in _NESTED else value
     return AgentSettings(**values)
 
 

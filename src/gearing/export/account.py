@@ -1,0 +1,283 @@
+"""The account a decision is made for, as the kernel's own records, so that its rules are those of training.
+
+Account: a mapping or a JSON file with
+
+    wallet_balance   settle coin; or ``equity`` instead (wallet balance + unrealised profit at the last mark)
+    peak_equity      highest equity so far (optional; without it the drawdown is 0)
+    positions        symbol -> quantity (signed), entry_price, leverage, and for isolated margin ``margin``
+                     (assigned margin; default quantity x entry_price / leverage); a contract without one is flat.
+                     ``target``: the last target leverage, where the bundle rebalances only on its change
+
+Example: {"equity": 10000, "positions": {"BTCUSDT": {"quantity": 0.02, "entry_price": 61000, "leverage": 3}}}
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gearing.exchange.kernel import observe_account, trade
+from gearing.exchange.records import (
+    account_dtype,
+    guard_dtype,
+    ledger_dtype,
+    margin_tier_dtype,
+    position_dtype,
+    records,
+    row_dtype,
+)
+from gearing.exchange.rules import initial_margin, notional, unit_value, unrealised_pnl
+from gearing.export.decision import Order
+from gearing.export.errors import BundleError
+from gearing.export.manifest import Manifest
+from gearing.market.data import MarketData
+from gearing.simulation.simulator import config_record, contract_records
+
+_ACCOUNT = ("wallet_balance", "equity", "peak_equity", "positions")
+_POSITION = ("quantity", "entry_price", "leverage", "margin", "target")
+_REFUSED = {1: "below the smallest order", 2: "the contract is not tradable", 3: "no margin for it"}
+
+
+@dataclass(frozen=True, eq=False)
+class AccountState:
+    """An account at the deciding close, laid out for the kernel's functions.
+
+    Attributes
+    ----------
+    account, positions, rows, tiers, terms, rules : records of ``exchange.records``
+        One account; rows hold the last bar of every contract.
+    notes, names : tuple of str
+        What was assumed; symbols of the contracts.
+    """
+
+    account: np.recarray
+    positions: np.recarray
+    rows: np.recarray
+    tiers: np.recarray
+    terms: np.recarray
+    rules: np.recarray
+    notes: tuple[str, ...]
+    names: tuple[str, ...]
+
+    def observe(self) -> np.ndarray:
+        """Position and account columns of the observation (n_columns,) float32, by the kernel's own function."""
+        slots = self.positions.shape[1]
+        columns = np.zeros((1, 4 * slots + 2), np.float32)
+        observe_account(
+            self.account[0],
+            self.positions,
+            0,
+            self.terms,
+            self.rules[0],
+            self.tiers,
+            self.rows,
+            0,
+            columns,
+            0,
+        )
+        return columns[0]
+
+    def held(self, j: int, target: float) -> float:
+        """Notional held on the side of a target [settle coin]."""
+        position = self.positions[0, j]
+        if position.quantity * target <= 0.0:
+            return 0.0
+        return float(notional(position.quantity, position.mark, bool(self.terms[j].inverse)))
+
+    def trade(self, targets: np.ndarray) -> tuple[tuple[Order, ...], list[str]]:
+        """Orders of signed target leverages (n_contracts,), filled by the kernel's own function on a copy."""
+        account, positions = self.account.copy(), self.positions.copy()
+        ledgers = records(positions.shape, ledger_dtype)
+        guards = records((1, positions.shape[1]), guard_dtype)
+        trade(
+            account[0], positions, 0, self.terms, self.rules[0], self.tiers, self.rows, 0, ledgers,
+            targets.reshape(1, -1), 0, guards, 0, False,
+        )  # fmt: skip
+        orders = tuple(self._order(positions[0, j], j) for j in range(positions.shape[1]))
+        notes = []
+        for j, order in enumerate(orders):
+            if ledgers[0, j].refused:
+                notes.append(f"{order.contract}: order refused, {_REFUSED[int(ledgers[0, j].refused)]}")
+            if ledgers[0, j].capped:
+                notes.append(f"{order.contract}: reduced to the largest notional its margin tier allows")
+        return orders, notes
+
+    def _order(self, after: Any, j: int) -> Order:
+        before, inverse = self.positions[0, j], bool(self.terms[j].inverse)
+        change = float(after.quantity - before.quantity)
+        side = "none" if change == 0.0 else ("buy" if change > 0.0 else "sell")
+        price = float(self.rows[0, j].open * (1.0 + math.copysign(self.rows[0, j].slippage, change)))
+        return Order(
+            contract=self.names[j],
+            side=side,
+            quantity=abs(change),
+            price=price,
+            notional=float(notional(change, price, inverse)),
+            leverage_setting=float(max(1.0, after.leverage)),
+            margin=float(after.margin),
+            reduces=bool(
+                abs(after.quantity) < abs(before.quantity) and after.quantity * before.quantity >= 0.0
+            ),
+        )
+
+
+def read_account(given: Any, manifest: Manifest, market: MarketData) -> AccountState:
+    """The account at the market's last close.
+
+    Raises
+    ------
+    BundleError
+        For an unknown or missing field, a contract that is not the bundle's, or an account without equity.
+    """
+    values = _loaded(given)
+    _check_names(values, _ACCOUNT, "account")
+    slots = len(manifest.contracts)
+    rows, tiers = _last_rows(manifest, market)
+    terms = contract_records(manifest.contracts, manifest.venue, manifest.config)
+    positions = records((1, slots), position_dtype)
+    for name in ("stop", "take_profit", "trailing"):
+        positions[name] = np.nan
+    for j in range(slots):
+        positions[0, j].mark = rows[0, j].mark_close
+    _fill_positions(positions, values.get("positions") or {}, manifest, terms)
+    account = records(1, account_dtype)
+    notes = _fill_account(account, positions, values)
+    names = tuple(c.symbol for c in manifest.contracts)
+    rules = config_record(manifest.config, manifest.venue)
+    return AccountState(account, positions, rows, tiers, terms, rules, tuple(notes), names)
+
+
+def _loaded(given: Any) -> Mapping[str, Any]:
+    if isinstance(given, Mapping):
+        return given
+    path = Path(given)
+    if not path.is_file():
+        raise BundleError(f"account: there is no file {path}.")
+    try:
+        values = json.loads(path.read_text())
+    except ValueError as error:
+        raise BundleError(f"account: {path.name} is no JSON ({error}).") from error
+    if not isinstance(values, dict):
+        raise BundleError(
+            f"account: {path.name} holds {type(values).__name__}, it must be an object with {_ACCOUNT}."
+        )
+    return values
+
+
+def _check_names(values: Mapping[str, Any], known: tuple[str, ...], what: str) -> None:
+    for name in values:
+        if name not in known:
+            near = get_close_matches(str(name), known, n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else f"It takes {', '.join(known)}."
+            raise BundleError(f"{what}: no field {name!r}. {hint}")
+
+
+def _number(values: Mapping[str, Any], name: str, what: str) -> float:
+    value = values[name]
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise BundleError(f"{what}: {name} is {value!r}; it must be a finite number.")
+    return float(value)
+
+
+def _fill_positions(positions: np.recarray, given: Any, manifest: Manifest, terms: np.recarray) -> None:
+    symbols = [c.symbol for c in manifest.contracts]
+    for symbol, values in given.items():
+        if symbol not in symbols:
+            raise BundleError(
+                f"account: a position in {symbol!r}, which this bundle does not decide on ({', '.join(symbols)}); "
+                "leave it out, and its margin out of the balance."
+            )
+        what = f"account, position in {symbol}"
+        _check_names(values, _POSITION, what)
+        _fill_position(
+            positions[0, symbols.index(symbol)], values, what, manifest, terms[symbols.index(symbol)]
+        )
+
+
+def _fill_position(
+    position: Any, values: Mapping[str, Any], what: str, manifest: Manifest, terms: Any
+) -> None:
+    quantity = _number(values, "quantity", what) if "quantity" in values else 0.0
+    if quantity == 0.0:
+        return
+    missing = [name for name in ("entry_price", "leverage") if name not in values]
+    if missing:
+        raise BundleError(
+            f"{what}: no {', '.join(missing)}; an open position needs quantity, entry_price, leverage."
+        )
+    entry, leverage = _number(values, "entry_price", what), _number(values, "leverage", what)
+    if not (entry > 0.0 and leverage >= 1.0):
+        raise BundleError(f"{what}: entry_price {entry} must be positive and leverage {leverage} at least 1.")
+    position.quantity, position.entry_price, position.leverage = quantity, entry, leverage
+    position.target = _number(values, "target", what) if "target" in values else math.nan
+    inverse = bool(terms.inverse)
+    position.unrealised = unrealised_pnl(quantity, entry, position.mark, inverse)
+    if manifest.config.margin_mode == "isolated":
+        usual = initial_margin(quantity, entry, leverage, inverse)
+        position.margin = _number(values, "margin", what) if "margin" in values else usual
+
+
+def _fill_account(account: Any, positions: Any, values: Mapping[str, Any]) -> list[str]:
+    unrealised = float(positions.unrealised.sum())
+    notes: list[str] = []
+    if "wallet_balance" in values:
+        wallet = _number(values, "wallet_balance", "account")
+    elif "equity" in values:
+        wallet = _number(values, "equity", "account") - unrealised
+    else:
+        raise BundleError("account: neither wallet_balance nor equity; give one of them in the settle coin.")
+    equity = wallet + unrealised
+    if not equity > 0.0:
+        raise BundleError(f"account: equity at the last mark is {equity:g}; there is nothing to decide on.")
+    if "wallet_balance" in values and "equity" in values:
+        told = _number(values, "equity", "account")
+        if abs(told - equity) > 0.01 * equity:
+            notes.append(f"equity at the deciding mark is {equity:,.2f}; the account said {told:,.2f}")
+    peak = _number(values, "peak_equity", "account") if "peak_equity" in values else equity
+    account.wallet_balance, account.equity, account.start_equity = wallet, equity, equity
+    account.peak_equity = max(peak, equity)
+    account.assigned = positions.margin.sum()
+    if float(account.assigned[0]) > wallet * (1.0 + 1e-9):
+        raise BundleError(
+            f"account: margins of {float(account.assigned[0]):,.2f} exceed the wallet balance of {wallet:,.2f}; "
+            "give each position's assigned margin."
+        )
+    return notes
+
+
+def _last_rows(manifest: Manifest, market: MarketData) -> tuple[np.recarray, np.recarray]:
+    """The last bar of every contract as one kernel row, with the tiers in force; orders fill at its close."""
+    time = market.close_time[-1]
+    flat: list[tuple[float, ...]] = []
+    rows = records((1, len(manifest.contracts)), row_dtype)
+    for j, contract in enumerate(manifest.contracts):
+        first = len(flat)
+        schedule = contract.schedule_at(time)
+        flat += [(t.floor, t.cap, t.rate, t.amount, t.max_leverage) for t in schedule.tiers]
+        row = rows[0, j]
+        for name in ("open", "high", "low", "close"):
+            row[name], row[f"mark_{name}"] = market.close[-1, j], market.mark_close[-1, j]
+        spread = (market.high[-1, j] - market.low[-1, j]) / market.close[-1, j]
+        row.slippage = manifest.config.slippage.constant + manifest.config.slippage.range_share * spread
+        row.tiers_first, row.tiers_last = first, len(flat)
+        row.tradable = 1
+        row.next_row = row.exit_row = -1
+    tiers = records(len(flat), margin_tier_dtype)
+    tiers[:] = flat
+    return rows, tiers
+
+
+def effective_leverage(state: AccountState) -> dict[str, float]:
+    """Signed notional at mark over equity, per contract."""
+    equity = float(state.account.equity[0])
+    return {
+        name: float(p.quantity * unit_value(p.mark, bool(terms.inverse)) / equity)
+        for name, p, terms in zip(state.names, state.positions[0], state.terms, strict=True)
+    }

@@ -1,0 +1,105 @@
+"""What a bundle answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Order:
+    """The order that brings a position to its target, sized by the exchange's own rules at the last close.
+
+    Attributes
+    ----------
+    contract : str
+    side : {"buy", "sell", "none"}
+    quantity : float
+        Absolute, on the lot grid [base units linear, quote units inverse].
+    price : float
+        Expected fill: the last traded price with the assumed slippage.
+    notional : float
+        Value of the order [settle coin].
+    leverage_setting : float
+        What to set at the exchange before it.
+    margin : float
+        Margin the position should have after it (isolated) [settle coin].
+    reduces : bool
+        Whether it may be sent as reduce-only.
+    """
+
+    contract: str
+    side: str
+    quantity: float
+    price: float
+    notional: float
+    leverage_setting: float
+    margin: float
+    reduces: bool
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The leverage to hold until the next decision.
+
+    Attributes
+    ----------
+    time : datetime64[ms]
+        The close at which it was decided, UTC.
+    next_time : datetime64[ms]
+        When the next one falls due.
+    target_leverage : mapping of contract to float
+        Signed, after all caps.
+    effective_leverage : mapping of contract to float
+        What the account has now.
+    orders : tuple of Order
+    reasons : tuple of str
+        What was capped, assumed or left out on the way, in words.
+    observation : mapping of str to float
+        Everything the policy saw, by column.
+    """
+
+    time: np.datetime64
+    next_time: np.datetime64
+    target_leverage: Mapping[str, float]
+    effective_leverage: Mapping[str, float]
+    orders: tuple[Order, ...]
+    reasons: tuple[str, ...]
+    observation: Mapping[str, float]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "time": f"{self.time}Z",
+            "next_time": f"{self.next_time}Z",
+            "target_leverage": dict(self.target_leverage),
+            "effective_leverage": dict(self.effective_leverage),
+            "orders": [dict(vars(order)) for order in self.orders],
+            "reasons": list(self.reasons),
+            "observation": dict(self.observation),
+        }
+
+    def to_json(self) -> str:
+        """The decision as JSON text."""
+        return json.dumps(self.as_dict(), indent=1)
+
+    def __str__(self) -> str:
+        lines = [f"decided at {self.time} UTC, holds until {self.next_time}"]
+        for order in self.orders:
+            name = order.contract
+            lines.append(
+                f"  {name}: target leverage {self.target_leverage[name]:+.2f}x "
+                f"(now {self.effective_leverage[name]:+.2f}x of equity)"
+            )
+            if order.side == "none":
+                lines.append("    no order")
+            else:
+                lines.append(
+                    f"    {order.side} {order.quantity:g} at about {order.price:,.2f} ({order.notional:,.2f}), "
+                    f"leverage setting {order.leverage_setting:g}, margin after {order.margin:,.2f}"
+                )
+        return "\n".join([*lines, *(f"  note: {reason}" for reason in self.reasons)])

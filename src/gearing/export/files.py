@@ -1,0 +1,74 @@
+"""Files of a bundle and their checksums."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from gearing.export.errors import BundleError
+
+MANIFEST = "manifest.json"
+POLICY = "policy.onnx"
+FORECASTER = "forecaster.onnx"
+CHECKSUMS = "SHA256SUMS"  # the format of sha256sum, so that `sha256sum -c SHA256SUMS` checks it as well
+
+
+def sha256(path: Path) -> str:
+    """Checksum of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def write_checksums(folder: Path) -> None:
+    """Write the checksums of every file of a folder beside them."""
+    names = sorted(path.name for path in folder.iterdir() if path.name != CHECKSUMS)
+    (folder / CHECKSUMS).write_text("".join(f"{sha256(folder / name)}  {name}\n" for name in names))
+
+
+def verify_bundle(folder: str | Path) -> tuple[str, ...]:
+    """Check that a folder is a whole bundle: nothing missing, nothing changed, nothing added.
+
+    Returns
+    -------
+    tuple of str
+        Names of its files.
+
+    Raises
+    ------
+    BundleError
+        Naming the first file that is not as it was written.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise BundleError(f"there is no folder {folder}; a bundle is what `gearing export` wrote.")
+    listed = _listed(folder)
+    for name, expected in listed.items():
+        path = folder / name
+        if not path.is_file():
+            raise BundleError(f"{folder} lacks {name}; copy the whole folder again, or export it anew.")
+        found = sha256(path)
+        if found != expected:
+            raise BundleError(
+                f"{path} was changed after it was written (SHA-256 {found[:12]}..., listed {expected[:12]}...). "
+                "A changed bundle decides something else than what was tested; copy it again, or export it anew."
+            )
+    added = sorted(p.name for p in folder.iterdir() if p.name not in listed and p.name != CHECKSUMS)
+    if added:
+        raise BundleError(f"{folder} holds {', '.join(added)}, which its checksums do not list; remove it.")
+    return tuple(listed)
+
+
+def _listed(folder: Path) -> dict[str, str]:
+    path = folder / CHECKSUMS
+    if not path.is_file():
+        raise BundleError(
+            f"{folder} has no {CHECKSUMS}, so it is no bundle; export one with `gearing export`."
+        )
+    listed = {}
+    for number, line in enumerate(path.read_text().splitlines(), start=1):
+        digest, separator, name = line.partition("  ")
+        if not separator or len(digest) != 64 or "/" in name:
+            raise BundleError(f"{path}, line {number}: {line!r} is no checksum; export the bundle anew.")
+        listed[name] = digest
+    if MANIFEST not in listed:
+        raise BundleError(f"{path} does not list {MANIFEST}; export the bundle anew.")
+    return listed

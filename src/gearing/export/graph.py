@@ -1,0 +1,96 @@
+"""A learned policy as one ONNX graph: scaling, network, action mapping and direction inside."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gearing.agents.learned import LearnedPolicy
+from gearing.agents.networks import mode_of
+from gearing.export.rule_graphs import places_of, rule_graph
+from gearing.simulation.actions import ResidualScheme
+from gearing.simulation.config import SimulationConfig
+from gearing.simulation.observation import ObservationLayout
+
+OPSET = 20
+
+
+class TargetLeverage(nn.Module):
+    """Raw observation (n, n_columns) float32 to signed target leverage (n, n_slots) float32.
+
+    Parameters
+    ----------
+    policy : LearnedPolicy
+    layout : ObservationLayout
+        Of the observation that the bundle makes.
+    config : SimulationConfig
+    """
+
+    def __init__(self, policy: LearnedPolicy, layout: ObservationLayout, config: SimulationConfig):
+        super().__init__()
+        names = list(layout.names)
+        self.register_buffer("order", torch.tensor([names.index(name) for name in policy.description.names]))
+        self.mode = mode_of(policy)
+        self.direction = config.direction
+        self.most = float(config.max_leverage)
+        self.continuous = policy.scheme.n_choices is None
+        self.residual = isinstance(policy.scheme, ResidualScheme)
+        self.base = rule_graph(policy.scheme.base, layout) if self.residual else None
+        if not self.continuous:
+            self.register_buffer("levels", torch.tensor(policy.scheme.magnitudes, dtype=torch.float32))
+        if config.signal_column is not None:
+            self.register_buffer("signal", places_of(layout, config.signal_column))
+
+    def forward(self, observation: Tensor) -> Tensor:
+        """Signed target leverage."""
+        action = self.mode(torch.index_select(observation, 1, self.order))
+        leverage = torch.clamp(self._magnitude(action, observation), -self.most, self.most)
+        if self.direction == "short":
+            return -leverage
+        if self.direction.startswith("signal:"):
+            return leverage * torch.index_select(observation, 1, self.signal)
+        return leverage
+
+    def _magnitude(self, action: Tensor, observation: Tensor) -> Tensor:
+        if not self.continuous:
+            return self.levels[action]
+        if self.base is not None:
+            return ((1.0 + action.double()) * self.base(observation)).float()
+        share = action if self.direction == "free" else 0.5 * (action + 1.0)
+        return share * self.most
+
+
+def write_policy_graph(
+    policy: LearnedPolicy, layout: ObservationLayout, config: SimulationConfig, path: Path
+) -> None:
+    """Write the policy's graph: input ``observation``, output ``target_leverage``, any number of rows."""
+    graph = TargetLeverage(policy, layout, config).eval()
+    _export(graph, torch.zeros(2, layout.size), path)
+
+
+def _export(graph: nn.Module, example: Tensor, path: Path) -> None:
+    logger, level = logging.getLogger("torch.onnx"), logging.getLogger("torch.onnx").level
+    logger.setLevel(logging.ERROR)  # torchvision's absence is not news
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                graph, (example,), str(path), input_names=["observation"], output_names=["target_leverage"],
+                dynamo=True, external_data=False, opset_version=OPSET, verbose=False,
+                dynamic_shapes=({0: torch.export.Dim("n")},),
+            )  # fmt: skip
+    finally:
+        logger.setLevel(level)
+
+
+def graph_answers(path: Path, observations: Any) -> Any:
+    """Answers of a written graph, for tests and for the check after writing."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return session.run(None, {"observation": observations})[0]

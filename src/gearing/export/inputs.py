@@ -1,0 +1,282 @@
+"""Reading what a decision is made on: recent bars, funding settlements and the account.
+
+Bars: a pandas table, a CSV or Parquet file, with the columns
+
+    open_time                                   opening of the bar, UTC (ISO text, or milliseconds since 1970)
+    open, high, low, close, volume              traded prices and volume in base units
+    mark_open, mark_high, mark_low, mark_close  optional; without them traded prices stand in
+    index_open ... index_close                  where a feature asks for the index price
+    implied_volatility                          where a feature asks for it, annualised, known at the bar's close
+    contract                                    symbol, where the bundle decides on several contracts
+    (signal columns)                            those the bundle names, known at the bar's close
+
+Funding: ``time`` (UTC), ``rate`` (fraction per settlement), optional ``mark``, ``contract`` where there are several.
+Account: see :mod:`gearing.export.account`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gearing.export.errors import BundleError
+from gearing.export.manifest import Manifest
+from gearing.features import get_feature
+from gearing.market.data import MarketData
+
+_PRICES = ("open", "high", "low", "close")
+_REQUIRED = ("open_time", *_PRICES, "volume")
+_MARK = tuple(f"mark_{p}" for p in _PRICES)
+_INDEX = tuple(f"index_{p}" for p in _PRICES)
+_FUNDING = ("time", "rate", "mark", "contract")
+
+
+def read_table(given: Any, what: str) -> pd.DataFrame:
+    """A table as it is, or from a CSV or Parquet file.
+
+    Raises
+    ------
+    BundleError
+        If the file does not exist or is of another kind.
+    """
+    if isinstance(given, pd.DataFrame):
+        return given.copy()
+    path = Path(given)
+    if not path.is_file():
+        raise BundleError(f"{what}: there is no file {path}.")
+    if path.suffix == ".parquet":
+        return pd.read_parquet(path)
+    if path.suffix == ".csv":
+        return pd.read_csv(path)
+    raise BundleError(f"{what}: {path.name} is neither .csv nor .parquet.")
+
+
+def read_market(
+    manifest: Manifest, bars: Any, funding: Any, n_bars: int, until: np.datetime64 | None
+) -> tuple[MarketData, dict[str, np.ndarray], list[str]]:
+    """The last bars before the last due decision as a market, the signal columns on them, and notes.
+
+    Parameters
+    ----------
+    n_bars : bars that are needed
+    until : the decision is made at the last due close not after this
+
+    Raises
+    ------
+    BundleError
+        For missing, unknown, too few or holed bars.
+    """
+    table = _with_contract(read_table(bars, "bars"), manifest, "bars")
+    _check_columns(table, manifest)
+    table["open_time"] = _utc(table["open_time"], "bars: open_time")
+    moment, notes = _due(table, manifest, until)
+    bar = np.timedelta64(manifest.bar_milliseconds, "ms")
+    first = moment - n_bars * bar
+    parts = {}
+    for symbol in _symbols(manifest):
+        part = table[table["contract"] == symbol].sort_values("open_time")
+        part = part[(part["open_time"] >= first) & (part["open_time"] < moment)].reset_index(drop=True)
+        _check_complete(part, symbol, n_bars, first, moment, bar)
+        parts[symbol] = part
+    cash, notes = _funding(manifest, funding, notes)
+    has_mark = all(name in table for name in _MARK)
+    if not has_mark:
+        notes.append("no mark prices were given: traded prices stand in for them")
+    market = _market(manifest, parts, cash, has_mark, first, moment)
+    signals = {
+        name: np.stack([part[name].to_numpy(np.float64) for part in parts.values()], axis=1)
+        for name in manifest.signals
+    }
+    return market, signals, notes
+
+
+def _symbols(manifest: Manifest) -> tuple[str, ...]:
+    return tuple(c.symbol for c in manifest.contracts)
+
+
+def _with_contract(table: pd.DataFrame, manifest: Manifest, what: str) -> pd.DataFrame:
+    symbols = _symbols(manifest)
+    if "contract" not in table:
+        if len(symbols) > 1:
+            raise BundleError(f"{what}: the bundle decides on {', '.join(symbols)}; add a column 'contract'.")
+        return table.assign(contract=symbols[0])
+    unknown = sorted(set(table["contract"]) - set(symbols))
+    if unknown:
+        raise BundleError(
+            f"{what}: contract {unknown[0]!r} is not of this bundle, which has {', '.join(symbols)}."
+        )
+    return table
+
+
+def _check_columns(table: pd.DataFrame, manifest: Manifest) -> None:
+    needed = (*_REQUIRED, *manifest.signals, *_needed_by_features(manifest))
+    known = (*_REQUIRED, *_MARK, *_INDEX, "implied_volatility", "contract", *manifest.signals)
+    for name in table.columns:
+        if name not in known:
+            near = get_close_matches(str(name), known, n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else f"Known are {', '.join(known)}."
+            raise BundleError(f"bars: unknown column {name!r}. {hint} Drop it or rename it.")
+    missing = [name for name in needed if name not in table]
+    if missing:
+        raise BundleError(f"bars: no column {', '.join(missing)}; this bundle needs {', '.join(needed)}.")
+    some = [name for name in _MARK if name in table]
+    if some and len(some) < 4:
+        raise BundleError(f"bars: of the mark price only {', '.join(some)} came; give all four or none.")
+
+
+def _needed_by_features(manifest: Manifest) -> list[str]:
+    """Columns that features ask for beyond traded prices."""
+    needs = {need for name in _feature_names(manifest) for need in get_feature(name).needs}
+    columns: list[str] = list(_INDEX) if "index" in needs else []
+    return columns + (["implied_volatility"] if "implied_volatility" in needs else [])
+
+
+def _feature_names(manifest: Manifest) -> list[str]:
+    return [*manifest.features, *(name for spec in manifest.forecasts for name in spec.inputs)]
+
+
+def _utc(values: pd.Series, what: str) -> pd.Series:
+    """Stamps as naive UTC datetime64[ms]."""
+    try:
+        numbers = pd.api.types.is_numeric_dtype(values)
+        stamps = pd.to_datetime(values, utc=True, unit="ms") if numbers else pd.to_datetime(values, utc=True)
+    except (ValueError, TypeError) as error:
+        raise BundleError(
+            f"{what}: {error}. Give UTC times as ISO text or milliseconds since 1970."
+        ) from error
+    return stamps.dt.tz_localize(None).astype("datetime64[ms]")
+
+
+def _due(
+    table: pd.DataFrame, manifest: Manifest, until: np.datetime64 | None
+) -> tuple[np.datetime64, list[str]]:
+    """The last due close that the bars of every contract reach."""
+    from gearing.features import parse_duration
+    from gearing.simulation.tape import decision_bars
+
+    bar = np.timedelta64(manifest.bar_milliseconds, "ms")
+    last = table.groupby("contract")["open_time"].max()
+    missing = [s for s in _symbols(manifest) if s not in last.index]
+    if missing:
+        raise BundleError(
+            f"bars: none of {', '.join(missing)}; this bundle needs {', '.join(_symbols(manifest))}."
+        )
+    closed = np.datetime64(last.min(), "ms") + bar
+    end = closed if until is None else closed - max(0, -((until - closed) // bar)) * bar
+    interval = parse_duration(manifest.config.decision_interval)
+    grid = end - np.arange(int(interval // bar) + 1) * bar
+    due = grid[decision_bars(grid, interval, bar)]
+    if due.size == 0:
+        raise BundleError(
+            f"bars: the last closes at {closed}, off the grid of {bar} bars; give bars that open on it (UTC)."
+        )
+    moment = due.max()
+    if moment == closed:
+        return moment, []
+    return moment, [
+        f"decisions fall every {manifest.config.decision_interval}: bars after {moment} UTC are left out"
+    ]
+
+
+def _check_complete(
+    part: pd.DataFrame,
+    symbol: str,
+    n_bars: int,
+    first: np.datetime64,
+    moment: np.datetime64,
+    bar: np.timedelta64,
+) -> None:
+    stamps = part["open_time"].to_numpy().astype("datetime64[ms]")
+    if stamps.size == 0 or stamps[0] > first:
+        raise BundleError(
+            f"bars of {symbol}: {stamps.size} before the decision at {moment} UTC, but this bundle looks back over "
+            f"{n_bars} bars of {bar // np.timedelta64(60_000, 'ms')} minutes; give all bars from {first} on."
+        )
+    if np.unique(stamps).size < stamps.size:
+        twice = stamps[1:][stamps[1:] == stamps[:-1]][0]
+        raise BundleError(f"bars of {symbol}: {twice} came twice; keep one of them.")
+    expected = first + np.arange(n_bars) * bar
+    lost = np.setdiff1d(expected, stamps)
+    if lost.size:
+        raise BundleError(
+            f"bars of {symbol}: {lost.size} missing, the first at {lost[0]} UTC; the look-back of {n_bars} bars must "
+            "have no hole."
+        )
+    if stamps.size > n_bars:
+        off = np.setdiff1d(stamps, expected)[0]
+        raise BundleError(f"bars of {symbol}: {off} is off the grid of the bundle's bars.")
+
+
+def _funding(manifest: Manifest, funding: Any, notes: list[str]) -> tuple[pd.DataFrame | None, list[str]]:
+    if funding is None:
+        readers = [name for name in _feature_names(manifest) if "funding" in name]
+        if readers:
+            raise BundleError(
+                f"funding: {', '.join(readers)} read settlements; give a table with time and rate (funding=, or "
+                "--funding FILE)."
+            )
+        return None, [*notes, "no funding was given, and nothing here reads it"]
+    table = _with_contract(read_table(funding, "funding"), manifest, "funding")
+    unknown = [name for name in table.columns if name not in _FUNDING]
+    if unknown or not {"time", "rate"} <= set(table.columns):
+        raise BundleError(
+            f"funding has columns {', '.join(map(str, table.columns))}; it takes time, rate and optionally mark and "
+            "contract."
+        )
+    table["time"] = _utc(table["time"], "funding: time")
+    return table, notes
+
+
+def _market(
+    manifest: Manifest,
+    parts: dict[str, pd.DataFrame],
+    funding: pd.DataFrame | None,
+    has_mark: bool,
+    first: np.datetime64,
+    moment: np.datetime64,
+) -> MarketData:
+    def frames(names: Sequence[str]) -> dict[str, pd.DataFrame]:
+        renamed = dict(zip(names, _PRICES, strict=True))
+        return {s: part[["open_time", *names]].rename(columns=renamed) for s, part in parts.items()}
+
+    options: dict[str, Any] = {}
+    if has_mark:
+        options["mark"] = frames(_MARK)
+    if "index" in {n for name in _feature_names(manifest) for n in get_feature(name).needs}:
+        options["index"] = frames(_INDEX)
+    bar = pd.Timedelta(manifest.bar_milliseconds, "ms")
+    if any("implied_volatility" in part for part in parts.values()):
+        options["implied_volatility"] = {
+            s: part.assign(known_at=part["open_time"] + bar).set_index("known_at")["implied_volatility"]
+            for s, part in parts.items()
+        }
+    if funding is not None:
+        options["funding"] = {
+            s: funding[funding["contract"] == s].drop(columns="contract").sort_values("time") for s in parts
+        }
+    try:
+        return MarketData.from_frames(
+            {s: part[list(_REQUIRED)] for s, part in parts.items()},
+            contract={c.symbol: c for c in manifest.contracts},
+            bar=np.timedelta64(manifest.bar_milliseconds, "ms"),
+            venue=_known_venue(manifest.venue.name),
+            missing_mark="error" if has_mark else "last",
+            missing_funding="zero" if funding is None else "error",
+            start=first,
+            end=moment,
+            **options,
+        )
+    except ValueError as error:
+        raise BundleError(f"bars: {error}") from error
+
+
+def _known_venue(name: str) -> str:
+    """The shipped profile whose settlement clock holds; a venue of one's own takes the usual eight hours."""
+    from gearing.contracts.venues import VENUES
+
+    return name if name in VENUES else "binance-usdm"

@@ -1,0 +1,236 @@
+"""Deciding from a bundle: bars and an account in, target leverage out; nothing of the training stack."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gearing.exchange.rules import largest_notional
+from gearing.export.account import AccountState, effective_leverage, read_account
+from gearing.export.decision import Decision
+from gearing.export.errors import BundleError
+from gearing.export.files import MANIFEST, POLICY, verify_bundle
+from gearing.export.inputs import read_market
+from gearing.export.manifest import ForecastSpec, Manifest
+from gearing.features import FeatureSet, parse_duration
+from gearing.market.data import MarketData
+from gearing.policies import make_rule
+from gearing.simulation.observation import Observation, ObservationLayout
+
+
+class Bundle:
+    """An exported policy with all that it needs to decide.
+
+    Attributes
+    ----------
+    folder : Path
+    manifest : Manifest
+    lookback_bars : int
+        Bars that ``decide`` needs before the decision.
+    """
+
+    def __init__(self, folder: str | Path):
+        self.folder = Path(folder)
+        verify_bundle(self.folder)
+        self.manifest = Manifest.read(self.folder / MANIFEST)
+        self.lookback_bars = self.manifest.lookback_bars
+
+    def __repr__(self) -> str:
+        about = self.manifest
+        names = ", ".join(c.symbol for c in about.contracts)
+        return f"Bundle({about.name} for {names}, every {about.config.decision_interval}, {self.lookback_bars} bars)"
+
+    def decide(
+        self,
+        bars: Any,
+        account: Any,
+        funding: Any = None,
+        *,
+        now: Any = None,
+        max_age: str | None = None,
+    ) -> Decision:
+        """Decide at the last due close of the bars.
+
+        Parameters
+        ----------
+        bars : DataFrame, or path of a CSV or Parquet file
+            At least ``lookback_bars`` before the decision; columns as in :mod:`gearing.export.inputs`.
+        account : mapping, or path of a JSON file
+            As in :mod:`gearing.export.account`.
+        funding : DataFrame or path, optional
+            Settlements over the same span; needed where a feature reads funding.
+        now : datetime, optional
+            Moment of the decision, UTC. Bars that close after it are left out, and bars that ended too long
+            before it are refused. None decides at the end of the bars and says so.
+        max_age : str, optional
+            Longest time from the deciding close to ``now``; default one decision interval.
+
+        Raises
+        ------
+        BundleError
+            If bars, funding or account cannot be used; the message says what to do.
+        """
+        moment = None if now is None else _utc(now)
+        market, signals, notes = read_market(self.manifest, bars, funding, self.lookback_bars, moment)
+        notes += self._age(market.close_time[-1], moment, max_age)
+        state = read_account(account, self.manifest, market)
+        observation = self._observe(market, signals, state)
+        asked = self._policy(observation)
+        targets, caps = self._capped(asked, state)
+        orders, trade_notes = state.trade(targets)
+        names = state.names
+        interval = parse_duration(self.manifest.config.decision_interval)
+        return Decision(
+            time=market.close_time[-1],
+            next_time=market.close_time[-1] + interval.astype("timedelta64[ms]"),
+            target_leverage=dict(zip(names, targets.tolist(), strict=True)),
+            effective_leverage=effective_leverage(state),
+            orders=orders,
+            reasons=(*notes, *state.notes, *caps, *trade_notes),
+            observation=dict(zip(observation.layout.names, observation.array[0].tolist(), strict=True)),
+        )
+
+    # ------------------------------------------------------------------------------------------------ steps
+
+    def _age(self, closed: np.datetime64, now: np.datetime64 | None, max_age: str | None) -> list[str]:
+        if now is None:
+            return ["no time was given: decided as of the last due close"]
+        allowed = parse_duration(max_age or self.manifest.config.decision_interval)
+        if now - closed > allowed:
+            late = (now - closed) / np.timedelta64(1, "h")
+            limit = max_age or self.manifest.config.decision_interval
+            raise BundleError(
+                f"bars: the last due close, {closed} UTC, is {late:.1f} h before {now} UTC; more than "
+                f"{limit} is too old to decide on. Fetch newer bars, or give the moment to decide for (now=, --now)."
+            )
+        return []
+
+    def _observe(
+        self, market: MarketData, signals: dict[str, np.ndarray], state: AccountState
+    ) -> Observation:
+        """The one row that training would have seen."""
+        about = self.manifest
+        columns: dict[str, np.ndarray] = {}
+        if about.features:
+            table = FeatureSet(list(about.features)).compute(market)
+            columns |= {name: table.column(name)[-1] for name in about.features}
+        for spec in about.forecasts:
+            columns[spec.column] = self._forecast(spec, market)
+        for name in about.signals:
+            k = about.columns.index(name)
+            columns[name] = np.clip(signals[name][-1].astype(np.float32), about.low[k], about.high[k])
+        values = np.stack([columns[name] for name in about.columns], axis=1).astype(
+            np.float32
+        )  # contract by contract
+        self._check_finite(values, market)
+        array = np.concatenate([values.ravel(), state.observe()])[None, :]
+        return Observation(self._layout, array)
+
+    def _check_finite(self, values: np.ndarray, market: MarketData) -> None:
+        bad = np.argwhere(~np.isfinite(values))
+        if bad.size:
+            contract, column = bad[0]
+            raise BundleError(
+                f"column {self.manifest.columns[column]!r} of {market.symbols[contract]} is not a number at "
+                f"{market.close_time[-1]} UTC; look for zero prices or volumes in the bars before it."
+            )
+
+    def _forecast(self, spec: ForecastSpec, market: MarketData) -> np.ndarray:
+        rows = FeatureSet(list(spec.inputs)).compute(market).values[-1]
+        variance = self._session(spec.file).run(None, {"X": np.ascontiguousarray(rows, np.float32)})[0]
+        volatility = np.sqrt(np.asarray(variance, np.float64).ravel() * spec.per_year)
+        return np.clip(volatility, spec.lower, spec.upper).astype(np.float32)
+
+    def _policy(self, observation: Observation) -> np.ndarray:
+        """Signed target leverage per contract."""
+        if self.manifest.kind == "rule":
+            answer, _ = self._rule.predict(observation, deterministic=True)
+            return self._directed(np.asarray(answer, np.float64), observation)[0]
+        answer = self._session(POLICY).run(None, {"observation": observation.array})[0]
+        return np.asarray(answer, np.float64)[0]
+
+    def _directed(self, leverage: np.ndarray, observation: Observation) -> np.ndarray:
+        """The side that the bundle's direction gives to a rule's magnitude; a network has it inside."""
+        config = self.manifest.config
+        if config.signal_column is not None:
+            return leverage * observation[config.signal_column]
+        return -leverage if config.direction == "short" else leverage
+
+    def _capped(self, asked: np.ndarray, state: AccountState) -> tuple[np.ndarray, list[str]]:
+        """Targets within the bundle's largest leverage and within what the margin tiers allow at this size."""
+        targets, notes = asked.copy(), []
+        equity = float(state.account.equity[0])
+        for j, name in enumerate(state.names):
+            most = self.manifest.config.max_leverage
+            if abs(targets[j]) > most:
+                notes.append(f"{name}: the policy asked for {targets[j]:+.4g}x; the bundle allows {most:g}x")
+                targets[j] = np.copysign(most, targets[j])
+            row, budget = state.rows[0, j], float(state.terms[j].margin_share) * equity
+            setting = max(1.0, abs(targets[j]))
+            allowed = largest_notional(setting, state.tiers, int(row.tiers_first), int(row.tiers_last))
+            allowed = max(
+                allowed, state.held(j, targets[j])
+            )  # what is held may stay: only increases are capped
+            if abs(targets[j]) * budget > allowed:
+                notes.append(
+                    f"{name}: {targets[j]:+.4g}x of {budget:,.0f} exceeds the {allowed:,.0f} its tier allows"
+                )
+                targets[j] = np.copysign(allowed / budget, targets[j])
+        return targets, notes
+
+    @cached_property
+    def _layout(self) -> ObservationLayout:
+        about = self.manifest
+        symbols = tuple(c.symbol for c in about.contracts)
+        low, high = (np.array(v, np.float32) for v in (about.low, about.high))
+        return ObservationLayout(symbols, symbols, about.columns, ("",) * len(about.columns), low, high)
+
+    @cached_property
+    def _rule(self) -> Any:
+        if self.manifest.rule is None:
+            raise BundleError(f"{self.folder / MANIFEST} names no rule; export the bundle anew.")
+        return make_rule(self.manifest.rule)
+
+    @cached_property
+    def _sessions(self) -> dict[str, Any]:
+        return {}
+
+    def _session(self, file: str) -> Any:
+        if file not in self._sessions:
+            import onnxruntime
+
+            options = onnxruntime.SessionOptions()
+            options.intra_op_num_threads = options.inter_op_num_threads = 1
+            try:
+                session = onnxruntime.InferenceSession(
+                    str(self.folder / file), options, providers=["CPUExecutionProvider"]
+                )
+            except Exception as error:
+                raise BundleError(
+                    f"{self.folder / file} cannot be opened ({error}); export the bundle anew."
+                ) from error
+            self._sessions[file] = session
+        return self._sessions[file]
+
+
+def load_bundle(folder: str | Path) -> Bundle:
+    """Open a bundle after checking that it is whole and unchanged.
+
+    Raises
+    ------
+    BundleError
+        If it is not.
+    """
+    return Bundle(folder)
+
+
+def _utc(value: Any) -> np.datetime64:
+    import pandas as pd
+
+    stamp = pd.Timestamp(value)
+    if stamp.tzinfo is not None:
+        stamp = stamp.tz_convert("UTC").tz_localize(None)
+    return stamp.to_datetime64().astype("datetime64[ms]")

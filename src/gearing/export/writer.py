@@ -1,0 +1,212 @@
+"""Writing a bundle: a folder that is enough to decide."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gearing.export.errors import BundleError
+from gearing.export.files import FORECASTER, MANIFEST, POLICY, write_checksums
+from gearing.export.manifest import ForecastSpec, Manifest
+from gearing.features import FeatureSet, FeatureTable, parse_duration, registered_features
+from gearing.market.data import MarketData
+from gearing.policies import describe_rule
+from gearing.simulation.config import SimulationConfig
+from gearing.simulation.observation import ObservationLayout
+from gearing.simulation.policy import Policy, check_columns
+
+_YEAR = np.timedelta64(365, "D")
+_PACKAGES = (
+    "gearing", "numpy", "pandas", "numba", "torch", "stable-baselines3", "sb3-contrib", "scikit-learn", "lightgbm",
+    "onnx", "onnxruntime",
+)  # fmt: skip
+
+
+def export_bundle(
+    policy: Policy,
+    folder: str | Path,
+    *,
+    market: MarketData,
+    table: FeatureTable,
+    config: SimulationConfig,
+    forecasts: Any = (),
+    name: str | None = None,
+    provenance: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Write a policy and all it needs to decide.
+
+    Parameters
+    ----------
+    policy : Policy
+        A trained agent's policy, or a registered rule.
+    folder : path
+        Appears whole or not at all.
+    market : MarketData
+        Whose contracts, venue and bar the bundle is for; its fingerprint becomes provenance.
+    table : FeatureTable
+        Names and bounds of the observation's market columns, in order.
+    config : SimulationConfig
+    forecasts : ForecastColumn or sequence of them
+        Forecasts among the table's columns; their newest model is exported.
+    name : str, optional
+    provenance : mapping, optional
+        Anything worth keeping: seeds, spans, run ids. Plain values.
+    overwrite : bool
+        Whether an existing folder may be replaced.
+
+    Returns
+    -------
+    Path
+        The folder.
+
+    Raises
+    ------
+    BundleError
+        If the policy, a column or a setting cannot be exported; the message says why.
+    """
+    folder = Path(folder)
+    if folder.exists() and not overwrite:
+        raise BundleError(f"{folder} exists; choose another folder, or overwrite=True.")
+    _check(policy, config, table)
+    forecasts = list(forecasts) if isinstance(forecasts, (list, tuple)) else [forecasts]
+    layout = ObservationLayout.of(table, market.symbols)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        specs = tuple(_write_forecaster(one, k, draft) for k, one in enumerate(forecasts))
+        kind, rule, about = _write_policy(policy, layout, config, draft)
+        manifest = _manifest(policy, market, table, config, specs, name, provenance, kind, rule, about)
+        manifest.write(draft / MANIFEST)
+        write_checksums(draft)
+        draft.chmod(0o755)
+        if folder.exists():
+            shutil.rmtree(folder)
+        draft.rename(folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return folder
+
+
+def _check(policy: Policy, config: SimulationConfig, table: FeatureTable) -> None:
+    if config.position_mode != "one_way":
+        raise BundleError(
+            "position_mode 'hedge' cannot be exported: an account file has one position per contract."
+        )
+    from gearing.exchange.columns import ACCOUNT_COLUMNS, POSITION_COLUMNS
+
+    try:
+        check_columns(policy, (*table.columns, *POSITION_COLUMNS, *ACCOUNT_COLUMNS))
+    except ValueError as error:
+        raise BundleError(str(error)) from error
+
+
+def _write_policy(
+    policy: Any, layout: ObservationLayout, config: SimulationConfig, draft: Path
+) -> tuple[str, dict[str, Any] | None, dict[str, Any]]:
+    """Kind of the bundle, the rule's description, and what is worth knowing about a network."""
+    if hasattr(policy, "network"):
+        from gearing.export.graph import write_policy_graph
+
+        try:
+            write_policy_graph(policy, layout, config, draft / POLICY)
+        except ValueError as error:
+            raise BundleError(str(error)) from error
+        description = policy.description
+        about = {"algorithm": description.algorithm, "scheme": dict(description.scheme)}
+        return "network", None, {**about, "training": dict(description.training)}
+    try:
+        return "rule", describe_rule(policy), {}
+    except ValueError as error:
+        raise BundleError(f"{error} Only registered rules and learned policies can be exported.") from error
+
+
+def _write_forecaster(forecast: Any, k: int, draft: Path) -> ForecastSpec:
+    from gearing.features.volatility import MOST
+
+    recipe = forecast.recipe
+    if not recipe.exports:
+        raise BundleError(
+            f"forecaster {recipe.name!r} does not export to ONNX (it needs {recipe.needs}); choose another for the "
+            f"column {forecast.name!r}, such as har or lightgbm_gamma."
+        )
+    file = FORECASTER if k == 0 else f"forecaster-{k + 1}.onnx"
+    (draft / file).write_bytes(forecast.model.to_onnx().SerializeToString())
+    per_year = float(_YEAR / parse_duration(forecast.horizon))
+    return ForecastSpec(
+        forecast.name, recipe.name, forecast.horizon, tuple(recipe.columns), file, per_year, 0.0, MOST
+    )
+
+
+def _manifest(
+    policy: Policy,
+    market: MarketData,
+    table: FeatureTable,
+    config: SimulationConfig,
+    forecasts: tuple[ForecastSpec, ...],
+    name: str | None,
+    provenance: Mapping[str, Any] | None,
+    kind: str,
+    rule: dict[str, Any] | None,
+    about: dict[str, Any],
+) -> Manifest:
+    made = {spec.column for spec in forecasts}
+    known = {feature.name for feature in registered_features()}
+    features = tuple(c for c in table.columns if c not in made and (c in known or _is_feature(c)))
+    signals = tuple(c for c in table.columns if c not in made and c not in features)
+    return Manifest(
+        kind=kind,
+        name=name or type(policy).__name__,
+        bar_milliseconds=int(market.bar // np.timedelta64(1, "ms")),
+        contracts=market.contracts,
+        venue=config.profile(market.venue),
+        config=config,
+        columns=table.columns,
+        low=tuple(table.lower.tolist()),
+        high=tuple(table.upper.tolist()),
+        features=features,
+        signals=signals,
+        forecasts=forecasts,
+        lookback_bars=_lookback(features, forecasts, market.bar),
+        rule=rule,
+        policy=about,
+        provenance={
+            "written": datetime.now(UTC).isoformat(timespec="seconds"),
+            "market": {"name": market.name, "fingerprint": market.fingerprint, "notes": list(market.notes)},
+            "span": [str(market.open_time[0]), str(market.close_time[-1])],
+            "versions": _versions(),
+            **(provenance or {}),
+        },
+    )
+
+
+def _is_feature(name: str) -> bool:
+    from gearing.features import get_feature
+
+    try:
+        get_feature(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _lookback(features: tuple[str, ...], forecasts: tuple[ForecastSpec, ...], bar: np.timedelta64) -> int:
+    wanted = [features, *(spec.inputs for spec in forecasts)]
+    return max((FeatureSet(list(names)).lookback(bar) for names in wanted if names), default=1)
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

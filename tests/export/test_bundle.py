@@ -1,0 +1,310 @@
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from tests.export import cases
+
+from gearing.evaluation.backtest import answer
+from gearing.export import BundleError, export_bundle, load_bundle, verify_bundle
+from gearing.export.manifest import Manifest
+from gearing.policies.rules import FixedLeverage, Tiered, VolatilityTarget
+
+RULE = VolatilityTarget(target=1.5, max_leverage=10.0)
+
+
+@pytest.fixture(scope="module")
+def network_bundle(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bundles") / "network"
+    return export_bundle(
+        cases.policy(), folder, market=cases.market(), table=cases.table(), config=cases.CONFIG,
+        forecasts=cases.forecast(), provenance={"seed": 1, "mlflow_run": "none"},
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def rule_bundle(tmp_path_factory):
+    return export_rule(RULE, tmp_path_factory.mktemp("bundles") / "rule")
+
+
+def export_rule(rule, folder, config=cases.CONFIG):
+    return export_bundle(
+        rule, folder, market=cases.market(), table=cases.table(), config=config, forecasts=cases.forecast()
+    )
+
+
+@pytest.fixture
+def rule_copy(rule_bundle, tmp_path):
+    return shutil.copytree(rule_bundle, tmp_path / "copy")
+
+
+BARS = cases.bar_table(cases.market())
+FUNDING = cases.funding_table(cases.market())
+FLAT = {"equity": 10_000.0}
+
+
+# ---------------------------------------------------------------------------------------------------- parity
+
+
+def assert_parity(bundle, policy, config, every):
+    """The bundle, given only tables, answers what the simulator's policy answered at the same closes."""
+    stamps = cases.forecast().fitted_until
+    exported_at = stamps[~np.isnat(stamps)].max()  # from here on the column comes from the exported model
+    compared, traded = 0, 0
+    for k, (time, observation, account, target, simulator) in enumerate(cases.played(policy, config, answer)):
+        if k % every or time < exported_at:
+            continue
+        decision = bundle.decide(BARS[BARS.open_time < time], json.loads(json.dumps(account)), FUNDING)
+        assert decision.time == time
+        names = tuple(decision.observation)
+        assert names == simulator.layout.names
+        np.testing.assert_allclose(
+            [decision.observation[name] for name in names],
+            observation,
+            rtol=2e-5,
+            atol=2e-6,
+            err_msg=str(names),
+        )
+        np.testing.assert_allclose(list(decision.target_leverage.values()), target, rtol=1e-4)
+        compared += 1
+        traded += bool(account["positions"])
+    assert compared >= 10
+    assert traded >= 9
+
+
+def test_a_networks_bundle_decides_what_the_simulator_decided_bar_after_bar(network_bundle):
+    assert_parity(load_bundle(network_bundle), cases.policy(), cases.CONFIG, every=3)
+
+
+def test_a_rules_bundle_decides_what_the_simulator_decided_bar_after_bar(rule_bundle):
+    assert_parity(load_bundle(rule_bundle), RULE, cases.CONFIG, every=3)
+
+
+def test_a_short_account_gets_the_side_that_the_bundle_was_made_for(tmp_path):
+    config = cases.CONFIG.with_(direction="short")
+    bundle = load_bundle(export_rule(FixedLeverage(3.0), tmp_path / "short", config))
+    assert_parity(bundle, FixedLeverage(3.0), config, every=5)
+    decision = bundle.decide(BARS, FLAT, FUNDING)
+    assert decision.target_leverage == {"BTC-SYN": -3.0}
+    assert decision.orders[0].side == "sell"
+
+
+def test_the_order_of_a_flat_account_is_the_target_times_its_share_of_equity(rule_bundle, tmp_path):
+    bundle = load_bundle(export_rule(FixedLeverage(4.0), tmp_path / "fixed"))
+    order = bundle.decide(BARS, FLAT, FUNDING).orders[0]
+    # 4 x 25 % of 10 000 = 10 000, less what fee and slippage take of the margin: 0.07 % of 4 x 2 500
+    assert order.side == "buy"
+    assert 0.995 * 10_000 < order.notional < 10_000
+    assert order.leverage_setting == 4.0
+    assert order.margin <= 2_500.0
+
+
+# ---------------------------------------------------------------------------------------------------- caps
+
+
+def test_a_target_beyond_what_the_tier_allows_is_lowered_and_said(rule_bundle, tmp_path):
+    bundle = load_bundle(export_rule(FixedLeverage(10.0), tmp_path / "large"))
+    decision = bundle.decide(BARS, {"equity": 1e9}, FUNDING)
+    # 10x of 25 % of a billion is 2.5 billion, far beyond any tier that allows 10x
+    assert decision.target_leverage["BTC-SYN"] < 10.0
+    assert "tier allows" in " ".join(decision.reasons)
+
+
+def test_a_rule_that_asks_for_more_than_the_bundle_allows_is_lowered_and_said(tmp_path):
+    bundle = load_bundle(export_rule(FixedLeverage(50.0), tmp_path / "wild"))
+    decision = bundle.decide(BARS, FLAT, FUNDING)
+    assert decision.target_leverage == {"BTC-SYN": 10.0}
+    assert "the bundle allows 10x" in " ".join(decision.reasons)
+
+
+# ---------------------------------------------------------------------------------------------------- the folder
+
+
+def test_a_bundle_holds_no_pickle_and_lists_every_file(network_bundle):
+    assert set(verify_bundle(network_bundle)) == {"manifest.json", "policy.onnx", "forecaster.onnx"}
+    assert {p.name for p in network_bundle.iterdir()} == {*verify_bundle(network_bundle), "SHA256SUMS"}
+
+
+def test_a_manifest_reads_back_as_it_was_written(network_bundle, tmp_path):
+    manifest = Manifest.read(network_bundle / "manifest.json")
+    manifest.write(tmp_path / "again.json")
+    assert (tmp_path / "again.json").read_text() == (network_bundle / "manifest.json").read_text()
+    assert manifest.contracts == cases.market().contracts
+    assert manifest.provenance["market"]["fingerprint"] == cases.market().fingerprint
+    assert manifest.provenance["seed"] == 1
+    assert manifest.policy["scheme"]["base"]["rule"] == "volatility_weighted"
+
+
+def test_a_changed_file_is_refused(rule_copy):
+    path = rule_copy / "manifest.json"
+    path.write_text(path.read_text().replace('"target": 1.5', '"target": 9.9'))
+    with pytest.raises(BundleError, match=r"manifest\.json was changed.*export it anew"):
+        load_bundle(rule_copy)
+
+
+def test_a_missing_an_added_and_a_foreign_file_are_refused(rule_copy, tmp_path):
+    (rule_copy / "extra.bin").write_bytes(b"x")
+    with pytest.raises(BundleError, match=r"extra\.bin, which its checksums do not list"):
+        load_bundle(rule_copy)
+    (rule_copy / "extra.bin").unlink()
+    (rule_copy / "forecaster.onnx").unlink()
+    with pytest.raises(BundleError, match=r"lacks forecaster\.onnx"):
+        load_bundle(rule_copy)
+    with pytest.raises(BundleError, match="is no bundle"):
+        load_bundle(tmp_path)
+    with pytest.raises(BundleError, match="there is no folder"):
+        load_bundle(tmp_path / "nowhere")
+
+
+def test_a_manifest_of_another_schema_is_refused(rule_copy):
+    from gearing.export.files import write_checksums
+
+    path = rule_copy / "manifest.json"
+    path.write_text(path.read_text().replace('"schema": 1', '"schema": 99'))
+    write_checksums(rule_copy)
+    with pytest.raises(BundleError, match="schema 99, this version of gearing reads 1"):
+        load_bundle(rule_copy)
+
+
+def test_an_existing_folder_is_not_replaced_unless_asked(rule_copy):
+    with pytest.raises(BundleError, match="overwrite=True"):
+        export_rule(RULE, rule_copy)
+
+
+def test_what_cannot_be_exported_is_refused_and_leaves_nothing_behind(tmp_path):
+    class Unknown(FixedLeverage):
+        pass
+
+    with pytest.raises(BundleError, match=r"not a registered rule.*Only registered rules"):
+        export_rule(Unknown(), tmp_path / "a")
+    narrow = cases.table().select(["log_return"])
+    with pytest.raises(BundleError, match=r"Tiered reads .*trend_7d"):
+        export_bundle(Tiered(), tmp_path / "b", market=cases.market(), table=narrow, config=cases.CONFIG)
+    assert list(tmp_path.iterdir()) == []
+
+
+# ---------------------------------------------------------------------------------------------------- refusals
+
+
+@pytest.fixture(scope="module")
+def bundle(rule_bundle):
+    return load_bundle(rule_bundle)
+
+
+def test_too_few_bars_are_refused_with_the_number_that_is_needed(bundle):
+    with pytest.raises(
+        BundleError, match=rf"looks back over {bundle.lookback_bars} bars .* give all bars from"
+    ):
+        bundle.decide(BARS.tail(500), FLAT, FUNDING)
+
+
+def test_exactly_the_look_back_is_enough(bundle):
+    whole = bundle.decide(BARS, FLAT, FUNDING)
+    last = bundle.decide(BARS[BARS.open_time < whole.time].tail(bundle.lookback_bars), FLAT, FUNDING)
+    assert last.target_leverage == whole.target_leverage
+
+
+def test_a_hole_and_a_repeated_bar_are_refused_by_their_stamp(bundle):
+    holed = BARS.drop(index=BARS.index[-100])
+    with pytest.raises(
+        BundleError, match=rf"1 missing, the first at {BARS.open_time.iloc[-100].isoformat()}"
+    ):
+        bundle.decide(holed, FLAT, FUNDING)
+    with pytest.raises(BundleError, match="came twice"):
+        bundle.decide(pd.concat([BARS, BARS.iloc[[-100]]]), FLAT, FUNDING)
+
+
+def test_stale_bars_are_refused_and_fresh_ones_are_not(bundle):
+    end = BARS.open_time.iloc[-1] + pd.Timedelta("1h")
+    due = end.floor("24h")
+    assert bundle.decide(BARS, FLAT, FUNDING, now=due + pd.Timedelta("24h")).time == due
+    with pytest.raises(BundleError, match=r"is 24\.5 h before .* too old to decide on"):
+        bundle.decide(BARS, FLAT, FUNDING, now=due + pd.Timedelta("24.5h"))
+    with pytest.raises(BundleError, match="more than 1h is too old"):
+        bundle.decide(BARS, FLAT, FUNDING, now=due + pd.Timedelta("2h"), max_age="1h")
+
+
+def test_bars_after_the_moment_of_the_decision_change_nothing(bundle):
+    now = pd.Timestamp("2020-10-20T00:10")
+    changed = BARS.copy()
+    later = changed.open_time >= pd.Timestamp("2020-10-20")
+    changed.loc[later, [c for c in changed if c not in ("open_time", "volume")]] *= 3.0
+    one, other = (bundle.decide(bars, FLAT, FUNDING, now=now) for bars in (BARS, changed))
+    assert one.time == np.datetime64("2020-10-20T00:00", "ms")
+    assert one.target_leverage == other.target_leverage
+
+
+def test_unknown_and_missing_columns_are_refused(bundle):
+    with pytest.raises(BundleError, match=r"unknown column 'opne'. Did you mean 'open'"):
+        bundle.decide(BARS.assign(opne=1.0), FLAT, FUNDING)
+    with pytest.raises(BundleError, match="bars: no column volume"):
+        bundle.decide(BARS.drop(columns="volume"), FLAT, FUNDING)
+    with pytest.raises(BundleError, match="give all four or none"):
+        bundle.decide(BARS.drop(columns="mark_low"), FLAT, FUNDING)
+    with pytest.raises(BundleError, match=r"funding: .*funding_rate.* read settlements"):
+        bundle.decide(BARS, FLAT)
+    with pytest.raises(BundleError, match="it takes time, rate"):
+        bundle.decide(BARS, FLAT, FUNDING.rename(columns={"rate": "price"}))
+    with pytest.raises(BundleError, match="contract 'DOGEUSDT' is not of this bundle"):
+        bundle.decide(BARS.assign(contract="DOGEUSDT"), FLAT, FUNDING)
+
+
+def test_a_nan_price_is_refused_by_its_stamp(bundle):
+    broken = BARS.copy()
+    broken.loc[broken.index[-60], "close"] = np.nan
+    with pytest.raises(BundleError, match=r"bars: .*last of BTC-SYN"):
+        bundle.decide(broken, FLAT, FUNDING)
+
+
+def test_traded_prices_stand_in_for_missing_marks_and_it_is_said(bundle):
+    decision = bundle.decide(cases.bar_table(cases.market(), mark=False), FLAT, FUNDING)
+    assert "traded prices stand in" in " ".join(decision.reasons)
+
+
+@pytest.mark.parametrize(
+    ("account", "message"),
+    [
+        ({}, "neither wallet_balance nor equity"),
+        ({"equty": 1.0}, "Did you mean 'equity'"),
+        ({"equity": "much"}, "must be a finite number"),
+        ({"equity": -5.0}, "nothing to decide on"),
+        ({"equity": 1e4, "positions": {"XRPUSDT": {}}}, "does not decide on"),
+        ({"equity": 1e4, "positions": {"BTC-SYN": {"quantity": 1.0}}}, "no entry_price, leverage"),
+        ({"equity": 1e4, "positions": {"BTC-SYN": {"size": 1.0}}}, "no field 'size'"),
+        (
+            {
+                "wallet_balance": 10.0,
+                "positions": {"BTC-SYN": {"quantity": 1.0, "entry_price": 9e3, "leverage": 2}},
+            },
+            "exceed the wallet balance",
+        ),
+    ],
+)
+def test_an_account_that_cannot_be_is_refused(bundle, account, message):
+    with pytest.raises(BundleError, match=message):
+        bundle.decide(BARS, account, FUNDING)
+
+
+def test_files_are_read_as_tables_are(bundle, tmp_path):
+    tail = BARS.tail(bundle.lookback_bars + 48)
+    tail.to_parquet(tmp_path / "bars.parquet")
+    tail.to_csv(tmp_path / "bars.csv", index=False)
+    FUNDING.to_csv(tmp_path / "funding.csv", index=False)
+    (tmp_path / "account.json").write_text(json.dumps(FLAT))
+    expected = bundle.decide(BARS, FLAT, FUNDING).target_leverage["BTC-SYN"]
+    for name in ("bars.parquet", "bars.csv"):
+        decision = bundle.decide(tmp_path / name, tmp_path / "account.json", tmp_path / "funding.csv")
+        assert decision.target_leverage["BTC-SYN"] == pytest.approx(expected, rel=1e-6)
+    with pytest.raises(BundleError, match=r"there is no file .*none\.csv"):
+        bundle.decide(tmp_path / "none.csv", FLAT, FUNDING)
+    with pytest.raises(BundleError, match=r"neither \.csv nor \.parquet"):
+        bundle.decide(tmp_path / "account.json", FLAT, FUNDING)
+
+
+def test_a_decision_prints_and_becomes_json(bundle):
+    decision = bundle.decide(BARS, FLAT, FUNDING)
+    assert "BTC-SYN: target leverage" in str(decision)
+    values = json.loads(decision.to_json())
+    assert values["target_leverage"] == dict(decision.target_leverage)
+    assert values["orders"][0]["side"] == "buy"
