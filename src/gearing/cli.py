@@ -115,6 +115,65 @@ def backtest(
     _write(json_file, dict(result.row))
 
 
+@app.command()
+def study(
+    experiment: Experiment,
+    settings: Settings = None,
+    jobs: Annotated[int, typer.Option(help="Agents trained side by side, in processes.")] = 1,
+    json_file: Json = None,
+) -> None:
+    """Run an experiment, or what is missing of it: train, validate, judge, track, export."""
+    from gearing.studies.study import run_study
+
+    done = run_study(experiment, settings or [], jobs=jobs, progress=True)
+    typer.echo(f"\n{done.table.to_string()}\n")
+    for path in done.figures:
+        typer.echo(f"figure      {path}")
+    typer.echo(f"results     {done.folder}")
+    if done.tracking is not None:
+        typer.echo(f"runs        {done.tracking}")
+    if done.bundle is not None:
+        inputs = done.folder / "decide"
+        typer.echo(
+            f"bundle      {done.bundle}\n"
+            f"decide      gearing decide {done.bundle} --bars {inputs}/bars.parquet --funding {inputs}/funding.parquet "
+            f"--account {inputs}/account.json\n\n{done.decision}"
+        )
+    _write(json_file, {"folder": str(done.folder), "leaderboard": done.leaderboard.to_dict(orient="index")})
+
+
+@app.command()
+def export(
+    study_folder: Annotated[
+        Path, typer.Argument(help="Folder of a finished study, as `gearing study` prints it.")
+    ],
+    agent: Annotated[
+        str | None, typer.Option(help="Which agent; needed where the study trained several.")
+    ] = None,
+) -> None:
+    """Write the bundle of an agent that a study trained: the seed that did best on validation."""
+    from gearing.studies.exporting import export_from_folder
+
+    typer.echo(f"bundle      {export_from_folder(study_folder, agent)}")
+
+
+@app.command()
+def decide(
+    bundle: Annotated[Path, typer.Argument(help="Folder written by `gearing export` or a study.")],
+    bars: Annotated[Path, typer.Option(help="Recent bars, CSV or Parquet.")],
+    account: Annotated[Path, typer.Option(help="Account state, JSON.")],
+    funding: Annotated[Path | None, typer.Option(help="Recent funding settlements, CSV or Parquet.")] = None,
+    now: Annotated[str | None, typer.Option(help="Moment of the decision, UTC; refuses stale bars.")] = None,
+    json_file: Json = None,
+) -> None:
+    """Print the target leverage that an exported policy asks for; needs nothing of the training stack."""
+    from gearing.export.runtime import load_bundle
+
+    answer = load_bundle(bundle).decide(bars, account, funding, now=now)
+    typer.echo(str(answer))
+    _write(json_file, answer.as_dict())
+
+
 def _ad_hoc(name: str, rule: str, settings: list[str] | None) -> StudyConfig:
     """An experiment of one rule, from the command line alone."""
     from gearing.studies.reading import config_from

@@ -40,14 +40,14 @@ def equity_figure(results: Sequence[BacktestResult], title: str = "") -> Any:
         middle.plot(result.time[1 : end + 1], gross[:end], color=colour, lw=0.9)
     # The path that lived longest shows the price of the whole period.
     longest = max(results, key=lambda result: result.end)
-    bottom.plot(longest.time[1:], longest.mark[:, 0], color="0.35", lw=0.9)
+    bottom.plot(longest.time[1 : longest.end + 1], longest.mark[: longest.end, 0], color="0.35", lw=0.9)
     top.set_yscale("log")
     top.set_ylabel("equity")
     middle.set_ylabel("effective leverage")
     bottom.set_ylabel(f"mark {longest.slots[0]}")
     for axis in (top, middle, bottom):
         axis.grid(alpha=0.3)
-    top.legend(fontsize=8, ncols=2, loc="upper left")
+    figure.legend(*top.get_legend_handles_labels(), fontsize=8, ncols=5, loc="outside lower center")
     figure.suptitle(title or "Equity (dot: liquidation, cross: ruined), leverage and price")
     return figure
 

@@ -12,12 +12,11 @@ from typing import Any
 import numpy as np
 
 from gearing.contracts import Contract, VenueProfile
-from gearing.exchange import kernel
+from gearing.exchange.kernel import Kernel
 from gearing.exchange.records import (
     account_dtype,
     config_dtype,
     contract_dtype,
-    guard_dtype,
     ledger_dtype,
     position_dtype,
     records,
@@ -84,8 +83,8 @@ class Simulator:
             self.markets, self.tables, interval, self.config.slippage, self._entry_signal()
         )
         self.interval = interval
-        self._terms = _contract_records(self.contracts, self.profile, self.config)
-        self._rules = _config_record(self.config, self.profile)
+        self._terms = contract_records(self.contracts, self.profile, self.config)
+        self._rules = config_record(self.config, self.profile)
         self._episode_decisions = self._decisions_per_episode()
         self.n_accounts = n_accounts
         self._allocate(seed, n_threads)
@@ -128,10 +127,13 @@ class Simulator:
         self.steps = records(n, step_dtype)
         self.observations = np.zeros((n, self.layout.size), np.float32)
         self.saturated = np.zeros(n, np.int64)
-        self._no_guards = records((1, slots), guard_dtype)
         self._all = np.ones(n, np.bool_)
         self._seeds = seed + np.arange(n)
-        self._advance = kernel.advance if n_threads == 1 else kernel.parallel_advance(n_threads)
+        tape = self.tape
+        self._kernel = Kernel(
+            self.accounts, self.positions, self._terms, self._rules, tape.tiers, tape.rows, tape.settlements,
+            self.ledgers, self.steps, tape.features, self.observations, self.saturated, n_threads,
+        )  # fmt: skip
 
     # ------------------------------------------------------------------------------------------------ episodes
 
@@ -170,10 +172,7 @@ class Simulator:
         which = np.flatnonzero(mask)
         self._place(which)
         self.reward.reset(mask)
-        kernel.observe_all(
-            mask, self.accounts, self.positions, self._terms, self._rules, self.tape.tiers, self.tape.rows,
-            self.tape.features, self.observations,
-        )  # fmt: skip
+        self._kernel.observe(mask)
         return self.observations
 
     def _place(self, which: np.ndarray) -> None:
@@ -325,12 +324,7 @@ class Simulator:
                 f"target leverage {largest:g} exceeds max_leverage {self.config.max_leverage:g}; "
                 "bound the policy or raise max_leverage."
             )
-        self._advance(
-            self._all if active is None else active, self.accounts, self.positions, self._terms, self._rules,
-            self.tape.tiers, self.tape.rows, self.tape.settlements, self.ledgers, self.steps, targets,
-            self._no_guards if guards is None else guards, guards is not None, self.tape.features,
-            self.observations, self.saturated,
-        )  # fmt: skip
+        self._kernel.step(self._all if active is None else active, targets, guards)
         return self.reward(self.steps, self.drawdown)
 
     @property
@@ -378,11 +372,7 @@ class Simulator:
         stride = count if targets.ndim == 3 else 0
         steps = records((self.n_accounts, count if record_steps else 0), step_dtype)
         ledgers = records((self.n_accounts, count if record_ledgers else 0, len(self.slots)), ledger_dtype)
-        kernel.run(
-            self.accounts, self.positions, self._terms, self._rules, self.tape.tiers, self.tape.rows,
-            self.tape.settlements, self.ledgers, self.steps, targets.reshape(-1, len(self.slots)), stride, count,
-            self._no_guards, steps, ledgers,
-        )  # fmt: skip
+        self._kernel.run(self._all, targets.reshape(-1, len(self.slots)), stride, count, steps, ledgers)
         return steps, ledgers
 
 
@@ -428,7 +418,7 @@ def _slots(contracts: tuple[Contract, ...], config: SimulationConfig) -> tuple[s
     return tuple(f"{c.symbol}:{leg}" for c in contracts for leg in ("long", "short"))
 
 
-def _contract_records(
+def contract_records(
     contracts: tuple[Contract, ...], profile: VenueProfile, config: SimulationConfig
 ) -> np.recarray:
     """What the kernel knows of each contract: rounding, fees, margin share."""
@@ -446,7 +436,7 @@ def _contract_records(
     return terms
 
 
-def _config_record(config: SimulationConfig, profile: VenueProfile) -> np.recarray:
+def config_record(config: SimulationConfig, profile: VenueProfile) -> np.recarray:
     """What the kernel knows of the account's treatment."""
     rules = records(1, config_dtype)
     rule: Any = rules[0]

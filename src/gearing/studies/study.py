@@ -32,6 +32,8 @@ from gearing.tracking import Tracker
 if TYPE_CHECKING:
     import pandas as pd
 
+    from gearing.export.decision import Decision
+
 TABLE = {**PRINTED, "growth vs baseline [95 %]": ("versus_text", "{}")}
 TOLD_METRICS = (
     "log_growth",
@@ -69,6 +71,13 @@ class Study:
     figures: list[Path]
     bundle: Path | None
     tracking: str | None
+
+    @property
+    def decision(self) -> Decision:
+        """What the bundle decides on the last bars of the study's market, with an empty account."""
+        from gearing.studies.exporting import example_decision
+
+        return example_decision(self.folder)
 
     @property
     def table(self) -> pd.DataFrame:
@@ -122,6 +131,7 @@ def run_study(
                 source=config.market.folder or config.market.generator,
                 context="study",
             )
+            tracker.flush(timeout=30.0)  # so that trials in other processes find their parent
             return _run(prepared, folder, tracker, parent, jobs, progress, tell)
     finally:
         tracker.close()
