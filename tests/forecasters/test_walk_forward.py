@@ -132,3 +132,23 @@ def test_forecast_volatility_is_near_the_true_one_when_that_never_changes():
     last = np.repeat(close[:, :, None], 4, axis=2)
     column = forecast_volatility_column(replace(still, last=last, mark=last, index=None), schedule=SHORT)
     assert np.nanmean(column.values) == pytest.approx(0.01 * np.sqrt(365 * 24), rel=0.03)
+
+
+def test_short_horizons_are_fitted_on_every_hour():
+    assert Schedule().clock("168h") == Schedule().clock("24h") == "24h"
+    assert Schedule().clock("1h") == "1h"
+    assert Schedule(fit_every="6h").clock("24h") == "6h"
+
+
+def test_a_contract_that_ends_keeps_its_last_forecast(market):
+    from dataclasses import replace
+
+    tradable = market.tradable.copy()
+    tradable[-100:, 1] = False
+    last, mark = market.last.copy(), market.mark.copy()
+    last[~tradable], mark[~tradable] = np.nan, np.nan
+    ended = replace(market, last=last, mark=mark, tradable=tradable, index=None)
+    table = forecast_volatility_column(ended, schedule=SHORT).join(FeatureSet(["log_return"]).compute(ended))
+    column = table.column("forecast_volatility")[:, 1]
+    assert (column[-100:] == column[-101]).all()
+    assert table.first_complete > 0  # no gap after the warm-up

@@ -13,7 +13,7 @@ from .recipes import Recipe
 from .recipes import forecaster as recipe_named
 from .rows import forecast_rows
 from .targets import annual_volatility
-from .walk_forward import Forecast, Progress, Schedule, fitting_clock, walk_forward
+from .walk_forward import Forecast, Progress, Schedule, walk_forward
 
 if TYPE_CHECKING:
     from ..features import FeatureTable
@@ -87,8 +87,17 @@ def forecast_volatility_column(
     """
     recipe = recipe_named(forecaster)
     rows = forecast_rows(market, recipe.columns, horizon)
-    schedule = schedule or Schedule(fit_every=fitting_clock(horizon))
     made = walk_forward(recipe.estimator(**parameters), rows, schedule, n_jobs=n_jobs, progress=progress)
     variance, stamps = made.on_bars(market.n_bars, market.n_contracts)
+    _carry_past_the_end(market, variance, stamps)
     volatility = annual_volatility(variance, horizon)
     return ForecastColumn(name, volatility, stamps, recipe, made.last_model, made, horizon)
+
+
+def _carry_past_the_end(market: MarketData, variance: NDArray, stamps: NDArray) -> None:
+    """Keep a contract's last forecast after its last bar, in place: nobody acts on it, but columns stay finite."""
+    for contract in range(market.n_contracts):
+        traded = np.flatnonzero(market.tradable[:, contract])
+        if len(traded) and np.isfinite(variance[traded[-1], contract]):
+            variance[traded[-1] + 1 :, contract] = variance[traded[-1], contract]
+            stamps[traded[-1] + 1 :, contract] = stamps[traded[-1], contract]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from .event_scores import brier, difference_interval, log_score, reliability, wo
 from .excursion import SIZES, Side, log_distance, of_size, reflection_probability, walk_forward_touches
 from .recipes import forecaster
 from .rows import forecast_rows
-from .walk_forward import Forecast, Schedule, fitting_clock, walk_forward
+from .walk_forward import Forecast, Schedule, walk_forward
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,8 +63,8 @@ def _contract_rows(
 def _variance(name: str, market: MarketData, horizon: str, every: str, config: ForecastConfig) -> Forecast:
     recipe = forecaster(name)
     rows = forecast_rows(market, recipe.columns, horizon, every)
-    clock = max(every, fitting_clock(horizon), key=parse_duration)
-    schedule = Schedule(**config.schedule.model_dump(), fit_every=clock)
+    schedule = Schedule(**config.schedule.model_dump())
+    schedule = replace(schedule, fit_every=max(every, schedule.clock(horizon), key=parse_duration))
     return walk_forward(recipe.estimator(), rows, schedule, n_jobs=config.jobs)
 
 

@@ -32,8 +32,9 @@ class Schedule:
         Length of a rolling window; None lets it grow from the first row.
     refit : str
         "month" (at 00:00 UTC of every first day), or a duration.
-    fit_every : str
-        Training rows are those on this clock; "24h" takes closes at 00:00 UTC.
+    fit_every : str or None
+        Training rows are those on this clock. None takes closes at 00:00 UTC for a horizon of a day or more,
+        and for a shorter one rows a horizon apart, which cover every hour.
     embargo : str
         Extra gap between the end of the last training target and the refit.
     """
@@ -41,8 +42,12 @@ class Schedule:
     first_train: str = "365d"
     window: str | None = None
     refit: str = "month"
-    fit_every: str = "24h"
+    fit_every: str | None = None
     embargo: str = "0h"
+
+    def clock(self, horizon: str) -> str:
+        """Clock of the training rows of a horizon."""
+        return self.fit_every or min(horizon, "24h", key=parse_duration)
 
     def refits(self, first: np.datetime64, last: np.datetime64) -> NDArray[np.datetime64]:
         """Moments of fitting (n_blocks,) for rows known between ``first`` and ``last``."""
@@ -53,11 +58,6 @@ class Schedule:
         day = start.astype("datetime64[D]").astype("datetime64[ms]")
         first_refit = day if day >= start else day + np.timedelta64(86_400_000, "ms")
         return np.arange(first_refit, last + np.timedelta64(1, "ms"), parse_duration(self.refit))
-
-
-def fitting_clock(horizon: str) -> str:
-    """Clock of training rows for a horizon: 00:00 UTC for a day and more, else rows that cover every hour."""
-    return min(horizon, "24h", key=parse_duration)
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +145,7 @@ class _Block:
 
 
 def _blocks(rows: Rows, schedule: Schedule) -> Iterator[_Block]:
-    trainable = on_clock(rows.known_at, schedule.fit_every) & rows.trainable
+    trainable = on_clock(rows.known_at, schedule.clock(rows.horizon)) & rows.trainable
     moments = schedule.refits(rows.known_at.min(), rows.known_at.max())
     ends = np.append(moments[1:], np.datetime64("9999-01-01", "ms"))
     for moment, following in zip(moments, ends[: len(moments)], strict=True):
@@ -193,7 +193,7 @@ def _corrected(made: Forecast, blocks: list[_Block], schedule: Schedule) -> Fore
     from .scaled import ScaledForecaster
 
     ratio = made.rows.y / made.value
-    counts = on_clock(made.rows.known_at, schedule.fit_every) & np.isfinite(ratio)
+    counts = on_clock(made.rows.known_at, schedule.clock(made.rows.horizon)) & np.isfinite(ratio)
     value, scale = made.value.copy(), 1.0
     for block in blocks:
         scale = past_scale(ratio, counts & (made.rows.ends_at <= block.moment))
