@@ -25,7 +25,7 @@ _HOME = {
     "load_bundle": "gearing.export.runtime",
     "oracle_growth": "gearing.market.oracle",
     "oracle_leverage": "gearing.market.oracle",
-    "oracle_policy": "gearing.evaluation.oracle",
+    "oracle_policy": "gearing.policies.oracle",
     "run_study": "gearing.studies.study",
     "Policy": "gearing.simulation.policy",
     "venue": "gearing.contracts",

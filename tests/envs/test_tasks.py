@@ -6,7 +6,7 @@ import pytest
 
 import gearing
 from gearing.envs.registration import TASKS
-from gearing.evaluation.oracle import oracle_path_growth, state_table
+from gearing.policies.oracle import oracle_path_growth, state_table
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -68,7 +68,7 @@ class PerpetualVecEnv(VecEnv):
         if over.any():
             infos = infos.copy()
             for i in np.flatnonzero(over):
-                infos[i] = self._final_info(i)
+                infos[i] = self._final_info(int(i))
             simulator.reset(mask=over)
             self._returns[over], self._lengths[over] = 0.0, 0
         return simulator.observations.copy(), rewards.astype(np.float32), over, infos

@@ -14,7 +14,7 @@ import numpy as np
 
 from gearing.envs.perpetual import PerpetualEnv
 from gearing.envs.vector import PerpetualVectorEnv
-from gearing.evaluation.oracle import oracle_path_growth, state_table
+from gearing.policies.oracle import oracle_path_growth, state_table
 from gearing.features import FeatureSet, FeatureTable
 from gearing.market.data import MarketData
 from gearing.market.synthetic import synthetic_market

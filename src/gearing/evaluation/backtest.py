@@ -105,7 +105,7 @@ class BacktestResult:
         parts = []
         for k, slot in enumerate(self.slots):
             frame = pd.DataFrame({"time": self.time[:-1], "contract": slot, "target": self.target[:, k]})
-            for name in ledger_dtype.names:
+            for name in ledger_dtype.names or ():
                 frame[name] = self.ledgers[name][:, k]
             frame["effective_leverage"] = self.leverage[:, k]
             frame["equity"] = self.equity[1:]

@@ -110,9 +110,10 @@ class ResidualScheme:
     @property
     def required_columns(self) -> tuple[str, ...]:
         """Columns of the base rule."""
-        return self.base.required_columns
+        return () if self.base is None else self.base.required_columns
 
     def leverage(self, actions: np.ndarray, observation: Observation, free: bool) -> np.ndarray:
         """(1 + action) x the rule's leverage, bounded."""
+        assert self.base is not None
         base, _ = self.base.predict(observation, deterministic=True)
         return np.clip((1.0 + actions) * base, -self.max_leverage, self.max_leverage)

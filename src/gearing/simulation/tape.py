@@ -87,12 +87,12 @@ def build_tape(
         cash = _settlement_rows(rows, market, row_time, first_settlement)
         rows.bar = (bar_of_row + first_bar)[:, None]
         edges = _boundaries(market, table, bar_of_row, interval)
-        rows.exit_row = -1
+        rows["exit_row"] = -1
         if entry_signal is not None:
             edges, exits = _entries(edges, table.column(entry_signal)[bar_of_row[edges[:-1]] - 1, 0])
-            rows.exit_row[edges[:-1]] = (exits + first_row)[:, None]
-        rows.next_row = -1
-        rows.next_row[edges[:-1]] = (edges[1:] + first_row)[:, None]
+            rows["exit_row"][edges[:-1]] = (exits + first_row)[:, None]
+        rows["next_row"] = -1
+        rows["next_row"][edges[:-1]] = (edges[1:] + first_row)[:, None]
         parts.append(rows)
         settlements.append(cash)
         times.append(row_time)
