@@ -156,7 +156,7 @@ def growth_of_targets(
 
 def step_nodes(model: MarketA) -> Nodes:
     """Fine nodes of each state's return: returns and weights, shape (n_states, n_nodes)."""
-    drift, sd, chance = _step_law(model)
+    drift, sd, chance = step_law(model)
     shocks, jumps = normal_nodes(25), simple_jumps(model)
     return fill_all(drift, sd, chance, shocks, shocks, jumps)
 
@@ -166,7 +166,7 @@ def transition_nodes(model: MarketA) -> Nodes:
 
     Three Gauss-Hermite nodes without a jump, and the mean down-jump and up-jump.
     """
-    drift, sd, chance = _step_law(model)
+    drift, sd, chance = step_law(model)
     sizes, weights = simple_jumps(model)
     down = sizes < 0.0
     share = np.array([weights[down].sum(), weights[~down].sum()])
@@ -175,7 +175,7 @@ def transition_nodes(model: MarketA) -> Nodes:
     return fill_all(drift, sd, chance, normal_nodes(3), middle, (means, share))
 
 
-def _step_law(model: MarketA) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def step_law(model: MarketA) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Per state: drift and sd of the diffusive log return of a step, and the chance of a jump."""
     step = 1.0 / STEPS_A_YEAR
     sd = model.of_state(model.volatility, 1) * math.sqrt(step)
@@ -184,9 +184,10 @@ def _step_law(model: MarketA) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return drift, sd, chance
 
 
-def simple_jumps(model: MarketA) -> Nodes:
-    down, w_down = exponential_nodes(model.jump_down_mean, model.jump_down_limit)
-    up, w_up = exponential_nodes(model.jump_up_mean, model.jump_up_limit)
+def simple_jumps(model: MarketA, n: int = 12) -> Nodes:
+    """Nodes of the simple jump size, ``n`` down and ``n`` up."""
+    down, w_down = exponential_nodes(model.jump_down_mean, model.jump_down_limit, n)
+    up, w_up = exponential_nodes(model.jump_up_mean, model.jump_up_limit, n)
     share = model.jump_down_share
     return np.concatenate([-down, up]), np.concatenate([share * w_down, (1.0 - share) * w_up])
 

@@ -31,6 +31,7 @@ from gearing.market.synthetic import START, plain_contract, streams
 
 STEPS_A_YEAR = 1095
 STEP = np.timedelta64(8 * 3_600_000, "ms")
+DRIFT_EXITS = ((0.0, 0.5, 0.5), (0.5, 0.0, 0.5), (0.5, 0.5, 0.0))
 VOLATILITY_EXITS = (
     (0.00, 0.92, 0.07, 0.01),
     (0.55, 0.00, 0.43, 0.02),
@@ -49,6 +50,7 @@ class MarketA:
 
     drift: tuple[float, ...] = (-0.5, 0.3, 1.0)
     drift_stay_days: tuple[float, ...] = (25.0, 20.0, 30.0)
+    drift_exits: tuple[tuple[float, ...], ...] = DRIFT_EXITS
     volatility: tuple[float, ...] = (0.28, 0.50, 0.80, 1.60)
     volatility_stay_days: tuple[float, ...] = (12.0, 8.0, 4.0, 1.5)
     volatility_exits: tuple[tuple[float, ...], ...] = VOLATILITY_EXITS
@@ -81,7 +83,7 @@ class MarketA:
     @cached_property
     def transitions(self) -> np.ndarray:
         """Chance of each state after each state, shape (n_states, n_states)."""
-        drifts = _chain(self.drift_stay_days, _even_exits(len(self.drift)))
+        drifts = _chain(self.drift_stay_days, np.array(self.drift_exits))
         volatilities = _chain(self.volatility_stay_days, np.array(self.volatility_exits))
         steps = np.empty((*self.shape, *self.shape))
         for d in range(self.shape[0]):
@@ -210,10 +212,6 @@ def _chain(stay_days: Sequence[float], exits: np.ndarray) -> np.ndarray:
         return np.ones((1, 1))
     leave = 1.0 / (3.0 * np.asarray(stay_days))
     return np.diag(1.0 - leave) + leave[:, None] * exits
-
-
-def _even_exits(n: int) -> np.ndarray:
-    return (np.ones((n, n)) - np.eye(n)) / max(n - 1, 1)
 
 
 def _birth_death(n: int, up: float, down: float) -> np.ndarray:
