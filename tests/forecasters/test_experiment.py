@@ -135,8 +135,8 @@ class Tracked:
     def log_artifact(self, path):
         self.files.append(path.name)
 
-    def log_model(self, path, name, register_as, aliases):
-        self.models.append((name, register_as))
+    def log_model(self, path, name, beside, register_as, aliases):
+        self.models.append((path.name, register_as, (beside / "recipe.json").is_file()))
 
 
 def test_a_run_receives_scores_figures_forecasts_and_the_model(markets, path):
@@ -149,7 +149,7 @@ def test_a_run_receives_scores_figures_forecasts_and_the_model(markets, path):
     assert tracked.metrics["AAA.har.ratio_to_har"] == 1.0
     assert set(tracked.figures) == {"forecast.png", "calibration.png", "loss.png", "years.png"}
     assert {"scores.parquet", "forecasts.parquet", "report.txt"} <= set(tracked.files)
-    assert tracked.models == [("forecaster", "weekday")]
+    assert tracked.models == [("forecaster.onnx", "weekday-AAA", True)]
 
 
 def test_a_stopped_experiment_goes_on_from_its_cache(markets, path, tmp_path):
@@ -188,3 +188,19 @@ def test_a_cut_before_the_first_forecast_leaves_nothing_to_choose_by(markets, pa
     )
     with pytest.raises(ValueError, match="nothing can choose"):
         run_forecast(config, markets=markets)
+
+
+def test_a_chosen_combination_exports_as_one_model(markets, path):
+    from gearing.features import FeatureSet
+
+    onnxruntime = pytest.importorskip("onnxruntime")
+    config = ForecastConfig.read(path, ["models=[har, ridge, ridge_pooled]", "excursions=null"])
+    report = run_forecast(config, markets=markets)
+    report = replace(report, chosen="both")
+    recipe, made = report.recipe("BBB"), report.forecasts["BBB"]["both"]
+    assert recipe["members"] == ["ridge", "ridge_pooled"]
+    assert recipe["exports"]
+    X = FeatureSet(recipe["columns"]).compute(markets["BBB"]).values[made.rows.bar_index[-5:], 0]
+    np.testing.assert_allclose(report.final_model("BBB").predict(X.astype(float)), made.value[-5:], rtol=1e-9)
+    session = onnxruntime.InferenceSession(report.final_model("BBB").to_onnx().SerializeToString())
+    np.testing.assert_allclose(session.run(None, {"X": X})[0][:, 0], made.value[-5:], rtol=2e-5)

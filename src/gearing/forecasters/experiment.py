@@ -152,8 +152,17 @@ def _combined(members: list[dict[str, Forecast]]) -> dict[str, Forecast]:
         parts = _common([member[symbol] for member in members])
         value = np.exp(np.mean([np.log(part.value) for part in parts], axis=0))
         stamp = np.max([part.fitted_until for part in parts], axis=0)
-        combined[symbol] = Forecast(parts[0].rows, value, stamp)
+        combined[symbol] = Forecast(parts[0].rows, value, stamp, _averaged(parts))
     return combined
+
+
+def _averaged(parts: list[Forecast]) -> Any:
+    """The members' newest fits as one, where they read the same columns; else None."""
+    from .scaled import AveragedForecaster
+
+    models = [part.last_model for part in parts]
+    same = all(part.rows.columns == parts[0].rows.columns for part in parts)
+    return AveragedForecaster(models) if same and None not in models else None
 
 
 def _aligned(made: Mapping[str, Mapping[str, Forecast]]) -> dict[str, dict[str, Forecast]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import tempfile
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .config import POOLED, ForecastConfig
+from .recipes import forecaster
 from .walk_forward import Forecast
 
 if TYPE_CHECKING:
@@ -112,10 +114,33 @@ class ForecastReport:
             found[str(model)] = {**scores, "chosen": model == self.chosen}
         return found
 
-    def final_model(self, model: str | None = None) -> Any:
-        """Fitted model of the last refit (its bias correction included); None for combinations and cached ones."""
-        symbol = next(iter(self.forecasts))
-        return self.forecasts[symbol][model or self.chosen].last_model
+    def final_model(self, contract: str | None = None) -> Any:
+        """The chosen model's newest fit, bias correction included; None where it came from a cache.
+
+        Parameters
+        ----------
+        contract : str, optional
+            Default: the first one. Pooled models are the same for all.
+        """
+        return self._chosen(contract).last_model
+
+    def recipe(self, contract: str | None = None) -> dict[str, Any]:
+        """What the chosen model is and needs: members, columns of X in order, horizon, last refit."""
+        made = self._chosen(contract)
+        members = self.config.combinations.get(self.chosen, [self.chosen])
+        recipes = [forecaster(member.removesuffix(POOLED)) for member in members]
+        return {
+            "chosen": self.chosen,
+            "members": members,
+            "columns": list(made.rows.columns),
+            "horizon": self.config.horizon,
+            "exports": all(one.exports for one in recipes) and made.last_model is not None,
+            "needs": sorted({one.needs for one in recipes}),
+            "fitted_until": str(made.fitted_until.max()),
+        }
+
+    def _chosen(self, contract: str | None) -> Forecast:
+        return self.forecasts[contract or next(iter(self.forecasts))][self.chosen]
 
 
 def log_report(run: Any, report: ForecastReport) -> None:
@@ -154,15 +179,19 @@ def _log_files(run: Any, report: ForecastReport) -> None:
 
 
 def _log_model(run: Any, report: ForecastReport, folder: Path) -> None:
-    """Register the chosen recipe's newest fit, where it exports: the recipe is what matters, see its columns."""
-    from .recipes import forecasters
-
-    recipe, model = forecasters().get(report.chosen.removesuffix(POOLED)), report.final_model()
-    if recipe is None or model is None or not recipe.exports or not hasattr(run, "log_model"):
+    """Register every contract's newest fit of the chosen recipe, with the recipe beside it."""
+    if not hasattr(run, "log_model"):
         return
-    graph = folder / "forecaster.onnx"
-    graph.write_bytes(model.to_onnx().SerializeToString())
-    run.log_model(graph, "forecaster", register_as=report.config.name, aliases=["newest"])
+    for contract in report.forecasts:
+        recipe, beside = report.recipe(contract), folder / contract
+        if not recipe["exports"]:
+            continue
+        beside.mkdir()
+        (beside / "recipe.json").write_text(json.dumps(recipe, indent=1))
+        graph = beside / "forecaster.onnx"
+        graph.write_bytes(report.final_model(contract).to_onnx().SerializeToString())
+        name = f"{report.config.name}-{contract}"
+        run.log_model(graph, f"forecaster-{contract}", beside=beside, register_as=name, aliases=["newest"])
 
 
 def out_of_sample(report: ForecastReport) -> pd.DataFrame:

@@ -1,7 +1,8 @@
-"""A fitted forecaster times a constant: how a walk-forward bias correction travels into an export."""
+"""Fitted forecasters scaled and averaged: how what a walk-forward does to them travels into an export."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -36,3 +37,29 @@ class ScaledForecaster:
 
     def __repr__(self) -> str:
         return f"ScaledForecaster({self.model!r}, scale={np.round(self.scale, 4)})"
+
+
+class AveragedForecaster:
+    """Geometric mean of fitted models that read the same columns.
+
+    Parameters
+    ----------
+    models : sequence of fitted forecasters
+    """
+
+    def __init__(self, models: Sequence[Any]):
+        self.models = list(models)
+
+    def predict(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Variance (n_rows,)."""
+        return np.exp(np.mean([np.log(model.predict(X)) for model in self.models], axis=0))
+
+    def to_onnx(self) -> Any:
+        """ONNX model of ``predict``."""
+        from .onnx_graph import mean_graph
+
+        graphs = [model.to_onnx() for model in self.models]
+        return mean_graph(graphs, [1.0 / len(graphs)] * len(graphs))
+
+    def __repr__(self) -> str:
+        return f"AveragedForecaster({self.models!r})"
