@@ -66,7 +66,7 @@ def describe_rule(policy: Any) -> dict[str, Any]:
     """
     _load()
     for name, kind in _RULES.items():
-        if type(policy) is kind:
+        if kind is type(policy):
             return {"rule": name, **asdict(policy)}
     raise ValueError(f"{type(policy).__name__} is not a registered rule; decorate it with @rule('name').")
 

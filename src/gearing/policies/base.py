@@ -1,0 +1,66 @@
+"""What all rules share: one formula of the observed columns, and nothing to remember."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+Columns = Mapping[str, np.ndarray]
+
+
+class Rule:
+    """A policy without memory: ``choose`` maps the columns known at the close to target leverage.
+
+    A rule answers with a magnitude; the simulation's direction gives it its side. (With direction "free" a
+    magnitude is a long; rules with ``side=0`` answer signed and are made for it.)
+
+    Attributes
+    ----------
+    required_columns : tuple of str
+        Columns it reads, raw and known at the deciding close; every rule declares its own.
+    action_scheme : str
+        "target": actions are target leverages.
+    """
+
+    action_scheme: ClassVar[str] = "target"
+
+    def choose(self, observation: Columns) -> np.ndarray:
+        """Target leverage (n_accounts, n_contracts)."""
+        raise NotImplementedError
+
+    def predict(
+        self,
+        observation: Columns,
+        state: Any = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = False,
+    ) -> tuple[np.ndarray, Any]:
+        """The formula's answer; the state comes back as it was given."""
+        return self.choose(observation), state
+
+
+def values(observation: Columns, name: str) -> np.ndarray:
+    """A column in double precision (n_accounts, n_contracts)."""
+    return observation[name].astype(np.float64)
+
+
+def volatility(observation: Columns, name: str) -> np.ndarray:
+    """An annualised volatility, kept away from zero: a still price does not ask for infinite leverage."""
+    return np.maximum(values(observation, name), 1e-6)
+
+
+def check_positive(rule: Any, *names: str) -> None:
+    """Refuse parameters that are not positive, naming rule, parameter and value."""
+    for name in names:
+        if not getattr(rule, name) > 0.0:
+            raise ValueError(f"{type(rule).__name__}: {name} is {getattr(rule, name)}; it must be positive.")
+
+
+def check_ordered(rule: Any, *names: str) -> None:
+    """Refuse parameters that do not ascend in the order named."""
+    given = [getattr(rule, name) for name in names]
+    if sorted(given) != given:
+        shown = ", ".join(f"{name}={value}" for name, value in zip(names, given, strict=True))
+        raise ValueError(f"{type(rule).__name__}: {shown}; these must not descend.")
