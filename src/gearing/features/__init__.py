@@ -4,11 +4,13 @@ from . import (  # noqa: F401  the families register themselves
     bands,
     basis,
     calendar,
+    correlation,
     funding,
     implied,
     liquidity,
     ranges,
     returns,
+    signals,
     trend,
     volatility,
 )

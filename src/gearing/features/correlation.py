@@ -1,0 +1,42 @@
+"""How much the contracts of a market move together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .durations import bars_in
+from .feature import feature
+from .returns import bar_returns
+from .windows import rolling_mean
+
+if TYPE_CHECKING:
+    from ..market import MarketData
+
+Array = NDArray[np.float64]
+
+
+@feature(
+    unit="correlation",
+    lower=-1.0,
+    upper=1.0,
+    lookback=("1bar", "{window}"),
+    windows=("7d", "30d"),
+    source="mean pairwise correlation of bar returns, not demeaned",
+)
+def mean_correlation(market: MarketData, window: str) -> Array:
+    """Mean correlation of a contract's bar returns with those of the others; 1 where there is no other."""
+    returns, n = bar_returns(market), bars_in(window, market.bar)
+    if market.n_contracts == 1:
+        return 1.0 + 0.0 * rolling_mean(returns, n)
+    scale = np.sqrt(rolling_mean(returns**2, n))
+    total = np.zeros_like(returns)
+    for other in range(market.n_contracts):
+        joint = rolling_mean(returns * returns[:, other : other + 1], n)
+        spread = scale * scale[:, other : other + 1]
+        pair = np.where(spread == 0.0, 0.0, np.clip(joint / spread, -1.0, 1.0))
+        pair[:, other] = 0.0
+        total += pair
+    return total / (market.n_contracts - 1)

@@ -1,0 +1,64 @@
+"""Directions: columns in [-1, 1] that say which side to take, and how much of it.
+
+``direction="signal:momentum_side_30d"`` multiplies the leverage of any policy with such a column. One's own
+joins by ``table.join("mine", values, lower=-1, upper=1)``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .feature import feature
+from .funding import funding_carry
+from .returns import window_return
+from .trend import scaled_momentum
+
+if TYPE_CHECKING:
+    from ..market import MarketData
+
+Array = NDArray[np.float64]
+HIGH_CARRY = 0.20  # funding a year that a short is opened for; the usual 0.01 % per 8 hours is 0.11
+LOW_CARRY = 0.0  # below it longs are paid
+FULL_CARRY = 0.60  # funding a year at which a gradual carry signal is fully short
+MOMENTUM = "time-series momentum: Moskowitz, Ooi and Pedersen (2012)"
+CARRY = "funding carry: Koijen, Moskowitz, Pedersen and Vrugt (2018), with funding as the carry"
+
+
+@feature(
+    unit="side", lower=-1.0, upper=1.0, lookback="{window}", windows=("7d", "30d", "90d"), source=MOMENTUM
+)
+def momentum_side(market: MarketData, window: str) -> Array:
+    """Long (1) after a rise over the window, short (-1) after a fall."""
+    return np.sign(window_return(market, window))
+
+
+@feature(
+    unit="side", lower=-1.0, upper=1.0, lookback="{window}", windows=("7d", "30d", "90d"), source=MOMENTUM
+)
+def momentum_long(market: MarketData, window: str) -> Array:
+    """Long (1) after a rise over the window, flat (0) after a fall."""
+    rise = window_return(market, window)
+    return np.where(np.isnan(rise), np.nan, (rise > 0.0).astype(np.float64))
+
+
+@feature(unit="side", lower=-1.0, upper=1.0, lookback="{window}", windows=("7d", "30d"), source=MOMENTUM)
+def momentum_strength(market: MarketData, window: str) -> Array:
+    """Gradual side: tanh of the window's return in standard deviations."""
+    return np.tanh(scaled_momentum(market, window))
+
+
+@feature(unit="side", lower=-1.0, upper=1.0, lookback="{window}", windows=("7d", "30d"), source=CARRY)
+def carry_side(market: MarketData, window: str) -> Array:
+    """Short (-1) while longs pay more than 20 % a year, long (1) while they are paid, else flat (0)."""
+    carry = funding_carry(market, window)
+    side = np.where(carry > HIGH_CARRY, -1.0, np.where(carry < LOW_CARRY, 1.0, 0.0))
+    return np.where(np.isnan(carry), np.nan, side)
+
+
+@feature(unit="side", lower=-1.0, upper=1.0, lookback="{window}", windows=("7d", "30d"), source=CARRY)
+def carry_strength(market: MarketData, window: str) -> Array:
+    """Gradual side: fully short where longs pay 60 % a year, fully long where they are paid as much."""
+    return -np.clip(funding_carry(market, window) / FULL_CARRY, -1.0, 1.0)
