@@ -11,6 +11,7 @@ from gearing.market.facts import (
     jump_statistics,
     local_outliers,
     moment,
+    plot_facts,
     variance_ratio,
 )
 
@@ -72,6 +73,12 @@ def test_a_table_names_every_fact_with_its_range():
     assert table.index.tolist() == [fact.name for fact in FACTS]
     assert table["value"].notna().all()
     assert list(table.columns) == ["value", "low", "high", "within", "unit"]
+
+
+def test_the_facts_are_drawn_in_four_panels(tmp_path):
+    figure = plot_facts(synthetic_market("market-b", seed=0, years=0.5))
+    assert len(figure.axes) == 4
+    figure.savefig(tmp_path / "facts.png")
 
 
 def test_too_short_a_history_is_refused():

@@ -11,14 +11,22 @@ from typing import Any
 _HOME = {
     "MarketData": "gearing.market.data",
     "SETTLEMENT_DTYPE": "gearing.market.data",
+    "build_store": "gearing.market.store",
+    "check_folder": "gearing.market.check",
     "describe": "gearing.market.facts",
+    "describe_seeds": "gearing.market.facts",
+    "fetch": "gearing.market.download",
+    "import_freqtrade": "gearing.market.importing",
+    "import_table": "gearing.market.importing",
     "load_market": "gearing.market.load",
+    "open_store": "gearing.market.store",
     "oracle_for": "gearing.market.oracle",
     "oracle_growth": "gearing.market.oracle",
     "oracle_leverage": "gearing.market.oracle",
     "oracle_step_growth": "gearing.market.oracle",
-    "resample": "gearing.market.resample",
+    "resample": "gearing.market.resampling",
     "synthetic_market": "gearing.market.synthetic",
+    "trades_signal": "gearing.market.importing",
 }
 
 __all__ = list(_HOME)

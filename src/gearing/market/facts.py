@@ -9,14 +9,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from gearing.market.data import MarketData
-from gearing.market.resample import resample
+from gearing.market.resampling import resample
 from gearing.market.synthetic import synthetic_market
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 HOUR = np.timedelta64(3_600_000, "ms")
 HILL_TAIL = 0.05
@@ -303,3 +306,32 @@ def _table(values: list[float]) -> pd.DataFrame:
     }
     columns = ["value", "low", "high", "within", "unit"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("statistic")
+
+
+def plot_facts(market: MarketData, symbol: str | None = None) -> Figure:
+    """Draw what the table cannot: tails, memory of volatility, the day, and funding.
+
+    Returns
+    -------
+    matplotlib Figure
+        Four panels. Needs the extra ``plots``.
+    """
+    from matplotlib.figure import Figure
+
+    sample = Sample.of(market, symbol)
+    figure = Figure(figsize=(10, 7), layout="constrained")
+    tails, memory, day, rates = figure.subplots(2, 2).ravel()
+    size = np.sort(np.abs(sample.returns / sample.returns.std()))[::-1]
+    tails.loglog(size[size > 0], np.arange(1, (size > 0).sum() + 1) / size.size)
+    tails.set(
+        title="Tail of hourly returns", xlabel="abs(return), standard deviations", ylabel="share beyond"
+    )
+    lags = np.arange(1, min(721, sample.returns.size // 4))
+    memory.plot(lags, [autocorrelation(np.abs(sample.returns), int(lag)) for lag in lags])
+    memory.set(title="Memory of abs(return)", xlabel="lag, hours", ylabel="autocorrelation", xscale="log")
+    day.bar(np.arange(24), np.sqrt((sample.by_day**2).mean(axis=0)) * 100)
+    day.set(title="Volatility by hour", xlabel="hour, UTC", ylabel="% an hour")
+    rates.hist(sample.funding * 1e4, bins=80)
+    rates.set(title="Funding", xlabel="bp per settlement", ylabel="settlements", yscale="log")
+    figure.suptitle(f"{symbol or market.symbols[0]}: {market.name}")
+    return figure

@@ -12,7 +12,7 @@ import numpy as np
 
 from gearing.contracts import Contract, TierSchedule, shipped_schedules, venue
 from gearing.market.data import MarketData
-from gearing.market.resample import resample
+from gearing.market.resampling import resample
 
 START = np.datetime64("2020-01-01", "ms")  # a Wednesday; where every synthetic history begins
 
