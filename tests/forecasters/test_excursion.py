@@ -17,6 +17,7 @@ from gearing.forecasters.event_scores import (
 )
 from gearing.forecasters.excursion import (
     TouchProbability,
+    liquidation_probability,
     liquidation_size,
     log_distance,
     of_size,
@@ -136,3 +137,17 @@ def test_chance_alone_moves_the_worst_decile_by_more_than_two_points():
     p = np.random.default_rng(0).uniform(0.1, 0.6, 1_500)
     assert 0.05 < worst_by_chance(p) < 0.15  # a bin of 150 has a standard error of 4 points
     assert worst_by_chance(p, overlap=6) > worst_by_chance(p)
+
+
+def test_liquidation_grows_likelier_with_leverage(variance_forecast):
+    market, forecast = variance_forecast
+    model = walk_forward_touches(market, forecast, "down", schedule=Schedule(first_train="90d")).last_model
+    variance = np.array([0.0004, 0.0016])
+    p = np.array(
+        [liquidation_probability(model, variance, leverage, 0.005, "long") for leverage in (5, 10, 20, 40)]
+    )
+    assert (np.diff(p, axis=0) > 0).all()
+    assert (p[:, 1] > p[:, 0]).all()
+    # ten times leverage leaves a fall of 0.095 / 0.995: the same as asking for that touch
+    touch = np.log(log_distance(0.095 / 0.995, "down"))
+    assert p[1, 0] == pytest.approx(model.predict_proba([[np.log(0.0004), touch]])[0, 1])

@@ -144,6 +144,28 @@ def _regressors(X: Array) -> Array:
     return np.column_stack([logit, log_z, log_z**2, X[:, 1:-1]])
 
 
+def liquidation_probability(
+    model: TouchProbability,
+    variance: Array,
+    leverage: float,
+    maintenance_rate: float,
+    side: Literal["long", "short"],
+) -> Array:
+    """Probability that an isolated position is liquidated within the horizon of the variance (n_rows,).
+
+    Parameters
+    ----------
+    model : TouchProbability
+        Fitted on touches "down" for a long, "up" for a short.
+    variance : (n_rows,)
+        Forecast for the horizon the model was fitted on.
+    """
+    size = liquidation_size(leverage, maintenance_rate, side)
+    distance = np.log(log_distance(size, "down" if side == "long" else "up"))
+    rows = np.column_stack([np.log(variance), np.full(len(variance), distance)])
+    return model.predict_proba(rows)[:, 1]
+
+
 def touch_rows(market: MarketData, forecast: Forecast, sizes: Sequence[float], side: Side) -> Rows:
     """Rows of (log variance forecast, log of log distance), one for every forecast and size, size by size."""
     place = forecast.rows.bar_index, forecast.rows.contract
