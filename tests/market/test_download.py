@@ -250,6 +250,21 @@ def test_daily_files_stand_in_for_a_month_that_is_not_over(market):
     ]
 
 
+def test_a_recent_month_without_a_monthly_file_comes_day_by_day(server, tmp_path, market):
+    missing = "data/futures/um/monthly/klines/BTCUSDT/1h/BTCUSDT-1h-2023-03.zip"
+    server.files = {p: c for p, c in server.files.items() if not p.startswith(missing)}
+    for rows in np.split(np.arange(59 * 24, 90 * 24), 31):  # the days of March
+        day = str(market.open_time[rows[0]].astype("datetime64[D]"))
+        part = market.between(day, market.close_time[rows[-1]])
+        name = f"BTCUSDT-1h-{day}.zip"
+        content = csv_zip(name, month_rows(part, "2023-03", part.last))
+        path = f"data/futures/um/daily/klines/BTCUSDT/1h/{name}"
+        server.files |= {path: content, f"{path}.CHECKSUM": hashlib.sha256(content).hexdigest().encode()}
+    report = run(server, tmp_path, end="2023-04-01", kinds=("klines", "mark", "funding"))
+    assert report.counts() == {"new": 8 + 31, "kept": 0, "absent": 0, "failed": 0}
+    assert_whole(tmp_path, market)
+
+
 def test_other_kinds_are_kept_as_they_are(server, tmp_path):
     report = run(server, tmp_path, end="2023-01-03", kinds=("metrics",))
     assert report.counts()["absent"] == 1  # the second day
