@@ -68,9 +68,62 @@ def test_data_describe_shows_facts_beside_their_ranges(tmp_path):
     assert json.loads(out.read_text())["facts"]["Hill tail index 1 h"] > 0
 
 
+FORECAST = """\
+# Does the weekday help?
+market: {contracts: [BTCUSDT], start: 2020-01-01, end: 2022-06-01, missing_mark: last, missing_tiers: earliest}
+models: [har, har_dow]
+choose_before: 2022-01-01
+"""
+
+
 @pytest.mark.slow
-def test_forecast_scores_a_forecaster_out_of_sample(tmp_path):
+def test_forecast_writes_the_scores_of_every_model(tmp_path, real_history, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     path, out = tmp_path / "x.yaml", tmp_path / "scores.json"
-    path.write_text("market: {years: 2}\nforecast: {forecaster: har}\nrules: [fixed_3x]\n")
-    assert "qlike" in run("forecast", str(path), "--json", str(out)).stdout
-    assert 0.0 < json.loads(out.read_text())["qlike"] < 1.0
+    path.write_text(FORECAST)
+    run("forecast", str(path), "--no-track", "--json", str(out))
+    models = json.loads(out.read_text())["models"]
+    assert models["har"]["ratio_to_har"] == pytest.approx(1.0)
+    assert sum(model["chosen"] for model in models.values()) == 1
+
+
+def test_data_check_finds_a_gap_and_writes_it_as_json(tmp_path):
+    import pandas as pd
+
+    home = tmp_path / "binance-um" / "XUSDT"
+    home.mkdir(parents=True)
+    times = pd.date_range("2024-01-01", periods=50, freq="1h").delete(20)
+    price = pd.Series(range(100, 149), dtype=float)
+    frame = pd.DataFrame({"open_time": times, "open": price, "high": price, "low": price, "close": price})
+    frame.assign(volume=1.0).to_parquet(home / "1h.parquet")
+    out = tmp_path / "report.json"
+    shown = run("data", "check", str(tmp_path), "--json", str(out), check=False).stdout
+    assert "gap" in shown
+    gaps = [f for f in json.loads(out.read_text())["findings"] if f["rule"] == "gap"]
+    assert gaps[0]["first"].startswith("2024-01-01 20:00")
+
+
+def test_data_import_brings_a_table_into_the_layout(tmp_path):
+    table = tmp_path / "mine.csv"
+    lines = [f"2024-01-01T{hour:02d}:00,1,2,0.5,1.5,10" for hour in range(24)]
+    table.write_text("\n".join(["date,o,h,l,c,v", *lines]))
+    columns = ("open_time=date", "open=o", "high=h", "low=l", "close=c", "volume=v")
+    options = [part for column in columns for part in ("--column", column)]
+    where = ["--symbol", "XUSDT", "--folder", str(tmp_path / "data")]
+    run("data", "import", "--table", str(table), *where, *options)
+    assert (tmp_path / "data" / "binance-um" / "XUSDT" / "1h.parquet").exists()
+
+
+def test_a_bundle_is_asked_from_the_command_line(tmp_path):
+    path = tmp_path / "x.yaml"
+    path.write_text(
+        "market: {seed: 1, years: 2}\nfolds: {train: 200d, validate: 60d, test: 60d, count: 1}\nforecast: null\n"
+        "rules: [fixed_1x]\nseeds: 1\nexport: ppo\ntracking: {enabled: false}\n"
+        "agents: {ppo: {base: volatility_weighted, columns: [default], steps: 1024, envs: 16,"
+        " settings: {parameters: {n_steps: 32, batch_size: 256, n_epochs: 1}}}}\n"
+    )
+    shown = run("study", str(path), f"output={tmp_path}").stdout
+    command = next(line for line in shown.splitlines() if line.startswith("decide")).split()[2:]
+    answer = run(*command).stdout
+    assert "target leverage" in answer
+    assert answer.strip() in shown

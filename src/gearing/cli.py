@@ -80,15 +80,117 @@ def describe_data(settings: Settings = None, json_file: Json = None) -> None:
     )
 
 
-@app.command()
-def forecast(experiment: Experiment, settings: Settings = None, json_file: Json = None) -> None:
-    """Walk an experiment's volatility forecaster through its market and score it out of sample."""
-    from gearing.studies import load_config
-    from gearing.studies.forecasting import forecast_column, forecast_scores
+@data.command("check")
+def check_data(
+    folder: Annotated[Path | None, typer.Argument(help="Data folder; default $GEARING_DATA.")] = None,
+    symbol: Annotated[list[str] | None, typer.Option(help="Only this contract; may be repeated.")] = None,
+    json_file: Json = None,
+) -> None:
+    """Say what a data folder holds and what is wrong with it; exits with 1 if a file cannot be used."""
+    from gearing.market.check import check_folder
 
-    config = load_config(experiment, settings or [])
-    scores = forecast_scores(forecast_column(config, config.market.open()))
-    _report(f"{config.name}: {_words(scores)}", scores, json_file)
+    report = check_folder(folder, symbols=symbol)
+    typer.echo(report.file_table().to_string(index=False))
+    typer.echo(f"\n{report.table().to_string(index=False, max_colwidth=90)}\n\n{report}")
+    _write(json_file, report.to_dict())
+    raise typer.Exit(report.exit_code)
+
+
+@data.command("fetch")
+def fetch_data(
+    symbols: Annotated[list[str], typer.Argument(help="Contracts, such as BTCUSDT ETHUSDT")],
+    folder: Annotated[
+        Path | None, typer.Option(help="Data folder; default $GEARING_DATA, else data.")
+    ] = None,
+    bar: Annotated[str, typer.Option(help="Length of the bars.")] = "1h",
+    start: Annotated[str, typer.Option("--from", help="First day, UTC.")] = "2020-01-01",
+    end: Annotated[str | None, typer.Option("--to", help="First day left out; default today.")] = None,
+    kind: Annotated[
+        list[str] | None, typer.Option(help="klines, mark, funding (default); index, metrics, book-depth")
+    ] = None,
+    venue: Annotated[str, typer.Option(help="binance, whose public archive is read.")] = "binance",
+    base_url: Annotated[str | None, typer.Option(help="Another address of the archive.")] = None,
+    workers: Annotated[int, typer.Option(help="Files fetched at a time.")] = 4,
+    json_file: Json = None,
+) -> None:
+    """Download history; what is there and whole is not fetched again. Exits with 1 if a file failed."""
+    import os
+
+    from rich.progress import Progress
+
+    from gearing.market.download import DEFAULT_KINDS, fetch
+    from gearing.market.fetching import FetchSettings
+
+    address = FetchSettings(workers=workers) if base_url is None else FetchSettings(base_url, workers)
+    target = folder or Path(os.environ.get("GEARING_DATA", "data"))
+    first = f"{start}-01" if start.count("-") == 1 else start
+    with Progress(transient=True) as bars:
+        task = bars.add_task("archive files", total=None)
+        report = fetch(
+            symbols, target, bar, first, end, tuple(kind or DEFAULT_KINDS),
+            "binance-um" if venue == "binance" else venue, address,
+            progress=lambda outcome, done, total: bars.update(task, completed=done, total=total),
+        )  # fmt: skip
+    typer.echo(f"{report} in {target}")
+    for outcome in report.failed:
+        typer.secho(f"failed      {outcome.path}: {outcome.detail}", fg="red", err=True)
+    _write(json_file, report.to_dict())
+    raise typer.Exit(report.exit_code)
+
+
+@data.command("import")
+def import_data(
+    freqtrade: Annotated[
+        Path | None, typer.Option(help="freqtrade's data folder (user_data/data/binance).")
+    ] = None,
+    table: Annotated[Path | None, typer.Option(help="A CSV or Parquet table; needs --symbol.")] = None,
+    symbol: Annotated[str | None, typer.Option(help="Contract of the table.")] = None,
+    kind: Annotated[str, typer.Option(help="last, mark, index or funding.")] = "last",
+    bar: Annotated[str, typer.Option(help="Length of the table's bars.")] = "1h",
+    column: Annotated[list[str] | None, typer.Option(help="OURS=THEIRS, such as open_time=date.")] = None,
+    folder: Annotated[
+        Path | None, typer.Option(help="Data folder; default $GEARING_DATA, else data.")
+    ] = None,
+) -> None:
+    """Bring data of other programs into the folder layout."""
+    import os
+
+    from gearing.market.importing import import_freqtrade, import_table
+
+    target = folder or Path(os.environ.get("GEARING_DATA", "data"))
+    if (freqtrade is None) == (table is None):
+        raise ValueError("give either --freqtrade FOLDER or --table FILE.")
+    if freqtrade is not None:
+        written = import_freqtrade(freqtrade, target)
+    else:
+        if symbol is None:
+            raise ValueError("--table needs --symbol: which contract the table is of.")
+        assert table is not None
+        written = [import_table(table, target, symbol, kind, bar, _mapping(column or []))]
+    for name in written:
+        typer.echo(f"wrote       {target / name}")
+
+
+def _mapping(columns: list[str]) -> dict[str, str]:
+    for text in columns:
+        if "=" not in text:
+            raise ValueError(f"--column {text!r} has no '='; write OURS=THEIRS, such as open_time=date.")
+    return dict(text.split("=", 1) for text in columns)
+
+
+@app.command()
+def forecast(
+    experiment: Experiment,
+    settings: Settings = None,
+    json_file: Json = None,
+    tracked: Annotated[bool, typer.Option("--track/--no-track", help="Record the run in MLflow.")] = True,
+) -> None:
+    """Walk an experiment's volatility forecasters through its markets, score them out of sample and choose one."""
+    from gearing.studies.forecasting import run_tracked_forecast
+
+    report = run_tracked_forecast(experiment, settings or [], tracked=tracked, progress=True)
+    typer.echo(f"{report}\n\n{report.line}")
+    _write(json_file, report.to_dict())
 
 
 @app.command()
@@ -181,19 +283,9 @@ def _ad_hoc(name: str, rule: str, settings: list[str] | None) -> StudyConfig:
     return config_from({"name": name, "rules": [rule]}, settings or [], source=f"gearing {name}")
 
 
-def _report(line: str, values: Mapping[str, Any], json_file: Path | None) -> None:
-    typer.echo(line)
-    _write(json_file, values)
-
-
 def _write(json_file: Path | None, values: Mapping[str, Any]) -> None:
     if json_file is not None:
         json_file.write_text(json.dumps(values, indent=2, default=str) + "\n")
-
-
-def _words(values: Mapping[str, Any]) -> str:
-    shown = {name: f"{value:.4g}" if isinstance(value, float) else value for name, value in values.items()}
-    return ", ".join(f"{name} {value}" for name, value in shown.items())
 
 
 def _missing(error: ModuleNotFoundError) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from gearing.features import FeatureTable
     from gearing.forecasters import ForecastColumn
+    from gearing.forecasters.report import ForecastReport
     from gearing.market import MarketData
     from gearing.studies.config import StudyConfig
 
@@ -31,25 +32,6 @@ def forecast_column(config: StudyConfig, market: MarketData) -> ForecastColumn:
     )
 
 
-def forecast_scores(column: ForecastColumn) -> dict[str, Any]:
-    """How good a forecast was where its target is known, asked once a day at 00:00 UTC."""
-    from gearing.forecasters.scores import mincer_zarnowitz, qlike, rmse_log_volatility
-
-    made = column.forecast
-    midnight = made.rows.known_at.astype("datetime64[D]") == made.rows.known_at
-    judged = made.take(midnight & made.rows.trainable & np.isfinite(made.value))
-    realised, forecast = judged.rows.y, judged.value
-    regression = mincer_zarnowitz(realised, forecast)
-    return {
-        "forecaster": column.recipe.name,
-        "rows": len(judged.rows),
-        "qlike": float(qlike(realised, forecast).mean()),
-        "rmse_log_volatility": rmse_log_volatility(realised, forecast),
-        "slope": regression.slope,
-        "r2": regression.r2,
-    }
-
-
 def feature_table(config: StudyConfig, market: MarketData, columns: Iterable[str]) -> FeatureTable:
     """Features by name or group, with the forecast joined where it is among them.
 
@@ -66,3 +48,42 @@ def feature_table(config: StudyConfig, market: MarketData, columns: Iterable[str
     default = list(FeatureSet.default().columns)
     table = FeatureSet([*default, *(c for c in asked if c in known and c not in default)]).compute(market)
     return forecast_column(config, market).join(table) if {"forecast", FORECAST} & set(asked) else table
+
+
+def run_tracked_forecast(
+    experiment: str | Path,
+    overrides: Iterable[str] = (),
+    *,
+    tracked: bool = True,
+    progress: bool = False,
+) -> ForecastReport:
+    """Run a forecasting experiment, recorded in MLflow unless asked not to.
+
+    Finished forecasts are kept beside the runs, so that the same experiment goes on where it was killed.
+    """
+    from contextlib import ExitStack
+
+    from gearing.forecasters.config import ForecastConfig
+    from gearing.forecasters.experiment import run_forecast
+    from gearing.tracking import Tracker
+
+    config = ForecastConfig.read(experiment, overrides)
+    cache = Path("runs") / f"forecast-{config.name}"
+    with ExitStack() as stack:
+        tell = stack.enter_context(_bar(config.name)) if progress else None
+        run = None
+        if tracked:
+            tracker = Tracker()
+            stack.callback(tracker.close)
+            run = stack.enter_context(tracker.run(f"forecast {config.name}"))
+        return run_forecast(config, run=run, cache=cache, progress=tell)
+
+
+@contextmanager
+def _bar(name: str) -> Iterator[Callable[[str, int, int], None]]:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, transient=True) as bars:
+        task = bars.add_task(name, total=None)
+        yield lambda what, done, total: bars.update(task, description=what, completed=done, total=total)
