@@ -262,7 +262,7 @@ def kucoin_ratio(x: Inputs) -> float:
         [
             (
                 float(p["notional"]) if "notional" in p
-                else float(p["qty"]) * float(p.get("multiplier") or x.multiplier) * float(p.get("mark", p.get("price"))),
+                else float(p["qty"]) * x.multiplier * float(p.get("mark", p.get("price"))),
                 float(p["mmr"]),
             )
             for p in x.raw.get(name) or []

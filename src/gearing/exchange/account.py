@@ -6,11 +6,9 @@ Each function changes the records it is given, in place. Layouts and units: ``re
 
 import math
 
-from numba.extending import register_jitable
-
+from gearing.exchange.compiled import rule
 from gearing.exchange.rules import (
     average_entry_price,
-    bankruptcy_price,
     initial_margin,
     liquidation_price,
     liquidation_price_at_entry,
@@ -28,7 +26,7 @@ from gearing.exchange.rules import (
 REFUSED_MINIMUM, REFUSED_NOT_TRADABLE, REFUSED_MARGIN = 1, 2, 3
 
 
-@register_jitable
+@rule
 def clear_position(account, position):
     """Make a position flat; nothing of it may leak into the next one."""
     account.assigned -= position.margin
@@ -42,14 +40,14 @@ def clear_position(account, position):
     position.guarded = 0
 
 
-@register_jitable
+@rule
 def assign_margin(account, position, amount):
     """Move free balance into a position's margin (isolated)."""
     position.margin += amount
     account.assigned += amount
 
 
-@register_jitable
+@rule
 def reduce_position(account, position, contract, config, ledger, size, price):
     """Realise the profit of ``size`` of a position at ``price``; isolated margin is released pro rata.
 
@@ -71,7 +69,7 @@ def reduce_position(account, position, contract, config, ledger, size, price):
         position.quantity -= closed
 
 
-@register_jitable
+@rule
 def cover_shortfall(account, ledger, amount):
     """The insurance fund pays what the trader cannot lose."""
     account.wallet_balance += amount
@@ -79,7 +77,7 @@ def cover_shortfall(account, ledger, amount):
     ledger.liquidation += amount
 
 
-@register_jitable
+@rule
 def open_or_add(account, position, contract, config, quantity, price, leverage):
     """Open a position or add to it on the same side; isolated: its initial margin becomes assigned margin."""
     opening = position.quantity == 0.0
@@ -94,7 +92,7 @@ def open_or_add(account, position, contract, config, quantity, price, leverage):
         assign_margin(account, position, initial_margin(quantity, price, leverage, contract.inverse))
 
 
-@register_jitable
+@rule
 def apply_fill(account, position, contract, config, ledger, quantity, price, leverage, fee_rate):
     """Fill a signed order: open, add, reduce, close or flip (close all, then open the rest at the same price)."""
     fee = trading_fee(quantity, price, fee_rate, contract.inverse)
@@ -111,12 +109,16 @@ def apply_fill(account, position, contract, config, ledger, quantity, price, lev
             quantity = 0.0  # the remainder of a full close in binary arithmetic
     if quantity != 0.0:
         open_or_add(account, position, contract, config, quantity, price, leverage)
-    settle_overdraft(account, position, ledger)
+    if not config.cross:
+        settle_overdraft(account, position, ledger)
 
 
-@register_jitable
+@rule
 def settle_overdraft(account, position, ledger):
-    """Fees that the free balance cannot pay come from the position's margin, then from the insurance fund."""
+    """Fees that the free balance cannot pay come from the position's margin, then from the insurance fund.
+
+    Isolated only: a cross wallet may be negative while the profits of other positions outweigh it.
+    """
     overdraft = account.assigned - account.wallet_balance
     if overdraft > 0.0:
         taken = min(overdraft, position.margin)
@@ -125,7 +127,7 @@ def settle_overdraft(account, position, ledger):
             cover_shortfall(account, ledger, overdraft - taken)
 
 
-@register_jitable
+@rule
 def settle_funding(account, position, contract, config, ledger, mark, rate):
     """Pay or receive one funding settlement; longs pay while the rate is positive.
 
@@ -143,7 +145,7 @@ def settle_funding(account, position, contract, config, ledger, mark, rate):
         assign_margin(account, position, from_margin)
 
 
-@register_jitable
+@rule
 def position_maintenance(position, contract, config, tiers, row, mark):
     """Maintenance margin of a position as the venue values it, with the closing fee where it is reserved."""
     if position.quantity == 0.0:
@@ -153,20 +155,20 @@ def position_maintenance(position, contract, config, tiers, row, mark):
     return maintenance_margin(value, tiers, row.tiers_first, row.tiers_last) + config.closing_fee * value
 
 
-@register_jitable
+@rule
 def margin_surplus(position, contract, config, tiers, row, mark):
     """Unrealised PnL less maintenance margin: what a position adds to margin balance above its requirement."""
     profit = unrealised_pnl(position.quantity, position.entry_price, mark, contract.inverse)
     return profit - position_maintenance(position, contract, config, tiers, row, mark)
 
 
-@register_jitable
+@rule
 def is_liquidated(position, contract, config, tiers, row, mark):
     """Isolated: margin balance has fallen to the maintenance margin."""
     return position.margin + margin_surplus(position, contract, config, tiers, row, mark) <= 0.0
 
 
-@register_jitable
+@rule
 def position_liquidation_price(position, contract, config, tiers, row, backing):
     """Liquidation price under the venue's way of valuing maintenance margin; NaN if there is none."""
     if config.maintenance_at_entry:
@@ -185,7 +187,7 @@ def position_liquidation_price(position, contract, config, tiers, row, backing):
     )  # fmt: skip
 
 
-@register_jitable
+@rule
 def liquidation_on_segment(position, contract, config, tiers, row, start, end):
     """Mark at which an isolated position is liquidated while the mark moves from ``start`` to ``end``; NaN if not.
 
@@ -201,7 +203,7 @@ def liquidation_on_segment(position, contract, config, tiers, row, start, end):
     return min(max(price, min(start, end)), max(start, end))
 
 
-@register_jitable
+@rule
 def liquidate_position(account, position, contract, config, tiers, row, ledger, mark):
     """Liquidate an isolated position at ``mark``: in full, or down its tiers where the venue does so."""
     ledger.liquidation_price = position_liquidation_price(
@@ -226,7 +228,7 @@ def liquidate_position(account, position, contract, config, tiers, row, ledger, 
     clear_position(account, position)
 
 
-@register_jitable
+@rule
 def step_down_tiers(account, position, contract, config, tiers, row, ledger, mark):
     """Sell a position down to the cap of the tier below until its margin suffices; True if something is left."""
     value = notional(position.quantity, mark, contract.inverse)
@@ -247,7 +249,7 @@ def step_down_tiers(account, position, contract, config, tiers, row, ledger, mar
     return False
 
 
-@register_jitable
+@rule
 def sell_in_liquidation(account, position, contract, ledger, size, mark):
     """Close ``size`` of a position at ``mark`` on the venue's behalf; profit and clearance fee hit its margin."""
     closed = math.copysign(size, position.quantity)
@@ -263,7 +265,7 @@ def sell_in_liquidation(account, position, contract, ledger, size, mark):
         assign_margin(account, position, profit - fee)
 
 
-@register_jitable
+@rule
 def stop_price(position):
     """Price of the nearest resting stop, fixed or trailing; NaN if none rests."""
     side = 1.0 if position.quantity > 0.0 else -1.0
@@ -276,20 +278,20 @@ def stop_price(position):
     return max(fixed, trailing) if side > 0.0 else min(fixed, trailing)
 
 
-@register_jitable
+@rule
 def take_profit_price(position):
     """Price of the resting take-profit; NaN if none rests."""
     side = 1.0 if position.quantity > 0.0 else -1.0
     return position.entry_price * (1.0 + side * position.take_profit)
 
 
-@register_jitable
+@rule
 def fill_price(reference, side, slippage, contract):
     """Price of a market order: worse than the reference by the slippage, on the tick grid, against the trader."""
     return round_price(reference * (1.0 + side * slippage), contract.tick_size, side)
 
 
-@register_jitable
+@rule
 def slippage_of(row, quantity, contract):
     """Slippage of an order at this row [fraction]: the market's part and the order's own square-root impact."""
     if row.impact == 0.0:
@@ -297,7 +299,7 @@ def slippage_of(row, quantity, contract):
     return row.slippage + row.impact * math.sqrt(notional(quantity, row.open, contract.inverse))
 
 
-@register_jitable
+@rule
 def close_at(account, position, contract, config, ledger, price, fee_rate):
     """Close a whole position at a final price."""
     apply_fill(
@@ -305,7 +307,7 @@ def close_at(account, position, contract, config, ledger, price, fee_rate):
     )
 
 
-@register_jitable
+@rule
 def affordable_quantity(margin, held, leverage, price, cost):
     """Largest quantity whose initial margin and entry costs fit into ``margin``, given ``held`` (signed to its side).
 
@@ -315,7 +317,9 @@ def affordable_quantity(margin, held, leverage, price, cost):
     return (margin + cost * held) / (price / leverage + cost)
 
 
-@register_jitable
-def bankruptcy_of(position, contract):
-    """Price at which an isolated position's margin balance is zero; NaN if there is none."""
-    return bankruptcy_price(position.quantity, position.entry_price, position.margin, contract.inverse)
+@rule
+def balance_at(account, position, contract, mark):
+    """Wallet balance plus the unrealised PnL of one position at ``mark``."""
+    return account.wallet_balance + unrealised_pnl(
+        position.quantity, position.entry_price, mark, contract.inverse
+    )

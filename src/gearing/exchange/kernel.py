@@ -9,14 +9,14 @@ Order of events in the first row of an interval (``exchange-rules``, section 3):
 
 Later rows of the interval differ in having no fills. Mark to market at the interval's last close.
 
-``advance`` and its parallel twin are the same source; both run interpreted under ``NUMBA_DISABLE_JIT=1``.
+``advance`` is compiled once and serves single steps, whole paths, observations after a reset, and every thread; the
+same source runs interpreted under ``NUMBA_DISABLE_JIT=1``.
 """
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 
-from numba import config as numba_config
-from numba import njit, prange, set_num_threads
-from numba.extending import register_jitable
+import numpy as np
 
 from gearing.exchange.account import (
     apply_fill,
@@ -27,24 +27,25 @@ from gearing.exchange.account import (
     position_maintenance,
     settle_funding,
 )
-from gearing.exchange.orders import place_guards, trade_to_target
+from gearing.exchange.compiled import hot, loop, plain, prefetch, rule
+from gearing.exchange.orders import close_at_open, place_guards, trade_to_target
 from gearing.exchange.path import (
     contract_of,
     joint_surplus,
     liquidate_cross,
     walk_cross,
     walk_isolated,
+    watched_extreme,
     watched_open,
 )
+from gearing.exchange.records import guard_dtype, ledger_dtype, records, step_dtype
 from gearing.exchange.rules import notional, unit_value, unrealised_pnl
 
-# Helpers that take whole arrays are inlined by LLVM: passing a dozen array structures costs more than their work.
-inlined = register_jitable(forceinline=True)
-
 _REWARD_FLOOR = 0.001  # of the start equity: the reward of a ruined step stays finite
+_AHEAD = 8  # accounts ahead of the current one whose row is asked for: about the latency of the outer cache
 
 
-@inlined
+@hot
 def clear_ledgers(ledgers, i):
     """Zero the ledger of one account's slots."""
     for s in range(ledgers.shape[1]):
@@ -67,7 +68,7 @@ def clear_ledgers(ledgers, i):
         ledger.delistings = 0
 
 
-@register_jitable
+@rule
 def settle(account, positions, i, contracts, config, tiers, rows, r, ledgers, settlements, inside, paying):
     """Settlements of row ``r`` at its open or inside it; ``paying``: 0 both ways, 1 payments only, 2 receipts only.
 
@@ -97,9 +98,11 @@ def settle(account, positions, i, contracts, config, tiers, rows, r, ledgers, se
         test_open(account, positions, i, contracts, config, tiers, rows, r, ledgers)
 
 
-@register_jitable
+@rule
 def test_open(account, positions, i, contracts, config, tiers, rows, r, ledgers):
     """Liquidate what is already beyond its liquidation price at the row's first mark (a gap)."""
+    if config.close_only:
+        return
     if config.cross:
         exposed = has_position(positions, i)
         if exposed and joint_surplus(account, positions, i, contracts, config, tiers, rows, r, 0.0) <= 0.0:
@@ -116,7 +119,7 @@ def test_open(account, positions, i, contracts, config, tiers, rows, r, ledgers)
             )
 
 
-@inlined
+@hot
 def unrealised_total(positions, i, contracts, config, rows, r, at_open):
     """Unrealised PnL of all slots at the row's first or last mark."""
     total = 0.0
@@ -130,7 +133,7 @@ def unrealised_total(positions, i, contracts, config, rows, r, at_open):
     return total
 
 
-@inlined
+@hot
 def trade(
     account, positions, i, contracts, config, tiers, rows, r, ledgers, targets, t, guards, g, with_guards
 ):
@@ -138,60 +141,44 @@ def trade(
     equity_now = account.wallet_balance + unrealised_total(positions, i, contracts, config, rows, r, True)
     # Margin is checked at the fill: equity lost in the gap since the decision cannot be posted.
     checked = min(account.equity, equity_now)
-    for increasing in range(2):
+    passes = 2 if positions.shape[1] > 1 else 1
+    for increasing in range(passes):
         for s in range(positions.shape[1]):
-            if math.isnan(targets[t, s]):
+            target = targets[t, s]
+            if math.isnan(target):
                 continue
             position = positions[i, s]
             j = contract_of(s, config)
-            mark = position.mark
             budget = contracts[j].margin_share * account.equity
-            wanted = abs(targets[t, s]) * budget / unit_value(mark, contracts[j].inverse)
-            adds = targets[t, s] * position.quantity <= 0.0 or wanted > abs(position.quantity)
-            if targets[t, s] == 0.0:
-                adds = False
-            if adds != (increasing == 1):
+            if passes == 2 and is_increase(position, contracts[j], target, budget) != (increasing == 1):
                 continue
-            margin = contracts[j].margin_share * checked
             trade_to_target(
-                account,
-                position,
-                contracts[j],
-                config,
-                tiers,
-                rows[r, j],
-                ledgers[i, s],
-                targets[t, s],
-                budget,
-                margin,
-                mark,
-            )
-            position.target = targets[t, s]
+                account, position, contracts[j], config, tiers, rows[r, j], ledgers[i, s], target, budget,
+                contracts[j].margin_share * checked,
+            )  # fmt: skip
+            position.target = target
             if with_guards and position.quantity != 0.0:
                 place_guards(position, guards[g, s])
 
 
-@register_jitable
-def flatten(account, positions, i, contracts, config, tiers, rows, r, ledgers):
+@rule
+def is_increase(position, contract, target, budget):
+    """Whether a target asks for more than is held, or for another side."""
+    if target == 0.0:
+        return False
+    wanted = abs(target) * budget / unit_value(position.mark, contract.inverse)
+    return target * position.quantity <= 0.0 or wanted > abs(position.quantity)
+
+
+@rule
+def flatten(account, positions, i, contracts, config, rows, r, ledgers):
     """Close everything at the open of row ``r``: the exit of a trade whose leverage was chosen at its entry."""
     for s in range(positions.shape[1]):
         j = contract_of(s, config)
-        trade_to_target(
-            account,
-            positions[i, s],
-            contracts[j],
-            config,
-            tiers,
-            rows[r, j],
-            ledgers[i, s],
-            0.0,
-            0.0,
-            0.0,
-            1.0,
-        )
+        close_at_open(account, positions[i, s], contracts[j], config, rows[r, j], ledgers[i, s])
 
 
-@inlined
+@hot
 def delist(account, positions, i, contracts, config, rows, r, ledgers):
     """A position at a contract's last row closes at its last mark, without a fee."""
     for s in range(positions.shape[1]):
@@ -205,19 +192,23 @@ def delist(account, positions, i, contracts, config, rows, r, ledgers):
             )  # fmt: skip
 
 
-@inlined
+@hot
 def walk(account, positions, i, contracts, config, tiers, rows, r, ledgers):
-    """The path of one row."""
+    """The path of one row; most rows neither liquidate nor fire anything, and end here."""
     if config.cross:
         walk_cross(account, positions, i, contracts, config, tiers, rows, r, ledgers)
         return
     for s in range(positions.shape[1]):
-        if positions[i, s].quantity != 0.0:
+        position = positions[i, s]
+        if position.quantity != 0.0:
             j = contract_of(s, config)
-            walk_isolated(account, positions[i, s], contracts[j], config, tiers, rows[r, j], ledgers[i, s])
+            extreme = watched_extreme(rows[r, j], config, position.quantity < 0.0)
+            eventful = position.guarded or config.deleveraging_move > 0.0
+            if eventful or is_liquidated(position, contracts[j], config, tiers, rows[r, j], extreme):
+                walk_isolated(account, position, contracts[j], config, tiers, rows[r, j], ledgers[i, s])
 
 
-@inlined
+@hot
 def has_position(positions, i):
     """Whether any slot is not flat."""
     for s in range(positions.shape[1]):
@@ -226,7 +217,7 @@ def has_position(positions, i):
     return False
 
 
-@inlined
+@hot
 def mark_to_market(account, positions, i, contracts, config, rows, r, ledgers, step):
     """Value the account at the last close and add up the step."""
     equity = account.wallet_balance
@@ -264,7 +255,7 @@ def mark_to_market(account, positions, i, contracts, config, rows, r, ledgers, s
     account.peak_equity = max(account.peak_equity, equity)
 
 
-@inlined
+@hot
 def is_ruined(account, positions, i, contracts, config, rows, r):
     """Equity below the ruin fraction, or flat and too small for the smallest order of any contract."""
     if account.equity < config.ruin_fraction * account.start_equity:
@@ -281,7 +272,7 @@ def is_ruined(account, positions, i, contracts, config, rows, r):
     return True
 
 
-@inlined
+@hot
 def advance_account(
     account, positions, i, contracts, config, tiers, rows, settlements, until, ledgers, step,
     targets, t, guards, g, with_guards,
@@ -298,24 +289,12 @@ def advance_account(
             if held:
                 test_open(account, positions, i, contracts, config, tiers, rows, r, ledgers)
             trade(
-                account,
-                positions,
-                i,
-                contracts,
-                config,
-                tiers,
-                rows,
-                r,
-                ledgers,
-                targets,
-                t,
-                guards,
-                g,
+                account, positions, i, contracts, config, tiers, rows, r, ledgers, targets, t, guards, g,
                 with_guards,
-            )
+            )  # fmt: skip
             held = has_position(positions, i)
         elif held and r == rows[first, 0].exit_row:
-            flatten(account, positions, i, contracts, config, tiers, rows, r, ledgers)
+            flatten(account, positions, i, contracts, config, rows, r, ledgers)
             held = has_position(positions, i)
         if not held:
             continue
@@ -329,14 +308,14 @@ def advance_account(
     mark_to_market(account, positions, i, contracts, config, rows, until - 1, ledgers, step)
 
 
-@inlined
+@hot
 def finish_step(account, positions, i, contracts, config, rows, step):
     """Terminated by ruin, or truncated by the end of the episode, which is never later than that of the data."""
     step.terminated = is_ruined(account, positions, i, contracts, config, rows, account.row - 1)
     step.truncated = account.row >= account.last_row and not step.terminated
 
 
-@inlined
+@hot
 def saturate(value, low, high):
     """Value within its bounds and 1 if it had to be moved there."""
     if value < low:
@@ -346,7 +325,7 @@ def saturate(value, low, high):
     return value, 0
 
 
-@inlined
+@hot
 def observe_account(account, positions, i, contracts, config, tiers, rows, r, observations, offset):
     """Write the position and account columns behind the market's; returns how many values were saturated.
 
@@ -401,7 +380,7 @@ def observe_account(account, positions, i, contracts, config, tiers, rows, r, ob
     return saturated
 
 
-@inlined
+@hot
 def observe(account, positions, i, contracts, config, tiers, rows, features, observations):
     """Write one account's observation at the close of the bar before its next row."""
     row = account.row - 1
@@ -413,71 +392,29 @@ def observe(account, positions, i, contracts, config, tiers, rows, features, obs
 
 
 def _advance(
-    active, accounts, positions, contracts, config, tiers, rows, settlements, ledgers,
-    steps, targets, guards, with_guards, features, observations, saturated,
+    begin, end, active, accounts, positions, contracts, config, tiers, rows, settlements, ledgers, steps,
+    targets, stride, n_decisions, guards, with_guards, features, observations, saturated,
+    recorded_steps, recorded_ledgers,
 ):  # fmt: skip
-    """One decision interval for every active account; observations are written in place if given any columns.
+    """Advance the active accounts from ``begin`` to ``end`` by up to ``n_decisions`` intervals each.
 
-    ``guards`` has one row per account, or a single ignored one where ``with_guards`` is False.
+    Decision d of account i reads row ``i * stride + d`` of ``targets``; an account stops at its ruin and at the end of
+    its episode. Observations are written at the end, steps and ledgers of every decision recorded, where their
+    arrays have columns. ``guards`` has one row per account, or a single ignored one where ``with_guards`` is False.
     """
-    for i in prange(accounts.size):
-        if active[i]:
-            account = accounts[i]
-            guard = i if with_guards else 0
-            advance_account(
-                account, positions, i, contracts, config[0], tiers, rows, settlements,
-                rows[account.row, 0].next_row, ledgers, steps[i], targets, i, guards, guard, with_guards,
-            )  # fmt: skip
-            finish_step(account, positions, i, contracts, config[0], rows, steps[i])
-            if observations.shape[1] > 0:
-                saturated[i] += observe(
-                    account, positions, i, contracts, config[0], tiers, rows, features, observations
-                )
-
-
-advance = njit(cache=True, error_model="numpy")(_advance)
-_advance_in_parallel = njit(cache=True, error_model="numpy", parallel=True)(_advance)
-
-
-def parallel_advance(n_threads):
-    """``advance`` over several threads; accounts are independent, so the numbers are those of one thread."""
-    if not 1 <= n_threads <= numba_config.NUMBA_NUM_THREADS:
-        raise ValueError(
-            f"n_threads is {n_threads}; it must be from 1 to {numba_config.NUMBA_NUM_THREADS}, the cores numba was "
-            "started with (NUMBA_NUM_THREADS)."
-        )
-    set_num_threads(n_threads)
-    return _advance_in_parallel
-
-
-@njit(cache=True, error_model="numpy")
-def observe_all(
-    active, accounts, positions, contracts, config, tiers, rows, features, observations
-):  # fmt: skip
-    """Observations of accounts that were just reset."""
-    for i in range(accounts.size):
-        if active[i]:
-            observe(accounts[i], positions, i, contracts, config[0], tiers, rows, features, observations)
-
-
-def _run(
-    accounts, positions, contracts, config, tiers, rows, settlements, ledgers, steps,
-    targets, stride, n_decisions, guards, recorded_steps, recorded_ledgers,
-):  # fmt: skip
-    """Whole paths of precomputed targets, shape (n_decisions or n_accounts * n_decisions, n_slots); stops at ruin.
-
-    ``stride`` is 0 where all accounts share the targets, else n_decisions.
-    Records steps and ledgers where their arrays have room; returns nothing, the accounts hold the end.
-    """
-    for i in prange(accounts.size):
+    for i in range(begin, end):
+        prefetch(rows, accounts[min(i + _AHEAD, end - 1)].row)
+        prefetch(features, rows[accounts[min(i + _AHEAD // 2, end - 1)].row, 0].bar)
+        if not active[i]:
+            continue
         account = accounts[i]
         for d in range(n_decisions):
             if account.row >= account.last_row:
                 break
-            until = rows[account.row, 0].next_row
             advance_account(
-                account, positions, i, contracts, config[0], tiers, rows, settlements, until,
-                ledgers, steps[i], targets, i * stride + d, guards, 0, False,
+                account, positions, i, contracts, config[0], tiers, rows, settlements,
+                rows[account.row, 0].next_row, ledgers, steps[i], targets, i * stride + d, guards,
+                i if with_guards else 0, with_guards,
             )  # fmt: skip
             finish_step(account, positions, i, contracts, config[0], rows, steps[i])
             if recorded_steps.shape[1] > 0:
@@ -487,6 +424,72 @@ def _run(
                     recorded_ledgers[i, d, s] = ledgers[i, s]
             if steps[i].terminated:
                 break
+        if observations.shape[1] > 0:
+            saturated[i] += observe(
+                account, positions, i, contracts, config[0], tiers, rows, features, observations
+            )
 
 
-run = njit(cache=True, error_model="numpy")(_run)
+advance = loop(_advance)
+
+
+class Kernel:
+    """The compiled loop bound to the arrays of one simulation, over one or several threads.
+
+    Accounts are independent, so any number of threads gives the numbers of one.
+
+    Parameters
+    ----------
+    accounts, positions, contracts, config, tiers, rows, settlements, ledgers, steps : recarrays
+        See ``records.py``.
+    features, observations : float32 arrays
+    saturated : (n_accounts,) int64, counts of observed values moved to their bounds
+    n_threads : int
+    """
+
+    def __init__(
+        self, accounts, positions, contracts, config, tiers, rows, settlements, ledgers, steps,
+        features, observations, saturated, n_threads=1,
+    ):  # fmt: skip
+        n, slots = positions.shape
+        if not n_threads >= 1:
+            raise ValueError(f"n_threads is {n_threads}; it must be at least 1.")
+        self.n_accounts = n
+        state = (accounts, positions, contracts, config, tiers, rows, settlements, ledgers, steps)
+        self._state = tuple(plain(array) for array in state)
+        self._outputs = (features, observations, saturated)
+        self._no_guards = plain(records((1, slots), guard_dtype))
+        self._no_targets = np.zeros((1, slots))
+        self._no_view = (features, np.zeros((n, 0), np.float32), saturated)
+        self._no_record = (plain(records((n, 0), step_dtype)), plain(records((n, 0, slots), ledger_dtype)))
+        n_threads = min(n_threads, n)
+        edges = [n * k // n_threads for k in range(n_threads + 1)]
+        self._chunks = list(zip(edges[:-1], edges[1:], strict=True))
+        self._pool = ThreadPoolExecutor(n_threads - 1) if n_threads > 1 else None
+
+    def step(self, active, targets, guards=None):
+        """One decision interval of the active accounts, with observations."""
+        given = self._no_guards if guards is None else plain(guards)
+        self._call(active, targets, 1, 1, given, guards is not None, self._outputs, self._no_record)
+
+    def observe(self, active):
+        """Observations of accounts that were just reset."""
+        self._call(active, self._no_targets, 0, 0, self._no_guards, False, self._outputs, self._no_record)
+
+    def run(self, active, targets, stride, n_decisions, recorded_steps, recorded_ledgers):
+        """Whole paths of precomputed targets, shape (n_decisions or n_accounts * n_decisions, n_slots)."""
+        record = (plain(recorded_steps), plain(recorded_ledgers))
+        self._call(active, targets, stride, n_decisions, self._no_guards, False, self._no_view, record)
+
+    def _call(self, active, targets, stride, n_decisions, guards, with_guards, outputs, record):
+        arguments = (
+            active, *self._state, targets, stride, n_decisions, guards, with_guards, *outputs, *record,
+        )  # fmt: skip
+        if self._pool is None:
+            advance(0, self.n_accounts, *arguments)
+            return
+        (begin, end), *others = self._chunks
+        waiting = [self._pool.submit(advance, *chunk, *arguments) for chunk in others]
+        advance(begin, end, *arguments)
+        for part in waiting:
+            part.result()

@@ -2,11 +2,11 @@
 
 Sizing (``w`` margin share, ``E`` equity at the deciding close): the largest quantity with value at the deciding mark
 <= |L| w E and, at the fill, initial margin + fee + open loss <= w E, leverage setting max(1, |L|), down to the lot.
+An isolated position is backed by its own margin balance and the free balance only: profits that other isolated
+positions have not realised buy nothing.
 """
 
 import math
-
-from numba.extending import register_jitable
 
 from gearing.exchange.account import (
     REFUSED_MARGIN,
@@ -15,15 +15,18 @@ from gearing.exchange.account import (
     affordable_quantity,
     apply_fill,
     assign_margin,
+    balance_at,
     fill_price,
     slippage_of,
 )
+from gearing.exchange.compiled import rule
 from gearing.exchange.rules import (
     initial_margin,
     largest_notional,
     notional,
     open_loss,
     round_quantity,
+    tier_index,
     unit_value,
     unrealised_pnl,
 )
@@ -32,119 +35,126 @@ EVERY_DECISION, ON_CHANGE, BAND, NEVER = 0, 1, 2, 3
 FREE, UP_ONLY, FLAT_ONLY = 0, 1, 2
 
 
-@register_jitable
+@rule
 def keeps_position(position, config, target, leverage):
     """Whether the rebalance mode leaves an open position of the same side as it is."""
-    if position.quantity * target <= 0.0:
+    if config.rebalance == EVERY_DECISION or position.quantity * target <= 0.0:
         return False
     if config.rebalance == ON_CHANGE:
         return target == position.target
     if config.rebalance == BAND:
         return abs(leverage - abs(target)) <= config.band
-    return config.rebalance == NEVER
+    return True
 
 
-@register_jitable
+@rule
 def leverage_setting(position, config, target):
     """Leverage setting of the order, as far as the venue lets it change on an open position of the same side."""
     wanted = max(1.0, abs(target))
-    if position.quantity * target <= 0.0 or config.leverage_change == FREE:
+    if config.leverage_change == FREE or position.quantity * target <= 0.0:
         return wanted
     if config.leverage_change == UP_ONLY:
         return max(position.leverage, wanted)
     return position.leverage
 
 
-@register_jitable
-def target_size(
-    position, contract, config, tiers, row, ledger, target, leverage, budget, margin, mark, price
-):
-    """Absolute quantity that a target leverage leads to, before rounding.
-
-    ``budget`` is w E at the deciding close, valued at ``mark`` of that close; ``margin`` is what the margin check at
-    the fill may use, ``price`` the fill price.
-    """
-    side = 1.0 if target > 0.0 else -1.0
-    held = side * position.quantity  # negative when the order flips the position
-    wanted = abs(target) * budget / unit_value(mark, contract.inverse)
-    if wanted <= held:
-        return wanted  # a reduction needs no margin and always executes
-    fee_rate = contract.maker_fee if config.maker else contract.taker_fee
-    value = unit_value(price, contract.inverse)
-    cost = fee_rate * value + open_loss(side, price, row.mark_open, contract.inverse)
-    size = min(wanted, affordable_quantity(margin, held, leverage, value, cost))
+@rule
+def capped_size(size, value, tiers, row, ledger, leverage):
+    """A size cut to the largest notional that the leverage setting allows; ``value`` is that of one unit."""
+    if tiers[tier_index(size * value, tiers, row.tiers_first, row.tiers_last)].max_leverage >= leverage:
+        if size * value <= tiers[row.tiers_last - 1].cap:
+            return size
     allowed = largest_notional(leverage, tiers, row.tiers_first, row.tiers_last) / value
-    if size > allowed:
-        ledger.capped += 1
-        size = allowed
-    return max(size, held, 0.0)
+    if size <= allowed:
+        return size
+    ledger.capped += 1
+    return allowed
 
 
-@register_jitable
-def trade_to_target(account, position, contract, config, tiers, row, ledger, target, budget, margin, mark):
+@rule
+def order_size(
+    account, position, contract, config, tiers, row, ledger, side, wanted, leverage, margin, price
+):
+    """Absolute quantity to hold after the order, down to the lot.
+
+    ``wanted`` is the size that the target asks for, ``margin`` what its initial margin, fee and open loss may take,
+    ``price`` the fill price. A reduction needs no margin and always executes.
+    """
+    held = side * position.quantity  # negative when the order flips the position
+    size = wanted
+    if wanted > held:
+        fee_rate = contract.maker_fee if config.maker else contract.taker_fee
+        value = unit_value(price, contract.inverse)
+        cost = fee_rate * value + open_loss(side, price, row.mark_open, contract.inverse)
+        if not config.cross:
+            own = position.margin - account.assigned
+            margin = min(margin, own + balance_at(account, position, contract, row.mark_open))
+        size = min(size, affordable_quantity(margin, held, leverage, value, cost))
+        size = capped_size(size, value, tiers, row, ledger, leverage)
+        size = max(size, held, 0.0)
+    return round_quantity(size, contract.lot_size)
+
+
+@rule
+def trade_to_target(account, position, contract, config, tiers, row, ledger, target, budget, margin):
     """Send the order that brings a position to its target at the row's open, then post its margin.
 
-    A refused order changes nothing; the ledger says why.
+    ``budget`` is w E at the deciding close, ``margin`` the part of it that is still there at the fill. A refused
+    order changes nothing; the ledger says why.
     """
-    if target == 0.0 and position.quantity == 0.0:
+    held = position.quantity
+    if target == 0.0 and held == 0.0:
         return
     if not row.tradable:
-        if position.quantity == 0.0 or target != 0.0:
+        if held == 0.0 or target != 0.0:
             ledger.refused = REFUSED_NOT_TRADABLE
         return
-    effective = 0.0
-    if position.quantity != 0.0 and budget > 0.0:
-        effective = notional(position.quantity, mark, contract.inverse) / budget
-    if keeps_position(position, config, target, effective):
-        return
-    side = 1.0 if target > 0.0 else -1.0
-    if target == 0.0:
-        side = -1.0 if position.quantity > 0.0 else 1.0
-    leverage = leverage_setting(position, config, target)
-    wanted = abs(target) * budget / unit_value(mark, contract.inverse)
-    # The order's side decides on which side of the open it fills: a reduction trades against its own position.
-    buying = side * wanted > position.quantity if target != 0.0 else side > 0.0
-    order_side = 1.0 if buying else -1.0
-    rough = side * wanted - position.quantity if target != 0.0 else -position.quantity
-    price = fill_price(row.open, order_side, slippage_of(row, rough, contract), contract)
-    size = 0.0
-    if target != 0.0:
-        size = target_size(
-            position, contract, config, tiers, row, ledger, target, leverage, budget, margin, mark, price
-        )
-    size = round_quantity(size, contract.lot_size)
-    fees_before = ledger.fees
-    send_order(account, position, contract, config, ledger, side * size, price, leverage)
-    if position.quantity != 0.0 and not config.cross:
-        post_margin(account, position, contract, config, margin + (ledger.fees - fees_before), row.mark_open)
-
-
-@register_jitable
-def send_order(account, position, contract, config, ledger, wanted, price, leverage):
-    """Trade from the held to the wanted signed quantity, or refuse; only increases can be refused."""
-    order = wanted - position.quantity
-    held = abs(position.quantity)
-    reducing = position.quantity * wanted >= 0.0 and abs(wanted) <= held
-    if abs(order) <= 1e-12 * held:
-        position.leverage = leverage
-        return
-    increase = abs(wanted) - held if position.quantity * wanted > 0.0 else abs(wanted)
-    if not reducing and notional(increase, price, contract.inverse) < contract.min_notional:
-        ledger.refused = REFUSED_MINIMUM
-        if position.quantity * wanted >= 0.0:
+    value = unit_value(position.mark, contract.inverse)
+    wanted = target * budget / value
+    if config.rebalance != EVERY_DECISION and held != 0.0 and budget > 0.0:
+        if keeps_position(position, config, target, abs(held) * value / budget):
             return
-        order = -position.quantity  # the flip is too small to open its new side: it only closes
+    leverage = leverage_setting(position, config, target)
+    # A reduction trades against its own position: the order's side, not the target's, decides the fill price.
+    buying = 1.0 if wanted > held else -1.0
+    price = fill_price(row.open, buying, slippage_of(row, wanted - held, contract), contract)
+    side = 1.0 if target > 0.0 else -1.0
+    size = order_size(
+        account, position, contract, config, tiers, row, ledger, side, abs(wanted), leverage, margin, price
+    )
+    before = balance_at(account, position, contract, row.mark_open)
+    filled = send_order(account, position, contract, config, ledger, side * size, price, leverage)
+    if filled and position.quantity != 0.0 and not config.cross:
+        # What the order cost comes out of the posted margin: w E is the most that can be lost.
+        cost = before - balance_at(account, position, contract, row.mark_open)
+        post_margin(account, position, contract, config, margin - max(0.0, cost), row.mark_open)
+
+
+@rule
+def send_order(account, position, contract, config, ledger, wanted, price, leverage):
+    """Trade from the held to the wanted signed quantity; False where refused. Only increases can be refused."""
+    held = position.quantity
+    order = wanted - held
+    if held != 0.0 and abs(order) <= 1e-12 * abs(held):
+        position.leverage = leverage
+        return True
+    same_side = held * wanted > 0.0
+    increase = abs(wanted) - abs(held) if same_side else abs(wanted)
+    if increase > 0.0 and notional(increase, price, contract.inverse) < contract.min_notional:
+        ledger.refused = REFUSED_MINIMUM
+        order = 0.0 if same_side else -held  # a flip too small to open its new side only closes
+    elif wanted == 0.0 and held == 0.0:
+        ledger.refused = REFUSED_MINIMUM if contract.lot_size > 0.0 else REFUSED_MARGIN
     if order == 0.0:
-        if wanted == 0.0 and held == 0.0:
-            ledger.refused = REFUSED_MARGIN
-        return
+        return False
     fee_rate = contract.maker_fee if config.maker else contract.taker_fee
     apply_fill(account, position, contract, config, ledger, order, price, leverage, fee_rate)
     if position.quantity != 0.0:
         position.leverage = leverage
+    return True
 
 
-@register_jitable
+@rule
 def post_margin(account, position, contract, config, balance, mark):
     """Bring an isolated position's margin balance (margin + unrealised PnL) to ``balance`` where the venue allows it.
 
@@ -162,7 +172,20 @@ def post_margin(account, position, contract, config, balance, mark):
     assign_margin(account, position, change)
 
 
-@register_jitable
+@rule
+def close_at_open(account, position, contract, config, row, ledger):
+    """Close a position at the row's open, as a decision's order does."""
+    if position.quantity == 0.0 or not row.tradable:
+        return
+    side = -1.0 if position.quantity > 0.0 else 1.0
+    price = fill_price(row.open, side, slippage_of(row, position.quantity, contract), contract)
+    fee_rate = contract.maker_fee if config.maker else contract.taker_fee
+    apply_fill(
+        account, position, contract, config, ledger, -position.quantity, price, position.leverage, fee_rate
+    )
+
+
+@rule
 def place_guards(position, guard):
     """Replace the resting protective orders of a position."""
     position.stop = guard.stop

@@ -7,8 +7,6 @@ the same price series, stop before take-profit, a gap fills at the open.
 
 import math
 
-from numba.extending import register_jitable
-
 from gearing.exchange.account import (
     close_at,
     fill_price,
@@ -22,12 +20,13 @@ from gearing.exchange.account import (
     stop_price,
     take_profit_price,
 )
+from gearing.exchange.compiled import rule
 from gearing.exchange.rules import notional, settlement_payout, unrealised_pnl
 
 _BISECTIONS = 80  # to the last bit of a double, from an interval of one row
 
 
-@register_jitable
+@rule
 def watched_open(row, config):
     """Opening price of the series that liquidates."""
     if config.close_only:
@@ -35,7 +34,7 @@ def watched_open(row, config):
     return row.open if config.last_price_liquidation else row.mark_open
 
 
-@register_jitable
+@rule
 def watched_extreme(row, config, upper):
     """Highest (``upper``) or lowest price of the series that liquidates; the close if only closes are checked."""
     if config.close_only:
@@ -45,7 +44,7 @@ def watched_extreme(row, config, upper):
     return row.mark_high if upper else row.mark_low
 
 
-@register_jitable
+@rule
 def fire_order(account, position, contract, config, row, ledger, reference):
     """A resting order becomes a market order at ``reference``."""
     side = -1.0 if position.quantity > 0.0 else 1.0
@@ -53,7 +52,7 @@ def fire_order(account, position, contract, config, row, ledger, reference):
     close_at(account, position, contract, config, ledger, price, contract.taker_fee)
 
 
-@register_jitable
+@rule
 def fire_at_open(account, position, contract, config, row, ledger):
     """Stop or take-profit already passed by the row's open: filled at the open of the traded price."""
     watched = row.open if position.trigger_last else row.mark_open
@@ -66,7 +65,7 @@ def fire_at_open(account, position, contract, config, row, ledger):
         fire_order(account, position, contract, config, row, ledger, row.open)
 
 
-@register_jitable
+@rule
 def stop_touched(position, row):
     """Stop price if the adverse extreme of the row reaches it, else NaN."""
     price = stop_price(position)
@@ -77,7 +76,7 @@ def stop_touched(position, row):
     return price if extreme >= price else math.nan
 
 
-@register_jitable
+@rule
 def favourable_orders(account, position, contract, config, row, ledger):
     """After the adverse extreme was survived: take-profit, trailing stop after a new best price."""
     long = position.quantity > 0.0
@@ -100,7 +99,7 @@ def favourable_orders(account, position, contract, config, row, ledger):
             fire_order(account, position, contract, config, row, ledger, trail)
 
 
-@register_jitable
+@rule
 def deleverage_winner(account, position, contract, config, row, ledger):
     """Stress: a winner is closed once the row moved ``deleveraging_move`` its way, at that price, without fee."""
     side = 1.0 if position.quantity > 0.0 else -1.0
@@ -114,12 +113,13 @@ def deleverage_winner(account, position, contract, config, row, ledger):
         close_at(account, position, contract, config, ledger, price, 0.0)
 
 
-@register_jitable
+@rule
 def walk_isolated(account, position, contract, config, tiers, row, ledger):
     """One isolated position through one row."""
-    if position.guarded:
-        fire_at_open(account, position, contract, config, row, ledger)
     start = watched_open(row, config)
+    # Beyond both at the open, the order of stop and liquidation is unknown: the liquidation comes first.
+    if position.guarded and not is_liquidated(position, contract, config, tiers, row, start):
+        fire_at_open(account, position, contract, config, row, ledger)
     rounds = 0
     while position.quantity != 0.0 and rounds <= row.tiers_last - row.tiers_first + 1:
         rounds += 1
@@ -141,7 +141,7 @@ def walk_isolated(account, position, contract, config, tiers, row, ledger):
         finish_row(account, position, contract, config, row, ledger)
 
 
-@register_jitable
+@rule
 def stop_is_nearer(position, config, stop, mark, start):
     """A stop fires before a liquidation only if it lies between open and liquidation mark on the same series."""
     if position.trigger_last != config.last_price_liquidation:
@@ -150,7 +150,7 @@ def stop_is_nearer(position, config, stop, mark, start):
     return side * (stop - mark) > 0.0 and side * (start - stop) >= 0.0
 
 
-@register_jitable
+@rule
 def finish_row(account, position, contract, config, row, ledger):
     """What may still happen to a position that survived the row's adverse extreme."""
     if position.guarded:
@@ -162,13 +162,13 @@ def finish_row(account, position, contract, config, row, ledger):
 # --- cross margin: all positions of an account back each other ---------------------------------------------------
 
 
-@register_jitable
+@rule
 def contract_of(slot, config):
     """Contract of a slot: two legs share one in hedge mode."""
     return slot // 2 if config.hedge else slot
 
 
-@register_jitable
+@rule
 def legs_surplus(positions, i, contract_index, contracts, config, tiers, row, mark):
     """Surplus of all legs of one contract at one mark."""
     contract = contracts[contract_index]
@@ -180,7 +180,7 @@ def legs_surplus(positions, i, contract_index, contracts, config, tiers, row, ma
     )
 
 
-@register_jitable
+@rule
 def worse_extreme(positions, i, contract_index, contracts, config, tiers, row):
     """Extreme of the row that hurts the net of a contract's legs more."""
     low, high = watched_extreme(row, config, False), watched_extreme(row, config, True)
@@ -189,14 +189,14 @@ def worse_extreme(positions, i, contract_index, contracts, config, tiers, row):
     return low if at_low <= at_high else high
 
 
-@register_jitable
+@rule
 def joint_mark(positions, i, contract_index, contracts, config, tiers, row, way):
     """Mark of a contract at a fraction ``way`` of the straight line from the opens to the worse extremes."""
     start = watched_open(row, config)
     return start + way * (worse_extreme(positions, i, contract_index, contracts, config, tiers, row) - start)
 
 
-@register_jitable
+@rule
 def joint_surplus(account, positions, i, contracts, config, tiers, rows, r, way):
     """Margin balance less maintenance margin of a cross account on the joint line."""
     surplus = account.wallet_balance
@@ -206,7 +206,7 @@ def joint_surplus(account, positions, i, contracts, config, tiers, rows, r, way)
     return surplus
 
 
-@register_jitable
+@rule
 def joint_liquidation(account, positions, i, contracts, config, tiers, rows, r, begin):
     """First fraction of the joint line with margin balance <= maintenance margin; NaN if there is none.
 
@@ -226,7 +226,7 @@ def joint_liquidation(account, positions, i, contracts, config, tiers, rows, r, 
     return hit
 
 
-@register_jitable
+@rule
 def joint_stop(positions, i, contracts, config, tiers, rows, r, begin):
     """(fraction, slot) of the first resting stop on the joint line; (NaN, -1) if none is reached.
 
@@ -252,13 +252,14 @@ def joint_stop(positions, i, contracts, config, tiers, rows, r, begin):
     return first, slot
 
 
-@register_jitable
+@rule
 def walk_cross(account, positions, i, contracts, config, tiers, rows, r, ledgers):
     """A cross account through one row: stops and the joint liquidation in the order of the joint line."""
-    for s in range(positions.shape[1]):
-        if positions[i, s].guarded and positions[i, s].quantity != 0.0:
-            j = contract_of(s, config)
-            fire_at_open(account, positions[i, s], contracts[j], config, rows[r, j], ledgers[i, s])
+    if joint_surplus(account, positions, i, contracts, config, tiers, rows, r, 0.0) > 0.0:
+        for s in range(positions.shape[1]):
+            if positions[i, s].guarded and positions[i, s].quantity != 0.0:
+                j = contract_of(s, config)
+                fire_at_open(account, positions[i, s], contracts[j], config, rows[r, j], ledgers[i, s])
     begin = 0.0
     for _ in range(positions.shape[1] + 1):
         way = joint_liquidation(account, positions, i, contracts, config, tiers, rows, r, begin)
@@ -279,7 +280,7 @@ def walk_cross(account, positions, i, contracts, config, tiers, rows, r, ledgers
             finish_row(account, positions[i, s], contracts[j], config, rows[r, j], ledgers[i, s])
 
 
-@register_jitable
+@rule
 def liquidate_cross(account, positions, i, contracts, config, tiers, rows, r, ledgers, way):
     """Liquidate a cross account at the joint marks: all at once, or largest loss first until margin suffices."""
     if config.largest_loss_first:
@@ -308,7 +309,7 @@ def liquidate_cross(account, positions, i, contracts, config, tiers, rows, r, le
     close_all_cross(account, positions, i, contracts, config, tiers, rows, r, ledgers, way)
 
 
-@register_jitable
+@rule
 def open_slots(positions, i):
     """Number of positions that are not flat."""
     count = 0
@@ -318,7 +319,7 @@ def open_slots(positions, i):
     return count
 
 
-@register_jitable
+@rule
 def reset_slot(position):
     """Flat, nothing resting (cross: no margin is assigned)."""
     position.quantity = 0.0
@@ -329,7 +330,7 @@ def reset_slot(position):
     position.guarded = 0
 
 
-@register_jitable
+@rule
 def largest_loss(positions, i, contracts, config, tiers, rows, r, way):
     """Slot with the largest unrealised loss at the joint marks; -1 if all are flat."""
     worst, slot = math.inf, -1
@@ -345,7 +346,7 @@ def largest_loss(positions, i, contracts, config, tiers, rows, r, way):
     return slot
 
 
-@register_jitable
+@rule
 def note_liquidation(account, positions, i, slot, contracts, config, tiers, rows, r, ledgers, mark, way):
     """Record where a cross position was liquidated and its what-if price (other marks frozen at the trigger)."""
     j = contract_of(slot, config)
@@ -358,7 +359,7 @@ def note_liquidation(account, positions, i, slot, contracts, config, tiers, rows
     ledgers[i, slot].liquidations += 1
 
 
-@register_jitable
+@rule
 def close_all_cross(account, positions, i, contracts, config, tiers, rows, r, ledgers, way):
     """All positions close at the joint marks; what remains of the wallet follows the settlement rule."""
     value, remaining, fees = 0.0, account.wallet_balance, 0.0

@@ -1,7 +1,7 @@
 """Closed-form rules of an exchange: what a position is worth, costs and may become.
 
 Every rule is a plain function of numbers. People, tests and the exported runtime call it as it is;
-the kernel compiles the same function (``register_jitable``) and adds nothing to it.
+the kernel compiles the same function (``compiled.rule``) and adds nothing to it.
 
 Signs and units
 ---------------
@@ -16,14 +16,14 @@ are those of the conformance cases in ``tests/conformance``.
 
 import math
 
-from numba.extending import register_jitable
+from gearing.exchange.compiled import rule
 
 NO_PRICE = math.nan  # "there is no such price": a position that cannot be liquidated
 ALL_TIERS = -1  # default of ``last``: up to the end of the array
 _NEVER = 1e-12  # a root this small against the entry price is rounding noise of a position without debt
 
 
-@register_jitable
+@rule
 def unit_value(price, inverse):
     """Value of one unit of quantity at ``price`` [settle coin]."""
     if inverse:
@@ -31,13 +31,13 @@ def unit_value(price, inverse):
     return price
 
 
-@register_jitable
+@rule
 def notional(quantity, price, inverse):
     """Absolute value of a position at ``price`` [settle coin]."""
     return abs(quantity) * unit_value(price, inverse)
 
 
-@register_jitable
+@rule
 def unrealised_pnl(quantity, entry_price, price, inverse):
     """Profit of a position if it were closed at ``price`` [settle coin]."""
     if quantity == 0.0:
@@ -47,7 +47,7 @@ def unrealised_pnl(quantity, entry_price, price, inverse):
     return quantity * (price - entry_price)
 
 
-@register_jitable
+@rule
 def average_entry_price(quantity, entry_price, added, price, inverse):
     """Entry price after adding on the same side: arithmetic mean (linear), harmonic mean (inverse)."""
     if quantity == 0.0:
@@ -57,19 +57,19 @@ def average_entry_price(quantity, entry_price, added, price, inverse):
     return (quantity * entry_price + added * price) / (quantity + added)
 
 
-@register_jitable
+@rule
 def trading_fee(quantity, price, rate, inverse):
     """Fee of one fill [settle coin]; negative for a maker rebate."""
     return rate * notional(quantity, price, inverse)
 
 
-@register_jitable
+@rule
 def initial_margin(quantity, entry_price, leverage, inverse):
     """Margin that opening the position ties up [settle coin]."""
     return notional(quantity, entry_price, inverse) / leverage
 
 
-@register_jitable
+@rule
 def open_loss(quantity, price, mark, inverse):
     """Loss an order makes at once because it fills worse than the mark, >= 0 [settle coin].
 
@@ -78,7 +78,7 @@ def open_loss(quantity, price, mark, inverse):
     return max(0.0, -unrealised_pnl(quantity, price, mark, inverse))
 
 
-@register_jitable
+@rule
 def tier_index(position_notional, tiers, first=0, last=ALL_TIERS):
     """Index of the margin tier of a notional: the last whose floor is not above it (floors inclusive)."""
     last = tiers.size if last == ALL_TIERS else last
@@ -88,7 +88,7 @@ def tier_index(position_notional, tiers, first=0, last=ALL_TIERS):
     return k
 
 
-@register_jitable
+@rule
 def maintenance_margin(position_notional, tiers, first=0, last=ALL_TIERS):
     """Equity a position must keep to avoid liquidation [settle coin].
 
@@ -99,13 +99,13 @@ def maintenance_margin(position_notional, tiers, first=0, last=ALL_TIERS):
     return position_notional * tier.rate - tier.amount
 
 
-@register_jitable
+@rule
 def maintenance_amount(floor, rate_below, rate, amount_below):
     """Amount of a tier that keeps the schedule continuous at its floor [settle coin]."""
     return amount_below + floor * (rate - rate_below)
 
 
-@register_jitable
+@rule
 def largest_notional(leverage, tiers, first=0, last=ALL_TIERS):
     """Largest notional that may be opened at a leverage setting; 0 if no tier allows that leverage."""
     last = tiers.size if last == ALL_TIERS else last
@@ -115,19 +115,19 @@ def largest_notional(leverage, tiers, first=0, last=ALL_TIERS):
     return tiers[k].cap if k >= first else 0.0
 
 
-@register_jitable
+@rule
 def largest_leverage(position_notional, tiers, first=0, last=ALL_TIERS):
     """Highest leverage setting at which a notional may be held."""
     return tiers[tier_index(position_notional, tiers, first, last)].max_leverage
 
 
-@register_jitable
+@rule
 def funding_payment(quantity, mark, rate, inverse):
     """Cash flow of one settlement to the position; longs pay while the rate is positive."""
     return -quantity * unit_value(mark, inverse) * rate
 
 
-@register_jitable
+@rule
 def bankruptcy_price(quantity, entry_price, wallet, inverse):
     """Price at which a position's margin balance is exactly zero; NaN where none is positive.
 
@@ -141,7 +141,7 @@ def bankruptcy_price(quantity, entry_price, wallet, inverse):
     return price if price > _NEVER * entry_price else NO_PRICE
 
 
-@register_jitable
+@rule
 def price_at_margin(quantity, entry_price, backing, rate, amount, inverse):
     """Price at which margin balance equals ``rate`` x notional - ``amount``; may be non-positive or infinite.
 
@@ -155,7 +155,7 @@ def price_at_margin(quantity, entry_price, backing, rate, amount, inverse):
     return (backing + amount - quantity * entry_price) / (size * (rate - side))
 
 
-@register_jitable
+@rule
 def liquidation_price(
     quantity, entry_price, backing, tiers, inverse, closing_fee=0.0, first=0, last=ALL_TIERS
 ):
@@ -181,7 +181,7 @@ def liquidation_price(
     return NO_PRICE
 
 
-@register_jitable
+@rule
 def liquidation_price_at_entry(quantity, entry_price, backing, tiers, inverse, first=0, last=ALL_TIERS):
     """Liquidation price where the venue values maintenance margin once, at the entry price (Bybit, isolated)."""
     margin = maintenance_margin(notional(quantity, entry_price, inverse), tiers, first, last)
@@ -189,7 +189,7 @@ def liquidation_price_at_entry(quantity, entry_price, backing, tiers, inverse, f
     return price if _NEVER * entry_price < price < math.inf else NO_PRICE
 
 
-@register_jitable
+@rule
 def round_price(price, tick, side):
     """Fill price on the tick grid, never in the trader's favour: buys up, sells down; tick 0 leaves it."""
     if tick <= 0.0:
@@ -201,7 +201,7 @@ def round_price(price, tick, side):
     return (math.ceil(steps) if side > 0.0 else math.floor(steps)) * tick
 
 
-@register_jitable
+@rule
 def round_quantity(size, lot):
     """Absolute quantity on the lot grid, rounded down; lot 0 leaves it."""
     if lot <= 0.0:
@@ -213,7 +213,7 @@ def round_quantity(size, lot):
     return math.floor(steps) * lot
 
 
-@register_jitable
+@rule
 def settlement_payout(remaining, liquidation_fee, position_notional, fee_then_return):
     """What a liquidated trader gets back of the remaining margin, never negative [settle coin]."""
     if not fee_then_return:

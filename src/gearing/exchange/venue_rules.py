@@ -68,7 +68,7 @@ def added_margin_backing(side: float, margin: float, extra_margin: float, fee_ra
 def liquidation_price_at_entry_with_fee(
     side: float, size: float, entry_price: float, wallet: float, rate: float, fee_rate: float
 ) -> float:
-    """``liq.inverse.mm_at_entry_with_fee`` (Bybit): maintenance at entry plus the closing fee at the bankruptcy price."""
+    """``liq.inverse.mm_at_entry_with_fee`` (Bybit): maintenance at entry and the fee to close at bankruptcy."""
     bust = bankruptcy_price_with_fee(side, size, entry_price, wallet, fee_rate)
     closing = fee_rate * size / bust if bust == bust else 0.0
     spare = wallet - rate * size / entry_price - closing
@@ -124,7 +124,7 @@ def hedge_liquidation_prices(
 
 
 def largest_leverage_for_margin(margin: float, tiers: np.recarray) -> float:
-    """``tier.max_leverage_for_margin``: from the top leverage down, the first tier whose cap holds margin x leverage."""
+    """``tier.max_leverage_for_margin``: from the top down, the first tier whose cap holds margin x leverage."""
     for tier in tiers:
         if margin * tier.max_leverage <= tier.cap:
             return float(tier.max_leverage)

@@ -27,6 +27,7 @@ from gearing.features import FeatureSet, FeatureTable, parse_duration
 from gearing.market.data import MarketData
 from gearing.simulation.actions import make_scheme
 from gearing.simulation.config import SimulationConfig, rebalance_mode
+from gearing.simulation.controlled import ControlDesk
 from gearing.simulation.observation import Observation, ObservationLayout
 from gearing.simulation.rewards import make_reward
 from gearing.simulation.starts import uniform
@@ -88,6 +89,7 @@ class Simulator:
         self._episode_decisions = self._decisions_per_episode()
         self.n_accounts = n_accounts
         self._allocate(seed, n_threads)
+        self._desk = ControlDesk(self.config.controls, self)
 
     def _check(self) -> None:
         for contract in self.contracts:
@@ -172,6 +174,7 @@ class Simulator:
         which = np.flatnonzero(mask)
         self._place(which)
         self.reward.reset(mask)
+        self._desk.begin(mask)
         self._kernel.observe(mask)
         return self.observations
 
@@ -317,15 +320,22 @@ class Simulator:
         ValueError
             If a target is beyond ``max_leverage``.
         """
+        active = self._all if active is None else active
         targets = np.ascontiguousarray(targets, np.float64).reshape(self.positions.shape)
+        targets, guards = self._desk.decide(self, targets, guards, active)
         largest = np.fmax.reduce(np.abs(targets), axis=None)
         if largest > self.config.max_leverage * (1.0 + 1e-9):
             raise ValueError(
                 f"target leverage {largest:g} exceeds max_leverage {self.config.max_leverage:g}; "
                 "bound the policy or raise max_leverage."
             )
-        self._kernel.step(self._all if active is None else active, targets, guards)
+        self._kernel.step(active, targets, guards)
         return self.reward(self.steps, self.drawdown)
+
+    @property
+    def acted(self) -> np.ndarray:
+        """Which controls changed a target of the last step (n_accounts, n_controls)."""
+        return self._desk.acted
 
     @property
     def drawdown(self) -> np.ndarray:
@@ -366,7 +376,14 @@ class Simulator:
         steps : (n_accounts, n_decisions) recarray, or with no columns where not recorded
             Zero after an account's ruin.
         ledgers : (n_accounts, n_decisions, n_slots) recarray
+
+        Raises
+        ------
+        ValueError
+            If there are risk controls: they see each decision's account, so they need ``step``.
         """
+        if self.config.controls:
+            raise ValueError("precomputed targets pass no controls; step the simulator, or leave controls out.")
         targets = np.ascontiguousarray(targets, np.float64)
         count = targets.shape[-2]
         stride = count if targets.ndim == 3 else 0
