@@ -221,6 +221,16 @@ def _jump(p: Any, intensity: float, u: np.ndarray) -> float:
 
 
 @njit(cache=True)
+def _print_beyond(p: Any, u: float, h: float, level: float, thin: float) -> float:
+    """How far the traded extreme lies beyond the path's: bid-ask noise, and now and then a far print."""
+    beyond = -p.wick_noise * thin * math.sqrt(h) * math.log(u)
+    far = p.wicks_a_year * thin / HOURS_A_YEAR
+    if u < far:
+        beyond -= p.wick_mean * math.sqrt(h / level) * math.log(u / far)
+    return beyond
+
+
+@njit(cache=True)
 def _rate(p: Any, mean: float, slow: float, around: float) -> float:
     """Funding rate from its moving mean and the deviation around it, clipped, sticky at the rest."""
     rate = mean * math.exp(p.funding_mean_exponent * slow) + around
@@ -239,6 +249,7 @@ def _simulate(
     regimes: np.ndarray,
     drought: np.ndarray,
 ) -> tuple[np.ndarray, ...]:
+    """Walk through the hours of each contract: variance, return, prices, factors, and funding when it settles."""
     p = record[0]
     n, m = normals.shape[0], normals.shape[1]
     last, mark, index = np.empty((n, m, 4)), np.empty((n, m, 4)), np.empty((n, m, 4))
@@ -273,19 +284,12 @@ def _simulate(
             jump = _jump(p, lam, u)
             diffusive = p.drift[state] / HOURS_A_YEAR - 0.5 * h + math.sqrt(h) * shock
             high, low = _path_extremes(diffusive, jump, h * mixing[t], u[3], z[6], u[4:8])
-            # traded price, with prints beyond the path
             thin = p.drought_wicks if drought[t] else 1.0
-            beyond = p.wick_noise * thin * math.sqrt(h)
             opened = price
             price = opened * math.exp(diffusive + jump)
-            up, down = high - beyond * math.log(u[8]), low + beyond * math.log(u[9])
-            far = p.wicks_a_year * thin / HOURS_A_YEAR
-            if u[8] < far:
-                up -= p.wick_mean * math.sqrt(h / level) * math.log(u[8] / far)
-            if u[9] < far:
-                down += p.wick_mean * math.sqrt(h / level) * math.log(u[9] / far)
             last[t, k, 0], last[t, k, 3] = opened, price
-            last[t, k, 1], last[t, k, 2] = opened * math.exp(up), opened * math.exp(down)
+            last[t, k, 1] = opened * math.exp(high + _print_beyond(p, u[8], h, level, thin))
+            last[t, k, 2] = opened * math.exp(low - _print_beyond(p, u[9], h, level, thin))
             # index and mark at the close
             scale = thin * math.sqrt(h / level)
             rest = rate - p.funding_rest
