@@ -22,7 +22,7 @@ class Situation:
     Attributes
     ----------
     columns : mapping
-        Observation columns by name: of the market (n, n_contracts), of the positions (n, n_slots), of the account (n, 1).
+        Observation columns by name: of the market (n, n_contracts), the positions (n, n_slots), the account (n, 1).
     time : (n,) datetime64[ms]
         The deciding close, UTC.
     equity : (n,) float64
@@ -47,6 +47,14 @@ class Situation:
         """Signed leverage that each position has now, in units of a target (n, n_slots)."""
         return self.columns["effective_leverage"].astype(np.float64) / self.margin_share
 
+    def of(self, name: str) -> np.ndarray:
+        """A column in double precision, for every slot (n, n_slots)."""
+        return self.per_slot(self.columns[name].astype(np.float64))
+
+    def per_slot(self, values: np.ndarray) -> np.ndarray:
+        """Values of contracts, or of the account, given to each of their slots."""
+        return np.repeat(values, self.margin_share.size // values.shape[1], axis=1)
+
 
 class Control(Protocol):
     """Changes decisions and says where it did."""
@@ -58,8 +66,8 @@ class Control(Protocol):
     ) -> tuple[np.ndarray, np.recarray, Any]:
         """Targets (n, n_slots; NaN holds) and resting orders after this control, and what it remembers next time.
 
-        ``memory`` is None at first, then what was returned: arrays whose first axis is accounts. Inputs are not changed
-        in place.
+        ``memory`` is None at first, then what was returned: None or a tuple of arrays whose first axis is accounts.
+        Inputs are not changed in place.
         """
         ...
 

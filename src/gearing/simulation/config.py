@@ -102,6 +102,8 @@ class SimulationConfig:
         Idealised venue: unrealised profit of an isolated position may be withdrawn at a rebalance.
     ruin_fraction : float
         The episode terminates below this part of its start equity.
+    controls : tuple
+        Risk controls that every decision passes, in order; see :mod:`gearing.policies.controls`.
     """
 
     direction: str = "long"
@@ -129,10 +131,12 @@ class SimulationConfig:
     deleveraging_move: float | None = None
     profit_is_free: bool = False
     ruin_fraction: float = 0.05
+    controls: tuple[Any, ...] = ()
 
     def __post_init__(self) -> None:
         if isinstance(self.slippage, (int, float)):
             object.__setattr__(self, "slippage", Slippage(constant=float(self.slippage)))
+        object.__setattr__(self, "controls", tuple(self.controls))
         if isinstance(self.margin_share, (list, tuple)):
             object.__setattr__(self, "margin_share", tuple(float(w) for w in self.margin_share))
         for name, allowed in CHOICES.items():

@@ -338,6 +338,11 @@ class Simulator:
         return self._desk.acted
 
     @property
+    def decided(self) -> np.ndarray:
+        """Target leverage of the last step, after all controls (n_accounts, n_slots)."""
+        return self._desk.decided
+
+    @property
     def drawdown(self) -> np.ndarray:
         """1 - equity over its peak since the start of the episode (n_accounts,)."""
         return 1.0 - self.accounts.equity / self.accounts.peak_equity
