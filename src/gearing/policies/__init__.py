@@ -1,5 +1,23 @@
-"""How leverage is chosen: the rules traders use, and their register."""
+"""How leverage is chosen: the rules traders use, the controls that wrap any policy, and their registers."""
 
-from gearing.policies.registry import describe_rule, make_rule, rule, rule_names
+from gearing.policies.registry import (
+    control,
+    control_names,
+    describe_control,
+    describe_rule,
+    make_control,
+    make_rule,
+    rule,
+    rule_names,
+)
 
-__all__ = ["describe_rule", "make_rule", "rule", "rule_names"]
+__all__ = [
+    "control",
+    "control_names",
+    "describe_control",
+    "describe_rule",
+    "make_control",
+    "make_rule",
+    "rule",
+    "rule_names",
+]
