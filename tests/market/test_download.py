@@ -283,6 +283,20 @@ def test_stamps_in_microseconds_and_header_lines_are_read_alike():
     assert rates["time"][0] == np.datetime64("2023-01-01")
 
 
+def test_parts_that_a_killed_run_left_are_removed_wherever_they_lie(server, tmp_path):
+    gone = multiprocessing.get_context("fork").Process(target=int)
+    gone.start()
+    gone.join()
+    left = tmp_path / "binance-um" / "BTCUSDT" / f".1h.parquet.{gone.pid}.part"
+    living = tmp_path / ARCHIVE / f".x.zip.{os.getpid()}.part"
+    for path in (left, living):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"half")
+    run(server, tmp_path)
+    assert not left.exists()
+    assert living.exists()
+
+
 def test_a_damaged_zip_says_so():
     with pytest.raises(ValueError, match="damaged zip"):
         read_klines(b"PK\x03\x04 broken", "some.zip")

@@ -19,7 +19,7 @@ import pandas as pd
 
 from gearing.market import layout
 from gearing.market.archive import read_funding_rates, read_klines, read_table
-from gearing.market.fetching import Fetcher, FetchSettings, Outcome
+from gearing.market.fetching import Fetcher, FetchSettings, Outcome, remove_abandoned_parts
 from gearing.market.series import Bars
 from gearing.market.timing import duration, label, stamp
 from gearing.market.writing import atomically, write_bars, write_funding
@@ -117,6 +117,7 @@ def fetch(
     days = _days(start, end)
     root = Path(folder)
     length = label(duration(bar))
+    remove_abandoned_parts(root)
     own = fetcher or Fetcher(root / ARCHIVE, settings or FetchSettings())
     paths = [p for s in wanted for kind in kinds for p in archive_paths(kind, s, length, *days)]
     outcomes = own.fetch_all(paths, progress)

@@ -88,7 +88,6 @@ class Fetcher:
     ) -> list[Outcome]:
         """Fetch files in parallel; failures are reported, not raised, and do not stop the others."""
         wanted = list(paths)
-        remove_abandoned_parts(self.folder)
         outcomes = []
         with ThreadPoolExecutor(self.settings.workers) as pool:
             tasks = [pool.submit(self.fetch, path) for path in wanted]
@@ -185,11 +184,19 @@ class Fetcher:
 
 
 def remove_abandoned_parts(folder: Path) -> None:
-    """Remove unfinished files that a killed process left behind; those of living processes stay."""
+    """Remove unfinished files that a killed process left behind; those of living processes stay for a day."""
     for part in folder.rglob(".*.part"):
         owner = part.name.split(".")[-2]
-        if owner.isdigit() and not _alive(int(owner)):
+        if part.is_file() and owner.isdigit() and not (_alive(int(owner)) and _young(part)):
             part.unlink(missing_ok=True)
+
+
+def _young(path: Path) -> bool:
+    """Younger than a day: a process of that number may be another one by then."""
+    try:
+        return time.time() - path.stat().st_mtime < 86_400.0
+    except FileNotFoundError:
+        return False
 
 
 def _alive(process: int) -> bool:
