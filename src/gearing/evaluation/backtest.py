@@ -36,7 +36,7 @@ class BacktestResult:
     equity : (n_decisions + 1,) float64
         At these moments [settle coin]; stays after a ruin.
     target : (n_decisions, n_slots) float64
-        Signed target leverage; NaN where the position was held.
+        Signed target leverage, after all risk controls; NaN where the position was held.
     leverage : (n_decisions, n_slots) float64
         Effective leverage at the end of each interval: signed notional over equity.
     steps : (n_decisions,) recarray
@@ -48,6 +48,10 @@ class BacktestResult:
     config : SimulationConfig
     notes : tuple of str
         What was done to the market data.
+    distance : (n_decisions, n_slots) float64, optional
+        Relative move of the mark to liquidation at the end of each interval; 1 where there is none.
+    acted : (n_decisions, n_controls) bool, optional
+        Where each risk control changed the targets.
     """
 
     name: str
@@ -62,6 +66,8 @@ class BacktestResult:
     config: SimulationConfig
     mark: np.ndarray
     notes: tuple[str, ...] = field(default=(), repr=False)
+    distance: np.ndarray | None = field(default=None, repr=False)
+    acted: np.ndarray | None = field(default=None, repr=False)
 
     @cached_property
     def performance(self) -> Performance:
@@ -112,6 +118,25 @@ class BacktestResult:
             parts.append(frame)
         return pd.concat(parts).sort_values(["time", "contract"], kind="stable").reset_index(drop=True)
 
+    @cached_property
+    def control_report(self) -> pd.DataFrame:
+        """Every risk control: at how many decisions it changed the targets, the first and the last of them.
+
+        Resting orders act inside the bars: their rows count the stops and take-profits that were filled (a stop and a
+        trailing stop together, since the nearer one of them rests).
+        """
+        import pandas as pd
+
+        rows = []
+        for k, control in enumerate(self.config.controls):
+            times = self.time[:-1][self.acted[:, k]] if self.acted is not None else self.time[:0]
+            filled = {"stop": "stops", "trailing": "stops", "take_profit": "take_profits"}
+            order = filled.get(getattr(control, "order", ""))
+            count = int(self.ledgers[order].sum()) if order else len(times)
+            first, last = (times[0], times[-1]) if len(times) else (pd.NaT, pd.NaT)
+            rows.append({"control": repr(control), "acted": count, "first": first, "last": last})
+        return pd.DataFrame(rows, columns=["control", "acted", "first", "last"]).set_index("control")
+
     def plot(self) -> Any:
         """Equity, leverage and price over time (matplotlib figure)."""
         from gearing.evaluation.figures import equity_figure
@@ -158,26 +183,33 @@ def backtest(
     """
     check_names(settings)
     config = SimulationConfig(**{"start": "first", **getattr(policy, "settings", {}), **settings})
-    simulator = Simulator(market, _table(policy, market, features), config)
+    simulator = Simulator(market, _table(policy, market, features, config), config)
     check_columns(policy, tuple(simulator.view))
     return _play(policy, simulator, name or type(policy).__name__, progress)
 
 
-def _table(policy: Policy, market: MarketData, features: Any) -> FeatureTable:
-    table = _given_table(policy, market, features)
+def _table(policy: Policy, market: MarketData, features: Any, config: SimulationConfig) -> FeatureTable:
+    table = _given_table(policy, market, features, config)
     # A policy may bring columns of its own: the oracle's bands, a forecaster's output.
     return policy.join(table) if hasattr(policy, "join") else table
 
 
-def _given_table(policy: Policy, market: MarketData, features: Any) -> FeatureTable:
+def _given_table(policy: Policy, market: MarketData, features: Any, config: SimulationConfig) -> FeatureTable:
     if isinstance(features, FeatureTable):
         return features
     if isinstance(features, FeatureSet):
         return features.compute(market)
     known = {f.name for f in registered_features()}
     columns = list(features) if features is not None else list(FeatureSet.default().columns)
-    columns += [c for c in policy.required_columns if c in known and c not in columns]
+    asked = [*policy.required_columns, *asked_columns(config)]
+    columns += [c for c in dict.fromkeys(asked) if c in known and c not in columns]
     return FeatureSet(columns).compute(market)
+
+
+def asked_columns(config: SimulationConfig) -> tuple[str, ...]:
+    """Columns that the settings themselves read: the signal's and those of the risk controls."""
+    signal = (config.signal_column,) if config.signal_column else ()
+    return (*signal, *(column for control in config.controls for column in control.required_columns))
 
 
 def answer(policy: Policy, simulator: Simulator, state: Any, begins: np.ndarray) -> tuple[np.ndarray, Any]:
@@ -196,6 +228,7 @@ def _play(policy: Policy, simulator: Simulator, name: str, progress: Progress | 
     time = np.empty(count + 1, "datetime64[ms]")
     equity = np.empty(count + 1)
     target, leverage, mark = (np.zeros((count, slots)) for _ in range(3))
+    distance, acted = np.ones((count, slots)), np.zeros((count, len(simulator.config.controls)), np.bool_)
     steps, ledgers = records(count, step_dtype), records((count, slots), ledger_dtype)
     time[0], equity[0] = simulator.time[0], simulator.accounts.equity[0]
     state, begins = None, np.ones(1, np.bool_)
@@ -205,9 +238,10 @@ def _play(policy: Policy, simulator: Simulator, name: str, progress: Progress | 
         targets, state = answer(policy, simulator, state, begins)
         begins = np.zeros(1, np.bool_)
         simulator.step(targets)
-        target[k], steps[k], ledgers[k] = targets[0], simulator.steps[0], simulator.ledgers[0]
+        target[k], steps[k], ledgers[k] = simulator.decided[0], simulator.steps[0], simulator.ledgers[0]
         equity[k + 1] = simulator.accounts.equity[0]
         leverage[k] = simulator.view["effective_leverage"][0]
+        distance[k], acted[k] = simulator.view["liquidation_distance"][0], simulator.acted[0]
         mark[k] = simulator.positions.mark[0]
         if progress is not None and (k % 256 == 0 or k + 1 == count):
             progress(k + 1, count)
@@ -218,7 +252,7 @@ def _play(policy: Policy, simulator: Simulator, name: str, progress: Progress | 
     return BacktestResult(
         name=name, time=time, equity=equity, target=target, leverage=leverage, steps=steps, ledgers=ledgers,
         ruined=bool(simulator.steps[0].terminated), slots=simulator.slots, config=simulator.config, mark=mark,
-        notes=simulator.markets[0].notes,
+        notes=simulator.markets[0].notes, distance=distance, acted=acted,
     )  # fmt: skip
 
 
