@@ -70,7 +70,7 @@ def test_data_describe_shows_facts_beside_their_ranges(tmp_path):
 
 FORECAST = """\
 # Does the weekday help?
-market: {contracts: [BTCUSDT], start: 2020-01-01, end: 2022-06-01, missing_mark: last, missing_tiers: earliest}
+market: {contracts: [BTCUSDT], from: 2020-01-01, to: 2022-06-01, missing_mark: last, missing_tiers: earliest}
 models: [har, har_dow]
 choose_before: 2022-01-01
 """

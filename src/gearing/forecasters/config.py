@@ -23,7 +23,7 @@ def _duration(text: str) -> str:
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
 class MarketSection(_Section):
@@ -34,8 +34,8 @@ class MarketSection(_Section):
     pool: list[str] = []
     bar: str = "1h"
     venue: str = "binance-um"
-    start: date | None = None
-    end: date | None = None
+    from_: date | None = Field(default=None, alias="from")
+    to: date | None = None  # the first day left out
     missing_mark: Literal["error", "last"] = "error"
     missing_funding: Literal["error", "zero"] = "error"
     missing_tiers: Literal["error", "earliest"] = "error"
@@ -204,4 +204,4 @@ def _known_fields() -> list[str]:
         ConfidenceSection,
         ExcursionSection,
     )
-    return [name for section in sections for name in section.model_fields]
+    return [field.alias or name for section in sections for name, field in section.model_fields.items()]

@@ -75,21 +75,10 @@ def load_markets(config: ForecastConfig) -> dict[str, MarketData]:
     from ..market import load_market
 
     section = config.market
-    options = {
-        name: getattr(section, name)
-        for name in (
-            "bar",
-            "venue",
-            "start",
-            "end",
-            "missing_mark",
-            "missing_funding",
-            "missing_tiers",
-            "finer",
-        )
-    }
+    names = ("bar", "venue", "missing_mark", "missing_funding", "missing_tiers", "finer")
+    options = {name: getattr(section, name) for name in names}
     return {
-        symbol: load_market(section.folder, [symbol], **options)
+        symbol: load_market(section.folder, [symbol], start=section.from_, end=section.to, **options)
         for symbol in (*section.contracts, *section.pool)
     }
 
