@@ -1,0 +1,279 @@
+"""What every policy must keep to, a user's own too: run ``check_policy`` on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gearing.evaluation.backtest import answer, asked_columns, backtest
+from gearing.features import FeatureSet, FeatureTable, registered_features
+from gearing.market.data import MarketData
+from gearing.simulation.actions import make_scheme
+from gearing.simulation.config import SimulationConfig
+from gearing.simulation.observation import Observation
+from gearing.simulation.policy import Policy
+from gearing.simulation.simulator import Simulator
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+N_ACCOUNTS, N_STEPS = 5, 12
+STAND_IN = (0.05, 0.95)  # values of a column that is nobody's feature: a forecast, a probability, a signal
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One requirement, and what breaks it ("" if nothing does)."""
+
+    requirement: str
+    broken: str
+
+
+class PolicyError(AssertionError):
+    """A policy breaks one of the requirements; the message lists all of them."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Trial:
+    """A policy in its simulation of several accounts and contracts."""
+
+    policy: Any
+    market: MarketData
+    table: FeatureTable
+    settings: Mapping[str, Any]
+
+    def simulator(self, n_accounts: int = N_ACCOUNTS, **changes: Any) -> Simulator:
+        config = SimulationConfig(**{**self.settings, **changes})
+        made = Simulator(self.market, self.table, config, n_accounts)
+        made.reset(seed=0)
+        return made
+
+    def walk(self, simulator: Simulator, count: int = N_STEPS) -> tuple[np.ndarray, Any]:
+        """Step the policy; its last targets and state."""
+        state, begins = None, np.ones(simulator.n_accounts, np.bool_)
+        targets = np.zeros(simulator.positions.shape)
+        for _ in range(count):
+            targets, state = answer(self.policy, simulator, state, begins)
+            begins = np.zeros(simulator.n_accounts, np.bool_)
+            simulator.step(targets)
+        return targets, state
+
+    def ask(
+        self, observation: Observation, state: Any = None, begins: np.ndarray | None = None
+    ) -> np.ndarray:
+        begins = np.ones(len(observation.array), np.bool_) if begins is None else begins
+        return np.asarray(self.policy.predict(observation, state, begins, deterministic=True)[0])
+
+
+def check_policy(
+    policy: Policy,
+    market: MarketData | None = None,
+    features: FeatureTable | FeatureSet | list[str] | None = None,
+    *,
+    raises: bool = True,
+    **settings: Any,
+) -> pd.DataFrame:
+    """Put a policy through the requirements of every face it may be used in.
+
+    Parameters
+    ----------
+    policy : Policy
+    market : MarketData, optional
+        Default: half a year of synthetic market B with two contracts. A policy that was trained for one contract needs
+        a market of one.
+    features : optional
+        Default: the default columns and those that the policy asks for. A column that is no registered
+        feature (a forecast, say) is given random values between 0.05 and 0.95.
+    raises : bool
+        Whether to raise at the end if anything is broken.
+    **settings
+        Of the simulation; they win over the ``settings`` that a policy may carry.
+
+    Returns
+    -------
+    DataFrame
+        One row per requirement: ``passed``, and ``broken`` with the reason.
+
+    Raises
+    ------
+    PolicyError
+        Listing every requirement that is broken.
+    """
+    import pandas as pd
+
+    if market is None:
+        from gearing.market.synthetic import synthetic_market
+
+        market = synthetic_market("market-b", seed=3, years=0.5, contracts=("A", "B"))
+    findings = [_checked(_DECLARES, _declares, policy)]
+    if not findings[0].broken:
+        given = {"direction": "long", **getattr(policy, "settings", {}), **settings}
+        trial = _Trial(policy, market, _table(policy, market, features, given), given)
+        findings += [_checked(name, check, trial) for name, check in _CHECKS.items()]
+    broken = [finding for finding in findings if finding.broken]
+    if broken and raises:
+        told = "\n".join(f"  {finding.requirement}: {finding.broken}" for finding in broken)
+        raise PolicyError(f"{type(policy).__name__} breaks {len(broken)} of {len(findings)}:\n{told}")
+    rows = [(f.requirement, not f.broken, f.broken) for f in findings]
+    return pd.DataFrame(rows, columns=["requirement", "passed", "broken"]).set_index("requirement")
+
+
+def _checked(name: str, check: Callable[[Any], None], subject: Any) -> Finding:
+    try:
+        check(subject)
+    except Exception as error:
+        return Finding(name, f"{error}" or type(error).__name__)
+    return Finding(name, "")
+
+
+def _table(policy: Any, market: MarketData, features: Any, settings: Mapping[str, Any]) -> FeatureTable:
+    if isinstance(features, FeatureTable):
+        return features
+    known = {f.name for f in registered_features()}
+    own = set(_own_columns())
+    wanted = [*policy.required_columns, *asked_columns(SimulationConfig(**settings))]
+    base = features if isinstance(features, FeatureSet) else FeatureSet(features or "default")
+    names = [*base.columns, *(c for c in dict.fromkeys(wanted) if c in known and c not in base.columns)]
+    table = FeatureSet(names).compute(market)
+    for name in dict.fromkeys(wanted):
+        if name not in table.columns and name not in own:
+            values = np.random.default_rng(0).uniform(*STAND_IN, (market.n_bars, market.n_contracts))
+            table = table.join(name, values, lower=0.0, upper=1.0)
+    return policy.join(table) if hasattr(policy, "join") else table
+
+
+def _own_columns() -> tuple[str, ...]:
+    from gearing.exchange.columns import ACCOUNT_COLUMNS, POSITION_COLUMNS
+
+    return (*POSITION_COLUMNS, *ACCOUNT_COLUMNS)
+
+
+# --- requirements ---------------------------------------------------------------------------------------------------
+
+_DECLARES = "declares required_columns, action_scheme and predict"
+
+
+def _require(kept: bool | np.bool_, broken: str) -> None:
+    if not kept:
+        raise PolicyError(broken)
+
+
+def _declares(policy: Any) -> None:
+    columns = getattr(policy, "required_columns", None)
+    named = isinstance(columns, tuple) and all(isinstance(name, str) for name in columns)
+    _require(named, f"required_columns is {columns!r}; it must be a tuple of column names")
+    scheme = getattr(policy, "action_scheme", None)
+    _require(isinstance(scheme, str), f"action_scheme is {scheme!r}; it must be 'target' or a scheme's name")
+    _require(callable(getattr(policy, "predict", None)), "there is no method predict")
+    if scheme != "target":
+        make_scheme(getattr(policy, "scheme", scheme), 10.0)
+
+
+def _shape(trial: _Trial) -> None:
+    simulator = trial.simulator()
+    actions = trial.ask(simulator.view)
+    expected = simulator.positions.shape
+    assert actions.shape == expected, (
+        f"it answered shape {actions.shape}; accounts and contracts are {expected}"
+    )
+    if trial.policy.action_scheme == "target":
+        _require(not np.isinf(actions).any(), "a target leverage is infinite")
+    else:
+        _require(np.isfinite(actions).all(), "a normalised action is not finite")
+
+
+def _bounds(trial: _Trial) -> None:
+    simulator = trial.simulator()
+    trial.walk(simulator)  # the simulator refuses a side that is not the policy's, and too much leverage
+
+
+def _deterministic(trial: _Trial) -> None:
+    simulator = trial.simulator()
+    trial.walk(simulator, 3)
+    first, second = trial.ask(simulator.view), trial.ask(simulator.view)
+    _require(np.array_equal(first, second, equal_nan=True), "two calls with deterministic=True differ")
+
+
+def _alone(trial: _Trial) -> None:
+    simulator = trial.simulator()
+    trial.walk(simulator, 3)
+    array = simulator.observations.copy()
+    together = trial.ask(Observation(simulator.layout, array))
+    for i in range(len(array)):
+        alone = trial.ask(Observation(simulator.layout, array[i : i + 1]))
+        close = np.allclose(alone[0], together[i], rtol=1e-5, atol=1e-6, equal_nan=True)
+        _require(close, f"account {i} is answered {alone[0]} alone and {together[i]} among others")
+
+
+def _leaves_alone(trial: _Trial) -> None:
+    simulator = trial.simulator()
+    before = simulator.observations.copy()
+    trial.ask(simulator.view)
+    _require(np.array_equal(before, simulator.observations), "predict wrote into the observation")
+
+
+def _forgets(trial: _Trial) -> None:
+    simulator = trial.simulator()
+    _, state = trial.walk(simulator)
+    view, begins = simulator.view, np.ones(simulator.n_accounts, np.bool_)
+    fresh, used = trial.ask(view, None, begins), trial.ask(view, deepcopy(state), begins)
+    _require(np.allclose(fresh, used, equal_nan=True), "what it remembers outlives episode_start")
+
+
+def _extremes(trial: _Trial) -> None:
+    simulator = trial.simulator()
+    low, high = simulator.layout.low, simulator.layout.high
+    for array in (low, high, 0.5 * (low + high)):
+        rows = np.repeat(array[None].astype(np.float32), N_ACCOUNTS, axis=0)
+        with np.errstate(all="ignore"):
+            actions = trial.ask(Observation(simulator.layout, rows))
+        _require(not np.isinf(actions).any(), "at the bounds of the observation it answers with infinity")
+        _require(not np.isnan(actions).any(), "at the bounds of the observation it answers with NaN")
+
+
+def _same_in_batch_and_backtest(trial: _Trial) -> None:
+    played = backtest(trial.policy, trial.market, trial.table, **{**trial.settings, "start": "first"})
+    simulator = trial.simulator(2, start="first")
+    trial.walk(simulator)
+    count = min(N_STEPS, len(played.target))
+    found = simulator.accounts.equity
+    _require(
+        np.allclose(found, played.equity[count], rtol=1e-9),
+        f"after {count} decisions a backtest has equity {played.equity[count]:.6f}, accounts of a batch {found}",
+    )
+
+
+def _no_future(trial: _Trial) -> None:
+    last = trial.market.open_time[-1 - trial.market.n_bars // 10]
+    cut, rows = trial.market.between(None, last), trial.table.between(None, last)
+    settings = {**trial.settings, "start": "first"}
+    whole = backtest(trial.policy, trial.market, trial.table, **settings).target
+    short = backtest(trial.policy, cut, rows, **settings).target
+    same = np.array_equal(whole[: len(short)], short, equal_nan=True)
+    _require(same, "on a market that ends earlier it decides differently before that end")
+
+
+def _copies(trial: _Trial) -> None:
+    simulator = trial.simulator()
+    copied = deepcopy(trial.policy)
+    begins = np.ones(N_ACCOUNTS, np.bool_)
+    again = np.asarray(copied.predict(simulator.view, None, begins, deterministic=True)[0])
+    _require(np.array_equal(again, trial.ask(simulator.view), equal_nan=True), "a copy answers differently")
+
+
+_CHECKS: dict[str, Callable[[_Trial], None]] = {
+    "answers (n_accounts, n_contracts)": _shape,
+    "stays within max_leverage and its side": _bounds,
+    "answers the same question the same way": _deterministic,
+    "answers an account alone as among others": _alone,
+    "does not write into the observation": _leaves_alone,
+    "forgets where an episode begins": _forgets,
+    "has an answer at the bounds of the observation": _extremes,
+    "trades the same in a batch and in a backtest": _same_in_batch_and_backtest,
+    "does not see past the decision": _no_future,
+    "can be copied": _copies,
+}

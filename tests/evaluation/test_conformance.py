@@ -1,0 +1,117 @@
+"""The conformance suite passes what is sound and names what is not."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+import gearing
+from gearing.evaluation.conformance import PolicyError, check_policy
+from gearing.policies import make_rule, rule_names
+from gearing.policies.rules import FixedLeverage
+
+
+@pytest.fixture(scope="module")
+def market():
+    return gearing.synthetic_market("market-b", seed=3, years=0.5, contracts=("A", "B"))
+
+
+@pytest.mark.parametrize("name", rule_names())
+def test_every_registered_rule_conforms(name, market):
+    report = check_policy(make_rule(name), market)
+    assert report.passed.all()
+    assert len(report) == 11
+
+
+@pytest.mark.parametrize("direction", ["short", "signal:momentum_strength_7d", "free"])
+def test_rules_conform_whatever_gives_the_direction(direction, market):
+    check_policy(make_rule("kelly"), market, direction=direction)
+
+
+def test_a_rule_conforms_in_a_cross_margin_account_with_controls(market):
+    from gearing.policies.controls import CoolDown, PortfolioLimit
+
+    check_policy(
+        make_rule("risk_parity"),
+        market,
+        margin_mode="cross",
+        controls=[CoolDown(), PortfolioLimit(gross=3.0)],
+    )
+
+
+@dataclass(frozen=True)
+class Good:
+    required_columns: ClassVar[tuple[str, ...]] = ("effective_leverage",)
+    action_scheme: ClassVar[str] = "target"
+
+    def predict(self, observation, state=None, episode_start=None, deterministic=False):
+        return np.full(observation["effective_leverage"].shape, 2.0), state
+
+
+class OneForAll(Good):
+    def predict(self, observation, state=None, episode_start=None, deterministic=False):
+        return np.array([[2.0]]), state
+
+
+class LooksAround(Good):
+    def predict(self, observation, state=None, episode_start=None, deterministic=False):
+        seen = observation["log_return"]
+        return np.abs(seen - seen.mean(axis=0)) * 10.0, state
+
+
+class NeverForgets(Good):
+    def predict(self, observation, state=None, episode_start=None, deterministic=False):
+        count = 0 if state is None else state + 1
+        return np.full(observation["effective_leverage"].shape, 1.0 + 0.1 * min(count, 50)), count
+
+
+class Scribbles(Good):
+    def predict(self, observation, state=None, episode_start=None, deterministic=False):
+        observation.array[:] = 0.0
+        return super().predict(observation, state)
+
+
+class Greedy(Good):
+    def predict(self, observation, state=None, episode_start=None, deterministic=False):
+        return np.full(observation["effective_leverage"].shape, 1_000.0), state
+
+
+class Divides(Good):
+    def predict(self, observation, state=None, episode_start=None, deterministic=False):
+        return np.minimum(np.abs(observation["log_return"]) / np.abs(observation["log_return"]), 1.0), state
+
+
+class Rolls(Good):
+    generator = np.random.default_rng(0)
+
+    def predict(self, observation, state=None, episode_start=None, deterministic=False):
+        return self.generator.uniform(0.0, 2.0, observation["effective_leverage"].shape), state
+
+
+@pytest.mark.parametrize(
+    ("policy", "requirement"),
+    [
+        (OneForAll(), "answers (n_accounts, n_contracts)"),
+        (LooksAround(), "alone as among others"),
+        (NeverForgets(), "forgets where an episode begins"),
+        (Scribbles(), "does not write into the observation"),
+        (Greedy(), "stays within max_leverage"),
+        (Divides(), "at the bounds"),
+        (Rolls(), "the same question the same way"),
+    ],
+)
+def test_what_is_broken_is_named(policy, requirement, market):
+    with pytest.raises(PolicyError, match=requirement.replace("(", r"\(").replace(")", r"\)")):
+        check_policy(policy, market)
+
+
+def test_a_policy_without_declarations_is_told_so_at_once(market):
+    report = check_policy(object(), market, raises=False)
+    assert report.passed.tolist() == [False]
+    assert "tuple of column names" in report.broken.iloc[0]
+
+
+def test_a_sound_policy_of_ones_own_passes(market):
+    assert check_policy(Good(), market).passed.all()
+    assert check_policy(FixedLeverage(2.0)).passed.all()  # on the default market
