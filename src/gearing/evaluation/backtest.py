@@ -183,12 +183,13 @@ def backtest(
     """
     check_names(settings)
     config = SimulationConfig(**{"start": "first", **getattr(policy, "settings", {}), **settings})
-    simulator = Simulator(market, _table(policy, market, features, config), config)
+    simulator = Simulator(market, table_for(policy, market, features, config), config)
     check_columns(policy, tuple(simulator.view))
     return _play(policy, simulator, name or type(policy).__name__, progress)
 
 
-def _table(policy: Policy, market: MarketData, features: Any, config: SimulationConfig) -> FeatureTable:
+def table_for(policy: Policy, market: MarketData, features: Any, config: SimulationConfig) -> FeatureTable:
+    """Table that a policy is played on: the features given, or the default ones and those asked for."""
     table = _given_table(policy, market, features, config)
     # A policy may bring columns of its own: the oracle's bands, a forecaster's output.
     return policy.join(table) if hasattr(policy, "join") else table
@@ -232,7 +233,7 @@ def _play(policy: Policy, simulator: Simulator, name: str, progress: Progress | 
     steps, ledgers = records(count, step_dtype), records((count, slots), ledger_dtype)
     time[0], equity[0] = simulator.time[0], simulator.accounts.equity[0]
     state, begins = None, np.ones(1, np.bool_)
-    edges = _decision_times(simulator)
+    edges = decision_times(simulator)
     time[:] = edges
     for k in range(count):
         targets, state = answer(policy, simulator, state, begins)
@@ -256,7 +257,7 @@ def _play(policy: Policy, simulator: Simulator, name: str, progress: Progress | 
     )  # fmt: skip
 
 
-def _decision_times(simulator: Simulator) -> np.ndarray:
+def decision_times(simulator: Simulator) -> np.ndarray:
     """Moments of the decisions of the first account's episode, and of its end."""
     account = simulator.accounts[0]
     edges = simulator.tape.boundaries[int(account.path)]

@@ -177,9 +177,8 @@ def _shape(trial: _Trial) -> None:
     simulator = trial.simulator()
     actions = trial.ask(simulator.view)
     expected = simulator.positions.shape
-    assert actions.shape == expected, (
-        f"it answered shape {actions.shape}; accounts and contracts are {expected}"
-    )
+    told = f"it answered shape {actions.shape}; accounts and contracts are {expected}"
+    _require(actions.shape == expected, told)
     if trial.policy.action_scheme == "target":
         _require(not np.isinf(actions).any(), "a target leverage is infinite")
     else:
