@@ -1,0 +1,173 @@
+"""The `gearing` command: a thin face of the functions that do the work.
+
+Settings are words of the experiment files, ``section.key=value``, whatever the command. Each command imports
+what it needs when it runs, so that `gearing --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gearing.cli.data import data
+from gearing.cli.shared import Experiment, Json, Settings, ad_hoc, write_json
+
+app = typer.Typer(
+    name="gearing",
+    help="Learn and judge leverage on perpetual futures.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.add_typer(data, name="data")
+
+
+def main() -> None:
+    """Run the command line; a mistake in what was given ends in one message, not in a traceback."""
+    try:
+        app()
+    except (ValueError, FileNotFoundError) as error:
+        typer.secho(f"error: {error}", fg="red", err=True)
+        sys.exit(2)
+    except ModuleNotFoundError as error:
+        typer.secho(f"error: {error}. {_missing(error)}", fg="red", err=True)
+        sys.exit(2)
+
+
+@app.command()
+def version() -> None:
+    """Print the installed version."""
+    import gearing
+
+    typer.echo(gearing.__version__)
+
+
+@app.command()
+def show(experiment: Experiment, settings: Settings = None) -> None:
+    """Check an experiment and print the whole of it, defaults written out; the output runs again."""
+    from gearing.studies import load_config
+
+    typer.echo(load_config(experiment, settings or []).to_yaml(), nl=False)
+
+
+@app.command()
+def forecast(
+    experiment: Experiment,
+    settings: Settings = None,
+    json_file: Json = None,
+    tracked: Annotated[bool, typer.Option("--track/--no-track", help="Record the run in MLflow.")] = True,
+) -> None:
+    """Walk an experiment's volatility forecasters through its markets, score them out of sample and choose one."""
+    from gearing.studies.forecasting import run_tracked_forecast
+
+    report = run_tracked_forecast(experiment, settings or [], tracked=tracked, progress=True)
+    typer.echo(f"{report}\n\n{report.line}")
+    write_json(json_file, report.to_dict())
+
+
+@app.command()
+def backtest(
+    policy: Annotated[str, typer.Argument(help="A rule: fixed_3x, tiered, volatility_weighted, ...")],
+    settings: Settings = None,
+    json_file: Json = None,
+    ledger: Annotated[Path | None, typer.Option(help="Write the ledger to this Parquet file.")] = None,
+) -> None:
+    """Run one rule over a market."""
+    from gearing.evaluation.backtest import backtest as run
+    from gearing.evaluation.tables import printed
+    from gearing.policies.registry import make_rule
+    from gearing.studies.forecasting import feature_table
+
+    config = ad_hoc("backtest", policy, settings)
+    rule = make_rule(policy)
+    market = config.market.open()
+    table = feature_table(config, market, rule.required_columns)
+    result = run(rule, market, table, name=policy, **config.simulation_settings())
+    typer.echo(printed(result.table).to_string())
+    if ledger is not None:
+        result.ledger.to_parquet(ledger)
+    write_json(json_file, dict(result.row))
+
+
+@app.command()
+def study(
+    experiment: Experiment,
+    settings: Settings = None,
+    jobs: Annotated[int, typer.Option(help="Agents trained side by side, in processes.")] = 1,
+    json_file: Json = None,
+) -> None:
+    """Run an experiment, or what is missing of it: train, validate, judge, track, export."""
+    from gearing.studies.study import run_study
+
+    done = run_study(experiment, settings or [], jobs=jobs, progress=True)
+    typer.echo(f"\n{done.table.to_string()}\n")
+    for path in done.figures:
+        typer.echo(f"figure      {path}")
+    typer.echo(f"results     {done.folder}")
+    if done.tracking is not None:
+        typer.echo(f"runs        {done.tracking}")
+    if done.bundle is not None:
+        inputs = done.folder / "decide"
+        typer.echo(
+            f"bundle      {done.bundle}\n"
+            f"decide      gearing decide {done.bundle} --bars {inputs}/bars.parquet --funding {inputs}/funding.parquet "
+            f"--account {inputs}/account.json\n\n{done.decision}"
+        )
+    write_json(
+        json_file, {"folder": str(done.folder), "leaderboard": done.leaderboard.to_dict(orient="index")}
+    )
+
+
+@app.command()
+def export(
+    study_folder: Annotated[
+        Path, typer.Argument(help="Folder of a finished study, as `gearing study` prints it.")
+    ],
+    agent: Annotated[
+        str | None, typer.Option(help="Which agent; needed where the study trained several.")
+    ] = None,
+) -> None:
+    """Write the bundle of an agent that a study trained: the seed that did best on validation."""
+    from gearing.studies.exporting import export_from_folder
+
+    typer.echo(f"bundle      {export_from_folder(study_folder, agent)}")
+
+
+@app.command()
+def decide(
+    bundle: Annotated[Path, typer.Argument(help="Folder written by `gearing export` or a study.")],
+    bars: Annotated[Path, typer.Option(help="Recent bars, CSV or Parquet.")],
+    account: Annotated[Path, typer.Option(help="Account state, JSON.")],
+    funding: Annotated[Path | None, typer.Option(help="Recent funding settlements, CSV or Parquet.")] = None,
+    now: Annotated[str | None, typer.Option(help="Moment of the decision, UTC; refuses stale bars.")] = None,
+    json_file: Json = None,
+) -> None:
+    """Print the target leverage that an exported policy asks for; needs nothing of the training stack."""
+    from gearing.export.runtime import load_bundle
+
+    answer = load_bundle(bundle).decide(bars, account, funding, now=now)
+    typer.echo(str(answer))
+    write_json(json_file, answer.as_dict())
+
+
+def _missing(error: ModuleNotFoundError) -> str:
+    extras = {
+        "sklearn": "forecast",
+        "lightgbm": "forecast",
+        "arch": "forecast",
+        "torch": "train",
+        "stable_baselines3": "train",
+        "sb3_contrib": "train",
+        "mlflow": "track",
+        "onnx": "export",
+        "onnxruntime": "runtime",
+        "matplotlib": "plots",
+        "plotly": "plots",
+        "httpx": "data",
+        "ccxt": "data",
+    }
+    extra = extras.get((error.name or "").partition(".")[0])
+    return f'Install it with: pip install "gearing[{extra}]"' if extra else "Is the installation complete?"

@@ -1,0 +1,5 @@
+"""``python -m gearing.cli``."""
+
+from gearing.cli import main
+
+main()

@@ -1,0 +1,184 @@
+"""`gearing data`: fetch, import, check and describe market history."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gearing.cli.shared import Json, Settings, ad_hoc, write_json
+
+data = typer.Typer(help="Market data: what there is, and whether it is sound.", no_args_is_help=True)
+Folder = Annotated[Path | None, typer.Option(help="Data folder; default $GEARING_DATA, else data.")]
+
+
+def _folder(given: Path | None) -> Path:
+    return given or Path(os.environ.get("GEARING_DATA", "data"))
+
+
+@data.command("describe")
+def describe_data(
+    settings: Settings = None,
+    figure: Annotated[Path | None, typer.Option(help="Also draw tails, memory, the day and funding.")] = None,
+    json_file: Json = None,
+) -> None:
+    """Stylised facts of a market beside those that bitcoin and ether have shown."""
+    from gearing.market.facts import describe, plot_facts
+
+    config = ad_hoc("describe", "fixed_1x", settings)
+    market = config.market.open()
+    typer.echo(repr(market))
+    for note in market.notes:
+        typer.echo(f"  {note}")
+    facts = describe(market)
+    if figure is not None:
+        plot_facts(market).savefig(figure, dpi=110)
+    typer.echo(facts.to_string(float_format=lambda value: f"{value:.3g}"))
+    write_json(
+        json_file, {"market": repr(market), "notes": list(market.notes), "facts": facts["value"].to_dict()}
+    )
+
+
+@data.command("check")
+def check_data(
+    folder: Annotated[Path | None, typer.Argument(help="Data folder; default $GEARING_DATA.")] = None,
+    symbol: Annotated[list[str] | None, typer.Option(help="Only this contract; may be repeated.")] = None,
+    json_file: Json = None,
+) -> None:
+    """Say what a data folder holds and what is wrong with it; exits with 1 if a file cannot be used."""
+    from gearing.market.check import check_folder
+
+    report = check_folder(folder, symbols=symbol)
+    typer.echo(report.file_table().to_string(index=False))
+    typer.echo(f"\n{report.table().to_string(index=False, max_colwidth=90)}\n\n{report}")
+    write_json(json_file, report.to_dict())
+    raise typer.Exit(report.exit_code)
+
+
+@data.command("fetch")
+def fetch_data(
+    symbols: Annotated[list[str], typer.Argument(help="Contracts, such as BTCUSDT ETHUSDT")],
+    folder: Folder = None,
+    bar: Annotated[str, typer.Option(help="Length of the bars.")] = "1h",
+    start: Annotated[str, typer.Option("--from", help="First day, UTC.")] = "2020-01-01",
+    end: Annotated[str | None, typer.Option("--to", help="First day left out; default today.")] = None,
+    kind: Annotated[
+        list[str] | None, typer.Option(help="klines, mark, funding (default); index, metrics, book-depth")
+    ] = None,
+    venue: Annotated[
+        str, typer.Option(help="binance (its public archive), or bybit or okx (through ccxt).")
+    ] = "binance",
+    dvol: Annotated[
+        list[str] | None, typer.Option(help="Also Deribit's volatility index of this coin.")
+    ] = None,
+    base_url: Annotated[str | None, typer.Option(help="Another address of the archive.")] = None,
+    workers: Annotated[int, typer.Option(help="Files fetched at a time.")] = 4,
+    json_file: Json = None,
+) -> None:
+    """Download history; what is there and whole is not fetched again. Exits with 1 if a file failed."""
+    from gearing.market.download import DEFAULT_KINDS
+
+    first = f"{start}-01" if start.count("-") == 1 else start
+    kinds, target = tuple(kind or DEFAULT_KINDS), _folder(folder)
+    for coin in dvol or []:
+        from gearing.market.exchanges import fetch_dvol
+
+        typer.echo(f"wrote       {target / fetch_dvol(coin, target, first, end or _today())}")
+    if venue == "binance":
+        _fetch_archive(symbols, target, bar, first, end, kinds, base_url, workers, json_file)
+    else:
+        _fetch_exchange(venue, symbols, target, bar, first, end, kinds)
+
+
+def _today() -> str:
+    from datetime import UTC, datetime
+
+    return datetime.now(UTC).date().isoformat()
+
+
+def _fetch_exchange(
+    venue: str,
+    symbols: list[str],
+    target: Path,
+    bar: str,
+    start: str,
+    end: str | None,
+    kinds: tuple[str, ...],
+) -> None:
+    """Through ccxt; "BTCUSDT" is written as ccxt wants it."""
+    from gearing.market.download import KINDS
+    from gearing.market.exchanges import fetch_ccxt
+
+    for symbol in symbols:
+        name = symbol if "/" in symbol else f"{symbol.removesuffix('USDT')}/USDT:USDT"
+        for kind in kinds:
+            written = fetch_ccxt(venue, name, target, start, end or _today(), bar, KINDS[kind])
+            typer.echo(f"wrote       {target / written}")
+
+
+def _fetch_archive(
+    symbols: list[str],
+    target: Path,
+    bar: str,
+    start: str,
+    end: str | None,
+    kinds: tuple[str, ...],
+    base_url: str | None,
+    workers: int,
+    json_file: Path | None,
+) -> None:
+    from rich.progress import Progress
+
+    from gearing.market.download import fetch
+    from gearing.market.fetching import FetchSettings
+
+    address = FetchSettings(workers=workers) if base_url is None else FetchSettings(base_url, workers)
+    with Progress(transient=True) as bars:
+        task = bars.add_task("archive files", total=None)
+        report = fetch(
+            symbols, target, bar, start, end, kinds, settings=address,
+            progress=lambda outcome, done, total: bars.update(task, completed=done, total=total),
+        )  # fmt: skip
+    typer.echo(f"{report} in {target}")
+    for outcome in report.failed:
+        typer.secho(f"failed      {outcome.path}: {outcome.detail}", fg="red", err=True)
+    write_json(json_file, report.to_dict())
+    raise typer.Exit(report.exit_code)
+
+
+@data.command("import")
+def import_data(
+    freqtrade: Annotated[
+        Path | None, typer.Option(help="freqtrade's data folder (user_data/data/binance).")
+    ] = None,
+    table: Annotated[Path | None, typer.Option(help="A CSV or Parquet table; needs --symbol.")] = None,
+    symbol: Annotated[str | None, typer.Option(help="Contract of the table.")] = None,
+    kind: Annotated[str, typer.Option(help="last, mark, index or funding.")] = "last",
+    bar: Annotated[str, typer.Option(help="Length of the table's bars.")] = "1h",
+    column: Annotated[list[str] | None, typer.Option(help="OURS=THEIRS, such as open_time=date.")] = None,
+    folder: Folder = None,
+) -> None:
+    """Bring data of other programs into the folder layout."""
+    from gearing.market.importing import import_freqtrade, import_table
+
+    target = _folder(folder)
+    if (freqtrade is None) == (table is None):
+        raise ValueError("give either --freqtrade FOLDER or --table FILE.")
+    if freqtrade is not None:
+        written = import_freqtrade(freqtrade, target)
+    else:
+        if symbol is None:
+            raise ValueError("--table needs --symbol: which contract the table is of.")
+        assert table is not None
+        written = [import_table(table, target, symbol, kind, bar, _mapping(column or []))]
+    for name in written:
+        typer.echo(f"wrote       {target / name}")
+
+
+def _mapping(columns: list[str]) -> dict[str, str]:
+    for text in columns:
+        if "=" not in text:
+            raise ValueError(f"--column {text!r} has no '='; write OURS=THEIRS, such as open_time=date.")
+    return dict(text.split("=", 1) for text in columns)

@@ -1,0 +1,33 @@
+"""What the commands share: arguments, ad hoc experiments, results as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from gearing.studies import StudyConfig
+
+Settings = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[KEY=VALUE]...", help="For example market.folder=data decision.margin_share=0.1"),
+]
+Experiment = Annotated[Path, typer.Argument(help="YAML file, see experiments/")]
+Json = Annotated[Path | None, typer.Option("--json", help="Also write the result to this file.")]
+
+
+def ad_hoc(name: str, rule: str, settings: list[str] | None) -> StudyConfig:
+    """An experiment of one rule, from the command line alone."""
+    from gearing.studies.reading import config_from
+
+    return config_from({"name": name, "rules": [rule]}, settings or [], source=f"gearing {name}")
+
+
+def write_json(json_file: Path | None, values: Mapping[str, Any]) -> None:
+    """Write a result where the user asked for it."""
+    if json_file is not None:
+        json_file.write_text(json.dumps(values, indent=2, default=str) + "\n")
