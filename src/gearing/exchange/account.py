@@ -8,6 +8,7 @@ import math
 
 from gearing.exchange.compiled import rule
 from gearing.exchange.rules import (
+    ALL_TIERS,
     average_entry_price,
     initial_margin,
     liquidation_price,
@@ -24,6 +25,7 @@ from gearing.exchange.rules import (
 )
 
 REFUSED_MINIMUM, REFUSED_NOT_TRADABLE, REFUSED_MARGIN = 1, 2, 3
+GONE = -2  # tier of a position that was liquidated in full
 
 
 @rule
@@ -204,17 +206,21 @@ def liquidation_on_segment(position, contract, config, tiers, row, start, end):
 
 
 @rule
-def liquidate_position(account, position, contract, config, tiers, row, ledger, mark):
-    """Liquidate an isolated position at ``mark``: in full, or down its tiers where the venue does so."""
+def liquidate_position(account, position, contract, config, tiers, row, ledger, mark, ceiling=ALL_TIERS):
+    """Liquidate an isolated position at ``mark``: in full, or down its tiers where the venue does so.
+
+    ``ceiling`` is the tier that an earlier liquidation of the same walk has left it in. Returns the tier it is
+    left in now, or ``GONE``.
+    """
     ledger.liquidation_price = position_liquidation_price(
         position, contract, config, tiers, row, position.margin
     )
     ledger.execution_price = mark
-    if config.tier_step_down and step_down_tiers(
-        account, position, contract, config, tiers, row, ledger, mark
-    ):
-        ledger.partial_liquidations += 1
-        return
+    if config.tier_step_down:
+        tier = step_down_tiers(account, position, contract, config, tiers, row, ledger, mark, ceiling)
+        if tier != GONE:
+            ledger.partial_liquidations += 1
+            return tier
     profit = unrealised_pnl(position.quantity, position.entry_price, mark, contract.inverse)
     remaining = position.margin + profit
     value = notional(position.quantity, mark, contract.inverse)
@@ -226,27 +232,36 @@ def liquidate_position(account, position, contract, config, tiers, row, ledger, 
     ledger.turnover += value
     ledger.liquidations += 1
     clear_position(account, position)
+    return GONE
 
 
 @rule
-def step_down_tiers(account, position, contract, config, tiers, row, ledger, mark):
-    """Sell a position down to the cap of the tier below until its margin suffices; True if something is left."""
-    value = notional(position.quantity, mark, contract.inverse)
-    k = tier_index(value, tiers, row.tiers_first, row.tiers_last)
+def step_down_tiers(account, position, contract, config, tiers, row, ledger, mark, ceiling):
+    """Sell a position to the floor of its tier, and of the tiers below, until its margin suffices.
+
+    Returns the tier it ends in, or ``GONE`` where nothing would be left. Each liquidation within one walk ends at
+    least one tier lower: else a short would shed a dollar at every tick of a rise along a floor.
+    """
+    k = tier_index(
+        notional(position.quantity, mark, contract.inverse), tiers, row.tiers_first, row.tiers_last
+    )
+    if ceiling != ALL_TIERS:
+        k = min(k, ceiling)
     while k > row.tiers_first:
         kept = round_quantity(tiers[k].floor / unit_value(mark, contract.inverse), contract.lot_size)
-        sold = abs(position.quantity) - kept
         if kept <= 0.0:
-            return False
+            return GONE
+        sold = abs(position.quantity) - kept
         if sold > 0.0:
             sell_in_liquidation(account, position, contract, ledger, sold, mark)
-        # The position now sits on the floor of tier k, which belongs to the tier below up to a dollar.
-        margin = tiers[k - 1].rate * notional(kept, mark, contract.inverse) - tiers[k - 1].amount
-        profit = unrealised_pnl(position.quantity, position.entry_price, mark, contract.inverse)
-        if position.margin + profit > margin + config.closing_fee * notional(kept, mark, contract.inverse):
-            return True
+            # The position now sits on the floor of tier k, which is the cap of the tier below.
+            value = notional(kept, mark, contract.inverse)
+            needed = value * (tiers[k - 1].rate + config.closing_fee) - tiers[k - 1].amount
+            profit = unrealised_pnl(position.quantity, position.entry_price, mark, contract.inverse)
+            if position.margin + profit > needed:
+                return k - 1
         k -= 1
-    return False
+    return GONE
 
 
 @rule

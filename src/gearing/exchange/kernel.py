@@ -13,6 +13,7 @@ Later rows of the interval differ in having no fills. Mark to market at the inte
 same source runs interpreted under ``NUMBA_DISABLE_JIT=1``.
 """
 
+import itertools
 import math
 from concurrent.futures import ThreadPoolExecutor
 
@@ -20,6 +21,7 @@ import numpy as np
 
 from gearing.exchange.account import (
     apply_fill,
+    cover_shortfall,
     is_liquidated,
     liquidate_position,
     margin_surplus,
@@ -142,16 +144,19 @@ def trade(
     # Margin is checked at the fill: equity lost in the gap since the decision cannot be posted.
     checked = min(account.equity, equity_now)
     passes = 2 if positions.shape[1] > 1 else 1
+    done = 0  # bits of the slots that were reduced in the first pass: their remainder must not trade again
     for increasing in range(passes):
         for s in range(positions.shape[1]):
             target = targets[t, s]
-            if math.isnan(target):
+            if math.isnan(target) or done >> s & 1:
                 continue
             position = positions[i, s]
             j = contract_of(s, config)
             budget = contracts[j].margin_share * account.equity
-            if passes == 2 and is_increase(position, contracts[j], target, budget) != (increasing == 1):
-                continue
+            if passes == 2 and increasing == 0:
+                if is_increase(position, contracts[j], target, budget):
+                    continue
+                done |= 1 << s
             trade_to_target(
                 account, position, contracts[j], config, tiers, rows[r, j], ledgers[i, s], target, budget,
                 contracts[j].margin_share * checked,
@@ -217,9 +222,20 @@ def has_position(positions, i):
     return False
 
 
+@rule
+def traded_slot(ledgers, i):
+    """First slot with a fill in this step; a loss beyond the wallet of a cross account is booked there."""
+    for s in range(ledgers.shape[1]):
+        if ledgers[i, s].fills > 0:
+            return s
+    return 0
+
+
 @hot
 def mark_to_market(account, positions, i, contracts, config, rows, r, ledgers, step):
     """Value the account at the last close and add up the step."""
+    if config.cross and account.wallet_balance < 0.0 and not has_position(positions, i):
+        cover_shortfall(account, ledgers[i, traded_slot(ledgers, i)], -account.wallet_balance)
     equity = account.wallet_balance
     step.price_pnl = 0.0
     step.fees = 0.0
@@ -464,7 +480,7 @@ class Kernel:
         self._no_record = (plain(records((n, 0), step_dtype)), plain(records((n, 0, slots), ledger_dtype)))
         n_threads = min(n_threads, n)
         edges = [n * k // n_threads for k in range(n_threads + 1)]
-        self._chunks = list(zip(edges[:-1], edges[1:], strict=True))
+        self._chunks = list(itertools.pairwise(edges))
         self._pool = ThreadPoolExecutor(n_threads - 1) if n_threads > 1 else None
 
     def step(self, active, targets, guards=None):

@@ -21,7 +21,7 @@ from gearing.exchange.account import (
     take_profit_price,
 )
 from gearing.exchange.compiled import rule
-from gearing.exchange.rules import notional, settlement_payout, unrealised_pnl
+from gearing.exchange.rules import ALL_TIERS, notional, settlement_payout, unrealised_pnl
 
 _BISECTIONS = 80  # to the last bit of a double, from an interval of one row
 
@@ -120,9 +120,8 @@ def walk_isolated(account, position, contract, config, tiers, row, ledger):
     # Beyond both at the open, the order of stop and liquidation is unknown: the liquidation comes first.
     if position.guarded and not is_liquidated(position, contract, config, tiers, row, start):
         fire_at_open(account, position, contract, config, row, ledger)
-    rounds = 0
-    while position.quantity != 0.0 and rounds <= row.tiers_last - row.tiers_first + 1:
-        rounds += 1
+    tier = ALL_TIERS
+    while position.quantity != 0.0:
         extreme = watched_extreme(row, config, position.quantity < 0.0)
         mark = liquidation_on_segment(position, contract, config, tiers, row, start, extreme)
         if position.guarded:
@@ -135,7 +134,7 @@ def walk_isolated(account, position, contract, config, tiers, row, ledger):
                 return
         if math.isnan(mark):
             break
-        liquidate_position(account, position, contract, config, tiers, row, ledger, mark)
+        tier = liquidate_position(account, position, contract, config, tiers, row, ledger, mark, tier)
         start = mark
     if position.quantity != 0.0:
         finish_row(account, position, contract, config, row, ledger)
@@ -261,7 +260,7 @@ def walk_cross(account, positions, i, contracts, config, tiers, rows, r, ledgers
                 j = contract_of(s, config)
                 fire_at_open(account, positions[i, s], contracts[j], config, rows[r, j], ledgers[i, s])
     begin = 0.0
-    for _ in range(positions.shape[1] + 1):
+    while open_slots(positions, i) > 0:
         way = joint_liquidation(account, positions, i, contracts, config, tiers, rows, r, begin)
         stop_way, slot = joint_stop(positions, i, contracts, config, tiers, rows, r, begin)
         if slot >= 0 and (math.isnan(way) or stop_way < way):
@@ -271,9 +270,10 @@ def walk_cross(account, positions, i, contracts, config, tiers, rows, r, ledgers
             fire_order(account, positions[i, slot], contracts[j], config, rows[r, j], ledgers[i, slot], stop)
             begin = stop_way
             continue
-        if not math.isnan(way):
-            liquidate_cross(account, positions, i, contracts, config, tiers, rows, r, ledgers, way)
-        break
+        if math.isnan(way):
+            break
+        liquidate_cross(account, positions, i, contracts, config, tiers, rows, r, ledgers, way)
+        begin = way  # what survived walks on from here
     for s in range(positions.shape[1]):
         if positions[i, s].quantity != 0.0:
             j = contract_of(s, config)
@@ -282,31 +282,38 @@ def walk_cross(account, positions, i, contracts, config, tiers, rows, r, ledgers
 
 @rule
 def liquidate_cross(account, positions, i, contracts, config, tiers, rows, r, ledgers, way):
-    """Liquidate a cross account at the joint marks: all at once, or largest loss first until margin suffices."""
-    if config.largest_loss_first:
-        while joint_surplus(account, positions, i, contracts, config, tiers, rows, r, way) <= 0.0:
-            slot = largest_loss(positions, i, contracts, config, tiers, rows, r, way)
-            if slot < 0:
-                return
-            j = contract_of(slot, config)
+    """Liquidate a cross account at the joint marks: all at once, or largest loss first until margin suffices.
+
+    The marks are those of the trigger: they are noted first, because closing one leg of a hedged contract
+    would turn the side that hurts it.
+    """
+    for s in range(positions.shape[1]):
+        if positions[i, s].quantity != 0.0:
+            j = contract_of(s, config)
             mark = joint_mark(positions, i, j, contracts, config, tiers, rows[r, j], way)
-            note_liquidation(
-                account, positions, i, slot, contracts, config, tiers, rows, r, ledgers, mark, way
-            )
-            if open_slots(positions, i) == 1:
-                break
-            sell_in_liquidation(
-                account,
-                positions[i, slot],
-                contracts[j],
-                ledgers[i, slot],
-                abs(positions[i, slot].quantity),
-                mark,
-            )
-            reset_slot(positions[i, slot])
-        else:
+            positions[i, s].trigger = mark
+    while config.largest_loss_first and open_slots(positions, i) > 1:
+        slot = largest_loss(positions, i, contracts, config)
+        note_liquidation(account, positions, i, slot, contracts, config, tiers, rows, r, ledgers)
+        position = positions[i, slot]
+        contract = contracts[contract_of(slot, config)]
+        sell_in_liquidation(
+            account, position, contract, ledgers[i, slot], abs(position.quantity), position.trigger
+        )
+        reset_slot(position)
+        if trigger_surplus(account, positions, i, contracts, config, tiers, rows, r) > 0.0:
             return
-    close_all_cross(account, positions, i, contracts, config, tiers, rows, r, ledgers, way)
+    close_all_cross(account, positions, i, contracts, config, tiers, rows, r, ledgers)
+
+
+@rule
+def trigger_surplus(account, positions, i, contracts, config, tiers, rows, r):
+    """Margin balance less maintenance margin of a cross account at the marks of the trigger."""
+    surplus = account.wallet_balance
+    for s in range(positions.shape[1]):
+        position, j = positions[i, s], contract_of(s, config)
+        surplus += margin_surplus(position, contracts[j], config, tiers, rows[r, j], position.trigger)
+    return surplus
 
 
 @rule
@@ -331,15 +338,14 @@ def reset_slot(position):
 
 
 @rule
-def largest_loss(positions, i, contracts, config, tiers, rows, r, way):
-    """Slot with the largest unrealised loss at the joint marks; -1 if all are flat."""
+def largest_loss(positions, i, contracts, config):
+    """Slot with the largest unrealised loss at the marks of the trigger; -1 if all are flat."""
     worst, slot = math.inf, -1
     for s in range(positions.shape[1]):
-        if positions[i, s].quantity != 0.0:
-            j = contract_of(s, config)
-            mark = joint_mark(positions, i, j, contracts, config, tiers, rows[r, j], way)
+        position, contract = positions[i, s], contracts[contract_of(s, config)]
+        if position.quantity != 0.0:
             profit = unrealised_pnl(
-                positions[i, s].quantity, positions[i, s].entry_price, mark, contracts[j].inverse
+                position.quantity, position.entry_price, position.trigger, contract.inverse
             )
             if profit < worst:
                 worst, slot = profit, s
@@ -347,48 +353,42 @@ def largest_loss(positions, i, contracts, config, tiers, rows, r, way):
 
 
 @rule
-def note_liquidation(account, positions, i, slot, contracts, config, tiers, rows, r, ledgers, mark, way):
-    """Record where a cross position was liquidated and its what-if price (other marks frozen at the trigger)."""
-    j = contract_of(slot, config)
-    own = margin_surplus(positions[i, slot], contracts[j], config, tiers, rows[r, j], mark)
-    backing = joint_surplus(account, positions, i, contracts, config, tiers, rows, r, way) - own
+def note_liquidation(account, positions, i, slot, contracts, config, tiers, rows, r, ledgers):
+    """Record where a cross position is liquidated and its what-if price (other marks frozen at the trigger)."""
+    j, position = contract_of(slot, config), positions[i, slot]
+    own = margin_surplus(position, contracts[j], config, tiers, rows[r, j], position.trigger)
+    backing = trigger_surplus(account, positions, i, contracts, config, tiers, rows, r) - own
     ledgers[i, slot].liquidation_price = position_liquidation_price(
-        positions[i, slot], contracts[j], config, tiers, rows[r, j], backing
+        position, contracts[j], config, tiers, rows[r, j], backing
     )
-    ledgers[i, slot].execution_price = mark
+    ledgers[i, slot].execution_price = position.trigger
     ledgers[i, slot].liquidations += 1
 
 
 @rule
-def close_all_cross(account, positions, i, contracts, config, tiers, rows, r, ledgers, way):
-    """All positions close at the joint marks; what remains of the wallet follows the settlement rule."""
+def close_all_cross(account, positions, i, contracts, config, tiers, rows, r, ledgers):
+    """All positions close at the marks of the trigger; what remains of the wallet follows the settlement rule."""
     value, remaining, fees = 0.0, account.wallet_balance, 0.0
     for s in range(positions.shape[1]):
-        if positions[i, s].quantity == 0.0:
-            continue
-        j = contract_of(s, config)
-        mark = joint_mark(positions, i, j, contracts, config, tiers, rows[r, j], way)
-        note_liquidation(account, positions, i, s, contracts, config, tiers, rows, r, ledgers, mark, way)
-        size = notional(positions[i, s].quantity, mark, contracts[j].inverse)
-        value += size
-        fees += size * contracts[j].liquidation_fee
-        remaining += unrealised_pnl(
-            positions[i, s].quantity, positions[i, s].entry_price, mark, contracts[j].inverse
-        )
+        position, contract = positions[i, s], contracts[contract_of(s, config)]
+        if position.quantity != 0.0:
+            note_liquidation(account, positions, i, s, contracts, config, tiers, rows, r, ledgers)
+            size = notional(position.quantity, position.trigger, contract.inverse)
+            value += size
+            fees += size * contract.liquidation_fee
+            remaining += unrealised_pnl(
+                position.quantity, position.entry_price, position.trigger, contract.inverse
+            )
     payout = settlement_payout(remaining, fees / value, value, config.fee_then_return)
     for s in range(positions.shape[1]):
-        if positions[i, s].quantity == 0.0:
-            continue
-        j = contract_of(s, config)
-        mark = ledgers[i, s].execution_price
-        size = notional(positions[i, s].quantity, mark, contracts[j].inverse)
-        profit = unrealised_pnl(
-            positions[i, s].quantity, positions[i, s].entry_price, mark, contracts[j].inverse
-        )
-        ledgers[i, s].price_pnl += profit
-        ledgers[i, s].liquidation += (payout - remaining) * (size / value)
-        ledgers[i, s].turnover += size
-    for s in range(positions.shape[1]):
-        reset_slot(positions[i, s])
+        position, contract = positions[i, s], contracts[contract_of(s, config)]
+        if position.quantity != 0.0:
+            size = notional(position.quantity, position.trigger, contract.inverse)
+            ledgers[i, s].price_pnl += unrealised_pnl(
+                position.quantity, position.entry_price, position.trigger, contract.inverse
+            )
+            ledgers[i, s].liquidation += (payout - remaining) * (size / value)
+            ledgers[i, s].turnover += size
+            reset_slot(position)
     account.wallet_balance = payout
     account.insurance += payout - remaining

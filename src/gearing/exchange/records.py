@@ -119,6 +119,7 @@ position_dtype = np.dtype(
         ("take_profit", "f8"),
         ("trailing", "f8"),  # adverse distance from the best price since entry
         ("best_price", "f8"),
+        ("trigger", "f8"),  # mark at which its cross account was last liquidated
         ("trigger_last", "i4"),  # stops watch the last price instead of the mark
         ("guarded", "i4"),  # 1 if any stop rests
     ],

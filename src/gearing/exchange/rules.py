@@ -20,6 +20,7 @@ from gearing.exchange.compiled import rule
 
 NO_PRICE = math.nan  # "there is no such price": a position that cannot be liquidated
 ALL_TIERS = -1  # default of ``last``: up to the end of the array
+_ON_GRID = 1e-12  # a value this near to its grid, relative to the number of steps, is on it
 _NEVER = 1e-12  # a root this small against the entry price is rounding noise of a position without debt
 
 
@@ -196,7 +197,7 @@ def round_price(price, tick, side):
         return price
     steps = price / tick
     nearest = math.floor(steps + 0.5)
-    if abs(steps - nearest) < 1e-9 * max(1.0, steps):
+    if abs(steps - nearest) < _ON_GRID * max(1.0, steps):
         return nearest * tick  # already on the grid up to binary representation
     return (math.ceil(steps) if side > 0.0 else math.floor(steps)) * tick
 
@@ -208,7 +209,7 @@ def round_quantity(size, lot):
         return size
     steps = size / lot
     nearest = math.floor(steps + 0.5)
-    if abs(steps - nearest) < 1e-9 * max(1.0, steps):
+    if abs(steps - nearest) < _ON_GRID * max(1.0, steps):
         return nearest * lot
     return math.floor(steps) * lot
 
