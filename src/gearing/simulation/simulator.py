@@ -173,6 +173,26 @@ class Simulator:
         mask = self._all if mask is None else mask
         which = np.flatnonzero(mask)
         self._place(which)
+        return self._begun(mask)
+
+    def begin(self, starts: np.ndarray, count: int, path: int = 0) -> np.ndarray:
+        """Begin account i at the ``starts[i]``-th decision of a path, for ``count`` decisions or to the data's end.
+
+        Returns the observations, written in place. For questions like "what if one had started then", start by start.
+        """
+        edges = self.tape.boundaries[path]
+        starts = np.asarray(starts, np.int64)
+        if starts.shape != (self.n_accounts,) or starts.min() < 0 or starts.max() >= edges.size - 1:
+            raise ValueError(
+                f"starts have shape {starts.shape}; they must be {self.n_accounts} decisions, "
+                f"from 0 to {edges.size - 2}."
+            )
+        which = np.arange(self.n_accounts)
+        last = edges[np.minimum(starts + count, edges.size - 1)]
+        self._put(which, np.full_like(starts, path), edges[starts], last, np.zeros_like(starts))
+        return self._begun(self._all)
+
+    def _begun(self, mask: np.ndarray) -> np.ndarray:
         self.reward.reset(mask)
         self._desk.begin(mask)
         self._kernel.observe(mask)
