@@ -46,7 +46,8 @@ def test_an_installed_wheel_backtests_studies_and_decides(tmp_path):
     )
     wheel = next(tmp_path.glob("gearing-*.whl"))
     subprocess.run(
-        [sys.executable, "-m", "pip", "install", "--no-deps", "--quiet", "--target", str(site), str(wheel)], **run
+        [sys.executable, "-m", "pip", "install", "--no-deps", "--quiet", "--target", str(site), str(wheel)],
+        **run,
     )
     (tmp_path / "study.yaml").write_text(STUDY)
     environment = {**os.environ, "PYTHONPATH": str(site), "NUMBA_CACHE_DIR": str(cache)}

@@ -14,10 +14,10 @@ import numpy as np
 
 from gearing.envs.perpetual import PerpetualEnv
 from gearing.envs.vector import PerpetualVectorEnv
-from gearing.policies.oracle import oracle_path_growth, state_table
 from gearing.features import FeatureSet, FeatureTable
 from gearing.market.data import MarketData
 from gearing.market.synthetic import synthetic_market
+from gearing.policies.oracle import oracle_path_growth, state_table
 from gearing.simulation.presets import market_a_settings, market_b_settings
 
 # What a trader sees of market A: three steps make a day.

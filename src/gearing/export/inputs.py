@@ -167,7 +167,8 @@ def _due(
             f"bars: none of {', '.join(missing)}; this bundle needs {', '.join(_symbols(manifest))}."
         )
     closed = np.datetime64(last.min(), "ms") + bar
-    end = closed if until is None else closed - max(0, -((until - closed) // bar)) * bar
+    late = 0 if until is None else max(0, int((closed - until + bar - np.timedelta64(1, "ms")) // bar))
+    end = closed - late * bar
     interval = parse_duration(manifest.config.decision_interval)
     grid = end - np.arange(int(interval // bar) + 1) * bar
     due = grid[decision_bars(grid, interval, bar)]
