@@ -17,7 +17,7 @@ def market():
 def oracle(market, leverage, days, direction, rate, fee=5e-4, slippage=2e-4):
     """Starts liquidated within the horizon, bar by bar in plain Python; one tier, no funding."""
     side, hits, n = (1.0 if direction == "long" else -1.0), [], days * 24
-    for first in range(24, market.n_bars - n, 24):
+    for first in range(24, market.n_bars - n + 1, 24):
         fill = market.open[first, 0] * (1.0 + side * slippage)
         quantity = 10_000.0 * leverage / market.mark_close[first - 1, 0]
         quantity = min(quantity, 10_000.0 / (fill / leverage + fee * fill))

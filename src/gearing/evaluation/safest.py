@@ -108,49 +108,76 @@ class Starts:
         market = _one_contract(market, contract)
         share = 1.0 if event == "liquidation" and margin_mode == "isolated" else margin_share
         ruin = 1e-4 if event == "liquidation" else 1.0 - drawdown
-        hours = int(market.bar / np.timedelta64(1, "m"))
-        config = SimulationConfig(
-            direction=direction, max_leverage=market.contracts[0].top_leverage, margin_mode=margin_mode,
-            margin_share=share, rebalance="never", start="first", ruin_fraction=ruin, decision_interval=f"{hours}m",
-            **settings,
+        self.market, self.symbol = market, market.symbols[0]
+        # A liquidation is noticed where it happens, whatever the interval; a drawdown at the close of every bar.
+        self.step = _DAY if event == "liquidation" else market.bar
+        self.config = SimulationConfig(
+            direction=direction, max_leverage=_top_leverage(market), margin_mode=margin_mode, margin_share=share,
+            rebalance="never", start="first", ruin_fraction=ruin,
+            decision_interval=f"{int(self.step / np.timedelta64(1, 'm'))}m", **settings,
         )  # fmt: skip
-        table = FeatureSet(["log_return"]).compute(market)
-        self.market, self.config, self.table = market, config, table
-        self.symbol = market.symbols[0]
-        times = market.open_time[table.first_complete + 1 :]
+        self._table = FeatureSet(["log_return"]).compute(market)
+        self._simulator = Simulator(market, self._table, self.config)
+        edges = self._simulator.tape.boundaries[0]
+        times = self._simulator.tape.row_time[edges[:-1]]
         self.days = np.flatnonzero((times - times[0].astype("datetime64[D]")) % _DAY == np.timedelta64(0))
-        self._bars = len(times)
-        self._simulator: Simulator | None = None
+        self._last = edges.size - 1
 
-    def hits(self, leverage: float, horizon: str) -> np.ndarray:
-        """Bars until the event (n_starts,), infinite where it did not come within the horizon; whole horizons only."""
-        count = int(parse_duration(horizon) // self.market.bar)
-        starts = self.days[self.days + count < self._bars]
-        if starts.size < 2 or count < 1:
-            raise ValueError(
-                f"{self.market!r} has {starts.size} days that a horizon of {horizon} still fits behind; choose a "
-                "shorter one."
-            )
-        simulator = self._of(starts.size)
-        simulator.begin(starts, count)
+    def times(self, leverage: float, horizon: str) -> np.ndarray:
+        """Steps until the event of every start (n_days,).
+
+        Infinite where it came neither within the horizon nor before the data end; NaN where the exchange refused
+        the position, because its tiers do not allow the leverage at that size.
+        """
+        count = self._steps(horizon)
+        if self._simulator.n_accounts != self.days.size:
+            self._simulator = Simulator(self.market, self._table, self.config, self.days.size)
+        simulator = self._simulator
+        simulator.begin(self.days, count)
         first = simulator.accounts.row.copy()
-        targets = np.full((count, 1), np.nan)
-        targets[0] = leverage if self.config.direction == "long" else -leverage
-        simulator.run(targets, record_steps=False)
-        bars = (simulator.accounts.row - first).astype(np.float64)
-        return np.where(simulator.terminated, bars, np.inf)
-
-    def _of(self, n_accounts: int) -> Simulator:
-        if self._simulator is None or self._simulator.n_accounts != n_accounts:
-            self._simulator = Simulator(self.market, self.table, self.config, n_accounts)
-        return self._simulator
+        side = 1.0 if self.config.direction == "long" else -1.0
+        simulator.step(np.full((self.days.size, 1), side * leverage))
+        at_once, refused = simulator.terminated.copy(), simulator.steps.turnover == 0.0
+        simulator.run(np.full((count, 1), np.nan), record_steps=False)
+        edges = self._simulator.tape.boundaries[0]
+        lived = np.searchsorted(edges, simulator.accounts.row) - np.searchsorted(edges, first)
+        lived = np.where(simulator.terminated, lived.astype(np.float64), np.inf)
+        return np.where(refused, np.nan, np.where(at_once, 1.0, lived))
 
     def probability(
-        self, leverage: float, horizon: str, *, seed: int = 0, replications: int = 500
+        self,
+        leverage: float,
+        horizon: str,
+        *,
+        times: np.ndarray | None = None,
+        seed: int = 0,
+        replications: int = 500,
     ) -> Probability:
-        """Share of starts that met the event within the horizon, with its 95 % interval."""
-        hit = np.isfinite(self.hits(leverage, horizon)).astype(np.float64)
-        return share_of(hit, float(parse_duration(horizon) / _DAY), seed=seed, replications=replications)
+        """Share of starts that met the event within the horizon, with its 95 % interval.
+
+        Parameters
+        ----------
+        times : (n_days,) array, optional
+            Of this leverage at the same or a longer horizon, if they are known.
+        """
+        count = self._steps(horizon)
+        times = self.times(leverage, horizon) if times is None else times
+        hit = times[(self.days + count <= self._last) & ~np.isnan(times)] <= count
+        if hit.size < 2:
+            raise ValueError(
+                f"{self.market!r} has {hit.size} starts of {leverage:g}x with {horizon} behind them; choose a shorter "
+                "horizon, or a leverage and initial_equity that its tiers allow."
+            )
+        days = float(parse_duration(horizon) / _DAY)
+        return share_of(hit.astype(np.float64), days, seed=seed, replications=replications)
+
+    def _steps(self, horizon: str) -> int:
+        length = parse_duration(horizon)
+        if length < self.step or length % self.step != np.timedelta64(0):
+            raise ValueError(
+                f"horizon is {horizon}; it must be a multiple of {self.step.astype('timedelta64[h]')}."
+            )
+        return int(length // self.step)
 
 
 def share_of(hit: np.ndarray, horizon_days: float, *, seed: int, replications: int = 500) -> Probability:
@@ -227,7 +254,7 @@ def _bisect(
 
 def risk_by_leverage(
     market: MarketData,
-    leverages: Sequence[float] = (1, 2, 3, 5, 10, 20, 50, 100),
+    leverages: Sequence[float] = (1, 2, 3, 5, 10, 20, 50),
     horizons: Sequence[str] = HORIZONS,
     *,
     event: str = "liquidation",
@@ -238,12 +265,14 @@ def risk_by_leverage(
     import pandas as pd
 
     starts = Starts(market, event=event, **exposure)
-    rows = [
-        {"leverage": x, "horizon": h, **_as_row(starts.probability(x, h, seed=seed))}
-        for x in leverages
-        if x <= starts.config.max_leverage
-        for h in horizons
-    ]
+    longest = max(horizons, key=parse_duration)
+    rows = []
+    for x in leverages:
+        times = starts.times(x, longest)
+        rows += [
+            {"leverage": x, "horizon": h, **_as_row(starts.probability(x, h, times=times, seed=seed))}
+            for h in horizons
+        ]
     return pd.DataFrame(rows).set_index(["leverage", "horizon"])
 
 
@@ -254,6 +283,11 @@ def _as_row(found: Probability) -> dict[str, float]:
         "high": found.high,
         "n_starts": found.n_starts,
     }
+
+
+def _top_leverage(market: MarketData) -> float:
+    """Largest leverage that every dated schedule allows."""
+    return float(min(schedule.tiers[0].max_leverage for schedule in market.contracts[0].schedules))
 
 
 def _one_contract(market: MarketData, contract: str | None) -> MarketData:
