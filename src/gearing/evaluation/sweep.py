@@ -1,0 +1,383 @@
+"""Parameters chosen on the past and judged on the next: sweeps as batches of accounts on one path.
+
+Every configuration is an account; what is kept of it are its sums per period, so memory grows neither with bars times
+configurations nor with decisions times configurations. At the end of each training window the best configuration
+so far is chosen, and one account trades what was chosen, window after window.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice, product
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gearing.evaluation.backtest import BacktestResult, asked_columns, backtest, decision_times, table_for
+from gearing.evaluation.metrics import daily_returns, years_between
+from gearing.evaluation.selection import deflated_sharpe
+from gearing.exchange.columns import ACCOUNT_COLUMNS, POSITION_COLUMNS
+from gearing.features import FeatureSet, FeatureTable, parse_duration, registered_features
+from gearing.market.data import MarketData
+from gearing.policies import make_rule
+from gearing.simulation.config import SimulationConfig
+from gearing.simulation.observation import Observation
+from gearing.simulation.simulator import Simulator
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SEARCHES = ("grid", "random", "optuna")
+CRITERIA = ("log_growth", "sharpe")
+_BATCH_BYTES = 64_000_000  # of recorded steps at a time
+_ROUND = 32  # trials that optuna proposes before it is told their values
+Space = Mapping[str, Any]
+Configuration = dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Sweep:
+    """What a sweep found.
+
+    Attributes
+    ----------
+    result : BacktestResult
+        Of the account that traded, in each window, what was best before it.
+    chosen : list of dict
+        Configuration of each window.
+    windows : DataFrame
+        Per window: its span, the score of the choice on the past, its growth a year in the window.
+    n_configurations : int
+        How many were tried in all; what the Sharpe ratio is deflated by.
+    sharpes : (n_configurations,) float64
+        Sharpe ratio a year of every configuration over the whole path, NaN where ruined.
+    """
+
+    result: BacktestResult
+    chosen: list[Configuration]
+    windows: pd.DataFrame
+    n_configurations: int
+    sharpes: np.ndarray
+
+    @property
+    def deflated_sharpe(self) -> float:
+        """Probability that the traded account's true Sharpe ratio exceeds what the best of all would show by luck."""
+        known = self.sharpes[np.isfinite(self.sharpes)]
+        returns = daily_returns(self.result.time, self.result.equity)
+        return deflated_sharpe(returns, known, self.n_configurations)
+
+    def __repr__(self) -> str:
+        return f"Sweep({self.n_configurations} configurations, {len(self.chosen)} windows: {self.result!r})"
+
+
+class Playback:
+    """Precomputed sizes as a policy: the k-th decision gets the k-th row."""
+
+    required_columns: tuple[str, ...] = ()
+    action_scheme = "target"
+
+    def __init__(self, sizes: np.ndarray):
+        self.sizes = sizes
+
+    def predict(
+        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
+    ) -> tuple[np.ndarray, int]:
+        """The next row, for every account."""
+        k = 0 if state is None else state
+        return np.repeat(self.sizes[k : k + 1], len(observation.array), axis=0), k + 1
+
+
+def sweep(
+    space: Space,
+    market: MarketData,
+    features: Any = None,
+    *,
+    search: str = "grid",
+    n: int | None = None,
+    train: str = "365d",
+    test: str = "90d",
+    criterion: str = "log_growth",
+    seed: int = 0,
+    n_threads: int = 1,
+    run: Any = None,
+    **settings: Any,
+) -> Sweep:
+    """Choose a rule's parameters walk-forward.
+
+    Parameters
+    ----------
+    space : mapping
+        ``{"rule": name, parameter: choices}``: a list is a choice among its members, a pair in a tuple a range
+        (not for the grid), anything else is kept fixed.
+    market, features
+        As in ``backtest``; columns that the rules read and that are features are computed.
+    search : {"grid", "random", "optuna"}
+        Every combination; ``n`` draws; or ``n`` draws per window guided by the past that the window may see.
+    n : int, optional
+        Needed unless the search is a grid; of a grid, the first ``n``.
+    train, test : str
+        First training window, which then grows, and how long a choice is kept.
+    criterion : {"log_growth", "sharpe"}
+        What is best on the past; a configuration that was ruined there never is.
+    seed : int
+        Of random draws and of optuna.
+    n_threads : int
+        Of the simulator.
+    run : tracked run, optional
+        Told the number of configurations.
+    **settings
+        Of the simulation.
+    """
+    _check(search, criterion, n)
+    tried = _Trials(space, market, features, settings, n_threads, train, test)
+    if search == "optuna":
+        picks = [_guided(tried, space, k, int(n or 0), criterion, seed) for k in range(len(tried.edges) - 2)]
+    else:
+        given = _grid(space) if search == "grid" else _random(space, np.random.default_rng(seed))
+        tried.add(list(islice(given, n)))
+        picks = [int(np.argmax(tried.scores(k, criterion))) for k in range(len(tried.edges) - 2)]
+    done = tried.traded(picks, criterion)
+    if run is not None:
+        run.log_params({"n_configurations": done.n_configurations, "search": search, "criterion": criterion})
+    return done
+
+
+class _Trials:
+    """Configurations tried so far, with their sums per period; period 0 is the first training window."""
+
+    def __init__(
+        self,
+        space: Space,
+        market: MarketData,
+        features: Any,
+        settings: Mapping[str, Any],
+        n_threads: int,
+        train: str,
+        test: str,
+    ):
+        self.market, self.settings = market, {"start": "first", **settings}
+        config = SimulationConfig(**self.settings)
+        self.table = _table(space, market, features, config)
+        self.simulator = Simulator(market, self.table, config, 1)
+        self.simulator.reset(seed=0)
+        self.times = decision_times(self.simulator)
+        self.edges = _edges(self.times, train, test)
+        self.view, self.sides = _decisions(self.simulator, self.times)
+        size = max(1, _BATCH_BYTES // (self.simulator.steps.dtype.itemsize * (len(self.times) - 1)))
+        self._batch = Simulator(market, self.table, config, int(size), n_threads=n_threads)
+        self.configurations: list[Configuration] = []
+        periods = len(self.edges) - 1
+        self.growth, self.returns, self.squares = (np.empty((0, periods)) for _ in range(3))
+        self.ruined = np.empty((0, periods), np.bool_)
+
+    def sizes(self, configuration: Configuration) -> np.ndarray:
+        """Leverage magnitudes at all decisions (n_decisions, n_slots): one call, decisions being the batch."""
+        return np.asarray(make_rule(configuration).predict(self.view, deterministic=True)[0])
+
+    def add(self, configurations: Sequence[Configuration]) -> None:
+        """Run configurations that can be made, and keep their sums per period."""
+        made = [c for c in configurations if _makes(c)]
+        if not made:
+            raise ValueError("no configuration of the space can be made; see the rule's parameters.")
+        count, size = len(self.times) - 1, self._batch.n_accounts
+        for first in range(0, len(made), size):
+            part = made[first : first + size]
+            targets = np.zeros((size, count, len(self._batch.slots)))
+            for i, configuration in enumerate(part):
+                targets[i] = self.sizes(configuration) * self.sides
+            self._batch.reset(seed=0)
+            steps, _ = self._batch.run(targets)
+            self._keep(steps[: len(part)])
+        self.configurations += made
+
+    def _keep(self, steps: Any) -> None:
+        cut, steps = self.edges[:-1], steps[:, : self.edges[-1]]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            simple = np.nan_to_num(steps.equity / steps.equity_before - 1.0)
+        rows = (steps.log_growth, simple, simple**2)
+        sums = [np.add.reduceat(values, cut, axis=1) for values in rows]
+        over = np.logical_or.accumulate(np.add.reduceat(steps.terminated, cut, axis=1) > 0, axis=1)
+        kept = (self.growth, self.returns, self.squares, self.ruined)
+        self.growth, self.returns, self.squares, self.ruined = (
+            np.concatenate([old, new]) for old, new in zip(kept, (*sums, over), strict=True)
+        )
+
+    def scores(self, window: int, criterion: str) -> np.ndarray:
+        """Value of every configuration on all that came before a window; worst of all where it was ruined."""
+        past = slice(0, window + 1)
+        if criterion == "log_growth":
+            value = self.growth[:, past].sum(axis=1)
+        else:
+            value = self._sharpe(past)
+        return np.where(self.ruined[:, window], -np.inf, np.nan_to_num(value, nan=-np.inf))
+
+    def _sharpe(self, periods: slice) -> np.ndarray:
+        count = float(self.edges[1:][periods][-1])
+        mean = self.returns[:, periods].sum(axis=1) / count
+        spread = np.sqrt(np.maximum(self.squares[:, periods].sum(axis=1) / count - mean**2, 1e-300))
+        interval = years_between(self.times[0], self.times[1])
+        return np.where(spread < 1e-12, np.nan, mean / spread / np.sqrt(interval))
+
+    def traded(self, picks: list[int], criterion: str) -> Sweep:
+        """One account that trades each window's pick."""
+        import pandas as pd
+
+        first = self.edges[1]
+        sizes = np.concatenate(
+            [
+                self.sizes(self.configurations[pick])[a:b]
+                for pick, a, b in zip(picks, self.edges[1:-1], self.edges[2:], strict=True)
+            ]
+        )
+        settings = {**self.settings, "start": str(self.times[first])}
+        end = self.times[self.edges[-1]]
+        market, table = self.market.between(None, end), self.table.between(None, end)
+        result = backtest(Playback(sizes), market, table, name="chosen on the past", **settings)
+        rows = []
+        for k, pick in enumerate(picks):
+            a, b = self.edges[k + 1] - first, self.edges[k + 2] - first
+            span = years_between(result.time[a], result.time[b])
+            grown = float(np.log(max(result.equity[b], 1e-300) / max(result.equity[a], 1e-300)))
+            rows.append(
+                {
+                    "from": result.time[a],
+                    "to": result.time[b],
+                    "configurations": len(self.configurations),
+                    "past": float(self.scores(k, criterion)[pick]),
+                    "growth": grown / span,
+                    **self.configurations[pick],
+                }
+            )
+        sharpes = np.where(self.ruined[:, -1], np.nan, self._sharpe(slice(None)))
+        chosen = [self.configurations[pick] for pick in picks]
+        return Sweep(result, chosen, pd.DataFrame(rows), len(self.configurations), sharpes)
+
+
+def _guided(tried: _Trials, space: Space, window: int, n: int, criterion: str, seed: int) -> int:
+    """Best of ``n`` configurations that optuna proposes for a window, seeing nothing but its past."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed + window))
+    done = 0
+    while done < n:
+        trials = [study.ask() for _ in range(min(_ROUND, n - done))]
+        proposed = [_suggested(trial, space) for trial in trials]
+        first = len(tried.configurations)
+        sound = [k for k, configuration in enumerate(proposed) if _makes(configuration)]
+        tried.add([proposed[k] for k in sound])
+        values = tried.scores(window, criterion)[first:]
+        told = dict(zip(sound, values, strict=True))
+        for k, trial in enumerate(trials):
+            value = told.get(k, -np.inf)
+            study.tell(trial, float(value) if np.isfinite(value) else -1e9)
+        done += len(trials)
+    return int(np.argmax(tried.scores(window, criterion)))
+
+
+def _check(search: str, criterion: str, n: int | None) -> None:
+    if search not in SEARCHES:
+        raise ValueError(f"search is {search!r}; it must be one of {', '.join(SEARCHES)}.")
+    if criterion not in CRITERIA:
+        raise ValueError(f"criterion is {criterion!r}; it must be one of {', '.join(CRITERIA)}.")
+    if search != "grid" and not n:
+        raise ValueError(f"search {search!r} needs n, the number of configurations.")
+
+
+def _suggested(trial: Any, space: Space) -> Configuration:
+    made: Configuration = {}
+    for name, given in space.items():
+        if isinstance(given, list):
+            made[name] = trial.suggest_categorical(name, given)
+        elif _is_range(given):
+            made[name] = trial.suggest_float(name, *given)
+        else:
+            made[name] = given
+    return made
+
+
+def _grid(space: Space) -> Iterator[Configuration]:
+    ranges = [name for name, given in space.items() if _is_range(given)]
+    if ranges:
+        raise ValueError(
+            f"{', '.join(ranges)}: a grid takes lists of values, a range (low, high) is for a search."
+        )
+    choices = [given if isinstance(given, list) else [given] for given in space.values()]
+    for values in product(*choices):
+        yield dict(zip(space, values, strict=True))
+
+
+def _random(space: Space, rng: np.random.Generator) -> Iterator[Configuration]:
+    while True:
+        yield {name: _drawn(given, rng) for name, given in space.items()}
+
+
+def _drawn(given: Any, rng: np.random.Generator) -> Any:
+    if isinstance(given, list):
+        return given[rng.integers(len(given))]
+    return float(rng.uniform(*given)) if _is_range(given) else given
+
+
+def _is_range(given: Any) -> bool:
+    return isinstance(given, tuple) and len(given) == 2 and all(isinstance(x, (int, float)) for x in given)
+
+
+def _makes(configuration: Configuration) -> bool:
+    """Whether the rule accepts the parameters together (low above high is no configuration); names must exist."""
+    try:
+        make_rule(configuration)
+    except ValueError as error:
+        if "no parameter" in str(error) or "no rule" in str(error):
+            raise
+        return False
+    return True
+
+
+def _edges(times: np.ndarray, train: str, test: str) -> np.ndarray:
+    """Decisions at which periods begin: the first training window, then test windows; the last is whole or absent."""
+    first = times[0] + parse_duration(train)
+    last = times[-1]
+    count = int((last - first) // parse_duration(test)) if last > first else 0
+    if count < 1:
+        raise ValueError(
+            f"decisions run from {times[0]} to {times[-1]}: no test window of {test} fits behind a training window "
+            f"of {train}."
+        )
+    stamps = first + np.arange(count + 1) * parse_duration(test)
+    return np.append(0, np.searchsorted(times, stamps))
+
+
+def _table(space: Space, market: MarketData, features: Any, config: SimulationConfig) -> FeatureTable:
+    """Features that any configuration reads: those of the first, and any name of a column among the choices."""
+    simple = {name: given[0] if isinstance(given, list) else given for name, given in space.items()}
+    simple = {name: 0.5 * sum(given) if _is_range(given) else given for name, given in simple.items()}
+    rule = make_rule(simple)
+    stateful = [c for c in rule.required_columns if c in (*POSITION_COLUMNS, *ACCOUNT_COLUMNS)]
+    if set(stateful) - {"effective_leverage"}:
+        raise ValueError(
+            f"rule {space['rule']!r} reads {', '.join(stateful)} of its own account, so its leverage cannot be "
+            "computed ahead; backtest its configurations one by one."
+        )
+    if isinstance(features, FeatureTable):
+        return features
+    known = {f.name for f in registered_features()}
+    named = [x for given in space.values() if isinstance(given, list) for x in given if x in known]
+    columns = [*asked_columns(config), *(c for c in rule.required_columns if c in known), *named]
+    chosen = features if features is not None else list(dict.fromkeys(columns)) or ["log_return"]
+    return table_for(rule, market, chosen if isinstance(chosen, FeatureSet) else list(chosen), config)
+
+
+def _decisions(simulator: Simulator, times: np.ndarray) -> tuple[Observation, np.ndarray]:
+    """All decisions of the path as one batch of observations, and the side of each (n_decisions, n_slots)."""
+    table, layout = simulator.tables[0], simulator.layout
+    rows = np.searchsorted(table.close_time, times[:-1])
+    array = np.zeros((rows.size, layout.size), np.float32)
+    market_columns = table.values[rows].reshape(rows.size, -1)
+    array[:, : market_columns.shape[1]] = market_columns
+    view = Observation(layout, array)
+    config = simulator.config
+    shape = (rows.size, len(simulator.slots))
+    if config.signal_column is not None:
+        return view, view[config.signal_column].astype(np.float64)
+    return view, np.full(shape, -1.0 if config.direction == "short" else 1.0)
