@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gearing.studies.reading import load_config
-from gearing.studies.study import run_study
+from gearing.studies.study import read_leaderboards, run_study
 
 EXPERIMENT = """\
 # Does a tiny study run?
@@ -87,6 +87,13 @@ def test_the_experiment_that_ran_is_kept_and_runs_again(study):
 def test_results_on_disk_are_readable_without_the_package(study):
     told = json.loads((study.folder / "trials" / "fold0-fixed_1x.json").read_text())
     assert told["row"]["policy"] == "fixed_1x"
+
+
+def test_leaderboards_of_several_studies_stand_beside_each_other(study, tmp_path):
+    board = read_leaderboards([study.folder])
+    assert board.loc[(study.folder.name, "fixed_20x"), "sharpe"] == "ruined"
+    with pytest.raises(ValueError, match="no leaderboard"):
+        read_leaderboards([tmp_path])
 
 
 @pytest.mark.slow

@@ -122,6 +122,20 @@ def study(
 
 
 @app.command()
+def compare(
+    study_folders: Annotated[list[Path], typer.Argument(help="Folders of finished studies.")],
+    json_file: Json = None,
+) -> None:
+    """Put the leaderboards of several studies beside each other."""
+    from gearing.evaluation.tables import printed
+    from gearing.studies.study import TABLE, read_leaderboards
+
+    board = read_leaderboards(study_folders)
+    typer.echo(printed(board, TABLE).to_string())
+    write_json(json_file, {" / ".join(key): row.to_dict() for key, row in board.iterrows()})
+
+
+@app.command()
 def export(
     study_folder: Annotated[
         Path, typer.Argument(help="Folder of a finished study, as `gearing study` prints it.")

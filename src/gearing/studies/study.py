@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from gearing.export.decision import Decision
 
 TABLE = {**PRINTED, "growth vs baseline [95 %]": ("versus_text", "{}")}
+LEADERBOARD = "leaderboard.csv"
 TOLD_METRICS = (
     "log_growth",
     "sharpe",
@@ -157,7 +158,7 @@ def _run(
     _run_jobs(prepared, learning, folder, tracker, jobs, progress)
     results = {trial: load_result(trial, folder / "trials", prepared.config.simulation()) for trial in trials}
     board = leaderboard(prepared.config, results)
-    board.to_csv(folder / "leaderboard.csv")
+    board.to_csv(folder / LEADERBOARD)
     figures = _draw(prepared.config, results, folder / "figures")
     bundle = _export(prepared, folder)
     if parent is not None:
@@ -242,7 +243,7 @@ def _log_outcome(
             f"{_metric_name(str(policy))}.{m}": float(row[m]) for m in TOLD_METRICS if _is_number(row.get(m))
         }
         parent.log_metrics(told)
-    parent.log_artifact(folder / "leaderboard.csv")
+    parent.log_artifact(folder / LEADERBOARD)
     parent.log_artifact(folder / "experiment.yaml")
     for path in figures:
         parent.log_artifact(path, "figures")
@@ -284,3 +285,32 @@ def _teller(progress: bool) -> Any:
 
     console = Console(highlight=False, soft_wrap=True)
     return console.print
+
+
+def read_leaderboards(folders: Iterable[str | Path]) -> pd.DataFrame:
+    """Leaderboards of finished studies, indexed by (study, policy).
+
+    Raises
+    ------
+    ValueError
+        If a folder holds no finished study.
+    """
+    import pandas as pd
+
+    boards = {}
+    for folder in map(Path, folders):
+        if not (folder / LEADERBOARD).is_file():
+            raise ValueError(
+                f"{folder} holds no {LEADERBOARD}; give the folder that `gearing study` prints as results."
+            )
+        board = pd.read_csv(folder / LEADERBOARD, index_col="policy", dtype=str)
+        boards[folder.name] = board.map(_number_or_word)
+    return pd.concat(boards, names=["study"])
+
+
+def _number_or_word(text: Any) -> Any:
+    """A table holds numbers and, where a ratio would mislead, words."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
