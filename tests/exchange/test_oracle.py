@@ -1,4 +1,4 @@
-"""Three computations of an account agree: compiled kernel, the same source interpreted, exact decimals from the rules."""
+"""The compiled kernel, the same source interpreted, and exact decimals from the rules give the same accounts."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from gearing.exchange.compiled import rule
 
 NO_PRICE = math.nan  # "there is no such price": a position that cannot be liquidated
 ALL_TIERS = -1  # default of ``last``: up to the end of the array
-_ON_GRID = 1e-12  # a value this near to its grid, relative to the number of steps, is on it
+_ON_GRID = 1e-14  # a value this near to its grid, relative to the number of steps, is on it
 _NEVER = 1e-12  # a root this small against the entry price is rounding noise of a position without debt
 
 

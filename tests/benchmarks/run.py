@@ -1,0 +1,232 @@
+"""Speed of the simulation beside known environments, all measured in this run: ``make bench``.
+
+Rates count CPU seconds of one thread (wall seconds where two threads work), medians over rounds that take turns
+with the reference, so that a shared machine disturbs both alike. Trust ratios, within one run.
+
+    python tests/benchmarks/run.py [--json FILE] [--without-peers] [--rounds 7]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+import gearing
+from gearing.simulation import SimulationConfig, Simulator
+
+HERE = Path(__file__).resolve().parent
+PEERS = HERE.parents[1] / ".cache" / "peers"
+PEER_PACKAGES = {"gym-trading-env": "gym-trading-env==0.3.5", "torchtrade": "torchtrade==0.1.0"}
+COLUMNS = 24  # at least this many observation columns
+SIZES = (1, 64, 1024, 8192)
+
+
+def seconds_per_call(call: Callable[[int], object], calls: int, clock: Callable[[], float]) -> float:
+    start = clock()
+    for k in range(calls):
+        call(k)
+    return (clock() - start) / calls
+
+
+def bench_market() -> gearing.MarketData:
+    return gearing.synthetic_market("market-b", seed=3, years=2)
+
+
+def simulator(market: gearing.MarketData, n: int, threads: int = 1) -> Simulator:
+    """Accounts on random starts of hourly decisions, at leverages that liquidate now and then."""
+    config = SimulationConfig(
+        direction="long", max_leverage=50.0, decision_interval="1h", episode_length="30d", ruin_fraction=0.0
+    )
+    table = gearing.FeatureSet.default().compute(market)
+    extra = COLUMNS - (len(table.columns) + 6)
+    for k in range(max(0, extra)):  # stand-ins for forecasts
+        table = table.join(f"column_{k}", table.column(table.columns[k]), unit="-", lower=-1e9, upper=1e9)
+    return Simulator(market, table, config, n_accounts=n, seed=0, n_threads=threads)
+
+
+def changing_targets(n: int) -> list[np.ndarray]:
+    """Target leverages that change at every step, mostly moderate, sometimes near what the contract allows."""
+    rng = np.random.default_rng(0)
+    return [rng.uniform(0.0, 1.0, (n, 1)) ** 2 * 50.0 for _ in range(16)]
+
+
+def batched(market: gearing.MarketData, n: int, threads: int, rounds: int) -> dict[str, float]:
+    """Steps a second of the batched step with observations, and CartPoleVectorEnv in turns with it."""
+    from gymnasium.envs.classic_control.cartpole import CartPoleVectorEnv
+
+    simulation, targets = simulator(market, n, threads), changing_targets(n)
+    clock = time.thread_time if threads == 1 else time.perf_counter
+    cart, pushes = CartPoleVectorEnv(n), np.random.default_rng(0).integers(0, 2, (16, n))
+    cart.reset(seed=0)
+    calls = max(20, min(400, 400_000 // n))
+    ours, reference, fills, liquidations = [], [], 0, 0
+    for number in range(rounds):
+        simulation.reset(seed=number)
+        simulation.step(targets[0])
+        ours.append(seconds_per_call(lambda k: simulation.step(targets[k % 16]), calls, clock) / n)
+        reference.append(seconds_per_call(lambda k: cart.step(pushes[k % 16]), calls // 4 + 1, clock) / n)
+        for k in range(20):  # events are counted outside the clock
+            simulation.step(targets[k % 16])
+            fills += int(simulation.ledgers.fills.sum())
+            liquidations += int(simulation.ledgers.liquidations.sum())
+    step, cartpole = statistics.median(ours), statistics.median(reference)
+    ratios = [b / a for a, b in zip(ours, reference, strict=True)]
+    return {
+        "accounts": n, "threads": threads, "columns": simulation.layout.size, "steps_per_second": 1 / step,
+        "best_steps_per_second": 1 / min(ours), "cartpole_steps_per_second": 1 / cartpole,
+        "ratio_to_cartpole": statistics.median(ratios), "fills_per_step": fills / (20 * rounds * n),
+        "liquidations_per_thousand_steps": 1e3 * liquidations / (20 * rounds * n),
+    }  # fmt: skip
+
+
+def whole_path(market: gearing.MarketData, rounds: int) -> dict[str, float]:
+    """Nanoseconds per bar of one account run through precomputed targets in one call."""
+    config = SimulationConfig(max_leverage=20.0, decision_interval="1h", start="first", ruin_fraction=0.0)
+    simulation = Simulator(market, None, config)
+    simulation.reset(seed=0)
+    targets = np.random.default_rng(0).uniform(0.0, 5.0, (simulation.n_decisions, 1))
+    times = []
+    for _ in range(rounds):
+        simulation.reset(seed=0)
+        start = time.thread_time()
+        simulation.run(targets, record_steps=False)
+        times.append((time.thread_time() - start) / len(targets))
+    return {"bars": len(targets), "ns_per_bar": 1e9 * statistics.median(times)}
+
+
+def scalar_env(market: gearing.MarketData, rounds: int) -> dict[str, float]:
+    """Steps a second of the Gymnasium env, one account, and of CartPole-v1."""
+    import gymnasium
+
+    rates = {}
+    for name, env in {
+        "scalar": gymnasium.make("gearing/Perpetual-v0", market=market, decision_interval="1h"),
+        "cartpole": gymnasium.make("CartPole-v1"),
+    }.items():
+        times = []
+        for number in range(rounds):
+            env.reset(seed=number)
+            env.action_space.seed(0)
+            actions = [env.action_space.sample() for _ in range(300)]
+            start = time.thread_time()
+            for action in actions:
+                _, _, terminated, truncated, _ = env.step(action)
+                if terminated or truncated:
+                    env.reset()
+            times.append((time.thread_time() - start) / len(actions))
+        rates[f"{name}_steps_per_second"] = 1 / statistics.median(times)
+    return rates
+
+
+def memory_per_account(market: gearing.MarketData) -> dict[str, float]:
+    """Bytes that every further account adds."""
+    simulation = simulator(market, 64)
+    arrays = (
+        simulation.accounts, simulation.positions, simulation.ledgers, simulation.steps, simulation.observations,
+        simulation.saturated,
+    )  # fmt: skip
+    return {"bytes_per_account": sum(array.nbytes for array in arrays) / 64}
+
+
+def peer_python(name: str) -> Path | str:
+    """Interpreter of a peer's own environment, made when missing; or the reason why there is none."""
+    folder = PEERS / name
+    python = folder / "bin" / "python"
+    marker = folder / ".installed"
+    if marker.exists():
+        return python
+    try:
+        subprocess.run(
+            [sys.executable, "-m", "venv", str(folder)], check=True, capture_output=True, timeout=120
+        )
+        subprocess.run(
+            [str(python), "-m", "pip", "install", "--quiet", PEER_PACKAGES[name]],
+            check=True, capture_output=True, timeout=1500, text=True,
+        )  # fmt: skip
+    except (subprocess.SubprocessError, OSError) as failure:
+        said = (getattr(failure, "stderr", None) or str(failure)).strip().splitlines()
+        return f"not installed: {said[-1] if said else failure}"
+    marker.touch()
+    return python
+
+
+def peer(name: str) -> dict[str, float | str]:
+    """What a peer's own script prints as JSON, run in its own environment."""
+    python = peer_python(name)
+    if isinstance(python, str):
+        return {"skipped": python}
+    script = HERE / f"peer_{name.replace('-', '_')}.py"
+    done = subprocess.run(
+        [str(python), str(script)], capture_output=True, text=True, timeout=900, check=False
+    )
+    if done.returncode != 0:
+        return {
+            "skipped": f"failed: {done.stderr.strip().splitlines()[-1] if done.stderr else done.returncode}"
+        }
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--without-peers", action="store_true")
+    parser.add_argument("--rounds", type=int, default=7)
+    options = parser.parse_args()
+    market = bench_market()
+    start = time.thread_time()
+    simulator(market, 1).reset(seed=0)
+    print(f"first use, compiling or reading the cache: {time.thread_time() - start:.1f} CPU s")
+    result: dict[str, object] = {}
+    batches = [batched(market, n, threads, options.rounds) for threads in (1, 2) for n in SIZES]
+    result["batched"] = batches
+    print(
+        "\nbatched step   threads  accounts  columns   M steps/s   best   x CartPole  fills  liquidations/1000"
+    )
+    for b in batches:
+        print(
+            f"               {b['threads']:7d}  {b['accounts']:8d}  {b['columns']:7d}   {b['steps_per_second'] / 1e6:9.3f}"
+            f"  {b['best_steps_per_second'] / 1e6:5.2f}  {b['ratio_to_cartpole']:11.2f}  {b['fills_per_step']:5.2f}"
+            f"  {b['liquidations_per_thousand_steps']:.2f}"
+        )
+    result["whole_path"] = path = whole_path(market, options.rounds)
+    result["scalar"] = scalar = scalar_env(market, options.rounds)
+    result["memory"] = memory = memory_per_account(market)
+    print(f"\nwhole path     {path['ns_per_bar']:.0f} ns per bar over {path['bars']} bars, no observation")
+    print(
+        f"scalar env     {scalar['scalar_steps_per_second']:,.0f} steps/s, "
+        f"{scalar['scalar_steps_per_second'] / scalar['cartpole_steps_per_second']:.2f} x CartPole-v1"
+    )
+    print(f"memory         {memory['bytes_per_account']:.0f} bytes per account")
+    if not options.without_peers:
+        ours = next(b for b in batches if b["accounts"] == 1024 and b["threads"] == 1)
+        for name in PEER_PACKAGES:
+            result[name] = found = peer(name)
+            if "skipped" in found:
+                print(f"{name:14s} {found['skipped']}")
+                continue
+            for label, rate in found.items():
+                print(
+                    f"{name:14s} {label}: {rate:,.0f} steps/s; the batched step at 1024 is "
+                    f"{ours['steps_per_second'] / float(rate):,.1f} times that"
+                )
+    best = next(b for b in batches if b["accounts"] == 1024 and b["threads"] == 1)
+    print(
+        f"\n{best['steps_per_second'] / 1e6:.2f} M steps/s at 1024 accounts on one core, "
+        f"{best['ratio_to_cartpole']:.2f} x gymnasium's CartPoleVectorEnv"
+    )
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=2))
+
+
+if __name__ == "__main__":
+    main()
