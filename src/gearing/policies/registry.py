@@ -25,6 +25,7 @@ class Register:
     def __init__(self, kind: str, home: str, group: str):
         self.kind, self._home, self._group = kind, home, group
         self._classes: dict[str, type] = {}
+        self._loaded = False
 
     def add(self, name: str) -> Callable[[type], type]:
         """Decorator that registers a class under a name."""
@@ -72,8 +73,12 @@ class Register:
         )
 
     def _load(self) -> None:
+        """Import those that ship and those of installed packages, once: reading entry points takes milliseconds."""
+        if self._loaded:
+            return
         from importlib.metadata import entry_points
 
+        self._loaded = True
         import_module(self._home)
         for entry in entry_points(group=self._group):
             entry.load()
