@@ -6,7 +6,7 @@ Each function changes the records it is given, in place. Layouts and units: ``re
 
 import math
 
-from gearing.exchange.compiled import rule
+from gearing.exchange.compiled import hot, rule
 from gearing.exchange.rules import (
     ALL_TIERS,
     average_entry_price,
@@ -28,7 +28,7 @@ REFUSED_MINIMUM, REFUSED_NOT_TRADABLE, REFUSED_MARGIN = 1, 2, 3
 GONE = -2  # tier of a position that was liquidated in full
 
 
-@rule
+@hot
 def clear_position(account, position):
     """Make a position flat; nothing of it may leak into the next one."""
     account.assigned -= position.margin
@@ -42,14 +42,14 @@ def clear_position(account, position):
     position.guarded = 0
 
 
-@rule
+@hot
 def assign_margin(account, position, amount):
     """Move free balance into a position's margin (isolated)."""
     position.margin += amount
     account.assigned += amount
 
 
-@rule
+@hot
 def reduce_position(account, position, contract, config, ledger, size, price):
     """Realise the profit of ``size`` of a position at ``price``; isolated margin is released pro rata.
 
@@ -79,7 +79,7 @@ def cover_shortfall(account, ledger, amount):
     ledger.liquidation += amount
 
 
-@rule
+@hot
 def open_or_add(account, position, contract, config, quantity, price, leverage):
     """Open a position or add to it on the same side; isolated: its initial margin becomes assigned margin."""
     opening = position.quantity == 0.0
@@ -94,7 +94,7 @@ def open_or_add(account, position, contract, config, quantity, price, leverage):
         assign_margin(account, position, initial_margin(quantity, price, leverage, contract.inverse))
 
 
-@rule
+@hot
 def apply_fill(account, position, contract, config, ledger, quantity, price, leverage, fee_rate):
     """Fill a signed order: open, add, reduce, close or flip (close all, then open the rest at the same price)."""
     fee = trading_fee(quantity, price, fee_rate, contract.inverse)
@@ -115,7 +115,7 @@ def apply_fill(account, position, contract, config, ledger, quantity, price, lev
         settle_overdraft(account, position, ledger)
 
 
-@rule
+@hot
 def settle_overdraft(account, position, ledger):
     """Fees that the free balance cannot pay come from the position's margin, then from the insurance fund.
 
@@ -147,7 +147,7 @@ def settle_funding(account, position, contract, config, ledger, mark, rate):
         assign_margin(account, position, from_margin)
 
 
-@rule
+@hot
 def position_maintenance(position, contract, config, tiers, row, mark):
     """Maintenance margin of a position as the venue values it, with the closing fee where it is reserved."""
     if position.quantity == 0.0:
@@ -157,14 +157,14 @@ def position_maintenance(position, contract, config, tiers, row, mark):
     return maintenance_margin(value, tiers, row.tiers_first, row.tiers_last) + config.closing_fee * value
 
 
-@rule
+@hot
 def margin_surplus(position, contract, config, tiers, row, mark):
     """Unrealised PnL less maintenance margin: what a position adds to margin balance above its requirement."""
     profit = unrealised_pnl(position.quantity, position.entry_price, mark, contract.inverse)
     return profit - position_maintenance(position, contract, config, tiers, row, mark)
 
 
-@rule
+@hot
 def is_liquidated(position, contract, config, tiers, row, mark):
     """Isolated: margin balance has fallen to the maintenance margin."""
     return position.margin + margin_surplus(position, contract, config, tiers, row, mark) <= 0.0
@@ -300,13 +300,13 @@ def take_profit_price(position):
     return position.entry_price * (1.0 + side * position.take_profit)
 
 
-@rule
+@hot
 def fill_price(reference, side, slippage, contract):
     """Price of a market order: worse than the reference by the slippage, on the tick grid, against the trader."""
     return round_price(reference * (1.0 + side * slippage), contract.tick_size, side)
 
 
-@rule
+@hot
 def slippage_of(row, quantity, contract):
     """Slippage of an order at this row [fraction]: the market's part and the order's own square-root impact."""
     if row.impact == 0.0:
@@ -322,7 +322,7 @@ def close_at(account, position, contract, config, ledger, price, fee_rate):
     )
 
 
-@rule
+@hot
 def affordable_quantity(margin, held, leverage, price, cost):
     """Largest quantity whose initial margin and entry costs fit into ``margin``, given ``held`` (signed to its side).
 
@@ -332,7 +332,7 @@ def affordable_quantity(margin, held, leverage, price, cost):
     return (margin + cost * held) / (price / leverage + cost)
 
 
-@rule
+@hot
 def balance_at(account, position, contract, mark):
     """Wallet balance plus the unrealised PnL of one position at ``mark``."""
     return account.wallet_balance + unrealised_pnl(

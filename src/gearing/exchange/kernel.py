@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from gearing.exchange.account import (
-    apply_fill,
+    close_at,
     cover_shortfall,
     is_liquidated,
     liquidate_position,
@@ -41,7 +41,7 @@ from gearing.exchange.path import (
     watched_open,
 )
 from gearing.exchange.records import guard_dtype, ledger_dtype, records, step_dtype
-from gearing.exchange.rules import notional, unit_value, unrealised_pnl
+from gearing.exchange.rules import notional, price_at_margin, unit_value, unrealised_pnl
 
 _REWARD_FLOOR = 0.001  # of the start equity: the reward of a ruined step stays finite
 _AHEAD = 8  # accounts ahead of the current one whose row is asked for: about the latency of the outer cache
@@ -191,10 +191,7 @@ def delist(account, positions, i, contracts, config, rows, r, ledgers):
         if rows[r, j].delisted and positions[i, s].quantity != 0.0:
             ledgers[i, s].delistings += 1
             position = positions[i, s]
-            apply_fill(
-                account, position, contracts[j], config, ledgers[i, s], -position.quantity, rows[r, j].mark_close,
-                position.leverage, 0.0,
-            )  # fmt: skip
+            close_at(account, position, contracts[j], config, ledgers[i, s], rows[r, j].mark_close, 0.0)
 
 
 @hot
@@ -237,32 +234,28 @@ def mark_to_market(account, positions, i, contracts, config, rows, r, ledgers, s
     if config.cross and account.wallet_balance < 0.0 and not has_position(positions, i):
         cover_shortfall(account, ledgers[i, traded_slot(ledgers, i)], -account.wallet_balance)
     equity = account.wallet_balance
-    step.price_pnl = 0.0
-    step.fees = 0.0
-    step.funding = 0.0
-    step.liquidation = 0.0
-    step.turnover = 0.0
-    step.liquidations = 0
-    step.refused = 0
-    step.capped = 0
+    price_pnl, fees, funding, liquidation, turnover = 0.0, 0.0, 0.0, 0.0, 0.0
+    liquidations, refused, capped = 0, 0, 0
     for s in range(positions.shape[1]):
         position, ledger = positions[i, s], ledgers[i, s]
         j = contract_of(s, config)
-        profit = unrealised_pnl(
-            position.quantity, position.entry_price, rows[r, j].mark_close, contracts[j].inverse
-        )
-        ledger.price_pnl += profit - position.unrealised
+        mark = rows[r, j].mark_close
+        profit = unrealised_pnl(position.quantity, position.entry_price, mark, contracts[j].inverse)
+        own = ledger.price_pnl + (profit - position.unrealised)
+        ledger.price_pnl = own
         position.unrealised = profit
-        position.mark = rows[r, j].mark_close
+        position.mark = mark
         equity += profit
-        step.price_pnl += ledger.price_pnl
-        step.fees += ledger.fees
-        step.funding += ledger.funding
-        step.liquidation += ledger.liquidation
-        step.turnover += ledger.turnover
-        step.liquidations += ledger.liquidations
-        step.refused += ledger.refused > 0
-        step.capped += ledger.capped
+        price_pnl += own
+        fees += ledger.fees
+        funding += ledger.funding
+        liquidation += ledger.liquidation
+        turnover += ledger.turnover
+        liquidations += ledger.liquidations
+        refused += ledger.refused > 0
+        capped += ledger.capped
+    step.price_pnl, step.fees, step.funding, step.liquidation = price_pnl, fees, funding, liquidation
+    step.turnover, step.liquidations, step.refused, step.capped = turnover, liquidations, refused, capped
     step.equity_before = account.equity
     step.equity = equity
     floor = _REWARD_FLOOR * account.start_equity
@@ -342,6 +335,21 @@ def saturate(value, low, high):
 
 
 @hot
+def observed_liquidation_price(position, contract, config, tiers, row, backing):
+    """``position_liquidation_price``, with the lowest tier tried in line: it is the one that most positions need."""
+    if not config.maintenance_at_entry:
+        first = tiers[row.tiers_first]
+        price = price_at_margin(
+            position.quantity, position.entry_price, backing, first.rate + config.closing_fee, first.amount,
+            contract.inverse,
+        )  # fmt: skip
+        if 0.001 * position.entry_price < price < 1000.0 * position.entry_price:
+            if notional(position.quantity, price, contract.inverse) < first.cap:
+                return price
+    return position_liquidation_price(position, contract, config, tiers, row, backing)
+
+
+@hot
 def observe_account(account, positions, i, contracts, config, tiers, rows, r, observations, offset):
     """Write the position and account columns behind the market's; returns how many values were saturated.
 
@@ -379,7 +387,7 @@ def observe_account(account, positions, i, contracts, config, tiers, rows, r, ob
                 needed = position_maintenance(position, contracts[j], config, tiers, rows[r, j], mark)
                 balance = position.margin + position.unrealised
                 ratio = needed / balance if balance > needed else 1.0
-            price = position_liquidation_price(position, contracts[j], config, tiers, rows[r, j], backing)
+            price = observed_liquidation_price(position, contracts[j], config, tiers, rows[r, j], backing)
             distance = 1.0 if math.isnan(price) else min(1.0, abs(price / mark - 1.0))
         base = offset + 4 * s
         effective, moved = saturate(effective, -1000.0, 1000.0)

@@ -16,10 +16,11 @@ from gearing.exchange.account import (
     apply_fill,
     assign_margin,
     balance_at,
+    close_at,
     fill_price,
     slippage_of,
 )
-from gearing.exchange.compiled import rule
+from gearing.exchange.compiled import hot, rule
 from gearing.exchange.rules import (
     initial_margin,
     largest_notional,
@@ -35,7 +36,7 @@ EVERY_DECISION, ON_CHANGE, BAND, NEVER = 0, 1, 2, 3
 FREE, UP_ONLY, FLAT_ONLY = 0, 1, 2
 
 
-@rule
+@hot
 def keeps_position(position, config, target, leverage):
     """Whether the rebalance mode leaves an open position of the same side as it is."""
     if config.rebalance == EVERY_DECISION or position.quantity * target <= 0.0:
@@ -47,7 +48,7 @@ def keeps_position(position, config, target, leverage):
     return True
 
 
-@rule
+@hot
 def leverage_setting(position, config, target):
     """Leverage setting of the order, as far as the venue lets it change on an open position of the same side."""
     wanted = max(1.0, abs(target))
@@ -58,7 +59,7 @@ def leverage_setting(position, config, target):
     return position.leverage
 
 
-@rule
+@hot
 def capped_size(size, value, tiers, row, ledger, leverage):
     """A size cut to the largest notional that the leverage setting allows; ``value`` is that of one unit."""
     if tiers[tier_index(size * value, tiers, row.tiers_first, row.tiers_last)].max_leverage >= leverage:
@@ -71,7 +72,7 @@ def capped_size(size, value, tiers, row, ledger, leverage):
     return allowed
 
 
-@rule
+@hot
 def order_size(
     account, position, contract, config, tiers, row, ledger, side, wanted, leverage, margin, price
 ):
@@ -95,7 +96,7 @@ def order_size(
     return round_quantity(size, contract.lot_size)
 
 
-@rule
+@hot
 def trade_to_target(account, position, contract, config, tiers, row, ledger, target, budget, margin):
     """Send the order that brings a position to its target at the row's open, then post its margin.
 
@@ -130,7 +131,7 @@ def trade_to_target(account, position, contract, config, tiers, row, ledger, tar
         post_margin(account, position, contract, config, margin - max(0.0, cost), row.mark_open)
 
 
-@rule
+@hot
 def send_order(account, position, contract, config, ledger, wanted, price, leverage):
     """Trade from the held to the wanted signed quantity; False where refused. Only increases can be refused."""
     held = position.quantity
@@ -154,7 +155,7 @@ def send_order(account, position, contract, config, ledger, wanted, price, lever
     return True
 
 
-@rule
+@hot
 def post_margin(account, position, contract, config, balance, mark):
     """Bring an isolated position's margin balance (margin + unrealised PnL) to ``balance`` where the venue allows it.
 
@@ -180,9 +181,7 @@ def close_at_open(account, position, contract, config, row, ledger):
     side = -1.0 if position.quantity > 0.0 else 1.0
     price = fill_price(row.open, side, slippage_of(row, position.quantity, contract), contract)
     fee_rate = contract.maker_fee if config.maker else contract.taker_fee
-    apply_fill(
-        account, position, contract, config, ledger, -position.quantity, price, position.leverage, fee_rate
-    )
+    close_at(account, position, contract, config, ledger, price, fee_rate)
 
 
 @rule

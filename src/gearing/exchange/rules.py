@@ -16,7 +16,7 @@ are those of the conformance cases in ``tests/conformance``.
 
 import math
 
-from gearing.exchange.compiled import rule
+from gearing.exchange.compiled import hot, rule
 
 NO_PRICE = math.nan  # "there is no such price": a position that cannot be liquidated
 ALL_TIERS = -1  # default of ``last``: up to the end of the array
@@ -24,7 +24,7 @@ _ON_GRID = 1e-14  # a value this near to its grid, relative to the number of ste
 _NEVER = 1e-12  # a root this small against the entry price is rounding noise of a position without debt
 
 
-@rule
+@hot
 def unit_value(price, inverse):
     """Value of one unit of quantity at ``price`` [settle coin]."""
     if inverse:
@@ -32,13 +32,13 @@ def unit_value(price, inverse):
     return price
 
 
-@rule
+@hot
 def notional(quantity, price, inverse):
     """Absolute value of a position at ``price`` [settle coin]."""
     return abs(quantity) * unit_value(price, inverse)
 
 
-@rule
+@hot
 def unrealised_pnl(quantity, entry_price, price, inverse):
     """Profit of a position if it were closed at ``price`` [settle coin]."""
     if quantity == 0.0:
@@ -48,7 +48,7 @@ def unrealised_pnl(quantity, entry_price, price, inverse):
     return quantity * (price - entry_price)
 
 
-@rule
+@hot
 def average_entry_price(quantity, entry_price, added, price, inverse):
     """Entry price after adding on the same side: arithmetic mean (linear), harmonic mean (inverse)."""
     if quantity == 0.0:
@@ -58,19 +58,19 @@ def average_entry_price(quantity, entry_price, added, price, inverse):
     return (quantity * entry_price + added * price) / (quantity + added)
 
 
-@rule
+@hot
 def trading_fee(quantity, price, rate, inverse):
     """Fee of one fill [settle coin]; negative for a maker rebate."""
     return rate * notional(quantity, price, inverse)
 
 
-@rule
+@hot
 def initial_margin(quantity, entry_price, leverage, inverse):
     """Margin that opening the position ties up [settle coin]."""
     return notional(quantity, entry_price, inverse) / leverage
 
 
-@rule
+@hot
 def open_loss(quantity, price, mark, inverse):
     """Loss an order makes at once because it fills worse than the mark, >= 0 [settle coin].
 
@@ -79,7 +79,7 @@ def open_loss(quantity, price, mark, inverse):
     return max(0.0, -unrealised_pnl(quantity, price, mark, inverse))
 
 
-@rule
+@hot
 def tier_index(position_notional, tiers, first=0, last=ALL_TIERS):
     """Index of the margin tier of a notional: the last whose floor is not above it (floors inclusive)."""
     last = tiers.size if last == ALL_TIERS else last
@@ -89,7 +89,7 @@ def tier_index(position_notional, tiers, first=0, last=ALL_TIERS):
     return k
 
 
-@rule
+@hot
 def maintenance_margin(position_notional, tiers, first=0, last=ALL_TIERS):
     """Equity a position must keep to avoid liquidation [settle coin].
 
@@ -190,7 +190,7 @@ def liquidation_price_at_entry(quantity, entry_price, backing, tiers, inverse, f
     return price if _NEVER * entry_price < price < math.inf else NO_PRICE
 
 
-@rule
+@hot
 def round_price(price, tick, side):
     """Fill price on the tick grid, never in the trader's favour: buys up, sells down; tick 0 leaves it."""
     if tick <= 0.0:
@@ -202,7 +202,7 @@ def round_price(price, tick, side):
     return (math.ceil(steps) if side > 0.0 else math.floor(steps)) * tick
 
 
-@rule
+@hot
 def round_quantity(size, lot):
     """Absolute quantity on the lot grid, rounded down; lot 0 leaves it."""
     if lot <= 0.0:
