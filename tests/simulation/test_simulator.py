@@ -209,7 +209,7 @@ def test_no_bar_after_a_decision_touches_it():
         actions = np.random.default_rng(1).uniform(-1, 1, (400, 1)).astype(np.float32)
         for action in actions:
             observation, reward, _, _, info = env.step(action)
-            if info["time"] > cut:
+            if np.datetime64(info["time"], "ms") > cut:
                 break
             seen += [observation, np.array([reward, info["equity"]])]
         runs.append(np.concatenate(seen))

@@ -53,8 +53,8 @@ class PerpetualEnv(gymnasium.Env[np.ndarray, Any]):
 
     ## Info
     equity_before, equity, log_growth, price_pnl, fees, funding, liquidation, turnover [settle coin], liquidations,
-    refused and capped orders of the step, and time, the moment of the next decision. price_pnl + fees + funding +
-    liquidation = equity - equity_before.
+    refused and capped orders of the step, and time, the moment of the next decision [ms since 1970, UTC].
+    price_pnl + fees + funding + liquidation = equity - equity_before.
 
     ## Episode end
     * terminated: ruin, equity below ``ruin_fraction`` of its start or too small for the smallest order.
@@ -102,7 +102,7 @@ class PerpetualEnv(gymnasium.Env[np.ndarray, Any]):
         if self.render_mode is not None:
             self._history.begin(self.simulator)
         return observation, {
-            "time": self.simulator.time[0],
+            "time": int(self.simulator.time[0].astype(np.int64)),
             "equity": float(self.simulator.accounts.equity[0]),
         }
 
@@ -113,7 +113,7 @@ class PerpetualEnv(gymnasium.Env[np.ndarray, Any]):
         reward = simulator.step(simulator.targets(shaped_actions(simulator, action)))
         step = simulator.steps[0]
         info: dict[str, Any] = {name: step[name].item() for name in INFO}
-        info["time"] = simulator.time[0]
+        info["time"] = int(simulator.time[0].astype(np.int64))
         if self._oracle is not None:
             info["oracle_growth"] = float(self._oracle.between(first, simulator.accounts.row)[0])
         if self.render_mode is not None:

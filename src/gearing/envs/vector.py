@@ -67,7 +67,7 @@ class PerpetualVectorEnv(VectorEnv[np.ndarray, Any, np.ndarray]):
         simulator.reset(seed=seed, mask=None if mask is None else np.asarray(mask, np.bool_))
         self._over[:] = False if mask is None else self._over & ~np.asarray(mask, np.bool_)
         return simulator.observations.copy(), {
-            "time": simulator.time,
+            "time": simulator.time.astype(np.int64),
             "equity": simulator.accounts.equity.copy(),
         }
 
@@ -83,7 +83,7 @@ class PerpetualVectorEnv(VectorEnv[np.ndarray, Any, np.ndarray]):
             terminated, truncated = simulator.terminated, simulator.truncated
         steps = simulator.steps.copy()
         info: dict[str, Any] = {name: steps[name] for name in INFO}
-        info["time"] = simulator.time
+        info["time"] = simulator.time.astype(np.int64)
         if self._oracle is not None:
             # An account that was reset in this step took none.
             growth = self._oracle.between(first, simulator.accounts.row)
