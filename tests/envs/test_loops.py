@@ -72,4 +72,4 @@ def test_rllib_trains_an_iteration(settings):
         .learners(num_learners=0)
     )
     result = config.build_algo().train()
-    assert result["env_runners"]["num_env_steps_sampled"] == 200
+    assert result["env_runners"]["num_env_steps_sampled"] >= 200
