@@ -10,6 +10,7 @@ from gearing.evaluation.backtest import BacktestResult, asked_columns, decision_
 from gearing.evaluation.metrics import daily_returns, log_growth, sharpe_ratio, volatility, years_between
 from gearing.features import FeatureSet, FeatureTable
 from gearing.market.data import MarketData
+from gearing.simulation.observation import Observation
 from gearing.simulation.simulator import Simulator
 
 Floats = np.ndarray
@@ -93,3 +94,26 @@ def play_sizes(simulator: Simulator, sizes: Floats) -> Accounts:
         lived += alive
         alive = alive & ~simulator.terminated
     return Accounts(time, equity, gross / lived, hits, ~alive)
+
+
+def all_decisions(simulator: Simulator) -> tuple[Observation, Floats]:
+    """Every decision of the first account's episode as one batch of observations, and each one's side.
+
+    A rule that reads nothing of its account answers all of them at once. The account's columns are zero.
+
+    Returns
+    -------
+    observation : of n_decisions accounts
+    sides : (n_decisions, n_slots) float64
+        What the simulation's direction multiplies leverage by.
+    """
+    table, layout = simulator.tables[0], simulator.layout
+    rows = np.searchsorted(table.close_time, decision_times(simulator)[:-1])
+    array = np.zeros((rows.size, layout.size), np.float32)
+    market_columns = table.values[rows].reshape(rows.size, -1)
+    array[:, : market_columns.shape[1]] = market_columns
+    view = Observation(layout, array)
+    if simulator.config.signal_column is not None:
+        return view, view[simulator.config.signal_column].astype(np.float64)
+    side = -1.0 if simulator.config.direction == "short" else 1.0
+    return view, np.full((rows.size, len(simulator.slots)), side)

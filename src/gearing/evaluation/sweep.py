@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gearing.evaluation.backtest import BacktestResult, asked_columns, backtest, decision_times, table_for
+from gearing.evaluation.batch import all_decisions
 from gearing.evaluation.metrics import daily_returns, years_between
 from gearing.evaluation.selection import deflated_sharpe
 from gearing.exchange.columns import ACCOUNT_COLUMNS, POSITION_COLUMNS
@@ -22,7 +23,6 @@ from gearing.features import FeatureSet, FeatureTable, parse_duration, registere
 from gearing.market.data import MarketData
 from gearing.policies import make_rule
 from gearing.simulation.config import SimulationConfig
-from gearing.simulation.observation import Observation
 from gearing.simulation.simulator import Simulator
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ class _Trials:
         self.simulator.reset(seed=0)
         self.times = decision_times(self.simulator)
         self.edges = _edges(self.times, train, test)
-        self.view, self.sides = _decisions(self.simulator, self.times)
+        self.view, self.sides = all_decisions(self.simulator)
         size = max(1, _BATCH_BYTES // (self.simulator.steps.dtype.itemsize * (len(self.times) - 1)))
         self._batch = Simulator(market, self.table, config, int(size), n_threads=n_threads)
         self.configurations: list[Configuration] = []
@@ -366,18 +366,3 @@ def _table(space: Space, market: MarketData, features: Any, config: SimulationCo
     columns = [*asked_columns(config), *(c for c in rule.required_columns if c in known), *named]
     chosen = features if features is not None else list(dict.fromkeys(columns)) or ["log_return"]
     return table_for(rule, market, chosen if isinstance(chosen, FeatureSet) else list(chosen), config)
-
-
-def _decisions(simulator: Simulator, times: np.ndarray) -> tuple[Observation, np.ndarray]:
-    """All decisions of the path as one batch of observations, and the side of each (n_decisions, n_slots)."""
-    table, layout = simulator.tables[0], simulator.layout
-    rows = np.searchsorted(table.close_time, times[:-1])
-    array = np.zeros((rows.size, layout.size), np.float32)
-    market_columns = table.values[rows].reshape(rows.size, -1)
-    array[:, : market_columns.shape[1]] = market_columns
-    view = Observation(layout, array)
-    config = simulator.config
-    shape = (rows.size, len(simulator.slots))
-    if config.signal_column is not None:
-        return view, view[config.signal_column].astype(np.float64)
-    return view, np.full(shape, -1.0 if config.direction == "short" else 1.0)
