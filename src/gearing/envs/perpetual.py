@@ -89,6 +89,7 @@ class PerpetualEnv(gymnasium.Env[np.ndarray, Any]):
         self.action_space = action_space(self.simulator)
         self.render_mode = render_mode
         self._history = History()
+        self._step = self.simulator.steps.view(np.ndarray)
         self._oracle = None if oracle_growth is None else OracleGrowth(oracle_growth, self.simulator)
 
     def reset(
@@ -109,20 +110,20 @@ class PerpetualEnv(gymnasium.Env[np.ndarray, Any]):
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Hold the target of ``action`` for one decision interval."""
         simulator = self.simulator
-        first = simulator.accounts.row.copy()
+        first = None if self._oracle is None else simulator.accounts.row.copy()
         reward = simulator.step(simulator.targets(shaped_actions(simulator, action)))
-        step = simulator.steps[0]
-        info: dict[str, Any] = {name: step[name].item() for name in INFO}
+        *values, terminated, truncated = self._step.item(0)
+        info: dict[str, Any] = dict(zip(INFO, values, strict=True))
         info["time"] = int(simulator.time[0].astype(np.int64))
-        if self._oracle is not None:
+        if self._oracle is not None and first is not None:
             info["oracle_growth"] = float(self._oracle.between(first, simulator.accounts.row)[0])
         if self.render_mode is not None:
             self._history.add(simulator)
         return (
             simulator.observations[0].copy(),
             float(reward[0]),
-            bool(step.terminated),
-            bool(step.truncated),
+            bool(terminated),
+            bool(truncated),
             info,
         )
 

@@ -75,16 +75,17 @@ class PerpetualVectorEnv(VectorEnv[np.ndarray, Any, np.ndarray]):
         """Hold the targets of ``actions`` for one decision interval in every account."""
         simulator = self.simulator
         targets = simulator.targets(shaped_actions(simulator, actions))
-        first, begun = simulator.accounts.row.copy(), self._over
+        first = None if self._oracle is None else simulator.accounts.row.copy()
+        begun = self._over
         if self.autoreset_mode is AutoresetMode.NEXT_STEP and self._over.any():
             rewards, terminated, truncated = self._step_and_reset(targets)
         else:
             rewards = simulator.step(targets)
             terminated, truncated = simulator.terminated, simulator.truncated
-        steps = simulator.steps.copy()
+        steps = simulator.steps.view(np.ndarray).copy()
         info: dict[str, Any] = {name: steps[name] for name in INFO}
         info["time"] = simulator.time.astype(np.int64)
-        if self._oracle is not None:
+        if self._oracle is not None and first is not None:
             # An account that was reset in this step took none.
             growth = self._oracle.between(first, simulator.accounts.row)
             fresh = begun & (self.autoreset_mode is AutoresetMode.NEXT_STEP)

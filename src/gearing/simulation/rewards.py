@@ -55,7 +55,7 @@ class LogGrowth:
         """Nothing to forget."""
 
     def __call__(self, steps: np.recarray, drawdown: np.ndarray) -> np.ndarray:
-        return steps.log_growth.copy()
+        return steps["log_growth"].copy()
 
 
 @reward("mean_variance")

@@ -130,7 +130,12 @@ class Simulator:
         self.observations = np.zeros((n, self.layout.size), np.float32)
         self.saturated = np.zeros(n, np.int64)
         self._all = np.ones(n, np.bool_)
+        self._caps: np.ndarray | None = None
         self._seeds = seed + np.arange(n)
+        # Attribute access of a recarray costs microseconds; what every step reads is looked up once.
+        accounts, steps = self.accounts.view(np.ndarray), self.steps.view(np.ndarray)
+        self._row, self._equity, self._peak = accounts["row"], accounts["equity"], accounts["peak_equity"]
+        self._terminated, self._truncated = steps["terminated"], steps["truncated"]
         tape = self.tape
         self._kernel = Kernel(
             self.accounts, self.positions, self._terms, self._rules, tape.tiers, tape.rows, tape.settlements,
@@ -294,7 +299,9 @@ class Simulator:
         slot_contract = np.arange(len(self.slots)) // (len(self.slots) // len(self.contracts))
         first, end = (last[name][:, slot_contract] for name in ("tiers_first", "tiers_last"))
         budget = self._terms.margin_share[slot_contract] * self.accounts.equity[:, None]
-        caps = self._level_caps(levels)
+        if self._caps is None:
+            self._caps = self._level_caps(levels)
+        caps = self._caps
         wanted = budget[:, :, None] * levels
         masks = wanted <= caps[first, end - first]
         masks[:, :, 0] = True  # flat, or the smallest, is always possible: reductions always execute
@@ -302,10 +309,8 @@ class Simulator:
 
     def _level_caps(self, levels: np.ndarray) -> np.ndarray:
         """Largest notional at each level for the schedule (first tier, count); unused pairs are zero."""
-        pairs = {
-            (int(a), int(b))
-            for a, b in zip(self.tape.rows.tiers_first.flat, self.tape.rows.tiers_last.flat, strict=True)
-        }
+        ranges = np.stack([self.tape.rows.tiers_first.ravel(), self.tape.rows.tiers_last.ravel()], axis=1)
+        pairs = [(int(a), int(b)) for a, b in np.unique(ranges, axis=0)]
         caps = np.zeros((self.tape.tiers.size, max(b - a for a, b in pairs) + 1, levels.size))
         for a, b in pairs:
             caps[a, b - a] = [largest_notional(max(1.0, x), self.tape.tiers, a, b) for x in levels]
@@ -319,7 +324,7 @@ class Simulator:
     @property
     def time(self) -> np.ndarray:
         """Moment of each account's next decision (n_accounts,) datetime64[ms]."""
-        rows = np.minimum(self.accounts.row, self.tape.row_time.size - 1)
+        rows = np.minimum(self._row, self.tape.row_time.size - 1)
         return self.tape.row_time[rows]
 
     def step(
@@ -365,17 +370,17 @@ class Simulator:
     @property
     def drawdown(self) -> np.ndarray:
         """1 - equity over its peak since the start of the episode (n_accounts,)."""
-        return 1.0 - self.accounts.equity / self.accounts.peak_equity
+        return 1.0 - self._equity / self._peak
 
     @property
     def terminated(self) -> np.ndarray:
         """Which accounts the last step ruined."""
-        return self.steps.terminated.astype(np.bool_)
+        return self._terminated.astype(np.bool_)
 
     @property
     def truncated(self) -> np.ndarray:
         """Which accounts the last step brought to the end of their episode."""
-        return self.steps.truncated.astype(np.bool_)
+        return self._truncated.astype(np.bool_)
 
     @property
     def n_decisions(self) -> int:
