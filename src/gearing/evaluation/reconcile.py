@@ -1,0 +1,252 @@
+"""Replay an account statement through the exchange rules and list every line that differs.
+
+Each printed number is compared at its own precision: it differs when ours is more than one unit of its last
+printed decimal away, or than what one unit of the printed wallet and entry price may move it. The rule that
+produced ours stands beside it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+
+import numpy as np
+import pandas as pd
+
+from gearing.contracts import Contract, VenueProfile
+from gearing.evaluation.statements import Line
+from gearing.exchange.records import margin_tier_dtype, records
+from gearing.exchange.rules import (
+    average_entry_price,
+    funding_payment,
+    liquidation_price,
+    liquidation_price_at_entry,
+    notional,
+    round_price,
+    trading_fee,
+    unrealised_pnl,
+)
+
+COLUMNS = ["line", "time", "symbol", "kind", "field", "printed", "ours", "unit", "rule"]
+_ROUNDING = Decimal("1e-9")  # of a unit: ours is a double
+
+
+@dataclass(frozen=True)
+class Reconciliation:
+    """Outcome of :func:`reconcile`.
+
+    Attributes
+    ----------
+    differences : DataFrame, one row per number that differs, columns ``COLUMNS``
+    checked : int, numbers compared
+    unchecked : tuple of str, numbers that could not be computed, with the reason
+    """
+
+    differences: pd.DataFrame
+    checked: int
+    unchecked: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        head = f"{self.checked} numbers checked, {len(self.differences)} differ, {len(self.unchecked)} not checked"
+        parts = [head]
+        if len(self.differences):
+            parts.append(self.differences.to_string(index=False))
+        return "\n".join([*parts, *(f"not checked: {reason}" for reason in self.unchecked)])
+
+
+def _unit(text: str) -> Decimal:
+    """One unit of the last printed decimal."""
+    return Decimal(1).scaleb(int(Decimal(text).as_tuple().exponent))
+
+
+@dataclass
+class _Held:
+    quantity: float = 0.0
+    entry: float = 0.0
+
+
+@dataclass
+class _Replay:
+    profile: VenueProfile
+    contracts: Mapping[str, Contract]
+    settlements: Mapping[tuple[str, np.datetime64], tuple[float, float]]
+    rates: tuple[float, float]
+    held: dict[str, _Held] = field(default_factory=dict)
+    rows: list[tuple[object, ...]] = field(default_factory=list)
+    unchecked: list[str] = field(default_factory=list)
+    checked: int = 0
+
+    def compare(self, line: Line, name: str, ours: float, rule: str, slack: float = 0.0) -> None:
+        printed = line.printed.get(name)
+        if printed is None:
+            return
+        try:
+            theirs = Decimal(printed)
+        except InvalidOperation:
+            self.skip(line, f"{name} is {printed!r}, no number")
+            return
+        self.checked += 1
+        unit = _unit(printed) if theirs.is_finite() else Decimal(1)
+        if math.isnan(ours):
+            differs = theirs != 0  # venues print 0 or nothing for a price that does not exist
+        else:
+            differs = abs(Decimal(ours) - theirs) > max(unit, Decimal(slack)) * (1 + _ROUNDING)
+        if differs:
+            self.rows.append(
+                (line.number, line.time, line.symbol, line.kind, name, printed, ours, str(unit), rule)
+            )
+
+    def skip(self, line: Line, reason: str) -> None:
+        self.unchecked.append(f"line {line.number}, {line.symbol}, {line.kind}: {reason}")
+
+    def size(self, line: Line) -> float:
+        """Base coins, or quote where inverse; venues that count contracts multiply."""
+        return abs(float(line.given["quantity"])) * self.contracts[line.symbol].multiplier
+
+    def play(self, line: Line) -> None:
+        if line.symbol not in self.contracts:
+            self.skip(line, f"no contract {line.symbol} was given")
+            return
+        getattr(self, line.kind)(line)
+
+    def fill(self, line: Line) -> None:
+        inverse = self.contracts[line.symbol].kind == "inverse"
+        held, price = self.held.setdefault(line.symbol, _Held()), float(line.given["price"])
+        quantity = line.side * self.size(line)
+        rate = self.rates[1] if line.given.get("maker") == "true" else self.rates[0]
+        rate = float(line.given.get("rate", rate))
+        fee = trading_fee(quantity, price, rate, inverse)
+        self.compare(line, "fee", fee, "fee")
+        self.compare(line, "fee_change", -fee, "fee")
+        self.compare(line, "value", notional(quantity, price, inverse), "notional")
+        self.compare(line, "realised", self.trade(held, quantity, price, inverse), "pnl")
+
+    @staticmethod
+    def trade(held: _Held, quantity: float, price: float, inverse: bool) -> float:
+        """Apply a fill and return the realised profit before fees."""
+        realised = 0.0
+        if held.quantity * quantity < 0.0:
+            closed = math.copysign(min(abs(held.quantity), abs(quantity)), held.quantity)
+            realised = unrealised_pnl(closed, held.entry, price, inverse)
+            held.quantity -= closed
+            quantity += closed
+            if abs(held.quantity) < 1e-12 * abs(closed):
+                held.quantity = 0.0
+        if abs(quantity) > 1e-12 * abs(held.quantity) and quantity != 0.0:
+            held.entry = average_entry_price(held.quantity, held.entry, quantity, price, inverse)
+            held.quantity += quantity
+        return realised
+
+    def funding(self, line: Line) -> None:
+        inverse = self.contracts[line.symbol].kind == "inverse"
+        held = self.held.setdefault(line.symbol, _Held())
+        minute = line.time.astype("datetime64[m]").astype("datetime64[ms]")
+        rate, mark = self.settlements.get((line.symbol, minute), (math.nan, math.nan))
+        rate, mark = float(line.given.get("rate", rate)), float(line.given.get("price", mark))
+        quantity = held.quantity
+        if quantity == 0.0 and line.side and "quantity" in line.given:
+            quantity = line.side * self.size(line)
+        if math.isnan(rate) or math.isnan(mark):
+            self.skip(line, "no rate and mark of this settlement; give the market's settlements")
+            return
+        payment = funding_payment(quantity, mark, rate, inverse)
+        self.compare(line, "funding", payment, "funding")
+        self.compare(line, "funding_paid", -payment, "funding")
+
+    def liquidation(self, line: Line) -> None:
+        """A liquidation closes the position; its size is checked, its price against the position's own bounds."""
+        held = self.held.setdefault(line.symbol, _Held())
+        self.compare(
+            line,
+            "quantity",
+            abs(held.quantity) / self.contracts[line.symbol].multiplier,
+            "liquidation closes all",
+        )
+        if held.quantity and line.side and line.side * held.quantity > 0.0:
+            self.rows.append(
+                (
+                    line.number,
+                    line.time,
+                    line.symbol,
+                    line.kind,
+                    "side",
+                    str(line.side),
+                    -line.side,
+                    "1",
+                    "liquidation",
+                )
+            )
+        inverse = self.contracts[line.symbol].kind == "inverse"
+        self.trade(held, -held.quantity, float(line.given["price"]), inverse)
+
+    def position(self, line: Line) -> None:
+        """A snapshot: unrealised profit and liquidation price from its own entry price, size and wallet."""
+        contract = self.contracts[line.symbol]
+        inverse, quantity = contract.kind == "inverse", line.side * self.size(line)
+        if quantity == 0.0:
+            return
+        entry = float(line.given["entry"])
+        if "mark" in line.given:
+            profit = unrealised_pnl(quantity, entry, float(line.given["mark"]), inverse)
+            self.compare(line, "unrealised", profit, "pnl")
+        if "liquidation_price" not in line.printed:
+            return
+        if "wallet" not in line.given and "leverage" not in line.given:
+            self.skip(line, "liquidation price without wallet or leverage")
+            return
+        backing = notional(quantity, entry, inverse) / float(line.given.get("leverage", "1"))
+        backing = float(line.given.get("wallet", backing))
+        price, rule = self.liquidation_price(contract, line, quantity, entry, backing)
+        nudged = (
+            entry + float(_unit(line.given["entry"])),
+            backing + float(_unit(line.given.get("wallet", "0"))),
+        )
+        moved = self.liquidation_price(contract, line, quantity, *nudged)[0]
+        slack = abs(moved - price) if moved == moved and price == price and "wallet" in line.given else 0.0
+        self.compare(line, "liquidation_price", price, rule, slack)
+
+    def liquidation_price(
+        self, contract: Contract, line: Line, quantity: float, entry: float, backing: float
+    ) -> tuple[float, str]:
+        inverse, family = contract.kind == "inverse", f"liq.{contract.kind}"
+        schedule = contract.schedule_at(pd.Timestamp(line.time).to_pydatetime())
+        tiers = records(len(schedule.tiers), margin_tier_dtype)
+        tiers[:] = [(t.floor, t.cap, t.rate, t.amount, t.max_leverage) for t in schedule.tiers]
+        if self.profile.maintenance == "entry":
+            price = liquidation_price_at_entry(quantity, entry, backing, tiers, inverse)
+            rounded = round_price(price, contract.tick_size, math.copysign(1.0, quantity))
+            return rounded if price == price else price, f"{family}.mm_at_entry"
+        fee = self.rates[0] if self.profile.maintenance == "mark_plus_fee" else 0.0
+        name = "mm_at_mark_plus_fee" if fee else "mm_at_mark"
+        return liquidation_price(quantity, entry, backing, tiers, inverse, fee), f"{family}.{name}"
+
+
+def reconcile(
+    lines: Iterable[Line],
+    contracts: Iterable[Contract],
+    profile: VenueProfile,
+    settlements: Mapping[tuple[str, np.datetime64], tuple[float, float]] | None = None,
+    fee_level: str | None = None,
+) -> Reconciliation:
+    """Replay a statement from a flat account and compare every number it prints.
+
+    Parameters
+    ----------
+    lines : statement, see :func:`gearing.evaluation.statements.read_statement`
+    contracts : the contracts it trades, with multiplier, tick and margin tiers
+    profile : fees and rules of the venue; ``fee_level`` one of its levels
+    settlements : (symbol, time to the minute) -> (rate, mark)
+        Needed where the venue's funding record prints neither (Binance; OKX prints the mark only).
+
+    Returns
+    -------
+    Reconciliation
+    """
+    rates = profile.fees(fee_level) if fee_level else (profile.taker_fee, profile.maker_fee)
+    replay = _Replay(profile, {c.symbol: c for c in contracts}, settlements or {}, rates)
+    for line in sorted(lines, key=lambda line: (line.time, line.number)):
+        replay.play(line)
+    table = pd.DataFrame(replay.rows, columns=COLUMNS)
+    return Reconciliation(table, replay.checked, tuple(replay.unchecked))
