@@ -132,7 +132,7 @@ def compare(
 
     board = read_leaderboards(study_folders)
     typer.echo(printed(board, TABLE).to_string())
-    write_json(json_file, {" / ".join(key): row.to_dict() for key, row in board.iterrows()})
+    write_json(json_file, {" / ".join(map(str, key)): row.to_dict() for key, row in board.iterrows()})
 
 
 @app.command()

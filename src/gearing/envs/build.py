@@ -13,7 +13,8 @@ from gearing.market.data import MarketData
 from gearing.simulation.config import SimulationConfig, check_names
 from gearing.simulation.simulator import Simulator
 
-# Fields of a step that ``info`` carries, all but its last two in order; price_pnl + fees + funding + liquidation = equity - equity_before.
+# Fields of a step that ``info`` carries, all but its last two in order;
+# price_pnl + fees + funding + liquidation = equity - equity_before.
 INFO = (
     "equity_before", "equity", "log_growth", "price_pnl", "fees", "funding", "liquidation", "turnover",
     "liquidations", "refused", "capped",

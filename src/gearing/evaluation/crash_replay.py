@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -93,13 +94,15 @@ def as_markdown(table: pd.DataFrame) -> str:
     lines = [
         "# Crash replays",
         "",
-        "Longs of 10,000 USDT, isolated with everything posted, opened at 00:00 UTC of the crash's first day and held to",
-        "its end (14 March 2020, 20 May 2021, 00:00), taker fee 0.05 %, slippage 0.02 %, bankruptcy settlement. Hourly bars of",
-        "Binance USDT-M perpetuals; the adverse extreme of the hour decides. Times are the open of that hour.",
+        "Longs of 10,000 USDT, isolated with everything posted, opened at 00:00 UTC of the crash's first day and",
+        "held to its end (14 March 2020, 20 May 2021, 00:00), taker fee 0.05 %, slippage 0.02 %, bankruptcy",
+        "settlement. Hourly bars of Binance USDT-M perpetuals; the adverse extreme of the hour decides. Times are",
+        "the open of that hour.",
         "",
-        "**Later-dated in it:** the brackets. The earliest stored copy is of 2022-02-12, used here for want of an older one, and",
-        "fees are those of the shipped profile. Prices, marks and funding are of the day. An asterisk marks an order that the",
-        "bracket cut to the largest notional it allows at that leverage; it is liquidated later than the leverage suggests.",
+        "**Later-dated in it:** the brackets. The earliest stored copy is of 2022-02-12, used here for want of an",
+        "older one, and fees are those of the shipped profile. Prices, marks and funding are of the day. An asterisk",
+        "marks an order that the bracket cut to the largest notional it allows at that leverage; it is liquidated",
+        "later than the leverage suggests.",
         "",
         "Made by `python -m gearing.evaluation.crash_replay docs/crash-replays.md`.",
     ]
@@ -116,9 +119,11 @@ def as_markdown(table: pd.DataFrame) -> str:
             "|---:|---|---:|---|---:|---:|",
         ]
         for leverage, row in wide["mark"].iterrows():
-            other = wide["last"].loc[leverage]
+            other: Any = wide["last"].loc[leverage]  # type: ignore[index]  # leverages are floats
+            star = "*" if row["capped"] else ""
             lines.append(
-                f"| {leverage:g}{'*' if row['capped'] else ''} | {_when(row)} | {_price(row)} | {_when(other)} | {_price(other)} | {row['equity']:,.0f} |"
+                f"| {leverage:g}{star} | {_when(row)} | {_price(row)} | {_when(other)} | {_price(other)} "
+                f"| {row['equity']:,.0f} |"
             )
     return "\n".join(lines) + "\n"
 

@@ -413,7 +413,9 @@ class Simulator:
             If there are risk controls: they see each decision's account, so they need ``step``.
         """
         if self.config.controls:
-            raise ValueError("precomputed targets pass no controls; step the simulator, or leave controls out.")
+            raise ValueError(
+                "precomputed targets pass no controls; step the simulator, or leave controls out."
+            )
         targets = np.ascontiguousarray(targets, np.float64)
         count = targets.shape[-2]
         stride = count if targets.ndim == 3 else 0
