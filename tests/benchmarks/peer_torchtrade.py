@@ -23,7 +23,8 @@ frame = pd.DataFrame(
     }
 )  # fmt: skip
 config = VectorizedSequentialTradingEnvConfig(
-    num_envs=N, leverage=5, transaction_fee=0.0005, slippage=0.0002, window_sizes=5, action_levels=[-1, -0.5, 0, 0.5, 1],
+    num_envs=N, leverage=5, transaction_fee=0.0005, slippage=0.0002, window_sizes=5,
+    action_levels=[-1, -0.5, 0, 0.5, 1],
     bankrupt_threshold=0.0, max_traj_length=10_000,
 )  # fmt: skip
 env = VectorizedSequentialTradingEnv(frame, config)

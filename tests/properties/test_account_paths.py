@@ -26,10 +26,10 @@ def one_position(seed: int, **rules: object) -> Scenario:
     while scenario.inverse or scenario.n_contracts > 1 or scenario.hedge or scenario.rules.close_only:
         seed += 7_919
         scenario = Scenario(seed)
-    plain = dict(
-        cross=False, last_liquidates=False, at_entry=False, closing_fee=Decimal(0), step_down=False,
-        rebalance="every_decision", deleveraging_move=Decimal(0), close_only=False,
-    )  # fmt: skip
+    plain = {
+        "cross": False, "last_liquidates": False, "at_entry": False, "closing_fee": Decimal(0), "step_down": False,
+        "rebalance": "every_decision", "deleveraging_move": Decimal(0), "close_only": False,
+    }  # fmt: skip
     for name, value in {**plain, **rules}.items():
         setattr(scenario.rules, name, value)
     scenario.with_guards = False

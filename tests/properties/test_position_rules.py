@@ -237,9 +237,9 @@ def test_18_the_tier_at_the_liquidation_price_is_its_own_and_no_other_root_fits(
             held.tiers[k].amount,
             held.inverse,
         )
-        if 1e-12 * held.entry_price < root < math.inf:
-            if tier_index(notional(held.quantity, root, held.inverse), held.tiers) == k:
-                fitting.append(root)
+        possible = 1e-12 * held.entry_price < root < math.inf
+        if possible and tier_index(notional(held.quantity, root, held.inverse), held.tiers) == k:
+            fitting.append(root)
     distinct = [r for n, r in enumerate(fitting) if not any(math.isclose(r, s) for s in fitting[:n])]
     assert len(distinct) <= 1
     if distinct:

@@ -132,7 +132,8 @@ def compare(
 
     board = read_leaderboards(study_folders)
     typer.echo(printed(board, TABLE).to_string())
-    write_json(json_file, {" / ".join(map(str, key)): row.to_dict() for key, row in board.iterrows()})
+    rows = {f"{study} / {policy}": board.loc[(study, policy)].to_dict() for study, policy in board.index}
+    write_json(json_file, rows)
 
 
 @app.command()
