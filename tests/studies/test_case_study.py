@@ -1,0 +1,68 @@
+"""The case study reads its experiment, plays its cells and counts what was ruined."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from gearing.studies.case_study import CaseStudy, claim, load_case_study, ruined_cells, run_case_study
+
+EXPERIMENT = Path(__file__).resolve().parents[2] / "experiments" / "case_study.yaml"
+
+
+def test_the_experiment_can_be_read_and_overridden(monkeypatch):
+    monkeypatch.setenv("GEARING_DATA", "somewhere")
+    config = load_case_study(EXPERIMENT, ["shifts=0", "market.contracts=[BTCUSDT]"])
+    assert config.market.folder == "somewhere"
+    assert config.market.symbols == ["BTCUSDT"]
+    assert config.shifts == 0
+    assert config.question.startswith("Does 3x in high volatility")
+    assert len(config.directions) * len(config.rebalancing) == 9
+    assert {"fixed_3x", "volatility_weighted", "inverse_atr"} <= set(config.rules)
+
+
+def test_a_synthetic_market_is_studied_like_history(tmp_path):
+    config = CaseStudy.model_validate(
+        {
+            "market": {"years": 0.5, "contracts": ["A"]},
+            "rules": {"fixed_10x": {"rule": "fixed_10x"}, "inverse_atr": {"rule": "inverse_atr"}},
+            "rebalancing": ["every_decision"],
+            "directions": {"long": "long"},
+            "shifts": 5,
+            "replications": 100,
+            "output": str(tmp_path),
+        }
+    )
+    with pytest.raises(ValueError, match="shorter"):  # half a year holds no horizon of a year
+        run_case_study(config)
+    done = run_case_study(
+        config.model_copy(update={"market": config.market.model_copy(update={"years": 1.5})})
+    )
+    assert len(done.cells) == 2 * 2
+    assert list(done.ruined.columns) == ["ruined", "cells", "reference_btc"]
+    assert done.held.probability.is_monotonic_increasing
+    written = yaml.safe_load((done.folder / "experiment.yaml").read_text(encoding="utf-8"))
+    assert CaseStudy.model_validate(written) == done.config
+    assert len(pd.read_csv(done.folder / "cells.csv")) == 4
+
+
+def test_cells_are_counted_by_rule_and_the_claim_by_its_ratio():
+    index = pd.MultiIndex.from_tuples(
+        [("B", 1.0, "long", "never", "a"), ("B", 1.0, "short", "never", "a"), ("B", 0.1, "long", "never", "a"),
+         ("B", 0.1, "short", "never", "a")],
+        names=["contract", "margin_share", "direction", "rebalance", "rule"],
+    )  # fmt: skip
+    cells = pd.DataFrame(
+        {
+            "ruined": [True, False, False, False],
+            "sharpe_gain": [float("nan"), float("nan"), 0.2, -0.1],
+            "sharpe_ratio": [float("nan"), float("nan"), 1.4, 0.9],
+            "sharpe_low": [float("nan"), float("nan"), 0.1, -0.3],
+            "sharpe_high": [float("nan"), float("nan"), 0.3, 0.1],
+        },
+        index=index,
+    )
+    assert ruined_cells(cells).loc[("B", "a")].tolist()[:2] == [1, 2]
+    told = claim(cells).loc[("B", "a")]
+    assert (told["least"], told.largest, told.surely_better, told.surely_worse) == (0.9, 1.4, 1, 0)
