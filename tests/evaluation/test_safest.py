@@ -1,11 +1,14 @@
 """Probabilities by leverage are counted right, and the safest leverage is the largest within the budget."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tests.simulation.markets import contract
 from tests.simulation.markets import market as tiny_market
 
 import gearing
+from gearing.contracts import TierSchedule
 from gearing.evaluation.safest import Starts, risk_by_leverage, safest_leverage, share_of
 
 
@@ -85,3 +88,15 @@ def test_an_interval_of_dependent_days_is_wider_than_of_independent_ones():
         share_of(np.random.default_rng(0).permutation(hit), 30.0, seed=0),
     )
     assert clustered.high - clustered.low > 2 * (apart.high - apart.low)
+
+
+def test_a_leverage_that_the_tiers_cut_is_no_safe_leverage():
+    tiers = TierSchedule.from_rates([0.0, 20_000.0], [0.004, 0.005], [100.0, 20.0], 1e9)
+    two = replace(contract(), schedules=(tiers,))
+    closes = 100.0 * np.exp(np.cumsum(np.random.default_rng(1).normal(0.0, 0.001, 24 * 60)))
+    path = tiny_market(closes, contracts=[two])
+    # 10,000 at 100x would be a million, of which the first tier allows 20,000: an account of 2x
+    assert np.isnan(Starts(path).times(100.0, "3d")).all()
+    found = safest_leverage(path, horizon="3d", max_probability=0.5)
+    assert found.leverage == pytest.approx(20.0, rel=0.02)
+    assert safest_leverage(path, horizon="3d", max_probability=0.5, initial_equity=100.0).leverage > 50.0

@@ -126,8 +126,8 @@ class Starts:
     def times(self, leverage: float, horizon: str) -> np.ndarray:
         """Steps until the event of every start (n_days,).
 
-        Infinite where it came neither within the horizon nor before the data end; NaN where the exchange refused
-        the position, because its tiers do not allow the leverage at that size.
+        Infinite where it came neither within the horizon nor before the data end; NaN where the exchange refused or
+        cut the position, because its tiers do not allow the leverage at that size: less was at risk than asked for.
         """
         count = self._steps(horizon)
         if self._simulator.n_accounts != self.days.size:
@@ -137,12 +137,13 @@ class Starts:
         first = simulator.accounts.row.copy()
         side = 1.0 if self.config.direction == "long" else -1.0
         simulator.step(np.full((self.days.size, 1), side * leverage))
-        at_once, refused = simulator.terminated.copy(), simulator.steps.turnover == 0.0
+        steps = simulator.steps
+        at_once, not_had = simulator.terminated.copy(), (steps.turnover == 0.0) | (steps.capped > 0)
         simulator.run(np.full((count, 1), np.nan), record_steps=False)
         edges = self._simulator.tape.boundaries[0]
         lived = np.searchsorted(edges, simulator.accounts.row) - np.searchsorted(edges, first)
         lived = np.where(simulator.terminated, lived.astype(np.float64), np.inf)
-        return np.where(refused, np.nan, np.where(at_once, 1.0, lived))
+        return np.where(not_had, np.nan, np.where(at_once, 1.0, lived))
 
     def probability(
         self,
@@ -234,18 +235,28 @@ def safest_leverage(
 def _bisect(
     starts: Starts, horizon: str, budget: float, bound: str, seed: int, top: float
 ) -> tuple[float, Probability]:
-    """Largest leverage with the bound within the budget, to a percent; it rises with leverage."""
+    """Largest leverage with the bound within the budget, to a percent; it rises with leverage.
+
+    A leverage that the tiers did not allow on every day counts as too much.
+    """
+
+    def within(leverage: float) -> Probability | None:
+        times = starts.times(leverage, horizon)
+        if np.isnan(times).any():
+            return None
+        seen = starts.probability(leverage, horizon, times=times, seed=seed)
+        return seen if getattr(seen, bound) <= budget else None
+
     low, high = _SMALLEST, top
-    at_top = starts.probability(high, horizon, seed=seed)
-    if getattr(at_top, bound) <= budget:
+    at_top, found = within(high), within(low)
+    if at_top is not None:
         return high, at_top
-    found = starts.probability(low, horizon, seed=seed)
-    if getattr(found, bound) > budget:
-        return 0.0, found
+    if found is None:
+        return 0.0, starts.probability(low, horizon, seed=seed)
     while high / low > _PRECISION:
         middle = float(np.sqrt(low * high))
-        seen = starts.probability(middle, horizon, seed=seed)
-        if getattr(seen, bound) <= budget:
+        seen = within(middle)
+        if seen is not None:
             low, found = middle, seen
         else:
             high = middle
