@@ -19,6 +19,10 @@ from pathlib import Path
 
 import numpy as np
 
+# Chooses the folder of compiled code by the sources, so that no stale code is measured; before numba is imported.
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+import tests.conftest  # noqa: F401
+
 import gearing
 from gearing.simulation import SimulationConfig, Simulator
 

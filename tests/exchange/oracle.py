@@ -143,9 +143,11 @@ def leverage_cap(leverage: Decimal, tiers: list[Tier]) -> Decimal:
 
 
 def on_grid(value: Decimal, step: Decimal, up: bool) -> Decimal:
+    """Value on the grid, up or down; what misses it by the fiftieth digit of a division is on it."""
     if step == 0:
         return value
-    return (value / step).to_integral_value(ROUND_CEILING if up else ROUND_FLOOR) * step
+    steps = (value / step).quantize(Decimal("1e-30"))
+    return steps.to_integral_value(ROUND_CEILING if up else ROUND_FLOOR) * step
 
 
 class Oracle:

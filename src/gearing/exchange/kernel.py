@@ -343,6 +343,8 @@ def observed_liquidation_price(position, contract, config, tiers, row, backing):
             position.quantity, position.entry_price, backing, first.rate + config.closing_fee, first.amount,
             contract.inverse,
         )  # fmt: skip
+        if price <= 0.0:
+            return math.nan  # amounts grow with the tiers, so no higher tier has a price either
         if 0.001 * position.entry_price < price < 1000.0 * position.entry_price:
             if notional(position.quantity, price, contract.inverse) < first.cap:
                 return price
