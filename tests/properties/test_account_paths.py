@@ -9,7 +9,7 @@ from decimal import Decimal
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from tests.exchange.oracle import Row
 from tests.exchange.scenarios import MONEY, WALLET, Arrays, Scenario, run_kernel
@@ -95,7 +95,11 @@ def test_09_one_cross_position_is_an_isolated_one_backed_by_the_whole_wallet(see
     for scenario in (isolated, cross):
         scenario.terms[0].margin_share = Decimal(1)
         scenario.rules.leverage_change = "free"
-    for a, b in zip(run_kernel(isolated), run_kernel(cross), strict=True):
+    lone, backed = run_kernel(isolated), run_kernel(cross)
+    # A fill better than the mark leaves its gain in the free balance: then not all of the wallet is assigned.
+    left = lone[0]["wallet"][0] - (0.0 if lone[0]["liquidations"][0] else lone[0]["margin"][0])
+    assume(left <= 1e-9 * float(WALLET))
+    for a, b in zip(lone, backed, strict=True):
         for name in (
             "equity",
             "quantity",
