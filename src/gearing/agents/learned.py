@@ -61,8 +61,8 @@ class LearnedPolicy:
     network : torch.nn.Module
         As built by :func:`gearing.agents.networks.build_network`.
     description : PolicyDescription
-    scheme : ActionScheme
-        Maps its normalised actions to leverage.
+    scheme : ActionScheme or None
+        Maps its normalised actions to leverage; None where it answers with target leverage itself.
     required_columns : tuple of str
     action_scheme : str
         Name of the scheme.
@@ -82,7 +82,7 @@ class LearnedPolicy:
         episode_start: np.ndarray | None = None,
         deterministic: bool = False,
     ) -> tuple[np.ndarray, Any]:
-        """Normalised actions (n_accounts, n_slots) and the network's next state."""
+        """Actions (n_accounts, n_slots), normalised or target leverage, and the network's next state."""
         raw = self._arranged(observation)
         actions, state = self.network.predict(raw, state, episode_start, deterministic)
         return np.asarray(actions).reshape(len(raw), len(self.description.slots)), state
@@ -161,6 +161,8 @@ def make_described_scheme(given: Mapping[str, Any]) -> Any:
     """The scheme that ``describe_scheme`` described."""
     values = dict(given)
     name = values.pop("action")
+    if name == "target":
+        return None
     if name == "residual":
         return ResidualScheme(values["max_leverage"], base=make_rule(values["base"]))
     if "levels" in values:

@@ -10,6 +10,7 @@ from gymnasium import spaces
 from torch import Tensor, nn
 
 from gearing.agents.algorithms import ALGORITHMS
+from gearing.agents.band_network import BandNetwork
 from gearing.agents.extractor import ScaledObservation
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ def policy_arguments(network: dict[str, Any]) -> dict[str, Any]:
 
 def build_network(description: PolicyDescription) -> nn.Module:
     """The untrained network of a description; it has ``predict`` and a ``state_dict``."""
+    if description.algorithm == "differentiable":
+        return BandNetwork(**description.network)
     bounds = (np.array(description.low, np.float32), np.array(description.high, np.float32))
     slots, choices = len(description.slots), description.network.get("n_choices")
     actions = spaces.Box(-1.0, 1.0, (slots,), np.float32)
@@ -105,7 +108,9 @@ def mode_of(policy: Any) -> nn.Module:
         For a recurrent network: its state would have to travel from decision to decision.
     """
     algorithm = policy.description.algorithm
-    if ALGORITHMS[algorithm].recurrent:
+    if algorithm == "differentiable" and not policy.network.memory:
+        return policy.network
+    if algorithm == "differentiable" or ALGORITHMS[algorithm].recurrent:
         raise ValueError(
             f"{algorithm} keeps a state between decisions and is not exported; train a policy without one."
         )

@@ -16,47 +16,76 @@ from gearing.simulation.simulator import Simulator
 _YEAR = np.timedelta64(365, "D")
 
 
+_LONG = 2_000  # decisions from which a path is scored in parts that run side by side
+
+
 class Scorer:
-    """Runs policies over whole markets, one account each, from the first decision to the last.
+    """Runs policies over whole markets, from the first decision to the last.
+
+    A long path is cut into parts that accounts play side by side, each from a fresh start; what a part's first order
+    costs is lost in hundreds of decisions.
 
     Parameters
     ----------
     markets, tables : one table per market
     config : SimulationConfig
         Its episodes are ignored: a score covers everything.
+    n_parts : int, optional
+        Parts of each path; by default one, and one more for every thousand decisions of a path of 2,000 or more.
     """
 
     def __init__(
-        self, markets: Sequence[MarketData], tables: Sequence[FeatureTable], config: SimulationConfig
+        self,
+        markets: Sequence[MarketData],
+        tables: Sequence[FeatureTable],
+        config: SimulationConfig,
+        n_parts: int | None = None,
     ):
         whole = config.with_(start="first", episode_length=None)
         self.simulators = [
-            Simulator(market, table, whole, n_accounts=1)
-            for market, table in zip(markets, tables, strict=True)
+            _parted(market, table, whole, n_parts) for market, table in zip(markets, tables, strict=True)
         ]
 
     def __call__(self, policy: Policy) -> float:
         """Log growth per year, all markets together; ruin counts as the loss of all but a thousandth."""
-        growth, intervals = 0.0, 0
-        for simulator in self.simulators:
-            grown, count = _run(policy, simulator)
-            growth, intervals = growth + grown, intervals + count
-        return growth / intervals * float(_YEAR / self.simulators[0].interval)
+        played = self.parts(policy)
+        growth = np.concatenate([part for part, _ in played])
+        decisions = sum(int(count.sum()) for _, count in played)
+        return float(growth.sum() / decisions * float(_YEAR / self.simulators[0].interval))
+
+    def parts(self, policy: Policy) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Log growth and number of decisions of every part, market by market."""
+        return [_play(policy, simulator) for simulator in self.simulators]
 
 
-def _run(policy: Policy, simulator: Simulator) -> tuple[float, int]:
+def _parted(
+    market: MarketData, table: FeatureTable, config: SimulationConfig, n_parts: int | None
+) -> Simulator:
+    simulator = Simulator(market, table, config, n_accounts=1)
+    count = simulator.tape.boundaries[0].size - 1
+    parts = n_parts or (1 if count < _LONG else count // 1000)
+    return simulator if parts == 1 else Simulator(market, table, config, n_accounts=parts)
+
+
+def _play(policy: Policy, simulator: Simulator) -> tuple[np.ndarray, np.ndarray]:
     check_columns(policy, tuple(simulator.view))
+    edges, n = simulator.tape.boundaries[0], simulator.n_accounts
+    cuts = np.linspace(0, edges.size - 1, n + 1).astype(np.int64)
     simulator.reset(seed=0)
-    count = simulator.n_decisions
-    growth, state, begins = 0.0, None, np.ones(1, np.bool_)
-    for _ in range(count):
+    everyone = np.arange(n)
+    simulator._put(everyone, np.zeros(n, np.int64), edges[cuts[:-1]], edges[cuts[1:]], np.zeros(n, np.int64))
+    simulator._kernel.observe(np.ones(n, np.bool_))
+    growth, state = np.zeros(n), None
+    begins, active = np.ones(n, np.bool_), np.ones(n, np.bool_)
+    while active.any():
         targets, state = answer(policy, simulator, state, begins)
-        begins = np.zeros(1, np.bool_)
-        simulator.step(targets)
-        growth += float(simulator.steps.log_growth[0])
-        if simulator.steps.terminated[0]:
-            return min(growth, np.log(0.001)), count
-    return growth, count
+        begins = np.zeros(n, np.bool_)
+        simulator.step(targets, active=active)
+        growth += np.where(active, simulator.steps.log_growth, 0.0)
+        ruined = active & simulator.terminated
+        growth[ruined] = np.minimum(growth[ruined], np.log(0.001))
+        active = active & ~(simulator.terminated | simulator.truncated)
+    return growth, np.diff(cuts)
 
 
 def growth_per_year(

@@ -241,10 +241,19 @@ def _make_learner(
     seed: int,
     identity: dict[str, Any],
 ) -> Learner:
+    training = config.with_(start="random", episode_length=config.episode_length or settings.episode)
+    learner = _learner_of(settings.algorithm)
+    return learner(settings, markets, tables, training, seed, settings.total_decisions, identity)
+
+
+def _learner_of(algorithm: str) -> Any:
+    if algorithm == "differentiable":
+        from gearing.agents.differentiable import DifferentiableLearner
+
+        return DifferentiableLearner
     from gearing.agents.sb3 import SB3Learner
 
-    training = config.with_(start="random", episode_length=config.episode_length or settings.episode)
-    return SB3Learner(settings, markets, tables, training, seed, settings.total_decisions, identity)
+    return SB3Learner
 
 
 def _lists(market: Markets, table: Tables) -> tuple[list[MarketData], list[FeatureTable]]:

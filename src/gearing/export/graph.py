@@ -21,7 +21,7 @@ OPSET = 20
 
 
 class TargetLeverage(nn.Module):
-    """Raw observation (n, n_columns) float32 to signed target leverage (n, n_slots) float32.
+    """Raw observation (n, n_columns) float32 to signed target leverage (n, n_slots) float32; NaN holds.
 
     Parameters
     ----------
@@ -38,7 +38,8 @@ class TargetLeverage(nn.Module):
         self.mode = mode_of(policy)
         self.direction = config.direction
         self.most = float(config.max_leverage)
-        self.continuous = policy.scheme.n_choices is None
+        self.is_target = policy.action_scheme == "target"
+        self.continuous = self.is_target or policy.scheme.n_choices is None
         self.residual = isinstance(policy.scheme, ResidualScheme)
         self.base = rule_graph(policy.scheme.base, layout) if self.residual else None
         if not self.continuous:
@@ -57,6 +58,8 @@ class TargetLeverage(nn.Module):
         return leverage
 
     def _magnitude(self, action: Tensor, observation: Tensor) -> Tensor:
+        if self.is_target:
+            return action
         if not self.continuous:
             return self.levels[action]
         if self.base is not None:

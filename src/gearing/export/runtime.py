@@ -81,6 +81,7 @@ class Bundle:
         asked = self._policy(observation)
         targets, caps = self._capped(asked, state)
         orders, trade_notes = state.trade(targets)
+        targets, held = _held(targets, state)
         names = state.names
         interval = parse_duration(self.manifest.config.decision_interval)
         return Decision(
@@ -89,7 +90,7 @@ class Bundle:
             target_leverage=dict(zip(names, targets.tolist(), strict=True)),
             effective_leverage=effective_leverage(state),
             orders=orders,
-            reasons=(*notes, *state.notes, *caps, *trade_notes),
+            reasons=(*notes, *state.notes, *caps, *held, *trade_notes),
             observation=dict(zip(observation.layout.names, observation.array[0].tolist(), strict=True)),
         )
 
@@ -214,6 +215,17 @@ class Bundle:
                 ) from error
             self._sessions[file] = session
         return self._sessions[file]
+
+
+def _held(targets: np.ndarray, state: AccountState) -> tuple[np.ndarray, list[str]]:
+    """Targets with the leverage of the margin share that is held where the policy said hold (NaN)."""
+    filled, notes = targets.copy(), []
+    equity = float(state.account.equity[0])
+    for j in np.flatnonzero(np.isnan(targets)):
+        name, share = state.names[j], float(state.terms[j].margin_share)
+        filled[j] = effective_leverage(state)[name] / share if equity > 0.0 else 0.0
+        notes.append(f"{name}: the policy leaves the position as it is")
+    return filled, notes
 
 
 def load_bundle(folder: str | Path) -> Bundle:

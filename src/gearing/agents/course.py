@@ -1,0 +1,140 @@
+"""A market as the torch accounting reads it: one row per decision, everything between two decisions summed up.
+
+The market does not answer, so all that an account needs of the bars between two decisions is: where its order fills,
+where the interval ends, what funding one unit pays, and how far the mark went against it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gearing.simulation.simulator import Simulator
+
+
+@dataclass(frozen=True)
+class Course:
+    """Per decision k and contract j; prices in float64.
+
+    Attributes
+    ----------
+    mark : (n, m)
+        Mark of the deciding close.
+    open, mark_open : (n, m)
+        Traded price and mark at which the order fills.
+    end : (n, m)
+        Mark at the end of the interval.
+    low, high : (n, m)
+        Extremes of the mark from the fill to the end; with a close-only walk, the end itself.
+    funding_at_open, funding_after : (n, m)
+        What one unit pays at the open, before the fill, and later in the interval [settle coin].
+    slippage, impact : (n, m)
+    columns : (n, n_market_columns) float32
+        Market columns of the observation.
+    last : (n,) int64
+        Index of the last decision of the same path.
+    """
+
+    mark: Tensor
+    open: Tensor
+    mark_open: Tensor
+    end: Tensor
+    low: Tensor
+    high: Tensor
+    funding_at_open: Tensor
+    funding_after: Tensor
+    slippage: Tensor
+    impact: Tensor
+    columns: Tensor
+    last: Tensor
+
+    def at(self, index: Tensor) -> Course:
+        """Rows of some decisions; an index (b, t) gives fields (b, t, ...)."""
+        return Course(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
+
+    def step(self, t: int) -> Course:
+        """Decision t of fields (b, t, ...)."""
+        return Course(**{f.name: getattr(self, f.name)[:, t] for f in fields(self)})
+
+
+def course_of(simulator: Simulator) -> Course:
+    """The course of a simulator's market.
+
+    Raises
+    ------
+    ValueError
+        For inverse contracts, hedge mode, untraded bars or a rebalance mode the torch accounting does not know.
+    """
+    _check(simulator)
+    tape = simulator.tape
+    first = np.concatenate([edges[:-1] for edges in tape.boundaries])
+    end = np.concatenate([edges[1:] for edges in tape.boundaries])
+    sizes = [edges.size - 1 for edges in tape.boundaries]
+    last = np.repeat(np.cumsum(sizes) - 1, sizes)
+    rows, close_only = tape.rows, bool(simulator._rules[0].close_only)
+    finish = rows.mark_close[end - 1]
+    at_open, after = _funding(simulator, first, end)
+    arrays: dict[str, Any] = {
+        "mark": rows.mark_close[first - 1],
+        "open": rows.open[first],
+        "mark_open": rows.mark_open[first],
+        "end": finish,
+        "low": finish if close_only else _extreme(np.minimum, rows.mark_low, first, end),
+        "high": finish if close_only else _extreme(np.maximum, rows.mark_high, first, end),
+        "funding_at_open": at_open,
+        "funding_after": after,
+        "slippage": rows.slippage[first],
+        "impact": rows.impact[first],
+        "columns": tape.features[rows.bar[first - 1, 0]],
+        "last": last,
+    }
+    return Course(**{name: torch.from_numpy(np.array(values)) for name, values in arrays.items()})
+
+
+def _check(simulator: Simulator) -> None:
+    config = simulator.config
+    refused = [
+        (any(c.kind == "inverse" for c in simulator.contracts), "inverse contracts"),
+        (config.position_mode != "one_way", "position_mode 'hedge'"),
+        (config.rebalance != "every_decision", f"rebalance {config.rebalance!r}"),
+        (config.decision != "interval", "decision 'at_entry'"),
+        (config.order != "taker", "maker orders"),
+        (not bool(simulator.tape.rows.tradable[_decisions(simulator)].all()), "bars without trade"),
+    ]
+    for found, what in refused:
+        if found:
+            raise ValueError(
+                f"the differentiable agent's accounting does not cover {what}; use ppo or another agent there."
+            )
+
+
+def _decisions(simulator: Simulator) -> np.ndarray:
+    return np.concatenate([edges[:-1] for edges in simulator.tape.boundaries])
+
+
+def _extreme(reduce: Any, values: np.ndarray, first: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """Extreme of rows [first, end) of each decision."""
+    return np.stack([reduce.reduce(values[a:b], axis=0) for a, b in zip(first, end, strict=True)])
+
+
+def _funding(simulator: Simulator, first: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sum of mark x rate of the settlements at each decision's open, and of those after it."""
+    tape, contracts = simulator.tape, len(simulator.contracts)
+    cash, rows = tape.settlements, tape.rows
+    row = np.repeat(
+        np.arange(len(rows)), rows.settlements_last[:, 0] - rows.settlements_first[:, 0]
+    )  # settlements stand in row order
+    mark = np.where(np.isnan(cash.mark), rows.mark_open[row, cash.contract], cash.mark)
+    decision = np.searchsorted(first, row, side="right") - 1
+    inside = (decision >= 0) & (row < end[decision])
+    opening = (row == first[decision]) & (cash.inside == 0)
+    sums = []
+    for chosen in (inside & opening, inside & ~opening):
+        total = np.zeros((len(first), contracts))
+        np.add.at(total, (decision[chosen], cash.contract[chosen]), (mark * cash.rate)[chosen])
+        sums.append(total)
+    return sums[0], sums[1]

@@ -1,0 +1,131 @@
+import numpy as np
+import pytest
+import torch
+from tests.agents.test_training import MARKET, TABLE, VALIDATION, Killed, assert_same, killed_after, weights
+from tests.agents.toy import RandomLeverage, best_growth_per_year, toy_config
+
+from gearing.agents import growth_per_year, load_policy, train_agent
+from gearing.agents.differentiable import DifferentiableLearner
+from gearing.agents.settings import agent_settings
+from gearing.export.graph import graph_answers, write_policy_graph
+from gearing.simulation import ObservationLayout
+
+SMALL = {
+    "algorithm": "differentiable",
+    "n_accounts": 32,
+    "episode": "64d",
+    "scaling": "standard",
+    "validate_every": 16_384,
+    "checkpoint_seconds": 0,
+    "network": {"layers": [8]},
+    "parameters": {"n_steps": 16, "learning_rate": 0.02},
+}
+CONFIG = toy_config()
+
+
+def train(agent=SMALL, config=CONFIG, **changes):
+    arguments = {"seed": 3, "total_decisions": 16_384, "validation": VALIDATION, **changes}
+    return train_agent(agent, MARKET, TABLE, config, **arguments)
+
+
+@pytest.mark.parametrize("direction", ["long", "short", "free"])
+def test_it_beats_a_bar_that_a_random_policy_misses(direction):
+    config = toy_config(direction=direction)
+    best = best_growth_per_year(config) * (
+        2 if direction == "free" else 1
+    )  # a free side earns on losses as well
+    agent = train(config=config, total_decisions=65_536)
+    assert growth_per_year(agent.policy, *VALIDATION, config) > 0.8 * best
+    assert growth_per_year(RandomLeverage(3.0), *VALIDATION, config) < 0.4 * best
+
+
+def test_the_band_of_a_market_without_drift_and_with_costs_holds_zero():
+    """Noise alone is seen, prices move by chance: trading only costs, so a flat account stays flat."""
+    blind = {**SMALL, "columns": ["noise"]}
+    agent = train(blind, config=toy_config(slippage=0.01), total_decisions=131_072)
+    assert abs(growth_per_year(agent.policy, *VALIDATION, toy_config(slippage=0.01))) < 0.3
+
+
+@pytest.mark.parametrize(
+    "network", [{"layers": [8]}, {"layers": [8], "memory": 4}, {"layers": [8], "members": 2}]
+)
+def test_a_training_killed_and_resumed_ends_with_the_weights_of_an_uninterrupted_one(network, tmp_path):
+    agent = {**SMALL, "network": network}
+    whole = train(agent)
+    with pytest.raises(Killed):
+        train(agent, checkpoint_dir=tmp_path, progress=killed_after(9))
+    assert_same(weights(whole), weights(train(agent, checkpoint_dir=tmp_path, resume=True)))
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_does_not():
+    one, same, other = (weights(train(seed=seed)) for seed in (3, 3, 4))
+    assert_same(one, same)
+    assert any((one[name] != other[name]).any() for name in one if name.endswith("weight"))
+
+
+@pytest.mark.parametrize(
+    "network", [{"layers": [8]}, {"layers": [8], "memory": 4}, {"layers": [8], "members": 3}]
+)
+def test_a_saved_policy_answers_as_before(network, tmp_path):
+    agent = train({**SMALL, "network": network})
+    loaded = load_policy(agent.policy.save(tmp_path / "policy"))
+    assert growth_per_year(loaded, *VALIDATION, CONFIG) == growth_per_year(agent.policy, *VALIDATION, CONFIG)
+
+
+def test_an_ensembles_band_is_the_mean_of_its_members():
+    network = train({**SMALL, "network": {"layers": [8], "members": 2}}).policy.network
+    raw = np.random.default_rng(0).normal(size=(5, 1, 8)).astype(np.float32)
+    with torch.no_grad():
+        whole = network.band(torch.from_numpy(raw))
+        parts = [network.band(torch.from_numpy(raw), member=k) for k in (0, 1)]
+    np.testing.assert_allclose(whole[0], (parts[0][0] + parts[1][0]) / 2, rtol=1e-5)
+
+
+@pytest.mark.parametrize("direction", ["long", "short", "free"])
+def test_its_graph_answers_with_targets_and_holds_inside_the_band(direction, tmp_path):
+    config = toy_config(direction=direction)
+    agent = train(config=config)
+    layout = ObservationLayout.of(TABLE, MARKET.symbols)
+    write_policy_graph(agent.policy, layout, config, tmp_path / "policy.onnx")
+    rng = np.random.default_rng(1)
+    observations = rng.uniform(-1.5, 1.5, (400, layout.size)).astype(np.float32)
+    with torch.no_grad():
+        low, high, _ = agent.policy.network.band(torch.from_numpy(observations)[:, None])
+    inside = 0.5 * (low + high)[:200, 0, 0].numpy()
+    observations[:200, layout.locate("effective_leverage")] = inside[
+        :, None
+    ]  # half of the accounts need not trade
+    found = graph_answers(tmp_path / "policy.onnx", observations)
+    expected, _ = agent.policy.network.predict(observations, None, None, True)
+    sign = -1.0 if direction == "short" else 1.0
+    np.testing.assert_allclose(found, sign * expected, rtol=1e-5, atol=1e-5)
+    assert np.isnan(found).any()
+
+
+def test_a_recurrent_network_is_not_exported_and_says_why(tmp_path):
+    agent = train({**SMALL, "network": {"layers": [8], "memory": 4}}, total_decisions=512)
+    layout = ObservationLayout.of(TABLE, MARKET.symbols)
+    with pytest.raises(ValueError, match="keeps a state between decisions"):
+        write_policy_graph(agent.policy, layout, CONFIG, tmp_path / "policy.onnx")
+
+
+def test_costs_rise_from_nothing_to_their_full_size():
+    settings = agent_settings({**SMALL, "parameters": {**SMALL["parameters"], "cost_warmup": 0.5}})
+    config = CONFIG.with_(start="random", episode_length="64d")
+    learner = DifferentiableLearner(settings, [MARKET], [TABLE], config, 0, 4096, {})
+    charged = []
+    for _ in range(8):  # 512 decisions each
+        learner.update()
+        charged.append(learner.ledger.cost)
+    assert charged == [0.0, 0.25, 0.5, 0.75, 1.0, 1.0, 1.0, 1.0]
+
+
+def test_mistakes_are_named():
+    with pytest.raises(ValueError, match="Did you mean 'learning_rate'"):
+        train({**SMALL, "parameters": {"lerning_rate": 1.0}})
+    with pytest.raises(ValueError, match="reads market columns"):
+        train({**SMALL, "columns": ["drawdown"]})
+    with pytest.raises(ValueError, match="chooses it"):
+        train(config=toy_config(direction="signal:tomorrow"))
+    with pytest.raises(ValueError, match=r"n_steps.*longer span"):
+        train({**SMALL, "episode": None, "parameters": {"n_steps": 1000}})
