@@ -6,8 +6,9 @@ from tests.simulation.markets import contract
 from tests.simulation.markets import market as tiny_market
 
 import gearing
+from gearing.evaluation.excursions import join_excursions
 from gearing.evaluation.kept import budget_kept, safest_kept
-from gearing.policies.rules import FixedLeverage, RiskBudget
+from gearing.policies.rules import ExcursionBudget, FixedLeverage, RiskBudget
 
 
 @pytest.fixture(scope="module")
@@ -47,3 +48,15 @@ def test_the_safest_leverage_is_chosen_before_and_judged_after():
 def test_a_rule_without_a_budget_is_refused(walk):
     with pytest.raises(ValueError, match="no budget"):
         budget_kept(FixedLeverage(), walk)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("symbol", ["BTCUSDT", "ETHUSDT", "ADAUSDT"])
+def test_on_real_history_the_excursion_budget_keeps_its_word(real_history, symbol):
+    market = gearing.load_market(real_history, [symbol], missing_tiers="earliest")
+    table = join_excursions(gearing.FeatureSet(["log_return"]).compute(market), market)
+    for promised in (0.01, 0.05):
+        rule = ExcursionBudget(promised, max_leverage=50.0)
+        kept = budget_kept(rule, market, table, initial_equity=1_000.0)
+        assert not kept.broken
+        assert kept.realised.estimate == pytest.approx(promised, rel=0.6)

@@ -247,7 +247,7 @@ def _bisect(
         seen = starts.probability(leverage, horizon, times=times, seed=seed)
         return seen if getattr(seen, bound) <= budget else None
 
-    low, high = _SMALLEST, top
+    low, high = _smallest(starts, horizon), top
     at_top, found = within(high), within(low)
     if at_top is not None:
         return high, at_top
@@ -261,6 +261,14 @@ def _bisect(
         else:
             high = middle
     return low, found
+
+
+def _smallest(starts: Starts, horizon: str) -> float:
+    """Smallest leverage looked at: a position too small for the exchange says nothing."""
+    leverage = _SMALLEST
+    while leverage < 1.0 and np.isnan(starts.times(leverage, horizon)).any():
+        leverage *= 2.0
+    return leverage
 
 
 def risk_by_leverage(

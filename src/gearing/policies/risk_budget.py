@@ -59,7 +59,8 @@ class RiskBudget(Rule):
     liquidation price (or loses ``drawdown`` of its margin) at that distance.
 
     When: "at most one liquidation in a hundred days" is how the risk is agreed. Weakness: returns have fatter tails
-    than the reflection principle knows, so small budgets are exceeded; ``tail`` widens the distance, and
+    than the reflection principle knows, so small budgets are exceeded (BTC, ETH and ADA, 2021 to 2025, with a HAR
+    forecast: 1 % promised, 3 to 4 % realised); ``tail`` widens the distance, and
     ``excursion_budget`` uses probabilities fitted on what followed past forecasts. Funding and fees within the
     horizon are left out.
 
@@ -121,7 +122,8 @@ class ExcursionBudget(Rule):
     exact for a Gaussian walk, and a curve fitted on past excursions bends it for fat tails. ``join_excursions`` of
     ``gearing.evaluation`` makes the columns; their horizon is the budget's.
 
-    When: the budget is to be kept, not only named. Weakness: beyond the largest size it extrapolates, and
+    When: the budget is to be kept, not only named (same data: 1 % promised, 0.7 to 1.3 % realised).
+    Weakness: beyond the largest size it extrapolates, and
     probabilities far below one in the number of past excursions are guesses.
 
     Parameters
