@@ -127,3 +127,18 @@ def test_a_bundle_is_asked_from_the_command_line(tmp_path):
     answer = run(*command).stdout
     assert "target leverage" in answer
     assert answer.strip() in shown
+
+
+def test_reconcile_names_the_line_whose_fee_differs(tmp_path):
+    fills = [
+        {"symbol": "BTCUSDT", "id": n, "orderId": n, "side": side, "price": "60000.00", "qty": "0.100", "maker": False,
+         "realizedPnl": "0", "commission": fee, "commissionAsset": "USDT", "time": 1_704_067_200_000 + n, "buyer": True,
+         "positionSide": "BOTH", "quoteQty": "6000.00"}
+        for n, (side, fee) in enumerate([("BUY", "3.00000000"), ("SELL", "3.10000000")])
+    ]  # fmt: skip
+    path = tmp_path / "fills.json"
+    path.write_text(json.dumps(fills))
+    answer = run("reconcile", str(path), check=False)
+    assert answer.returncode == 1, answer.stderr
+    # 0.1 x 60 000 x 0.05 % = 3, so the second line charged too much
+    assert "1 differ" in answer.stdout

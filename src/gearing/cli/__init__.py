@@ -122,6 +122,27 @@ def study(
 
 
 @app.command()
+def reconcile(
+    statements: Annotated[list[Path], typer.Argument(help="Fills, funding and liquidations, JSON or CSV.")],
+    venue: Annotated[str, typer.Option(help="Venue profile: binance-usdm, bybit, okx, ...")] = "binance-usdm",
+    fee_level: Annotated[str | None, typer.Option(help="Level of the venue's fee table.")] = None,
+    contracts: Annotated[Path | None, typer.Option(help="JSON list of contracts, tiers included.")] = None,
+    funding: Annotated[
+        Path | None,
+        typer.Option(help="Settlements the records omit: symbol, time, rate, mark (CSV, Parquet)."),
+    ] = None,
+    json_file: Json = None,
+) -> None:
+    """Replay account statements through the exchange rules; exits with 1 if a printed number differs."""
+    from gearing.evaluation.reconcile import reconcile_files
+
+    found = reconcile_files(statements, venue, fee_level, contracts, funding)
+    typer.echo(str(found))
+    write_json(json_file, found.to_dict())
+    raise typer.Exit(int(len(found.differences) > 0))
+
+
+@app.command()
 def compare(
     study_folders: Annotated[list[Path], typer.Argument(help="Folders of finished studies.")],
     json_file: Json = None,

@@ -7,16 +7,19 @@ produced ours stands beside it.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from gearing.contracts import Contract, VenueProfile
-from gearing.evaluation.statements import Line
+from gearing.contracts import Contract, VenueProfile, shipped_schedules, shipped_symbols, venue
+from gearing.evaluation.statements import Line, read_statement
 from gearing.exchange.records import margin_tier_dtype, records
 from gearing.exchange.rules import (
     average_entry_price,
@@ -47,6 +50,14 @@ class Reconciliation:
     differences: pd.DataFrame
     checked: int
     unchecked: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return {
+            "checked": self.checked,
+            "differences": self.differences.astype(str).to_dict("records"),
+            "unchecked": list(self.unchecked),
+        }
 
     def __str__(self) -> str:
         head = f"{self.checked} numbers checked, {len(self.differences)} differ, {len(self.unchecked)} not checked"
@@ -250,3 +261,51 @@ def reconcile(
         replay.play(line)
     table = pd.DataFrame(replay.rows, columns=COLUMNS)
     return Reconciliation(table, replay.checked, tuple(replay.unchecked))
+
+
+def reconcile_files(
+    paths: Iterable[Path],
+    venue_name: str,
+    fee_level: str | None = None,
+    contracts: Path | None = None,
+    funding: Path | None = None,
+) -> Reconciliation:
+    """Reconcile statements on disk.
+
+    Parameters
+    ----------
+    paths : files of records as the venue returns them
+    venue_name : name of the venue profile
+    contracts : JSON list of ``Contract.to_dict``; without it, the contracts whose tiers ship with the package
+    funding : table with symbol, time, rate and mark, for records that omit them
+
+    Raises
+    ------
+    ValueError
+        If the tiers of a contract are not known.
+    """
+    profile = venue(venue_name)
+    lines = [line for path in paths for line in read_statement(path, venue_name)]
+    if contracts is not None:
+        known = [Contract.from_dict(one) for one in json.loads(contracts.read_text(encoding="utf-8"))]
+    else:
+        known = [_shipped(symbol, profile) for symbol in sorted({line.symbol for line in lines})]
+    return reconcile(lines, known, profile, _settlements(funding), fee_level)
+
+
+def _shipped(symbol: str, profile: VenueProfile) -> Contract:
+    if symbol not in shipped_symbols():
+        raise ValueError(
+            f"the margin tiers of {symbol!r} do not ship with the package ({', '.join(shipped_symbols())} do); "
+            "give them with --contracts FILE."
+        )
+    return profile.contract(symbol, shipped_schedules(symbol))
+
+
+def _settlements(path: Path | None) -> dict[tuple[str, np.datetime64], tuple[float, float]]:
+    if path is None:
+        return {}
+    table = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+    times = pd.to_datetime(table["time"], utc=True).dt.tz_localize(None).to_numpy().astype("datetime64[m]")
+    rows = zip(table["symbol"], times, table["rate"], table["mark"], strict=True)
+    return {(symbol, time): (float(rate), float(mark)) for symbol, time, rate, mark in rows}
