@@ -4,6 +4,7 @@ from tests.agents.toy import RandomLeverage, announced_market, best_growth_per_y
 
 from gearing.agents import TrainingDiverged, agent_settings, growth_per_year, load_policy, train_agent
 from gearing.evaluation.backtest import backtest
+from gearing.policies.controls import DailyLossLimit
 from gearing.policies.rules import FixedLeverage
 from gearing.simulation.actions import ResidualScheme
 
@@ -93,6 +94,14 @@ def test_a_training_killed_and_resumed_ends_with_the_weights_of_an_uninterrupted
     resumed = train(checkpoint_dir=tmp_path, resume=True)
     assert_same(weights(whole), weights(resumed))
     assert [row["score"] for row in whole.history] == [row["score"] for row in resumed.history]
+
+
+def test_what_rewards_and_risk_controls_remember_survives_a_kill_too(tmp_path):
+    config = toy_config(reward="differential_sharpe", controls=(DailyLossLimit(0.01),))
+    whole = train(config=config)
+    with pytest.raises(Killed):
+        train(config=config, checkpoint_dir=tmp_path, progress=killed_after(3))
+    assert_same(weights(whole), weights(train(config=config, checkpoint_dir=tmp_path, resume=True)))
 
 
 def test_a_kill_loses_no_more_than_the_work_since_the_last_checkpoint(tmp_path):

@@ -9,6 +9,7 @@ from tests.export import cases
 from gearing.evaluation.backtest import answer
 from gearing.export import BundleError, export_bundle, load_bundle, verify_bundle
 from gearing.export.manifest import Manifest
+from gearing.policies.controls import DailyLossLimit, NotionalCap, StopLoss
 from gearing.policies.rules import FixedLeverage, Tiered, VolatilityTarget
 
 RULE = VolatilityTarget(target=1.5, max_leverage=10.0)
@@ -98,6 +99,40 @@ def test_the_order_of_a_flat_account_is_the_target_times_its_share_of_equity(rul
     assert 0.995 * 10_000 < order.notional < 10_000
     assert order.leverage_setting == 4.0
     assert order.margin <= 2_500.0
+
+
+# ---------------------------------------------------------------------------------------------------- controls
+
+
+def test_risk_controls_travel_with_the_bundle_and_act_as_in_the_simulator(tmp_path):
+    controls = (NotionalCap(up_to=(4_000.0,), leverage=(1.6,)), DailyLossLimit(0.02), StopLoss(margin=0.5))
+    config = cases.CONFIG.with_(controls=controls)
+    bundle = load_bundle(export_rule(RULE, tmp_path / "guarded", config))
+    assert bundle.manifest.config.controls == controls
+    memory, decided, played = None, [], []
+    for time, _, account, _, simulator in cases.played(RULE, config, answer):
+        if decided:
+            played.append(simulator.decided[0, 0])  # what the last step held, after its controls
+        if len(decided) == 25:
+            break
+        if time >= np.datetime64("2020-07-20"):
+            decision = bundle.decide(BARS[BARS.open_time < time], account, FUNDING, memory=memory)
+            memory = json.loads(decision.to_json())["memory"]
+            decided.append(decision)
+    found = [decision.target_leverage["BTC-SYN"] for decision in decided]
+    np.testing.assert_allclose(found, played, rtol=1e-4)
+    assert max(found) <= 1.6 * (1 + 1e-6)
+    reasons = " ".join(reason for decision in decided for reason in decision.reasons)
+    assert "risk control notional_cap changed the target" in reasons
+    # half of the margin is lost at a move of half over the leverage
+    last = decided[-1].orders[0]
+    assert last.stop == pytest.approx(0.5 / found[-1], rel=0.05)
+    assert "stop" in str(decided[-1])
+
+
+def test_memory_of_another_bundle_is_refused(bundle):
+    with pytest.raises(BundleError, match="memory is of 2 controls, this bundle has 0"):
+        bundle.decide(BARS, FLAT, FUNDING, memory=[None, None])
 
 
 # ---------------------------------------------------------------------------------------------------- caps

@@ -14,7 +14,7 @@ _FACE = ("_returns", "_lengths")
 
 
 def batch_state(env: PerpetualVecEnv) -> dict[str, Any]:
-    """Accounts, positions, episode counters, and what a reward remembers."""
+    """Accounts, positions, episode counters, and what the reward and the risk controls remember."""
     simulator = env.simulator
     return {
         "records": {name: _bytes(getattr(simulator, name)) for name in _RECORDS},
@@ -22,6 +22,7 @@ def batch_state(env: PerpetualVecEnv) -> dict[str, Any]:
         "fresh": env._fresh,
         "seed": env._seed,
         "reward": {name: torch.from_numpy(array.copy()) for name, array in _memory(simulator.reward).items()},
+        "controls": _controls_state(simulator),
     }
 
 
@@ -35,11 +36,33 @@ def restore_batch(env: PerpetualVecEnv, state: dict[str, Any]) -> None:
     env._fresh, env._seed = state["fresh"], state["seed"]
     for name, kept in state["reward"].items():
         setattr(simulator.reward, name, kept.numpy().copy())
+    desk = simulator._desk
+    desk._begins = state["controls"]["begins"].numpy().copy()
+    desk._memories = [
+        None if one is None else tuple(_array(kept) for kept in one) for one in state["controls"]["memories"]
+    ]
 
 
 def _memory(reward: Any) -> dict[str, np.ndarray]:
     """Arrays that a reward keeps per account."""
     return {name: value for name, value in vars(reward).items() if isinstance(value, np.ndarray)}
+
+
+def _controls_state(simulator: Any) -> dict[str, Any]:
+    """What the risk controls remember of every account."""
+    desk = simulator._desk
+    memories = [None if one is None else [_typed(array) for array in one] for one in desk._memories]
+    return {"begins": torch.from_numpy(desk._begins.copy()), "memories": memories}
+
+
+def _typed(array: np.ndarray) -> list[Any]:
+    """An array of any type, with what is needed to make it again."""
+    return [array.dtype.str, list(array.shape), _bytes(array)]
+
+
+def _array(kept: list[Any]) -> np.ndarray:
+    dtype, shape, raw = kept
+    return np.frombuffer(raw.numpy().tobytes(), dtype=dtype).reshape(shape).copy()
 
 
 def _bytes(array: np.ndarray) -> torch.Tensor:

@@ -6,7 +6,8 @@ Account: a mapping or a JSON file with
     peak_equity      highest equity so far (optional; without it the drawdown is 0)
     positions        symbol -> quantity (signed), entry_price, leverage, and for isolated margin ``margin``
                      (assigned margin; default quantity x entry_price / leverage); a contract without one is flat.
-                     ``target``: the last target leverage, where the bundle rebalances only on its change
+                     ``target``: the last target leverage, where the bundle rebalances only on its change;
+                     ``liquidated``: true where the exchange liquidated it since the last decision
 
 Example: {"equity": 10000, "positions": {"BTCUSDT": {"quantity": 0.02, "entry_price": 61000, "leverage": 3}}}
 """
@@ -26,7 +27,6 @@ import numpy as np
 from gearing.exchange.kernel import observe_account, trade
 from gearing.exchange.records import (
     account_dtype,
-    guard_dtype,
     ledger_dtype,
     margin_tier_dtype,
     position_dtype,
@@ -41,7 +41,8 @@ from gearing.market.data import MarketData
 from gearing.simulation.simulator import config_record, contract_records
 
 _ACCOUNT = ("wallet_balance", "equity", "peak_equity", "positions")
-_POSITION = ("quantity", "entry_price", "leverage", "margin", "target")
+_POSITION = ("quantity", "entry_price", "leverage", "margin", "target", "liquidated")
+_RESTING = ("stop", "take_profit", "trailing")
 _REFUSED = {1: "below the smallest order", 2: "the contract is not tradable", 3: "no margin for it"}
 
 
@@ -53,6 +54,8 @@ class AccountState:
     ----------
     account, positions, rows, tiers, terms, rules : records of ``exchange.records``
         One account; rows hold the last bar of every contract.
+    liquidated : (n_contracts,) bool
+        Since the last decision.
     notes, names : tuple of str
         What was assumed; symbols of the contracts.
     """
@@ -63,6 +66,7 @@ class AccountState:
     tiers: np.recarray
     terms: np.recarray
     rules: np.recarray
+    liquidated: np.ndarray
     notes: tuple[str, ...]
     names: tuple[str, ...]
 
@@ -91,16 +95,21 @@ class AccountState:
             return 0.0
         return float(notional(position.quantity, position.mark, bool(self.terms[j].inverse)))
 
-    def trade(self, targets: np.ndarray) -> tuple[tuple[Order, ...], list[str]]:
-        """Orders of signed target leverages (n_contracts,), filled by the kernel's own function on a copy."""
+    def trade(self, targets: np.ndarray, guards: np.recarray) -> tuple[tuple[Order, ...], list[str]]:
+        """Orders of signed target leverages (n_contracts,), filled by the kernel's own function on a copy.
+
+        Parameters
+        ----------
+        guards : (1, n_contracts) recarray
+            Protective orders that shall rest afterwards.
+        """
         account, positions = self.account.copy(), self.positions.copy()
         ledgers = records(positions.shape, ledger_dtype)
-        guards = records((1, positions.shape[1]), guard_dtype)
         trade(
             account[0], positions, 0, self.terms, self.rules[0], self.tiers, self.rows, 0, ledgers,
             targets.reshape(1, -1), 0, guards, 0, False,
         )  # fmt: skip
-        orders = tuple(self._order(positions[0, j], j) for j in range(positions.shape[1]))
+        orders = tuple(self._order(positions[0, j], guards[0, j], j) for j in range(positions.shape[1]))
         notes = []
         for j, order in enumerate(orders):
             if ledgers[0, j].refused:
@@ -109,7 +118,7 @@ class AccountState:
                 notes.append(f"{order.contract}: reduced to the largest notional its margin tier allows")
         return orders, notes
 
-    def _order(self, after: Any, j: int) -> Order:
+    def _order(self, after: Any, guard: Any, j: int) -> Order:
         before, inverse = self.positions[0, j], bool(self.terms[j].inverse)
         change = float(after.quantity - before.quantity)
         side = "none" if change == 0.0 else ("buy" if change > 0.0 else "sell")
@@ -125,6 +134,7 @@ class AccountState:
             reduces=bool(
                 abs(after.quantity) < abs(before.quantity) and after.quantity * before.quantity >= 0.0
             ),
+            **{name: None if math.isnan(guard[name]) else float(guard[name]) for name in _RESTING},
         )
 
 
@@ -151,7 +161,9 @@ def read_account(given: Any, manifest: Manifest, market: MarketData) -> AccountS
     notes = _fill_account(account, positions, values)
     names = tuple(c.symbol for c in manifest.contracts)
     rules = config_record(manifest.config, manifest.venue)
-    return AccountState(account, positions, rows, tiers, terms, rules, tuple(notes), names)
+    told = values.get("positions") or {}
+    liquidated = np.array([bool(told.get(name, {}).get("liquidated", False)) for name in names])
+    return AccountState(account, positions, rows, tiers, terms, rules, liquidated, tuple(notes), names)
 
 
 def _loaded(given: Any) -> Mapping[str, Any]:

@@ -30,6 +30,9 @@ class Order:
         Margin the position should have after it (isolated) [settle coin].
     reduces : bool
         Whether it may be sent as reduce-only.
+    stop, take_profit, trailing : float or None
+        Protective orders that shall rest with the position: adverse, favourable and trailing distance [fraction of
+        the entry price, for the trailing one of the best price since].
     """
 
     contract: str
@@ -40,6 +43,9 @@ class Order:
     leverage_setting: float
     margin: float
     reduces: bool
+    stop: float | None = None
+    take_profit: float | None = None
+    trailing: float | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,8 @@ class Decision:
         What was capped, assumed or left out on the way, in words.
     observation : mapping of str to float
         Everything the policy saw, by column.
+    memory : tuple
+        What the risk controls remember; give it to the next ``decide``.
     """
 
     time: np.datetime64
@@ -70,6 +78,7 @@ class Decision:
     orders: tuple[Order, ...]
     reasons: tuple[str, ...]
     observation: Mapping[str, float]
+    memory: tuple[Any, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -81,6 +90,7 @@ class Decision:
             "orders": [dict(vars(order)) for order in self.orders],
             "reasons": list(self.reasons),
             "observation": dict(self.observation),
+            "memory": [None if one is None else [_written(array) for array in one] for one in self.memory],
         }
 
     def to_json(self) -> str:
@@ -102,4 +112,31 @@ class Decision:
                     f"    {order.side} {order.quantity:g} at about {order.price:,.2f} ({order.notional:,.2f}), "
                     f"leverage setting {order.leverage_setting:g}, margin after {order.margin:,.2f}"
                 )
+            resting = {"stop": order.stop, "take profit": order.take_profit, "trailing stop": order.trailing}
+            lines += [
+                f"    {kind} {distance:.2%} away"
+                for kind, distance in resting.items()
+                if distance is not None
+            ]
         return "\n".join([*lines, *(f"  note: {reason}" for reason in self.reasons)])
+
+
+def _written(array: np.ndarray) -> dict[str, Any]:
+    """An array of a control's memory as plain values."""
+    plain = array.astype(np.int64) if array.dtype.kind == "M" else array
+    values = [None if x != x else x for x in plain.ravel().tolist()]
+    return {"dtype": array.dtype.str, "shape": list(array.shape), "values": values}
+
+
+def read_memory(given: Any) -> tuple[Any, ...]:
+    """Memory of the controls as arrays, from a `Decision` or from its JSON."""
+    return tuple(None if one is None else tuple(_read(array) for array in one) for one in given)
+
+
+def _read(given: Any) -> np.ndarray:
+    if isinstance(given, np.ndarray):
+        return given
+    values = np.array([np.nan if x is None else x for x in given["values"]])
+    dtype = np.dtype(given["dtype"])
+    plain = values.astype(np.int64).astype(dtype) if dtype.kind == "M" else values.astype(dtype)
+    return plain.reshape(given["shape"])

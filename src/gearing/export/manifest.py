@@ -13,6 +13,7 @@ from typing import Any
 from gearing.contracts import Contract, MarginTier, TierSchedule, VenueProfile
 from gearing.contracts.venues import ContractSpec
 from gearing.export.errors import BundleError
+from gearing.policies.registry import describe_control, make_control
 from gearing.simulation.config import SimulationConfig, Slippage
 
 SCHEMA = 1
@@ -133,13 +134,7 @@ class Manifest:
             values[name] = tuple(values[name])
         values["contracts"] = tuple(_contract(c) for c in values["contracts"])
         values["venue"] = _venue(values["venue"])
-        values["config"] = SimulationConfig(
-            **{
-                **values["config"],
-                "slippage": Slippage(**values["config"]["slippage"]),
-                "venue": values["venue"],
-            }
-        )
+        values["config"] = _config(values["config"], values["venue"])
         values["forecasts"] = tuple(
             ForecastSpec(**{**one, "inputs": tuple(one["inputs"])}) for one in values["forecasts"]
         )
@@ -151,7 +146,17 @@ def _config_values(config: SimulationConfig) -> dict[str, Any]:
     values = {name: getattr(config, name) for name in config.__dataclass_fields__}
     for name in ("action", "reward", "venue", "start", "episode_length"):
         del values[name]
-    return {**values, "slippage": asdict(config.slippage)}
+    controls = [describe_control(one) for one in config.controls]
+    return {**values, "slippage": asdict(config.slippage), "controls": controls}
+
+
+def _config(values: dict[str, Any], venue: VenueProfile) -> SimulationConfig:
+    made = {
+        "slippage": Slippage(**values["slippage"]),
+        "controls": tuple(make_control(one) for one in values["controls"]),
+        "venue": venue,
+    }
+    return SimulationConfig(**{**values, **made})
 
 
 def _contract_values(contract: Contract) -> dict[str, Any]:

@@ -9,15 +9,16 @@ from typing import Any
 import numpy as np
 
 from gearing.exchange.rules import largest_notional
+from gearing.exchange.situation import Situation, apply_controls
 from gearing.export.account import AccountState, effective_leverage, read_account
-from gearing.export.decision import Decision
+from gearing.export.decision import Decision, read_memory
 from gearing.export.errors import BundleError
 from gearing.export.files import MANIFEST, POLICY, verify_bundle
 from gearing.export.inputs import read_market
 from gearing.export.manifest import ForecastSpec, Manifest
 from gearing.features import FeatureSet, parse_duration
 from gearing.market.data import MarketData
-from gearing.policies import make_rule
+from gearing.policies.registry import describe_control, make_rule
 from gearing.simulation.observation import Observation, ObservationLayout
 
 
@@ -51,6 +52,7 @@ class Bundle:
         *,
         now: Any = None,
         max_age: str | None = None,
+        memory: Any = None,
     ) -> Decision:
         """Decide at the last due close of the bars.
 
@@ -67,6 +69,8 @@ class Bundle:
             before it are refused. None decides at the end of the bars and says so.
         max_age : str, optional
             Longest time from the deciding close to ``now``; default one decision interval.
+        memory : sequence, optional
+            ``memory`` of the last decision (or of its JSON), for risk controls that look back.
 
         Raises
         ------
@@ -78,9 +82,11 @@ class Bundle:
         notes += self._age(market.close_time[-1], moment, max_age)
         state = read_account(account, self.manifest, market)
         observation = self._observe(market, signals, state)
-        asked = self._policy(observation)
+        asked, guards, kept, acted = self._controlled(
+            self._policy(observation), observation, state, market, memory
+        )
         targets, caps = self._capped(asked, state)
-        orders, trade_notes = state.trade(targets)
+        orders, trade_notes = state.trade(targets, guards)
         targets, held = _held(targets, state)
         names = state.names
         interval = parse_duration(self.manifest.config.decision_interval)
@@ -90,8 +96,9 @@ class Bundle:
             target_leverage=dict(zip(names, targets.tolist(), strict=True)),
             effective_leverage=effective_leverage(state),
             orders=orders,
-            reasons=(*notes, *state.notes, *caps, *held, *trade_notes),
+            reasons=(*notes, *state.notes, *acted, *caps, *held, *trade_notes),
             observation=dict(zip(observation.layout.names, observation.array[0].tolist(), strict=True)),
+            memory=kept,
         )
 
     # ------------------------------------------------------------------------------------------------ steps
@@ -159,6 +166,43 @@ class Bundle:
         if config.signal_column is not None:
             return leverage * observation[config.signal_column]
         return -leverage if config.direction == "short" else leverage
+
+    def _controlled(
+        self,
+        targets: np.ndarray,
+        observation: Observation,
+        state: AccountState,
+        market: MarketData,
+        memory: Any,
+    ) -> tuple[np.ndarray, np.recarray, tuple[Any, ...], list[str]]:
+        """Targets, resting orders and memories after the bundle's risk controls, and what they did."""
+        controls = self.manifest.config.controls
+        given = (None,) * len(controls) if memory is None else read_memory(memory)
+        if len(given) != len(controls):
+            raise BundleError(
+                f"memory is of {len(given)} controls, this bundle has {len(controls)}; give its own."
+            )
+        now = Situation(
+            columns=observation,
+            time=market.close_time[-1:],
+            equity=np.array(state.account.equity),
+            liquidated=state.liquidated[None, :],
+            begins=np.array([memory is None]),
+            margin_share=np.array(state.terms.margin_share),
+        )
+        after, guards, kept, acted = apply_controls(controls, targets[None, :], now, given)
+        names = [describe_control(one)["control"] for one in controls]
+        notes = [
+            f"risk control {name} changed the target"
+            for name, did in zip(names, acted[0], strict=True)
+            if did
+        ]
+        blind = [name for name, one in zip(names, kept, strict=True) if one is not None]
+        if memory is None and blind:
+            notes.append(
+                f"no memory was given: {', '.join(blind)} begin anew (memory=, of the last decision)"
+            )
+        return after[0], guards, tuple(kept), notes
 
     def _capped(self, asked: np.ndarray, state: AccountState) -> tuple[np.ndarray, list[str]]:
         """Targets within the bundle's largest leverage and within what the margin tiers allow at this size."""

@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from gearing.exchange.columns import ACCOUNT_COLUMNS, POSITION_COLUMNS
 from gearing.export.errors import BundleError
 from gearing.export.files import FORECASTER, MANIFEST, POLICY, write_checksums
 from gearing.export.manifest import ForecastSpec, Manifest
 from gearing.features import FeatureSet, FeatureTable, parse_duration, registered_features
 from gearing.market.data import MarketData
-from gearing.policies import describe_rule
+from gearing.policies.registry import describe_control, describe_rule
 from gearing.simulation.config import SimulationConfig
 from gearing.simulation.observation import ObservationLayout
 from gearing.simulation.policy import Policy, check_columns
@@ -100,12 +101,17 @@ def _check(policy: Policy, config: SimulationConfig, table: FeatureTable) -> Non
         raise BundleError(
             "position_mode 'hedge' cannot be exported: an account file has one position per contract."
         )
-    from gearing.exchange.columns import ACCOUNT_COLUMNS, POSITION_COLUMNS
-
+    known = (*table.columns, *POSITION_COLUMNS, *ACCOUNT_COLUMNS)
+    for reader in (policy, *config.controls):
+        try:
+            check_columns(reader, known)
+        except ValueError as error:
+            raise BundleError(str(error)) from error
     try:
-        check_columns(policy, (*table.columns, *POSITION_COLUMNS, *ACCOUNT_COLUMNS))
+        for one in config.controls:
+            describe_control(one)
     except ValueError as error:
-        raise BundleError(str(error)) from error
+        raise BundleError(f"{error} Only registered risk controls can be exported.") from error
 
 
 def _write_policy(
