@@ -88,12 +88,23 @@ class SB3Learner:
         _, self._callback = self.model._setup_learn(total_decisions)
 
     def _make_model(self, network: Mapping[str, Any], seed: int) -> Any:
+        noise = self._action_noise()
         model = self.algorithm.load()(
             self.algorithm.policy, self.env, policy_kwargs=policy_arguments(dict(network)), seed=seed, device="cpu",
-            **self.settings.parameters,
+            **noise, **{name: scheduled(value) for name, value in self.settings.parameters.items()},
         )  # fmt: skip
         model.set_logger(Logger(folder=None, output_formats=[]))
         return model
+
+    def _action_noise(self) -> dict[str, Any]:
+        """Independent noise per account, for agents that explore with it."""
+        sigma = self.settings.action_noise
+        if sigma is None:
+            return {}
+        from stable_baselines3.common.noise import NormalActionNoise
+
+        slots = len(self.env.simulator.slots)
+        return {"action_noise": NormalActionNoise(np.zeros(slots), np.full(slots, sigma))}
 
     @property
     def decisions(self) -> int:
@@ -196,6 +207,19 @@ class SB3Learner:
             model._last_lstm_states = type(model._last_lstm_states)((kept[0], kept[1]), (kept[2], kept[3]))
         if not self.algorithm.on_policy:
             _restore_replay(model.replay_buffer, state["replay"])
+
+
+def scheduled(value: Any) -> Any:
+    """A parameter as it is, or for ``"linear_0.002"`` a schedule that falls from there to zero over the budget."""
+    if not (isinstance(value, str) and value.startswith("linear_")):
+        return value
+    try:
+        start = float(value.removeprefix("linear_"))
+    except ValueError:
+        raise ValueError(
+            f"{value!r} is no schedule; write linear_0.002 for one that falls from 0.002."
+        ) from None
+    return lambda remaining: start * max(remaining, 0.0)
 
 
 def _attribute(model: Any, dotted: str) -> Any:

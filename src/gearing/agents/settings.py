@@ -47,10 +47,12 @@ class AgentSettings:
         Stop after this many validations without a better score; None trains to the end of the budget.
     checkpoint_seconds : float
         Least time between two checkpoints; 0 writes one after every update.
+    action_noise : float or None
+        Standard deviation of the noise that a deterministic off-policy agent (TD3) explores with.
     network : mapping
         ``layers``, ``activation`` and what else the algorithm's policy takes.
     parameters : mapping
-        Arguments of the algorithm itself, by its own names.
+        Arguments of the algorithm itself, by its own names; "linear_0.002" falls from there to zero.
     """
 
     algorithm: str
@@ -65,6 +67,7 @@ class AgentSettings:
     validate_every: int = 50_000
     patience: int | None = None
     checkpoint_seconds: float = 20.0
+    action_noise: float | None = None
     network: Mapping[str, Any] = field(default_factory=dict)
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
