@@ -50,6 +50,9 @@ class GradientParameters:
     cost_warmup : float
         Part of the budget over which fees and slippage rise from nothing to their full size. With full costs
         from the start an agent that knows nothing yet learns first that trading costs, and then trades no more.
+    random_start : float
+        Part of the episodes that begin with a random leverage held, most of them small. A flat account inside a band
+        around zero never trades, so nothing would ever move that band.
     """
 
     n_steps: int = 48
@@ -59,6 +62,7 @@ class GradientParameters:
     max_grad_norm: float = 1.0
     softness: float = 0.02
     cost_warmup: float = 0.4
+    random_start: float = 0.5
 
 
 class DifferentiableLearner:
@@ -121,11 +125,27 @@ class DifferentiableLearner:
         self._at[which] = self._rng.choice(fits, count)
         self._left[which] = np.minimum(self._episode, last[self._at[which]] - self._at[which] + 1)
         mask = torch.from_numpy(which)
-        pairs = zip(self.ledger.open_accounts(len(which)).parts(), self._accounts.parts(), strict=True)
+        pairs = zip(self._fresh_accounts(len(which)).parts(), self._accounts.parts(), strict=True)
         self._accounts = Accounts(
             *(torch.where(mask if new.ndim == 1 else mask[:, None], new, old) for new, old in pairs)
         )
         self._memory = self._memory * (~mask).float()[:, None]
+
+    def _fresh_accounts(self, count: int) -> Accounts:
+        """Accounts that begin at their decision: flat, or with a random leverage held."""
+        fresh, network, slots = self.ledger.open_accounts(count), self.network, len(self.ledger.tiers)
+        u = self._rng.uniform(-1.0, 1.0, (count, slots))
+        held = np.where(u < 0.0, network.lower, network.upper) * u**2 / slots
+        held[self._rng.random(count) >= self.parameters.random_start] = 0.0
+        leverage = torch.from_numpy(held)
+        mark = self.course.mark[torch.from_numpy(self._at)]
+        equity = fresh.equity[:, None]
+        return Accounts(
+            fresh.equity,
+            leverage * equity / mark,
+            torch.clamp((leverage / self.ledger.share).abs(), min=1.0),
+            torch.where(leverage == 0.0, 0.0, self.ledger.share * equity),
+        )
 
     # ------------------------------------------------------------------------------------------------ learning
 
