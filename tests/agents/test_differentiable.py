@@ -8,7 +8,11 @@ from gearing.agents import growth_per_year, load_policy, train_agent
 from gearing.agents.differentiable import DifferentiableLearner
 from gearing.agents.settings import agent_settings
 from gearing.export.graph import graph_answers, write_policy_graph
-from gearing.simulation import ObservationLayout
+from gearing.market.oracle import oracle_for
+from gearing.market.synthetic import synthetic_market
+from gearing.policies.oracle import state_table
+from gearing.simulation import ObservationLayout, SimulationConfig
+from gearing.simulation.presets import market_a_settings
 
 SMALL = {
     "algorithm": "differentiable",
@@ -129,3 +133,26 @@ def test_mistakes_are_named():
         train(config=toy_config(direction="signal:tomorrow"))
     with pytest.raises(ValueError, match=r"n_steps.*longer span"):
         train({**SMALL, "episode": None, "parameters": {"n_steps": 1000}})
+
+
+@pytest.mark.slow
+def test_on_a_market_with_one_drift_and_one_volatility_it_finds_mertons_leverage():
+    """Drift 0.5 and volatility 0.5 a year: 0.5 / 0.5^2 = 2 is best, give or take the sample's own drift."""
+    market = synthetic_market("market-a", seed=3, years=300, variant="merton")
+    table, config = state_table(market), SimulationConfig(**market_a_settings())
+    settings = {
+        "algorithm": "differentiable",
+        "network": {"layers": [8]},
+        "parameters": {"learning_rate": 5e-3},
+    }
+    agent = train_agent(settings, market, table, config, seed=0, total_decisions=2_000_000)
+    oracle = oracle_for(market)
+    with torch.no_grad():
+        columns = torch.from_numpy(np.zeros((1, 1, 10), np.float32))
+        columns[..., :4] = torch.from_numpy(table.values[0])
+        low, high, _ = agent.policy.network.band(columns)
+    returns = market.close[1:, 0] / market.close[:-1, 0] - 1.0
+    luck = returns.mean() / returns.var() - 2.0  # 300 years leave a standard error of 0.12
+    assert abs(luck) < 0.36
+    assert abs(float(low + high) / 2 - luck - (oracle.lower[0] + oracle.upper[0]) / 2) < 0.15
+    assert 0.0 < float(high - low) < 1.5

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from tests.export import cases
 
+from gearing.agents import train_agent
 from gearing.evaluation.backtest import answer
 from gearing.export import BundleError, export_bundle, load_bundle, verify_bundle
 from gearing.export.manifest import Manifest
@@ -343,3 +344,38 @@ def test_a_decision_prints_and_becomes_json(bundle):
     values = json.loads(decision.to_json())
     assert values["target_leverage"] == dict(decision.target_leverage)
     assert values["orders"][0]["side"] == "buy"
+
+
+def test_a_band_policys_bundle_holds_where_the_simulator_held(tmp_path):
+    config = cases.CONFIG.with_(action="leverage")
+    settings = {
+        "algorithm": "differentiable", "n_accounts": 16, "episode": "60d", "validate_every": 4_096,
+        "network": {"layers": [8], "start_width": 0.1}, "parameters": {"n_steps": 16, "learning_rate": 0.02},
+    }  # fmt: skip
+    policy = train_agent(
+        settings, cases.market(), cases.table(), config, seed=0, total_decisions=4_096
+    ).policy
+    folder = export_bundle(
+        policy,
+        tmp_path / "band",
+        market=cases.market(),
+        table=cases.table(),
+        config=config,
+        forecasts=cases.forecast(),
+    )
+    bundle, held, traded = load_bundle(folder), 0, 0
+    for time, observation, account, target, simulator in cases.played(policy, config, answer):
+        if time < np.datetime64("2020-08-01"):
+            continue
+        decision = bundle.decide(BARS[BARS.open_time < time], account, FUNDING)
+        if np.isnan(target[0]):
+            held += 1
+            share = observation[simulator.layout.locate("effective_leverage")][0] / config.margin_share
+            assert decision.target_leverage["BTC-SYN"] == pytest.approx(share, rel=1e-4)
+            assert decision.orders[0].side == "none"
+            assert "leaves the position as it is" in " ".join(decision.reasons)
+        else:
+            traded += 1
+            assert decision.target_leverage["BTC-SYN"] == pytest.approx(target[0], rel=1e-3)
+    assert held > 5
+    assert traded > 5
