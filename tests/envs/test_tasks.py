@@ -36,3 +36,12 @@ def test_the_oracle_has_the_growth_of_the_literature_table():
     market = gearing.synthetic_market("market-a", seed=0, years=1)
     assert gearing.oracle_growth(market) == pytest.approx(0.902, abs=5e-4)
     assert gearing.oracle_growth(market, cost=0.0) == pytest.approx(1.088, abs=5e-4)
+
+
+def test_the_observed_state_is_the_generators_own_however_long_the_market():
+    market = gearing.synthetic_market("market-a", seed=2, years=30)
+    table = state_table(market)
+    # What is shown at a close is the truth of the bar that opens there.
+    for column, truth in (("drift", "drift"), ("funding", "funding"), ("jumps", "jump_intensity")):
+        np.testing.assert_allclose(table.column(column)[:-1], market.truth[truth][1:], rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(table.column("volatility")[:-1] ** 2, market.truth["variance"][1:], rtol=1e-5)

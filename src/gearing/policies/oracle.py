@@ -115,7 +115,10 @@ def state_table(market: MarketData) -> FeatureTable:
         raise ValueError(f"{market!r} is no market-a, so it has no observed state.")
     assert market.truth is not None
     model, state = from_json(str(market.truth["parameters"])), market.truth["state_at_close"]
-    drift, volatility, level = np.unravel_index(state, model.shape)
+    # Raveled: numpy 2.4.6 returns wrong parts for long two-dimensional index arrays.
+    drift, volatility, level = (
+        part.reshape(state.shape) for part in np.unravel_index(state.ravel(), model.shape)
+    )
     columns = {
         "drift": (np.asarray(model.drift)[drift], 5.0),
         "volatility": (np.asarray(model.volatility)[volatility], 5.0),
