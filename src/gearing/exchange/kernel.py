@@ -24,12 +24,10 @@ from gearing.exchange.account import (
     cover_shortfall,
     is_liquidated,
     liquidate_position,
-    margin_surplus,
-    position_liquidation_price,
-    position_maintenance,
     settle_funding,
 )
 from gearing.exchange.compiled import hot, loop, plain, prefetch, rule
+from gearing.exchange.observing import observe
 from gearing.exchange.orders import close_at_open, place_guards, trade_to_target
 from gearing.exchange.path import (
     contract_of,
@@ -41,7 +39,7 @@ from gearing.exchange.path import (
     watched_open,
 )
 from gearing.exchange.records import guard_dtype, ledger_dtype, records, step_dtype
-from gearing.exchange.rules import notional, price_at_margin, unit_value, unrealised_pnl
+from gearing.exchange.rules import unit_value, unrealised_pnl
 
 _REWARD_FLOOR = 0.001  # of the start equity: the reward of a ruined step stays finite
 _AHEAD = 8  # accounts ahead of the current one whose row is asked for: about the latency of the outer cache
@@ -322,99 +320,6 @@ def finish_step(account, positions, i, contracts, config, rows, step):
     """Terminated by ruin, or truncated by the end of the episode, which is never later than that of the data."""
     step.terminated = is_ruined(account, positions, i, contracts, config, rows, account.row - 1)
     step.truncated = account.row >= account.last_row and not step.terminated
-
-
-@hot
-def saturate(value, low, high):
-    """Value within its bounds and 1 if it had to be moved there."""
-    if value < low:
-        return low, 1
-    if value > high:
-        return high, 1
-    return value, 0
-
-
-@hot
-def observed_liquidation_price(position, contract, config, tiers, row, backing):
-    """``position_liquidation_price``, with the lowest tier tried in line: it is the one that most positions need."""
-    if not config.maintenance_at_entry:
-        first = tiers[row.tiers_first]
-        price = price_at_margin(
-            position.quantity, position.entry_price, backing, first.rate + config.closing_fee, first.amount,
-            contract.inverse,
-        )  # fmt: skip
-        if price <= 0.0:
-            return math.nan  # amounts grow with the tiers, so no higher tier has a price either
-        if 0.001 * position.entry_price < price < 1000.0 * position.entry_price:
-            if notional(position.quantity, price, contract.inverse) < first.cap:
-                return price
-    return position_liquidation_price(position, contract, config, tiers, row, backing)
-
-
-@hot
-def observe_account(account, positions, i, contracts, config, tiers, rows, r, observations, offset):
-    """Write the position and account columns behind the market's; returns how many values were saturated.
-
-    ``margin_ratio`` is maintenance margin over margin balance (1 liquidates), of the position where isolated, of
-    the account where cross; ``liquidation_distance`` the relative move of the mark to the liquidation price (1 = none).
-    """
-    saturated = 0
-    equity = account.equity
-    scale = 1.0 / equity if equity > 0.0 else 0.0
-    requirement, surplus = 0.0, account.wallet_balance
-    if config.cross:
-        for s in range(positions.shape[1]):
-            j = contract_of(s, config)
-            requirement += position_maintenance(
-                positions[i, s], contracts[j], config, tiers, rows[r, j], rows[r, j].mark_close
-            )
-            surplus += margin_surplus(
-                positions[i, s], contracts[j], config, tiers, rows[r, j], rows[r, j].mark_close
-            )
-    for s in range(positions.shape[1]):
-        position = positions[i, s]
-        effective, ratio, distance = 0.0, 0.0, 1.0
-        if position.quantity != 0.0:
-            j = contract_of(s, config)
-            mark = rows[r, j].mark_close
-            effective = (
-                math.copysign(notional(position.quantity, mark, contracts[j].inverse), position.quantity)
-                * scale
-            )
-            if config.cross:
-                backing = surplus - margin_surplus(position, contracts[j], config, tiers, rows[r, j], mark)
-                ratio = requirement * scale
-            else:
-                backing = position.margin
-                needed = position_maintenance(position, contracts[j], config, tiers, rows[r, j], mark)
-                balance = position.margin + position.unrealised
-                ratio = needed / balance if balance > needed else 1.0
-            price = observed_liquidation_price(position, contracts[j], config, tiers, rows[r, j], backing)
-            distance = 1.0 if math.isnan(price) else min(1.0, abs(price / mark - 1.0))
-        base = offset + 4 * s
-        effective, moved = saturate(effective, -1000.0, 1000.0)
-        saturated += moved
-        share, moved = saturate(position.unrealised * scale, -100.0, 100.0)
-        saturated += moved
-        observations[i, base] = effective
-        observations[i, base + 1] = min(ratio, 1.0)
-        observations[i, base + 2] = distance
-        observations[i, base + 3] = share
-    base = offset + 4 * positions.shape[1]
-    observations[i, base] = max(0.0, min(1.0, 1.0 - equity / account.peak_equity))
-    observations[i, base + 1] = max(0.0, min(1.0, (account.wallet_balance - account.assigned) * scale))
-    return saturated
-
-
-@hot
-def observe(account, positions, i, contracts, config, tiers, rows, features, observations):
-    """Write one account's observation at the close of the bar before its next row."""
-    row = account.row - 1
-    columns = features.shape[1]
-    bar = rows[row, 0].bar
-    for k in range(columns):
-        observations[i, k] = features[bar, k]
-    return observe_account(account, positions, i, contracts, config, tiers, rows, row, observations, columns)
 
 
 def _advance(

@@ -24,7 +24,8 @@ from typing import Any
 
 import numpy as np
 
-from gearing.exchange.kernel import observe_account, trade
+from gearing.exchange.kernel import trade
+from gearing.exchange.observing import observe_account
 from gearing.exchange.records import (
     account_dtype,
     ledger_dtype,
@@ -38,7 +39,7 @@ from gearing.export.decision import Order
 from gearing.export.errors import BundleError
 from gearing.export.manifest import Manifest
 from gearing.market.data import MarketData
-from gearing.simulation.simulator import config_record, contract_records
+from gearing.simulation.terms import config_record, contract_records
 
 _ACCOUNT = ("wallet_balance", "equity", "peak_equity", "positions")
 _POSITION = ("quantity", "entry_price", "leverage", "margin", "target", "liquidated")

@@ -7,16 +7,13 @@ of many rules on one path.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-from gearing.contracts import Contract, VenueProfile
+from gearing.contracts import Contract
 from gearing.exchange.kernel import Kernel
 from gearing.exchange.records import (
     account_dtype,
-    config_dtype,
-    contract_dtype,
     ledger_dtype,
     position_dtype,
     records,
@@ -26,12 +23,13 @@ from gearing.exchange.rules import largest_notional
 from gearing.features import FeatureSet, FeatureTable, parse_duration
 from gearing.market.data import MarketData
 from gearing.simulation.actions import make_scheme
-from gearing.simulation.config import SimulationConfig, rebalance_mode
+from gearing.simulation.config import SimulationConfig
 from gearing.simulation.controlled import ControlDesk
 from gearing.simulation.observation import Observation, ObservationLayout
 from gearing.simulation.rewards import make_reward
 from gearing.simulation.starts import uniform
 from gearing.simulation.tape import Tape, build_tape
+from gearing.simulation.terms import config_record, contract_records
 
 _PATH, _START = 0, 1  # streams of the counter-based draws
 
@@ -465,46 +463,3 @@ def _slots(contracts: tuple[Contract, ...], config: SimulationConfig) -> tuple[s
     if config.position_mode == "one_way":
         return tuple(c.symbol for c in contracts)
     return tuple(f"{c.symbol}:{leg}" for c in contracts for leg in ("long", "short"))
-
-
-def contract_records(
-    contracts: tuple[Contract, ...], profile: VenueProfile, config: SimulationConfig
-) -> np.recarray:
-    """What the kernel knows of each contract: rounding, fees, margin share."""
-    taker, maker = profile.taker_fee, profile.maker_fee
-    if config.fee_level is not None:
-        taker, maker = profile.fees(config.fee_level)
-    terms = records(len(contracts), contract_dtype)
-    for j, (contract, share) in enumerate(zip(contracts, config.shares(len(contracts)), strict=True)):
-        # In hedge mode the two legs of a contract divide its margin share.
-        legs = 2.0 if config.position_mode == "hedge" else 1.0
-        terms[j] = (
-            contract.tick_size, contract.lot_size, contract.min_notional, taker, maker, profile.liquidation_fee,
-            share / legs, contract.kind == "inverse",
-        )  # fmt: skip
-    return terms
-
-
-def config_record(config: SimulationConfig, profile: VenueProfile) -> np.recarray:
-    """What the kernel knows of the account's treatment."""
-    rules = records(1, config_dtype)
-    rule: Any = rules[0]
-    rule.cross = config.margin_mode == "cross"
-    rule.hedge = config.position_mode == "hedge"
-    rule.close_only = config.walk == "close"
-    rule.last_price_liquidation = config.liquidation_series == "last"
-    rule.maintenance_at_entry = profile.maintenance == "entry"
-    rule.closing_fee = profile.taker_fee if profile.maintenance == "mark_plus_fee" else 0.0
-    settlement = profile.settlement if config.settlement == "venue" else config.settlement
-    rule.fee_then_return = settlement == "fee_then_return"
-    rule.tier_step_down = config.liquidation == "tier_step_down"
-    rule.largest_loss_first = config.cross_liquidation == "largest_loss_first"
-    rule.profit_is_free = config.profit_is_free
-    rule.funding_from_free_balance = profile.name == "bybit"
-    rule.leverage_change = ("free", "up_only", "flat_only").index(profile.leverage_change)
-    rule.rebalance, rule.band = rebalance_mode(config.rebalance)
-    rule.maker = config.order == "maker"
-    rule.deleveraging_move = config.deleveraging_move or 0.0
-    rule.ruin_fraction = config.ruin_fraction
-    rule.largest_target = config.max_leverage
-    return rules

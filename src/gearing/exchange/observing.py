@@ -1,0 +1,104 @@
+"""What an account shows of itself at a close: the columns that follow the market's in an observation.
+
+Names and bounds are in ``columns.py``.
+"""
+
+import math
+
+from gearing.exchange.account import margin_surplus, position_liquidation_price, position_maintenance
+from gearing.exchange.compiled import hot
+from gearing.exchange.path import contract_of
+from gearing.exchange.rules import notional, price_at_margin
+
+
+@hot
+def saturate(value, low, high):
+    """Value within its bounds and 1 if it had to be moved there."""
+    if value < low:
+        return low, 1
+    if value > high:
+        return high, 1
+    return value, 0
+
+
+@hot
+def observed_liquidation_price(position, contract, config, tiers, row, backing):
+    """``position_liquidation_price``, with the lowest tier tried in line: it is the one that most positions need."""
+    if not config.maintenance_at_entry:
+        first = tiers[row.tiers_first]
+        price = price_at_margin(
+            position.quantity, position.entry_price, backing, first.rate + config.closing_fee, first.amount,
+            contract.inverse,
+        )  # fmt: skip
+        if price <= 0.0:
+            return math.nan  # amounts grow with the tiers, so no higher tier has a price either
+        if 0.001 * position.entry_price < price < 1000.0 * position.entry_price:
+            if notional(position.quantity, price, contract.inverse) < first.cap:
+                return price
+    return position_liquidation_price(position, contract, config, tiers, row, backing)
+
+
+@hot
+def observe_account(account, positions, i, contracts, config, tiers, rows, r, observations, offset):
+    """Write the position and account columns behind the market's; returns how many values were saturated.
+
+    ``margin_ratio`` is maintenance margin over margin balance (1 liquidates), of the position where isolated, of
+    the account where cross; ``liquidation_distance`` the relative move of the mark to the liquidation price (1 = none).
+    """
+    saturated = 0
+    equity = account.equity
+    scale = 1.0 / equity if equity > 0.0 else 0.0
+    requirement, surplus = 0.0, account.wallet_balance
+    if config.cross:
+        for s in range(positions.shape[1]):
+            j = contract_of(s, config)
+            requirement += position_maintenance(
+                positions[i, s], contracts[j], config, tiers, rows[r, j], rows[r, j].mark_close
+            )
+            surplus += margin_surplus(
+                positions[i, s], contracts[j], config, tiers, rows[r, j], rows[r, j].mark_close
+            )
+    for s in range(positions.shape[1]):
+        position = positions[i, s]
+        effective, ratio, distance = 0.0, 0.0, 1.0
+        if position.quantity != 0.0:
+            j = contract_of(s, config)
+            mark = rows[r, j].mark_close
+            effective = (
+                math.copysign(notional(position.quantity, mark, contracts[j].inverse), position.quantity)
+                * scale
+            )
+            if config.cross:
+                backing = surplus - margin_surplus(position, contracts[j], config, tiers, rows[r, j], mark)
+                ratio = requirement * scale
+            else:
+                backing = position.margin
+                needed = position_maintenance(position, contracts[j], config, tiers, rows[r, j], mark)
+                balance = position.margin + position.unrealised
+                ratio = needed / balance if balance > needed else 1.0
+            price = observed_liquidation_price(position, contracts[j], config, tiers, rows[r, j], backing)
+            distance = 1.0 if math.isnan(price) else min(1.0, abs(price / mark - 1.0))
+        base = offset + 4 * s
+        effective, moved = saturate(effective, -1000.0, 1000.0)
+        saturated += moved
+        share, moved = saturate(position.unrealised * scale, -100.0, 100.0)
+        saturated += moved
+        observations[i, base] = effective
+        observations[i, base + 1] = min(ratio, 1.0)
+        observations[i, base + 2] = distance
+        observations[i, base + 3] = share
+    base = offset + 4 * positions.shape[1]
+    observations[i, base] = max(0.0, min(1.0, 1.0 - equity / account.peak_equity))
+    observations[i, base + 1] = max(0.0, min(1.0, (account.wallet_balance - account.assigned) * scale))
+    return saturated
+
+
+@hot
+def observe(account, positions, i, contracts, config, tiers, rows, features, observations):
+    """Write one account's observation at the close of the bar before its next row."""
+    row = account.row - 1
+    columns = features.shape[1]
+    bar = rows[row, 0].bar
+    for k in range(columns):
+        observations[i, k] = features[bar, k]
+    return observe_account(account, positions, i, contracts, config, tiers, rows, row, observations, columns)
