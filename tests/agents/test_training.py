@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 from tests.agents.toy import RandomLeverage, announced_market, best_growth_per_year, toy_config
 
+import gearing
 from gearing.agents import TrainingDiverged, agent_settings, growth_per_year, load_policy, train_agent
+from gearing.agents.training import _check_spans
 from gearing.evaluation.backtest import backtest
 from gearing.policies.controls import DailyLossLimit
 from gearing.policies.rules import FixedLeverage
@@ -201,6 +203,17 @@ def test_scaling_is_fitted_on_the_training_span_only():
 def test_validation_that_overlaps_training_is_refused():
     with pytest.raises(ValueError, match=r"overlaps training.*market\.split"):
         train(validation=HELD_OUT)
+
+
+def test_validation_on_the_same_synthetic_path_is_refused_and_on_another_path_is_not():
+    path = gearing.synthetic_market("market-b", seed=1, years=0.1)
+    again, other = (
+        path.between(start=path.open_time[100]),
+        gearing.synthetic_market("market-b", seed=2, years=0.1),
+    )
+    with pytest.raises(ValueError, match="overlaps training"):
+        _check_spans([path], [again])
+    _check_spans([path], [other])
 
 
 def test_an_unknown_setting_names_the_nearest():

@@ -265,14 +265,21 @@ def _check_spans(training: list[MarketData], validation: list[MarketData]) -> No
     """Weights chosen on bars they were trained on would be no choice."""
     for seen in training:
         for held_out in validation:
-            overlap = (
-                seen.open_time[0] < held_out.close_time[-1] and held_out.open_time[0] < seen.close_time[-1]
-            )
-            if overlap and seen.truth is None:
+            if _share_bars(seen, held_out):
                 raise ValueError(
                     f"validation {held_out!r} overlaps training {seen!r}; cut the market in time with "
                     "market.split(...)."
                 )
+
+
+def _share_bars(one: MarketData, other: MarketData) -> bool:
+    """Whether two markets hold a bar in common; synthetic paths share their dates with all others, but no prices."""
+    overlap = one.open_time[0] < other.close_time[-1] and other.open_time[0] < one.close_time[-1]
+    if not overlap or (one.truth is None and other.truth is None):
+        return bool(overlap)  # on real history the same dates are the same news, also for another contract
+    _, mine, theirs = np.intersect1d(one.open_time, other.open_time, return_indices=True)
+    same_shape = one.last.shape[1:] == other.last.shape[1:]
+    return bool(same_shape and (one.last[mine] == other.last[theirs]).all(axis=(1, 2)).any())
 
 
 def _identity(
