@@ -6,6 +6,7 @@ what it needs when it runs, so that `gearing --help` answers at once.
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -196,12 +197,16 @@ def decide(
     account: Annotated[Path, typer.Option(help="Account state, JSON.")],
     funding: Annotated[Path | None, typer.Option(help="Recent funding settlements, CSV or Parquet.")] = None,
     now: Annotated[str | None, typer.Option(help="Moment of the decision, UTC; refuses stale bars.")] = None,
+    last: Annotated[
+        Path | None, typer.Option(help="JSON of the decision before, whose memory risk controls go on with.")
+    ] = None,
     json_file: Json = None,
 ) -> None:
     """Print the target leverage that an exported policy asks for; needs nothing of the training stack."""
     from gearing.export.runtime import load_bundle
 
-    answer = load_bundle(bundle).decide(bars, account, funding, now=now)
+    memory = None if last is None else json.loads(last.read_text(encoding="utf-8"))["memory"]
+    answer = load_bundle(bundle).decide(bars, account, funding, now=now, memory=memory)
     typer.echo(str(answer))
     write_json(json_file, answer.as_dict())
 
