@@ -4,16 +4,36 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import yaml
 
-from gearing.studies.case_study import CaseStudy, claim, load_case_study, ruined_cells, run_case_study
+from gearing.studies import load_config
+from gearing.studies.case_study import CaseStudy, claim, ruined_cells
+from gearing.studies.study import run_study
 
 EXPERIMENT = Path(__file__).resolve().parents[2] / "experiments" / "case_study.yaml"
+SMALL = """\
+# Does the claim hold in a small market?
+kind: case_study
+market: {years: 1.5, contracts: [A]}
+rules: [fixed_10x, inverse_atr]
+rebalancing: [every_decision]
+directions: {long: long}
+shifts: 5
+replications: 100
+"""
+
+
+@pytest.fixture
+def small(tmp_path):
+    path = tmp_path / "small.yaml"
+    path.write_text(SMALL, encoding="utf-8")
+    return path, [f"output={tmp_path}", "tracking.enabled=false"]
 
 
 def test_the_experiment_can_be_read_and_overridden(monkeypatch):
     monkeypatch.setenv("GEARING_DATA", "somewhere")
-    config = load_case_study(EXPERIMENT, ["shifts=0", "market.contracts=[BTCUSDT]"])
+    config = load_config(EXPERIMENT, ["shifts=0", "market.contracts=[BTCUSDT]"])
+    assert isinstance(config, CaseStudy)
+    assert config.name == "case_study"
     assert config.market.folder == "somewhere"
     assert config.market.symbols == ["BTCUSDT"]
     assert config.shifts == 0
@@ -22,28 +42,16 @@ def test_the_experiment_can_be_read_and_overridden(monkeypatch):
     assert {"fixed_3x", "volatility_weighted", "inverse_atr"} <= set(config.rules)
 
 
-def test_a_synthetic_market_is_studied_like_history(tmp_path):
-    config = CaseStudy.model_validate(
-        {
-            "market": {"years": 0.5, "contracts": ["A"]},
-            "rules": {"fixed_10x": {"rule": "fixed_10x"}, "inverse_atr": {"rule": "inverse_atr"}},
-            "rebalancing": ["every_decision"],
-            "directions": {"long": "long"},
-            "shifts": 5,
-            "replications": 100,
-            "output": str(tmp_path),
-        }
-    )
+def test_a_synthetic_market_is_studied_like_history(small):
+    path, settings = small
     with pytest.raises(ValueError, match="shorter"):  # half a year holds no horizon of a year
-        run_case_study(config)
-    done = run_case_study(
-        config.model_copy(update={"market": config.market.model_copy(update={"years": 1.5})})
-    )
-    assert len(done.cells) == 2 * 2
-    assert list(done.ruined.columns) == ["ruined", "cells", "reference_btc"]
-    assert done.held.probability.is_monotonic_increasing
-    written = yaml.safe_load((done.folder / "experiment.yaml").read_text(encoding="utf-8"))
-    assert CaseStudy.model_validate(written) == done.config
+        run_study(path, [*settings, "market.years=0.5"])
+    done = run_study(path, settings)
+    tables = done.findings.tables
+    assert len(tables["cells"]) == 2 * 2
+    assert list(tables["ruined"].columns) == ["ruined", "cells", "reference_btc"]
+    assert tables["held"].probability.is_monotonic_increasing
+    assert load_config(done.folder / "experiment.yaml") == done.config
     assert len(pd.read_csv(done.folder / "cells.csv")) == 4
 
 

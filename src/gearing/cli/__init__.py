@@ -100,43 +100,12 @@ def study(
     jobs: Annotated[int, typer.Option(help="Agents trained side by side, in processes.")] = 1,
     json_file: Json = None,
 ) -> None:
-    """Run an experiment, or what is missing of it: train, validate, judge, track, export."""
+    """Run an experiment of any kind, or what is missing of it: its tables, figures, tracked runs and bundle."""
     from gearing.studies.study import run_study
 
     done = run_study(experiment, settings or [], jobs=jobs, progress=True)
-    typer.echo(f"\n{done.table.to_string()}\n")
-    for path in done.figures:
-        typer.echo(f"figure      {path}")
-    typer.echo(f"results     {done.folder}")
-    if done.tracking is not None:
-        typer.echo(f"runs        {done.tracking}")
-    if done.bundle is not None:
-        inputs = done.folder / "decide"
-        typer.echo(
-            f"bundle      {done.bundle}\n"
-            f"decide      gearing decide {done.bundle} --bars {inputs}/bars.parquet --funding {inputs}/funding.parquet "
-            f"--account {inputs}/account.json\n\n{done.decision}"
-        )
-    write_json(
-        json_file, {"folder": str(done.folder), "leaderboard": done.leaderboard.to_dict(orient="index")}
-    )
-
-
-@app.command("case-study")
-def case_study(
-    experiment: Annotated[Path, typer.Argument(help="YAML file.")] = Path("experiments/case_study.yaml"),
-    settings: Settings = None,
-    json_file: Json = None,
-) -> None:
-    """Test the claim that 3x in high and 8x in low volatility beat fixed 10x, cell by cell."""
-    from gearing.studies.case_study import run_case_study
-
-    done = run_case_study(experiment, settings or [], progress=lambda text: typer.echo(text, err=True))
-    for title, table in (("ruined cells", done.ruined), ("held longs", done.held), ("the claim", done.claim)):
-        typer.echo(f"\n{title}\n{table.to_string()}")
-    typer.echo(f"\nall cells   {done.folder}")
-    told = {"cells": done.cells, "ruined": done.ruined, "held": done.held, "claim": done.claim}
-    write_json(json_file, {name: table.reset_index().to_dict("records") for name, table in told.items()})
+    typer.echo(f"\n{done.summary}")
+    write_json(json_file, done.as_dict())
 
 
 @app.command()

@@ -6,29 +6,33 @@ reference.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from functools import partial
+from itertools import product
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
 from gearing.evaluation.cells import DIRECTIONS, REBALANCING, Evidence, run_cells
 from gearing.evaluation.safest import risk_by_leverage
 from gearing.policies import make_rule
+from gearing.simulation.config import Slippage
 from gearing.studies.config import Exchange, Market, Rule, _by_name
-from gearing.studies.fields import Duration, Section
+from gearing.studies.experiment import ExperimentConfig, Findings, Work, experiment
+from gearing.studies.fields import Duration
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from gearing.market import MarketData
 
 # An independent run: 5 bp fees, real funding, maintenance 0.5 %, hourly last-price extremes, 2020-01 to 2026-05.
 REFERENCE_RUINED = {"fixed_3x": 5, "fixed_5x": 8, "fixed_10x": 9, "fixed_20x": 9, "volatility_weighted": 8}
 REFERENCE_LIQUIDATED = {"1d": 0.02, "7d": 0.19, "30d": 0.49, "90d": 0.68, "365d": 0.75}
 REFERENCE_RATIO = (0.85, 2.29)
+CLAIMED = "volatility_weighted"  # the rule of the claim: 3x in high, 8x in low volatility
 
 
-class CaseStudy(Section):
+class CaseStudy(ExperimentConfig):
     """Settings of the case study.
 
     Attributes
@@ -47,8 +51,7 @@ class CaseStudy(Section):
         Of circular shifts and bootstraps.
     """
 
-    name: str = "case_study"
-    question: str = ""
+    kind: Literal["case_study"] = "case_study"
     market: Market
     rules: Annotated[dict[str, Rule], BeforeValidator(_by_name)]
     directions: dict[str, str] = Field(default_factory=lambda: dict(DIRECTIONS))
@@ -62,73 +65,71 @@ class CaseStudy(Section):
     shifts: int = Field(default=300, ge=0)
     replications: int = Field(default=1000, ge=100)
     seed: int = 0
-    output: str = "runs"
 
 
-@dataclass(frozen=True, eq=False)
-class CaseStudyResult:
-    """What was found.
+@experiment(CaseStudy)
+def run_case_study(config: CaseStudy, work: Work) -> Findings:
+    """Play every cell and set it beside the reference.
 
-    Attributes
-    ----------
-    cells : DataFrame
-        One row per contract, margin share, direction, rebalancing and rule.
-    held : DataFrame
-        How often a held long is liquidated, by contract and horizon, beside the reference.
-    ruined : DataFrame
-        Cells in which a rule was ruined with all equity as margin, beside the reference.
-    claim : DataFrame
-        Sharpe of each rule over the baseline's with part of the equity as margin: least and largest ratio, and in how
-        many cells the interval of the difference lies above or below zero.
+    Tables: ``claim``, Sharpe of each rule over the baseline's with the smallest margin share; ``ruined``, cells in
+    which a rule was ruined with the largest; ``held``, how often a held long is liquidated; ``cells``, all of them.
     """
+    import pandas as pd
 
-    config: CaseStudy
-    cells: pd.DataFrame
-    held: pd.DataFrame
-    ruined: pd.DataFrame
-    claim: pd.DataFrame
-    folder: Path
-
-
-def load_case_study(path: str | Path, overrides: Iterable[str] = ()) -> CaseStudy:
-    """Read the experiment; overrides are ``key=value`` as for any study."""
-    from omegaconf import OmegaConf
-
-    text = Path(path).read_text(encoding="utf-8")
-    merged = OmegaConf.merge(OmegaConf.create(text), OmegaConf.from_dotlist(list(overrides)))
-    values = OmegaConf.to_container(merged, resolve=True)
-    assert isinstance(values, dict)
-    if text.startswith("#"):
-        values.setdefault("question", text.partition("\n")[0].lstrip("# "))
-    return CaseStudy.model_validate(values)
-
-
-def run_case_study(
-    experiment: str | Path | CaseStudy,
-    overrides: Iterable[str] = (),
-    *,
-    progress: Callable[[str], None] | None = None,
-) -> CaseStudyResult:
-    """Run the case study and write its tables as CSV beside the settings that made them."""
-    config = experiment if isinstance(experiment, CaseStudy) else load_case_study(experiment, overrides)
     markets = {
         symbol: config.market.model_copy(update={"contracts": [symbol]}).open()
         for symbol in config.market.symbols
     }
+    held = work.part("held", lambda: _held(markets, config))
+    cells = pd.concat([_cells(symbol, market, config, work) for symbol, market in markets.items()])
+    found = claim(cells)
+    tables = {"claim": found, "ruined": ruined_cells(cells), "held": held, "cells": cells}
+    return Findings(_line(config, found), tables, metrics=_metrics(found), markets=markets)
+
+
+def _cells(symbol: str, market: MarketData, config: CaseStudy, work: Work) -> pd.DataFrame:
+    """All cells of a contract, kept direction by direction."""
+    import pandas as pd
+
     rules = {name: make_rule({"rule": rule.rule, **rule.settings}) for name, rule in config.rules.items()}
     settings = config.exchange.model_dump(exclude={"slippage"})
-    settings["slippage"] = _slippage(config)
-    cells = run_cells(
-        markets, rules, directions=config.directions, rebalancing=config.rebalancing,
-        margin_shares=config.margin_shares, progress=progress, max_leverage=config.max_leverage,
-        evidence=Evidence(config.baseline, config.shifts, config.replications, seed=config.seed),
-        decision_interval=config.decision_interval, **settings,
-    )  # fmt: skip
-    held = _held(markets, config)
-    folder = Path(config.output) / config.name
-    done = CaseStudyResult(config, cells, held, ruined_cells(cells), claim(cells), folder)
-    _write(done, markets)
-    return done
+    settings["slippage"] = Slippage(**config.exchange.slippage.model_dump())
+    evidence = Evidence(config.baseline, config.shifts, config.replications, seed=config.seed)
+
+    def played(share: float, way: str, direction: str) -> pd.DataFrame:
+        return run_cells(
+            {symbol: market}, rules, directions={way: direction}, rebalancing=config.rebalancing,
+            margin_shares=[share], progress=work.tell, max_leverage=config.max_leverage, evidence=evidence,
+            decision_interval=config.decision_interval, **settings,
+        )  # fmt: skip
+
+    parts = []
+    for share, (way, direction) in product(config.margin_shares, config.directions.items()):
+        name = f"{symbol}-{share:g}-{way.replace('/', '-')}"
+        parts.append(work.part(name, partial(played, share, way, direction)))
+    return pd.concat(parts)
+
+
+def _line(config: CaseStudy, found: pd.DataFrame) -> str:
+    """The rule of the claim against the baseline, per contract."""
+    parts = [
+        f"{row['contract']}: {row['least']:.2f} to {row['largest']:.2f} times the Sharpe ratio of "
+        f"{config.baseline} over {row['cells']} cells (median {row['median']:.2f}), "
+        f"surely better in {row['surely_better']}, surely worse in {row['surely_worse']}"
+        for row in found.reset_index().to_dict("records")
+        if row["rule"] == CLAIMED
+    ]
+    return f"{config.name}: {CLAIMED}, " + (
+        "; ".join(parts) or "no cell in which both it and the baseline lived"
+    )
+
+
+def _metrics(found: pd.DataFrame) -> dict[str, float]:
+    return {
+        f"{row['contract']}.{row['rule']}.{name}": float(row[name])
+        for row in found.reset_index().to_dict("records")
+        for name in ("least", "median", "largest", "surely_better", "surely_worse")
+    }
 
 
 def ruined_cells(cells: pd.DataFrame) -> pd.DataFrame:
@@ -171,22 +172,3 @@ def _held(markets: dict[str, Any], config: CaseStudy) -> pd.DataFrame:
         for symbol, market in markets.items()
     ]
     return pd.concat(parts).reset_index().set_index(["contract", "horizon"])
-
-
-def _slippage(config: CaseStudy) -> Any:
-    from gearing.simulation.config import Slippage
-
-    return Slippage(**config.exchange.slippage.model_dump())
-
-
-def _write(done: CaseStudyResult, markets: dict[str, Any]) -> None:
-    import yaml
-
-    done.folder.mkdir(parents=True, exist_ok=True)
-    for name in ("cells", "held", "ruined", "claim"):
-        getattr(done, name).to_csv(done.folder / f"{name}.csv")
-    told = done.config.model_dump(mode="json", by_alias=True)
-    told_yaml = yaml.safe_dump(told, sort_keys=False, allow_unicode=True)
-    (done.folder / "experiment.yaml").write_text(told_yaml, encoding="utf-8")
-    notes = [f"{market!r}\n" + "".join(f"  {note}\n" for note in market.notes) for market in markets.values()]
-    (done.folder / "data.txt").write_text("".join(notes), encoding="utf-8")

@@ -6,8 +6,6 @@ experiment.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -16,6 +14,7 @@ from gearing.features.durations import parse_duration
 from gearing.policies.registry import make_rule
 from gearing.simulation.config import SimulationConfig
 from gearing.simulation.rewards import make_reward
+from gearing.studies.experiment import ExperimentConfig
 from gearing.studies.fields import Duration, Moment, Section, as_time
 from gearing.studies.folds import Folds, Split
 
@@ -232,19 +231,10 @@ class Statistics(Section):
     level: float = Field(default=0.95, gt=0.5, lt=1.0)
 
 
-class Tracking(Section):
-    """Where runs are recorded; without a URI, MLflow's own variables and then a local database."""
+class StudyConfig(ExperimentConfig):
+    """A whole experiment of rules and agents over folds."""
 
-    enabled: bool = True
-    uri: str | None = None
-    experiment: str = "gearing"
-
-
-class StudyConfig(Section):
-    """A whole experiment."""
-
-    name: str
-    question: str = ""
+    kind: Literal["study"] = "study"
     market: Market = Market()
     split: Split | None = None
     folds: Folds | None = None
@@ -256,8 +246,6 @@ class StudyConfig(Section):
     seeds: Annotated[int, Field(ge=1)] | Annotated[list[int], Field(min_length=1)] = 3
     export: str | None = None
     statistics: Statistics = Statistics()
-    tracking: Tracking = Tracking()
-    output: str = "runs"
 
     @model_validator(mode="after")
     def _parts_agree(self) -> StudyConfig:
@@ -292,20 +280,8 @@ class StudyConfig(Section):
         return self.split or self.folds or Folds()
 
     @property
-    def digest(self) -> str:
-        """Hash of everything that trials depend on; the same digest is the same study, taken up again."""
-        told = self.model_dump(
-            mode="json", exclude={"name", "question", "statistics", "tracking", "output", "export"}
-        )
-        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
-
-    def to_yaml(self) -> str:
-        """All of it, defaults written out, as a file that runs again."""
-        import yaml
-
-        values = self.model_dump(mode="json", by_alias=True)
-        asked = "" if "\n" in self.question else f"# {values.pop('question')}\n"
-        return asked + yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=110)
+    def _beside(self) -> set[str]:
+        return super()._beside | {"statistics", "export"}
 
     def _check_names(self) -> None:
         if self.split is not None and self.folds is not None:

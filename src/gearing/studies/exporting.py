@@ -71,13 +71,13 @@ def export_from_folder(folder: Path, agent: str | None = None) -> Path:
         If the folder is no study's, or the agent is not among its agents.
     """
     from gearing.studies.prepare import prepare
-    from gearing.studies.reading import load_config
+    from gearing.studies.reading import load_study
 
     if not (folder / "experiment.yaml").is_file():
         raise ValueError(
             f"{folder} holds no experiment.yaml; give the folder that `gearing study` prints as results."
         )
-    config = load_config(folder / "experiment.yaml")
+    config = load_study(folder / "experiment.yaml")
     names = list(config.agents)
     if agent is None and len(names) == 1:
         agent = names[0]

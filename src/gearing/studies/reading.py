@@ -13,10 +13,11 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from gearing.studies.config import StudyConfig
+from gearing.studies.experiment import ExperimentConfig, config_class
 
 
-def load_config(path: str | Path, overrides: Iterable[str] = ()) -> StudyConfig:
-    """Read an experiment file.
+def load_config(path: str | Path, overrides: Iterable[str] = ()) -> ExperimentConfig:
+    """Read an experiment file; its ``kind`` says what it is made of, a `StudyConfig` unless it says otherwise.
 
     Parameters
     ----------
@@ -39,19 +40,36 @@ def load_config(path: str | Path, overrides: Iterable[str] = ()) -> StudyConfig:
     return _validated(values, overrides, str(path))
 
 
+def load_study(path: str | Path, overrides: Iterable[str] = ()) -> StudyConfig:
+    """`load_config`, refusing experiments of another kind."""
+    return _as_study(load_config(path, overrides), str(path))
+
+
 def config_from(
     values: Mapping[str, Any], overrides: Iterable[str] = (), source: str = "settings"
 ) -> StudyConfig:
-    """The same from a mapping; ``source`` is what errors call it."""
+    """A study from a mapping; ``source`` is what errors call it."""
     overrides = list(overrides)
-    return _validated(_merged(dict(values), overrides, source), overrides, source)
+    return _as_study(_validated(_merged(dict(values), overrides, source), overrides, source), source)
 
 
-def _validated(values: dict[str, Any], overrides: list[str], source: str) -> StudyConfig:
+def _as_study(config: ExperimentConfig, source: str) -> StudyConfig:
+    if not isinstance(config, StudyConfig):
+        raise ValueError(f"{source} is an experiment of kind {config.kind!r}; a study is needed here.")
+    return config
+
+
+def _validated(values: dict[str, Any], overrides: list[str], source: str) -> ExperimentConfig:
     try:
-        return StudyConfig.model_validate(values)
+        model = config_class(str(values.get("kind", "study")))
+    except ValueError as error:
+        raise ValueError(f"{source}: {error}") from None
+    if "models" in values and "models" not in model.model_fields:
+        raise ValueError(f"{source} names models to forecast with; run it with `gearing forecast {source}`.")
+    try:
+        return model.model_validate(values)
     except ValidationError as error:
-        raise ValueError("\n".join(_lines(error, source, overrides))) from None
+        raise ValueError("\n".join(_lines(error, model, source, overrides))) from None
 
 
 def _merged(given: Path | dict[str, Any], overrides: list[str], source: str) -> dict[str, Any]:
@@ -98,11 +116,13 @@ def _nearby(path: Path) -> str:
     return f" Did you mean {path.with_name(near[0])}?" if near else ""
 
 
-def _lines(error: ValidationError, source: str, overrides: list[str]) -> Iterable[str]:
+def _lines(
+    error: ValidationError, model: type[BaseModel], source: str, overrides: list[str]
+) -> Iterable[str]:
     for place, problem in _one_per_place(error):
         if problem["type"] == "extra_forbidden":
             section, key = place[:-1], place[-1]
-            message = f"no field {key!r}.{_suggestion(key, _known_fields(section))}"
+            message = f"no field {key!r}.{_suggestion(key, _known_fields(model, section))}"
         else:
             section, message = place, _message(problem)
         yield f"{_origin(source, place, overrides)}{_section(section)}: {message}"
@@ -153,9 +173,9 @@ def _is_branch(part: int | str) -> bool:
     )
 
 
-def _known_fields(place: list[str]) -> list[str]:
+def _known_fields(whole: type[BaseModel], place: list[str]) -> list[str]:
     """Keys that the section at ``place`` knows."""
-    kind: Any = StudyConfig
+    kind: Any = whole
     for part in place:
         options = get_args(kind) or (kind,)
         model = next((option for option in options if _is_model(option)), None)

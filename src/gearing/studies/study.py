@@ -15,9 +15,11 @@ from gearing.evaluation.backtest import BacktestResult
 from gearing.evaluation.figures import equity_figure
 from gearing.evaluation.tables import PRINTED, printed
 from gearing.studies.config import StudyConfig
+from gearing.studies.experiment import ExperimentConfig
 from gearing.studies.leaderboard import by_policy, leaderboard
 from gearing.studies.prepare import Prepared, prepare
 from gearing.studies.reading import load_config
+from gearing.studies.running import Experiment, run_experiment
 from gearing.studies.trials import (
     Trial,
     is_done,
@@ -85,19 +87,42 @@ class Study:
         """The leaderboard as a reader looks at it."""
         return printed(self.leaderboard, TABLE)
 
+    @property
+    def summary(self) -> str:
+        """What a person is told at the end."""
+        lines = [self.table.to_string(), ""]
+        lines += [f"figure      {path}" for path in self.figures]
+        lines.append(f"results     {self.folder}")
+        if self.tracking is not None:
+            lines.append(f"runs        {self.tracking}")
+        if self.bundle is not None:
+            inputs = self.folder / "decide"
+            lines += [
+                f"bundle      {self.bundle}",
+                f"decide      gearing decide {self.bundle} --bars {inputs}/bars.parquet "
+                f"--funding {inputs}/funding.parquet --account {inputs}/account.json",
+                "",
+                str(self.decision),
+            ]
+        return "\n".join(lines)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Folder and leaderboard, for JSON."""
+        return {"folder": str(self.folder), "leaderboard": self.leaderboard.to_dict(orient="index")}
+
 
 def run_study(
-    experiment: str | Path | StudyConfig,
+    experiment: str | Path | ExperimentConfig,
     overrides: Iterable[str] = (),
     *,
     jobs: int = 1,
     progress: bool = False,
-) -> Study:
+) -> Study | Experiment:
     """Run an experiment, or what is missing of it.
 
     Parameters
     ----------
-    experiment : path or StudyConfig
+    experiment : path or ExperimentConfig
     overrides : iterable of str
         ``section.key=value``.
     jobs : int
@@ -105,17 +130,25 @@ def run_study(
     progress : bool
         Whether to show what is going on.
 
+    Returns
+    -------
+    Study or Experiment
+        An `Experiment` where the file's ``kind`` is another than "study"; both have ``leaderboard``, ``folder``,
+        ``figures``, ``tracking`` and ``summary``.
+
     Raises
     ------
     ValueError
         For a mistake in the experiment; nothing has been read or run then.
     """
-    config = experiment if isinstance(experiment, StudyConfig) else load_config(experiment, overrides)
-    folder = Path(config.output) / f"{config.name}-{config.digest}"
+    config = experiment if isinstance(experiment, ExperimentConfig) else load_config(experiment, overrides)
+    tell = _teller(progress)
+    if not isinstance(config, StudyConfig):
+        return run_experiment(config, tell)
+    folder = config.folder
     for part in ("trials", "agents", "figures"):
         (folder / part).mkdir(parents=True, exist_ok=True)
     (folder / "experiment.yaml").write_text(config.to_yaml(), encoding="utf-8")
-    tell = _teller(progress)
     tell(f"{config.name}: {config.question}" if config.question else config.name)
     prepared = prepare(config, folder)
     for line in _opening(prepared):
@@ -124,7 +157,7 @@ def run_study(
     if tracker is None:
         return _run(prepared, folder, None, None, jobs, progress, tell)
     try:
-        with tracker.run(config.name, key=_key(config)) as parent:
+        with tracker.run(config.name, key=config.key) as parent:
             parent.log_params(_params(config))
             parent.log_dataset(
                 prepared.market.name or ",".join(prepared.market.symbols),
@@ -189,8 +222,8 @@ def _run_trial(
     if tracker is None:
         _play(prepared, trial, folder, None, progress)
         return
-    key = f"{_key(prepared.config)}-{trial.name}"
-    with tracker.run(trial.label, key=key, parent=_key(prepared.config)) as run:
+    key = f"{prepared.config.key}-{trial.name}"
+    with tracker.run(trial.label, key=key, parent=prepared.config.key) as run:
         run.log_params({"policy": trial.policy, "fold": trial.fold, "seed": trial.seed})
         result = _play(prepared, trial, folder, run, progress)
         run.log_metrics({name: float(v) for name, v in result.row.items() if _is_number(v)})
@@ -261,10 +294,6 @@ def _is_number(value: Any) -> bool:
 
 def _params(config: StudyConfig) -> dict[str, Any]:
     return config.model_dump(mode="json", exclude={"question", "tracking", "output"})
-
-
-def _key(config: StudyConfig) -> str:
-    return f"{config.name}-{config.digest}"
 
 
 def _opening(prepared: Prepared) -> list[str]:

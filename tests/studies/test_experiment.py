@@ -1,0 +1,112 @@
+"""An experiment of any kind is read, run, written, kept and tracked by the same command."""
+
+from typing import Literal
+
+import pandas as pd
+import pytest
+
+from gearing.studies import load_config
+from gearing.studies.experiment import ExperimentConfig, Findings, experiment
+from gearing.studies.reading import load_study
+from gearing.studies.study import run_study
+
+CALLS = []
+
+
+class Doubling(ExperimentConfig):
+    """A kind of a user's own."""
+
+    kind: Literal["doubling"] = "doubling"
+    numbers: list[int]
+
+
+@experiment(Doubling)
+def doubling(config, work):
+    from gearing.evaluation.figures import new_figure
+
+    def make():
+        CALLS.append(config.numbers)
+        return pd.DataFrame({"number": config.numbers, "double": [2 * n for n in config.numbers]}).set_index(
+            "number"
+        )
+
+    table = work.part("doubles", make)
+    return Findings(
+        line=f"twice {config.numbers}", tables={"doubles": table}, figures={"empty": new_figure(2, 2)},
+        metrics={"largest": float(table.double.max())}, notes=("Whole numbers only.",),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def path(tmp_path):
+    place = tmp_path / "twice.yaml"
+    place.write_text("# What is twice as much?\nkind: doubling\nnumbers: [1, 3]\n", encoding="utf-8")
+    return place
+
+
+def settings(tmp_path, *more):
+    return [f"output={tmp_path / 'runs'}", "tracking.enabled=false", *more]
+
+
+def test_a_kind_of_ones_own_leaves_tables_figures_and_a_report(path, tmp_path):
+    done = run_study(path, settings(tmp_path))
+    assert done.leaderboard.double.tolist() == [2, 6]
+    assert pd.read_csv(done.folder / "doubles.csv").double.tolist() == [2, 6]
+    assert done.figures[0].stat().st_size > 0
+    report = (done.folder / "report.md").read_text(encoding="utf-8")
+    for told in (
+        "What is twice as much?",
+        "**twice [1, 3]**",
+        "Whole numbers only.",
+        "| 3 | 6 |",
+        "![empty]",
+    ):
+        assert told in report
+    assert done.summary.endswith("twice [1, 3]")
+    assert done.as_dict()["doubles"][1] == {"number": 3, "double": 6}
+
+
+def test_an_experiment_started_again_repeats_no_part(path, tmp_path):
+    CALLS.clear()
+    first = run_study(path, settings(tmp_path))
+    again = run_study(path, settings(tmp_path))
+    other = run_study(path, settings(tmp_path, "numbers=[5]"))
+    assert CALLS == [[1, 3], [5]]
+    assert first.folder == again.folder != other.folder
+    pd.testing.assert_frame_equal(first.leaderboard, again.leaderboard)
+
+
+def test_what_ran_is_kept_as_a_file_that_runs_again(path, tmp_path):
+    done = run_study(path, settings(tmp_path))
+    assert load_config(done.folder / "experiment.yaml") == done.config
+
+
+def test_unknown_kinds_and_fields_are_refused_by_name(path):
+    with pytest.raises(ValueError, match=r"kind 'doublin' is not known; there are study, .*doubling"):
+        load_config(path, ["kind=doublin"])
+    with pytest.raises(ValueError, match=r"no field 'numberz'\. Did you mean 'numbers'"):
+        load_config(path, ["numberz=[1]"])
+    with pytest.raises(ValueError, match="of kind 'doubling'; a study is needed here"):
+        load_study(path)
+
+
+def test_a_forecasting_experiment_is_sent_to_its_own_command(tmp_path):
+    place = tmp_path / "volatility.yaml"
+    place.write_text("market: {contracts: [BTCUSDT]}\nmodels: [har]\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="gearing forecast"):
+        load_config(place)
+
+
+def test_the_run_is_tracked_with_its_result(path, tmp_path):
+    import mlflow
+
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    run_study(path, [f"output={tmp_path / 'runs'}", f"tracking.uri={uri}"])
+    client = mlflow.MlflowClient(uri)
+    (run,) = client.search_runs([client.get_experiment_by_name("gearing").experiment_id])
+    assert run.data.metrics["largest"] == 6.0
+    assert run.data.tags["result"] == "twice [1, 3]"
+    assert run.data.params["kind"] == "doubling"
+    assert {"report.md", "doubles.csv", "experiment.yaml"} <= {
+        f.path for f in client.list_artifacts(run.info.run_id)
+    }
