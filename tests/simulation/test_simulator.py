@@ -255,3 +255,37 @@ def test_one_cross_position_behaves_like_an_isolated_one_with_all_of_the_wallet(
             made.step(np.array([[4.0]]))
         assert pair[0].accounts.equity[0] == pytest.approx(pair[1].accounts.equity[0], rel=1e-10)
         assert pair[0].steps.liquidations[0] == pair[1].steps.liquidations[0]
+
+
+def test_accounts_on_paths_of_different_contracts_trade_each_under_its_own_terms():
+    closes = [100.0 + k for k in range(30)]
+    markets = [
+        market(closes, [contract(f"C{lot:g}", lot=lot, rate=0.0003 * lot)]) for lot in (1.0, 7.0, 25.0)
+    ]
+    settings = {
+        "start": "first",
+        "decision_interval": "1h",
+        "venue": FEES,
+        "slippage": 1e-3,
+        "max_leverage": 100,
+    }
+    together = Simulator(markets, [table(m) for m in markets], SimulationConfig(**settings), n_accounts=12)
+    together.reset(seed=5)
+    targets = np.random.default_rng(0).uniform(0.0, 60.0, (29, 1))
+    steps, _ = together.run(targets)
+    path = together.accounts.path
+    assert set(path) == {0, 1, 2}
+    for k, one in enumerate(markets):
+        alone = simulator(one, **settings)
+        expected, _ = alone.run(targets)
+        for i in np.flatnonzero(path == k):
+            np.testing.assert_array_equal(steps[i], expected[0])
+    assert together.slots == ("contract",)
+
+
+def test_markets_that_cannot_be_paths_of_one_simulation_are_refused():
+    one, pair = market([100.0] * 5), market(np.full((5, 2), 100.0))
+    coin = market([100.0] * 5, [contract("Y", kind="inverse")])
+    for other, said in ((pair, "one contract each"), (coin, "settles in one coin")):
+        with pytest.raises(ValueError, match=said):
+            Simulator([one, other], [table(one), table(other)])

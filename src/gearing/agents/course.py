@@ -99,6 +99,7 @@ def _check(simulator: Simulator) -> None:
     config = simulator.config
     refused = [
         (any(c.kind == "inverse" for c in simulator.contracts), "inverse contracts"),
+        (len({m.symbols for m in simulator.markets}) > 1, "markets of different contracts"),
         (config.position_mode != "one_way", "position_mode 'hedge'"),
         (config.rebalance != "every_decision", f"rebalance {config.rebalance!r}"),
         (config.decision != "interval", "decision 'at_entry'"),

@@ -30,6 +30,13 @@ def plain(array: np.ndarray) -> np.ndarray:
     return array if INTERPRETED else array.view(np.ndarray)
 
 
+def read_only(array: np.ndarray) -> np.ndarray:
+    """View that cannot be written; compiled code knows it as a type of its own, so all simulations pass the same."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
 @intrinsic
 def _prefetch(typingctx: Any, array: Any, index: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:

@@ -26,7 +26,7 @@ from gearing.exchange.account import (
     liquidate_position,
     settle_funding,
 )
-from gearing.exchange.compiled import hot, loop, plain, prefetch, rule
+from gearing.exchange.compiled import hot, loop, plain, prefetch, read_only, rule
 from gearing.exchange.observing import observe
 from gearing.exchange.orders import close_at_open, place_guards, trade_to_target
 from gearing.exchange.path import (
@@ -339,15 +339,16 @@ def _advance(
         if not active[i]:
             continue
         account = accounts[i]
+        terms = contracts[account.path]
         for d in range(n_decisions):
             if account.row >= account.last_row:
                 break
             advance_account(
-                account, positions, i, contracts, config[0], tiers, rows, settlements,
+                account, positions, i, terms, config[0], tiers, rows, settlements,
                 rows[account.row, 0].next_row, ledgers, steps[i], targets, i * stride + d, guards,
                 i if with_guards else 0, with_guards,
             )  # fmt: skip
-            finish_step(account, positions, i, contracts, config[0], rows, steps[i])
+            finish_step(account, positions, i, terms, config[0], rows, steps[i])
             if recorded_steps.shape[1] > 0:
                 recorded_steps[i, d] = steps[i]
             if recorded_ledgers.shape[1] > 0:
@@ -357,7 +358,7 @@ def _advance(
                 break
         if observations.shape[1] > 0:
             saturated[i] += observe(
-                account, positions, i, contracts, config[0], tiers, rows, features, observations
+                account, positions, i, terms, config[0], tiers, rows, features, observations
             )
 
 
@@ -372,7 +373,8 @@ class Kernel:
     Parameters
     ----------
     accounts, positions, contracts, config, tiers, rows, settlements, ledgers, steps : recarrays
-        See ``records.py``.
+        See ``records.py``. ``contracts`` is (n_paths, n_contracts); one dimension is the same contracts on one path.
+        What the market says (contracts to settlements) is never written: it may be mapped from files that are shared.
     features, observations : float32 arrays
     saturated : (n_accounts,) int64, counts of observed values moved to their bounds
     n_threads : int
@@ -386,8 +388,10 @@ class Kernel:
         if not n_threads >= 1:
             raise ValueError(f"n_threads is {n_threads}; it must be at least 1.")
         self.n_accounts = n
-        state = (accounts, positions, contracts, config, tiers, rows, settlements, ledgers, steps)
-        self._state = tuple(plain(array) for array in state)
+        contracts = contracts.reshape(-1, contracts.shape[-1])
+        given = tuple(plain(read_only(x)) for x in (contracts, config, tiers, rows, settlements))
+        self._state = (plain(accounts), plain(positions), *given, plain(ledgers), plain(steps))
+        features = read_only(features)
         self._outputs = (features, observations, saturated)
         self._no_guards = plain(records((1, slots), guard_dtype))
         self._no_targets = np.zeros((1, slots))

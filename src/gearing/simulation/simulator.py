@@ -40,7 +40,9 @@ class Simulator:
     Parameters
     ----------
     markets : MarketData or sequence of MarketData
-        Same contracts and bar; with several, every episode draws its path.
+        With several, every episode draws its path. They have the same bar and venue, and either the same contracts or
+        one contract each, which may differ: then an account trades another contract in every episode, under that
+        contract's own tiers, ticks and lots.
     tables : FeatureTable, sequence of FeatureTable, or None
         What is known at every close, one per market; None computes the default features.
     config : SimulationConfig
@@ -69,10 +71,10 @@ class Simulator:
     ):
         self.config = config or SimulationConfig()
         self.markets = [markets] if isinstance(markets, MarketData) else list(markets)
-        self.contracts = _same_contracts(self.markets)
+        self.contracts = _comparable(self.markets)
         self.tables = _tables(self.markets, tables)
         self.profile = self.config.profile(self.markets[0].venue)
-        self.slots = _slots(self.contracts, self.config)
+        self.slots = _slots(self.markets, self.config)
         self.layout = ObservationLayout.of(self.tables[0], self.slots)
         self.scheme = make_scheme(self.config.action, self.config.max_leverage)
         self.reward = make_reward(self.config.reward)
@@ -82,7 +84,9 @@ class Simulator:
             self.markets, self.tables, interval, self.config.slippage, self._entry_signal()
         )
         self.interval = interval
-        self._terms = contract_records(self.contracts, self.profile, self.config)
+        self._terms = np.stack(
+            [contract_records(m.contracts, self.profile, self.config) for m in self.markets]
+        ).view(np.recarray)
         self._rules = config_record(self.config, self.profile)
         self._episode_decisions = self._decisions_per_episode()
         self.n_accounts = n_accounts
@@ -90,7 +94,7 @@ class Simulator:
         self._desk = ControlDesk(self.config.controls, self)
 
     def _check(self) -> None:
-        for contract in self.contracts:
+        for contract in {c.symbol: c for m in self.markets for c in m.contracts}.values():
             if self.config.max_leverage > contract.top_leverage:
                 raise ValueError(
                     f"max_leverage {self.config.max_leverage:g} exceeds {contract.top_leverage:g}, the most that "
@@ -296,7 +300,7 @@ class Simulator:
         last = self.tape.rows[self.accounts.row - 1]
         slot_contract = np.arange(len(self.slots)) // (len(self.slots) // len(self.contracts))
         first, end = (last[name][:, slot_contract] for name in ("tiers_first", "tiers_last"))
-        budget = self._terms.margin_share[slot_contract] * self.accounts.equity[:, None]
+        budget = self._terms.margin_share[0, slot_contract] * self.accounts.equity[:, None]
         if self._caps is None:
             self._caps = self._level_caps(levels)
         caps = self._caps
@@ -307,8 +311,7 @@ class Simulator:
 
     def _level_caps(self, levels: np.ndarray) -> np.ndarray:
         """Largest notional at each level for the schedule (first tier, count); unused pairs are zero."""
-        ranges = np.stack([self.tape.rows.tiers_first.ravel(), self.tape.rows.tiers_last.ravel()], axis=1)
-        pairs = [(int(a), int(b)) for a, b in np.unique(ranges, axis=0)]
+        pairs = [(int(a), int(b)) for a, b in self.tape.schedules]
         caps = np.zeros((self.tape.tiers.size, max(b - a for a, b in pairs) + 1, levels.size))
         for a, b in pairs:
             caps[a, b - a] = [largest_notional(max(1.0, x), self.tape.tiers, a, b) for x in levels]
@@ -423,17 +426,23 @@ class Simulator:
         return steps, ledgers
 
 
-def _same_contracts(markets: list[MarketData]) -> tuple[Contract, ...]:
+def _comparable(markets: list[MarketData]) -> tuple[Contract, ...]:
+    """Contracts of the first market, if all markets can be paths of one simulation."""
     if not markets:
         raise ValueError("a simulation needs at least one market.")
     first = markets[0]
     for market in markets[1:]:
-        if market.symbols != first.symbols or market.bar != first.bar:
+        if market.bar != first.bar or market.venue != first.venue:
             raise ValueError(
-                f"all markets of a simulation hold the same contracts and bar: {first.symbols} of {first.bar} and "
-                f"{market.symbols} of {market.bar} do not. Use one simulation each."
+                f"all markets of a simulation have the same bar and venue: {first.bar} on {first.venue} and "
+                f"{market.bar} on {market.venue} do not. Use one simulation each."
             )
-    settle = {(c.kind, c.settle) for c in first.contracts}
+        if market.symbols != first.symbols and (market.n_contracts, first.n_contracts) != (1, 1):
+            raise ValueError(
+                f"several markets hold the same contracts, or one contract each: {first.symbols} and "
+                f"{market.symbols} do not. Cut them with select(), or use one simulation each."
+            )
+    settle = {(c.kind, c.settle) for market in markets for c in market.contracts}
     if len(settle) > 1:
         raise ValueError(f"one account settles in one coin; the contracts have {sorted(settle)}.")
     return first.contracts
@@ -443,13 +452,13 @@ def _tables(
     markets: list[MarketData], tables: FeatureTable | Sequence[FeatureTable] | None
 ) -> list[FeatureTable]:
     if tables is None:
-        features = FeatureSet.default()
-        return [features.compute(market) for market in markets]
+        return FeatureSet.default().compute_all(markets)
     given = [tables] if isinstance(tables, FeatureTable) else list(tables)
     if len(given) != len(markets):
         raise ValueError(f"{len(markets)} markets need as many feature tables, given {len(given)}.")
     for market, table in zip(markets, given, strict=True):
-        if not np.array_equal(market.open_time, table.open_time) or table.symbols != market.symbols:
+        same = market.open_time is table.open_time or np.array_equal(market.open_time, table.open_time)
+        if not same or table.symbols != market.symbols:
             raise ValueError(
                 f"{table!r} does not belong to {market!r}: bars and contracts must agree. Compute it on this market, "
                 "or cut both with between(start, end)."
@@ -459,7 +468,10 @@ def _tables(
     return given
 
 
-def _slots(contracts: tuple[Contract, ...], config: SimulationConfig) -> tuple[str, ...]:
+def _slots(markets: list[MarketData], config: SimulationConfig) -> tuple[str, ...]:
+    symbols = markets[0].symbols
+    if any(market.symbols != symbols for market in markets):
+        symbols = ("contract",)
     if config.position_mode == "one_way":
-        return tuple(c.symbol for c in contracts)
-    return tuple(f"{c.symbol}:{leg}" for c in contracts for leg in ("long", "short"))
+        return symbols
+    return tuple(f"{symbol}:{leg}" for symbol in symbols for leg in ("long", "short"))
