@@ -1,3 +1,6 @@
+import mmap
+import pickle
+
 import numpy as np
 import pytest
 
@@ -12,7 +15,14 @@ def market():
 
 
 def plain(market):
-    return market._with(truth=None, index=None)
+    return market._with(truth=None)
+
+
+def owner(array):
+    """Type of what the memory of an array belongs to."""
+    while isinstance(array, np.ndarray):
+        array = array.base
+    return type(array)
 
 
 def test_a_store_gives_back_the_market(tmp_path, market):
@@ -24,7 +34,8 @@ def test_a_store_gives_back_the_market(tmp_path, market):
 
 def test_a_store_reads_nothing_until_it_is_touched(tmp_path, market):
     opened = open_store(write_store(tmp_path / "s", [plain(market)]))
-    assert isinstance(opened.last.base, np.memmap)
+    assert owner(opened.last) is owner(open_store(tmp_path / "s").select("BTCUSDT").last) is mmap.mmap
+    assert np.shares_memory(opened.select("ETHUSDT").last, opened.last)
     assert np.shares_memory(opened.between("2020-01-05", "2020-01-06").last, opened.last)
     with pytest.raises(ValueError, match="read-only"):
         opened.last[0] = 1.0
@@ -35,7 +46,7 @@ def test_a_store_is_built_from_a_folder_contract_by_contract(tmp_path, market):
     span = {"start": "2020-01-02", "end": "2020-01-20", "missing_tiers": "earliest"}
     home = build_store(tmp_path / "s", tmp_path / "data", market.symbols, "1h", **span)
     whole = load_market(tmp_path / "data", market.symbols, "1h", **span)
-    assert open_store(home).fingerprint == whole._with(index=None).fingerprint
+    assert open_store(home).fingerprint == whole.fingerprint
 
 
 def test_a_broken_build_leaves_the_old_store_and_no_parts(tmp_path, market):
@@ -54,3 +65,39 @@ def test_wrong_requests_are_refused(tmp_path):
         build_store(tmp_path / "s", tmp_path, ["BTCUSDT"])
     with pytest.raises(ValueError, match="at least one contract"):
         write_store(tmp_path / "s", [])
+
+
+def test_a_market_travels_to_another_process_as_the_name_of_its_store(tmp_path, market):
+    opened = open_store(write_store(tmp_path / "s", [plain(market)]))
+    part = opened.select(["SOLUSDT"]).between("2020-01-05", "2020-01-09").renamed("part", "cut")
+    sent = pickle.dumps(part)
+    assert len(sent) < 10_000
+    again = pickle.loads(sent)
+    assert owner(again.last) is mmap.mmap
+    assert (again.name, again.notes, again.fingerprint) == (part.name, part.notes, part.fingerprint)
+    write_store(tmp_path / "s", [plain(market).between("2020-01-02")])
+    with pytest.raises(ValueError, match="has been replaced"):
+        pickle.loads(sent)
+
+
+def test_identity_names_the_part_of_the_store_and_fingerprint_the_values(tmp_path, market):
+    opened = open_store(write_store(tmp_path / "s", [plain(market)]))
+    cuts = [opened, opened.select("BTCUSDT"), opened.select("ETHUSDT"), opened.between("2020-01-02"),
+            opened.between(None, "2020-02-02"), opened.with_finer(None)]  # fmt: skip
+    assert len({cut.identity for cut in cuts}) == len(cuts) - 1  # the last is the first again
+    assert opened.select("BTCUSDT").fingerprint == plain(market).select("BTCUSDT").fingerprint
+    assert opened._with(volume=2 * opened.volume).origin is None
+
+
+def test_an_index_that_one_contract_lacks_is_left_out(tmp_path, market):
+    parts = [plain(market).select(s) for s in market.symbols]
+    parts[1] = parts[1]._with(index=None)
+    opened = open_store(write_store(tmp_path / "s", parts))
+    assert opened.index is None
+    assert not (tmp_path / "s" / "index.npy").exists()
+
+
+def test_a_folder_of_other_things_is_not_overwritten(tmp_path, market):
+    (tmp_path / "precious").mkdir()
+    with pytest.raises(ValueError, match="is no market store"):
+        write_store(tmp_path / "precious", [plain(market)])

@@ -53,7 +53,7 @@ def feature_tables(markets: list[MarketData], features: Any) -> list[FeatureTabl
     if not isinstance(features, FeatureSet) and all(isinstance(f, FeatureTable) for f in features):
         return list(features)
     chosen = features if isinstance(features, FeatureSet) else FeatureSet(features)
-    return [chosen.compute(market) for market in markets]
+    return chosen.compute_all(markets)
 
 
 class OracleGrowth:

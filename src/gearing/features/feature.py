@@ -61,6 +61,11 @@ class Feature:
                 "both must be finite and the lower one smaller."
             )
 
+    @property
+    def origin(self) -> str:
+        """Module of the function."""
+        return _function(self.compute).__module__
+
     def lookback_bars(self, bar: np.timedelta64) -> int:
         """Bars needed for one value, the row's own bar included."""
         return 1 + sum(_bars(part, bar) for part in self.lookback)
@@ -91,6 +96,17 @@ class Feature:
 
 
 @dataclass(frozen=True)
+class _OfWindow:
+    """A family's function at one window."""
+
+    compute: Compute
+    window: str
+
+    def __call__(self, market: MarketData) -> NDArray[np.float64]:
+        return self.compute(market, self.window)
+
+
+@dataclass(frozen=True)
 class _Family:
     """A feature for every window: ``name_24h``, ``name_7d`` ..."""
 
@@ -108,7 +124,7 @@ class _Family:
         lookback = tuple(part.replace("{window}", window) for part in self.lookback)
         return Feature(
             name=f"{self.name}_{window}",
-            compute=lambda market: self.compute(market, window),
+            compute=_OfWindow(self.compute, window),
             lookback=lookback,
             unit=self.unit,
             lower=self.lower,
@@ -213,14 +229,20 @@ def _bars(part: str, bar: np.timedelta64) -> int:
     return bars_in(duration, bar) * (int(times) if cross else 1)
 
 
+def _function(compute: Compute) -> Compute:
+    """The registered function behind a family's member."""
+    return compute.compute if isinstance(compute, _OfWindow) else compute
+
+
 def _refuse_second(label: str, compute: Compute) -> None:
     old = _features.get(label) or _families.get(label)
     if old is None:
         return
+    before = _function(old.compute)
     # a module that is loaded again brings the same function, and may
-    if (old.compute.__module__, old.compute.__qualname__) != (compute.__module__, compute.__qualname__):
+    if (before.__module__, before.__qualname__) != (compute.__module__, compute.__qualname__):
         raise ValueError(
-            f"a feature named {label!r} is already registered by {old.compute.__module__}; "
+            f"a feature named {label!r} is already registered by {before.__module__}; "
             f"choose another name, or take the old one off with forget_feature({label!r})."
         )
 

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import numpy as np
 
+from ..market.shelf import ArrayFile, kept, mapped, put_whole
 from .feature import Feature, get_feature
-from .table import FeatureTable, saturate
+from .table import FeatureTable, Warmup, saturate
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from ..market import MarketData
+
+MAPPED_FROM = 1 << 26  # bytes; smaller tables stay in memory, wherever their market is
+BLOCK = 1 << 20  # values of a column computed at a time
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "default": (
@@ -88,16 +97,40 @@ class FeatureSet:
     def compute(self, market: MarketData) -> FeatureTable:
         """The table of this set for every bar of the market.
 
+        The table of a market that is mapped from a store is a mapped file as well, in the store's folder.
+
         Raises
         ------
         ValueError
             If the market is shorter than the longest lookback.
         """
-        self._refuse_short(market)
-        values = np.empty((market.n_bars, market.n_contracts, len(self.features)), dtype=np.float32)
+        return self.compute_all([market])[0]
+
+    def compute_all(self, markets: Sequence[MarketData]) -> list[FeatureTable]:
+        """Tables of several markets; those of mapped markets lie in one file, one after the other."""
+        for market in markets:
+            self._refuse_short(market)
+        shelf = markets[0].shelf
+        if shelf is None or sum(self._bytes(market) for market in markets) < MAPPED_FROM:
+            return [self._table(market, *self._computed(market, 0, market.n_bars)) for market in markets]
+        return mapped_tables(self, markets, shelf)
+
+    def _bytes(self, market: MarketData) -> int:
+        return market.n_bars * market.n_contracts * len(self.features) * 4
+
+    def _computed(self, market: MarketData, first: int, last: int) -> tuple[np.ndarray, dict[str, int]]:
+        """Values of bars first .. last - 1, from no earlier history than the lookback, and what was saturated."""
+        start = max(0, first - self.lookback(market.bar) + 1)
+        part = market if (start, last) == (0, market.n_bars) else market._rows(start, last)
+        known = market.tradable[:start].any(axis=0)
+        values = np.empty((last - first, market.n_contracts, len(self.features)), dtype=np.float32)
         saturated = {}
         for i, f in enumerate(self.features):
-            values[:, :, i], saturated[f.name] = saturate(_quiet(f, market), f.lower, f.upper)
+            exact = _quiet(f, part, known)[first - start :]
+            values[:, :, i], saturated[f.name] = saturate(exact, f.lower, f.upper)
+        return values, saturated
+
+    def _table(self, market: MarketData, values: np.ndarray, saturated: dict[str, int]) -> FeatureTable:
         return FeatureTable(
             open_time=market.open_time,
             bar=market.bar,
@@ -149,12 +182,66 @@ def _resolved(given: Sequence[str | Feature]) -> list[Feature]:
     return chosen
 
 
-def _quiet(f: Feature, market: MarketData) -> np.ndarray:
+def _quiet(f: Feature, market: MarketData, traded_before: np.ndarray) -> np.ndarray:
     """Values of a feature, with zeros where a contract that was traded is no more.
 
     Nobody can act there, and an observation must stay finite; before the listing NaN says "not yet".
     """
     values = f(market)
-    ended = ~market.tradable & (np.cumsum(market.tradable, axis=0) > 0)
+    ended = ~market.tradable & ((np.cumsum(market.tradable, axis=0) > 0) | traded_before)
     values[ended] = np.clip(0.0, f.lower, f.upper)
     return values
+
+
+def mapped_tables(features: FeatureSet, markets: Sequence[MarketData], shelf: Path) -> list[FeatureTable]:
+    """Tables in a file of the shelf, computed block by block if it is not there yet.
+
+    Features of this package are known by its source; whether the code of others has changed cannot be seen, so
+    with one of those among them the file is made anew, and vanishes with the process.
+    """
+    told = [_source(), repr([(f.name, f.lookback, f.lower, f.upper) for f in features.features])]
+    told += [market.identity for market in markets]
+    key = "features-" + sha256("|".join(told).encode()).hexdigest()[:24]
+    if all(f.origin.startswith(f"{__package__}.") for f in features.features):
+        home, facts = kept(shelf, key, lambda draft: _write_tables(draft, features, markets))
+        values = mapped(home / "values.npy")
+    else:
+        home = shelf / f"{key}-{uuid4().hex}"
+        facts = put_whole(home, lambda draft: _write_tables(draft, features, markets))
+        values = mapped(home / "values.npy")
+        shutil.rmtree(home, ignore_errors=True)  # a mapped file lives on until it is let go of
+    tables, first = [], 0
+    for market, fact in zip(markets, facts["tables"], strict=True):
+        part = values[first : first + market.n_bars * market.n_contracts]
+        shape = (market.n_bars, market.n_contracts, len(features.features))
+        table = features._table(market, part.reshape(shape), fact["saturated"])
+        if fact["first_complete"] is not None:
+            table.__dict__["first_complete"] = fact["first_complete"]
+        tables.append(table)
+        first += market.n_bars * market.n_contracts
+    return tables
+
+
+def _write_tables(draft: Path, features: FeatureSet, markets: Sequence[MarketData]) -> dict[str, Any]:
+    facts, columns = [], len(features.features)
+    with ArrayFile(draft / "values.npy", np.float32, (columns,)) as file:
+        for market in markets:
+            counts = dict.fromkeys(features.columns, 0)
+            complete = Warmup()
+            step = max(BLOCK // market.n_contracts, 2 * features.lookback(market.bar))
+            for first in range(0, market.n_bars, step):
+                values, saturated = features._computed(market, first, min(first + step, market.n_bars))
+                file.append(values.reshape(-1, columns))
+                complete.see(values)
+                counts = {name: count + saturated[name] for name, count in counts.items()}
+            facts.append({"saturated": counts, "first_complete": complete.first})
+    return {"tables": facts}
+
+
+@cache
+def _source() -> str:
+    """Hash of this package's code: what is kept in files is made again when any of it changes."""
+    digest = sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+_ROWS = 1 << 18  # looked through at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +68,7 @@ class FeatureTable:
         """Where a contract's row has no NaN (n_bars, n_contracts)."""
         return np.asarray(np.isfinite(self.values).all(axis=2))
 
-    @property
+    @cached_property
     def first_complete(self) -> int:
         """Index of the first bar at which every contract has every column.
 
@@ -74,18 +77,19 @@ class FeatureTable:
         ValueError
             If no bar has, or if a value is missing later.
         """
-        rows = np.asarray(self.complete.all(axis=1))
-        if not rows.any():
+        seen = Warmup()
+        for start in range(0, len(self.values), _ROWS):
+            seen.see(self.values[start : start + _ROWS])
+        if seen.begun is None:
             missing = np.asarray(~np.isfinite(self.values).all(axis=1).any(axis=0))
             names = [name for name, gone in zip(self.columns, missing, strict=True) if gone]
             raise ValueError(
                 f"no bar of {self.open_time[0]} .. {self.open_time[-1]} has all columns; never complete: "
                 f"{', '.join(names) or 'all of them at once'}. Load a longer history or drop them."
             )
-        first = int(rows.argmax())
-        if not rows[first:].all():
-            raise ValueError(self._missing(first))
-        return first
+        if seen.first is None:
+            raise ValueError(self._missing(seen.begun))
+        return seen.first
 
     def _missing(self, first: int) -> str:
         row, contract, column = np.argwhere(~np.isfinite(self.values[first:]))[0]
@@ -122,13 +126,19 @@ class FeatureTable:
         self, start: str | np.datetime64 | None = None, end: str | np.datetime64 | None = None
     ) -> FeatureTable:
         """Rows whose bar opens in [start, end); the counts of saturation stay those of the whole table."""
-        keep = np.ones(len(self.open_time), dtype=bool)
-        if start is not None:
-            keep &= self.open_time >= np.datetime64(start).astype("datetime64[ms]")
-        if end is not None:
-            keep &= self.open_time < np.datetime64(end).astype("datetime64[ms]")
+        edges = [0, len(self.open_time)]
+        for k, moment in enumerate((start, end)):
+            if moment is not None:
+                edges[k] = int(
+                    np.searchsorted(self.open_time, np.datetime64(moment).astype("datetime64[ms]"))
+                )
+        keep = slice(*edges)  # a view: the rows of a mapped table stay in its file
         stamps = {name: stamp[keep] for name, stamp in self.fitted_until.items()}
-        return replace(self, open_time=self.open_time[keep], values=self.values[keep], fitted_until=stamps)
+        part = replace(self, open_time=self.open_time[keep], values=self.values[keep], fitted_until=stamps)
+        known = self.__dict__.get("first_complete")
+        if known is not None and known < edges[1]:
+            part.__dict__["first_complete"] = max(0, known - edges[0])
+        return part
 
     def join(
         self,
@@ -198,6 +208,36 @@ class FeatureTable:
                 f"{stamps[row, contract]}. A forecast must be out of sample; those of walk_forward are."
             )
         return stamps
+
+
+class Warmup:
+    """Looks through a table from its first row on for the end of the warm-up.
+
+    Attributes
+    ----------
+    begun : int or None
+        Index of the first row without NaN.
+    first : int or None
+        The same, if no later row has one.
+    """
+
+    def __init__(self) -> None:
+        self.begun: int | None = None
+        self._rows, self._whole = 0, True
+
+    @property
+    def first(self) -> int | None:
+        return self.begun if self._whole else None
+
+    def see(self, values: NDArray) -> None:
+        """Look at the next rows (n, n_contracts, n_columns)."""
+        whole = np.isfinite(values).all(axis=(1, 2))
+        if self.begun is None and whole.any():
+            offset = int(whole.argmax())
+            self.begun, whole = self._rows + offset, whole[offset:]
+        if self.begun is not None:
+            self._whole &= bool(whole.all())
+        self._rows += len(values)
 
 
 def saturate(values: NDArray, lower: float, upper: float) -> tuple[NDArray[np.float32], int]:

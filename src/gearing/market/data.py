@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,15 @@ SETTLEMENT_DTYPE = np.dtype(
 )
 PRICES = ("last", "mark", "index")  # each (n_bars, n_contracts, 4)
 COLUMNS = ("volume", "tradable", "predicted_rate", "implied_volatility")  # each (n_bars, n_contracts)
+_ASIDE = {"name", "notes", "truth", "finer", "origin"}  # fields that do not touch the arrays of a store
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The store that a market's own arrays are mapped from; see :mod:`gearing.market.store`."""
+
+    folder: Path
+    digest: str  # of all values of the store
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -59,6 +69,8 @@ class MarketData:
         Name of the venue profile whose rules hold.
     notes : tuple of str
         What was done to the data on the way (span chosen, holes filled).
+    origin : Origin, optional
+        Of markets opened from a store, and their cuts: what is computed from them is kept in files beside it, too.
     """
 
     open_time: np.ndarray
@@ -77,6 +89,7 @@ class MarketData:
     name: str = ""
     venue: str = "binance-usdm"
     notes: tuple[str, ...] = ()
+    origin: Origin | None = None
 
     def __post_init__(self) -> None:
         self._canonicalise()
@@ -111,7 +124,8 @@ class MarketData:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def _with(self, **changes: Any) -> MarketData:
-        return self._trusted(**(self._values() | changes))
+        origin = self.origin if changes.keys() <= _ASIDE else None
+        return self._trusted(**(self._values() | {"origin": origin} | changes))
 
     # ---------------------------------------------------------------- shape and views
 
@@ -184,7 +198,24 @@ class MarketData:
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (self._values(),)
+        if self.origin is None:
+            return _rebuild, (self._values(),)
+        aside = {name: getattr(self, name) for name in _ASIDE - {"origin"}}
+        return _reopen, (self.origin, self.symbols, self.open_time[0], self.n_bars, aside)
+
+    @property
+    def shelf(self) -> Path | None:
+        """Folder for arrays computed from a market that is mapped from files; None for one held in memory."""
+        if self.origin is not None:
+            return self.origin.folder / "derived"
+        return None if self.finer is None else self.finer.shelf
+
+    @cached_property
+    def identity(self) -> str:
+        """Hash that differs where the values do, and is known without reading them where they come from a store."""
+        from gearing.market.fingerprint import identity
+
+        return identity(self)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -226,11 +257,15 @@ class MarketData:
             if symbol not in self.symbols:
                 raise ValueError(f"no contract {symbol!r} in this market; it has {', '.join(self.symbols)}.")
         columns = [self.symbols.index(symbol) for symbol in wanted]
+        first, last = columns[0], columns[-1] + 1
+        # Neighbours are cut as a view: a contract of a store stays in its file.
+        where: Any = slice(first, last) if columns == list(range(first, last)) else columns
         changes: dict[str, Any] = {
-            name: value[:, columns]
+            name: value[:, where]
             for name in (*PRICES, *COLUMNS)
             if (value := getattr(self, name)) is not None
         }
+        changes["origin"] = self.origin
         changes["contracts"] = tuple(self.contracts[k] for k in columns)
         changes["settlements"] = _select_settlements(self.settlements, columns)
         changes["truth"] = self._truth(lambda value: value[:, columns] if value.ndim > 1 else value)
@@ -262,6 +297,7 @@ class MarketData:
         changes: dict[str, Any] = {
             name: value[span] for name in (*PRICES, *COLUMNS) if (value := getattr(self, name)) is not None
         }
+        changes["origin"] = self.origin
         start, end = self.open_time[first], self.open_time[last - 1] + self.bar
         cut = np.searchsorted(self.settlements["time"], [start, end])
         changes["open_time"] = self.open_time[span]
@@ -305,6 +341,18 @@ def _frozen(values: Any, dtype: Any) -> np.ndarray:
 
 def _rebuild(values: dict[str, Any]) -> MarketData:
     return MarketData._trusted(**values)
+
+
+def _reopen(
+    origin: Origin, symbols: tuple[str, ...], start: np.datetime64, n_bars: int, aside: dict[str, Any]
+) -> MarketData:
+    from gearing.market.store import open_store
+
+    whole = open_store(origin.folder)
+    if whole.origin != origin:
+        raise ValueError(f"the store {origin.folder} has been replaced since; open the new one.")
+    first = int(np.searchsorted(whole.open_time, start))
+    return whole.select(symbols)._rows(first, first + n_bars)._with(**aside)
 
 
 def _select_settlements(settlements: np.ndarray, columns: Sequence[int]) -> np.ndarray:

@@ -12,11 +12,28 @@ from gearing.contracts import Contract
 if TYPE_CHECKING:
     from gearing.market.data import MarketData
 
-CHUNK = 1 << 20  # rows hashed at a time, so that memory-mapped arrays are never held whole
+CHUNK = 1 << 26  # bytes hashed at a time, so that memory-mapped arrays are never held whole
 
 
 def fingerprint(market: MarketData) -> str:
     """SHA-256 over stamps, prices, volume, settlements, contracts, venue and finer bars."""
+    digest = _values(market)
+    digest.update((market.finer.fingerprint if market.finer is not None else "no finer bars").encode())
+    return digest.hexdigest()
+
+
+def identity(market: MarketData) -> str:
+    """Hash of the same, in which arrays mapped from a store are named instead of read."""
+    if market.origin is None:
+        digest = _values(market)
+    else:
+        span = f"{market.symbols}|{market.open_time[0]}|{market.n_bars}"
+        digest = hashlib.sha256(f"gearing-store|{market.origin.digest}|{span}|".encode())
+    digest.update((market.finer.identity if market.finer is not None else "no finer bars").encode())
+    return digest.hexdigest()
+
+
+def _values(market: MarketData) -> hashlib._Hash:
     digest = hashlib.sha256(b"gearing-market/1")
     digest.update(f"{market.venue}|{int(market.bar.astype(np.int64))}|".encode())
     for contract in market.contracts:
@@ -28,8 +45,7 @@ def fingerprint(market: MarketData) -> str:
     digest.update(settlements["time"].astype("<i8").tobytes())
     for name in ("contract", "rate", "mark"):
         _update(digest, name, settlements[name])
-    digest.update((market.finer.fingerprint if market.finer is not None else "no finer bars").encode())
-    return digest.hexdigest()
+    return digest
 
 
 def _describe(contract: Contract) -> str:
@@ -47,8 +63,9 @@ def _update(digest: hashlib._Hash, name: str, array: np.ndarray | None) -> None:
     digest.update(name.encode())
     if array is None:
         return
-    for first in range(0, len(array), CHUNK):
-        part = np.ascontiguousarray(array[first : first + CHUNK])
+    rows = max(1, CHUNK // max(1, array[:1].nbytes))
+    for first in range(0, len(array), rows):
+        part = np.ascontiguousarray(array[first : first + rows])
         if part.dtype.kind == "f":
             part = part.astype("<f8") + 0.0  # one zero, not two
             part[np.isnan(part)] = np.nan  # one NaN, not many

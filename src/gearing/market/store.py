@@ -1,33 +1,46 @@
 """Memory-mapped markets: many contracts of short bars without loading them all.
 
-A store is a folder of plain ``.npy`` arrays, interleaved by contract as the simulator reads them, and ``market.json``.
-It is built contract by contract and opened without reading; the operating system brings in the pages that are used.
+A store is a folder of plain ``.npy`` arrays, contract after contract, and ``whole.json``. It is built one contract at
+a time and opened without reading; the operating system brings in the pages that are touched, and every process on the
+machine shares them. What is computed from its markets (feature tables, the simulator's rows) is kept in its folder
+``derived``, which may be deleted at any time.
+
+>>> build_store("store", "data", symbols, "1m", start="2020-01-01", end="2025-01-01")   # doctest: +SKIP
+>>> market = open_store("store")                                                        # doctest: +SKIP
+>>> markets = [market.select(symbol) for symbol in market.symbols]  # episodes on one contract each  # doctest: +SKIP
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-import shutil
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gearing.contracts import Contract
-from gearing.market.data import SETTLEMENT_DTYPE, MarketData
+from gearing.market.data import SETTLEMENT_DTYPE, MarketData, Origin
 from gearing.market.load import load_market
+from gearing.market.shelf import META, ArrayFile, mapped, put_whole
 from gearing.market.timing import stamp
 
-ARRAYS = {
+LAYOUT = 2
+ARRAYS: dict[str, tuple[type, tuple[int, ...]]] = {
     "last": (np.float64, (4,)),
     "mark": (np.float64, (4,)),
     "volume": (np.float64, ()),
     "tradable": (np.bool_, ()),
 }
-CHUNK = 100_000  # bars interleaved at a time
-META = "market.json"
+# Kept where every contract has them; an index price may have no holes.
+OPTIONAL: dict[str, tuple[type, tuple[int, ...]]] = {
+    "index": (np.float64, (4,)),
+    "predicted_rate": (np.float64, ()),
+    "implied_volatility": (np.float64, ()),
+}
 
 
 def build_store(
@@ -60,17 +73,9 @@ def build_store(
 def write_store(target: str | os.PathLike[str], markets: Iterable[MarketData]) -> Path:
     """Write the contracts of several markets on the same grid into one store, one market at a time."""
     final = Path(target)
-    part = final.with_name(f".{final.name}.{os.getpid()}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    try:
-        meta = _write_columns(part, markets)
-        _interleave(part, meta)
-        (part / META).write_text(json.dumps(meta), encoding="utf-8")
-        shutil.rmtree(final, ignore_errors=True)
-        part.rename(final)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+    if final.exists() and not (final / META).is_file():
+        raise ValueError(f"{final} exists and is no market store; choose another folder, or remove it.")
+    put_whole(final, lambda draft: _write(draft, markets))
     return final
 
 
@@ -80,76 +85,85 @@ def open_store(target: str | os.PathLike[str]) -> MarketData:
     Raises
     ------
     ValueError
-        If the folder is no store.
+        If the folder is no store, or one of an older layout.
     """
-    home = Path(target)
+    home = Path(target).absolute()
     if not (home / META).is_file():
         raise ValueError(f"{home} is no market store (no {META}); build_store makes one.")
-    meta = json.loads((home / META).read_text(encoding="utf-8"))
-    arrays = {name: np.load(home / f"{name}.npy", mmap_mode="r") for name in ARRAYS}
-    bar = np.timedelta64(meta["bar_ms"], "ms")
+    facts = json.loads((home / META).read_text(encoding="utf-8"))
+    if facts.get("layout") != LAYOUT:
+        raise ValueError(f"{home} is not a store of layout {LAYOUT}; build it again.")
+    bar = np.timedelta64(facts["bar_ms"], "ms")
     return MarketData._trusted(
-        open_time=stamp(meta["start"]) + bar * np.arange(meta["n_bars"]),
+        open_time=stamp(facts["start"]) + bar * np.arange(facts["n_bars"]),
         bar=bar,
-        contracts=tuple(Contract.from_dict(c) for c in meta["contracts"]),
-        settlements=np.load(home / "settlements.npy"),
-        name=meta["name"],
-        venue=meta["venue"],
-        notes=tuple(meta["notes"]),
-        **arrays,
+        contracts=tuple(Contract.from_dict(c) for c in facts["contracts"]),
+        settlements=mapped(home / "settlements.npy", SETTLEMENT_DTYPE),
+        name=facts["name"],
+        venue=facts["venue"],
+        notes=tuple(facts["notes"]),
+        origin=Origin(home, facts["digest"]),
+        **{name: mapped(home / f"{name}.npy").swapaxes(0, 1) for name in facts["arrays"]},
     )
 
 
-def _write_columns(part: Path, markets: Iterable[MarketData]) -> dict[str, Any]:
-    """One contiguous file per contract and array; returns the store's description."""
+def _write(draft: Path, markets: Iterable[MarketData]) -> dict[str, Any]:
+    """Fill a folder, contract after contract; returns the store's description."""
+    digest, settlements = hashlib.sha256(f"gearing-store/{LAYOUT}".encode()), []
     contracts: list[dict[str, Any]] = []
     notes: list[str] = []
-    settlements = []
-    first: MarketData | None = None
-    for market in markets:
-        first = first or market._with(
-            last=np.empty(0), mark=np.empty(0), volume=np.empty(0), finer=None, truth=None
-        )
-        _check_same_grid(first, market)
-        for k in range(market.n_contracts):
-            rows = market.settlements[market.settlements["contract"] == k].copy()
-            rows["contract"] = len(contracts)
-            settlements.append(rows)
-            for name in ARRAYS:
-                np.save(part / f"{name}-{len(contracts)}.npy", getattr(market, name)[:, k])
-            contracts.append(market.contracts[k].to_dict())
-        notes += [note for note in market.notes if note not in notes]
+    first: dict[str, Any] | None = None
+    arrays: dict[str, tuple[type, tuple[int, ...]]] = {}
+    with ExitStack() as files:
+        for market in markets:
+            if first is None:
+                first = _grid(market)
+                extra = {name: kind for name, kind in OPTIONAL.items() if getattr(market, name) is not None}
+                arrays = ARRAYS | extra
+                columns = {
+                    name: files.enter_context(ArrayFile(draft / f"{name}.npy", dtype, (market.n_bars, *tail)))
+                    for name, (dtype, tail) in arrays.items()
+                }
+            _check_same_grid(first, market)
+            digest.update(market.fingerprint.encode())
+            arrays = {name: kind for name, kind in arrays.items() if getattr(market, name) is not None}
+            for k in range(market.n_contracts):
+                rows = market.settlements[market.settlements["contract"] == k].copy()
+                rows["contract"] = len(contracts)
+                settlements.append(rows)
+                for name in arrays:
+                    columns[name].append(getattr(market, name)[None, :, k])
+                contracts.append(market.contracts[k].to_dict())
+            notes += [note for note in market.notes if note not in notes]
     if first is None:
         raise ValueError("a store needs at least one contract.")
     joined = np.concatenate([np.empty(0, SETTLEMENT_DTYPE), *settlements])
-    np.save(part / "settlements.npy", joined[np.lexsort((joined["contract"], joined["time"]))])
-    return {
-        "n_bars": first.n_bars,
-        "bar_ms": int(first.bar.astype(np.int64)),
-        "start": str(first.open_time[0]),
+    with ArrayFile(draft / "settlements.npy", SETTLEMENT_DTYPE) as file:
+        file.append(joined[np.lexsort((joined["contract"], joined["time"]))])
+    for name in OPTIONAL.keys() - arrays.keys():
+        (draft / f"{name}.npy").unlink(missing_ok=True)
+    return first | {
+        "layout": LAYOUT,
+        "digest": digest.hexdigest(),
+        "arrays": list(arrays),
         "contracts": contracts,
         "name": f"store of {len(contracts)} contracts",
-        "venue": first.venue,
         "notes": notes,
     }
 
 
-def _interleave(part: Path, meta: dict[str, Any]) -> None:
-    n, m = meta["n_bars"], len(meta["contracts"])
-    for name, (dtype, tail) in ARRAYS.items():
-        whole = np.lib.format.open_memmap(part / f"{name}.npy", "w+", dtype, (n, m, *tail))
-        files = [part / f"{name}-{k}.npy" for k in range(m)]
-        columns = [np.load(file, mmap_mode="r") for file in files]
-        for row in range(0, n, CHUNK):
-            whole[row : row + CHUNK] = np.stack([c[row : row + CHUNK] for c in columns], axis=1)
-        whole.flush()
-        for file in files:
-            file.unlink()
+def _grid(market: MarketData) -> dict[str, Any]:
+    return {
+        "n_bars": market.n_bars,
+        "bar_ms": int(market.bar.astype(np.int64)),
+        "start": str(market.open_time[0]),
+        "venue": market.venue,
+    }
 
 
-def _check_same_grid(first: MarketData, market: MarketData) -> None:
-    same = market.bar == first.bar and market.n_bars == first.n_bars and market.venue == first.venue
-    if not same or market.open_time[0] != first.open_time[0]:
+def _check_same_grid(first: dict[str, Any], market: MarketData) -> None:
+    if _grid(market) != first:
         raise ValueError(
-            f"{market!r} is not on the store's grid: {first!r}. Load all with the same start and end."
+            f"{market!r} is not on the store's grid: {first['n_bars']:,} bars from {first['start']}. "
+            "Load all with the same bar, start and end."
         )

@@ -1,28 +1,37 @@
 """A market laid out for the kernel: one record per row and contract holding all that a step reads.
 
 A row is a bar, or each finer bar inside it where the market carries finer data without a gap; mechanics run row by
-row, decisions and features bar by bar.
+row, decisions and features bar by bar. The rows are in memory; those of a market that is mapped from a store are a
+mapped file in the store's folder, written once and shared by all processes.
 """
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from gearing.exchange.records import margin_tier_dtype, records, row_dtype, settlement_dtype
+from gearing.exchange.records import margin_tier_dtype, row_dtype, settlement_dtype
 from gearing.features import FeatureTable
 from gearing.market.data import MarketData
+from gearing.market.shelf import ArrayFile, kept, mapped
 from gearing.simulation.config import Slippage
+from gearing.simulation.tape_rows import DAY, MarketRows, Offsets, tier_schedules
 
+LAYOUT = 1  # raise it with any change of what a row holds for the same market
+BLOCK = 1 << 19  # rows x contracts laid out at a time
+MAPPED_FROM = 1 << 26  # bytes; a smaller tape stays in memory, wherever its markets are
 _MONDAY = np.datetime64("1970-01-05T00:00", "ms")  # multi-day intervals count from a Monday
-_DAY = np.timedelta64(1, "D").astype("timedelta64[ms]")
 _ROW_BYTES = 64  # a cache line
 
 
 @dataclass(frozen=True, eq=False)
 class Tape:
-    """Kernel arrays of one or several markets, one after the other.
+    """Kernel arrays of one or several markets, one after the other; nothing may write to them.
 
     Attributes
     ----------
@@ -31,6 +40,7 @@ class Tape:
     features : (n_bars, n_contracts * n_columns) float32
     row_time : (n_rows,) datetime64[ms], the open of each row
     boundaries : per path, the rows at which decisions fall, the last one being where the data end
+    schedules : (n, 2) ranges of tiers that rows refer to
     """
 
     rows: np.recarray
@@ -39,6 +49,7 @@ class Tape:
     features: np.ndarray
     row_time: np.ndarray
     boundaries: tuple[np.ndarray, ...]
+    schedules: np.ndarray
 
 
 def decision_bars(open_time: np.ndarray, interval: np.timedelta64, bar: np.timedelta64) -> np.ndarray:
@@ -50,13 +61,55 @@ def decision_bars(open_time: np.ndarray, interval: np.timedelta64, bar: np.timed
         If the interval is no multiple of the bar, longer than a week, or does not divide a day or count whole days.
     """
     interval, bar = interval.astype("timedelta64[ms]"), bar.astype("timedelta64[ms]")
-    if interval % bar != np.timedelta64(0, "ms") or interval > 7 * _DAY:
+    if interval % bar != np.timedelta64(0, "ms") or interval > 7 * DAY:
         raise ValueError(
             f"decision_interval {interval} must be a multiple of the bar ({bar}) and at most a week."
         )
-    if _DAY % interval != np.timedelta64(0, "ms") and interval % _DAY != np.timedelta64(0, "ms"):
+    if DAY % interval != np.timedelta64(0, "ms") and interval % DAY != np.timedelta64(0, "ms"):
         raise ValueError(f"decision_interval {interval} must divide 24 h or be whole days.")
     return np.flatnonzero((open_time - _MONDAY) % interval == np.timedelta64(0, "ms"))
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What a tape is made from."""
+
+    markets: list[MarketData]
+    tables: list[FeatureTable]
+    interval: np.timedelta64
+    slippage: Slippage
+    entry_signal: str | None
+
+    @property
+    def key(self) -> str:
+        """Differs where any row would."""
+        told: list[Any] = [LAYOUT, row_dtype.descr, str(self.interval), self.slippage]
+        for market, table in zip(self.markets, self.tables, strict=True):
+            told += [market.identity, table.first_complete]
+            if self.entry_signal is not None:
+                told.append(hashlib.sha256(table.column(self.entry_signal).tobytes()).hexdigest())
+        return "tape-" + hashlib.sha256(repr(told).encode()).hexdigest()[:24]
+
+    @property
+    def most_rows(self) -> int:
+        """At least the number of rows."""
+        return sum(m.n_bars + (0 if m.finer is None else m.finer.n_bars) for m in self.markets)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Rows of one market, ready to be laid out."""
+
+    rows: MarketRows
+    edges: np.ndarray
+    exits: np.ndarray | None
+
+    def blocks(self) -> Iterator[tuple[np.recarray, np.ndarray]]:
+        """Pieces of the rows and of their times."""
+        step = max(1, BLOCK // self.rows.market.n_contracts)
+        for first in range(0, len(self.rows), step):
+            last = min(first + step, len(self.rows))
+            yield self.rows.block(first, last, self.edges, self.exits), self.rows.time[first:last]
 
 
 def build_tape(
@@ -70,176 +123,125 @@ def build_tape(
 
     Parameters
     ----------
-    markets : markets of the same contracts and bar
+    markets : markets of the same bar, with the same number of contracts
     tables : one feature table per market, with the same columns
     interval : decision interval
     slippage : its market part is precomputed per bar
     entry_signal : column whose sign opens and closes trades, where decisions are taken at entries only
     """
-    tiers, ranges = _tiers(markets)
-    parts, settlements, times, boundaries = [], [], [], []
-    first_row = first_bar = first_settlement = 0
-    for market, table, schedule in zip(markets, tables, ranges, strict=True):
-        bar_of_row, row_time, finer_row = _rows_of(market)
-        rows = _price_rows(market, bar_of_row, finer_row)
-        _schedule_rows(rows, schedule[bar_of_row])
-        _cost_rows(rows, market, bar_of_row, slippage)
-        cash = _settlement_rows(rows, market, row_time, first_settlement)
-        rows.bar = (bar_of_row + first_bar)[:, None]
-        edges = _boundaries(market, table, bar_of_row, interval)
-        rows["exit_row"] = -1
-        if entry_signal is not None:
-            edges, exits = _entries(edges, table.column(entry_signal)[bar_of_row[edges[:-1]] - 1, 0])
-            rows["exit_row"][edges[:-1]] = (exits + first_row)[:, None]
-        rows["next_row"] = -1
-        rows["next_row"][edges[:-1]] = (edges[1:] + first_row)[:, None]
-        parts.append(rows)
-        settlements.append(cash)
-        times.append(row_time)
-        boundaries.append(edges + first_row)
-        first_row, first_bar, first_settlement = (
-            first_row + rows.shape[0],
-            first_bar + market.n_bars,
-            first_settlement + cash.size,
+    plan = _Plan(markets, tables, interval, slippage, entry_signal)
+    shelf = markets[0].shelf
+    size = plan.most_rows * markets[0].n_contracts * row_dtype.itemsize
+    if shelf is None or size < MAPPED_FROM:
+        return _in_memory(plan)
+    folder, facts = kept(shelf, plan.key, lambda draft: _write(draft, plan))
+    return _opened(folder, facts, joined_features(tables))
+
+
+def _parts(plan: _Plan, schedules: list[Any]) -> Iterator[_Part]:
+    """The markets one after the other; each is let go of before the next is looked at."""
+    offsets = Offsets()
+    for market, table, columns in zip(plan.markets, plan.tables, schedules, strict=True):
+        rows = MarketRows(market, columns, plan.slippage, offsets)
+        edges, exits = _boundaries(market, table, rows.bar_of_row, plan.interval), None
+        if plan.entry_signal is not None:
+            signal = table.column(plan.entry_signal)[rows.bar_of_row[edges[:-1]] - 1, 0]
+            edges, exits = _entries(edges, signal)
+        yield _Part(rows, edges, exits)
+        offsets = Offsets(
+            offsets.row + len(rows), offsets.bar + market.n_bars, offsets.settlement + rows.cash.size
         )
-    features = np.concatenate(
-        [np.nan_to_num(t.values, nan=0.0).reshape(len(t.open_time), -1) for t in tables]
-    )
+
+
+def _in_memory(plan: _Plan) -> Tape:
+    tiers, schedules = tier_schedules(plan.markets)
+    whole = _aligned((plan.most_rows, plan.markets[0].n_contracts))
+    size, cash, times, boundaries = 0, [], [], []
+    for part in _parts(plan, schedules):
+        for rows, _ in part.blocks():
+            whole[size : size + len(rows)] = rows
+            size += len(rows)
+        cash.append(part.rows.cash)
+        times.append(part.rows.time)
+        boundaries.append(part.edges + part.rows.offsets.row)
     return Tape(
-        rows=_aligned(np.concatenate(parts)),
-        settlements=np.concatenate(settlements).view(np.recarray),
+        rows=whole[:size].view(np.recarray),
+        settlements=np.concatenate(cash).view(np.recarray),
         tiers=tiers,
-        features=np.ascontiguousarray(features),
+        features=joined_features(plan.tables),
         row_time=np.concatenate(times),
         boundaries=tuple(boundaries),
+        schedules=_ranges(schedules),
     )
 
 
-def _aligned(rows: np.ndarray) -> np.recarray:
-    """Copy whose rows start on cache lines."""
-    buffer = np.empty(rows.nbytes + _ROW_BYTES, np.uint8)
+def _write(draft: Path, plan: _Plan) -> dict[str, Any]:
+    """Fill the folder of a mapped tape; returns how many decisions each path has."""
+    tiers, schedules = tier_schedules(plan.markets)
+    contracts, cash, counts = plan.markets[0].n_contracts, [], []
+    with (
+        ArrayFile(draft / "rows.npy", row_dtype, (contracts,)) as rows_file,
+        ArrayFile(draft / "row_time.npy", "datetime64[ms]") as time_file,
+        ArrayFile(draft / "edges.npy", np.int64) as edges_file,
+    ):
+        for part in _parts(plan, schedules):
+            for rows, times in part.blocks():
+                rows_file.append(rows)
+                time_file.append(times)
+            edges_file.append(part.edges + part.rows.offsets.row)
+            cash.append(part.rows.cash)
+            counts.append(part.edges.size)
+    for name, array in (("settlements", np.concatenate(cash)), ("tiers", tiers)):
+        with ArrayFile(draft / f"{name}.npy", array.dtype) as file:
+            file.append(array)
+    np.save(draft / "schedules.npy", _ranges(schedules))
+    return {"edges": counts}
+
+
+def _opened(folder: Path, facts: dict[str, Any], features: np.ndarray) -> Tape:
+    edges = mapped(folder / "edges.npy")
+    return Tape(
+        rows=mapped(folder / "rows.npy", row_dtype).view(np.recarray),
+        settlements=mapped(folder / "settlements.npy", settlement_dtype).view(np.recarray),
+        tiers=mapped(folder / "tiers.npy", margin_tier_dtype).view(np.recarray),
+        features=features,
+        row_time=mapped(folder / "row_time.npy"),
+        boundaries=tuple(np.split(edges, np.cumsum(facts["edges"])[:-1])),
+        schedules=np.load(folder / "schedules.npy"),
+    )
+
+
+def joined_features(tables: list[FeatureTable]) -> np.ndarray:
+    """Tables one after the other (n_bars, n_contracts * n_columns); those that lie so already are not copied.
+
+    Rows of the warm-up, where values are missing, are never observed: decisions begin after it.
+    """
+    flat = [table.values.reshape(len(table.open_time), -1) for table in tables]
+    ends = [part.ctypes.data + part.nbytes for part in flat]
+    together = all(part.flags.c_contiguous for part in flat) and len({id(_owner(part)) for part in flat}) == 1
+    if together and all(part.ctypes.data == end for part, end in zip(flat[1:], ends[:-1], strict=True)):
+        shape = (sum(len(part) for part in flat), flat[0].shape[1])
+        return np.lib.stride_tricks.as_strided(flat[0], shape, flat[0].strides, writeable=False)
+    return np.ascontiguousarray(np.concatenate(flat))
+
+
+def _owner(array: np.ndarray) -> Any:
+    """What the memory of an array belongs to."""
+    while isinstance(array, np.ndarray) and array.base is not None:
+        array = array.base
+    return array
+
+
+def _ranges(schedules: list[Any]) -> np.ndarray:
+    return np.unique(np.concatenate([ranges for market in schedules for _, ranges in market]), axis=0)
+
+
+def _aligned(shape: tuple[int, ...]) -> np.recarray:
+    """Array whose rows start on cache lines."""
+    size = int(np.prod(shape)) * row_dtype.itemsize
+    buffer = np.empty(size + _ROW_BYTES, np.uint8)
     shift = -buffer.ctypes.data % _ROW_BYTES
-    view = buffer[shift : shift + rows.nbytes].view(row_dtype).reshape(rows.shape)
-    view[...] = rows
-    return view.view(np.recarray)
-
-
-def _tiers(markets: list[MarketData]) -> tuple[np.recarray, list[np.ndarray]]:
-    """All schedules in one array, and per market (n_bars, n_contracts, 2) the range in force."""
-    flat: list[tuple[float, ...]] = []
-    ranges = []
-    for market in markets:
-        span = np.empty((market.n_bars, market.n_contracts, 2), np.int32)
-        for j, contract in enumerate(market.contracts):
-            # The nearest earlier copy; the earliest where none is older (the loader says so in the notes).
-            for k, schedule in enumerate(contract.schedules):
-                first = len(flat)
-                flat += [(t.floor, t.cap, t.rate, t.amount, t.max_leverage) for t in schedule.tiers]
-                start = 0
-                if k > 0:
-                    start = int(np.searchsorted(market.open_time, np.datetime64(schedule.as_of, "ms")))
-                span[start:, j] = first, len(flat)
-        ranges.append(span)
-    tiers = records(len(flat), margin_tier_dtype)
-    tiers[:] = flat
-    return tiers, ranges
-
-
-def _rows_of(market: MarketData) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Bar of each row, its open time, and its row in the finer market (-1: the bar itself is the row)."""
-    bars = np.arange(market.n_bars)
-    if market.finer is None:
-        return bars, market.open_time, np.full(market.n_bars, -1)
-    finer = market.finer
-    per_bar = int(market.bar // finer.bar)
-    parent = (finer.open_time - market.open_time[0]) // market.bar
-    known = finer.tradable.all(axis=1) & (parent >= 0) & (parent < market.n_bars)
-    complete = np.bincount(parent[known].astype(int), minlength=market.n_bars) == per_bar
-    fine_rows = np.flatnonzero(known & complete[np.clip(parent.astype(int), 0, market.n_bars - 1)])
-    coarse = bars[~complete]
-    bar_of_row = np.concatenate([parent[fine_rows].astype(int), coarse])
-    time = np.concatenate([finer.open_time[fine_rows], market.open_time[coarse]])
-    finer_row = np.concatenate([fine_rows, np.full(coarse.size, -1)])
-    order = np.argsort(time, kind="stable")
-    return bar_of_row[order], time[order], finer_row[order]
-
-
-def _price_rows(market: MarketData, bar_of_row: np.ndarray, finer_row: np.ndarray) -> np.recarray:
-    rows = records((bar_of_row.size, market.n_contracts), row_dtype)
-    last, mark = market.last[bar_of_row], market.mark[bar_of_row]
-    if market.finer is not None:
-        fine = finer_row >= 0
-        last, mark = last.copy(), mark.copy()
-        last[fine], mark[fine] = market.finer.last[finer_row[fine]], market.finer.mark[finer_row[fine]]
-    # Where a contract does not trade no position exists; any finite price keeps the arithmetic quiet.
-    for k, name in enumerate(("open", "high", "low", "close")):
-        rows[name] = np.nan_to_num(last[..., k], nan=1.0)
-        rows[f"mark_{name}"] = np.nan_to_num(mark[..., k], nan=1.0)
-    tradable = market.tradable
-    known_before = np.vstack(
-        [tradable[:1] & False, tradable[:-1]]
-    )  # no order without a price at the decision
-    listed = (tradable & known_before)[bar_of_row]
-    last_bar = tradable & ~np.vstack([tradable[1:], tradable[-1:]])
-    last_row = np.append(bar_of_row[1:] != bar_of_row[:-1], True)
-    rows.tradable = listed
-    rows.delisted = last_bar[bar_of_row] & last_row[:, None]
-    return rows
-
-
-def _schedule_rows(rows: np.recarray, schedule: np.ndarray) -> None:
-    rows.tiers_first, rows.tiers_last = schedule[..., 0], schedule[..., 1]
-
-
-def _cost_rows(rows: np.recarray, market: MarketData, bar_of_row: np.ndarray, slippage: Slippage) -> None:
-    """Market part of slippage and factor of the order's own impact, from bars before the one traded."""
-    spread = np.full((market.n_bars, market.n_contracts), slippage.constant)
-    if slippage.range_share:
-        relative = (market.high - market.low) / market.close
-        spread[1:] += slippage.range_share * np.nan_to_num(relative[:-1])
-    rows.slippage = spread[bar_of_row]
-    if slippage.impact:
-        rows.impact = _impact(market, slippage.impact)[bar_of_row]
-
-
-def _impact(market: MarketData, factor: float) -> np.ndarray:
-    """Slippage per square root of notional [settle coin]: factor * daily volatility / sqrt(daily volume)."""
-    day = max(1, int(_DAY // market.bar))
-    returns = np.diff(np.log(np.where(market.tradable, market.close, np.nan)), axis=0, prepend=np.nan)
-    variance, volume = (_trailing_sum(np.nan_to_num(x), day) for x in (returns**2, market.volume))
-    price = np.array([1.0 if c.kind == "inverse" else np.nan for c in market.contracts])
-    value = volume * np.where(np.isnan(price), market.close, price)
-    missing = market.tradable & ~(value > 0.0)
-    missing[:day] = False
-    if missing.any():
-        k, j = np.argwhere(missing)[0]
-        raise ValueError(
-            f"{market.symbols[j]} has no volume in the 24 h before {market.open_time[k]}, so the square-root impact "
-            "is undefined there; set slippage.impact to 0 or choose another period."
-        )
-    with np.errstate(divide="ignore", invalid="ignore"):
-        impact = factor * np.sqrt(variance / value)
-    impact = np.nan_to_num(impact, nan=0.0, posinf=0.0)
-    return np.vstack([impact[:1] * 0.0, impact[:-1]])
-
-
-def _trailing_sum(values: np.ndarray, window: int) -> np.ndarray:
-    padded = np.vstack([np.zeros((window, values.shape[1])), values])
-    return np.lib.stride_tricks.sliding_window_view(padded[1:], window, axis=0).sum(axis=-1)
-
-
-def _settlement_rows(rows: np.recarray, market: MarketData, row_time: np.ndarray, offset: int) -> np.recarray:
-    """Settlements in row order; each row learns its range."""
-    source = market.settlements
-    row = np.searchsorted(row_time, source["time"], side="right") - 1
-    inside_path = (row >= 0) & (source["time"] < market.close_time[-1])
-    source, row = source[inside_path], row[inside_path]
-    cash = records(source.size, settlement_dtype)
-    cash.rate, cash.mark, cash.contract = source["rate"], source["mark"], source["contract"]
-    cash.inside = source["time"] > row_time[row]
-    rows.settlements_first = (np.searchsorted(row, np.arange(row_time.size)) + offset)[:, None]
-    rows.settlements_last = (np.searchsorted(row, np.arange(row_time.size), side="right") + offset)[:, None]
-    return cash
+    return buffer[shift : shift + size].view(row_dtype).reshape(shape).view(np.recarray)
 
 
 def _boundaries(

@@ -17,8 +17,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from gearing.market.locks import wait_lock
 from gearing.tracking.journal import Journal, Record
-from gearing.tracking.locks import wait_lock
 
 KEY_TAG = "gearing.key"
 RECORD_TAG = "gearing.record"

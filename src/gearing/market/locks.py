@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 _FAR = 1 << 40  # Windows locks bytes, and a locked byte cannot be read: lock one that no journal reaches
 
@@ -26,6 +29,15 @@ def wait_lock(descriptor: int, seconds: float) -> bool:
             return False
         time.sleep(0.05)
     return True
+
+
+@contextmanager
+def hold_lock(path: Path) -> Iterator[None]:
+    """Hold the lock on a file, made if missing, for as long as the block lasts; waits for whoever has it."""
+    with path.open("ab") as handle:
+        while not try_lock(handle.fileno()):
+            time.sleep(0.05)
+        yield
 
 
 if sys.platform == "win32":  # pragma: no cover
