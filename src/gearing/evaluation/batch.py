@@ -26,15 +26,24 @@ class Accounts:
     equity : (n_accounts, n_decisions + 1) float64
     leverage : (n_accounts,) float64
         Mean effective leverage (gross notional over equity) while the account lived.
-    liquidations : (n_accounts,) int64
+    hits : (n_accounts, n_decisions) int64
+        Liquidations of each interval.
     ruined : (n_accounts,) bool
+    fees : (n_accounts,) float64
+        Paid in all, each interval's in parts of the equity at its start.
     """
 
     time: Floats
     equity: Floats
     leverage: Floats
-    liquidations: Floats
+    hits: Floats
     ruined: Floats
+    fees: Floats
+
+    @property
+    def liquidations(self) -> Floats:
+        """How often each account was liquidated (n_accounts,)."""
+        return self.hits.sum(axis=1)
 
     @property
     def growth(self) -> Floats:
@@ -84,16 +93,17 @@ def play_sizes(simulator: Simulator, sizes: Floats) -> Accounts:
     time = decision_times(simulator)
     equity = np.empty((n, count + 1))
     equity[:, 0] = simulator.accounts.equity
-    gross, lived = np.zeros(n), np.zeros(n)
-    hits, alive = np.zeros(n, np.int64), np.ones(n, np.bool_)
+    gross, lived, fees = np.zeros(n), np.zeros(n), np.zeros(n)
+    hits, alive = np.zeros((n, count), np.int64), np.ones(n, np.bool_)
     for k in range(count):
         simulator.step(simulator.directed(sizes[:, k]), active=alive)
         equity[:, k + 1] = simulator.accounts.equity
         gross += alive * np.abs(simulator.view["effective_leverage"]).sum(axis=1)
-        hits += alive * simulator.steps.liquidations
+        hits[:, k] = alive * simulator.steps.liquidations
+        fees -= alive * simulator.steps.fees / simulator.steps.equity_before
         lived += alive
         alive = alive & ~simulator.terminated
-    return Accounts(time, equity, gross / lived, hits, ~alive)
+    return Accounts(time, equity, gross / lived, hits, ~alive, fees)
 
 
 def all_decisions(simulator: Simulator) -> tuple[Observation, Floats]:

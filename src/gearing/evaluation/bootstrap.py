@@ -40,3 +40,37 @@ def resamples(n: int, mean_block: float, replications: int, seed: int) -> Iterat
     size = max(1, _CHUNK // n)
     for done in range(0, replications, size):
         yield stationary_indices(n, mean_block, min(size, replications - done), rng)
+
+
+def block_mean(
+    values: NDArray[np.float64],
+    mean_block: float,
+    *,
+    weights: NDArray[np.float64] | None = None,
+    seed: int = 0,
+    replications: int = 500,
+) -> tuple[float, float, float]:
+    """Mean of a dependent series and the bounds of its 95 % percentile interval.
+
+    Parameters
+    ----------
+    values : (n,)
+    mean_block : float
+        Mean block [observations]; at most half the series is taken, so that short series still vary.
+    weights : (n,), optional
+        The mean is sum(values) / sum(weights) then: a share among those that weigh. NaN where nothing weighs.
+    """
+    n = values.size
+    total = np.ones(n) if weights is None else weights
+    block = max(1.0, min(mean_block, n / 2))
+    draws = []
+    with np.errstate(divide="ignore", invalid="ignore"):
+        for rows in resamples(n, block, replications, seed):
+            draws.append(values[rows].sum(axis=1) / total[rows].sum(axis=1))
+        estimate = float(np.divide(values.sum(), total.sum()))
+    drawn = np.concatenate(draws)
+    drawn = drawn[np.isfinite(drawn)]  # a resample without any weight has no mean
+    if not drawn.size:
+        return estimate, np.nan, np.nan
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return estimate, float(low), float(high)

@@ -12,10 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gearing.evaluation.backtest import asked_columns
+from gearing.evaluation.backtest import asked_columns, backtest
 from gearing.evaluation.batch import Accounts, all_decisions, play_sizes
+from gearing.evaluation.bootstrap import block_mean
+from gearing.evaluation.excursions import join_excursions
 from gearing.evaluation.inference import growth_difference, mean_interval, sharpe_difference
-from gearing.evaluation.metrics import daily_log_growth, daily_returns, performance, years_between
+from gearing.evaluation.metrics import (
+    DAYS_PER_YEAR,
+    daily_log_growth,
+    daily_returns,
+    performance,
+    years_between,
+)
+from gearing.exchange.columns import ACCOUNT_COLUMNS, POSITION_COLUMNS
 from gearing.features import FeatureSet, FeatureTable
 from gearing.market.data import MarketData
 from gearing.policies.rules import FixedLeverage
@@ -33,6 +42,8 @@ DIRECTIONS = {
 REBALANCING = ("every_decision", "on_change", "never")
 _FIXED_SIZES = 48
 _SMALLEST = 0.02
+# What a rule may read of its account and still answer all decisions at once: the shape of it, not the value.
+_READ_OF_ACCOUNT = {*POSITION_COLUMNS, *ACCOUNT_COLUMNS} - {"effective_leverage"}
 Progress = Callable[[str], None]
 
 
@@ -74,7 +85,6 @@ def run_cells(
     ----------
     markets : mapping of name to MarketData
     rules : mapping of name to rule
-        Rules that read columns of the market only.
     directions : mapping of name to ``direction``
 
     Returns
@@ -117,15 +127,16 @@ def run_cell(
     -------
     DataFrame
         Per rule: effective leverage, log growth with interval, volatility, Sharpe ratio, max drawdown, liquidations
-        a year, ruined and when; Sharpe less the baseline's with interval; growth less that of the fixed twins with
-        intervals; p-value among circular shifts.
+        a year, fees a year in parts of equity, ruined and when; Sharpe less the baseline's with
+        interval. Per rule that moves: the fixed twins' liquidations a year; growth less theirs (``vs_...``), and the liquidations a year that the rule has fewer than
+        they (``fewer_...``), with paired intervals; among circular shifts, the shares that grew at least as much
+        (``shift_p``) and that were liquidated at most as often (``shift_p_fewer``).
     """
     import pandas as pd
 
     simulator = Simulator(market, table, config, len(rules))
     simulator.reset(seed=0)
-    view, _ = all_decisions(simulator)
-    sizes = np.stack([rule.predict(view, deterministic=True)[0] for rule in rules.values()])
+    sizes = _sizes(simulator, market, table, rules, config)
     played = play_sizes(simulator, sizes)
     rows = [_own(name, played, i, evidence) for i, name in enumerate(rules)]
     moving = [i for i, rule in enumerate(rules.values()) if not isinstance(rule, FixedLeverage)]
@@ -139,6 +150,29 @@ def run_cell(
         for i in moving:
             rows[i] |= _shifted(market, table, config, sizes[i], played, i, evidence)
     return pd.DataFrame(rows).set_index("rule")
+
+
+def _sizes(
+    simulator: Simulator,
+    market: MarketData,
+    table: FeatureTable,
+    rules: Mapping[str, Any],
+    config: SimulationConfig,
+) -> np.ndarray:
+    """Leverage magnitudes of every rule (n_rules, n_decisions, n_slots).
+
+    What reads the market only answers all decisions at once; what reads its account is played.
+    """
+    view, sides = all_decisions(simulator)
+
+    def of(rule: Any) -> np.ndarray:
+        if not set(rule.required_columns) & _READ_OF_ACCOUNT:
+            return rule.predict(view, deterministic=True)[0]
+        settings = {name: getattr(config, name) for name in config.__dataclass_fields__}
+        target = np.nan_to_num(backtest(rule, market, table, **settings).target)
+        return np.divide(target, sides, out=np.zeros_like(target), where=sides != 0.0)
+
+    return np.stack([of(rule) for rule in rules.values()])
 
 
 def _own(name: str, played: Accounts, i: int, evidence: Evidence) -> dict[str, Any]:
@@ -157,6 +191,7 @@ def _own(name: str, played: Accounts, i: int, evidence: Evidence) -> dict[str, A
         "sharpe": measured.sharpe,
         "max_drawdown": measured.max_drawdown,
         "liquidations": played.liquidations[i] / measured.years,
+        "fees": float(played.fees[i] / measured.years),
         "ruined": bool(played.ruined[i]),
         "years_to_ruin": _lifetime(played, i),
     }
@@ -217,11 +252,23 @@ def _beside(
             replications=evidence.replications,
         )
         told |= {f"vs_{kind}": found.estimate, f"vs_{kind}_low": found.low, f"vs_{kind}_high": found.high}
+        fewer = _fewer(played.hits[i], fixed.hits[first + k], played.time, evidence)
+        told |= dict(zip((f"fewer_{kind}", f"fewer_{kind}_low", f"fewer_{kind}_high"), fewer, strict=True))
         told[f"{kind}_liquidations"] = fixed.liquidations[first + k] / years_between(
             fixed.time[0], fixed.time[-1]
         )
         told[f"{kind}_ruined"] = bool(fixed.ruined[first + k])
     return told
+
+
+def _fewer(
+    mine: np.ndarray, other: np.ndarray, time: np.ndarray, evidence: Evidence
+) -> tuple[float, float, float]:
+    """Liquidations a year that I have fewer than the other, paired interval by interval."""
+    each = years_between(time[0], time[-1]) / mine.size
+    block = max(1.0, evidence.mean_block / (each * DAYS_PER_YEAR))
+    gap = (other - mine) / each
+    return block_mean(gap, block, seed=evidence.seed, replications=evidence.replications)
 
 
 def _shifted(
@@ -236,11 +283,13 @@ def _shifted(
     count = len(sizes)
     by = np.random.default_rng(evidence.seed).integers(1, count, evidence.shifts)
     order = (np.arange(count)[None, :] - by[:, None]) % count
-    shifted = play_sizes(_batch(market, table, config, evidence.shifts), sizes[order]).growth
-    own = played.growth[i]
+    shifted = play_sizes(_batch(market, table, config, evidence.shifts), sizes[order])
+    growth, own = shifted.growth, played.growth[i]
+    as_few = np.count_nonzero(shifted.liquidations <= played.liquidations[i])
     return {
-        "shift_p": (1 + np.count_nonzero(shifted >= own)) / (1 + evidence.shifts),
-        "shift_median": float(np.median(shifted)),
+        "shift_p": (1 + np.count_nonzero(growth >= own)) / (1 + evidence.shifts),
+        "shift_median": float(np.median(growth)),
+        "shift_p_fewer": (1 + as_few) / (1 + evidence.shifts),
     }
 
 
@@ -251,10 +300,14 @@ def _batch(market: MarketData, table: FeatureTable, config: SimulationConfig, n:
 
 
 def _table(market: MarketData, rules: Mapping[str, Any], directions: list[str]) -> FeatureTable:
-    from gearing.exchange.columns import ACCOUNT_COLUMNS, POSITION_COLUMNS
-
+    """Columns that rules and directions read; forecast touch probabilities where a rule asks for them."""
     names = [column for rule in rules.values() for column in rule.required_columns]
     names += [c for direction in directions for c in asked_columns(SimulationConfig(direction=direction))]
     own = (*POSITION_COLUMNS, *ACCOUNT_COLUMNS)
-    chosen = [name for name in dict.fromkeys(names) if name not in own] or ["log_return"]
-    return FeatureSet(chosen).compute(market)
+    touches = tuple(name for name in names if name.startswith("touch_"))
+    chosen = [name for name in dict.fromkeys(names) if name not in own and name not in touches]
+    table = FeatureSet(chosen or ["log_return"]).compute(market)
+    for side, way in ((1, "touch_down_"), (-1, "touch_up_")):
+        if any(name.startswith(way) for name in touches):
+            table = join_excursions(table, market, side=side)
+    return table

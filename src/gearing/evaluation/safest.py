@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gearing.evaluation.bootstrap import resamples
+from gearing.evaluation.bootstrap import block_mean
 from gearing.features import FeatureSet, parse_duration
 from gearing.market.data import MarketData
 from gearing.simulation.config import SimulationConfig
@@ -26,6 +26,7 @@ EVENTS = ("liquidation", "drawdown")
 HORIZONS = ("1d", "7d", "30d", "90d", "365d")
 _DAY = np.timedelta64(86_400_000, "ms")
 _LEAST_BLOCK = 20  # starts
+_BOOKED = {"price": "price_pnl", "fees": "fees", "funding": "funding", "liquidation": "liquidation"}
 _SMALLEST, _PRECISION = 0.1, 1.01  # smallest leverage looked at, and ratio at which the search ends
 
 
@@ -123,13 +124,37 @@ class Starts:
         self.days = np.flatnonzero((times - times[0].astype("datetime64[D]")) % _DAY == np.timedelta64(0))
         self._last = edges.size - 1
 
+    @property
+    def opened(self) -> np.ndarray:
+        """Moment of every start (n_days,) datetime64[ms]."""
+        tape = self._simulator.tape
+        return tape.row_time[tape.boundaries[0][self.days]]
+
     def times(self, leverage: float, horizon: str) -> np.ndarray:
         """Steps until the event of every start (n_days,).
 
         Infinite where it came neither within the horizon nor before the data end; NaN where the exchange refused or
         cut the position, because its tiers do not allow the leverage at that size: less was at risk than asked for.
         """
+        return self._hold(leverage, self._steps(horizon), booked=False)[0]
+
+    def outcomes(self, leverage: float, horizon: str) -> dict[str, np.ndarray]:
+        """What became of every start's equity within the horizon, in parts of that equity; each (n_days,).
+
+        ``price``, ``fees``, ``funding`` and ``liquidation`` (margin left at the liquidation price, and lost) sum to
+        ``total``; ``liquidated`` is 1 where the event came. NaN where the horizon runs beyond the data, or as in
+        `times`.
+        """
         count = self._steps(horizon)
+        times, sums = self._hold(leverage, count, booked=True)
+        parts = {name: sums[column] / self.config.initial_equity for name, column in _BOOKED.items()}
+        parts["total"] = np.sum(list(parts.values()), axis=0)
+        parts["liquidated"] = np.isfinite(times).astype(np.float64)
+        whole = self._whole(times, count)
+        return {name: np.where(whole, value, np.nan) for name, value in parts.items()}
+
+    def _hold(self, leverage: float, count: int, *, booked: bool) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Hold every start for ``count`` steps: see `times`; and what was booked, of the first step only if not all."""
         if self._simulator.n_accounts != self.days.size:
             self._simulator = Simulator(self.market, self._table, self.config, self.days.size)
         simulator = self._simulator
@@ -137,13 +162,14 @@ class Starts:
         first = simulator.accounts.row.copy()
         side = 1.0 if self.config.direction == "long" else -1.0
         simulator.step(np.full((self.days.size, 1), side * leverage))
-        steps = simulator.steps
+        steps = simulator.steps.copy()
         at_once, not_had = simulator.terminated.copy(), (steps.turnover == 0.0) | (steps.capped > 0)
-        simulator.run(np.full((count, 1), np.nan), record_steps=False)
-        edges = self._simulator.tape.boundaries[0]
+        rest, _ = simulator.run(np.full((count, 1), np.nan), record_steps=booked)
+        edges = simulator.tape.boundaries[0]
         lived = np.searchsorted(edges, simulator.accounts.row) - np.searchsorted(edges, first)
-        lived = np.where(simulator.terminated, lived.astype(np.float64), np.inf)
-        return np.where(not_had, np.nan, np.where(at_once, 1.0, lived))
+        times = np.where(simulator.terminated, lived.astype(np.float64), np.inf)
+        times = np.where(not_had, np.nan, np.where(at_once, 1.0, times))
+        return times, {column: steps[column] + rest[column].sum(axis=1) for column in _BOOKED.values()}
 
     def probability(
         self,
@@ -163,7 +189,7 @@ class Starts:
         """
         count = self._steps(horizon)
         times = self.times(leverage, horizon) if times is None else times
-        hit = times[(self.days + count <= self._last) & ~np.isnan(times)] <= count
+        hit = times[self._whole(times, count)] <= count
         if hit.size < 2:
             raise ValueError(
                 f"{self.market!r} has {hit.size} starts of {leverage:g}x with {horizon} behind them; choose a shorter "
@@ -171,6 +197,13 @@ class Starts:
             )
         days = float(parse_duration(horizon) / _DAY)
         return share_of(hit.astype(np.float64), days, seed=seed, replications=replications)
+
+    def counted(self, times: np.ndarray, horizon: str) -> int:
+        """Starts that have the whole horizon behind them, and the leverage that was asked for."""
+        return int(self._whole(times, self._steps(horizon)).sum())
+
+    def _whole(self, times: np.ndarray, count: int) -> np.ndarray:
+        return (self.days + count <= self._last) & ~np.isnan(times)
 
     def _steps(self, horizon: str) -> int:
         length = parse_duration(horizon)
@@ -183,12 +216,9 @@ class Starts:
 
 def share_of(hit: np.ndarray, horizon_days: float, *, seed: int, replications: int = 500) -> Probability:
     """Share of days with a hit, and its interval from blocks at least as long as the horizon."""
-    block = min(max(_LEAST_BLOCK, horizon_days), hit.size / 2)
-    draws = np.concatenate(
-        [hit[rows].mean(axis=1) for rows in resamples(hit.size, block, replications, seed)]
-    )
-    low, high = np.quantile(draws, [0.025, 0.975])
-    return Probability(float(hit.mean()), float(low), float(high), hit.size)
+    block = max(_LEAST_BLOCK, horizon_days)
+    found = block_mean(hit, block, seed=seed, replications=replications)
+    return Probability(*found, hit.size)
 
 
 def safest_leverage(
