@@ -29,8 +29,9 @@ def over_cells(cells: pd.DataFrame, level: float = 0.05) -> pd.DataFrame:
     DataFrame
         Per rule: ``cells``, mean effective ``leverage``, ``liquidations`` a year and those of the twin of the same
         leverage (``twin_liquidations``), ``cut``: the share of the twin's that the rule avoids, over all cells;
-        ``fees`` a year in parts of equity. Per kind of twin: median difference of growth; cells with surely fewer and more liquidations, surely higher and lower
-        growth (95 % interval beside zero). Cells in which its moments beat shifted ones in liquidations and growth.
+        ``fees`` a year in parts of equity. Per kind of twin: median difference of growth; cells with surely fewer and
+        more liquidations, surely higher and lower growth (95 % interval beside zero). Cells in which its moments beat
+        shifted ones in liquidations and growth.
     """
     import pandas as pd
 

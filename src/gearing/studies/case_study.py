@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from gearing.evaluation.cells import DIRECTIONS, REBALANCING, Evidence, run_cells
+from gearing.evaluation.reference import LIQUIDATED, RUINED
 from gearing.evaluation.safest import risk_by_leverage
 from gearing.policies import make_rule
 from gearing.simulation.config import Slippage
@@ -25,10 +26,6 @@ if TYPE_CHECKING:
 
     from gearing.market import MarketData
 
-# An independent run: 5 bp fees, real funding, maintenance 0.5 %, hourly last-price extremes, 2020-01 to 2026-05.
-REFERENCE_RUINED = {"fixed_3x": 5, "fixed_5x": 8, "fixed_10x": 9, "fixed_20x": 9, "volatility_weighted": 8}
-REFERENCE_LIQUIDATED = {"1d": 0.02, "7d": 0.19, "30d": 0.49, "90d": 0.68, "365d": 0.75}
-REFERENCE_RATIO = (0.85, 2.29)
 CLAIMED = "volatility_weighted"  # the rule of the claim: 3x in high, 8x in low volatility
 
 
@@ -139,7 +136,7 @@ def ruined_cells(cells: pd.DataFrame) -> pd.DataFrame:
     whole = cells.xs(cells.index.get_level_values("margin_share").max(), level="margin_share")
     counts = whole.groupby(["contract", "rule"], sort=False).ruined.agg(["sum", "size"])
     counts.columns = pd.Index(["ruined", "cells"])
-    counts["reference_btc"] = [REFERENCE_RUINED.get(rule) for _, rule in counts.index]
+    counts["reference_btc"] = [RUINED.get(rule) for _, rule in counts.index]
     return counts
 
 
@@ -164,11 +161,11 @@ def claim(cells: pd.DataFrame) -> pd.DataFrame:
 def _held(markets: dict[str, Any], config: CaseStudy) -> pd.DataFrame:
     import pandas as pd
 
-    horizons = tuple(REFERENCE_LIQUIDATED)
+    horizons = tuple(LIQUIDATED)
     parts = [
         risk_by_leverage(market, (config.held,), horizons, seed=config.seed)
         .droplevel("leverage")
-        .assign(contract=symbol, reference_btc_10x=list(REFERENCE_LIQUIDATED.values()))
+        .assign(contract=symbol, reference_btc_10x=list(LIQUIDATED.values()))
         for symbol, market in markets.items()
     ]
     return pd.concat(parts).reset_index().set_index(["contract", "horizon"])
