@@ -129,8 +129,8 @@ def run_cell(
         Per rule: effective leverage, log growth with interval, volatility, Sharpe ratio, max drawdown, liquidations
         a year, fees a year in parts of equity, ruined and when; Sharpe less the baseline's with interval. Per rule that
         moves: the fixed twins' liquidations a year; growth less theirs (``vs_...``), and the liquidations a year that
-        the rule has fewer than they (``fewer_...``), with paired intervals; among circular shifts, the shares that grew at least as much
-        (``shift_p``) and that were liquidated at most as often (``shift_p_fewer``).
+        the rule has fewer than they (``fewer_...``), with paired intervals; among circular shifts, the shares that
+        grew at least as much (``shift_p``) and that were liquidated at most as often (``shift_p_fewer``).
     """
     import pandas as pd
 
