@@ -57,8 +57,9 @@ format: $(STAMP) ## put the code into its format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(STAMP) ## speed beside known environments
+bench: $(STAMP) ## speed beside known environments and backtesters
 	$(TEST_ENV) $(BIN)/python tests/benchmarks/run.py
+	$(TEST_ENV) $(BIN)/python tests/benchmarks/backtest.py
 
 notebooks: $(STAMP) ## execute every notebook
 	$(PYTEST) --nbmake notebooks

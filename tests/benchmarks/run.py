@@ -22,13 +22,13 @@ import numpy as np
 # Chooses the folder of compiled code by the sources, so that no stale code is measured; before numba is imported.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import tests.conftest  # noqa: F401
+from tests.benchmarks.peers import environment
 
 import gearing
 from gearing.simulation import SimulationConfig, Simulator
 
 HERE = Path(__file__).resolve().parent
-PEERS = HERE.parents[1] / ".cache" / "peers"
-PEER_PACKAGES = {"gym-trading-env": "gym-trading-env==0.3.5", "torchtrade": "torchtrade==0.1.0"}
+STEPPING_PEERS = ("gym-trading-env", "torchtrade")
 COLUMNS = 24  # at least this many observation columns
 SIZES = (1, 64, 1024, 8192)
 STEPS = 64  # between two resets
@@ -142,31 +142,9 @@ def memory_per_account(market: gearing.MarketData) -> dict[str, float]:
     return {"bytes_per_account": sum(array.nbytes for array in arrays) / 64}
 
 
-def peer_python(name: str) -> Path | str:
-    """Interpreter of a peer's own environment, made when missing; or the reason why there is none."""
-    folder = PEERS / name
-    python = folder / "bin" / "python"
-    marker = folder / ".installed"
-    if marker.exists():
-        return python
-    try:
-        subprocess.run(
-            [sys.executable, "-m", "venv", str(folder)], check=True, capture_output=True, timeout=120
-        )
-        subprocess.run(
-            [str(python), "-m", "pip", "install", "--quiet", PEER_PACKAGES[name]],
-            check=True, capture_output=True, timeout=1500, text=True,
-        )  # fmt: skip
-    except (subprocess.SubprocessError, OSError) as failure:
-        said = (getattr(failure, "stderr", None) or str(failure)).strip().splitlines()
-        return f"not installed: {said[-1] if said else failure}"
-    marker.touch()
-    return python
-
-
 def peer(name: str) -> dict[str, float | str]:
     """What a peer's own script prints as JSON, run in its own environment."""
-    python = peer_python(name)
+    python = environment(name)
     if isinstance(python, str):
         return {"skipped": python}
     script = HERE / f"peer_{name.replace('-', '_')}.py"
@@ -216,7 +194,7 @@ def main() -> None:
     print(f"memory         {memory['bytes_per_account']:.0f} bytes per account")
     if not options.without_peers:
         ours = next(b for b in batches if b["accounts"] == 1024 and b["threads"] == 1)
-        for name in PEER_PACKAGES:
+        for name in STEPPING_PEERS:
             result[name] = found = peer(name)
             if "skipped" in found:
                 print(f"{name:14s} {found['skipped']}")

@@ -1,7 +1,8 @@
 """Parameters chosen on the past and judged on the next: sweeps as batches of accounts on one path.
 
-Every configuration is an account; what is kept of it are its sums per period, so memory grows neither with bars times
-configurations nor with decisions times configurations. At the end of each training window the best configuration
+Every configuration is an account; what is kept of it are its sums per period, added up in compiled code a few hundred
+decisions at a time, so memory grows neither with bars times configurations nor with decisions times configurations.
+At the end of each training window the best configuration
 so far is chosen, and one account trades what was chosen, window after window.
 """
 
@@ -13,6 +14,7 @@ from itertools import islice, product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numba import njit
 
 from gearing.evaluation.backtest import BacktestResult, asked_columns, backtest, decision_times, table_for
 from gearing.evaluation.batch import all_decisions
@@ -30,7 +32,10 @@ if TYPE_CHECKING:
 
 SEARCHES = ("grid", "random", "optuna")
 CRITERIA = ("log_growth", "sharpe")
-_BATCH_BYTES = 64_000_000  # of recorded steps at a time
+_ACCOUNTS, _CHUNK = (
+    64,
+    256,
+)  # side by side, and decisions at a time: what is recorded stays in the processor's cache
 _ROUND = 32  # trials that optuna proposes before it is told their values
 Space = Mapping[str, Any]
 Configuration = dict[str, Any]
@@ -143,6 +148,21 @@ def sweep(
     return done
 
 
+@njit(cache=True, nogil=True)  # type: ignore[misc]
+def _add_up(steps: Any, period: Any, growth: Any, returns: Any, squares: Any, ruins: Any) -> None:
+    """Add steps (n_accounts, n_decisions) to the sums (n_accounts, n_periods) of the periods they fall in."""
+    for i in range(steps.shape[0]):
+        for d in range(steps.shape[1]):
+            step = steps[i, d]
+            if step.equity_before <= 0.0:  # not lived through
+                continue
+            simple = step.equity / step.equity_before - 1.0
+            growth[i, period[d]] += step.log_growth
+            returns[i, period[d]] += simple
+            squares[i, period[d]] += simple * simple
+            ruins[i, period[d]] += step.terminated
+
+
 class _Trials:
     """Configurations tried so far, with their sums per period; period 0 is the first training window."""
 
@@ -164,8 +184,9 @@ class _Trials:
         self.times = decision_times(self.simulator)
         self.edges = _edges(self.times, train, test)
         self.view, self.sides = all_decisions(self.simulator)
-        size = max(1, _BATCH_BYTES // (self.simulator.steps.dtype.itemsize * (len(self.times) - 1)))
-        self._batch = Simulator(market, self.table, config, int(size), n_threads=n_threads)
+        self._batch = Simulator(market, self.table, config, _ACCOUNTS, n_threads=n_threads)
+        # The period of every decision; what comes after the last test window is not run.
+        self._period = np.repeat(np.arange(len(self.edges) - 1), np.diff(self.edges))
         self.configurations: list[Configuration] = []
         periods = len(self.edges) - 1
         self.growth, self.returns, self.squares = (np.empty((0, periods)) for _ in range(3))
@@ -180,27 +201,33 @@ class _Trials:
         made = [c for c in configurations if _makes(c)]
         if not made:
             raise ValueError("no configuration of the space can be made; see the rule's parameters.")
-        count, size = len(self.times) - 1, self._batch.n_accounts
-        for first in range(0, len(made), size):
-            part = made[first : first + size]
-            targets = np.zeros((size, count, len(self._batch.slots)))
+        targets = np.zeros((_ACCOUNTS, len(self._period), len(self._batch.slots)))
+        for first in range(0, len(made), _ACCOUNTS):
+            part = made[first : first + _ACCOUNTS]
             for i, configuration in enumerate(part):
-                targets[i] = self.sizes(configuration) * self.sides
-            self._batch.reset(seed=0)
-            steps, _ = self._batch.run(targets)
-            self._keep(steps[: len(part)])
+                targets[i] = (self.sizes(configuration) * self.sides)[: len(self._period)]
+            self._keep(self._summed(targets), len(part))
         self.configurations += made
 
-    def _keep(self, steps: Any) -> None:
-        cut, steps = self.edges[:-1], steps[:, : self.edges[-1]]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            simple = np.nan_to_num(steps.equity / steps.equity_before - 1.0)
-        rows = (steps.log_growth, simple, simple**2)
-        sums = [np.add.reduceat(values, cut, axis=1) for values in rows]
-        over = np.logical_or.accumulate(np.add.reduceat(steps.terminated, cut, axis=1) > 0, axis=1)
+    def _summed(self, targets: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Growth, return, squared return and ruins of every account, summed per period."""
+        sums = tuple(np.zeros((_ACCOUNTS, len(self.edges) - 1)) for _ in range(4))
+        self._batch.reset(seed=0)
+        alive = np.ones(_ACCOUNTS, np.bool_)
+        for first in range(0, len(self._period), _CHUNK):
+            chunk = slice(first, first + _CHUNK)
+            steps, _ = self._batch.run(targets[:, chunk], active=alive)
+            _add_up(steps.view(np.ndarray), self._period[chunk], *sums)
+            alive = alive & ~self._batch.terminated
+        return sums
+
+    def _keep(self, sums: tuple[np.ndarray, ...], count: int) -> None:
+        growth, returns, squares, ruins = (values[:count] for values in sums)
+        over = np.logical_or.accumulate(ruins > 0.0, axis=1)
         kept = (self.growth, self.returns, self.squares, self.ruined)
         self.growth, self.returns, self.squares, self.ruined = (
-            np.concatenate([old, new]) for old, new in zip(kept, (*sums, over), strict=True)
+            np.concatenate([old, new])
+            for old, new in zip(kept, (growth, returns, squares, over), strict=True)
         )
 
     def scores(self, window: int, criterion: str) -> np.ndarray:

@@ -391,9 +391,13 @@ class Simulator:
         return int(span[1] - span[0])
 
     def run(
-        self, targets: np.ndarray, record_steps: bool = True, record_ledgers: bool = False
+        self,
+        targets: np.ndarray,
+        record_steps: bool = True,
+        record_ledgers: bool = False,
+        active: np.ndarray | None = None,
     ) -> tuple[np.recarray, np.recarray]:
-        """Run whole episodes of precomputed targets inside compiled code.
+        """Run precomputed targets inside compiled code: whole episodes, or their next decisions.
 
         Parameters
         ----------
@@ -401,6 +405,8 @@ class Simulator:
             Signed target leverage, shared by all accounts or one series each.
         record_steps, record_ledgers : bool
             What to keep of every step.
+        active : (n_accounts,) bool, optional
+            Accounts that run; one that was ruined by an earlier call would go on with what it has left.
 
         Returns
         -------
@@ -422,7 +428,8 @@ class Simulator:
         stride = count if targets.ndim == 3 else 0
         steps = records((self.n_accounts, count if record_steps else 0), step_dtype)
         ledgers = records((self.n_accounts, count if record_ledgers else 0, len(self.slots)), ledger_dtype)
-        self._kernel.run(self._all, targets.reshape(-1, len(self.slots)), stride, count, steps, ledgers)
+        active = self._all if active is None else active
+        self._kernel.run(active, targets.reshape(-1, len(self.slots)), stride, count, steps, ledgers)
         return steps, ledgers
 
 
