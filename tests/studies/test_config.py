@@ -213,3 +213,17 @@ def test_nothing_changes_after_reading(path):
     with pytest.raises(ValueError, match="frozen"):
         load_config(path).seeds = 3
     assert isinstance(load_config(path), StudyConfig)
+
+
+def test_controls_are_named_with_parameters_and_a_rule_may_have_its_own(path):
+    controls = "controls=[cool_down,{control: stop_loss, margin: 0.4}]"
+    config = load_config(path, [controls, "rules={a: {rule: fixed_3x}, b: {rule: fixed_3x, controls: []}}"])
+    assert [type(one).__name__ for one in config.simulation("a").controls] == ["CoolDown", "StopLoss"]
+    assert config.simulation("with_forecast").controls == config.simulation("a").controls
+    assert config.simulation("a").controls[1].margin == 0.4
+    assert config.simulation("b").controls == ()
+
+
+def test_an_unknown_control_or_parameter_is_refused_with_the_nearest(path):
+    assert "Did you mean 'stop_loss'?" in refusal(path, "controls=[stop_los]")
+    assert "Did you mean 'margin'?" in refusal(path, "controls=[{control: stop_loss, margi: 0.4}]")

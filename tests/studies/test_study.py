@@ -96,6 +96,29 @@ def test_leaderboards_of_several_studies_stand_beside_each_other(study, tmp_path
         read_leaderboards([tmp_path])
 
 
+def test_risk_controls_hold_in_every_trial_and_the_leaderboard_tells_what_they_did(tmp_path):
+    path = tmp_path / "guarded.yaml"
+    rules = "rules: {bare: {rule: fixed_20x, controls: []}, guarded: {rule: fixed_20x}}\n"
+    controls = "controls: [{control: portfolio_limit, gross: 2.0}, {control: stop_loss, margin: 0.3}]\n"
+    head = EXPERIMENT[: EXPERIMENT.index("rules:")]
+    path.write_text(head + rules + controls + EXPERIMENT[SEEDS:])
+    board = run_study(path, [f"output={tmp_path}", "folds.count=1"]).leaderboard
+    assert board.loc["guarded", "controls"] == "PortfolioLimit, StopLoss"
+    assert board.loc["guarded", "control_actions"] > 0
+    assert board.loc["guarded", "effective_leverage"] <= 2.0 + 0.5 < board.loc["bare", "effective_leverage"]
+    assert board.loc["bare", "controls"] != board.loc["bare", "controls"]  # none, so no cell
+
+
+def test_an_agent_trains_and_is_judged_under_its_controls(tmp_path):
+    path = tmp_path / "agent.yaml"
+    path.write_text(EXPERIMENT + "controls: [{control: portfolio_limit, gross: 0.5}]\n")
+    study = run_study(path, [f"output={tmp_path}", "folds.count=1", "seeds=1", "agents.ppo.steps=1024"])
+    (agent,) = [result for trial, result in study.results.items() if trial.seed is not None]
+    assert np.nanmax(agent.target) <= 1.0 + 1e-9  # half of the equity is margin
+    assert "ppo" in study.table.index[-1]
+    assert study.table["controls"].notna().all()
+
+
 @pytest.mark.slow
 def test_the_same_seeds_give_the_same_table_elsewhere(experiment, study, tmp_path):
     assert run_study(experiment[0], [f"output={tmp_path}"]).table.equals(study.table)

@@ -94,7 +94,15 @@ class BacktestResult:
             "end_equity": float(self.equity[-1]),
             "refused": int(self.steps.refused.sum()),
             "capped": int(self.steps.capped.sum()),
+            **self._controls_row(),
         }
+
+    def _controls_row(self) -> dict[str, Any]:
+        """Names of the risk controls and how often they acted; nothing where there are none."""
+        if not self.config.controls:
+            return {}
+        names = [type(control).__name__ for control in self.config.controls]
+        return {"controls": ", ".join(names), "control_actions": int(self.control_report.acted.sum())}
 
     @property
     def table(self) -> pd.DataFrame:

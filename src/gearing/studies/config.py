@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from gearing.features.durations import parse_duration
-from gearing.policies.registry import make_rule
+from gearing.policies.registry import make_control, make_rule
 from gearing.simulation.config import SimulationConfig
 from gearing.simulation.rewards import make_reward
 from gearing.studies.experiment import ExperimentConfig
@@ -35,6 +35,18 @@ def _by_name(given: Any) -> Any:
     if isinstance(given, list) and all(isinstance(name, str) for name in given):
         return {name: {"rule": name} for name in given}
     return given
+
+
+def _known_control(given: Any) -> Any:
+    """A control's name alone means that control with its defaults."""
+    described = {"control": given} if isinstance(given, str) else given
+    if isinstance(described, dict):
+        make_control(described)
+    return described
+
+
+# {control: stop_loss, margin: 0.3}, or only its name.
+Control = Annotated[dict[str, Any], BeforeValidator(_known_control)]
 
 
 class Market(Section):
@@ -189,6 +201,8 @@ class Agent(Section):
         Accounts that train side by side.
     settings : mapping
         The algorithm's own (learning rate, network, ...).
+    controls : list of controls, optional
+        Instead of the study's, in training as in the test.
     """
 
     algorithm: str = "ppo"
@@ -200,6 +214,7 @@ class Agent(Section):
     steps: int = Field(default=300_000, ge=1)
     envs: int = Field(default=64, ge=1)
     settings: dict[str, Any] = Field(default_factory=dict)
+    controls: list[Control] | None = None
 
     @model_validator(mode="after")
     def _residual_has_a_base(self) -> Agent:
@@ -211,10 +226,11 @@ class Agent(Section):
 
 
 class Rule(Section):
-    """One rule of thumb: its name among the rules, and its own settings."""
+    """One rule of thumb: its name among the rules, its own settings, its risk controls instead of the study's."""
 
     rule: str
     settings: dict[str, Any] = Field(default_factory=dict)
+    controls: list[Control] | None = None
 
     @model_validator(mode="after")
     def _exists(self) -> Rule:
@@ -232,7 +248,10 @@ class Statistics(Section):
 
 
 class StudyConfig(ExperimentConfig):
-    """A whole experiment of rules and agents over folds."""
+    """A whole experiment of rules and agents over folds.
+
+    ``controls`` are risk controls around every rule and agent that names none of its own, in the order they act.
+    """
 
     kind: Literal["study"] = "study"
     market: Market = Market()
@@ -243,6 +262,7 @@ class StudyConfig(ExperimentConfig):
     forecast: Forecast | None = Forecast()
     agents: dict[str, Agent] = Field(default_factory=dict)
     rules: Annotated[dict[str, Rule], BeforeValidator(_by_name)] = Field(default_factory=dict)
+    controls: list[Control] = Field(default_factory=list)
     seeds: Annotated[int, Field(ge=1)] | Annotated[list[int], Field(min_length=1)] = 3
     export: str | None = None
     statistics: Statistics = Statistics()
@@ -256,18 +276,30 @@ class StudyConfig(ExperimentConfig):
         self.simulation()
         return self
 
-    def simulation(self, **changes: Any) -> SimulationConfig:
-        """Settings of the simulated account; ``changes`` are what an agent adds (reward, episode length)."""
-        return SimulationConfig(**(self.simulation_settings() | changes))
+    def simulation(self, policy: str | None = None, **changes: Any) -> SimulationConfig:
+        """Settings of the simulated account; ``changes`` are what an agent adds (reward, action)."""
+        return SimulationConfig(**(self.simulation_settings(policy) | changes))
 
-    def simulation_settings(self) -> dict[str, Any]:
-        """The same by name, as `gearing.backtest` and the environments take them."""
+    def simulation_settings(self, policy: str | None = None) -> dict[str, Any]:
+        """The same by name, as `gearing.backtest` and the environments take them.
+
+        Parameters
+        ----------
+        policy : str, optional
+            The rule or agent whose risk controls hold; None is any that has none of its own.
+        """
         decision = self.decision.model_dump()
         settings = decision | self.exchange.model_dump(exclude={"slippage"})
         settings["decision_interval"] = settings.pop("interval")
         settings["decision"] = settings.pop("mode")
         settings["slippage"] = type(_DEFAULT.slippage)(**self.exchange.slippage.model_dump())
+        settings["controls"] = tuple(make_control(one) for one in self._controls(policy))
         return settings
+
+    def _controls(self, policy: str | None) -> list[dict[str, Any]]:
+        named: dict[str, Rule | Agent] = {**self.rules, **self.agents}
+        own = named[policy].controls if policy in named else None
+        return self.controls if own is None else own
 
     @property
     def seed_list(self) -> list[int]:

@@ -39,14 +39,14 @@ def export_agent(prepared: Prepared, name: str, folder: Path) -> Path:
 
     config, agent = prepared.config, prepared.config.agents[name]
     trial = best_trial(prepared, name, folder)
-    columns = agent_columns(config, agent)
+    columns = agent_columns(config, name)
     source = folder / "agents" / trial.name
     bundle = export_bundle(
         load_policy(source / POLICY),
         folder / BUNDLE,
         market=prepared.market,
         table=prepared.table.select(columns),
-        config=config.simulation(action=agent_scheme(config, agent), reward=agent.reward),
+        config=config.simulation(name, action=agent_scheme(config, agent), reward=agent.reward),
         forecasts=[prepared.forecast] if prepared.forecast is not None and FORECAST in columns else [],
         name=f"{config.name}-{name}",
         provenance={

@@ -44,7 +44,14 @@ def chained(results: list[BacktestResult]) -> BacktestResult:
         steps=np.concatenate(steps).view(np.recarray),
         ledgers=np.concatenate([r.ledgers for r in results]).view(np.recarray),
         ruined=any(r.ruined for r in results),
+        distance=_joined([r.distance for r in results]),
+        acted=_joined([r.acted for r in results]),
     )
+
+
+def _joined(parts: list[np.ndarray | None]) -> np.ndarray | None:
+    known = [part for part in parts if part is not None]
+    return np.concatenate(known) if len(known) == len(parts) else None
 
 
 def by_policy(results: dict[Trial, BacktestResult]) -> dict[tuple[str, int | None], BacktestResult]:

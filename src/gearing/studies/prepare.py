@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gearing.evaluation.backtest import asked_columns
 from gearing.features import FeatureSet, FeatureTable, registered_features
 from gearing.policies import make_rule
 from gearing.studies.config import Agent, StudyConfig
@@ -71,16 +72,16 @@ def base_rule(config: StudyConfig, agent: Agent) -> Any:
     return made_rule(config, agent.base) if agent.base in config.rules else make_rule(agent.base)
 
 
-def agent_columns(config: StudyConfig, agent: Agent) -> tuple[str, ...]:
-    """Observation columns of an agent in order, its base rule's among them."""
+def agent_columns(config: StudyConfig, name: str) -> tuple[str, ...]:
+    """Observation columns of an agent in order, those of its base rule and its risk controls among them."""
+    agent = config.agents[name]
     wanted: list[str] = []
-    for name in agent.columns:
-        wanted += [FORECAST] if name == "forecast" else FeatureSet([name]).columns
+    for column in agent.columns:
+        wanted += [FORECAST] if column == "forecast" else FeatureSet([column]).columns
     base = base_rule(config, agent)
-    signal = config.simulation().signal_column
     own = set(account_columns())
-    needed = [*(base.required_columns if base else ()), *([signal] if signal else [])]
-    wanted += [name for name in needed if name not in own]
+    needed = [*(base.required_columns if base else ()), *asked_columns(config.simulation(name))]
+    wanted += [column for column in needed if column not in own]
     return tuple(dict.fromkeys(wanted))
 
 
@@ -101,11 +102,9 @@ def study_columns(config: StudyConfig) -> tuple[str, ...]:
     """
     wanted: list[str] = []
     for name in config.rules:
-        wanted += made_rule(config, name).required_columns
-    for agent in config.agents.values():
-        wanted += agent_columns(config, agent)
-    signal = config.simulation().signal_column
-    wanted += [signal] if signal else []
+        wanted += [*made_rule(config, name).required_columns, *asked_columns(config.simulation(name))]
+    for name in config.agents:
+        wanted += agent_columns(config, name)
     known = {feature.name for feature in registered_features()} | {FORECAST, *account_columns()}
     unknown = [name for name in wanted if name not in known]
     if unknown:

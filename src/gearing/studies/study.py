@@ -36,7 +36,12 @@ if TYPE_CHECKING:
 
     from gearing.export.decision import Decision
 
-TABLE = {**PRINTED, "growth vs baseline [95 %]": ("versus_text", "{}")}
+TABLE = {
+    **PRINTED,
+    "controls": ("controls", "{}"),
+    "acted": ("control_actions", "{:.0f}"),
+    "growth vs baseline [95 %]": ("versus_text", "{}"),
+}
 LEADERBOARD = "leaderboard.csv"
 TOLD_METRICS = (
     "log_growth",
@@ -189,7 +194,10 @@ def _run(
             _run_trial(prepared, trial, folder, tracker, progress=False)
     learning = [trial for trial in missing if trial.seed is not None]
     _run_jobs(prepared, learning, folder, tracker, jobs, progress)
-    results = {trial: load_result(trial, folder / "trials", prepared.config.simulation()) for trial in trials}
+    results = {
+        trial: load_result(trial, folder / "trials", prepared.config.simulation(trial.policy))
+        for trial in trials
+    }
     board = leaderboard(prepared.config, results)
     board.to_csv(folder / LEADERBOARD)
     figures = _draw(prepared.config, results, folder / "figures")

@@ -72,7 +72,7 @@ def train_and_play(
 
     config, fold = prepared.config, fold_of(prepared, trial)
     agent = config.agents[trial.policy]
-    columns = agent_columns(config, agent)
+    columns = agent_columns(config, trial.policy)
     for span in (fold.train, fold.validate, fold.test):
         prepared.refuse_in_sample(span)
     trained = train_agent(
@@ -84,7 +84,7 @@ def train_and_play(
             **agent.settings,
         },
         *prepared.cut(fold.train, columns),
-        config.simulation(action=agent_scheme(config, agent), reward=agent.reward),
+        config.simulation(trial.policy, action=agent_scheme(config, agent), reward=agent.reward),
         seed=int(trial.seed or 0),
         validation=prepared.cut(fold.validate, columns),
         checkpoint_dir=folder / "checkpoint",
@@ -105,7 +105,8 @@ def agent_scheme(config: StudyConfig, agent: Agent) -> Any:
 
 
 def _backtest(prepared: Prepared, trial: Trial, policy: Any, market: Any, table: Any) -> BacktestResult:
-    return backtest(policy, market, table, name=trial.label, **prepared.config.simulation_settings())
+    settings = prepared.config.simulation_settings(trial.policy)
+    return backtest(policy, market, table, name=trial.label, **settings)
 
 
 # --- results on disk ----------------------------------------------------------------------------------------------
@@ -114,9 +115,12 @@ def _backtest(prepared: Prepared, trial: Trial, policy: Any, market: Any, table:
 def save_result(result: BacktestResult, trial: Trial, folder: Path) -> None:
     """Write a trial's result; the JSON comes last and in one piece, so a result is whole or absent."""
     place = folder / trial.name
+    optional = {"distance": result.distance, "acted": result.acted}
+    beside: dict[str, Any] = {name: array for name, array in optional.items() if array is not None}
     np.savez_compressed(
         place.with_suffix(".npz"), time=result.time, equity=result.equity, target=result.target,
         leverage=result.leverage, mark=result.mark, steps=np.asarray(result.steps), ledgers=np.asarray(result.ledgers),
+        **beside,
     )  # fmt: skip
     told = {
         "policy": trial.policy, "fold": trial.fold, "seed": trial.seed, "ruined": result.ruined,
