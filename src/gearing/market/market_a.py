@@ -8,9 +8,11 @@ of D years the simple return is
 with N = 1 with probability lam D (at most one jump a step), so that E[R] = exp(mu D) - 1. A holder of leverage L pays
 L f at the step's end, f being the state's funding level, known when the step begins.
 
-The protocol leaves open where the regimes go when they leave and how fast funding moves. Chosen here: drift regimes
-leave to either other one alike, ``VOLATILITY_EXITS`` meet the stationary shares, and the funding moves meet the mean
-of 1.5 bp, the frictionless growth of 1.088 and the costed one of 0.902 (three numbers for three parameters).
+The protocol leaves open where the regimes go when they leave and how funding moves. Chosen here: drift regimes leave
+to either other one alike, ``VOLATILITY_EXITS`` meet the stationary shares, and the nine numbers of the funding chain
+were fitted to what the protocol prints of its own market: the mean funding of 1.5 bp, the growth of its policies with
+and without costs, the no-trade bands at 1 bp, and the growth of the Bayes filter where the regimes are hidden (which
+the tilt decides: the more funding tells of the drift, the more the filter earns). ``docs/market-a.md`` has the table.
 """
 
 from __future__ import annotations
@@ -45,7 +47,8 @@ class MarketA:
     """Parameters; a year has 1,095 steps, rates are fractions per step.
 
     Tuples run over regimes: drift (bear, flat, bull), volatility (calm, normal, high, storm), funding levels.
-    ``funding_up`` and ``funding_down`` are the chances per step to move one level, by drift regime.
+    ``funding_up`` and ``funding_down`` are the chances per step to move from each level to the next higher and from
+    each to the next lower; a drift regime multiplies the first by its ``funding_tilt`` and divides the second by it.
     """
 
     drift: tuple[float, ...] = (-0.5, 0.3, 1.0)
@@ -61,8 +64,9 @@ class MarketA:
     jump_down_limit: float = 0.25
     jump_up_limit: float = 0.20
     funding: tuple[float, ...] = (-2e-4, 0.0, 1e-4, 3e-4, 8e-4)
-    funding_up: tuple[float, ...] = (0.0514, 0.0800, 0.1246)
-    funding_down: tuple[float, ...] = (0.1659, 0.1066, 0.0684)
+    funding_up: tuple[float, ...] = (0.1947, 0.2091, 0.0405, 0.1716)
+    funding_down: tuple[float, ...] = (0.1091, 0.0923, 0.4767, 0.1163)
+    funding_tilt: tuple[float, ...] = (0.6065, 1.0, 1.6487)
     correlation: float = 0.75  # of returns, where several contracts share the states
     start_price: float = 20_000.0
 
@@ -87,7 +91,8 @@ class MarketA:
         volatilities = _chain(self.volatility_stay_days, np.array(self.volatility_exits))
         steps = np.empty((*self.shape, *self.shape))
         for d in range(self.shape[0]):
-            levels = _birth_death(self.shape[2], self.funding_up[d], self.funding_down[d])
+            tilt = self.funding_tilt[d]
+            levels = _birth_death(np.array(self.funding_up) * tilt, np.array(self.funding_down) / tilt)
             steps[d] = np.einsum("e,vw,fg->vfewg", drifts[d], volatilities, levels)
         return steps.reshape(self.n_states, self.n_states)
 
@@ -111,8 +116,8 @@ ONE_VOLATILITY = {
     "volatility_exits": ((0.0,),),
     "jumps_a_year": (0.0,),
 }
-NO_FUNDING = {"funding": (0.0,)}
-ONE_DRIFT = {"drift_stay_days": (1.0,), "funding_up": (0.08,), "funding_down": (0.1066,)}
+NO_FUNDING: Mapping[str, Any] = {"funding": (0.0,), "funding_up": (), "funding_down": ()}
+ONE_DRIFT = {"drift_stay_days": (1.0,), "funding_tilt": (1.0,)}
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "full": {},
     "one-volatility": ONE_VOLATILITY,
@@ -214,8 +219,8 @@ def _chain(stay_days: Sequence[float], exits: np.ndarray) -> np.ndarray:
     return np.diag(1.0 - leave) + leave[:, None] * exits
 
 
-def _birth_death(n: int, up: float, down: float) -> np.ndarray:
-    steps = np.diag(np.full(n - 1, up), 1) + np.diag(np.full(n - 1, down), -1)
+def _birth_death(up: np.ndarray, down: np.ndarray) -> np.ndarray:
+    steps = np.diag(up, 1) + np.diag(down, -1) if up.size else np.zeros((1, 1))
     return steps + np.diag(1.0 - steps.sum(axis=1))
 
 
