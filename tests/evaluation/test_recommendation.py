@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import gearing
-from gearing.evaluation.cells import _table
+from gearing.evaluation.cells import table_of
 from gearing.evaluation.recommendation import _levelled, better_for_most, trader_outcomes
 from gearing.policies import make_rule
 
@@ -17,14 +17,14 @@ def market():
 
 def test_a_fixed_rule_ties_with_fixed_leverage_for_every_trader(market):
     rules = {"fixed_4x": make_rule("fixed_4x")}
-    told = trader_outcomes(market, _table(market, rules, []), rules, appetites=(2.0,), horizon="90d")
+    told = trader_outcomes(market, table_of(market, rules, []), rules, appetites=(2.0,), horizon="90d")
     np.testing.assert_allclose(told.dynamic, told.fixed, rtol=1e-12)
     assert better_for_most(told).loc["fixed_4x", "tied"] == 1.0
 
 
 def test_a_traders_account_is_a_backtest_from_that_day(market):
     rules = {"inverse_atr": make_rule("inverse_atr")}
-    table = _table(market, rules, [])
+    table = table_of(market, rules, [])
     told = trader_outcomes(
         market, table, rules, appetites=(2.0,), directions=("short",), horizon="90d", margin_share=0.5
     )

@@ -97,7 +97,7 @@ def run_cells(
     evidence = evidence or Evidence()
     parts = []
     for symbol, market in markets.items():
-        table = _table(market, rules, list(directions.values()))
+        table = table_of(market, rules, list(directions.values()))
         for share in margin_shares:
             for way, direction in directions.items():
                 for mode in rebalancing:
@@ -299,7 +299,7 @@ def _batch(market: MarketData, table: FeatureTable, config: SimulationConfig, n:
     return simulator
 
 
-def _table(market: MarketData, rules: Mapping[str, Any], directions: list[str]) -> FeatureTable:
+def table_of(market: MarketData, rules: Mapping[str, Any], directions: list[str]) -> FeatureTable:
     """Columns that rules and directions read; forecast touch probabilities where a rule asks for them."""
     names = [column for rule in rules.values() for column in rule.required_columns]
     names += [c for direction in directions for c in asked_columns(SimulationConfig(direction=direction))]

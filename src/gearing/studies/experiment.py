@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from gearing.market import MarketData
 
 # Modules whose experiments ship; one line each.
-_SHIPPED = ("gearing.studies.case_study",)
+_SHIPPED = ("gearing.studies.answers", "gearing.studies.case_study", "gearing.studies.methods")
 _GROUP = "gearing.experiments"  # entry points of installed packages that add their own
 
 
