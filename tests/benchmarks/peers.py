@@ -8,10 +8,18 @@ from pathlib import Path
 
 PEERS = Path(__file__).resolve().parents[2] / ".cache" / "peers"
 PACKAGES = {
-    "gym-trading-env": "gym-trading-env==0.3.5",
-    "torchtrade": "torchtrade==0.1.0",
-    "vectorbt": "vectorbt==1.2.0",
-    "freqtrade": "freqtrade==2026.9",
+    "gym-trading-env": ("gym-trading-env==0.3.5",),
+    "torchtrade": ("torchtrade==0.1.0",),
+    "vectorbt": ("vectorbt==1.2.0",),
+    # gearing runs inside freqtrade, from its sources: what it needs beside what freqtrade brings.
+    "freqtrade": (
+        "freqtrade==2026.9",
+        "gymnasium>=1.0",
+        "numba>=0.60",
+        "omegaconf>=2.3",
+        "pyyaml>=6.0",
+        "typer>=0.12",
+    ),
 }
 
 
@@ -27,7 +35,7 @@ def environment(name: str) -> Path | str:
             [sys.executable, "-m", "venv", str(folder)], check=True, capture_output=True, timeout=120
         )
         subprocess.run(
-            [str(python), "-m", "pip", "install", "--quiet", PACKAGES[name]],
+            [str(python), "-m", "pip", "install", "--quiet", *PACKAGES[name]],
             check=True, capture_output=True, timeout=1500, text=True,
         )  # fmt: skip
     except (subprocess.SubprocessError, OSError) as failure:

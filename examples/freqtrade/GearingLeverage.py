@@ -1,0 +1,78 @@
+"""A freqtrade strategy whose leverage is chosen by a gearing rule; copy it to user_data/strategies and change it.
+
+    pip install gearing                       # into freqtrade's environment
+    freqtrade download-data --trading-mode futures --timeframe 1h --pairs BTC/USDT:USDT --timerange 20230101-
+    freqtrade backtesting --strategy GearingLeverage --timerange 20230601-
+
+The entry is only an example (price above its weekly mean). What gearing adds is ``leverage``: at the close of the
+candle that gives the entry signal, the rule below answers how large, from mark prices and funding as well as candles.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import numpy as np
+from freqtrade.strategy import IStrategy, timeframe_to_minutes
+from pandas import DataFrame, Timedelta
+
+from gearing.export.freqtrade import candles_needed, leverage_by_candle
+from gearing.policies.rules import VolatilityWeighted
+
+# Any rule of `gearing.rules` that reads the market: Tiered(), RiskBudget(column="realized_volatility_24h"), ...
+RULE = VolatilityWeighted(low=3, high=8, column="volatility_percentile_30d")
+
+
+class GearingLeverage(IStrategy):
+    """Enters with the weekly trend, sized by RULE; leverage is fixed from entry to exit, as freqtrade has it."""
+
+    INTERFACE_VERSION = 3
+    timeframe = "1h"
+    can_short = False
+    minimal_roi = {"0": 100.0}  # noqa: RUF012 - freqtrade reads a plain class attribute
+    stoploss = -0.99  # the exchange's liquidation comes first
+    startup_candle_count = max(168, candles_needed(RULE, timeframe))
+
+    def informative_pairs(self) -> list[tuple[str, str, str]]:
+        pairs = self.dp.current_whitelist() if self.dp else []
+        return [(pair, "1h", kind) for pair in pairs for kind in ("mark", "funding_rate")]
+
+    def populate_indicators(self, dataframe: DataFrame, metadata: dict) -> DataFrame:
+        mark, funding = (
+            self.dp.get_pair_dataframe(metadata["pair"], "1h", candle_type=kind)
+            for kind in ("mark", "funding_rate")
+        )
+        dataframe["gearing"] = leverage_by_candle(RULE, dataframe, mark=mark, funding=funding)
+        dataframe["trend"] = dataframe["close"] / dataframe["close"].rolling(168).mean() - 1.0
+        return dataframe
+
+    def populate_entry_trend(self, dataframe: DataFrame, metadata: dict) -> DataFrame:
+        dataframe.loc[(dataframe["trend"] > 0.0) & dataframe["gearing"].notna(), "enter_long"] = 1
+        return dataframe
+
+    def populate_exit_trend(self, dataframe: DataFrame, metadata: dict) -> DataFrame:
+        dataframe.loc[dataframe["trend"] < 0.0, "exit_long"] = 1
+        return dataframe
+
+    def asked(self, pair: str, current_time: datetime) -> float:
+        """The rule's leverage at the last candle that has closed; NaN if it has none."""
+        known, _ = self.dp.get_analyzed_dataframe(pair, self.timeframe)
+        closed = known[
+            known["date"] + Timedelta(minutes=timeframe_to_minutes(self.timeframe)) <= current_time
+        ]
+        return float(closed["gearing"].iloc[-1]) if len(closed) else float("nan")
+
+    def leverage(
+        self, pair: str, current_time: datetime, current_rate: float, proposed_leverage: float, max_leverage: float,
+        entry_tag: str | None, side: str, **kwargs,
+    ) -> float:  # fmt: skip
+        asked = self.asked(pair, current_time)
+        return 1.0 if np.isnan(asked) else float(np.clip(asked, 1.0, max_leverage))
+
+    def custom_stake_amount(
+        self, pair: str, current_time: datetime, current_rate: float, proposed_stake: float, min_stake: float | None,
+        max_stake: float, leverage: float, entry_tag: str | None, side: str, **kwargs,
+    ) -> float:  # fmt: skip
+        """Less than 1x is a smaller stake, since no exchange sets leverage below 1."""
+        asked = self.asked(pair, current_time)
+        return proposed_stake * (1.0 if np.isnan(asked) else min(1.0, asked))

@@ -1,0 +1,114 @@
+"""Asking a rule for leverage inside freqtrade: its candles in, the leverage known at every candle's close out.
+
+freqtrade decides when to trade, a gearing rule how large. ``examples/freqtrade/GearingLeverage.py`` is a strategy that
+does so; this module knows pandas tables only and imports nothing of freqtrade.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gearing.contracts import Contract, MarginTier, TierSchedule
+from gearing.exchange.columns import ACCOUNT_COLUMNS, POSITION_COLUMNS
+from gearing.features import FeatureSet, parse_duration
+from gearing.market.frames import market_from_frames
+from gearing.simulation.observation import Observation, ObservationLayout
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def leverage_by_candle(
+    rule: Any,
+    candles: pd.DataFrame,
+    *,
+    mark: pd.DataFrame | None = None,
+    funding: pd.DataFrame | None = None,
+) -> pd.Series:
+    """Leverage that a rule asks for at the close of every candle; NaN while its columns warm up.
+
+    Parameters
+    ----------
+    rule : Policy
+        A registered rule, or any policy that reads features of the market.
+    candles : DataFrame
+        As freqtrade gives them: ``date`` (opening, UTC), open, high, low, close, volume.
+    mark : DataFrame, optional
+        Candles of the mark price (``candle_type="mark"``); without them the last price stands in.
+    funding : DataFrame, optional
+        Funding rates as freqtrade keeps them (``candle_type="funding_rate"``: the rate in the column ``open``);
+        needed by rules that read funding.
+
+    Returns
+    -------
+    Series
+        On the index of ``candles``. Row k is known when candle k closes, so it belongs to a trade that opens with
+        candle k + 1.
+
+    Raises
+    ------
+    ValueError
+        If the rule reads what candles cannot tell: its own account, a forecast, funding that was not given.
+    """
+    import pandas as pd
+
+    columns = _columns(rule, funding is not None)
+    market = market_from_frames(
+        candles.rename(columns={"date": "open_time"}),
+        None if mark is None or mark.empty else mark.rename(columns={"date": "open_time"}),
+        None if funding is None or funding.empty else _rates(funding),
+        contract=_CONTRACT,
+        missing_mark="last",
+        missing_funding="zero",
+    )
+    table = FeatureSet(columns or ["log_return"]).compute(market)
+    layout = ObservationLayout.of(table, market.symbols)
+    known = np.isfinite(table.values).all(axis=(1, 2))
+    array = np.zeros((int(known.sum()), layout.size), np.float32)
+    array[:, : table.values.shape[2]] = table.values[known, 0]
+    answer, _ = rule.predict(Observation(layout, array), deterministic=True)
+    told = pd.Series(np.asarray(answer, np.float64)[:, 0], pd.DatetimeIndex(market.open_time[known]))
+    stamps = pd.DatetimeIndex(pd.to_datetime(candles["date"], utc=True)).tz_localize(None)
+    return pd.Series(told.reindex(stamps).to_numpy(), candles.index)
+
+
+def candles_needed(rule: Any, timeframe: str = "1h") -> int:
+    """Candles before the first leverage: what ``startup_candle_count`` must at least be."""
+    columns = _columns(rule, True) or ["log_return"]
+    return int(FeatureSet(columns).lookback(parse_duration(timeframe).astype("timedelta64[ms]")))
+
+
+# Features do not look at tiers; freqtrade has its own.
+_CONTRACT = Contract(
+    "PAIR",
+    schedules=(TierSchedule((MarginTier(0.0, math.inf, 0.004, 0.0, 125.0),), source="freqtrade's own"),),
+)
+
+
+def _columns(rule: Any, has_funding: bool) -> list[str]:
+    """Features that the rule reads."""
+    own = [name for name in rule.required_columns if name in (*POSITION_COLUMNS, *ACCOUNT_COLUMNS)]
+    if set(own) - {"effective_leverage"}:
+        raise ValueError(
+            f"{type(rule).__name__} reads {', '.join(own)} of its account, which candles do not hold; choose a "
+            "rule of the market only, or keep the limit with freqtrade's own protections."
+        )
+    columns = [name for name in rule.required_columns if name not in own]
+    try:
+        FeatureSet(columns or ["log_return"])
+    except ValueError as error:
+        raise ValueError(f"{type(rule).__name__}: {error} freqtrade's candles give features only.") from None
+    costly = [name for name in columns if name.startswith("funding")]
+    if costly and not has_funding:
+        raise ValueError(
+            f"{type(rule).__name__} reads {', '.join(costly)}: pass funding=, the candles of type 'funding_rate' "
+            "(freqtrade downloads them in futures mode)."
+        )
+    return columns
+
+
+def _rates(funding: pd.DataFrame) -> pd.DataFrame:
+    return funding.rename(columns={"date": "time", "open": "rate"})[["time", "rate"]]

@@ -1,0 +1,114 @@
+"""A gearing rule chooses leverage inside freqtrade: the same number as at home, known when the candle closes."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from tests.benchmarks.peers import environment
+
+import gearing
+from gearing.contracts import TierSchedule
+from gearing.exchange.rules import liquidation_price
+from gearing.export.freqtrade import candles_needed, leverage_by_candle
+from gearing.policies.rules import DrawdownControlled, RiskBudget, Scaled, VolatilityWeighted
+
+ROOT = Path(__file__).resolve().parents[2]
+RULE = VolatilityWeighted(low=3, high=8, column="volatility_percentile_30d")  # the example strategy's
+PRICES = ("open", "high", "low", "close")
+
+
+@pytest.fixture(scope="module")
+def market():
+    return gearing.synthetic_market("market-b", seed=5, years=0.4)
+
+
+def candles(market, prices, volume):
+    columns = {name: prices[:, 0, k] for k, name in enumerate(PRICES)}
+    return pd.DataFrame({"date": pd.to_datetime(market.open_time, utc=True), **columns, "volume": volume})
+
+
+def tables(market):
+    rates = market.settlements
+    funding = pd.DataFrame({"date": pd.to_datetime(rates["time"], utc=True), "open": rates["rate"]})
+    funding[["high", "low", "close", "volume"]] = 0.0
+    return candles(market, market.last, market.volume[:, 0]), candles(market, market.mark, 0.0), funding
+
+
+def at_home(rule, market):
+    """Leverage at the close of every bar, by a feature table of the market itself."""
+    columns = [name for name in rule.required_columns if name != "effective_leverage"]
+    table = gearing.FeatureSet(columns).compute(market)
+    view = {name: table.column(name) for name in columns} | {
+        "effective_leverage": np.zeros((market.n_bars, 1))
+    }
+    answer = rule.predict(view)[0][:, 0]
+    return np.where(np.isfinite(table.values).all(axis=(1, 2)), answer, np.nan)
+
+
+@pytest.mark.parametrize("rule", [RULE, Scaled()], ids=["volatility", "trend, volume and funding"])
+def test_the_rule_answers_as_at_home(rule, market):
+    last, mark, funding = tables(market)
+    found = leverage_by_candle(rule, last, mark=mark, funding=funding)
+    expected = at_home(rule, market)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert 0 < np.isfinite(found).sum() < len(found)
+
+
+def test_a_later_candle_changes_no_earlier_leverage(market):
+    last, mark, funding = tables(market)
+    whole = leverage_by_candle(RULE, last, mark=mark, funding=funding)
+    cut = leverage_by_candle(RULE, last[:-100], mark=mark[:-100], funding=funding)
+    np.testing.assert_array_equal(cut, whole[:-100])
+
+
+def test_the_candles_needed_are_enough_and_no_fewer(market):
+    last, _, _ = tables(market)
+    needed = candles_needed(RULE)
+    assert np.isfinite(leverage_by_candle(RULE, last[-needed:].reset_index(drop=True)).iloc[-1])
+    with pytest.raises(ValueError, match="bars"):
+        leverage_by_candle(RULE, last[-needed + 1 :].reset_index(drop=True))
+
+
+def test_what_candles_cannot_tell_is_refused(market):
+    last, _, _ = tables(market)
+    with pytest.raises(ValueError, match="drawdown of its account"):
+        leverage_by_candle(DrawdownControlled(), last)
+    with pytest.raises(ValueError, match="pass funding="):
+        leverage_by_candle(Scaled(), last)
+    with pytest.raises(ValueError, match="features only"):
+        leverage_by_candle(RiskBudget(column="forecast_volatility"), last)
+
+
+@pytest.mark.slow
+def test_freqtrades_backtester_trades_at_the_rules_leverage_and_liquidates_where_we_do(market, tmp_path):
+    python = environment("freqtrade")
+    if isinstance(python, str):
+        pytest.skip(f"freqtrade is {python}")
+    home = tmp_path / "data" / "binance" / "futures"
+    home.mkdir(parents=True)
+    for kind, table in zip(("futures", "mark", "funding_rate"), tables(market), strict=True):
+        table.to_feather(home / f"BTC_USDT_USDT-1h-{kind}.feather")
+    script = ROOT / "tests" / "export" / "freqtrade_offline.py"
+    done = subprocess.run(
+        [str(python), str(script), str(tmp_path), str(ROOT / "examples" / "freqtrade"), "GearingLeverage"],
+        capture_output=True, text=True, check=False, timeout=900, cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src"), "NUMBA_CACHE_DIR": str(tmp_path / "numba")},
+    )  # fmt: skip
+    told = [line for line in done.stdout.splitlines() if line.startswith("TRADES ")]
+    assert told, done.stderr[-2000:]
+    trades = json.loads(told[0].removeprefix("TRADES "))
+    leverage = pd.Series(at_home(RULE, market), pd.DatetimeIndex(market.close_time).tz_localize("UTC"))
+    tiers = TierSchedule.flat(
+        0.004, 150.0
+    ).to_records()  # freqtrade's first tier of BTC/USDT:USDT, to 300,000
+    assert len(trades) > 20
+    assert len({round(trade["leverage"], 2) for trade in trades}) > 3
+    for trade in trades:
+        # Decided at the close at which the next candle opens.
+        assert trade["leverage"] == pytest.approx(leverage[pd.Timestamp(trade["open_date"])], rel=1e-6)
+        price = liquidation_price(trade["amount"], trade["open_rate"], trade["stake_amount"], tiers, False)
+        assert trade["liquidation_price"] == pytest.approx(price, rel=1e-6)
