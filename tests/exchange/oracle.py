@@ -1,13 +1,14 @@
 """An independent account in exact decimals, written from the exchange rules and the sizing, not from the kernel.
 
 It differs on purpose where it can: an inverse position is treated as the linear position of the opposite sign in the
-price 1/P, and the first mark with margin balance <= maintenance margin is found by walking the kinks of the
+price 1/P, and the first mark with margin balance <= maintenance margin is found by walking the kinks (and jumps) of the
 piecewise linear surplus, without any closed form for a liquidation price. Slow and plain.
 """
 
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, getcontext
 
@@ -128,12 +129,19 @@ class Rules:
     band: Decimal = ZERO
     maker: bool = False
     deleveraging_move: Decimal = ZERO
+    free_balance_sizing: bool = False
 
 
 def margin_of(value: Decimal, tiers: list[Tier]) -> Decimal:
     """Maintenance margin of a notional."""
     tier = [t for t in tiers if t.floor <= value][-1]
     return value * tier.rate - tier.amount
+
+
+def jumps(tiers: list[Tier]) -> bool:
+    """Whether the maintenance margin jumps at a floor."""
+    pairs = itertools.pairwise(tiers)
+    return any(b.floor * b.rate - b.amount != b.floor * a.rate - a.amount for a, b in pairs)
 
 
 def leverage_cap(leverage: Decimal, tiers: list[Tier]) -> Decimal:
@@ -162,6 +170,9 @@ class Oracle:
             p.mark = marks[p.contract]
         self.ledgers = [Ledger() for _ in self.slots]
         self.row: list[Row] = []
+        self.seen: Counter[str] = (
+            Counter()
+        )  # what happened, so that a suite of scenarios can show that it does
 
     # --- values
 
@@ -178,13 +189,20 @@ class Oracle:
         sign = -1 if self.terms[p.contract].inverse else 1
         return sign * q * (self.unit(p.contract, price) - self.unit(p.contract, p.entry))
 
-    def surplus(self, p: Position, price: Decimal) -> Decimal:
-        """Unrealised profit less maintenance margin."""
+    def surplus(self, p: Position, price: Decimal, tier_at: Decimal | None = None) -> Decimal:
+        """Unrealised profit less maintenance margin; by the tier that holds at the price ``tier_at``, if given."""
         if p.q == 0:
             return ZERO
-        value = self.value(p, p.entry if self.rules.at_entry else price)
-        needed = margin_of(value, self.row[p.contract].tiers) + self.rules.closing_fee * value
-        return self.profit(p, price) - needed
+        value, tiers = self.value(p, p.entry if self.rules.at_entry else price), self.row[p.contract].tiers
+        needed = margin_of(value, tiers)
+        if tier_at is not None and not self.rules.at_entry:
+            tier = [t for t in tiers if t.floor <= self.value(p, tier_at)][-1]
+            needed = value * tier.rate - tier.amount
+        return self.profit(p, price) - needed - self.rules.closing_fee * value
+
+    def jumping(self, j: int) -> bool:
+        """Whether the path of a contract must be searched to both extremes."""
+        return jumps(self.row[j].tiers) and not self.rules.at_entry
 
     def series(self, j: int) -> tuple[Decimal, ...]:
         """Open, high, low, close of the series that liquidates."""
@@ -227,6 +245,7 @@ class Oracle:
         ledger.turnover += traded
         ledger.fills += 1
         if p.q * q < 0:
+            self.seen["flips"] += abs(q) > abs(p.q)
             closed = min(abs(p.q), abs(q))
             rest = abs(q) - closed
             self.close_part(k, closed, price)
@@ -310,13 +329,49 @@ class Oracle:
         held = abs(p.q) if same_side else -abs(p.q)
         fee = terms.maker_fee if self.rules.maker else terms.taker_fee
         if target != 0 and size > held:
-            size = self.affordable(k, target, size, held, leverage, margin, price, fee)
+            free = self.free_for(k, target, leverage, price, fee) if self.rules.free_balance_sizing else None
+            if free is not None and free < 0 and same_side and leverage < p.leverage:
+                leverage = p.leverage
+                self.seen["settings kept for want of a top-up"] += 1
+                free = self.free_for(k, target, leverage, price, fee)
+            size = self.affordable(k, target, size, held, leverage, margin, price, fee, free)
+        elif (
+            self.rules.free_balance_sizing and same_side and leverage < p.leverage
+            and self.free_for(k, target, leverage, price, fee) < 0
+        ):  # fmt: skip
+            self.seen["settings kept for want of a top-up"] += 1
+            leverage = p.leverage
         size = on_grid(size, terms.lot, up=False)
         self.send(k, size if target > 0 else -size, price, leverage, fee, margin)
 
+    def free_for(self, k: int, target: Decimal, leverage: Decimal, price: Decimal, fee: Decimal) -> Decimal:
+        """Free balance before a fill: W + min(0, sum U) - sum IM, with the own position at the new setting.
+
+        Isolated: other positions keep their margin instead, and their profits and losses. A flip closes first.
+        """
+        p = self.slots[k]
+        wallet, profits, claims = self.wallet, ZERO, ZERO
+        for other in self.slots:
+            if other is p or other.q == 0:
+                continue
+            if self.rules.cross:
+                profits += self.profit(other, self.row[other.contract].mark[0])
+                claims += self.value(other, other.entry) / other.leverage
+            else:
+                claims += other.margin
+        if p.q * target >= 0:
+            profits += self.profit(p, self.row[p.contract].mark[0])
+            if p.q != 0:
+                claims += self.value(p, p.entry) / leverage
+        else:
+            gain = self.profit(p, price)
+            wallet += gain if self.rules.cross else max(gain, -p.margin)
+            wallet -= fee * self.value(p, price)
+        return wallet + min(ZERO, profits) - claims
+
     def affordable(
         self, k: int, target: Decimal, size: Decimal, held: Decimal, leverage: Decimal, margin: Decimal,
-        price: Decimal, fee: Decimal,
+        price: Decimal, fee: Decimal, free: Decimal | None,
     ) -> Decimal:  # fmt: skip
         """Largest size with IM + fee + open loss within the margin, then within the tier's notional."""
         p, j, row = self.slots[k], self.slots[k].contract, self.row[self.slots[k].contract]
@@ -329,6 +384,10 @@ class Oracle:
         # IM of all that is held afterwards, fee and open loss of what is traded: size - held.
         most = (margin + cost * held) / (unit / leverage + cost)
         size = min(size, most)
+        if free is not None:
+            limit = max(held, ZERO) + max(free, ZERO) / (unit / leverage + cost)
+            self.seen["sizes bound by the free balance"] += limit < size
+            size = min(size, max(held, ZERO) + max(free, ZERO) / (unit / leverage + cost))
         allowed = leverage_cap(leverage, row.tiers) / unit
         if size > allowed:
             self.ledgers[k].capped += 1
@@ -388,6 +447,7 @@ class Oracle:
     # --- funding
 
     def settle(self, settlements: list[Settlement], inside: bool, which: str) -> None:
+        debited = False
         for s in settlements:
             if s.inside != inside:
                 continue
@@ -399,6 +459,7 @@ class Oracle:
                 pays = p.q * s.rate > 0
                 if (which == "pay" and not pays) or (which == "receive" and pays):
                     continue
+                debited = debited or pays
                 free = max(ZERO, self.free)
                 self.wallet += cash
                 self.ledgers[k].funding += cash
@@ -408,9 +469,16 @@ class Oracle:
                         from_margin = min(ZERO, cash + free)
                     p.margin += from_margin
                     if pays and not self.rules.close_only and p.margin + self.surplus(p, mark) <= 0:
+                        self.seen["liquidations by funding"] += 1
                         self.liquidate(k, mark)
-        if self.rules.cross and which != "receive" and settlements:
-            self.test_open()
+        if self.rules.cross and debited and not self.rules.close_only:
+            marks = [self.series(j)[0] for j in range(len(self.terms))]
+            for s in settlements:
+                if s.inside == inside:
+                    marks[s.contract] = self.row[s.contract].mark[0] if s.mark is None else s.mark
+            if self.wallet + sum(self.surplus(p, marks[p.contract]) for p in self.slots) <= 0:
+                self.seen["liquidations by funding"] += any(p.q != 0 for p in self.slots)
+                self.liquidate_at(marks)
 
     # --- liquidation
 
@@ -430,24 +498,31 @@ class Oracle:
         """First price from ``start`` to ``end`` with margin balance <= maintenance margin."""
         if p.margin + self.surplus(p, start) <= 0:
             return start
-        if p.margin + self.surplus(p, end) > 0:
-            return None
         j = p.contract
+        if p.margin + self.surplus(p, end) > 0 and not self.jumping(j):
+            return None
         low, high = self.unit(j, start), self.unit(j, end)  # the surplus is piecewise linear in this variable
         kinks = [t.floor / abs(p.q) for t in self.row[j].tiers]
         inner = [x for x in kinks if min(low, high) < x < max(low, high)]
         path = [low, *sorted(inner, reverse=high < low), high]
         for a, b in itertools.pairwise(path):
-            at_a, at_b = (p.margin + self.surplus(p, self.unit(j, x)) for x in (a, b))
+            within = self.unit(j, (a + b) / 2)  # one tier holds between two kinks, to both of them
+            at_a, at_b = (p.margin + self.surplus(p, self.unit(j, x), within) for x in (a, b))
+            if at_a <= 0:
+                return self.unit(j, a)
             if at_b <= 0:
                 return self.unit(j, a + (b - a) * at_a / (at_a - at_b))
-        return end
+            if p.margin + self.surplus(p, self.unit(j, b)) <= 0:
+                return self.unit(j, b)
+        return None if self.jumping(j) else end
 
     def liquidate(self, k: int, mark: Decimal, reached: int | None = None) -> int | None:
         """Liquidate; with step-down, the number of the tier it is left in (a walk never stops twice in one)."""
         p, ledger = self.slots[k], self.ledgers[k]
         terms = self.terms[p.contract]
         ledger.execution_price = mark
+        self.note_liquidation(p, mark)
+        p.guard = Guard()  # open orders are cancelled first
         if self.rules.step_down:
             left = self.step_down(k, mark, reached)
             if left is not None:
@@ -465,6 +540,17 @@ class Oracle:
         self.forget(p)
         return None
 
+    def note_liquidation(self, p: Position, mark: Decimal) -> None:
+        start = self.series(p.contract)[0]
+        tiers = self.row[p.contract].tiers
+        at = [max(n for n, t in enumerate(tiers) if t.floor <= self.value(p, x)) for x in (p.entry, mark)]
+        self.seen["gaps"] += mark == start
+        self.seen["tier crossings"] += at[0] != at[1]
+        self.seen["inverse liquidations"] += self.terms[p.contract].inverse
+        self.seen["hedge-mode liquidations"] += self.rules.hedge
+        self.seen["cross liquidations"] += self.rules.cross
+        self.seen["liquidations under jumping requirements"] += self.jumping(p.contract)
+
     def step_down(self, k: int, mark: Decimal, reached: int | None) -> int | None:
         """Sell to one floor after the other until margin suffices; None if that leaves nothing."""
         p, ledger, terms = self.slots[k], self.ledgers[k], self.terms[self.slots[k].contract]
@@ -480,6 +566,7 @@ class Oracle:
             gain, value = self.profit(p, mark, sold), abs(sold) * unit
             fee = terms.liquidation_fee * value
             self.wallet += gain - fee
+            self.insurance -= fee
             p.margin += gain - fee
             ledger.price_pnl += gain
             ledger.liquidation -= fee
@@ -536,9 +623,12 @@ class Oracle:
         if p.margin + self.surplus(p, start) > 0:
             self.fire_at_open(k)
         reached: int | None = None
+        _, high, low, _ = self.series(p.contract)
+        extreme = other = start
         while p.q != 0:
-            prices = self.series(p.contract)
-            extreme = prices[2] if p.q > 0 else prices[1]
+            extreme, other = (low, high) if p.q > 0 else (high, low)
+            if self.jumping(p.contract) and self.surplus(p, other) < self.surplus(p, extreme):
+                extreme, other = other, extreme
             mark = self.first_touch(p, start, extreme)
             stop = self.touched_stop(p)
             if stop is not None:
@@ -552,6 +642,11 @@ class Oracle:
                 break
             reached = self.liquidate(k, mark, reached)
             start = mark
+        if self.jumping(p.contract):
+            start = extreme
+            while p.q != 0 and (mark := self.first_touch(p, start, other)) is not None:
+                reached = self.liquidate(k, mark, reached)
+                start = mark
         self.after_extreme(k)
 
     def after_extreme(self, k: int) -> None:
@@ -590,15 +685,24 @@ class Oracle:
         )
 
     def joint_mark(self, j: int, way: Decimal) -> Decimal:
-        start = self.series(j)[0]
-        return start + way * (self.worse(j) - start)
+        """From the open (0) to the worse extreme (1), and on to the other extreme (2)."""
+        start, high, low, _ = self.series(j)
+        worse = self.worse(j)
+        if way > 1:
+            return worse + (way - 1) * ((low if worse == high else high) - worse)
+        return start + way * (worse - start)
 
-    def joint(self, way: Decimal) -> Decimal:
+    def joint(self, way: Decimal, tiers_at: Decimal | None = None) -> Decimal:
         marks = [self.joint_mark(j, way) for j in range(len(self.terms))]
-        return self.wallet + sum(self.surplus(p, marks[p.contract]) for p in self.slots)
+        if tiers_at is None:
+            return self.wallet + sum(self.surplus(p, marks[p.contract]) for p in self.slots)
+        held = [self.joint_mark(j, tiers_at) for j in range(len(self.terms))]
+        return self.wallet + sum(self.surplus(p, marks[p.contract], held[p.contract]) for p in self.slots)
 
     def joint_touch(self, begin: Decimal) -> Decimal | None:
         """First point of the joint line with margin balance <= maintenance margin."""
+        if any(self.jumping(j) for j in range(len(self.terms))):
+            return self.joint_touch_jumping(begin)
         if self.joint(ONE) > 0:
             return None
         if self.joint(begin) <= 0:
@@ -623,6 +727,33 @@ class Oracle:
             if at_b <= 0:
                 return a + (b - a) * at_a / (at_a - at_b)
         return ONE
+
+    def joint_touch_jumping(self, begin: Decimal) -> Decimal | None:
+        """The same to the other extremes and with jumps: each piece by the tiers that hold inside it."""
+        for leg in (ZERO, ONE):
+            kinks = {max(begin, leg), leg + 1}
+            for p in self.slots:
+                start, end = self.joint_mark(p.contract, leg), self.joint_mark(p.contract, leg + 1)
+                if p.q != 0 and start != end:
+                    for tier in self.row[p.contract].tiers[1:]:
+                        price = self.unit(p.contract, tier.floor / abs(p.q))
+                        kinks.add(leg + (price - start) / (end - start))
+            path = sorted(x for x in kinks if max(begin, leg) <= x <= leg + 1)
+            for a, b in itertools.pairwise(path):
+                middle = (a + b) / 2
+                at_a, at_b = self.joint(a, middle), self.joint(b, middle)
+                if self.joint(a) <= 0 or at_a <= 0:
+                    return a
+                if at_b <= 0 and not any(t.inverse for t in self.terms):
+                    return a + (b - a) * at_a / (at_a - at_b)
+                if at_b <= 0:
+                    for _ in range(90):
+                        point = (a + b) / 2
+                        a, b = (a, point) if self.joint(point, middle) <= 0 else (point, b)
+                    return b
+                if self.joint(b) <= 0:
+                    return b
+        return None
 
     def joint_stop(self, begin: Decimal) -> tuple[Decimal | None, int]:
         first: tuple[Decimal | None, int] = (None, -1)
@@ -664,7 +795,13 @@ class Oracle:
                 self.after_extreme(k)
 
     def liquidate_cross(self, way: Decimal) -> None:
-        marks = [self.joint_mark(j, way) for j in range(len(self.terms))]
+        self.liquidate_at([self.joint_mark(j, way) for j in range(len(self.terms))])
+
+    def liquidate_at(self, marks: list[Decimal]) -> None:
+        for p in self.slots:
+            if p.q != 0:
+                self.note_liquidation(p, marks[p.contract])
+            p.guard = Guard()  # open orders of the account are cancelled first
         if self.rules.largest_loss_first:
             while len(held := [k for k, p in enumerate(self.slots) if p.q != 0]) > 1:
                 worst = min(held, key=lambda k: self.profit(self.slots[k], marks[self.slots[k].contract]))
@@ -673,6 +810,7 @@ class Oracle:
                 gain, value = self.profit(p, mark), self.value(p, mark)
                 fee = self.terms[p.contract].liquidation_fee * value
                 self.wallet += gain - fee
+                self.insurance -= fee
                 ledger.price_pnl += gain
                 ledger.liquidation -= fee
                 ledger.turnover += value

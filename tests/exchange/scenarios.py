@@ -5,11 +5,13 @@ A scenario mixes modes, tiers small enough to be crossed, gaps, funding at the e
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections import Counter
 from decimal import Decimal
 
 import numpy as np
-from tests.exchange.oracle import Guard, Oracle, Row, Rules, Settlement, Terms, Tier
+from tests.exchange.oracle import Guard, Oracle, Row, Rules, Settlement, Terms, Tier, jumps
 
 from gearing.exchange.kernel import Kernel
 from gearing.exchange.records import (
@@ -53,6 +55,11 @@ class Scenario:
         self.targets = [self._targets() for _ in range(self.n_decisions)]
         self.with_guards = not self.rules.close_only and draw() < 0.5
         self.guards = [[self._guard() for _ in range(self.n_slots)] for _ in range(self.n_decisions)]
+        self.rules.free_balance_sizing = self.chance(0.25)
+        self.whole_position_tiers = self.chance(0.2)
+        if self.whole_position_tiers:
+            for j, schedule in enumerate(self.schedules):
+                schedule[:] = self._jumping_tiers(j)  # in place, because rows hold the schedules
 
     @property
     def n_slots(self) -> int:
@@ -101,6 +108,18 @@ class Scenario:
                 amount += floor * (rate - rates[k - 1])
             cap = floors[k + 1] if k + 1 < count else Decimal("3000000")
             tiers.append(Tier(floor, cap, rate, amount, Decimal(int(Decimal("0.5") / rate))))
+        return tiers
+
+    def _jumping_tiers(self, j: int) -> list[Tier]:
+        """Tiers without amounts whose jumps lie about the notional of the contract's first order."""
+        legs = 2 if self.hedge else 1
+        asked = [abs(t[s]) for t in self.targets for s in range(j * legs, j * legs + legs) if t[s]]
+        notional = Decimal(WALLET) * self.terms[j].margin_share * (asked[0] if asked else Decimal(10))
+        floors = [Decimal(0), *(notional * text(x, 3) for x in np.arange(0.9, 1.08, 0.02)), Decimal("3e6")]
+        tiers = []
+        for k, (floor, cap) in enumerate(itertools.pairwise(floors)):
+            rate = Decimal("0.004") + Decimal("0.002") * k
+            tiers.append(Tier(floor, cap, rate, Decimal(0), Decimal(int(1 / rate))))
         return tiers
 
     def _rows(self) -> list[list[Row]]:
@@ -167,8 +186,8 @@ class Scenario:
         return Guard(pick(0.5, 0.05), pick(0.3, 0.05), pick(0.3, 0.05), self.chance(0.3))
 
 
-def run_oracle(scenario: Scenario) -> list[dict[str, list[float]]]:
-    """State after every decision by the oracle."""
+def run_oracle(scenario: Scenario, seen: Counter[str] | None = None) -> list[dict[str, list[float]]]:
+    """State after every decision by the oracle; what happened is counted in ``seen``."""
     oracle = Oracle(scenario.terms, scenario.rules, Decimal(WALLET), scenario.first_marks)
     out = []
     for d in range(scenario.n_decisions):
@@ -178,6 +197,8 @@ def run_oracle(scenario: Scenario) -> list[dict[str, list[float]]]:
         out.append(oracle_state(oracle))
         if oracle.equity < Decimal("1e-6"):
             break
+    if seen is not None:
+        seen.update(oracle.seen)
     return out
 
 
@@ -230,6 +251,9 @@ class Arrays:
         c.leverage_change = LEVERAGE_CHANGE.index(rules.leverage_change)
         c.rebalance, c.band, c.maker = REBALANCE.index(rules.rebalance), float(rules.band), rules.maker
         c.deleveraging_move, c.largest_target = float(rules.deleveraging_move), 100.0
+        c.free_balance_sizing = rules.free_balance_sizing
+        jumping = any(jumps(schedule) for schedule in scenario.schedules)
+        c.whole_position_tiers = jumping and not rules.at_entry
         self._tiers_and_rows()
         account = self.accounts[0]
         for name in ("wallet_balance", "equity", "start_equity", "peak_equity"):

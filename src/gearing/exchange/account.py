@@ -10,6 +10,7 @@ from gearing.exchange.compiled import hot, rule
 from gearing.exchange.rules import (
     ALL_TIERS,
     average_entry_price,
+    first_liquidation_mark,
     initial_margin,
     liquidation_price,
     liquidation_price_at_entry,
@@ -26,6 +27,7 @@ from gearing.exchange.rules import (
 
 REFUSED_MINIMUM, REFUSED_NOT_TRADABLE, REFUSED_MARGIN = 1, 2, 3
 GONE = -2  # tier of a position that was liquidated in full
+_FAR = 1e12  # times a price: beyond every path
 
 
 @hot
@@ -35,10 +37,16 @@ def clear_position(account, position):
     position.quantity = 0.0
     position.entry_price = 0.0
     position.margin = 0.0
+    position.best_price = 0.0
+    cancel_orders(position)
+
+
+@rule
+def cancel_orders(position):
+    """Nothing rests any more: a venue cancels open orders before it liquidates."""
     position.stop = math.nan
     position.take_profit = math.nan
     position.trailing = math.nan
-    position.best_price = 0.0
     position.guarded = 0
 
 
@@ -173,6 +181,8 @@ def is_liquidated(position, contract, config, tiers, row, mark):
 @rule
 def position_liquidation_price(position, contract, config, tiers, row, backing):
     """Liquidation price under the venue's way of valuing maintenance margin; NaN if there is none."""
+    if config.whole_position_tiers:
+        return touch_from(position, contract, config, tiers, row, backing, position.entry_price)
     if config.maintenance_at_entry:
         return liquidation_price_at_entry(
             position.quantity,
@@ -190,11 +200,29 @@ def position_liquidation_price(position, contract, config, tiers, row, backing):
 
 
 @rule
+def touch_from(position, contract, config, tiers, row, backing, mark):
+    """Mark that liquidates first if the price moves against the position from ``mark`` on, by ``rules``' search."""
+    end = mark / _FAR if position.quantity > 0.0 else mark * _FAR
+    return touch_on_segment(position, contract, config, tiers, row, backing, mark, end)
+
+
+@rule
+def touch_on_segment(position, contract, config, tiers, row, backing, start, end):
+    """First mark from ``start`` to ``end`` that liquidates a position under whole-position tiers; NaN if none."""
+    return first_liquidation_mark(
+        position.quantity, position.entry_price, backing, tiers, contract.inverse, config.closing_fee, start, end,
+        row.tiers_first, row.tiers_last,
+    )  # fmt: skip
+
+
+@rule
 def liquidation_on_segment(position, contract, config, tiers, row, start, end):
     """Mark at which an isolated position is liquidated while the mark moves from ``start`` to ``end``; NaN if not.
 
     A mark that starts beyond the liquidation price liquidates at once, there (a gap).
     """
+    if config.whole_position_tiers:
+        return touch_on_segment(position, contract, config, tiers, row, position.margin, start, end)
     if not is_liquidated(position, contract, config, tiers, row, end):
         return math.nan
     if is_liquidated(position, contract, config, tiers, row, start):
@@ -216,6 +244,7 @@ def liquidate_position(account, position, contract, config, tiers, row, ledger, 
         position, contract, config, tiers, row, position.margin
     )
     ledger.execution_price = mark
+    cancel_orders(position)
     if config.tier_step_down:
         tier = step_down_tiers(account, position, contract, config, tiers, row, ledger, mark, ceiling)
         if tier != GONE:
@@ -272,6 +301,7 @@ def sell_in_liquidation(account, position, contract, ledger, size, mark):
     value = notional(closed, mark, contract.inverse)
     fee = contract.liquidation_fee * value
     account.wallet_balance += profit - fee
+    account.insurance -= fee
     ledger.price_pnl += profit
     ledger.liquidation -= fee
     ledger.turnover += value

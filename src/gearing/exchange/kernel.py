@@ -32,14 +32,16 @@ from gearing.exchange.orders import close_at_open, place_guards, trade_to_target
 from gearing.exchange.path import (
     contract_of,
     joint_surplus,
+    liquidate_at_triggers,
     liquidate_cross,
+    trigger_surplus,
     walk_cross,
     walk_isolated,
     watched_extreme,
     watched_open,
 )
 from gearing.exchange.records import guard_dtype, ledger_dtype, records, step_dtype
-from gearing.exchange.rules import unit_value, unrealised_pnl
+from gearing.exchange.rules import initial_margin, unit_value, unrealised_pnl
 
 _REWARD_FLOOR = 0.001  # of the start equity: the reward of a ruined step stays finite
 _AHEAD = 8  # accounts ahead of the current one whose row is asked for: about the latency of the outer cache
@@ -72,8 +74,10 @@ def clear_ledgers(ledgers, i):
 def settle(account, positions, i, contracts, config, tiers, rows, r, ledgers, settlements, inside, paying):
     """Settlements of row ``r`` at its open or inside it; ``paying``: 0 both ways, 1 payments only, 2 receipts only.
 
-    Each debit is followed by a liquidation test at its mark.
+    Each debit is followed by a liquidation test at its mark; a cross account is tested once after all of them, because
+    what settles at one instant settles together.
     """
+    debited = False
     for k in range(rows[r, 0].settlements_first, rows[r, 0].settlements_last):
         if settlements[k].inside != inside:
             continue
@@ -89,13 +93,32 @@ def settle(account, positions, i, contracts, config, tiers, rows, r, ledgers, se
             if (paying == 1 and not pays) or (paying == 2 and pays):
                 continue
             settle_funding(account, position, contracts[j], config, ledgers[i, s], mark, settlements[k].rate)
+            debited |= pays
             if pays and not config.cross and not config.close_only:
                 if is_liquidated(position, contracts[j], config, tiers, rows[r, j], mark):
                     liquidate_position(
                         account, position, contracts[j], config, tiers, rows[r, j], ledgers[i, s], mark
                     )
-    if config.cross and not config.close_only and paying != 2:
-        test_open(account, positions, i, contracts, config, tiers, rows, r, ledgers)
+    if debited and config.cross and not config.close_only:
+        test_settled(account, positions, i, contracts, config, tiers, rows, r, ledgers, settlements, inside)
+
+
+@rule
+def test_settled(account, positions, i, contracts, config, tiers, rows, r, ledgers, settlements, inside):
+    """Test a cross account at the marks of its settlements; contracts that did not settle stand at the row's open."""
+    for s in range(positions.shape[1]):
+        positions[i, s].trigger = watched_open(rows[r, contract_of(s, config)], config)
+    for k in range(rows[r, 0].settlements_first, rows[r, 0].settlements_last):
+        if settlements[k].inside != inside:
+            continue
+        mark = settlements[k].mark
+        if math.isnan(mark):
+            mark = rows[r, settlements[k].contract].mark_open
+        for s in range(positions.shape[1]):
+            if contract_of(s, config) == settlements[k].contract:
+                positions[i, s].trigger = mark
+    if trigger_surplus(account, positions, i, contracts, config, tiers, rows, r) <= 0.0:
+        liquidate_at_triggers(account, positions, i, contracts, config, tiers, rows, r, ledgers)
 
 
 @rule
@@ -142,6 +165,7 @@ def trade(
     # Margin is checked at the fill: equity lost in the gap since the decision cannot be posted.
     checked = min(account.equity, equity_now)
     passes = 2 if positions.shape[1] > 1 else 1
+    others_profit, others_margin = 0.0, 0.0
     done = 0  # bits of the slots that were reduced in the first pass: their remainder must not trade again
     for increasing in range(passes):
         for s in range(positions.shape[1]):
@@ -155,13 +179,32 @@ def trade(
                 if is_increase(position, contracts[j], target, budget):
                     continue
                 done |= 1 << s
+            if config.free_balance_sizing:
+                others_profit, others_margin = claims_of_others(
+                    account, positions, i, s, contracts, config, rows, r
+                )
             trade_to_target(
                 account, position, contracts[j], config, tiers, rows[r, j], ledgers[i, s], target, budget,
-                contracts[j].margin_share * checked,
+                contracts[j].margin_share * checked, others_profit, others_margin,
             )  # fmt: skip
             position.target = target
             if with_guards and position.quantity != 0.0:
                 place_guards(position, guards[g, s])
+
+
+@rule
+def claims_of_others(account, positions, i, slot, contracts, config, rows, r):
+    """(unrealised PnL, margin) of the other positions that back or bind an order of ``slot``, at the row's open."""
+    if not config.cross:
+        return 0.0, account.assigned - positions[i, slot].margin
+    profit, margin = 0.0, 0.0
+    for s in range(positions.shape[1]):
+        position, j = positions[i, s], contract_of(s, config)
+        if s != slot and position.quantity != 0.0:
+            inverse = contracts[j].inverse
+            profit += unrealised_pnl(position.quantity, position.entry_price, rows[r, j].mark_open, inverse)
+            margin += initial_margin(position.quantity, position.entry_price, position.leverage, inverse)
+    return profit, margin
 
 
 @rule
@@ -203,7 +246,7 @@ def walk(account, positions, i, contracts, config, tiers, rows, r, ledgers):
         if position.quantity != 0.0:
             j = contract_of(s, config)
             extreme = watched_extreme(rows[r, j], config, position.quantity < 0.0)
-            eventful = position.guarded or config.deleveraging_move > 0.0
+            eventful = position.guarded or config.deleveraging_move > 0.0 or config.whole_position_tiers
             if eventful or is_liquidated(position, contracts[j], config, tiers, rows[r, j], extreme):
                 walk_isolated(account, position, contracts[j], config, tiers, rows[r, j], ledgers[i, s])
 

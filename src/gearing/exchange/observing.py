@@ -5,7 +5,12 @@ Names and bounds are in ``columns.py``.
 
 import math
 
-from gearing.exchange.account import margin_surplus, position_liquidation_price, position_maintenance
+from gearing.exchange.account import (
+    margin_surplus,
+    position_liquidation_price,
+    position_maintenance,
+    touch_from,
+)
 from gearing.exchange.compiled import hot
 from gearing.exchange.path import contract_of
 from gearing.exchange.rules import notional, price_at_margin
@@ -23,7 +28,12 @@ def saturate(value, low, high):
 
 @hot
 def observed_liquidation_price(position, contract, config, tiers, row, backing):
-    """``position_liquidation_price``, with the lowest tier tried in line: it is the one that most positions need."""
+    """``position_liquidation_price``, with the lowest tier tried in line: it is the one that most positions need.
+
+    Of several liquidation prices under whole-position tiers, the one that a fall from the last mark meets first.
+    """
+    if config.whole_position_tiers:
+        return touch_from(position, contract, config, tiers, row, backing, row.mark_close)
     if not config.maintenance_at_entry:
         first = tiers[row.tiers_first]
         price = price_at_margin(

@@ -4,6 +4,13 @@ Sizing (``w`` margin share, ``E`` equity at the deciding close): the largest qua
 <= |L| w E and, at the fill, initial margin + fee + open loss <= w E, leverage setting max(1, |L|), down to the lot.
 An isolated position is backed by its own margin balance and the free balance only: profits that other isolated
 positions have not realised buy nothing.
+
+Posting: an isolated position's margin balance becomes w E less what the order cost. A fill better than the mark costs
+less than nothing; that gain stays in the free balance, so that the margin balance never exceeds w E.
+
+With ``free_balance_sizing`` an increase is also limited as venues limit it, by the free balance: wallet balance plus
+unrealised losses, less the initial margin of every position, has to cover initial margin, fee and open loss of what is
+added. Unrealised profit buys nothing then, not even more of its own position.
 """
 
 import math
@@ -74,12 +81,13 @@ def capped_size(size, value, tiers, row, ledger, leverage):
 
 @hot
 def order_size(
-    account, position, contract, config, tiers, row, ledger, side, wanted, leverage, margin, price
+    account, position, contract, config, tiers, row, ledger, side, wanted, leverage, margin, price, free
 ):
     """Absolute quantity to hold after the order, down to the lot.
 
     ``wanted`` is the size that the target asks for, ``margin`` what its initial margin, fee and open loss may take,
-    ``price`` the fill price. A reduction needs no margin and always executes.
+    ``price`` the fill price, ``free`` the balance that pays for what is added. A reduction needs no margin and always
+    executes.
     """
     held = side * position.quantity  # negative when the order flips the position
     size = wanted
@@ -91,16 +99,55 @@ def order_size(
             own = position.margin - account.assigned
             margin = min(margin, own + balance_at(account, position, contract, row.mark_open))
         size = min(size, affordable_quantity(margin, held, leverage, value, cost))
+        if config.free_balance_sizing:
+            size = min(size, max(held, 0.0) + max(free, 0.0) / (value / leverage + cost))
         size = capped_size(size, value, tiers, row, ledger, leverage)
         size = max(size, held, 0.0)
     return round_quantity(size, contract.lot_size)
 
 
+@rule
+def free_for_increase(
+    account, position, contract, config, row, side, leverage, price, others_profit, others_margin
+):
+    """Free balance that may pay for what an order adds, after its own position has its initial margin.
+
+    What of an isolated position's own margin the venue would let go counts; a flip closes the position first.
+    """
+    backing, inverse = account.wallet_balance - others_margin, contract.inverse
+    if side * position.quantity >= 0.0:
+        profit = unrealised_pnl(position.quantity, position.entry_price, row.mark_open, inverse)
+        kept = 0.0
+        if position.quantity != 0.0:
+            kept = initial_margin(position.quantity, position.entry_price, leverage, inverse)
+        return backing + min(0.0, others_profit + profit) - kept
+    fee_rate = contract.maker_fee if config.maker else contract.taker_fee
+    profit = unrealised_pnl(position.quantity, position.entry_price, price, inverse)
+    if not config.cross:
+        profit = max(-position.margin, profit)  # the insurance fund bears the rest
+    fee = fee_rate * notional(position.quantity, price, inverse)
+    return backing + min(0.0, others_profit) + profit - fee
+
+
 @hot
-def trade_to_target(account, position, contract, config, tiers, row, ledger, target, budget, margin):
+def trade_to_target(
+    account,
+    position,
+    contract,
+    config,
+    tiers,
+    row,
+    ledger,
+    target,
+    budget,
+    margin,
+    others_profit,
+    others_margin,
+):
     """Send the order that brings a position to its target at the row's open, then post its margin.
 
-    ``budget`` is w E at the deciding close, ``margin`` the part of it that is still there at the fill. A refused
+    ``budget`` is w E at the deciding close, ``margin`` the part of it that is still there at the fill;
+    ``others_profit`` and ``others_margin`` are what the other positions add to and claim of the free balance. A refused
     order changes nothing; the ledger says why.
     """
     held = position.quantity
@@ -120,8 +167,30 @@ def trade_to_target(account, position, contract, config, tiers, row, ledger, tar
     buying = 1.0 if wanted > held else -1.0
     price = fill_price(row.open, buying, slippage_of(row, wanted - held, contract), contract)
     side = 1.0 if target > 0.0 else -1.0
+    free = 0.0
+    if config.free_balance_sizing:
+        free = free_for_increase(
+            account, position, contract, config, row, side, leverage, price, others_profit, others_margin
+        )
+        if free < 0.0 and side * held > 0.0 and leverage < position.leverage:
+            leverage = position.leverage  # a lower setting needs a top-up that is not there
+            free = free_for_increase(
+                account, position, contract, config, row, side, leverage, price, others_profit, others_margin
+            )
     size = order_size(
-        account, position, contract, config, tiers, row, ledger, side, abs(wanted), leverage, margin, price
+        account,
+        position,
+        contract,
+        config,
+        tiers,
+        row,
+        ledger,
+        side,
+        abs(wanted),
+        leverage,
+        margin,
+        price,
+        free,
     )
     before = balance_at(account, position, contract, row.mark_open)
     filled = send_order(account, position, contract, config, ledger, side * size, price, leverage)

@@ -8,6 +8,7 @@ the same price series, stop before take-profit, a gap fills at the open.
 import math
 
 from gearing.exchange.account import (
+    cancel_orders,
     close_at,
     fill_price,
     is_liquidated,
@@ -24,6 +25,7 @@ from gearing.exchange.compiled import rule
 from gearing.exchange.rules import ALL_TIERS, notional, settlement_payout, unrealised_pnl
 
 _BISECTIONS = 80  # to the last bit of a double, from an interval of one row
+_BESIDE_A_FLOOR = 1e-9  # of a leg of the joint line: far enough from a tier's floor to be on one side of it
 
 
 @rule
@@ -114,6 +116,31 @@ def deleverage_winner(account, position, contract, config, row, ledger):
 
 
 @rule
+def adverse_extreme(position, contract, config, tiers, row):
+    """Extreme of the row that hurts a position more; where requirements jump with size, a long's may be the high."""
+    extreme = watched_extreme(row, config, position.quantity < 0.0)
+    if config.whole_position_tiers:
+        other = watched_extreme(row, config, position.quantity > 0.0)
+        here = margin_surplus(position, contract, config, tiers, row, extreme)
+        if margin_surplus(position, contract, config, tiers, row, other) < here:
+            return other
+    return extreme
+
+
+@rule
+def walk_back(account, position, contract, config, tiers, row, ledger, start, tier):
+    """From the adverse extreme to the other one; only where the requirement jumps may a better mark liquidate."""
+    low, high = watched_extreme(row, config, False), watched_extreme(row, config, True)
+    end = low if start == high else high
+    while position.quantity != 0.0:
+        mark = liquidation_on_segment(position, contract, config, tiers, row, start, end)
+        if math.isnan(mark):
+            return
+        tier = liquidate_position(account, position, contract, config, tiers, row, ledger, mark, tier)
+        start = mark
+
+
+@rule
 def walk_isolated(account, position, contract, config, tiers, row, ledger):
     """One isolated position through one row."""
     start = watched_open(row, config)
@@ -121,8 +148,9 @@ def walk_isolated(account, position, contract, config, tiers, row, ledger):
     if position.guarded and not is_liquidated(position, contract, config, tiers, row, start):
         fire_at_open(account, position, contract, config, row, ledger)
     tier = ALL_TIERS
+    extreme = start
     while position.quantity != 0.0:
-        extreme = watched_extreme(row, config, position.quantity < 0.0)
+        extreme = adverse_extreme(position, contract, config, tiers, row)
         mark = liquidation_on_segment(position, contract, config, tiers, row, start, extreme)
         if position.guarded:
             stop = stop_touched(position, row)
@@ -136,6 +164,8 @@ def walk_isolated(account, position, contract, config, tiers, row, ledger):
             break
         tier = liquidate_position(account, position, contract, config, tiers, row, ledger, mark, tier)
         start = mark
+    if config.whole_position_tiers:
+        walk_back(account, position, contract, config, tiers, row, ledger, extreme, tier)
     if position.quantity != 0.0:
         finish_row(account, position, contract, config, row, ledger)
 
@@ -190,9 +220,16 @@ def worse_extreme(positions, i, contract_index, contracts, config, tiers, row):
 
 @rule
 def joint_mark(positions, i, contract_index, contracts, config, tiers, row, way):
-    """Mark of a contract at a fraction ``way`` of the straight line from the opens to the worse extremes."""
+    """Mark of a contract at a fraction ``way`` of the straight line from the opens to the worse extremes.
+
+    From 1 to 2 the line goes on to the other extremes, where only a requirement that jumps may liquidate.
+    """
+    worse = worse_extreme(positions, i, contract_index, contracts, config, tiers, row)
+    if way > 1.0:
+        low, high = watched_extreme(row, config, False), watched_extreme(row, config, True)
+        return worse + (way - 1.0) * ((low if worse == high else high) - worse)
     start = watched_open(row, config)
-    return start + way * (worse_extreme(positions, i, contract_index, contracts, config, tiers, row) - start)
+    return start + way * (worse - start)
 
 
 @rule
@@ -209,13 +246,22 @@ def joint_surplus(account, positions, i, contracts, config, tiers, rows, r, way)
 def joint_liquidation(account, positions, i, contracts, config, tiers, rows, r, begin):
     """First fraction of the joint line with margin balance <= maintenance margin; NaN if there is none.
 
-    The surplus is concave along the line for linear contracts, so a non-negative end means none before it.
+    A surplus above zero at the end means none before it: each contract's legs add up to a surplus concave in the
+    price (linear) or its reciprocal (inverse), and end at their worse extreme, so that nothing on the way is lower.
     """
+    if config.whole_position_tiers:
+        return jumping_liquidation(account, positions, i, contracts, config, tiers, rows, r, begin)
     if joint_surplus(account, positions, i, contracts, config, tiers, rows, r, 1.0) > 0.0:
         return math.nan
+    return first_deficit(account, positions, i, contracts, config, tiers, rows, r, begin, 1.0)
+
+
+@rule
+def first_deficit(account, positions, i, contracts, config, tiers, rows, r, begin, end):
+    """Fraction at which the surplus falls to zero between ``begin`` and an ``end`` where it is not above."""
     if joint_surplus(account, positions, i, contracts, config, tiers, rows, r, begin) <= 0.0:
         return begin
-    safe, hit = begin, 1.0
+    safe, hit = begin, end
     for _ in range(_BISECTIONS):
         middle = 0.5 * (safe + hit)
         if joint_surplus(account, positions, i, contracts, config, tiers, rows, r, middle) <= 0.0:
@@ -223,6 +269,51 @@ def joint_liquidation(account, positions, i, contracts, config, tiers, rows, r, 
         else:
             safe = middle
     return hit
+
+
+@rule
+def jumping_liquidation(account, positions, i, contracts, config, tiers, rows, r, begin):
+    """``joint_liquidation`` where requirements jump at floors: piece by piece, to the other extremes and all.
+
+    A piece between two floors is tested at its ends. With linear contracts the surplus is straight between them; with
+    inverse ones of several contracts a dip inside a piece may be missed, of the order of the notional times the square
+    of the piece's relative length.
+    """
+    while begin < 2.0:
+        end = next_floor(positions, i, contracts, config, tiers, rows, r, begin)
+        before = max(begin, end - _BESIDE_A_FLOOR) if end < 2.0 else end
+        if joint_surplus(account, positions, i, contracts, config, tiers, rows, r, begin) <= 0.0:
+            return begin
+        after = min(begin + _BESIDE_A_FLOOR, before)
+        if joint_surplus(account, positions, i, contracts, config, tiers, rows, r, after) <= 0.0:
+            return after
+        if joint_surplus(account, positions, i, contracts, config, tiers, rows, r, before) <= 0.0:
+            return first_deficit(account, positions, i, contracts, config, tiers, rows, r, after, before)
+        begin = end
+    return math.nan
+
+
+@rule
+def next_floor(positions, i, contracts, config, tiers, rows, r, begin):
+    """Next fraction after ``begin`` at which a notional meets a tier's floor or the line turns; at most 2."""
+    found = 1.0 if begin < 1.0 else 2.0
+    leg = 0.0 if begin < 1.0 else 1.0
+    for s in range(positions.shape[1]):
+        position, j = positions[i, s], contract_of(s, config)
+        if position.quantity == 0.0:
+            continue
+        row, size = rows[r, j], abs(position.quantity)
+        start = joint_mark(positions, i, j, contracts, config, tiers, row, leg)
+        end = joint_mark(positions, i, j, contracts, config, tiers, row, leg + 1.0)
+        if start == end:
+            continue
+        for k in range(row.tiers_first + 1, row.tiers_last):
+            floor = tiers[k].floor
+            price = size / floor if contracts[j].inverse else floor / size
+            way = leg + (price - start) / (end - start)
+            if begin + _BESIDE_A_FLOOR < way < found:
+                found = way
+    return found
 
 
 @rule
@@ -292,6 +383,14 @@ def liquidate_cross(account, positions, i, contracts, config, tiers, rows, r, le
             j = contract_of(s, config)
             mark = joint_mark(positions, i, j, contracts, config, tiers, rows[r, j], way)
             positions[i, s].trigger = mark
+    liquidate_at_triggers(account, positions, i, contracts, config, tiers, rows, r, ledgers)
+
+
+@rule
+def liquidate_at_triggers(account, positions, i, contracts, config, tiers, rows, r, ledgers):
+    """Liquidate a cross account at the marks noted in its positions; its open orders are cancelled first."""
+    for s in range(positions.shape[1]):
+        cancel_orders(positions[i, s])
     while config.largest_loss_first and open_slots(positions, i) > 1:
         slot = largest_loss(positions, i, contracts, config)
         note_liquidation(account, positions, i, slot, contracts, config, tiers, rows, r, ledgers)
@@ -331,10 +430,7 @@ def reset_slot(position):
     """Flat, nothing resting (cross: no margin is assigned)."""
     position.quantity = 0.0
     position.entry_price = 0.0
-    position.stop = math.nan
-    position.take_profit = math.nan
-    position.trailing = math.nan
-    position.guarded = 0
+    cancel_orders(position)
 
 
 @rule

@@ -86,6 +86,11 @@ config_dtype = np.dtype(
         ("deleveraging_move", "f8"),  # stress: winners are closed after such a move inside a row; 0 = off
         ("ruin_fraction", "f8"),
         ("largest_target", "f8"),
+        (
+            "free_balance_sizing",
+            "i8",
+        ),  # an increase is paid from free balance, which unrealised profit is not
+        ("whole_position_tiers", "i8"),  # 1 if the maintenance margin jumps at the floors of any contract
     ],
     align=True,
 )

@@ -21,7 +21,9 @@ from gearing.exchange.compiled import hot, rule
 NO_PRICE = math.nan  # "there is no such price": a position that cannot be liquidated
 ALL_TIERS = -1  # default of ``last``: up to the end of the array
 _ON_GRID = 1e-14  # a value this near to its grid, relative to the number of steps, is on it
-_NEVER = 1e-12  # a root this small against the entry price is rounding noise of a position without debt
+_NEVER = (
+    1e-12  # a root this small (or large) against the entry price is rounding noise of a position without debt
+)
 
 
 @hot
@@ -129,6 +131,12 @@ def funding_payment(quantity, mark, rate, inverse):
 
 
 @rule
+def is_price(price, entry_price):
+    """Whether a root is a price: a linear long without debt has none but zero, an inverse short none but infinity."""
+    return _NEVER * entry_price < price < entry_price / _NEVER
+
+
+@rule
 def bankruptcy_price(quantity, entry_price, wallet, inverse):
     """Price at which a position's margin balance is exactly zero; NaN where none is positive.
 
@@ -139,7 +147,7 @@ def bankruptcy_price(quantity, entry_price, wallet, inverse):
         price = quantity / denominator if denominator != 0.0 else NO_PRICE
     else:
         price = entry_price - wallet / quantity
-    return price if price > _NEVER * entry_price else NO_PRICE
+    return price if is_price(price, entry_price) else NO_PRICE
 
 
 @rule
@@ -172,7 +180,7 @@ def liquidation_price(
         price = price_at_margin(
             quantity, entry_price, backing, tiers[k].rate + closing_fee, tiers[k].amount, inverse
         )
-        if not (_NEVER * entry_price < price < math.inf):
+        if not is_price(price, entry_price):
             continue
         # A root that lies on a floor up to rounding belongs to both neighbours and has one price.
         value = notional(quantity, price, inverse)
@@ -187,7 +195,47 @@ def liquidation_price_at_entry(quantity, entry_price, backing, tiers, inverse, f
     """Liquidation price where the venue values maintenance margin once, at the entry price (Bybit, isolated)."""
     margin = maintenance_margin(notional(quantity, entry_price, inverse), tiers, first, last)
     price = price_at_margin(quantity, entry_price, backing, 0.0, -margin, inverse)
-    return price if _NEVER * entry_price < price < math.inf else NO_PRICE
+    return price if is_price(price, entry_price) else NO_PRICE
+
+
+@rule
+def first_liquidation_mark(
+    quantity, entry_price, backing, tiers, inverse, closing_fee, start, end, first=0, last=ALL_TIERS
+):
+    """First mark from ``start`` to ``end`` with margin balance <= maintenance margin; NaN if there is none.
+
+    For tiers under which the whole position pays its tier's rate (``TierSchedule.marginal`` False): the requirement
+    jumps at a floor, so that a mark may liquidate which neither end of the path shows, and several tiers may each
+    have a liquidation price. In the position's notional both sides are linear within a tier, so its ends are enough.
+    """
+    last = tiers.size if last == ALL_TIERS else last
+    value, goal = notional(quantity, start, inverse), notional(quantity, end, inverse)
+    side = 1.0 if quantity > 0.0 else -1.0
+    gain = -side if inverse else side  # of the balance, per unit of notional
+    owed = gain * notional(quantity, entry_price, inverse) - backing
+    k, mark = tier_index(value, tiers, first, last), start
+    while True:
+        edge = goal
+        if goal > value and k + 1 < last:
+            edge = min(goal, tiers[k + 1].floor)
+        elif goal < value:
+            edge = max(goal, tiers[k].floor)
+        slope, debt = gain - tiers[k].rate - closing_fee, owed - tiers[k].amount
+        if slope * value <= debt:
+            return mark
+        if slope * edge <= debt:
+            return price_of_value(quantity, debt / slope, inverse)
+        climbs = goal > value and k + 1 < last and goal >= tiers[k + 1].floor
+        if edge == goal and not climbs:
+            return NO_PRICE
+        value, mark = edge, price_of_value(quantity, edge, inverse)
+        k += 1 if climbs else -1
+
+
+@rule
+def price_of_value(quantity, value, inverse):
+    """Price at which a position has a notional."""
+    return abs(quantity) / value if inverse else value / abs(quantity)
 
 
 @hot

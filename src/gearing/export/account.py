@@ -161,7 +161,7 @@ def read_account(given: Any, manifest: Manifest, market: MarketData) -> AccountS
     account = records(1, account_dtype)
     notes = _fill_account(account, positions, values)
     names = tuple(c.symbol for c in manifest.contracts)
-    rules = config_record(manifest.config, manifest.venue)
+    rules = config_record(manifest.config, manifest.venue, manifest.contracts)
     told = values.get("positions") or {}
     liquidated = np.array([bool(told.get(name, {}).get("liquidated", False)) for name in names])
     return AccountState(account, positions, rows, tiers, terms, rules, liquidated, tuple(notes), names)

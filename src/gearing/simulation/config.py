@@ -18,6 +18,7 @@ CHOICES = {
     "order": ("taker", "maker"),
     "decision": ("interval", "at_entry"),
     "settlement": ("bankruptcy", "fee_then_return", "venue"),
+    "sizing": ("equity", "free_balance"),
 }
 REBALANCE = ("every_decision", "on_change", "never")
 
@@ -65,6 +66,11 @@ class SimulationConfig:
     margin_share : float or tuple of float
         Part of equity posted per contract; the shares of all contracts sum to at most 1. A float is
         what each contract gets if there is one, and is divided evenly among several.
+        Isolated: what is posted, the order's costs included, so the most that can be lost. A fill better than the
+        mark leaves its gain in the free balance.
+    sizing : {"equity", "free_balance"}
+        What limits an increase: its margin share of equity, or also, as venues have it, the free balance (wallet
+        balance plus unrealised losses less all initial margins), to which unrealised profit adds nothing.
     initial_equity : float
         In the settle coin. Tiers and smallest orders bite by size.
     decision_interval : str
@@ -92,6 +98,7 @@ class SimulationConfig:
         optimistic and meant for ablations and the synthetic market A.
     liquidation_series : {"mark", "last"}
     liquidation : {"full", "tier_step_down"}
+        "tier_step_down" is for isolated positions: it sells down to the tier below while margin suffices there.
     cross_liquidation : {"all_at_once", "largest_loss_first"}
     settlement : {"bankruptcy", "fee_then_return", "venue"}
         What a liquidation leaves: nothing (conservative), what remains after the clearance fee, or as the venue does.
@@ -110,6 +117,7 @@ class SimulationConfig:
     max_leverage: float = 20.0
     margin_mode: str = "isolated"
     margin_share: float | tuple[float, ...] = 1.0
+    sizing: str = "equity"
     initial_equity: float = 10_000.0
     decision_interval: str = "24h"
     rebalance: str = "every_decision"
@@ -149,6 +157,11 @@ class SimulationConfig:
         if self.direction not in ("long", "short", "free") and not self.direction.startswith("signal:"):
             raise ValueError(
                 f"direction is {self.direction!r}; it must be long, short, free or signal:COLUMN."
+            )
+        if self.liquidation == "tier_step_down" and self.margin_mode == "cross":
+            raise ValueError(
+                "liquidation='tier_step_down' steps down isolated positions; a cross account is liquidated as a whole. "
+                "Use margin_mode='isolated', or cross_liquidation='largest_loss_first'."
             )
         if self.decision == "at_entry" and self.signal_column is None:
             raise ValueError(

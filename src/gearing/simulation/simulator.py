@@ -87,7 +87,9 @@ class Simulator:
         self._terms = np.stack(
             [contract_records(m.contracts, self.profile, self.config) for m in self.markets]
         ).view(np.recarray)
-        self._rules = config_record(self.config, self.profile)
+        self._rules = config_record(
+            self.config, self.profile, tuple(c for m in self.markets for c in m.contracts)
+        )
         self._episode_decisions = self._decisions_per_episode()
         self.n_accounts = n_accounts
         self._allocate(seed, n_threads)

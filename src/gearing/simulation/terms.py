@@ -27,15 +27,21 @@ def contract_records(
     return terms
 
 
-def config_record(config: SimulationConfig, profile: VenueProfile) -> np.recarray:
-    """What the kernel knows of the account's treatment."""
+def config_record(
+    config: SimulationConfig, profile: VenueProfile, contracts: tuple[Contract, ...]
+) -> np.recarray:
+    """What the kernel knows of the account's treatment.
+
+    Two rules of a venue are about isolated positions only: that maintenance margin is valued at entry, and how the
+    leverage setting of an open position may change.
+    """
     rules = records(1, config_dtype)
     rule: Any = rules[0]
     rule.cross = config.margin_mode == "cross"
     rule.hedge = config.position_mode == "hedge"
     rule.close_only = config.walk == "close"
     rule.last_price_liquidation = config.liquidation_series == "last"
-    rule.maintenance_at_entry = profile.maintenance == "entry"
+    rule.maintenance_at_entry = profile.maintenance == "entry" and not rule.cross
     rule.closing_fee = _fees(config, profile)[0] if profile.maintenance == "mark_plus_fee" else 0.0
     settlement = profile.settlement if config.settlement == "venue" else config.settlement
     rule.fee_then_return = settlement == "fee_then_return"
@@ -43,12 +49,16 @@ def config_record(config: SimulationConfig, profile: VenueProfile) -> np.recarra
     rule.largest_loss_first = config.cross_liquidation == "largest_loss_first"
     rule.profit_is_free = config.profit_is_free
     rule.funding_from_free_balance = profile.name == "bybit"
-    rule.leverage_change = ("free", "up_only", "flat_only").index(profile.leverage_change)
+    change = "free" if rule.cross else profile.leverage_change
+    rule.leverage_change = ("free", "up_only", "flat_only").index(change)
     rule.rebalance, rule.band = rebalance_mode(config.rebalance)
     rule.maker = config.order == "maker"
     rule.deleveraging_move = config.deleveraging_move or 0.0
     rule.ruin_fraction = config.ruin_fraction
     rule.largest_target = config.max_leverage
+    rule.free_balance_sizing = config.sizing == "free_balance"
+    jumps = any(not schedule.marginal for contract in contracts for schedule in contract.schedules)
+    rule.whole_position_tiers = jumps and not rule.maintenance_at_entry
     return rules
 
 
