@@ -32,6 +32,7 @@ def random_market(n_bars=400, n_contracts=2, seed=0, bar=HOUR, start="2023-01-02
         tradable=np.ones(shape, dtype=bool),
         index=last * np.exp(rng.normal(0.0, 1e-4, (*shape, 1))),
         implied_volatility=rng.uniform(0.4, 0.8, shape),
+        predicted_rate=rng.normal(1e-4, 1e-4, shape),
         name="random",
     )
 

@@ -20,10 +20,11 @@ from gearing.market.synthetic import synthetic_market
 from gearing.policies.oracle import oracle_path_growth, state_table
 from gearing.simulation.presets import market_a_settings, market_b_settings
 
-# What a trader sees of market A: three steps make a day.
+# What a trader sees of market A: three steps make a day. ``predicted_rate`` is what the coming step pays, which the
+# venue shows before it begins and the reference filter reads too.
 HIDDEN_COLUMNS = (
     "log_return", "realized_volatility_24h", "realized_volatility_7d", "realized_volatility_30d", "trend_7d",
-    "momentum_30d", "funding_rate", "funding_carry_7d",
+    "momentum_30d", "predicted_rate", "funding_rate", "funding_carry_7d",
 )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ Bars: a pandas table, a CSV or Parquet file, with the columns
     mark_open, mark_high, mark_low, mark_close  optional; without them traded prices stand in
     index_open ... index_close                  where a feature asks for the index price
     implied_volatility                          where a feature asks for it, annualised, known at the bar's close
+    predicted_rate                              where a feature asks for it, of the settlement that comes next
     contract                                    symbol, where the bundle decides on several contracts
     (signal columns)                            those the bundle names, known at the bar's close
 
@@ -17,6 +18,7 @@ Account: see :mod:`gearing.export.account`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,7 @@ from gearing.features import get_feature
 from gearing.market.data import MarketData
 
 _PRICES = ("open", "high", "low", "close")
+_KNOWN_AT_CLOSE = ("implied_volatility", "predicted_rate")
 _REQUIRED = ("open_time", *_PRICES, "volume")
 _MARK = tuple(f"mark_{p}" for p in _PRICES)
 _INDEX = tuple(f"index_{p}" for p in _PRICES)
@@ -115,7 +118,7 @@ def _with_contract(table: pd.DataFrame, manifest: Manifest, what: str) -> pd.Dat
 
 def _check_columns(table: pd.DataFrame, manifest: Manifest) -> None:
     needed = (*_REQUIRED, *manifest.signals, *_needed_by_features(manifest))
-    known = (*_REQUIRED, *_MARK, *_INDEX, "implied_volatility", "contract", *manifest.signals)
+    known = (*_REQUIRED, *_MARK, *_INDEX, *_KNOWN_AT_CLOSE, "contract", *manifest.signals)
     for name in table.columns:
         if name not in known:
             near = get_close_matches(str(name), known, n=1)
@@ -133,7 +136,7 @@ def _needed_by_features(manifest: Manifest) -> list[str]:
     """Columns that features ask for beyond traded prices."""
     needs = {need for name in _feature_names(manifest) for need in get_feature(name).needs}
     columns: list[str] = list(_INDEX) if "index" in needs else []
-    return columns + (["implied_volatility"] if "implied_volatility" in needs else [])
+    return columns + [name for name in _KNOWN_AT_CLOSE if name in needs]
 
 
 def _feature_names(manifest: Manifest) -> list[str]:
@@ -261,7 +264,7 @@ def _market(
             s: funding[funding["contract"] == s].drop(columns="contract").sort_values("time") for s in parts
         }
     try:
-        return MarketData.from_frames(
+        market = MarketData.from_frames(
             {s: part[list(_REQUIRED)] for s, part in parts.items()},
             contract={c.symbol: c for c in manifest.contracts},
             bar=np.timedelta64(manifest.bar_milliseconds, "ms"),
@@ -274,6 +277,10 @@ def _market(
         )
     except ValueError as error:
         raise BundleError(f"bars: {error}") from error
+    if not all("predicted_rate" in part for part in parts.values()):
+        return market
+    rates = [parts[s].set_index("open_time")["predicted_rate"].reindex(market.open_time) for s in market.symbols]
+    return replace(market, predicted_rate=np.stack([rate.to_numpy(np.float64) for rate in rates], axis=1))
 
 
 def _known_venue(name: str) -> str:

@@ -50,6 +50,21 @@ def funding_rate(market: MarketData) -> Array:
     unit="per settlement",
     lower=-0.05,
     upper=0.05,
+    lookback="0h",
+    source="rate that the venue shows for the next settlement",
+    needs=("predicted_rate",),
+)
+def predicted_rate(market: MarketData) -> Array:
+    """Rate expected at the close for the settlement that comes next, as the market carries it."""
+    if market.predicted_rate is None:  # the register has refused such a market before
+        raise ValueError("this market carries no predicted_rate.")
+    return np.asarray(market.predicted_rate)
+
+
+@feature(
+    unit="per settlement",
+    lower=-0.05,
+    upper=0.05,
     lookback="{window}",
     windows=("3d", "7d", "30d"),
     source=SOURCE,
