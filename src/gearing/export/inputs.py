@@ -279,7 +279,9 @@ def _market(
         raise BundleError(f"bars: {error}") from error
     if not all("predicted_rate" in part for part in parts.values()):
         return market
-    rates = [parts[s].set_index("open_time")["predicted_rate"].reindex(market.open_time) for s in market.symbols]
+    rates = [
+        parts[s].set_index("open_time")["predicted_rate"].reindex(market.open_time) for s in market.symbols
+    ]
     return replace(market, predicted_rate=np.stack([rate.to_numpy(np.float64) for rate in rates], axis=1))
 
 
