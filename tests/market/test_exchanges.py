@@ -37,10 +37,11 @@ class FakeExchange:
         rows = np.flatnonzero(stamps >= since)[:limit]
         return [[int(stamps[k]), *prices[k, 0].tolist(), float(self.market.volume[k, 0])] for k in rows]
 
-    def fetch_funding_rate_history(self, symbol, since, limit):
+    def fetch_funding_rate_history(self, symbol, since, limit, params):
         self._stumble()
         rows = self.market.settlements
-        chosen = rows[rows["time"].astype(np.int64) >= since][:limit]
+        stamps = rows["time"].astype(np.int64)
+        chosen = rows[(stamps >= since) & (stamps <= params["until"])][-limit:]
         return [
             {"timestamp": int(r["time"].astype(np.int64)), "fundingRate": float(r["rate"])} for r in chosen
         ]

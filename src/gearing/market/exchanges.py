@@ -26,7 +26,11 @@ from gearing.market.writing import STAMP, atomically, write_bars, write_funding
 
 FOLDERS = {"bybit": "bybit-linear", "okx": "okx-swap"}
 PRICES = {"last": None, "mark": "mark", "index": "index"}
-PAGE = 200
+PAGE = 100  # what every endpoint of both gives at once
+SHORTEST_FUNDING = 3_600_000  # ms; no contract settles more often than hourly
+UNTIL = {
+    "okx": "after"
+}  # ccxt has no unified end of a funding page for OKX, which gives the newest of a span first
 TRIES = 6
 DERIBIT = "https://www.deribit.com"
 
@@ -74,18 +78,23 @@ def fetch_ccxt(
     first, last = (int(stamp(t).astype(np.int64)) for t in (start, end))
     if kind == "funding":
         target = home / "funding.parquet"
-        pages = _pages(lambda since: _rates(client, symbol, since), first, last, client, sleep)
+        span = PAGE * SHORTEST_FUNDING
+        pages = _pages(
+            lambda since: _rates(client, symbol, since, since + span), first, last, span, client, sleep
+        )
         rows = _funding_rows(_wanted(pages, first, last, f"{client.id}: funding of {symbol}"), target)
         write_funding(target, rows, f"ccxt {client.id}")
         return target.relative_to(root).as_posix()
     length = duration(bar)
+    bar_ms = int(length.astype(np.int64))
+    last = min(last, int(time.time() * 1000) - bar_ms + 1)  # a bar that is not over changes yet
     target = layout.bar_file(home, kind, length)
     parameters = {} if PRICES[kind] is None else {"price": PRICES[kind]}
 
     def page(since: int) -> list[list[float]]:
         return client.fetch_ohlcv(symbol, label(length), since=since, limit=PAGE, params=parameters)
 
-    raw = _pages(page, first, last, client, sleep)
+    raw = _pages(page, first, last, PAGE * bar_ms, client, sleep)
     table = np.array(_wanted(raw, first, last, f"{client.id}: {kind} of {symbol}"), dtype=float)
     parts = [_bars(table, kind == "last", str(target))]
     if target.is_file():
@@ -143,18 +152,24 @@ def _client(exchange: Any) -> Any:
 
 
 def _pages(
-    page: Callable[[int], list[Any]], first: int, last: int, client: Any, sleep: Callable[[float], None]
+    page: Callable[[int], list[Any]],
+    first: int,
+    last: int,
+    span: int,
+    client: Any,
+    sleep: Callable[[float], None],
 ) -> list[Any]:
-    """Rows from ``first`` on, page after page, until the end, an empty page, or one that brings nothing new."""
+    """Rows from ``first`` to ``last``, page after page.
+
+    A page covers at most ``span`` from its start on, so an empty one (before a listing, in an outage) is passed over.
+    """
     rows: list[Any] = []
     since = first
     while since < last:
         batch = _patiently(lambda since=since: page(since), client, sleep)  # type: ignore[misc]
         fresh = [row for row in batch if row[0] >= since]
-        if not fresh:
-            break
         rows += fresh
-        since = max(int(row[0]) for row in fresh) + 1
+        since = max(int(row[0]) for row in fresh) + 1 if fresh else since + span
     return rows
 
 
@@ -171,8 +186,10 @@ def _patiently(call: Callable[[], Any], client: Any, sleep: Callable[[float], No
     raise AssertionError("unreachable")
 
 
-def _rates(client: Any, symbol: str, since: int) -> list[list[float]]:
-    found = client.fetch_funding_rate_history(symbol, since=since, limit=PAGE)
+def _rates(client: Any, symbol: str, since: int, until: int) -> list[list[float]]:
+    """Settlements from ``since`` to ``until``: so few that they fit one page, whichever end it is counted from."""
+    end = {UNTIL.get(client.id, "until"): until}
+    found = client.fetch_funding_rate_history(symbol, since=since, limit=PAGE, params=end)
     return [[row["timestamp"], row["fundingRate"]] for row in found]
 
 
