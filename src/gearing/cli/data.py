@@ -25,13 +25,14 @@ def describe_data(
     json_file: Json = None,
 ) -> None:
     """Stylised facts of a market beside those that bitcoin and ether have shown."""
-    from gearing.market.facts import describe, plot_facts
+    from gearing.market.facts import describe, period_note, plot_facts
 
     config = ad_hoc("describe", "fixed_1x", settings)
     market = config.market.open()
     typer.echo(repr(market))
     for note in market.notes:
         typer.echo(f"  {note}")
+    typer.echo(f"  {period_note(market)}")
     facts = describe(market)
     if figure is not None:
         plot_facts(market).savefig(figure, dpi=110)
