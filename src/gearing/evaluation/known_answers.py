@@ -27,7 +27,10 @@ from gearing.simulation.presets import IDEAL_VENUE, market_a_settings
 from gearing.simulation.simulator import Simulator
 
 SPAN = 20  # years of one account
-ACCOUNTS = 100  # of one market
+DECISIONS = SPAN * STEPS_A_YEAR
+ACCOUNTS = (
+    100  # at a time, each on a market of its own: over thousands of years a price leaves what floats can hold
+)
 
 
 @dataclass(frozen=True)
@@ -112,10 +115,10 @@ def answer_table(
     plain, moved = (solve(model, moved_funding=flag) for flag in (False, True))
     sampled: dict[str, list[np.ndarray]] = {row.name: [] for row in asked}
     played: dict[str, list[np.ndarray]] = {row.name: [] for row in asked}
-    for market in _markets(variant, years, seed):
-        simulators = {cost: _simulator(market, cost) for cost in {row.cost for row in asked}}
+    for markets in _markets(variant, years, seed):
+        simulators = {cost: _simulator(markets, cost) for cost in {row.cost for row in asked}}
         for row in asked:
-            sampled[row.name].append(_sampled(market, row, plain))
+            sampled[row.name].append(np.array([_sampled(market, row, plain) for market in markets]))
             played[row.name].append(play(simulators[row.cost], row, plain))
     table = []
     for row in asked:
@@ -165,22 +168,17 @@ def closed_form(model: MarketA) -> float:
 
 
 def play(simulator: Simulator, row: Answer, oracle: Oracle) -> np.ndarray:
-    """Log growth a year of each account under a policy, in one episode of the simulator's only market."""
-    market = simulator.markets[0]
-    assert market.truth is not None
-    starts = np.arange(simulator.n_accounts) * (SPAN * STEPS_A_YEAR)
-    count = min(SPAN * STEPS_A_YEAR, simulator.tape.boundaries[0].size - 1 - int(starts[-1]))
-    simulator.begin(starts, count)
-    state = market.truth["state_at_close"][:, 0]
-    at = simulator.accounts.row[:, None] - 1 + np.arange(count)  # the bar at whose close each decision falls
+    """Log growth a year of each account under a policy; account i plays the whole of market i."""
+    simulator.begin(np.zeros(simulator.n_accounts), DECISIONS, np.arange(simulator.n_accounts))
+    # the k-th decision falls at the close of bar k
+    state = np.array([_truth(market, "state_at_close")[:DECISIONS] for market in simulator.markets])
     if row.targets is None:
-        _follow_bands(simulator, oracle, state[at])
+        _follow_bands(simulator, oracle, state)
     else:
         share, bound = simulator.config.shares(1)[0], simulator.config.max_leverage
-        targets = np.clip(row.targets(oracle)[state[at]] / share, -bound, bound)
+        targets = np.clip(row.targets(oracle)[state] / share, -bound, bound)
         simulator.run(targets[..., None], record_steps=False)
-    equity = simulator.accounts.equity / simulator.config.initial_equity
-    return np.log(equity) * STEPS_A_YEAR / count
+    return np.log(simulator.accounts.equity / simulator.config.initial_equity) / SPAN
 
 
 def _follow_bands(simulator: Simulator, oracle: Oracle, state: np.ndarray) -> None:
@@ -196,33 +194,33 @@ def _follow_bands(simulator: Simulator, oracle: Oracle, state: np.ndarray) -> No
         simulator.step(policy.predict(held | band)[0])
 
 
-def _markets(variant: str, years: int, seed: int) -> Iterator[MarketData]:
-    """Markets of some hundred accounts' spans each, and a little more for the first decision."""
-    left, k = years // SPAN, 0
-    while left > 0:
-        accounts = min(left, ACCOUNTS)
-        yield synthetic_market("market-a", seed=seed + k, years=accounts * SPAN + 0.01, variant=variant)
-        left, k = left - accounts, k + 1
+def _markets(variant: str, years: int, seed: int) -> Iterator[list[MarketData]]:
+    """Markets of an account's span each, and a bar more, at whose close the first decision falls."""
+    length, count = SPAN + 1.0 / STEPS_A_YEAR, years // SPAN
+    for first in range(0, count, ACCOUNTS):
+        numbers = range(first, min(first + ACCOUNTS, count))
+        # far apart, so that no two tables share paths by accident
+        yield [synthetic_market("market-a", seed * 1_000_000 + k, length, variant=variant) for k in numbers]
 
 
-def _simulator(market: MarketData, cost: float) -> Simulator:
+def _simulator(markets: list[MarketData], cost: float) -> Simulator:
     venue = replace(IDEAL_VENUE, taker_fee=cost, maker_fee=cost)
-    config = SimulationConfig(**(market_a_settings() | {"venue": venue, "start": "first"}))
-    return Simulator(
-        market, state_table(market), config, n_accounts=int(market.n_bars // (SPAN * STEPS_A_YEAR))
-    )
+    config = SimulationConfig(**(market_a_settings() | {"venue": venue}))
+    return Simulator(markets, [state_table(market) for market in markets], config, n_accounts=len(markets))
 
 
-def _sampled(market: MarketData, row: Answer, oracle: Oracle) -> np.ndarray:
-    """Log growth a year in each span, by the recursion of the protocol."""
-    assert market.truth is not None
+def _sampled(market: MarketData, row: Answer, oracle: Oracle) -> float:
+    """Log growth a year by the recursion of the protocol."""
     if row.targets is None:
         steps = path_growth(market, oracle)
     else:
-        targets = row.targets(oracle)[market.truth["state"][:, 0]]
-        steps = path_growth_of_targets(market, targets, row.cost)
-    spans = market.n_bars // (SPAN * STEPS_A_YEAR)
-    return steps[1 : 1 + spans * SPAN * STEPS_A_YEAR].reshape(spans, -1).sum(axis=1) / SPAN
+        steps = path_growth_of_targets(market, row.targets(oracle)[_truth(market, "state")], row.cost)
+    return float(steps[1:].sum()) / SPAN
+
+
+def _truth(market: MarketData, name: str) -> np.ndarray:
+    assert market.truth is not None
+    return market.truth[name][:, 0]
 
 
 def _mean(values: np.ndarray) -> tuple[float, float]:

@@ -373,7 +373,10 @@ def plot_facts(market: MarketData, symbol: str | None = None) -> Figure:
     size = np.sort(np.abs(sample.returns / sample.returns.std()))[::-1]
     tails.loglog(size[size > 0], np.arange(1, (size > 0).sum() + 1) / size.size)
     tails.set(
-        title="Tail of hourly returns", xlim=(0.1, None), xlabel="abs(return), standard deviations", ylabel="share beyond"
+        title="Tail of hourly returns",
+        xlim=(0.1, None),
+        xlabel="abs(return), standard deviations",
+        ylabel="share beyond",
     )
     lags = np.arange(1, min(721, sample.returns.size // 4))
     memory.plot(lags, [autocorrelation(np.abs(sample.returns), int(lag)) for lag in lags])

@@ -184,21 +184,25 @@ class Simulator:
         self._place(which)
         return self._begun(mask)
 
-    def begin(self, starts: np.ndarray, count: int, path: int = 0) -> np.ndarray:
-        """Begin account i at the ``starts[i]``-th decision of a path, for ``count`` decisions or to the data's end.
+    def begin(self, starts: np.ndarray, count: int, path: int | np.ndarray = 0) -> np.ndarray:
+        """Begin account i at the ``starts[i]``-th decision of its path, for ``count`` decisions or to the data's end.
 
-        Returns the observations, written in place. For questions like "what if one had started then", start by start.
+        ``path`` is one for all, or one each. Returns the observations, written in place. For questions like "what if
+        one had started then", start by start.
         """
-        edges = self.tape.boundaries[path]
-        starts = np.asarray(starts, np.int64)
-        if starts.shape != (self.n_accounts,) or starts.min() < 0 or starts.max() >= edges.size - 1:
+        starts, paths = np.asarray(starts, np.int64), np.broadcast_to(path, self.n_accounts)
+        last = np.array([edges.size - 1 for edges in self.tape.boundaries])[paths]
+        if starts.shape != (self.n_accounts,) or starts.min() < 0 or (starts >= last).any():
             raise ValueError(
                 f"starts have shape {starts.shape}; they must be {self.n_accounts} decisions, "
-                f"from 0 to {edges.size - 2}."
+                f"from 0 to {last.min() - 1}."
             )
-        which = np.arange(self.n_accounts)
-        last = edges[np.minimum(starts + count, edges.size - 1)]
-        self._put(which, np.full_like(starts, path), edges[starts], last, np.zeros_like(starts))
+        ends = np.minimum(starts + count, last)
+        first, end = (
+            np.array([self.tape.boundaries[p][k] for p, k in zip(paths, at, strict=True)])
+            for at in (starts, ends)
+        )
+        self._put(np.arange(self.n_accounts), paths, first, end, np.zeros_like(starts))
         return self._begun(self._all)
 
     def _begun(self, mask: np.ndarray) -> np.ndarray:
