@@ -1,10 +1,11 @@
 """Many contracts of 1-minute bars: memory and time to the first step when nothing is loaded as a whole.
 
+Decisions and features are hourly, the account walks through every minute; ``--bar 1m`` computes features by the minute.
 Writes synthetic minutes into a store, then opens it in fresh processes: once to compute features and lay out the rows,
 once more when they are there (files dropped from the page cache before, where the system can). Memory is that of the
 process: "own" (anonymous, cannot be given back) apart from "mapped" (file pages, given back when others need them).
 
-    python tests/benchmarks/minutes.py [--contracts 50] [--years 5] [--accounts 1024] [--folder DIR] [--json FILE]
+    python tests/benchmarks/minutes.py [--contracts 50] [--years 5] [--bar 1h] [--accounts 1024] [--folder DIR]
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import tests.conftest  # noqa: F401
 
 import gearing
-from gearing.market import open_store
+from gearing.market import open_store, resample
 from gearing.market.store import write_store
 from gearing.simulation import SimulationConfig, Simulator
 
@@ -109,7 +110,7 @@ def step(store: Path, options: argparse.Namespace) -> dict[str, Any]:
     with Memory() as memory:
         start = time.perf_counter()
         whole = open_store(store)
-        markets = [whole.select(symbol) for symbol in whole.symbols]
+        markets = [resample(whole.select(symbol), options.bar) for symbol in whole.symbols]
         simulation = Simulator(markets, None, config, n_accounts=options.accounts)
         simulation.reset(seed=0)
         simulation.step(targets[0])
@@ -127,7 +128,7 @@ def step(store: Path, options: argparse.Namespace) -> dict[str, Any]:
         "rows": len(simulation.tape.rows), "columns": simulation.layout.size,
         "stepping": stepping.told(), "paths": len(markets),
         "bytes": {
-            "market": sum(getattr(m, name).nbytes for m in markets for name in ("last", "mark", "volume", "tradable")),
+            "market": sum(getattr(whole, name).nbytes for name in ("last", "mark", "volume", "tradable")),
             "rows": simulation.tape.rows.nbytes + simulation.tape.row_time.nbytes,
             "features": simulation.tape.features.nbytes,
         },
@@ -151,7 +152,8 @@ def alone(phase: str, store: Path, options: argparse.Namespace) -> dict[str, Any
     """Run a phase in a process of its own."""
     command = [
         sys.executable, __file__, "--phase", phase, "--folder", str(store), "--contracts", str(options.contracts),
-        "--years", str(options.years), "--accounts", str(options.accounts), "--seconds", str(options.seconds),
+        "--years", str(options.years), "--bar", options.bar, "--accounts", str(options.accounts),
+        "--seconds", str(options.seconds),
     ]  # fmt: skip
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return json.loads(done.stdout.splitlines()[-1])
@@ -186,6 +188,7 @@ def main() -> None:
     )
     parser.add_argument("--contracts", type=int, default=50)
     parser.add_argument("--years", type=float, default=5.0)
+    parser.add_argument("--bar", default="1h", help="bars of features and decisions: 1h or 1m")
     parser.add_argument("--accounts", type=int, default=1024)
     parser.add_argument("--seconds", type=float, default=20.0, help="how long to step")
     parser.add_argument(
