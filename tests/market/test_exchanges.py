@@ -3,7 +3,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gearing.market import layout, synthetic_market
+from gearing.market import exchanges, layout, synthetic_market
 from gearing.market.exchanges import fetch_ccxt, fetch_dvol
 
 SYMBOL = "BTC/USDT:USDT"
@@ -68,10 +68,42 @@ def test_pages_become_whole_files_in_spite_of_rate_limits(tmp_path, market):
     np.testing.assert_array_equal(rates["rate"], market.settlements["rate"])
 
 
-def test_a_later_run_adds_to_what_is_there(tmp_path, market):
-    get(market, tmp_path, "last", end="2020-02-01")
-    name = get(market, tmp_path, "last", start="2020-01-30")
-    np.testing.assert_array_equal(layout.read_bars(tmp_path / name).open_time, market.open_time)
+@pytest.mark.parametrize("kind", ["last", "funding"])
+def test_a_later_run_adds_to_what_is_there_and_fills_holes(tmp_path, market, kind):
+    get(market, tmp_path, kind, start="2020-02-05", end="2020-02-10")
+    get(market, tmp_path, kind, start="2020-01-10", end="2020-01-20")
+    name = get(market, tmp_path, kind)
+    if kind == "last":
+        np.testing.assert_array_equal(layout.read_bars(tmp_path / name).open_time, market.open_time)
+    else:
+        np.testing.assert_array_equal(
+            layout.read_funding(tmp_path / name)["time"], market.settlements["time"]
+        )
+
+
+def test_what_is_there_is_not_asked_for_again(tmp_path, market):
+    exchange = FakeExchange(market)
+    for _ in range(2):
+        exchange.calls = 0
+        fetch_ccxt(exchange, SYMBOL, tmp_path, "2020-01-01", "2020-03-31", sleep=lambda s: None)
+    assert exchange.calls == 0
+
+
+def test_an_interrupted_run_keeps_the_pages_it_had_and_goes_on_there(tmp_path, market, monkeypatch):
+    monkeypatch.setattr(exchanges, "SAVED_AFTER", 3)
+
+    class Cut(FakeExchange):
+        def fetch_ohlcv(self, *args, **options):
+            if self.calls == 10:
+                raise KeyboardInterrupt
+            return super().fetch_ohlcv(*args, **options)
+
+    with pytest.raises(KeyboardInterrupt):
+        fetch_ccxt(Cut(market), SYMBOL, tmp_path, "2020-01-01", "2020-03-31", sleep=lambda s: None)
+    kept = layout.read_bars(tmp_path / "bybit-linear" / "BTCUSDT" / "1h.parquet")
+    assert kept.open_time.size == 600  # of 10 calls 3 failed; 6 of the 7 pages of 100 were saved
+    name = get(market, tmp_path, "last")
+    np.testing.assert_array_equal(layout.read_bars(tmp_path / name).prices, market.last[:, 0])
 
 
 def test_lasting_errors_are_raised(tmp_path, market):

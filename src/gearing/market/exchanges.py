@@ -1,14 +1,16 @@
 """Download from exchanges' own interfaces: Bybit and OKX through ccxt, implied volatility from Deribit.
 
-These have no public archive with checksums. Pages are requested in order, repeated after passing errors, and written
-as whole Parquet files; a run goes on after the last stored bar. ccxt is an extra (``gearing[data]``).
+These have no public archive with checksums. Pages are requested in order, repeated after passing errors, and added to
+whole Parquet files now and then; a run asks only for what the stored rows leave out, so that one that was interrupted
+goes on where it stopped. ccxt is an extra (``gearing[data]``).
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +30,11 @@ FOLDERS = {"bybit": "bybit-linear", "okx": "okx-swap"}
 PRICES = {"last": None, "mark": "mark", "index": "index"}
 PAGE = 100  # what every endpoint of both gives at once
 SHORTEST_FUNDING = 3_600_000  # ms; no contract settles more often than hourly
+USUAL_FUNDING = 28_800_000  # ms; a longer time without a settlement is asked for again
 UNTIL = {
     "okx": "after"
 }  # ccxt has no unified end of a funding page for OKX, which gives the newest of a span first
+SAVED_AFTER = 50  # pages
 TRIES = 6
 DERIBIT = "https://www.deribit.com"
 
@@ -77,29 +81,38 @@ def fetch_ccxt(
     home = root / FOLDERS.get(client.id, client.id) / symbol.split(":")[0].replace("/", "")
     first, last = (int(stamp(t).astype(np.int64)) for t in (start, end))
     if kind == "funding":
-        target = home / "funding.parquet"
-        span = PAGE * SHORTEST_FUNDING
-        pages = _pages(
-            lambda since: _rates(client, symbol, since, since + span), first, last, span, client, sleep
+        target, span = home / "funding.parquet", PAGE * SHORTEST_FUNDING
+        inner, outer = USUAL_FUNDING, SHORTEST_FUNDING
+
+        def page(since: int) -> list[list[float]]:
+            return _rates(client, symbol, since, since + span)
+
+    else:
+        length = duration(bar)
+        target, price = layout.bar_file(home, kind, length), PRICES[kind]
+        inner = outer = int(length.astype(np.int64))
+        span, given = PAGE * inner, {} if price is None else {"price": price}
+        last = min(last, int(time.time() * 1000) - inner + 1)  # a bar that is not over changes yet
+
+        def page(since: int) -> list[list[float]]:
+            return client.fetch_ohlcv(symbol, label(length), since=since, limit=PAGE, params=given)
+
+    origin = f"ccxt {client.id}"
+    for a, b in _missing(_stamps(target), first, last, inner, outer):
+        for rows in _pages(page, a, b, span, client, sleep):
+            inside = {int(row[0]): row for row in rows if a <= row[0] < b}
+            if not inside:
+                continue
+            table = np.array([inside[k] for k in sorted(inside)], dtype=float)
+            if kind == "funding":
+                write_funding(target, _funding_rows(table, target), origin)
+            else:
+                _add_bars(target, table, kind == "last", duration(bar), origin)
+    stamps = _stamps(target)
+    if not ((stamps >= first) & (stamps < last)).any():
+        raise ValueError(
+            f"{client.id}: {kind} of {symbol}: the exchange gave nothing for the period; choose a later start."
         )
-        rows = _funding_rows(_wanted(pages, first, last, f"{client.id}: funding of {symbol}"), target)
-        write_funding(target, rows, f"ccxt {client.id}")
-        return target.relative_to(root).as_posix()
-    length = duration(bar)
-    bar_ms = int(length.astype(np.int64))
-    last = min(last, int(time.time() * 1000) - bar_ms + 1)  # a bar that is not over changes yet
-    target = layout.bar_file(home, kind, length)
-    parameters = {} if PRICES[kind] is None else {"price": PRICES[kind]}
-
-    def page(since: int) -> list[list[float]]:
-        return client.fetch_ohlcv(symbol, label(length), since=since, limit=PAGE, params=parameters)
-
-    raw = _pages(page, first, last, PAGE * bar_ms, client, sleep)
-    table = np.array(_wanted(raw, first, last, f"{client.id}: {kind} of {symbol}"), dtype=float)
-    parts = [_bars(table, kind == "last", str(target))]
-    if target.is_file():
-        parts.append(layout.read_bars(target, volume=kind == "last"))
-    write_bars(target, joined_bars(parts).checked(length), f"ccxt {client.id}")
     return target.relative_to(root).as_posix()
 
 
@@ -151,6 +164,28 @@ def _client(exchange: Any) -> Any:
     return getattr(ccxt, exchange)({"enableRateLimit": True})
 
 
+def _stamps(target: Path) -> np.ndarray:
+    """Stamps of a file in milliseconds, ascending; none where there is no file."""
+    if not target.is_file():
+        return np.empty(0, np.int64)
+    funding = target.name == "funding.parquet"
+    times = (
+        layout.read_funding(target)["time"] if funding else layout.read_bars(target, volume=False).open_time
+    )
+    return times.astype(np.int64)
+
+
+def _missing(stamps: np.ndarray, first: int, last: int, inner: int, outer: int) -> list[tuple[int, int]]:
+    """Spans of [first, last) without rows: longer than ``inner`` between stored rows, than ``outer`` at the ends."""
+    inside = stamps[(stamps >= first) & (stamps < last)].tolist()
+    if not inside:
+        return [(first, last)]
+    gaps = [(a + 1, b) for a, b in pairwise(inside) if b - a > inner]
+    head = [(first, inside[0])] if inside[0] > first else []
+    tail = [(inside[-1] + 1, last)] if last - inside[-1] > outer else []
+    return head + gaps + tail
+
+
 def _pages(
     page: Callable[[int], list[Any]],
     first: int,
@@ -158,19 +193,23 @@ def _pages(
     span: int,
     client: Any,
     sleep: Callable[[float], None],
-) -> list[Any]:
-    """Rows from ``first`` to ``last``, page after page.
+) -> Iterator[list[Any]]:
+    """Rows from ``first`` to ``last`` in order, some pages at a time.
 
     A page covers at most ``span`` from its start on, so an empty one (before a listing, in an outage) is passed over.
     """
     rows: list[Any] = []
-    since = first
+    since, count = first, 0
     while since < last:
         batch = _patiently(lambda since=since: page(since), client, sleep)  # type: ignore[misc]
         fresh = [row for row in batch if row[0] >= since]
         rows += fresh
         since = max(int(row[0]) for row in fresh) + 1 if fresh else since + span
-    return rows
+        count += 1
+        if count % SAVED_AFTER == 0:
+            yield rows
+            rows = []
+    yield rows
 
 
 def _patiently(call: Callable[[], Any], client: Any, sleep: Callable[[float], None]) -> Any:
@@ -193,23 +232,18 @@ def _rates(client: Any, symbol: str, since: int, until: int) -> list[list[float]
     return [[row["timestamp"], row["fundingRate"]] for row in found]
 
 
-def _wanted(rows: list[Any], first: int, last: int, what: str) -> list[Any]:
-    inside = {int(row[0]): row for row in rows if first <= row[0] < last}
-    if not inside:
-        raise ValueError(f"{what}: the exchange gave nothing for the period; choose a later start.")
-    return [inside[k] for k in sorted(inside)]
-
-
-def _bars(table: np.ndarray, volume: bool, where: str) -> Bars:
+def _add_bars(target: Path, table: np.ndarray, volume: bool, length: np.timedelta64, origin: str) -> None:
     times = table[:, 0].astype(np.int64).astype("datetime64[ms]")
-    return Bars(times, table[:, 1:5], table[:, 5] if volume else None, where)
+    parts = [Bars(times, table[:, 1:5], table[:, 5] if volume else None, str(target))]
+    if target.is_file():
+        parts.append(layout.read_bars(target, volume=volume))
+    write_bars(target, joined_bars(parts).checked(length), origin)
 
 
-def _funding_rows(rows: list[Any], target: Path) -> np.ndarray:
+def _funding_rows(table: np.ndarray, target: Path) -> np.ndarray:
     minute = 60_000
-    stamps = (np.array([int(r[0]) for r in rows]) + minute // 2) // minute * minute
-    rates = np.array([float(r[1]) for r in rows])
-    new = layout.settlement_rows(stamps.astype("datetime64[ms]"), rates, None, str(target))
+    stamps = (table[:, 0].astype(np.int64) + minute // 2) // minute * minute
+    new = layout.settlement_rows(stamps.astype("datetime64[ms]"), table[:, 1].copy(), None, str(target))
     if not target.is_file():
         return new
     joined = np.concatenate([new, layout.read_funding(target)])
