@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-import gearing
 from gearing.contracts import Contract, MarginTier, TierSchedule, venue
 from gearing.evaluation.reconcile import reconcile
-from gearing.evaluation.statements import parse_records, read_statement
-from gearing.simulation import SimulationConfig, Simulator
+from gearing.evaluation.statements import parse_records
 
 CASES = {
     case["id"]: case
@@ -96,91 +93,6 @@ def test_okx_fills_and_bills_are_read_with_their_signs():
     assert reconcile(lines, [contract], venue("okx"), known).differences.empty
     wrong = reconcile(lines, [contract], venue("okx"), {("X", minute): (0.0003, 100.0)}).differences
     assert wrong[["line", "field", "rule"]].to_numpy().tolist() == [[2, "funding", "funding"]]
-
-
-def simulated_statement() -> tuple[list[dict[str, str]], Contract, dict]:
-    """A statement in Binance's format, written from what one simulated account did hour by hour."""
-    market = gearing.synthetic_market("market-b", seed=8, years=1)
-    config = SimulationConfig(
-        direction="free", max_leverage=40.0, decision_interval="1h", start="first", ruin_fraction=0.0
-    )
-    simulation = Simulator(market, None, config)
-    simulation.reset(seed=0)
-    rng, records, symbol = np.random.default_rng(1), [], market.symbols[0]
-    known = {
-        (symbol, s["time"]): (
-            float(s["rate"]),
-            float(s["mark"]) if s["mark"] == s["mark"]
-            else float(market.mark[np.searchsorted(market.open_time, s["time"]), 0, 0]),
-        )
-        for s in market.settlements
-    }  # fmt: skip
-    position, ledger = simulation.positions[0, 0], simulation.ledgers[0, 0]
-    for _ in range(400):
-        time, before, entry = simulation.time[0].astype("int64"), position.quantity, position.entry_price
-        # Mostly moderate, now and then reckless; flat targets give closes, sides flip.
-        leverage = rng.choice([0.0, 1.0, 3.0, 40.0], p=[0.2, 0.4, 0.35, 0.05]) * rng.choice([-1.0, 1.0])
-        simulation.step(np.array([[leverage]]))
-        stamp = {"symbol": symbol, "time": str(time)}
-        if ledger.funding:
-            records.append({**stamp, "incomeType": "FUNDING_FEE", "income": f"{ledger.funding:.8f}"})
-        if ledger.liquidations or ledger.fills != 1:
-            if ledger.fills or ledger.liquidations:
-                break  # what happened inside this hour took several events: the statement ends before
-            continue
-        traded = position.quantity - before
-        price = ledger.turnover / abs(traded)
-        closed = min(abs(traded), abs(before)) if traded * before < 0.0 else 0.0
-        realised = np.sign(before) * closed * (price - entry)
-        records.append(
-            {**stamp, "side": "BUY" if traded > 0 else "SELL", "price": repr(float(price)),
-             "qty": repr(float(abs(traded))),
-             "commission": f"{-ledger.fees:.8f}", "realizedPnl": f"{realised:.8f}",
-             "quoteQty": f"{ledger.turnover:.8f}",
-             "maker": "false"}
-        )  # fmt: skip
-    if ledger.liquidations and not ledger.fills:
-        records.append(
-            {**stamp, "status": "FILLED", "avgPrice": repr(float(ledger.execution_price)),
-             "executedQty": repr(float(abs(before))),
-             "side": "SELL" if before > 0 else "BUY"}
-        )  # fmt: skip
-    return records, market.contracts[0], known
-
-
-@pytest.fixture(scope="module")
-def written():
-    return simulated_statement()
-
-
-@pytest.mark.parametrize("format_", ["json", "csv"])
-def test_a_statement_that_the_simulator_wrote_reconciles_from_file(written, format_, tmp_path):
-    records, contract, known = written
-    assert len(records) > 50
-    path = tmp_path / f"statement.{format_}"
-    if format_ == "json":
-        path.write_text(json.dumps(records))
-    else:
-        names = sorted({name for record in records for name in record})
-        with path.open("w", newline="") as stream:
-            writer = csv.DictWriter(stream, names)
-            writer.writeheader()
-            writer.writerows(records)
-    found = reconcile(read_statement(path, "binance-usdm"), [contract], venue("binance-usdm"), known)
-    assert found.differences.empty, str(found)
-    assert found.checked >= len(records)
-    assert not found.unchecked
-
-
-@pytest.mark.parametrize("name", ["commission", "realizedPnl", "income"])
-def test_a_perturbed_line_is_found_with_its_rule(written, name):
-    records, contract, known = written
-    touched = [dict(record) for record in records]
-    number = next(k for k, r in enumerate(touched) if float(r.get(name) or 0) != 0.0)
-    touched[number][name] = f"{float(touched[number][name]) + 3e-8:.8f}"
-    found = reconcile(parse_records(touched, "binance-usdm"), [contract], venue("binance-usdm"), known)
-    rule = {"commission": "fee", "realizedPnl": "pnl", "income": "funding"}[name]
-    assert found.differences[["line", "rule"]].to_numpy().tolist() == [[number + 1, rule]]
 
 
 def test_a_record_of_no_known_kind_is_refused_with_its_line():

@@ -2,7 +2,8 @@
 
 Each printed number is compared at its own precision: it differs when ours is more than one unit of its last
 printed decimal away, or than what one unit of the printed wallet and entry price may move it. The rule that
-produced ours stands beside it.
+produced ours stands beside it. A liquidation is checked in size, side and price: where the mark triggers it, and at
+which price the venue then closes, see ``liquidation_prices``.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from gearing.evaluation.statements import Line, read_statement
 from gearing.exchange.records import margin_tier_dtype, records
 from gearing.exchange.rules import (
     average_entry_price,
+    bankruptcy_price,
     funding_payment,
     liquidation_price,
     liquidation_price_at_entry,
@@ -74,8 +76,13 @@ def _unit(text: str) -> Decimal:
 
 @dataclass
 class _Held:
+    """A position as the replay has it; ``backing`` is NaN between a fill and the next snapshot that prints margin."""
+
     quantity: float = 0.0
     entry: float = 0.0
+    backing: float = math.nan
+    unit: float = 0.0  # of the printed margin
+    traded: bool = False
 
 
 @dataclass
@@ -84,6 +91,7 @@ class _Replay:
     contracts: Mapping[str, Contract]
     settlements: Mapping[tuple[str, np.datetime64], tuple[float, float]]
     rates: tuple[float, float]
+    marks: Mapping[tuple[str, np.datetime64], float] = field(default_factory=dict)
     held: dict[str, _Held] = field(default_factory=dict)
     rows: list[tuple[object, ...]] = field(default_factory=list)
     unchecked: list[str] = field(default_factory=list)
@@ -112,6 +120,10 @@ class _Replay:
     def skip(self, line: Line, reason: str) -> None:
         self.unchecked.append(f"line {line.number}, {line.symbol}, {line.kind}: {reason}")
 
+    def wrong_side(self, line: Line, rule: str) -> None:
+        told = (str(line.side), -line.side, "1", rule)
+        self.rows.append((line.number, line.time, line.symbol, line.kind, "side", *told))
+
     def size(self, line: Line) -> float:
         """Base coins, or quote where inverse; venues that count contracts multiply."""
         return abs(float(line.given["quantity"])) * self.contracts[line.symbol].multiplier
@@ -133,6 +145,7 @@ class _Replay:
         self.compare(line, "fee_change", -fee, "fee")
         self.compare(line, "value", notional(quantity, price, inverse), "notional")
         self.compare(line, "realised", self.trade(held, quantity, price, inverse), "pnl")
+        held.backing, held.traded = math.nan, True
 
     @staticmethod
     def trade(held: _Held, quantity: float, price: float, inverse: bool) -> float:
@@ -157,6 +170,9 @@ class _Replay:
         rate, mark = self.settlements.get((line.symbol, minute), (math.nan, math.nan))
         rate, mark = float(line.given.get("rate", rate)), float(line.given.get("price", mark))
         quantity = held.quantity
+        if held.traded:
+            size = abs(quantity) / self.contracts[line.symbol].multiplier
+            self.compare(line, "quantity", size, "fills")
         if quantity == 0.0 and line.side and "quantity" in line.given:
             quantity = line.side * self.size(line)
         if math.isnan(rate) or math.isnan(mark):
@@ -165,32 +181,49 @@ class _Replay:
         payment = funding_payment(quantity, mark, rate, inverse)
         self.compare(line, "funding", payment, "funding")
         self.compare(line, "funding_paid", -payment, "funding")
+        held.backing += payment
 
     def liquidation(self, line: Line) -> None:
-        """A liquidation closes the position; its size is checked, its price against the position's own bounds."""
-        held = self.held.setdefault(line.symbol, _Held())
-        self.compare(
-            line,
-            "quantity",
-            abs(held.quantity) / self.contracts[line.symbol].multiplier,
-            "liquidation closes all",
-        )
-        if held.quantity and line.side and line.side * held.quantity > 0.0:
-            self.rows.append(
-                (
-                    line.number,
-                    line.time,
-                    line.symbol,
-                    line.kind,
-                    "side",
-                    str(line.side),
-                    -line.side,
-                    "1",
-                    "liquidation",
-                )
-            )
-        inverse = self.contracts[line.symbol].kind == "inverse"
-        self.trade(held, -held.quantity, float(line.given["price"]), inverse)
+        """A liquidation closes the position: size, side, prices and what they make of them."""
+        contract = self.contracts[line.symbol]
+        held, inverse = self.held.setdefault(line.symbol, _Held()), contract.kind == "inverse"
+        size, price = abs(held.quantity), float(line.given["price"])
+        self.compare(line, "quantity", size / contract.multiplier, "liquidation closes all")
+        if line.side * held.quantity > 0.0:
+            self.wrong_side(line, "liquidation")
+        if held.quantity:
+            self.liquidation_prices(line, contract, held)
+        self.compare(line, "value", notional(size, price, inverse), "notional")
+        self.compare(line, "realised", self.trade(held, -held.quantity, price, inverse), "pnl")
+        held.backing = math.nan
+
+    def liquidation_prices(self, line: Line, contract: Contract, held: _Held) -> None:
+        """Where the mark triggers (the liquidation price, or the open beyond it) and what the venue then prints.
+
+        Under ``bankruptcy`` the venue takes the position over at its bankruptcy price, under ``fee_then_return`` it is
+        sold where the mark triggered, by an order whose limit is the bankruptcy price on the tick grid.
+        """
+        if math.isnan(held.backing):
+            self.skip(line, "its prices, for want of a snapshot with margin or leverage after the last fill")
+            return
+        side, inverse = math.copysign(1.0, held.quantity), contract.kind == "inverse"
+        found = self.liquidation_price(contract, line, held.quantity, held.entry, held.backing)
+        trigger, rule = found
+        bust = bankruptcy_price(held.quantity, held.entry, held.backing, inverse)
+        nudged = held.backing + held.unit
+        slack = abs(self.liquidation_price(contract, line, held.quantity, held.entry, nudged)[0] - trigger)
+        bust_slack = abs(bankruptcy_price(held.quantity, held.entry, nudged, inverse) - bust)
+        minute = line.time.astype("datetime64[m]").astype("datetime64[ms]")
+        opened = self.marks.get((line.symbol, minute), math.nan)
+        if side * (opened - trigger) < 0.0:
+            trigger, rule, slack = opened, "gap: the first mark", 0.0
+        family = f"bust.{contract.kind}"
+        self.compare(line, "trigger_mark", trigger, rule, slack + contract.tick_size)
+        self.compare(line, "limit_price", bust, family, bust_slack + contract.tick_size)
+        if self.profile.settlement == "bankruptcy":
+            self.compare(line, "execution_price", bust, family, bust_slack + contract.tick_size)
+        else:
+            self.compare(line, "execution_price", trigger, rule, slack)
 
     def position(self, line: Line) -> None:
         """A snapshot: unrealised profit and liquidation price from its own entry price, size and wallet."""
@@ -199,16 +232,28 @@ class _Replay:
         if quantity == 0.0:
             return
         entry = float(line.given["entry"])
+        held = self.held.setdefault(line.symbol, _Held())
+        if held.traded:
+            self.compare(line, "quantity", abs(held.quantity) / contract.multiplier, "fills")
+            self.compare(line, "entry", held.entry, "average entry price")
+            if quantity * held.quantity < 0.0:
+                self.wrong_side(line, "fills")
+        else:  # a statement that begins with a position
+            held.quantity, held.entry = quantity, entry
         if "mark" in line.given:
-            profit = unrealised_pnl(quantity, entry, float(line.given["mark"]), inverse)
-            self.compare(line, "unrealised", profit, "pnl")
-        if "liquidation_price" not in line.printed:
-            return
+            mark, step = float(line.given["mark"]), float(_unit(line.given["entry"]))
+            profit = unrealised_pnl(quantity, entry, mark, inverse)
+            slack = abs(unrealised_pnl(quantity, entry + step, mark, inverse) - profit)
+            self.compare(line, "unrealised", profit, "pnl", slack)
         if "wallet" not in line.given and "leverage" not in line.given:
-            self.skip(line, "liquidation price without wallet or leverage")
+            if "liquidation_price" in line.printed:
+                self.skip(line, "liquidation price without wallet or leverage")
             return
         backing = notional(quantity, entry, inverse) / float(line.given.get("leverage", "1"))
         backing = float(line.given.get("wallet", backing))
+        held.backing, held.unit = backing, float(_unit(line.given.get("wallet", "0.0")))
+        if "liquidation_price" not in line.printed:
+            return
         price, rule = self.liquidation_price(contract, line, quantity, entry, backing)
         nudged = (
             entry + float(_unit(line.given["entry"])),
@@ -227,8 +272,9 @@ class _Replay:
         tiers[:] = [(t.floor, t.cap, t.rate, t.amount, t.max_leverage) for t in schedule.tiers]
         if self.profile.maintenance == "entry":
             price = liquidation_price_at_entry(quantity, entry, backing, tiers, inverse)
-            rounded = round_price(price, contract.tick_size, math.copysign(1.0, quantity))
-            return rounded if price == price else price, f"{family}.mm_at_entry"
+            if price == price:  # printed on the tick grid, towards the entry
+                price = round_price(price, contract.tick_size, math.copysign(1.0, quantity))
+            return price, f"{family}.mm_at_entry"
         fee = self.rates[0] if self.profile.maintenance == "mark_plus_fee" else 0.0
         name = "mm_at_mark_plus_fee" if fee else "mm_at_mark"
         return liquidation_price(quantity, entry, backing, tiers, inverse, fee), f"{family}.{name}"
@@ -240,6 +286,7 @@ def reconcile(
     profile: VenueProfile,
     settlements: Mapping[tuple[str, np.datetime64], tuple[float, float]] | None = None,
     fee_level: str | None = None,
+    marks: Mapping[tuple[str, np.datetime64], float] | None = None,
 ) -> Reconciliation:
     """Replay a statement from a flat account and compare every number it prints.
 
@@ -250,13 +297,16 @@ def reconcile(
     profile : fees and rules of the venue; ``fee_level`` one of its levels
     settlements : (symbol, time to the minute) -> (rate, mark)
         Needed where the venue's funding record prints neither (Binance; OKX prints the mark only).
+    marks : (symbol, time to the minute) -> mark
+        At which a bar opened. A liquidation at such a time is a gap if the mark was beyond the liquidation price;
+        without it, one at the liquidation price is expected.
 
     Returns
     -------
     Reconciliation
     """
     rates = profile.fees(fee_level) if fee_level else (profile.taker_fee, profile.maker_fee)
-    replay = _Replay(profile, {c.symbol: c for c in contracts}, settlements or {}, rates)
+    replay = _Replay(profile, {c.symbol: c for c in contracts}, settlements or {}, rates, marks or {})
     for line in sorted(lines, key=lambda line: (line.time, line.number)):
         replay.play(line)
     table = pd.DataFrame(replay.rows, columns=COLUMNS)

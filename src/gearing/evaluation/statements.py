@@ -30,7 +30,8 @@ class Line:
     symbol : str
     side : +1 a buy or a long, -1 a sell or a short, 0 where the line does not say
     given : mapping name -> text, what the line states and the replay takes as given (quantity, price, rate, ...)
-    printed : mapping name -> text, what the replay computes and compares
+    printed : mapping name -> text, what the replay computes and compares; of a liquidation ``execution_price``, the
+        ``limit_price`` of its order (Binance) and the ``trigger_mark`` (Bybit)
     """
 
     number: int
@@ -115,10 +116,12 @@ def _binance(number: int, r: Mapping[str, str]) -> Line | None:
              "leverage": "leverage"},
         )  # fmt: skip
         printed = _pick(r, {"unrealised": "unRealizedProfit", "liquidation_price": "liquidationPrice"})
+        printed |= {"quantity": r["positionAmt"].removeprefix("-"), "entry": r["entryPrice"]}
         return Line(number, _moment(r.get("updateTime", "0")), "position", r["symbol"], side, given, printed)
     if "executedQty" in r and "avgPrice" in r:
         given = {"quantity": r["executedQty"], "price": r["avgPrice"]}
         printed = {"execution_price": r["avgPrice"], "quantity": r["executedQty"]}
+        printed |= _pick(r, {"limit_price": "price", "value": "cumQuote"})
         return Line(number, _moment(r["time"]), "liquidation", r["symbol"], _side(r["side"]), given, printed)
     if "qty" in r and "price" in r:
         given = {"quantity": r["qty"], "price": r["price"], "maker": r.get("maker", "false").lower()}
@@ -132,9 +135,11 @@ def _bybit(number: int, r: Mapping[str, str]) -> Line | None:
         time, side = _moment(r["execTime"]), _side(r["side"])
         given = _pick(r, {"quantity": "execQty", "price": "execPrice", "rate": "feeRate"})
         if r["execType"] == "Funding":
-            return Line(number, time, "funding", r["symbol"], side, given, {"funding_paid": r["execFee"]})
+            printed = {"funding_paid": r["execFee"]} | _pick(r, {"quantity": "execQty"})
+            return Line(number, time, "funding", r["symbol"], side, given, printed)
         if r["execType"] == "BustTrade":
             printed = {"execution_price": r["execPrice"], "quantity": r["execQty"]}
+            printed |= _pick(r, {"trigger_mark": "markPrice", "value": "execValue", "realised": "execPnl"})
             return Line(number, time, "liquidation", r["symbol"], side, given, printed)
         given["maker"] = r.get("isMaker", "false").lower()
         printed = _pick(r, {"fee": "execFee", "realised": "execPnl", "value": "execValue"})
@@ -146,6 +151,7 @@ def _bybit(number: int, r: Mapping[str, str]) -> Line | None:
              "leverage": "leverage"},
         )  # fmt: skip
         printed = _pick(r, {"unrealised": "unrealisedPnl", "liquidation_price": "liqPrice"})
+        printed |= {"quantity": r["size"], "entry": r["avgPrice"]}
         return Line(
             number,
             _moment(r.get("updatedTime", "0")),
@@ -171,9 +177,11 @@ def _okx(number: int, r: Mapping[str, str]) -> Line | None:
         kinds = {"8": "funding", "5": "liquidation"}
         kind = kinds.get(r.get("type", ""), "skip")
         given = _pick(r, {"quantity": "sz", "price": "px"})
-        printed = {"funding": r.get("pnl") or r["balChg"]} if kind == "funding" else {}
+        printed = {}
+        if kind == "funding":
+            printed = {"funding": r.get("pnl") or r["balChg"]} | _pick(r, {"quantity": "sz"})
         if kind == "liquidation":
-            printed = _pick(r, {"execution_price": "px", "quantity": "sz"})
+            printed = _pick(r, {"execution_price": "px", "quantity": "sz", "realised": "pnl"})
         return Line(number, _moment(r["ts"]), kind, r["instId"], 0, given, printed)
     if "avgPx" in r and "pos" in r:
         side = _side(r.get("posSide", "")) or (-1 if r["pos"].startswith("-") else 1)
@@ -182,6 +190,7 @@ def _okx(number: int, r: Mapping[str, str]) -> Line | None:
             {"quantity": "pos", "entry": "avgPx", "mark": "markPx", "wallet": "margin", "leverage": "lever"},
         )
         printed = _pick(r, {"unrealised": "upl", "liquidation_price": "liqPx"})
+        printed |= {"quantity": r["pos"].removeprefix("-"), "entry": r["avgPx"]}
         return Line(number, _moment(r.get("uTime", "0")), "position", r["instId"], side, given, printed)
     return None
 
