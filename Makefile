@@ -60,6 +60,7 @@ format: $(STAMP) ## put the code into its format
 bench: $(STAMP) ## speed beside known environments and backtesters
 	$(TEST_ENV) $(BIN)/python tests/benchmarks/run.py
 	$(TEST_ENV) $(BIN)/python tests/benchmarks/backtest.py
+	$(TEST_ENV) $(BIN)/python tests/benchmarks/training.py
 
 notebooks: $(STAMP) ## execute every notebook
 	$(PYTEST) --nbmake notebooks

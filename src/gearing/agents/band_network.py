@@ -37,12 +37,18 @@ class BandNetwork(nn.Module):
         Bounds of effective leverage (of equity).
     shares : sequence of float
         Margin share per contract: target leverage = effective leverage / share.
-    side : {"free", "long", "short"}
-        A short side answers with magnitudes, as the simulator's direction wants them.
+    side : {"free", "long", "short", "signal"}
+        A short side answers with magnitudes, as the simulator's direction wants them; under a signal the band is one
+        of magnitudes, and a column in [-1, 1] gives them their side.
     held_at : sequence of int
         Places of the columns ``effective_leverage`` in the observation.
+    signal_at : sequence of int
+        Places of the signal's columns.
     start_width : float
         Half width of the band before training, as a part of the bounds' distance.
+    start_leverage : float or None
+        Effective leverage that the band lies around before training; None is the middle of the bounds. On little
+        data an early stop keeps an agent near it.
     """
 
     def __init__(
@@ -57,7 +63,9 @@ class BandNetwork(nn.Module):
         shares: Any = (1.0,),
         side: str = "long",
         held_at: Any = (0,),
+        signal_at: Any = (),
         start_width: float = 0.003,
+        start_leverage: float | None = None,
     ):
         super().__init__()
         if activation not in _ACTIVATIONS:
@@ -69,8 +77,13 @@ class BandNetwork(nn.Module):
         self.slots, self.memory = len(shares), memory
         self.register_buffer("shares", torch.tensor(list(shares), dtype=torch.float32))
         self.register_buffer("held_at", torch.tensor(list(held_at)))
+        self.register_buffer("signal_at", torch.tensor(list(signal_at), dtype=torch.int64))
+        middle, half = 0.5 * (self.lower + self.upper), 0.5 * (self.upper - self.lower)
+        start = 0.0 if start_leverage is None else (start_leverage - middle) / half
         self.members = nn.ModuleList(
-            _Member(self.scaled.n_kept, layers, _ACTIVATIONS[activation], memory, self.slots, start_width)
+            _Member(
+                self.scaled.n_kept, layers, _ACTIVATIONS[activation], memory, self.slots, start_width, start
+            )
             for _ in range(members)
         )
 
@@ -92,6 +105,9 @@ class BandNetwork(nn.Module):
         low = torch.stack([self._bounded(a[0]) for a in answers]).mean(dim=0)
         high = torch.stack([self._bounded(a[1]) for a in answers]).mean(dim=0)
         after = torch.stack([a[2] for a in answers])
+        if self.side == "signal":
+            edges = torch.stack([low, high]) * torch.index_select(columns, -1, self.signal_at)
+            low, high = edges.amin(dim=0), edges.amax(dim=0)
         return low, high, after if member is None else after[0]
 
     def _bounded(self, edge: Tensor) -> Tensor:
@@ -112,6 +128,9 @@ class BandNetwork(nn.Module):
         held = torch.index_select(raw, -1, self.held_at)
         edge = torch.minimum(torch.maximum(held, low), high) / self.shares
         edge = -edge if self.side == "short" else edge
+        if self.side == "signal":  # the simulator multiplies by it again
+            signal = torch.index_select(raw, -1, self.signal_at)
+            edge = torch.where(signal == 0.0, edge, edge / torch.where(signal == 0.0, 1.0, signal))
         inside = (held >= low) & (held <= high) & (held != 0.0)
         return torch.where(inside, torch.full_like(edge, float("nan")), edge)
 
@@ -135,7 +154,14 @@ class _Member(nn.Module):
     """One network: optional recurrent layer, hidden layers, centre and half width of the band per slot."""
 
     def __init__(
-        self, n_inputs: int, layers: Any, activation: Any, memory: int, slots: int, start_width: float
+        self,
+        n_inputs: int,
+        layers: Any,
+        activation: Any,
+        memory: int,
+        slots: int,
+        start_width: float,
+        start: float,
     ):
         super().__init__()
         self.memory = memory
@@ -149,7 +175,7 @@ class _Member(nn.Module):
         self.head = nn.Linear(width, 2 * slots)
         with torch.no_grad():
             # A band that is wide at first and holds zero would never trade, and so never learn.
-            self.head.bias.zero_()
+            self.head.bias[:slots] = start
             self.head.weight[slots:] = 0.0
             self.head.bias[slots:] = float(np.log(np.expm1(_STEEP * start_width))) / _STEEP
 

@@ -19,6 +19,7 @@ from torch import Tensor
 from gearing.agents.course import Course
 from gearing.agents.torch_ledger import Accounts, TorchLedger
 
+_FUNDING = [6, 9]  # columns of the rows: what one unit pays at the open, and after it
 _LOWER, _UPPER = 1, 2  # which edge was traded to; 0: the position was left, or nothing could change
 
 
@@ -94,7 +95,7 @@ def _sigmoid(x):
 def _fill(held, checked, edge, equity, setting, row, terms, tiers):
     """Quantity per unit of equity after the order, its price, and the leverage setting; see ``TorchLedger._fill``."""
     mark, opened, mark_open, slippage, impact = row[0], row[1], row[2], row[7], row[8]
-    fee, share, change, part = terms[0] * terms[5], terms[1], terms[3], terms[5]
+    fee, share, change, part = terms[0], terms[1], terms[3], terms[5]
     flat = edge[0] == 0.0
     side = 1.0 if edge[0] > 0.0 else -1.0
     if flat:
@@ -131,10 +132,11 @@ def _fill(held, checked, edge, equity, setting, row, terms, tiers):
 
 @njit(cache=True, error_model="numpy")
 def _step(leverage, edge, hold, equity, setting, backing, row, terms, tiers, floor):
-    """Growth and next leverage (dual numbers), next setting and backing, of one account over one interval."""
+    """Growth less what liquidations are priced at, next leverage (dual numbers), next setting and backing, growth of
+    equity and smoothed liquidation, of one account over one interval."""
     mark, mark_open, end_mark, low, high = row[0], row[2], row[3], row[4], row[5]
     funding_open, funding_after = row[6], row[9]
-    fee, share, cross, softness = terms[0] * terms[5], terms[1], terms[2], terms[4]
+    fee, share, cross, softness = terms[0], terms[1], terms[2], terms[4]
     held = _scale(leverage, 1.0 / mark)
     opened = _shift(_scale(held, -funding_open), 1.0)
     now = _add(opened, _scale(held, mark_open - mark))
@@ -151,7 +153,7 @@ def _step(leverage, edge, hold, equity, setting, backing, row, terms, tiers, flo
     end = _add(opened, _mul(held, _shift(price, -mark)))
     end = _add(end, _mul(quantity, _shift(_scale(price, -1.0), end_mark - funding_after)))
     end = _sub(end, fees)
-    last = _const(0.0)
+    last, weight = _const(0.0), _const(0.0)
     if quantity[0] != 0.0:
         extreme = low if quantity[0] > 0.0 else high
         paid = _shift(_scale(price, -1.0), mark_open)  # minus what the fill was worse than the mark
@@ -168,14 +170,15 @@ def _step(leverage, edge, hold, equity, setting, backing, row, terms, tiers, flo
         kept = _shift(_scale(weight, -1.0), 1.0)
         quantity, last = _mul(quantity, kept), _mul(last, kept)
     end = _max(end, _const(floor / equity))
-    return _log(end), _div(_scale(quantity, end_mark), end), setting, last[0] / end[0], end[0]
+    priced = _sub(_log(end), _scale(weight, terms[6]))
+    return priced, _div(_scale(quantity, end_mark), end), setting, last[0] / end[0], end[0], weight[0]
 
 
 @njit(cache=True, error_model="numpy")
 def _forward(
-    low, high, rows, equity, leverage, setting, backing, terms, tiers, floor, growth, slopes, traded
+    low, high, rows, equity, leverage, setting, backing, terms, tiers, floor, growth, slopes, traded, risk
 ):
-    """Unroll in place: growth (b, t), slopes (b, t, 4), the edge traded to (b, t)."""
+    """Unroll in place: priced growth (b, t), slopes (b, t, 4), the edge traded to and the liquidations (b, t)."""
     for b in range(low.shape[0]):
         for t in range(low.shape[1]):
             held = leverage[b]
@@ -185,7 +188,7 @@ def _forward(
                 which, edge = _LOWER, low[b, t]
             elif held > high[b, t]:
                 which, edge = _UPPER, high[b, t]
-            g, after, setting[b], backing[b], grown = _step(
+            g, after, setting[b], backing[b], grown, risk[b, t] = _step(
                 (held, 1.0, 0.0), (edge, 0.0, 1.0), hold, equity[b], setting[b], backing[b], rows[b, t], terms,
                 tiers, floor,
             )  # fmt: skip
@@ -221,7 +224,7 @@ class _Unroll(torch.autograd.Function):
         slopes, traded = np.empty((*growth.shape, 4)), np.empty(growth.shape, np.int8)
         _forward(
             *edges, rows, state["equity"], state["leverage"], state["setting"], state["backing"], ledger.terms,
-            ledger.tiers, ledger.floor, growth, slopes, traded,
+            ledger.tiers, ledger.floor, growth, slopes, traded, state["risk"],
         )  # fmt: skip
         context.slopes, context.traded = slopes, traded
         return torch.from_numpy(growth)
@@ -252,7 +255,8 @@ class CompiledLedger:
                 ledger.cross,
                 ledger.leverage_change,
                 ledger.softness,
-                ledger.cost,
+                1.0,
+                0.0,
             ]
         )
         parts = (tiers.floor, tiers.rate, tiers.amount, tiers.cap, tiers.top)
@@ -264,15 +268,29 @@ class CompiledLedger:
         )  # fmt: skip
         self.rows = np.concatenate([f.numpy() for f in fields], axis=1)
 
-    def unroll(self, accounts: Accounts, low: Tensor, high: Tensor, index: Tensor) -> tuple[Tensor, Accounts]:
-        """Log growth (b, t) under a band of effective leverage (b, t, 1), and the accounts after it.
+    def unroll(
+        self, accounts: Accounts, low: Tensor, high: Tensor, index: Tensor
+    ) -> tuple[Tensor, Tensor, Accounts]:
+        """What bands of effective leverage (b, t, 1) bring.
 
         Parameters
         ----------
         index : (b, t) decisions of the course
+
+        Returns
+        -------
+        priced : (b, t) log growth, less ``ledger.price`` for every liquidation
+        liquidated : (b, t) smoothed number of liquidations, without gradient
+        accounts : Accounts
         """
-        self.terms[5] = self._ledger.cost
+        ledger, costs = self._ledger, self._ledger.costs
+        self.terms[0], self.terms[5], self.terms[6] = (
+            costs.fees * float(ledger.fee[0]),
+            costs.slippage,
+            ledger.price,
+        )
         rows = self.rows[index.numpy()]
+        rows[..., _FUNDING] *= costs.funding
         equity, quantity, setting, backing = (
             part.detach().numpy().reshape(-1).copy() for part in accounts.parts()
         )
@@ -281,9 +299,10 @@ class CompiledLedger:
             "leverage": quantity * rows[:, 0, 0] / equity,
             "setting": setting,
             "backing": backing / equity,
+            "risk": np.zeros(index.shape),
         }
         growth: Tensor = _Unroll.apply(low[..., 0], high[..., 0], self, state, rows)
         quantity = state["leverage"] * state["equity"] / rows[:, -1, 3]
         parts = (state["equity"], quantity, state["setting"], state["backing"] * state["equity"])
         after = [torch.from_numpy(p if k == 0 else p[:, None]) for k, p in enumerate(parts)]
-        return growth, Accounts(*after)
+        return growth, torch.from_numpy(state["risk"]), Accounts(*after)

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from gearing.agents.band_network import BandNetwork
 from gearing.agents.compiled_unroll import CompiledLedger
+from gearing.agents.costs import CostSchedule, checked_ranges
 from gearing.agents.course import Course, course_of
 from gearing.agents.health import check_numbers, check_weights
 from gearing.agents.learned import LearnedPolicy, PolicyDescription
@@ -31,6 +32,8 @@ from gearing.simulation.config import SimulationConfig
 from gearing.simulation.simulator import Simulator
 
 _YEAR = np.timedelta64(365, "D")
+_MEMORY = 0.05  # weight of an update in the average rate of liquidations
+_LARGEST_EXCESS = 3.0  # that one update answers to, so that a bad start does not end all trading
 
 
 @dataclass(frozen=True)
@@ -47,12 +50,17 @@ class GradientParameters:
     max_grad_norm : float
     softness : float
         Width of the smoothed liquidation, see `TorchLedger`.
-    cost_warmup : float
-        Part of the budget over which fees and slippage rise from nothing to their full size. With full costs
-        from the start an agent that knows nothing yet learns first that trading costs, and then trades no more.
     random_start : float
         Part of the episodes that begin with a random leverage held, most of them small. A flat account inside a band
         around zero never trades, so nothing would ever move that band.
+    liquidation_budget : float or None
+        Probability of a liquidation within ``budget_horizon`` that is to be kept: the price of a liquidation rises
+        while the training span sees more of them and falls while it sees fewer (dual ascent). Only weights that kept
+        the budget are chosen, if there are any.
+    budget_horizon : str
+        Duration.
+    budget_rate : float
+        By how much log growth the price of a liquidation changes in an update at twice the budget.
     """
 
     n_steps: int = 48
@@ -61,8 +69,16 @@ class GradientParameters:
     weight_decay: float = 0.0
     max_grad_norm: float = 1.0
     softness: float = 0.02
-    cost_warmup: float = 0.4
     random_start: float = 0.5
+    liquidation_budget: float | None = None
+    budget_horizon: str = "30d"
+    budget_rate: float = 0.02
+
+    def __post_init__(self) -> None:
+        if self.liquidation_budget is not None and not 0.0 < self.liquidation_budget < 1.0:
+            raise ValueError(
+                f"liquidation_budget is {self.liquidation_budget}; it is a probability in (0, 1), or None."
+            )
 
 
 class DifferentiableLearner:
@@ -96,6 +112,11 @@ class DifferentiableLearner:
         self._per_year = float(_YEAR / interval)
         self._episode = max(self.parameters.n_steps, _decisions(config, interval))
         self._rng = np.random.default_rng(seed)
+        self._schedule = CostSchedule(
+            settings.cost_warmup, checked_ranges(settings.randomise), seed, total_decisions
+        )
+        self._allowed = _allowed(self.parameters, interval)
+        self._seen = 0.0 if self._allowed is None else self._allowed  # liquidations per decision, averaged
         self.decisions = 0
         self._begin()
 
@@ -158,10 +179,10 @@ class DifferentiableLearner:
         for group in self.optimizer.param_groups:
             group["lr"] = self._learning_rate()
         index = torch.from_numpy(self._at)[:, None] + torch.arange(steps)
-        self.ledger.cost = self._cost()
-        growth, leverage, accounts = self._unroll(index)
-        loss = -growth.mean() * self._per_year
-        check_numbers({"the growth": growth.detach().numpy()}, self.decisions, self._advice())
+        self.ledger.costs = self._schedule.at(self.decisions)
+        priced, liquidated, leverage, accounts = self._unroll(index)
+        loss = -priced.mean() * self._per_year
+        check_numbers({"the growth": priced.detach().numpy()}, self.decisions, self._advice())
         self.optimizer.zero_grad()
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.parameters.max_grad_norm)
@@ -170,34 +191,52 @@ class DifferentiableLearner:
         check_weights(self.network.named_parameters(), self.decisions, self._advice())
         self._accounts = accounts.detach()
         self._at, self._left = self._at + steps, self._left - steps
-        self.decisions += growth.numel()
-        return {
-            "train/log_growth_per_year": -float(loss.detach()),
+        self.decisions += priced.numel()
+        rate = float(liquidated.mean())
+        told = {
+            "train/log_growth_per_year": -float(loss.detach()) + self.ledger.price * rate * self._per_year,
             "train/effective_leverage": float(leverage),
             "train/gradient_norm": float(norm),
+            "train/liquidations_per_year": rate * self._per_year,
         }
+        return told | self._keep_budget(rate)
 
-    def _unroll(self, index: Tensor) -> tuple[Tensor, Tensor, Accounts]:
-        """Log growth (b, t), mean absolute leverage of the band's middle, accounts at the end."""
+    def _keep_budget(self, rate: float) -> dict[str, float]:
+        """Dual ascent: move the price of a liquidation by how far their rate is from what is allowed."""
+        if self._allowed is None:
+            return {}
+        self._seen += _MEMORY * (rate - self._seen)
+        step = self.parameters.budget_rate * min(self._seen / self._allowed - 1.0, _LARGEST_EXCESS)
+        self.ledger.price = max(0.0, self.ledger.price + step)
+        return {"train/liquidation_price": self.ledger.price, "train/budget_used": self._seen / self._allowed}
+
+    @property
+    def within_budget(self) -> bool:
+        """Whether liquidations on the training span stay within what the budget allows."""
+        return self._allowed is None or self._seen <= self._allowed
+
+    def _unroll(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor, Accounts]:
+        """Priced growth (b, t), liquidations (b, t), mean absolute leverage of the band's middle, accounts after."""
         low, high = (edge.double() for edge in self._edges(self.course.columns[index]))
         middle = 0.5 * (low + high).detach().abs().mean()
         if self._compiled is not None:
-            growth, accounts = self._compiled.unroll(self._accounts, low, high, index)
-            return growth, middle, accounts
-        growth, accounts = self._step_by_step(low, high, self.course.at(index))
-        return growth, middle, accounts
+            priced, liquidated, accounts = self._compiled.unroll(self._accounts, low, high, index)
+        else:
+            priced, liquidated, accounts = self._step_by_step(low, high, self.course.at(index))
+        return priced, liquidated, middle, accounts
 
-    def _step_by_step(self, low: Tensor, high: Tensor, course: Course) -> tuple[Tensor, Accounts]:
+    def _step_by_step(self, low: Tensor, high: Tensor, course: Course) -> tuple[Tensor, Tensor, Accounts]:
         """Several contracts: every operation of the accounting is torch's."""
-        accounts, growths = self._accounts, []
+        accounts, growths, weights = self._accounts, [], []
         for t in range(course.mark.shape[1]):
             now = course.step(t)
             held = accounts.effective_leverage(now.mark)
             target = torch.minimum(torch.maximum(held, low[:, t]), high[:, t])
             hold = (held >= low[:, t]) & (held <= high[:, t]) & (held != 0.0)
-            accounts, growth = self.ledger.step(accounts, target / self.ledger.share, hold, now)
-            growths.append(growth)
-        return torch.stack(growths, dim=1), accounts
+            accounts, growth, weight = self.ledger.step(accounts, target / self.ledger.share, hold, now)
+            growths.append(growth - self.ledger.price * weight)
+            weights.append(weight.detach())
+        return torch.stack(growths, dim=1), torch.stack(weights, dim=1), accounts
 
     def _edges(self, columns: Tensor) -> tuple[Tensor, Tensor]:
         """Band of every account and decision; each member of an ensemble leads its own part of the accounts."""
@@ -218,10 +257,6 @@ class DifferentiableLearner:
         share = 0.5 * (1.0 + math.cos(math.pi * done))
         return p.final_learning_rate + share * (p.learning_rate - p.final_learning_rate)
 
-    def _cost(self) -> float:
-        """Part of the costs that is charged now."""
-        return min(1.0, self.decisions / max(self.parameters.cost_warmup * self.total, 1.0))
-
     def _advice(self) -> str:
         return f"Lower parameters.learning_rate (now {self.parameters.learning_rate}) or max_grad_norm."
 
@@ -238,6 +273,7 @@ class DifferentiableLearner:
             "left": torch.from_numpy(self._left.copy()),
             "draws": json.dumps(self._rng.bit_generator.state),
             "decisions": self.decisions,
+            "budget": [self.ledger.price, self._seen],
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -249,6 +285,7 @@ class DifferentiableLearner:
         self._at, self._left = state["at"].numpy().copy(), state["left"].numpy().copy()
         self._rng.bit_generator.state = json.loads(state["draws"])
         self.decisions = state["decisions"]
+        self.ledger.price, self._seen = state["budget"]
 
 
 def _parameters(given: Mapping[str, Any]) -> GradientParameters:
@@ -263,6 +300,14 @@ def _parameters(given: Mapping[str, Any]) -> GradientParameters:
     return GradientParameters(**given)
 
 
+def _allowed(parameters: GradientParameters, interval: np.timedelta64) -> float | None:
+    """Liquidations per decision at which the budget is just used up; they count as independent."""
+    if parameters.liquidation_budget is None:
+        return None
+    decisions = float(parse_duration(parameters.budget_horizon) / interval)
+    return -math.log1p(-parameters.liquidation_budget) / decisions
+
+
 def _decisions(config: SimulationConfig, interval: np.timedelta64) -> int:
     """Decisions of an episode; without a length, very many: the path's end ends it."""
     if config.episode_length is None:
@@ -274,11 +319,6 @@ def _network_arguments(
     settings: AgentSettings, simulator: Simulator, tables: Sequence[FeatureTable]
 ) -> dict[str, Any]:
     layout, config = simulator.layout, simulator.config
-    if config.signal_column is not None:
-        raise ValueError(
-            f"direction {config.direction!r}: the differentiable agent takes one side (long, short) or "
-            "chooses it (free)."
-        )
     market = layout.columns if settings.columns is None else settings.columns
     unknown = [name for name in market if name not in layout.columns]
     if unknown:
@@ -289,19 +329,28 @@ def _network_arguments(
     scaling = fit_scaling(layout, tables, settings.scaling, settings.clip, market, 1.0)
     shares = config.shares(len(simulator.contracts))
     most = config.max_leverage * min(shares)
-    held = layout.locate("effective_leverage")
     return {
         **settings.network,
         "scaling": {
             "centre": scaling.centre.tolist(), "spread": scaling.spread.tolist(), "keep": scaling.keep.tolist(),
             "clip": scaling.clip,
         },
-        "lower": 0.0 if config.direction == "long" else -most,
+        "lower": -most if config.direction in ("short", "free") else 0.0,
         "upper": 0.0 if config.direction == "short" else most,
         "shares": list(shares),
-        "side": config.direction,
-        "held_at": list(range(layout.size)[held]) if isinstance(held, slice) else [held],
+        "side": "signal" if config.signal_column else config.direction,
+        "held_at": _places(layout, "effective_leverage"),
+        "signal_at": _places(layout, config.signal_column) if config.signal_column else [],
     }  # fmt: skip
+
+
+def _places(layout: Any, name: str) -> list[int]:
+    where = layout.locate(name)
+    return (
+        list(range(layout.size)[where])
+        if isinstance(where, slice)
+        else [int(w) for w in np.atleast_1d(where)]
+    )
 
 
 def _describe(

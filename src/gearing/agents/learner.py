@@ -14,11 +14,14 @@ class Learner(Protocol):
     ----------
     decisions : int
         Decisions taken by all accounts so far.
+    within_budget : bool
+        Whether the agent keeps the risk budget that it was given, if any, on the training span.
     policy : LearnedPolicy
         The agent as it is now; it shares its weights with the learner.
     """
 
     policy: LearnedPolicy
+    within_budget: bool
 
     @property
     def decisions(self) -> int:

@@ -12,6 +12,7 @@ from stable_baselines3.common.logger import Logger
 
 from gearing.agents.algorithms import ALGORITHMS, check_action_kind, check_parameters
 from gearing.agents.batch_state import batch_state, restore_batch
+from gearing.agents.costs import CostSchedule, SimulatorCosts, checked_ranges
 from gearing.agents.health import TrainingDiverged, check_numbers, check_weights
 from gearing.agents.learned import LearnedPolicy, PolicyDescription, describe_scheme
 from gearing.agents.learning_env import LearningVecEnv, policy_leverage
@@ -50,6 +51,8 @@ class SB3Learner:
         Written into the policy's description.
     """
 
+    within_budget = True  # these agents have no budget of their own; risk controls hold one
+
     def __init__(
         self,
         settings: AgentSettings,
@@ -82,6 +85,10 @@ class SB3Learner:
         self.model = self._make_model(network, seed)
         self.policy = LearnedPolicy(self.model.policy, _describe(settings, simulator, network, facts))
         self._per_year = float(_YEAR / simulator.interval)
+        self._schedule = CostSchedule(
+            settings.cost_warmup, checked_ranges(settings.randomise), seed, total_decisions
+        )
+        self._costs = SimulatorCosts(simulator)
         self._mode = ModeOfPolicy(self.model.policy, settings.algorithm)
         if settings.baseline:
             self.env.baseline = policy_leverage(simulator, self._act)
@@ -122,6 +129,8 @@ class SB3Learner:
     def update(self) -> dict[str, float]:
         """One rollout and what the algorithm learns from it."""
         self.env.forget()
+        if not self._schedule.is_constant:
+            self._costs.apply(self._schedule.at(self.decisions))
         self.model.logger.name_to_value.clear()
         try:
             self._rollout_and_train()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from gearing.simulation.policy import Policy, check_columns
 from gearing.simulation.simulator import Simulator
 
 _YEAR = np.timedelta64(365, "D")
-
+Watch = Callable[[Simulator, np.ndarray, np.ndarray], None]
 
 _LONG = 2_000  # decisions from which a path is scored in parts that run side by side
 
@@ -53,9 +53,15 @@ class Scorer:
         decisions = sum(int(count.sum()) for _, count in played)
         return float(growth.sum() / decisions * float(_YEAR / self.simulators[0].interval))
 
-    def parts(self, policy: Policy) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Log growth and number of decisions of every part, market by market."""
-        return [_play(policy, simulator) for simulator in self.simulators]
+    def parts(self, policy: Policy, watch: Watch | None = None) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Log growth and number of decisions of every part, market by market.
+
+        Parameters
+        ----------
+        watch : callable, optional
+            Called at every decision with the simulator, the signed targets and which accounts are still playing.
+        """
+        return [_play(policy, simulator, watch) for simulator in self.simulators]
 
 
 def _parted(
@@ -67,7 +73,7 @@ def _parted(
     return simulator if parts == 1 else Simulator(market, table, config, n_accounts=parts)
 
 
-def _play(policy: Policy, simulator: Simulator) -> tuple[np.ndarray, np.ndarray]:
+def _play(policy: Policy, simulator: Simulator, watch: Watch | None = None) -> tuple[np.ndarray, np.ndarray]:
     check_columns(policy, tuple(simulator.view))
     edges, n = simulator.tape.boundaries[0], simulator.n_accounts
     cuts = np.linspace(0, edges.size - 1, n + 1).astype(np.int64)
@@ -80,6 +86,8 @@ def _play(policy: Policy, simulator: Simulator) -> tuple[np.ndarray, np.ndarray]
     while active.any():
         targets, state = answer(policy, simulator, state, begins)
         begins = np.zeros(n, np.bool_)
+        if watch is not None:
+            watch(simulator, targets, active)
         simulator.step(targets, active=active)
         growth += np.where(active, simulator.steps.log_growth, 0.0)
         ruined = active & simulator.terminated

@@ -10,6 +10,8 @@ from typing import Any
 
 import yaml
 
+from gearing.agents.costs import checked_ranges
+
 _FOLDER = "hyperparameters"
 _NESTED = ("network", "parameters")
 
@@ -22,6 +24,8 @@ class AgentSettings:
     ----------
     algorithm : str
         One of ``agent_names()``.
+    task : str or None
+        Name of a section ``tasks`` in the algorithm's YAML, whose settings replace the general ones.
     total_decisions : int
         Training budget: decisions taken by all accounts together.
     n_accounts : int
@@ -45,6 +49,11 @@ class AgentSettings:
         Decisions between validations; the best weights by them are the ones kept.
     patience : int or None
         Stop after this many validations without a better score; None trains to the end of the budget.
+    cost_warmup : float
+        Part of the budget over which fees and slippage rise from nothing to their full size.
+    randomise : mapping
+        Ranges of factors that fees, slippage and funding are multiplied by, drawn for every update, such as
+        ``{fees: [0.5, 2], funding: [0.5, 2]}``. Validation always charges the true ones.
     checkpoint_seconds : float
         Least time between two checkpoints; 0 writes one after every update.
     action_noise : float or None
@@ -56,6 +65,7 @@ class AgentSettings:
     """
 
     algorithm: str
+    task: str | None = None
     total_decisions: int = 500_000
     n_accounts: int = 256
     episode: str | None = "90d"
@@ -66,6 +76,8 @@ class AgentSettings:
     baseline: bool = True
     validate_every: int = 50_000
     patience: int | None = None
+    cost_warmup: float = 0.0
+    randomise: Mapping[str, Any] = field(default_factory=dict)
     checkpoint_seconds: float = 20.0
     action_noise: float | None = None
     network: Mapping[str, Any] = field(default_factory=dict)
@@ -76,6 +88,9 @@ class AgentSettings:
             object.__setattr__(self, "columns", tuple(self.columns))
         if self.scaling not in ("robust", "standard", "none"):
             raise ValueError(f"scaling is {self.scaling!r}; it must be robust, standard or none.")
+        checked_ranges(self.randomise)
+        if not 0.0 <= self.cost_warmup <= 1.0:
+            raise ValueError(f"{self.algorithm}: cost_warmup is {self.cost_warmup}; it must be in [0, 1].")
         for name in ("total_decisions", "n_accounts", "validate_every", "clip", "reward_scale"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{self.algorithm}: {name} is {getattr(self, name)}; it must be positive.")
@@ -88,6 +103,7 @@ class AgentSettings:
         """Plain values, ready for YAML or a tracker; ``agent_settings`` takes them back."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         values["columns"] = None if self.columns is None else list(self.columns)
+        values["randomise"] = {name: list(pair) for name, pair in self.randomise.items()}
         return {**values, **{name: dict(values[name]) for name in _NESTED}}
 
 
@@ -103,13 +119,13 @@ def agent_settings(given: str | Mapping[str, Any] | AgentSettings, **changes: An
     Parameters
     ----------
     given : str, mapping or AgentSettings
-        A name, or a mapping with the key ``algorithm`` and whatever differs from its YAML. ``network`` and
-        ``parameters`` are merged, not replaced.
+        A name, or a mapping with the key ``algorithm`` and whatever differs from its YAML; the key ``task`` takes
+        the settings tuned for it. ``network`` and ``parameters`` are merged, not replaced.
 
     Raises
     ------
     ValueError
-        For an unknown algorithm or setting; the message names the nearest.
+        For an unknown algorithm, task or setting; the message names the nearest.
 
     Examples
     --------
@@ -122,12 +138,26 @@ def agent_settings(given: str | Mapping[str, Any] | AgentSettings, **changes: An
     if "algorithm" not in overrides:
         raise ValueError(f"agent settings need the key 'algorithm', one of {', '.join(agent_names())}.")
     values = _shipped(str(overrides["algorithm"]))
-    layers: tuple[Mapping[str, Any], ...] = (overrides, changes)
+    tuned = values.pop("tasks", {})
+    task = changes.get("task", overrides.get("task"))
+    layers: tuple[Mapping[str, Any], ...] = (_of_task(values["algorithm"], tuned, task), overrides, changes)
     for layer in layers:
         _check_names(values["algorithm"], layer)
         for name, value in layer.items():
             values[name] = dict(values.get(name) or {}) | dict(value or {}) if name in _NESTED else value
     return AgentSettings(**values)
+
+
+def _of_task(algorithm: str, tuned: Mapping[str, Any], task: str | None) -> Mapping[str, Any]:
+    if task is None:
+        return {}
+    if task not in tuned:
+        near = get_close_matches(task, tuned, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ValueError(
+            f"agent {algorithm!r} has no settings for the task {task!r}; there are {', '.join(tuned) or 'none'}.{hint}"
+        )
+    return tuned[task]
 
 
 def _shipped(algorithm: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gearing.agents.costs import CostFactors
 from gearing.agents.course import Course
 from gearing.simulation.simulator import Simulator
 
@@ -65,8 +66,10 @@ class TorchLedger:
 
     Attributes
     ----------
-    cost : float
-        Part of fees and slippage that is charged: 1, but during a curriculum.
+    costs : CostFactors
+        What fees, slippage and funding are multiplied by: 1, but during a curriculum.
+    price : float
+        Of a liquidation, in log growth: what a risk budget takes off for one, beyond the money it loses.
     """
 
     def __init__(self, simulator: Simulator, softness: float = 0.02):
@@ -77,7 +80,7 @@ class TorchLedger:
         self.leverage_change = int(rules.leverage_change)
         self.initial_equity = float(simulator.config.initial_equity)
         self.softness = softness
-        self.cost = 1.0
+        self.costs, self.price = CostFactors(), 0.0
         self.tiers = [_Tiers(simulator, j) for j in range(len(simulator.contracts))]
 
     def open_accounts(self, count: int) -> Accounts:
@@ -89,7 +92,7 @@ class TorchLedger:
 
     def step(
         self, accounts: Accounts, target: Tensor, hold: Tensor, course: Course
-    ) -> tuple[Accounts, Tensor]:
+    ) -> tuple[Accounts, Tensor, Tensor]:
         """Hold a target over one decision interval.
 
         Parameters
@@ -104,29 +107,26 @@ class TorchLedger:
         -------
         accounts : Accounts
         growth : (b,) log growth of equity
+        liquidated : (b,) smoothed number of liquidations
         """
         equity, held = accounts.equity, accounts.quantity
-        after_open = equity - (held * course.funding_at_open).sum(dim=1)
+        at_open, after = (self.costs.funding * f for f in (course.funding_at_open, course.funding_after))
+        after_open = equity - (held * at_open).sum(dim=1)
         now = after_open + (held * (course.mark_open - course.mark)).sum(dim=1)
         checked = torch.minimum(equity, now)[:, None] * self.share
         quantity, price, setting = self._fill(accounts, target, course, checked)
         quantity = torch.where(hold, held, quantity)
         setting = torch.where(hold, accounts.setting, setting)
         price = torch.where(hold, course.mark_open, price)
-        fees = self.cost * self.fee * (quantity - held).abs() * price
-        profit = (
-            held * (price - course.mark)
-            + quantity * (course.end - price)
-            - fees
-            - quantity * course.funding_after
-        )
+        fees = self.costs.fees * self.fee * (quantity - held).abs() * price
+        profit = held * (price - course.mark) + quantity * (course.end - price) - fees - quantity * after
         end = after_open + profit.sum(dim=1)
-        carried = accounts.backing + held * (course.mark_open - course.mark - course.funding_at_open)
+        carried = accounts.backing + held * (course.mark_open - course.mark - at_open)
         posted = (now[:, None] if self.cross else torch.where(hold, carried, checked)) - fees
-        end, quantity, backing = self._liquidate(end, quantity, posted, price, course)
+        end, quantity, backing, weight = self._liquidate(equity, end, quantity, posted, price, course)
         floor = 0.001 * self.initial_equity
         growth = torch.log(torch.clamp(end, min=floor)) - torch.log(torch.clamp(equity, min=floor))
-        return Accounts(torch.clamp(end, min=floor), quantity, setting, backing), growth
+        return Accounts(torch.clamp(end, min=floor), quantity, setting, backing), growth, weight
 
     def _fill(
         self, accounts: Accounts, target: Tensor, course: Course, checked: Tensor
@@ -139,9 +139,9 @@ class TorchLedger:
         rough = torch.where(target == 0.0, -held, side * wanted - held)
         slip = course.slippage + course.impact * torch.sqrt(rough.abs() * course.open + _SMALLEST)
         slip = torch.where(course.impact > 0.0, slip, course.slippage)
-        price = course.open * (1.0 + torch.sign(rough) * self.cost * slip)
+        price = course.open * (1.0 + torch.sign(rough) * self.costs.slippage * slip)
         same = side * held
-        cost = self.cost * self.fee * price + torch.clamp(side * (price - course.mark_open), min=0.0)
+        cost = self.costs.fees * self.fee * price + torch.clamp(side * (price - course.mark_open), min=0.0)
         affordable = (checked + cost * same) / (price / setting + cost)
         allowed = torch.stack([t.largest(setting[:, j]) for j, t in enumerate(self.tiers)], dim=1) / price
         limited = torch.minimum(torch.minimum(wanted, affordable), allowed)
@@ -158,23 +158,29 @@ class TorchLedger:
         return torch.where(held * target > 0.0, kept, wanted)
 
     def _liquidate(
-        self, end: Tensor, quantity: Tensor, posted: Tensor, price: Tensor, course: Course
-    ) -> tuple[Tensor, Tensor, Tensor]:
+        self, equity: Tensor, end: Tensor, quantity: Tensor, posted: Tensor, price: Tensor, course: Course
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Mix in what is left after a liquidation, with the weight that its margin balance gives it.
 
-        ``posted`` is the margin balance right after the fill; returns equity, quantity and backing at the end.
+        ``posted`` is the margin balance right after the fill; returns equity, quantity and backing at the end, and
+        the smoothed number of liquidations.
         """
         extreme = torch.where(quantity > 0.0, course.low, course.high)
         move = torch.stack([extreme - course.mark_open, course.end - course.mark_open], dim=0)
         worst, last = (
-            posted + quantity * (move - course.funding_after) - quantity * (price - course.mark_open)
+            posted
+            + quantity * (move - self.costs.funding * course.funding_after)
+            - quantity * (price - course.mark_open)
         )
         notional = quantity.abs() * extreme
         needed = torch.stack([t.maintenance(notional[:, j]) for j, t in enumerate(self.tiers)], dim=1)
-        scale = self.softness * posted.detach().clamp(min=1e-9)
+        # The width grows with wealth: how near a liquidation is depends on leverage, not on the account's size.
+        wealth = (equity / equity.detach())[:, None]
+        scale = self.softness * posted.detach().clamp(min=1e-9) * wealth
         weight = torch.sigmoid((needed - worst) / scale)
         weight = torch.where(quantity == 0.0, torch.zeros_like(weight), weight)
-        return end - (weight * last).sum(dim=1), quantity * (1.0 - weight), last * (1.0 - weight)
+        kept = 1.0 - weight
+        return end - (weight * last).sum(dim=1), quantity * kept, last * kept, weight.sum(dim=1)
 
 
 class _Tiers:

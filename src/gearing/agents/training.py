@@ -36,7 +36,8 @@ class TrainedAgent:
     policy : LearnedPolicy
         With the best weights on validation, or the last ones where there was no validation.
     history : list of dict
-        One row per validation: decisions, score, best.
+        One row per validation: decisions, score, best, and the seconds of processor time that learning took until
+        then (without validation; what other processes do does not count).
     decisions : int
         Decisions trained on.
     best_decisions : int
@@ -68,6 +69,7 @@ def train_agent(
     validation: tuple[Markets, Tables] | None = None,
     checkpoint_dir: str | Path | None = None,
     resume: bool = False,
+    start_from: LearnedPolicy | None = None,
     run: Any = None,
     progress: bool | Listener = False,
 ) -> TrainedAgent:
@@ -91,6 +93,9 @@ def train_agent(
         Where checkpoints go; None writes none.
     resume : bool
         Continue from the checkpoint if there is one; the result equals that of an uninterrupted training.
+    start_from : LearnedPolicy, optional
+        Begin with its weights and its scaling instead of random ones: fine-tuning, as after a synthetic market. It
+        must be of the same algorithm and network, and read the same columns.
     run : object with ``log_metrics(mapping, step)``, optional
         A tracked run; the step is the number of decisions.
     progress : bool or callable
@@ -110,8 +115,12 @@ def train_agent(
     held_out = _lists(*validation) if validation is not None else ([], [])
     _check_spans(markets, held_out[0])
     identity = _identity(settings, markets, tables, config, seed, held_out)
+    if start_from is not None:
+        identity["start_from"] = [digest(t.numpy()) for t in start_from.network.state_dict().values()]
     with own_randomness(seed), ExitStack() as stack:
         learner = _make_learner(settings, markets, tables, config, seed, identity)
+        if start_from is not None:
+            _take_weights(learner.policy, start_from)
         listener = progress if callable(progress) else None
         if progress is True:
             listener = stack.enter_context(ProgressBar(settings.algorithm, settings.total_decisions))
@@ -136,6 +145,7 @@ class _Training:
     history: list[dict[str, float]] = field(default_factory=list)
     best: dict[str, Any] | None = None
     seconds: float = 0.0
+    learning: float = 0.0  # processor seconds inside updates
     stopped: bool = False
 
     def resume(self) -> None:
@@ -146,6 +156,7 @@ class _Training:
         self.learner.restore(state["learner"])
         self.history, self.best = state["history"], state["best"]
         self.seconds, self.stopped = state["seconds"], state["stopped"]
+        self.learning = state["learning"]
         set_random_state(state["random"])
 
     def finish(self) -> TrainedAgent:
@@ -157,7 +168,9 @@ class _Training:
             self._validate()
         while self.learner.decisions < self.settings.total_decisions and not self.stopped:
             before = self.learner.decisions
+            began = time.process_time()
             metrics = self.learner.update()
+            self.learning += time.process_time() - began
             self._log(metrics)
             every = self.settings.validate_every
             last = self.learner.decisions >= self.settings.total_decisions
@@ -170,14 +183,32 @@ class _Training:
     def _validate(self) -> None:
         """Score the policy as it is; keep its weights if they are the best so far."""
         score = self.scorer(self.learner.policy) if self.scorer is not None else float("nan")
-        if self.scorer is None or self.best is None or score > self.best["score"]:
+        if self.best is None or self._is_better(score, self.best):
             weights = self.learner.policy.network.state_dict()
             kept = {name: tensor.clone() for name, tensor in weights.items()}
-            self.best = {"score": score, "decisions": self.learner.decisions, "weights": kept}
-        self.history.append({"decisions": self.learner.decisions, "score": score, "best": self.best["score"]})
+            self.best = {
+                "score": score,
+                "decisions": self.learner.decisions,
+                "weights": kept,
+                "within_budget": self.learner.within_budget,
+            }
+        self.history.append(
+            {
+                "decisions": self.learner.decisions,
+                "score": score,
+                "best": self.best["score"],
+                "seconds": self.learning,
+            }
+        )
         if self.scorer is not None:
             self._log({"validation/log_growth_per_year": score, "validation/best": self.best["score"]})
         self.stopped = self._is_done()
+
+    def _is_better(self, score: float, best: Mapping[str, Any]) -> bool:
+        """Keeping a risk budget comes first, the score second; without validation the last weights are kept."""
+        if self.scorer is None:
+            return True
+        return (self.learner.within_budget, score) > (best["within_budget"], best["score"])
 
     def _is_done(self) -> bool:
         """Whether the last ``patience`` validations brought nothing better."""
@@ -213,6 +244,7 @@ class _Training:
                 "history": self.history,
                 "best": self.best,
                 "seconds": self.seconds,
+                "learning": self.learning,
                 "stopped": self.stopped,
                 "random": random_state(),
             }
@@ -244,6 +276,16 @@ def _make_learner(
     training = config.with_(start="random", episode_length=config.episode_length or settings.episode)
     learner = _learner_of(settings.algorithm)
     return learner(settings, markets, tables, training, seed, settings.total_decisions, identity)
+
+
+def _take_weights(policy: LearnedPolicy, earlier: LearnedPolicy) -> None:
+    mine, theirs = policy.description, earlier.description
+    if (mine.algorithm, mine.names) != (theirs.algorithm, theirs.names):
+        raise ValueError(
+            f"start_from is a {theirs.algorithm} policy of {', '.join(theirs.names)}; this is {mine.algorithm} of "
+            f"{', '.join(mine.names)}. Give both the same algorithm and columns."
+        )
+    policy.network.load_state_dict(earlier.network.state_dict())
 
 
 def _learner_of(algorithm: str) -> Any:

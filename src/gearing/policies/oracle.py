@@ -133,6 +133,17 @@ def state_table(market: MarketData) -> FeatureTable:
     )  # fmt: skip
 
 
+def join_truth(table: FeatureTable, market: MarketData) -> FeatureTable:
+    """A table with what only the generator knows: drift and diffusive volatility (a year) of the bar that follows."""
+    if not market.truth or "variance" not in market.truth:
+        raise ValueError(f"{market!r} carries no truth; only a synthetic market-a or market-b does.")
+    known = {"true_drift": market.truth["drift"], "true_volatility": np.sqrt(market.truth["variance"])}
+    for name, values in known.items():
+        coming = np.vstack([values[1:], values[-1:]])
+        table = table.join(name, coming, unit="a year", lower=-10.0, upper=10.0)
+    return table
+
+
 def _kind(market: MarketData) -> str:
     if not market.truth or "generator" not in market.truth:
         raise ValueError(f"{market!r} carries no truth; an oracle needs a synthetic market-a or market-b.")

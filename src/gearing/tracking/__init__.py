@@ -5,7 +5,8 @@ The only room that imports MLflow, and it does so late. What a run logs goes to 
 killed process or an absent tracker left behind is sent by the next one, exactly once.
 """
 
+from gearing.tracking.reading import find_runs
 from gearing.tracking.run import Run
 from gearing.tracking.tracker import Tracker
 
-__all__ = ["Run", "Tracker"]
+__all__ = ["Run", "Tracker", "find_runs"]

@@ -1,0 +1,101 @@
+"""Costs that change during training: rising from nothing, and drawn anew for every update.
+
+With full costs from the start an agent that knows nothing yet learns first that trading costs, and then trades no
+more. Drawn costs keep it from relying on one venue's fees, one funding level and one slippage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+RANDOMISED = ("fees", "slippage", "funding")
+
+
+@dataclass(frozen=True)
+class CostFactors:
+    """What fees, slippage and funding are multiplied by."""
+
+    fees: float = 1.0
+    slippage: float = 1.0
+    funding: float = 1.0
+
+
+@dataclass(frozen=True)
+class CostSchedule:
+    """Factors of every moment of a training; equal arguments give equal factors, so a resumed training agrees.
+
+    Parameters
+    ----------
+    warmup : float
+        Part of the budget over which fees and slippage rise from nothing to their full size.
+    randomise : mapping of "fees", "slippage", "funding" to (low, high)
+        Each update draws a factor, uniform in its logarithm.
+    seed : int
+    total : int
+        Decisions of the budget.
+    """
+
+    warmup: float
+    randomise: Mapping[str, tuple[float, float]]
+    seed: int
+    total: int
+
+    def at(self, decisions: int) -> CostFactors:
+        """Factors of the update that begins after so many decisions."""
+        part = min(1.0, decisions / max(self.warmup * self.total, 1.0)) if self.warmup > 0.0 else 1.0
+        rng = np.random.default_rng([self.seed, decisions, 77])
+        drawn = {
+            name: float(np.exp(rng.uniform(*np.log(self.randomise[name])))) if name in self.randomise else 1.0
+            for name in RANDOMISED
+        }
+        return CostFactors(part * drawn["fees"], part * drawn["slippage"], drawn["funding"])
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether it never changes anything."""
+        return self.warmup == 0.0 and not self.randomise
+
+
+def checked_ranges(given: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
+    """Ranges of factors as pairs.
+
+    Raises
+    ------
+    ValueError
+        For an unknown cost, or a range that is not positive and ascending.
+    """
+    ranges = {}
+    for name, pair in given.items():
+        if name not in RANDOMISED:
+            raise ValueError(
+                f"randomise has no {name!r}; it takes ranges of factors for {', '.join(RANDOMISED)}."
+            )
+        low, high = (float(value) for value in pair)
+        if not 0.0 < low <= high:
+            raise ValueError(
+                f"randomise: {name} is [{low:g}, {high:g}]; a range of factors is 0 < low <= high."
+            )
+        ranges[name] = (low, high)
+    return ranges
+
+
+class SimulatorCosts:
+    """Applies factors to a simulator in place; the kernel reads the same arrays."""
+
+    def __init__(self, simulator: Any):
+        self._terms, self._tape = simulator._terms, simulator.tape
+        self._fees = {name: np.array(self._terms[name]) for name in ("taker_fee", "maker_fee")}
+        self._worse = {name: np.array(self._tape.rows[name]) for name in ("slippage", "impact")}
+        self._rate = np.array(self._tape.settlements["rate"])
+
+    def apply(self, factors: CostFactors) -> None:
+        """Charge so much of the true costs from now on."""
+        for name, true in self._fees.items():
+            self._terms[name][:] = factors.fees * true
+        for name, true in self._worse.items():
+            self._tape.rows[name][:] = factors.slippage * true
+        self._tape.settlements["rate"][:] = factors.funding * self._rate

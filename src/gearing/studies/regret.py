@@ -1,0 +1,361 @@
+"""How near agents come to a known optimum: trained on fresh synthetic markets, judged on others beside the oracle.
+
+Every policy plays the same test markets under the same mechanics (common random numbers). Training markets differ by
+seed, the validation market chooses the weights, test markets are played once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from gearing.features import FeatureSet, FeatureTable
+from gearing.market.oracle import oracle_leverage
+from gearing.market.synthetic import synthetic_market
+from gearing.policies.oracle import (
+    LOWER,
+    UPPER,
+    OraclePolicy,
+    join_truth,
+    oracle_path_growth,
+    oracle_policy,
+    state_table,
+)
+from gearing.policies.rules import FixedLeverage
+from gearing.simulation.config import SimulationConfig
+from gearing.simulation.presets import market_a_settings, market_b_settings
+from gearing.studies.config import Tracking
+from gearing.studies.fields import Section
+from gearing.studies.regret_tables import agent_table, reference_table, scored
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from gearing.market import MarketData
+
+TRAINING = "training.json"
+GRID = 0.2  # step of the leverages on which the oracle is solved
+
+
+class Paths(Section):
+    """Synthetic paths: their seeds count up from ``seed``."""
+
+    seed: int = Field(ge=0)
+    years: float = Field(gt=0.0)
+    count: int = Field(default=1, ge=1)
+
+
+class Learner(Section):
+    """An agent and whatever differs from its shipped settings, see `gearing.agents.AgentSettings`.
+
+    Attributes
+    ----------
+    seeds : int, optional
+        Instead of the study's number.
+    """
+
+    algorithm: str
+    settings: dict[str, Any] = Field(default_factory=dict)
+    seeds: int | None = Field(default=None, ge=1)
+
+
+class RegretConfig(Section):
+    """Settings of a regret study.
+
+    Attributes
+    ----------
+    market : {"market-a", "market-b"}
+    variant : mapping
+        The generator's own settings, as ``variant: zero-drift`` of market A.
+    shown : {"state", "prices"}
+        What policies see: the market's true state, or features of prices and funding.
+    columns : list of str
+        Features where prices are shown.
+    account : mapping
+        Settings of `SimulationConfig` that differ from the task's own.
+    train : Paths
+        Seed k trains on the paths k x count, ... of them.
+    fixed : list of float
+        Leverages of equity among which the best fixed one is found, on the validation market.
+    """
+
+    name: str
+    question: str = ""
+    market: Literal["market-a", "market-b"] = "market-a"
+    variant: dict[str, Any] = Field(default_factory=dict)
+    shown: Literal["state", "prices"] = "state"
+    columns: list[str] = Field(default=["default"], min_length=1)
+    account: dict[str, Any] = Field(default_factory=dict)
+    train: Paths = Paths(seed=1_000, years=1_000.0)
+    validate_: Paths = Field(default=Paths(seed=500, years=400.0), alias="validate")
+    test: Paths = Paths(seed=100_000, years=1_000.0, count=8)
+    agents: dict[str, Learner] = Field(min_length=1)
+    fixed: list[float] = Field(default=[0.25, 0.5, 0.75, 1.0, 1.5], min_length=1)
+    seeds: int = Field(default=10, ge=1)
+    tracking: Tracking = Tracking()
+    output: str = "runs"
+
+    @model_validator(mode="after")
+    def _paths_are_different(self) -> RegretConfig:
+        spans = {
+            "train": (self.train.seed, self.train.seed + self.seeds * self.train.count),
+            "validate": (self.validate_.seed, self.validate_.seed + self.validate_.count),
+            "test": (self.test.seed, self.test.seed + self.test.count),
+        }
+        names = list(spans)
+        for k, one in enumerate(names):
+            for other in names[k + 1 :]:
+                if spans[one][0] < spans[other][1] and spans[other][0] < spans[one][1]:
+                    raise ValueError(
+                        f"{one} has the market seeds {spans[one][0]} to {spans[one][1] - 1}, {other} "
+                        f"{spans[other][0]} to {spans[other][1] - 1}: they share paths. Move one of them."
+                    )
+        self.simulation()
+        return self
+
+    def simulation(self) -> SimulationConfig:
+        """Mechanics that everyone plays under."""
+        preset = market_a_settings() if self.market == "market-a" else market_b_settings()
+        return SimulationConfig(**(preset | self.account))
+
+    def open(self, seed: int, years: float) -> tuple[MarketData, FeatureTable]:
+        """A path and what is shown of it."""
+        market = synthetic_market(self.market, seed=seed, years=years, **self.variant)
+        if self.market == "market-a" and self.shown == "state":
+            return market, state_table(market)
+        table = FeatureSet(list(self.columns)).compute(market)
+        return market, join_truth(table, market) if self.shown == "state" else table
+
+    def markets(self, paths: Paths, first: int = 0) -> tuple[list[MarketData], list[FeatureTable]]:
+        """Some paths, from the one numbered ``first``."""
+        pairs = [self.open(paths.seed + first + k, paths.years) for k in range(paths.count)]
+        return [market for market, _ in pairs], [table for _, table in pairs]
+
+    def trials(self) -> list[tuple[str, int]]:
+        """Agent and seed of everything that is trained, seed by seed."""
+        most = {name: agent.seeds or self.seeds for name, agent in self.agents.items()}
+        return [(name, k) for k in range(max(most.values())) for name in self.agents if k < most[name]]
+
+    @property
+    def digest(self) -> str:
+        """Hash of everything that results depend on, but for how many seeds there are: more can be added."""
+        told = self.model_dump(mode="json", exclude={"name", "question", "seeds", "tracking", "output"})
+        for agent in told["agents"].values():
+            del agent["seeds"]
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, eq=False)
+class Regret:
+    """What was found.
+
+    Attributes
+    ----------
+    folder : Path
+    references : DataFrame
+        Oracle, half of it, best fixed: growth a year.
+    agents : DataFrame
+        One row per agent: score (growth over the oracle's), its interval over seeds, share of decisions inside the
+        oracle's band, seconds and decisions until 0.9 of the oracle on validation.
+    seeds : DataFrame
+        One row per agent and seed.
+    """
+
+    config: RegretConfig
+    folder: Path
+    references: pd.DataFrame
+    agents: pd.DataFrame
+    seeds: pd.DataFrame
+
+
+def load_regret(path: str | Path, overrides: Iterable[str] = ()) -> RegretConfig:
+    """Read an experiment; overrides are ``key=value`` as for any study."""
+    from omegaconf import OmegaConf
+
+    text = Path(path).read_text(encoding="utf-8")
+    merged = OmegaConf.merge(OmegaConf.create(text), OmegaConf.from_dotlist(list(overrides)))
+    values = OmegaConf.to_container(merged, resolve=True)
+    assert isinstance(values, dict)
+    values.setdefault("name", Path(path).stem)
+    if text.startswith("#"):
+        values.setdefault("question", text.partition("\n")[0].lstrip("# "))
+    return RegretConfig.model_validate(values)
+
+
+def run_regret(
+    experiment: str | Path | RegretConfig,
+    overrides: Iterable[str] = (),
+    *,
+    jobs: int = 1,
+    progress: Callable[[str], None] | None = None,
+) -> Regret:
+    """Train what is not trained yet, play what is not played yet, and set the tables.
+
+    Parameters
+    ----------
+    experiment : path or RegretConfig
+    overrides : iterable of str
+    jobs : int
+        Processes.
+    progress : callable, optional
+        Told what is going on.
+    """
+    from joblib import Parallel, delayed
+
+    config = experiment if isinstance(experiment, RegretConfig) else load_regret(experiment, overrides)
+    folder = Path(config.output) / f"{config.name}-{config.digest}"
+    tell = progress or (lambda text: None)
+    trials = config.trials()
+    missing = [trial for trial in trials if not (place(folder, *trial) / TRAINING).exists()]
+    tell(f"{config.name}: {len(missing)} of {len(trials)} agents to train, results in {folder}")
+    Parallel(n_jobs=jobs)(delayed(_train)(config, folder, *trial) for trial in missing)
+    Parallel(n_jobs=jobs)(delayed(_judge)(config, folder, k) for k in range(config.test.count))
+    seeds = scored(config, folder)
+    return Regret(config, folder, reference_table(config, folder), agent_table(seeds), seeds)
+
+
+def place(folder: Path, agent: str, seed: int) -> Path:
+    """Folder of one trained agent."""
+    return folder / "agents" / f"{agent}-seed{seed}"
+
+
+# ------------------------------------------------------------------------------------------------------ training
+
+
+def _train(config: RegretConfig, folder: Path, agent: str, seed: int) -> None:
+    from gearing.agents import train_agent
+    from gearing.tracking import Tracker
+
+    own = place(folder, agent, seed)
+    learner = config.agents[agent]
+    markets, tables = config.markets(config.train, seed * config.train.count)
+    held_out = config.markets(config.validate_)
+    tracker = Tracker(config.tracking.uri, config.tracking.experiment) if config.tracking.enabled else None
+    settings = {**learner.settings, "algorithm": learner.algorithm}
+
+    def train(run: Any) -> Any:
+        return train_agent(
+            settings, markets, tables, config.simulation(), seed=seed, validation=held_out,
+            checkpoint_dir=own / "checkpoint", resume=True, run=run,
+        )  # fmt: skip
+
+    if tracker is None:
+        trained = train(None)
+    else:
+        with tracker.run(f"{agent} [{seed}]", key=f"{folder.name}-{own.name}") as run:
+            run.log_params({"experiment": config.name, "agent": agent, "seed": seed, "folder": str(own)})
+            trained = train(run)
+        tracker.close()
+    trained.policy.save(own / "policy")
+    _write_json(
+        own / TRAINING,
+        {
+            "history": trained.history,
+            "decisions": trained.decisions,
+            "best_decisions": trained.best_decisions,
+            "validation_score": trained.validation_score,
+            "seconds": trained.seconds,
+            "oracle_on_validation": _oracle_growth(config, *held_out),
+        },
+    )
+
+
+def _oracle_growth(config: RegretConfig, markets: list[MarketData], tables: list[FeatureTable]) -> float:
+    """Growth a year of the oracle under the same mechanics."""
+    from gearing.agents.scoring import Scorer
+
+    oracles = [references(config, market)["oracle"] for market in markets]
+    joined = [oracle.join(table) for oracle, table in zip(oracles, tables, strict=True)]
+    oracle: Any = oracles[0]
+    return Scorer(markets, joined, config.simulation())(oracle)
+
+
+def references(config: RegretConfig, market: MarketData) -> dict[str, OraclePolicy]:
+    """Policies that know the law: the oracle, and half of its leverage without bands."""
+    simulation = config.simulation()
+    made, share, bound = oracle_policy(market), simulation.shares(1)[0], simulation.max_leverage
+    best = oracle_leverage(market, max_leverage=share * bound)
+    half = 0.5 * np.vstack([best[1:], best[-1:]])  # of the step that follows a close
+    return {
+        "oracle": OraclePolicy(made.lower, made.upper, share, bound),
+        "half_of_the_oracle": OraclePolicy(half, half, share, bound),
+    }
+
+
+# ------------------------------------------------------------------------------------------------------- judging
+
+
+def _judge(config: RegretConfig, folder: Path, number: int) -> None:
+    """Play everyone on one test path; a policy that was played there is not played again."""
+    from gearing.agents import load_policy
+    from gearing.agents.scoring import Scorer
+
+    own = folder / "test" / str(number)
+    wanted = {f"{name}-seed{seed}": place(folder, name, seed) for name, seed in config.trials()}
+    wanted = {name: path for name, path in wanted.items() if not (own / f"{name}.npz").exists()}
+    if not wanted:
+        return
+    market, table = config.open(config.test.seed + number, config.test.years)
+    known = references(config, market)
+    scorer = Scorer([market], [known["oracle"].join(table)], config.simulation())
+    if not (own / "formula.npz").exists():
+        for name, policy in known.items():
+            _keep(own / name, play(Scorer([market], [policy.join(table)], config.simulation()), policy))
+        _keep(own / "best_fixed", play(scorer, best_fixed(config)))
+        _keep(own / "formula", {"growth": oracle_path_growth(market).sum() / config.test.years})
+    for name, path in wanted.items():
+        _keep(own / name, play(scorer, load_policy(path / "policy")))
+
+
+def play(scorer: Any, policy: Any) -> dict[str, np.ndarray]:
+    """Growth and length of every part of a path, mean leverage, and how the leverage lies to the oracle's band."""
+    share = scorer.simulators[0].config.shares(1)[0]
+    told = {"decisions": 0, "leverage": 0.0, "inside": 0, "outside_by": 0.0}
+
+    def watch(simulator: Any, targets: np.ndarray, active: np.ndarray) -> None:
+        view = simulator.view
+        chosen = np.where(np.isnan(targets), view["effective_leverage"], share * targets)[active, 0]
+        beyond = np.maximum(view[LOWER][active, 0] - chosen, chosen - view[UPPER][active, 0])
+        told["decisions"] += chosen.size
+        told["leverage"] += np.abs(chosen).sum()
+        told["inside"] += np.count_nonzero(beyond <= GRID)
+        told["outside_by"] += np.maximum(beyond, 0.0).sum()
+
+    growth, length = scorer.parts(policy, watch if LOWER in scorer.simulators[0].view else None)[0]
+    count = max(told.pop("decisions"), 1)
+    return {
+        "growth": growth,
+        "length": length,
+        **{name: np.array(value / count) for name, value in told.items()},
+    }
+
+
+def best_fixed(config: RegretConfig) -> FixedLeverage:
+    """The best of the fixed leverages on the validation paths."""
+    from gearing.agents.scoring import Scorer
+
+    share = config.simulation().shares(1)[0]
+    scorer = Scorer(*config.markets(config.validate_), config.simulation())
+    rules: list[Any] = [FixedLeverage(size / share) for size in config.fixed]
+    return max(rules, key=scorer)
+
+
+def _keep(place: Path, arrays: dict[str, Any]) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    draft = place.with_suffix(".part.npz")
+    np.savez(draft, **arrays)
+    draft.replace(place.with_suffix(".npz"))
+
+
+def _write_json(path: Path, values: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_suffix(".part")
+    draft.write_text(json.dumps(values, indent=1), encoding="utf-8")
+    draft.replace(path)

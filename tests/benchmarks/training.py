@@ -1,0 +1,151 @@
+"""Speed of training: how much of PPO's time the environment takes, and PPO end to end beside a peer. ``make bench``.
+
+Rates count CPU seconds of one thread. The peer's PPO is stable-baselines3's own, with its default settings, on
+gym-trading-env under DummyVecEnv(8). Large batches must not buy speed with learning: the last table trains on market A
+with its state shown and gives the growth reached after equal numbers of steps, as parts of the oracle's.
+
+    python tests/benchmarks/training.py [--json FILE] [--without-peers] [--steps 400000]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+# Chooses the folder of compiled code by the sources, so that no stale code is measured; before numba is imported.
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from tests.benchmarks.run import bench_market, peer_python
+
+import gearing
+from gearing.agents import agent_settings, train_agent
+from gearing.agents.randomness import own_randomness
+from gearing.agents.sb3 import SB3Learner
+from gearing.agents.scoring import Scorer
+from gearing.market.oracle import oracle_growth
+from gearing.policies.oracle import state_table
+from gearing.simulation import SimulationConfig
+from gearing.simulation.presets import market_a_settings
+
+HERE = Path(__file__).resolve().parent
+SIZES = (256, 1024)
+UPDATES = 4
+
+
+def learner_of(market: gearing.MarketData, n: int) -> SB3Learner:
+    """PPO with shipped settings on hourly decisions and the default columns."""
+    settings = agent_settings("ppo", n_accounts=n, parameters={"batch_size": 32 * n // 4})
+    config = SimulationConfig(
+        direction="long", max_leverage=20.0, decision_interval="1h", episode_length="30d", start="random"
+    )
+    table = gearing.FeatureSet.default().compute(market)
+    return SB3Learner(settings, [market], [table], config, 0, 10**9, {})
+
+
+def share_of_env(market: gearing.MarketData, n: int) -> dict[str, float]:
+    """CPU time inside the simulator's step as a part of all of training, and steps a second of all of it."""
+    with own_randomness(0):
+        learner = learner_of(market, n)
+        simulator, inside = learner.env.simulator, [0.0]
+        step = simulator.step
+
+        def timed(*given: Any, **named: Any) -> Any:
+            began = time.thread_time()
+            try:
+                return step(*given, **named)
+            finally:
+                inside[0] += time.thread_time() - began
+
+        simulator.step = timed  # type: ignore[method-assign]
+        learner.update()
+        inside[0], before, began = 0.0, learner.decisions, time.thread_time()
+        for _ in range(UPDATES):
+            learner.update()
+        whole = time.thread_time() - began
+    return {"envs": n, "share": inside[0] / whole, "steps_per_second": (learner.decisions - before) / whole}
+
+
+def peer(steps: int) -> dict[str, Any]:
+    """The peer's rate, measured in its own interpreter with this environment's learning library."""
+    python = peer_python("gym-trading-env")
+    if isinstance(python, str):
+        return {"skipped": python}
+    site = next(p for p in sys.path if p.endswith("site-packages"))
+    done = subprocess.run(
+        [str(python), str(HERE / "peer_gym_trading_env_ppo.py"), str(steps)], capture_output=True, text=True,
+        timeout=900, check=False, env={**os.environ, "PYTHONPATH": site},
+    )  # fmt: skip
+    if done.returncode != 0:
+        return {"skipped": done.stderr.strip().splitlines()[-1] if done.stderr else done.returncode}
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def quality(steps: int) -> list[dict[str, float]]:
+    """Score after equal numbers of steps: many accounts and large batches, and eight with the library's defaults."""
+    markets = [gearing.synthetic_market("market-a", seed=seed, years=200) for seed in (1, 2)]
+    config = SimulationConfig(**market_a_settings())
+    tables = [state_table(market) for market in markets]
+    scorer, oracle = Scorer(markets[1:], tables[1:], config), oracle_growth(markets[1], path=True)
+    defaults = {"n_steps": 256, "batch_size": 64, "n_epochs": 10, "learning_rate": 3e-4, "gae_lambda": 0.95}
+    rows = []
+    for n, given in ((1024, {"n_steps": 32, "batch_size": 8192}), (8, defaults)):
+        agent = {
+            "algorithm": "ppo", "task": "market_a_full", "n_accounts": n, "validate_every": steps, "parameters": given,
+        }  # fmt: skip
+        trained = train_agent(agent, markets[0], tables[0], config, seed=0, total_decisions=steps)
+        row = trained.history[-1]
+        rows.append(
+            {
+                "envs": n,
+                "steps": row["decisions"],
+                "seconds": row["seconds"],
+                "score": scorer(trained.policy) / oracle,
+            }
+        )
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--without-peers", action="store_true")
+    parser.add_argument("--steps", type=int, default=400_000)
+    options = parser.parse_args()
+    market = bench_market()
+    shares = [share_of_env(market, n) for n in SIZES]
+    for s in shares:
+        print(
+            f"PPO, {s['envs']:5d} envs  {s['steps_per_second']:9,.0f} steps/s, {s['share']:.1%} of it in the env"
+        )
+    result: dict[str, Any] = {"shares": shares}
+    if not options.without_peers:
+        result["peer"] = found = peer(20_000)
+        for name, rate in found.items():
+            told = (
+                rate
+                if name == "skipped"
+                else f"{rate:,.0f} steps/s; ours at 1024 envs is "
+                + ", ".join(
+                    f"{s['steps_per_second'] / rate:.0f} times that" for s in shares if s["envs"] == 1024
+                )
+            )
+            print(f"gym-trading-env  {name}: {told}")
+    result["quality"] = quality(options.steps)
+    for row in result["quality"]:
+        print(
+            f"A-full, {row['envs']:5d} envs  {row['score']:.3f} of the oracle after {row['steps']:,} steps, "
+            f"{row['seconds']:.0f} s"
+        )
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=2))
+
+
+if __name__ == "__main__":
+    main()
