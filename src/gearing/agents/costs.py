@@ -84,9 +84,20 @@ def checked_ranges(given: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
 
 
 class SimulatorCosts:
-    """Applies factors to a simulator in place; the kernel reads the same arrays."""
+    """Applies factors to a simulator in place; the kernel reads the same arrays.
+
+    Raises
+    ------
+    ValueError
+        For a market mapped from a store, whose rows are shared by other processes.
+    """
 
     def __init__(self, simulator: Any):
+        if not simulator.tape.rows.flags.writeable:
+            raise ValueError(
+                "cost_warmup and randomise change the rows of the simulator, and those of a market mapped from a store "
+                "belong to all processes; train on a market in memory."
+            )
         self._terms, self._tape = simulator._terms, simulator.tape
         self._fees = {name: np.array(self._terms[name]) for name in ("taker_fee", "maker_fee")}
         self._worse = {name: np.array(self._tape.rows[name]) for name in ("slippage", "impact")}

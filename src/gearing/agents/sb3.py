@@ -88,7 +88,7 @@ class SB3Learner:
         self._schedule = CostSchedule(
             settings.cost_warmup, checked_ranges(settings.randomise), seed, total_decisions
         )
-        self._costs = SimulatorCosts(simulator)
+        self._costs = None if self._schedule.is_constant else SimulatorCosts(simulator)
         self._mode = ModeOfPolicy(self.model.policy, settings.algorithm)
         if settings.baseline:
             self.env.baseline = policy_leverage(simulator, self._act)
@@ -129,7 +129,7 @@ class SB3Learner:
     def update(self) -> dict[str, float]:
         """One rollout and what the algorithm learns from it."""
         self.env.forget()
-        if not self._schedule.is_constant:
+        if self._costs is not None:
             self._costs.apply(self._schedule.at(self.decisions))
         self.model.logger.name_to_value.clear()
         try:

@@ -109,43 +109,6 @@ def study(
 
 
 @app.command()
-def regret(
-    experiment: Experiment,
-    settings: Settings = None,
-    jobs: Annotated[int, typer.Option(help="Processes.")] = 1,
-    json_file: Json = None,
-) -> None:
-    """Train agents on fresh synthetic markets and set them beside the oracle on others."""
-    from gearing.studies.regret import run_regret
-
-    done = run_regret(experiment, settings or [], jobs=jobs, progress=lambda text: typer.echo(text, err=True))
-    for title, table in (("references", done.references), ("agents", done.agents), ("seeds", done.seeds)):
-        typer.echo(f"\n{title}\n{table.to_string(float_format='{:.3f}'.format)}")
-        table.to_csv(done.folder / f"{title}.csv")
-    typer.echo(f"\nresults     {done.folder}")
-    told = {"references": done.references, "agents": done.agents, "seeds": done.seeds}
-    write_json(json_file, {name: table.reset_index().to_dict("records") for name, table in told.items()})
-
-
-@app.command()
-def history(
-    experiment: Experiment,
-    settings: Settings = None,
-    jobs: Annotated[int, typer.Option(help="Processes.")] = 1,
-    json_file: Json = None,
-) -> None:
-    """Walk agents and rules through real history, alone and pooled, every test fold once (or what is missing of it)."""
-    from gearing.studies.history import run_history
-
-    done = run_history(
-        experiment, settings or [], jobs=jobs, progress=lambda text: typer.echo(text, err=True)
-    )
-    typer.echo(done.table.to_string(float_format="{:.3f}".format))
-    typer.echo(f"\nresults     {done.folder}")
-    write_json(json_file, {"table": done.table.reset_index().to_dict("records")})
-
-
-@app.command()
 def reconcile(
     statements: Annotated[list[Path], typer.Argument(help="Fills, funding and liquidations, JSON or CSV.")],
     venue: Annotated[str, typer.Option(help="Venue profile: binance-usdm, bybit, okx, ...")] = "binance-usdm",

@@ -55,9 +55,10 @@ def leverage_response(
             raise ValueError(f"no column {name!r}; there are {', '.join(known)}.")
     array = np.zeros((len(values), layout.size), np.float32)
     array[:, : len(layout.columns)] = np.median(table.values[table.first_complete :, 0], axis=0)
-    for name, value in {**_FLAT, **(at or {}), column: np.asarray(values, float)}.items():
-        if name in known:
-            array[:, layout.locate(name)] = value if np.ndim(value) == 0 else np.asarray(value)[:, None]
+    for name, value in {**_FLAT, **(at or {})}.items():
+        array[:, layout.locate(name)] = value
+    place = layout.locate(column)
+    array[:, place.start if isinstance(place, slice) else place] = values
     return _effective(policy, Observation(layout, array), config)
 
 

@@ -101,6 +101,31 @@ class LiquidationAware:
         return steps.log_growth - self.penalty * steps.liquidations
 
 
+@reward("cvar_aware")
+@dataclass
+class CVaRAware:
+    """Log growth less ``penalty`` x the part of a loss beyond ``threshold``.
+
+    With the threshold at a quantile of losses, the mean of that part is what the conditional value at risk adds to the
+    quantile (Rockafellar and Uryasev, 2000).
+
+    Parameters
+    ----------
+    threshold : float
+        Loss of a step, in log growth; 0.05 is about the worst twentieth of bitcoin's days at 1x.
+    penalty : float
+    """
+
+    threshold: float = 0.05
+    penalty: float = 1.0
+
+    def reset(self, mask: np.ndarray) -> None:
+        """Nothing to forget."""
+
+    def __call__(self, steps: np.recarray, drawdown: np.ndarray) -> np.ndarray:
+        return steps.log_growth - self.penalty * np.maximum(-steps.log_growth - self.threshold, 0.0)
+
+
 @reward("differential_sharpe")
 @dataclass
 class DifferentialSharpe:

@@ -34,7 +34,13 @@ if TYPE_CHECKING:
     from gearing.market import MarketData
 
 # Modules whose experiments ship; one line each.
-_SHIPPED = ("gearing.studies.answers", "gearing.studies.case_study", "gearing.studies.methods")
+_SHIPPED = (
+    "gearing.studies.answers",
+    "gearing.studies.case_study",
+    "gearing.studies.history",
+    "gearing.studies.methods",
+    "gearing.studies.regret",
+)
 _GROUP = "gearing.experiments"  # entry points of installed packages that add their own
 
 

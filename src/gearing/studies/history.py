@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import BeforeValidator, Field, model_validator
@@ -20,19 +20,16 @@ from pydantic import BeforeValidator, Field, model_validator
 from gearing.evaluation.backtest import BacktestResult, backtest
 from gearing.evaluation.batch import play_sizes
 from gearing.evaluation.metrics import daily_log_growth
-from gearing.features import FeatureSet, FeatureTable
+from gearing.features import FeatureSet, FeatureTable, registered_features
 from gearing.market.data import MarketData
 from gearing.policies.registry import make_control, make_rule
-from gearing.simulation.actions import ResidualScheme
 from gearing.simulation.config import SimulationConfig
 from gearing.simulation.simulator import Simulator
 from gearing.studies.config import Decision, Exchange, Forecast, Market, Rule, Slippage, _by_name
+from gearing.studies.experiment import ExperimentConfig, Findings, Work, experiment
 from gearing.studies.fields import Section
 from gearing.studies.folds import Fold, Folds, Span
 from gearing.studies.forecasting import FORECAST
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 TWINS = 48  # fixed leverages that every fold is played with, to interpolate the one of the same average
 
@@ -91,7 +88,7 @@ class Agent(Section):
     directions: list[str] | None = None
 
 
-class HistoryConfig(Section):
+class HistoryConfig(ExperimentConfig):
     """Settings of the study.
 
     Attributes
@@ -104,11 +101,14 @@ class HistoryConfig(Section):
     controls : list of mapping
         Risk controls; rules are played without and with them.
     budget : float
-        Stated probability of a liquidation within 30 days, printed beside the realised one.
+        Stated probability of a liquidation within 30 days, beside which the realised one is set.
+    seeds : int
+        More seeds, agents and rules can be added later: what is played already is not played again.
+    jobs : int
+        Processes.
     """
 
-    name: str
-    question: str = ""
+    kind: Literal["history"] = "history"
     market: Market
     groups: dict[str, list[str]] = Field(min_length=1)
     directions: dict[str, str] = Field(default={"long": "long"}, min_length=1)
@@ -122,7 +122,7 @@ class HistoryConfig(Section):
     rules: Annotated[dict[str, Rule], BeforeValidator(_by_name)] = Field(default_factory=dict)
     budget: float = Field(default=0.05, gt=0.0, lt=1.0)
     seeds: int = Field(default=10, ge=1)
-    output: str = "runs"
+    jobs: int = Field(default=1, ge=1)
 
     @model_validator(mode="after")
     def _parts_agree(self) -> HistoryConfig:
@@ -152,8 +152,18 @@ class HistoryConfig(Section):
 
     @property
     def digest(self) -> str:
-        """Hash of what markets, folds and accounts are; trials are kept by name below it."""
-        kept = {"market", "folds", "decision", "exchange", "forecast", "directions", "controls"}
+        """Hash of what markets, folds and accounts are, and of each policy; how many there are does not matter."""
+        kept = {
+            "market",
+            "folds",
+            "decision",
+            "exchange",
+            "forecast",
+            "directions",
+            "controls",
+            "columns",
+            "groups",
+        }
         told = self.model_dump(mode="json", include=kept)
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -180,15 +190,12 @@ class Trial:
         """Name of the policy in tables."""
         return f"{self.policy} + controls" if self.controlled else self.policy
 
-    def file(self, folder: Path, symbol: str) -> Path:
-        """Where the days of a contract are kept."""
+    def file(self, bench: Bench, symbol: str) -> Path:
+        """Where the days of a contract are kept; other settings of a policy have another file."""
         seed = "" if self.seed is None else f"-seed{self.seed}"
         controls = "+controls" if self.controlled else ""
-        return (
-            folder
-            / "trials"
-            / f"{self.policy}{controls}-{self.direction}-{self.group}-fold{self.fold}{seed}-{symbol}.npz"
-        )
+        name = f"{self.policy}{controls}-{self.direction}-{self.group}-fold{self.fold}{seed}-{symbol}"
+        return bench.folder / "trials" / bench.tag(self.policy) / f"{name}.npz"
 
 
 class Bench:
@@ -206,11 +213,18 @@ class Bench:
         last = min(market.close_time[-1] for market in markets.values())
         self.folds: list[Fold] = config.folds.folds(_midnight(max(known)), last)
 
+    def tag(self, policy: str) -> str:
+        """Short hash of a policy's settings."""
+        config = self.config
+        made: Any = config.agents[policy] if policy in config.agents else config.rules[policy]
+        told = made.model_dump(mode="json", exclude={"seeds", "groups", "directions"})
+        return f"{policy}-{hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:8]}"
+
     def _table(self, market: MarketData) -> FeatureTable:
         config = self.config
         wanted = [
-            *_features(config.columns),
-            *(c for a in config.agents.values() for c in _features(a.columns or [])),
+            *feature_names(config.columns),
+            *(c for a in config.agents.values() for c in feature_names(a.columns or [])),
         ]
         rules = [make_rule({"rule": rule.rule, **rule.settings}) for rule in config.rules.values()]
         controls = [make_control(control) for control in config.controls]
@@ -257,7 +271,7 @@ def _midnight(moment: np.datetime64) -> np.datetime64:
     return (day if day == moment else day + 1).astype("datetime64[ms]")
 
 
-def _features(columns: Iterable[str]) -> list[str]:
+def feature_names(columns: Iterable[str]) -> list[str]:
     return [
         name
         for column in columns
@@ -267,72 +281,32 @@ def _features(columns: Iterable[str]) -> list[str]:
 
 @lru_cache(maxsize=1)
 def _registered() -> frozenset[str]:
-    from gearing.features import registered_features
-
     return frozenset(feature.name for feature in registered_features())
 
 
 # ------------------------------------------------------------------------------------------------------- running
 
 
-@dataclass(frozen=True, eq=False)
-class HistoryResult:
-    """What was found: one table row per group, direction and policy."""
+@experiment(HistoryConfig)
+def run_history(config: HistoryConfig, work: Work) -> Findings:
+    """Play what is not played yet and set the table, one row per group, direction and policy.
 
-    config: HistoryConfig
-    folder: Path
-    table: pd.DataFrame
-    folds: list[Fold]
-
-
-def load_history(path: str | Path, overrides: Iterable[str] = ()) -> HistoryConfig:
-    """Read an experiment; overrides are ``key=value`` as for any study."""
-    from omegaconf import OmegaConf
-
-    text = Path(path).read_text(encoding="utf-8")
-    merged = OmegaConf.merge(OmegaConf.create(text), OmegaConf.from_dotlist(list(overrides)))
-    values = OmegaConf.to_container(merged, resolve=True)
-    assert isinstance(values, dict)
-    values.setdefault("name", Path(path).stem)
-    if text.startswith("#"):
-        values.setdefault("question", text.partition("\n")[0].lstrip("# "))
-    return HistoryConfig.model_validate(values)
-
-
-def run_history(
-    experiment: str | Path | HistoryConfig,
-    overrides: Iterable[str] = (),
-    *,
-    jobs: int = 1,
-    progress: Callable[[str], None] | None = None,
-) -> HistoryResult:
-    """Play what is not played yet and set the table.
-
-    Parameters
-    ----------
-    experiment : path or HistoryConfig
-    jobs : int
-        Processes.
-    progress : callable, optional
-        Told what is going on.
+    See `gearing.studies.history_tables.history_table` for its columns.
     """
     from joblib import Parallel, delayed
 
-    from gearing.studies.history_tables import history_table
+    from gearing.studies.history_tables import history_table, told_line
 
-    config = experiment if isinstance(experiment, HistoryConfig) else load_history(experiment, overrides)
-    folder = Path(config.output) / f"{config.name}-{config.digest}"
-    (folder / "trials").mkdir(parents=True, exist_ok=True)
-    bench = Bench(config, folder)
-    tell = progress or (lambda text: None)
-    for fold in bench.folds:
-        tell(f"fold {fold.number}: {fold}")
+    bench = Bench(config, work.folder)
     missing = [trial for trial in trials_of(bench) if not _is_done(bench, trial)]
-    tell(f"{len(missing)} trials to play, results in {folder}")
-    Parallel(n_jobs=jobs)(delayed(_play)(bench, trial) for trial in missing)
+    work.tell(f"{len(missing)} trials to play")
+    Parallel(n_jobs=config.jobs)(delayed(_play)(bench, trial) for trial in missing)
     table = history_table(bench)
-    table.to_csv(folder / "table.csv")
-    return HistoryResult(config, folder, table, bench.folds)
+    metrics = {f"{'.'.join(key)}.growth": float(row["growth"]) for key, row in table.iterrows()}  # type: ignore[arg-type]
+    notes = tuple(f"fold {fold.number}: {fold}" for fold in bench.folds)
+    return Findings(
+        told_line(config, table), {"policies": table}, metrics=metrics, markets=bench.markets, notes=notes
+    )
 
 
 def trials_of(bench: Bench) -> list[Trial]:
@@ -368,7 +342,7 @@ def _is_done(bench: Bench, trial: Trial) -> bool:
     last = replace(
         trial, controlled=trial.controlled or (trial.seed is not None and bool(bench.config.controls))
     )
-    return all(last.file(bench.folder, symbol).exists() for symbol in tested(bench.config, trial))
+    return all(last.file(bench, symbol).exists() for symbol in tested(bench.config, trial))
 
 
 def tested(config: HistoryConfig, trial: Trial) -> list[str]:
@@ -377,6 +351,8 @@ def tested(config: HistoryConfig, trial: Trial) -> list[str]:
 
 
 def _play(bench: Bench, trial: Trial) -> None:
+    from gearing.studies.history_learning import learn
+
     if trial.seed is None:
         asked = bench.config.rules[trial.policy]
         policy, columns, interval = make_rule({"rule": asked.rule, **asked.settings}), None, None
@@ -411,11 +387,12 @@ def _play(bench: Bench, trial: Trial) -> None:
                 table,
                 **{n: getattr(settings, n) for n in settings.__dataclass_fields__ if n != "start"},
             )
-            _keep(version.file(bench.folder, symbol), result)
+            _keep(version.file(bench, symbol), result)
 
 
 def _keep(place: Path, result: BacktestResult) -> None:
     """Days of a result; written in one piece."""
+    place.parent.mkdir(parents=True, exist_ok=True)
     draft = place.with_suffix(".part.npz")
     np.savez(
         draft, time=result.time[:-1], growth=daily_log_growth(result.time, result.equity),
@@ -425,127 +402,3 @@ def _keep(place: Path, result: BacktestResult) -> None:
         ruined=result.ruined,
     )  # fmt: skip
     draft.replace(place)
-
-
-# ------------------------------------------------------------------------------------------------------ learning
-
-
-def learn(bench: Bench, trial: Trial) -> tuple[Any, list[str]]:
-    """Train the agent of a trial; its policy, and the columns that it reads."""
-    from gearing.agents import train_agent
-
-    config, agent = bench.config, bench.config.agents[trial.policy]
-    fold, symbols = bench.folds[trial.fold], bench.config.groups[trial.group]
-    direction = config.directions[trial.direction]
-    base = make_rule(agent.base) if agent.base is not None else None
-    columns = _features(agent.columns or config.columns)
-    columns += [
-        *(base.required_columns if base else ()),
-        *([direction.partition(":")[2]] if ":" in direction else []),
-    ]
-    columns = [name for name in dict.fromkeys(columns) if name in bench.tables[symbols[0]].columns]
-    changes: dict[str, Any] = {"reward": agent.reward, "action": agent.action}
-    if agent.interval is not None:
-        changes["decision_interval"] = agent.interval
-    simulation = config.simulation(direction, **changes)
-    if base is not None:
-        simulation = simulation.with_(action=ResidualScheme(simulation.max_leverage, base))
-    settings, seed = {**agent.settings, "algorithm": agent.algorithm}, int(trial.seed or 0)
-    start = (
-        _pretrained(agent, settings, columns, simulation, seed, bench.folder, trial)
-        if agent.pretrain
-        else None
-    )
-    spans = [bench.cut(symbol, fold.train, columns) for symbol in symbols]
-    spans += [
-        pair
-        for k in range(agent.bootstrap)
-        for pair in (_resampled(bench, s, fold, columns, seed, k) for s in symbols)
-    ]
-    held_out = [bench.cut(symbol, fold.validate, columns) for symbol in symbols]
-    trained = train_agent(
-        settings,
-        *as_one_contract(spans),
-        simulation,
-        seed=seed,
-        validation=as_one_contract(held_out),
-        start_from=start,
-    )
-    return trained.policy, columns
-
-
-def _resampled(bench: Bench, symbol: str, fold: Fold, columns: list[str], seed: int, number: int) -> Any:
-    """A block-bootstrap path of a contract's training span, and its features."""
-    from gearing.market.synthetic import synthetic_market
-
-    if FORECAST in columns:
-        raise ValueError(
-            "bootstrap paths have no forecast column; leave 'forecast' out of the agent's columns."
-        )
-    source, _ = bench.cut(symbol, fold.train)
-    years = source.n_bars * float(source.bar / np.timedelta64(365, "D"))
-    path = synthetic_market("bootstrap", seed=1000 * seed + number, years=years, source=source)
-    return path, FeatureSet(columns).compute(path)
-
-
-def _pretrained(
-    agent: Agent,
-    settings: dict[str, Any],
-    columns: list[str],
-    simulation: Any,
-    seed: int,
-    folder: Path,
-    trial: Trial,
-) -> Any:
-    """The policy after its synthetic training; the same for all folds, so it is kept."""
-    from gearing.agents import load_policy, train_agent
-    from gearing.market.synthetic import synthetic_market
-
-    asked = agent.pretrain
-    assert asked is not None
-    if FORECAST in columns:
-        raise ValueError(
-            "a synthetic market has no forecast column here; leave 'forecast' out of the agent's columns."
-        )
-    place = folder / "pretrained" / f"{trial.policy}-{trial.direction}-seed{seed}"
-    if not place.exists():
-        markets = [
-            synthetic_market(asked.generator, seed=asked.seed + k, years=y)
-            for k, y in ((2 * seed, asked.years), (2 * seed + 1, asked.years / 4))
-        ]
-        tables = [FeatureSet(columns).compute(market) for market in markets]
-        trained = train_agent(
-            settings, markets[0], tables[0], simulation, seed=seed, total_decisions=asked.decisions,
-            validation=(markets[1], tables[1]),
-        )  # fmt: skip
-        trained.policy.save(place)
-    return load_policy(place)
-
-
-def as_one_contract(
-    pairs: list[tuple[MarketData, FeatureTable]],
-) -> tuple[list[MarketData], list[FeatureTable]]:
-    """Paths of several contracts as paths of the first: its symbol, and prices scaled to its level.
-
-    An account of one contract trains on all of them; ticks and lots are the first one's, tiers stay each one's own.
-    """
-    first = pairs[0][0]
-    markets, tables = [], []
-    for market, table in pairs:
-        scale = float(first.close[0, 0] / market.close[0, 0])
-        contract = replace(first.contracts[0], schedules=market.contracts[0].schedules)
-        settlements = market.settlements.copy()
-        settlements["mark"] *= scale
-        scaled = {name: getattr(market, name) * scale for name in ("last", "mark")}
-        index = None if market.index is None else market.index * scale
-        markets.append(
-            market._with(
-                contracts=(contract,),
-                volume=market.volume / scale,
-                settlements=settlements,
-                index=index,
-                **scaled,
-            )
-        )
-        tables.append(replace(table, symbols=first.symbols))
-    return markets, tables

@@ -15,7 +15,7 @@ from gearing.evaluation.scores import aggregate
 if TYPE_CHECKING:
     import pandas as pd
 
-    from gearing.studies.history import Bench, Trial
+    from gearing.studies.history import Bench, HistoryConfig, Trial
 
 WINDOW = 30  # days within which a liquidation is counted once
 Floats = np.ndarray
@@ -72,6 +72,18 @@ def history_table(bench: Bench) -> pd.DataFrame:
     return pd.DataFrame(rows).set_index(["group", "direction", "policy"])
 
 
+def told_line(config: HistoryConfig, table: pd.DataFrame) -> str:
+    """How the agents did against fixed leverage of the same average, group by group."""
+    rows = table.reset_index()
+    rows = rows[rows["policy"].isin(config.agents)]
+    told = [
+        f"{r['policy']} on {r['group']} {r['direction']} {r['growth']:+.2f} a year, {r['versus_twin']:+.2f} "
+        f"[{r['twin_low']:+.2f}, {r['twin_high']:+.2f}] against fixed leverage of the same average"
+        for r in rows.to_dict("records")
+    ]
+    return f"{config.name}: " + ("; ".join(told) or "no agent is complete over all folds yet")
+
+
 def _policies(bench: Bench, group: str, direction: str) -> Iterable[Trial]:
     """One trial of each policy, which stands for all its folds and seeds."""
     from gearing.studies.history import Trial
@@ -121,7 +133,7 @@ def _complete_seeds(bench: Bench, example: Trial, symbols: list[str]) -> list[in
     found: list[int | None] = []
     for number in range(most):
         seed = None if example.seed is None else number
-        files = [_of(example, s, f.number, seed).file(bench.folder, s) for s in symbols for f in bench.folds]
+        files = [_of(example, s, f.number, seed).file(bench, s) for s in symbols for f in bench.folds]
         if not all(file.exists() for file in files):
             break
         found.append(seed)
@@ -132,8 +144,7 @@ def _days(bench: Bench, example: Trial, symbol: str, seeds: list[int | None]) ->
     columns: dict[str, list[Any]] = {name: [] for name in Days.__dataclass_fields__}
     for seed in seeds:
         kept = [
-            dict(np.load(_of(example, symbol, fold.number, seed).file(bench.folder, symbol)))
-            for fold in bench.folds
+            dict(np.load(_of(example, symbol, fold.number, seed).file(bench, symbol))) for fold in bench.folds
         ]
         years = [fold["growth"].size / DAYS_PER_YEAR for fold in kept]
         growth = np.concatenate([fold["growth"] for fold in kept])

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -31,7 +29,7 @@ from gearing.policies.oracle import (
 from gearing.policies.rules import FixedLeverage
 from gearing.simulation.config import SimulationConfig
 from gearing.simulation.presets import market_a_settings, market_b_settings
-from gearing.studies.config import Tracking
+from gearing.studies.experiment import ExperimentConfig, Findings, Work, experiment
 from gearing.studies.fields import Section
 from gearing.studies.regret_tables import agent_table, reference_table, scored
 
@@ -66,7 +64,7 @@ class Learner(Section):
     seeds: int | None = Field(default=None, ge=1)
 
 
-class RegretConfig(Section):
+class RegretConfig(ExperimentConfig):
     """Settings of a regret study.
 
     Attributes
@@ -84,10 +82,13 @@ class RegretConfig(Section):
         Seed k trains on the paths k x count, ... of them.
     fixed : list of float
         Leverages of equity among which the best fixed one is found, on the validation market.
+    seeds : int
+        More can be added later: what is trained and played already is not done again.
+    jobs : int
+        Processes.
     """
 
-    name: str
-    question: str = ""
+    kind: Literal["regret"] = "regret"
     market: Literal["market-a", "market-b"] = "market-a"
     variant: dict[str, Any] = Field(default_factory=dict)
     shown: Literal["state", "prices"] = "state"
@@ -99,8 +100,7 @@ class RegretConfig(Section):
     agents: dict[str, Learner] = Field(min_length=1)
     fixed: list[float] = Field(default=[0.25, 0.5, 0.75, 1.0, 1.5], min_length=1)
     seeds: int = Field(default=10, ge=1)
-    tracking: Tracking = Tracking()
-    output: str = "runs"
+    jobs: int = Field(default=1, ge=1)
 
     @model_validator(mode="after")
     def _paths_are_different(self) -> RegretConfig:
@@ -146,79 +146,41 @@ class RegretConfig(Section):
     @property
     def digest(self) -> str:
         """Hash of everything that results depend on, but for how many seeds there are: more can be added."""
-        told = self.model_dump(mode="json", exclude={"name", "question", "seeds", "tracking", "output"})
+        told = self.model_dump(mode="json", exclude=self._beside | {"seeds", "jobs"})
         for agent in told["agents"].values():
             del agent["seeds"]
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
 
-@dataclass(frozen=True, eq=False)
-class Regret:
-    """What was found.
-
-    Attributes
-    ----------
-    folder : Path
-    references : DataFrame
-        Oracle, half of it, best fixed: growth a year.
-    agents : DataFrame
-        One row per agent: score (growth over the oracle's), its interval over seeds, share of decisions inside the
-        oracle's band, seconds and decisions until 0.9 of the oracle on validation.
-    seeds : DataFrame
-        One row per agent and seed.
-    """
-
-    config: RegretConfig
-    folder: Path
-    references: pd.DataFrame
-    agents: pd.DataFrame
-    seeds: pd.DataFrame
-
-
-def load_regret(path: str | Path, overrides: Iterable[str] = ()) -> RegretConfig:
-    """Read an experiment; overrides are ``key=value`` as for any study."""
-    from omegaconf import OmegaConf
-
-    text = Path(path).read_text(encoding="utf-8")
-    merged = OmegaConf.merge(OmegaConf.create(text), OmegaConf.from_dotlist(list(overrides)))
-    values = OmegaConf.to_container(merged, resolve=True)
-    assert isinstance(values, dict)
-    values.setdefault("name", Path(path).stem)
-    if text.startswith("#"):
-        values.setdefault("question", text.partition("\n")[0].lstrip("# "))
-    return RegretConfig.model_validate(values)
-
-
-def run_regret(
-    experiment: str | Path | RegretConfig,
-    overrides: Iterable[str] = (),
-    *,
-    jobs: int = 1,
-    progress: Callable[[str], None] | None = None,
-) -> Regret:
+@experiment(RegretConfig)
+def run_regret(config: RegretConfig, work: Work) -> Findings:
     """Train what is not trained yet, play what is not played yet, and set the tables.
 
-    Parameters
-    ----------
-    experiment : path or RegretConfig
-    overrides : iterable of str
-    jobs : int
-        Processes.
-    progress : callable, optional
-        Told what is going on.
+    Tables: ``agents``, one row per agent with its score (growth over the oracle's), the interval over seeds, the
+    share of decisions inside the oracle's band, and what it took to 0.9 of the oracle on validation; ``references``;
+    ``seeds``.
     """
     from joblib import Parallel, delayed
 
-    config = experiment if isinstance(experiment, RegretConfig) else load_regret(experiment, overrides)
-    folder = Path(config.output) / f"{config.name}-{config.digest}"
-    tell = progress or (lambda text: None)
-    trials = config.trials()
-    missing = [trial for trial in trials if not (place(folder, *trial) / TRAINING).exists()]
-    tell(f"{config.name}: {len(missing)} of {len(trials)} agents to train, results in {folder}")
-    Parallel(n_jobs=jobs)(delayed(_train)(config, folder, *trial) for trial in missing)
-    Parallel(n_jobs=jobs)(delayed(_judge)(config, folder, k) for k in range(config.test.count))
-    seeds = scored(config, folder)
-    return Regret(config, folder, reference_table(config, folder), agent_table(seeds), seeds)
+    missing = [trial for trial in config.trials() if not (place(work.folder, *trial) / TRAINING).exists()]
+    work.tell(f"{len(missing)} of {len(config.trials())} agents to train")
+    Parallel(n_jobs=config.jobs)(delayed(_train)(config, work.folder, *trial) for trial in missing)
+    work.tell(f"playing everyone on {config.test.count} test paths")
+    Parallel(n_jobs=config.jobs)(delayed(_judge)(config, work.folder, k) for k in range(config.test.count))
+    seeds = scored(config, work.folder)
+    agents = agent_table(seeds)
+    tables = {"agents": agents, "references": reference_table(config, work.folder), "seeds": seeds}
+    metrics = {f"{name}.score": float(row["score"]) for name, row in agents.iterrows()}
+    return Findings(_line(config, agents), tables, metrics=metrics)
+
+
+def _line(config: RegretConfig, agents: pd.DataFrame) -> str:
+    told = [
+        f"{name} {row['score']:.3f} [{row['score_low']:.3f}, {row['score_high']:.3f}] ({int(row['seeds'])} seeds)"
+        for name, row in agents.iterrows()
+    ]
+    years = config.test.years * config.test.count
+    return f"{config.name}: parts of the oracle's growth over {years:,.0f} years: " + ", ".join(told)
 
 
 def place(folder: Path, agent: str, seed: int) -> Path:
@@ -250,7 +212,9 @@ def _train(config: RegretConfig, folder: Path, agent: str, seed: int) -> None:
         trained = train(None)
     else:
         with tracker.run(f"{agent} [{seed}]", key=f"{folder.name}-{own.name}") as run:
-            run.log_params({"experiment": config.name, "agent": agent, "seed": seed, "folder": str(own)})
+            run.log_params(
+                {"experiment": config.name, "agent": agent, "seed": seed, "folder": str(own.absolute())}
+            )
             trained = train(run)
         tracker.close()
     trained.policy.save(own / "policy")

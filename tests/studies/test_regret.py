@@ -1,0 +1,68 @@
+"""The study that sets agents beside known optima: references where theory says, nothing done twice."""
+
+import numpy as np
+import pytest
+
+from gearing.studies.regret import RegretConfig
+from gearing.studies.regret_tables import growth_of
+from gearing.studies.running import run_experiment
+
+QUICK = {
+    "kind": "regret",
+    "name": "quick",
+    "train": {"seed": 1, "years": 2.0},
+    "validate": {"seed": 100, "years": 2.0},
+    "test": {"seed": 200, "years": 20.0, "count": 2},
+    "fixed": [0.5, 1.0],
+    "seeds": 1,
+    "agents": {
+        "differentiable": {
+            "algorithm": "differentiable",
+            "settings": {
+                "total_decisions": 2_000, "n_accounts": 32, "validate_every": 1_000, "episode": "20d",
+                "network": {"layers": [4]}, "parameters": {"n_steps": 16},
+            },
+        }
+    },
+    "tracking": {"enabled": False},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory):
+    output = str(tmp_path_factory.mktemp("regret"))
+    return run_experiment(RegretConfig(**QUICK, output=output), tell=lambda text: None)
+
+
+def test_the_simulators_oracle_earns_what_its_formula_says(quick):
+    found = quick.findings.tables["references"]
+    # Apart only by funding on the moved notional and the room for the fee of an order at the bound.
+    assert found.loc["oracle by its formula", "score"] == pytest.approx(1.0, abs=0.02)
+    assert 0.5 < found.loc["half of the oracle", "score"] < 0.95
+    assert found.loc["best fixed", "score"] < 0.3
+
+
+def test_scores_are_growth_over_the_oracles_on_the_same_paths(quick):
+    agents, seeds = quick.findings.tables["agents"], quick.findings.tables["seeds"]
+    config = quick.config
+    oracle, error, parts = growth_of(config, quick.folder, "oracle")
+    mine, _, _ = growth_of(config, quick.folder, "differentiable-seed0")
+    assert seeds.loc[("differentiable", 0), "score"] == pytest.approx(mine / oracle)
+    assert agents.loc["differentiable", "score"] == pytest.approx(mine / oracle)
+    assert parts.sum() == pytest.approx(oracle * 40)
+    assert error > 0.0
+
+
+def test_a_second_run_trains_and_plays_nothing_and_more_seeds_go_on(quick):
+    before = {path: path.stat().st_mtime_ns for path in quick.folder.rglob("*.npz")}
+    again = run_experiment(quick.config, tell=lambda text: None)
+    assert {path: path.stat().st_mtime_ns for path in quick.folder.rglob("*.npz")} == before
+    np.testing.assert_array_equal(
+        again.findings.tables["seeds"]["growth"], quick.findings.tables["seeds"]["growth"]
+    )
+    assert quick.config.model_copy(update={"seeds": 5}).folder == quick.folder
+
+
+def test_markets_that_train_and_test_on_the_same_paths_are_refused():
+    with pytest.raises(ValueError, match=r"train has the market seeds 190 to 201, test .* share paths"):
+        RegretConfig(**{**QUICK, "seeds": 12, "train": {"seed": 190, "years": 2.0}})
