@@ -4,7 +4,7 @@ Rates count CPU seconds of one thread. The peer's PPO is stable-baselines3's own
 gym-trading-env under DummyVecEnv(8). Large batches must not buy speed with learning: the last table trains on market A
 with its state shown and gives the growth reached after equal numbers of steps, as parts of the oracle's.
 
-    python tests/benchmarks/training.py [--json FILE] [--without-peers] [--steps 400000]
+    python tests/benchmarks/training.py [--json FILE] [--without-peers] [--steps 200000]
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def main() -> None:
     )
     parser.add_argument("--json", type=Path)
     parser.add_argument("--without-peers", action="store_true")
-    parser.add_argument("--steps", type=int, default=400_000)
+    parser.add_argument("--steps", type=int, default=200_000)
     options = parser.parse_args()
     market = bench_market()
     shares = [share_of_env(market, n) for n in SIZES]
