@@ -5,9 +5,7 @@ from tests.agents.toy import announced_market, toy_config
 
 from gearing.agents import train_agent
 from gearing.export.graph import TargetLeverage, graph_answers, write_policy_graph
-from gearing.export.rule_graphs import rule_graph
-from gearing.features import FeatureSet, FeatureTable
-from gearing.policies.rules import FixedLeverage, Tiered, VolatilityTarget, VolatilityWeighted
+from gearing.policies.rules import FixedLeverage
 from gearing.simulation import Observation, ObservationLayout, Simulator
 from gearing.simulation.actions import ResidualScheme
 
@@ -48,6 +46,14 @@ CONFIGS = {
 }
 
 
+def expected_of(config, policy, observations):
+    """What the graph should answer: targets, or of a residual policy one plus its action."""
+    if policy.action_scheme != "residual":
+        return simulated_targets(config, policy, observations)
+    simulator = Simulator(MARKET, TABLE, config, n_accounts=len(observations))
+    return 1.0 + policy.predict(Observation(simulator.layout, observations), deterministic=True)[0]
+
+
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS.keys())
 def test_the_graph_maps_raw_observations_to_the_simulators_targets(config):
     policy = agent(config)
@@ -55,12 +61,12 @@ def test_the_graph_maps_raw_observations_to_the_simulators_targets(config):
     observations = random_observations(layout)
     with torch.no_grad():
         found = TargetLeverage(policy, layout, config)(torch.from_numpy(observations)).numpy()
-    np.testing.assert_allclose(found, simulated_targets(config, policy, observations), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(found, expected_of(config, policy, observations), rtol=1e-5, atol=1e-5)
     assert np.unique(np.round(found, 3)).size > 2
 
 
 def test_the_written_graph_answers_as_the_policy_for_any_number_of_rows(tmp_path):
-    config = CONFIGS["residual"]
+    config = CONFIGS["short"]
     policy = agent(config)
     layout = ObservationLayout.of(TABLE, MARKET.symbols)
     write_policy_graph(policy, layout, config, tmp_path / "policy.onnx")
@@ -85,48 +91,3 @@ def test_the_graph_finds_its_columns_in_another_order():
         one = TargetLeverage(policy, layout, config)(torch.from_numpy(observations))
         two = TargetLeverage(policy, turned, config)(torch.from_numpy(shuffled))
     torch.testing.assert_close(one, two, rtol=0, atol=0)
-
-
-RULES = [
-    FixedLeverage(2.5),
-    VolatilityWeighted(),
-    VolatilityTarget(target=0.8, column="realized_volatility_7d"),
-    Tiered(),
-    Tiered(side=-1),
-    Tiered(side=0),
-]
-
-
-@pytest.mark.parametrize("rule", RULES, ids=repr)
-def test_a_rules_graph_is_the_rule(rule):
-    columns = FeatureSet(
-        [
-            "realized_volatility_7d",
-            "volatility_percentile_90d",
-            "trend_7d",
-            "momentum_30d",
-            "funding_carry_7d",
-        ]
-    )
-    layout = _layout(columns)
-    rng = np.random.default_rng(3)
-    observations = rng.uniform(-0.2, 1.0, (2000, layout.size)).astype(np.float32)
-    expected, _ = rule.predict(Observation(layout, observations))
-    found = rule_graph(rule, layout)(torch.from_numpy(observations)).numpy()
-    np.testing.assert_allclose(found, expected, rtol=1e-12)
-
-
-def _layout(features):
-    n = len(features.columns)
-    bounds, values = np.ones(n, np.float32), np.zeros((1, 1, n), np.float32)
-    first = MARKET.open_time[:1]
-    empty = FeatureTable(first, MARKET.bar, ("TOY",), features.columns, values, -bounds, bounds, ("",) * n)
-    return ObservationLayout.of(empty, ("TOY",))
-
-
-def test_a_rule_without_a_graph_is_refused_with_what_to_write():
-    class Own(FixedLeverage):
-        pass
-
-    with pytest.raises(ValueError, match=r"Own has no graph.*graph_of"):
-        rule_graph(Own(), _layout(FeatureSet(["trend_7d"])))

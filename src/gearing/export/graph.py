@@ -1,4 +1,8 @@
-"""A learned policy as one ONNX graph: scaling, network, action mapping and direction inside."""
+"""A learned policy as one ONNX graph: scaling, network, action mapping and direction inside.
+
+A residual policy's graph answers with the factor of its base rule. The rule itself stands in the manifest by name and
+parameters, and the runtime evaluates it with the same code as training: a formula written twice would drift apart.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,6 @@ from torch import Tensor, nn
 
 from gearing.agents.learned import LearnedPolicy
 from gearing.agents.networks import mode_of
-from gearing.export.rule_graphs import places_of, rule_graph
 from gearing.simulation.actions import ResidualScheme
 from gearing.simulation.config import SimulationConfig
 from gearing.simulation.observation import ObservationLayout
@@ -22,6 +25,8 @@ OPSET = 20
 
 class TargetLeverage(nn.Module):
     """Raw observation (n, n_columns) float32 to signed target leverage (n, n_slots) float32; NaN holds.
+
+    Of a residual policy: to the factor of its base rule, 0 or more.
 
     Parameters
     ----------
@@ -41,29 +46,28 @@ class TargetLeverage(nn.Module):
         self.is_target = policy.action_scheme == "target"
         self.continuous = self.is_target or policy.scheme.n_choices is None
         self.residual = isinstance(policy.scheme, ResidualScheme)
-        self.base = rule_graph(policy.scheme.base, layout) if self.residual else None
         if not self.continuous:
             self.register_buffer("levels", torch.tensor(policy.scheme.magnitudes, dtype=torch.float32))
         if config.signal_column is not None:
             self.register_buffer("signal", places_of(layout, config.signal_column))
 
     def forward(self, observation: Tensor) -> Tensor:
-        """Signed target leverage."""
+        """Signed target leverage, or the factor of the base rule."""
         action = self.mode(torch.index_select(observation, 1, self.order))
-        leverage = torch.clamp(self._magnitude(action, observation), -self.most, self.most)
+        if self.residual:
+            return 1.0 + action
+        leverage = torch.clamp(self._magnitude(action), -self.most, self.most)
         if self.direction == "short":
             return -leverage
         if self.direction.startswith("signal:"):
             return leverage * torch.index_select(observation, 1, self.signal)
         return leverage
 
-    def _magnitude(self, action: Tensor, observation: Tensor) -> Tensor:
+    def _magnitude(self, action: Tensor) -> Tensor:
         if self.is_target:
             return action
         if not self.continuous:
             return self.levels[action]
-        if self.base is not None:
-            return ((1.0 + action.double()) * self.base(observation)).float()
         share = action if self.direction == "free" else 0.5 * (action + 1.0)
         return share * self.most
 
@@ -71,19 +75,28 @@ class TargetLeverage(nn.Module):
 def write_policy_graph(
     policy: LearnedPolicy, layout: ObservationLayout, config: SimulationConfig, path: Path
 ) -> None:
-    """Write the policy's graph: input ``observation``, output ``target_leverage``, any number of rows."""
+    """Write the policy's graph, for any number of rows.
+
+    Input ``observation``; output ``target_leverage``, or ``factor`` where the policy scales a base rule.
+    """
     graph = TargetLeverage(policy, layout, config).eval()
-    _export(graph, torch.zeros(2, layout.size), path)
+    _export(graph, torch.zeros(2, layout.size), path, "factor" if graph.residual else "target_leverage")
 
 
-def _export(graph: nn.Module, example: Tensor, path: Path) -> None:
+def places_of(layout: ObservationLayout, name: str) -> Tensor:
+    """Where a column stands in a flat observation."""
+    where = layout.locate(name)
+    return torch.arange(layout.size)[where if isinstance(where, slice) else slice(where, where + 1)]
+
+
+def _export(graph: nn.Module, example: Tensor, path: Path, answer: str) -> None:
     logger, level = logging.getLogger("torch.onnx"), logging.getLogger("torch.onnx").level
     logger.setLevel(logging.ERROR)  # torchvision's absence is not news
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             torch.onnx.export(
-                graph, (example,), str(path), input_names=["observation"], output_names=["target_leverage"],
+                graph, (example,), str(path), input_names=["observation"], output_names=[answer],
                 dynamo=True, external_data=False, opset_version=OPSET, verbose=False,
                 dynamic_shapes=({0: torch.export.Dim("n")},),
             )  # fmt: skip

@@ -50,7 +50,8 @@ class Manifest:
 
     Attributes
     ----------
-    kind : {"network", "rule"}
+    kind : {"network", "rule", "residual"}
+        A residual network answers with the factor of ``rule``.
     name : str
         Of the policy.
     bar_milliseconds : int
@@ -70,7 +71,7 @@ class Manifest:
     lookback_bars : int
         Bars that a decision needs.
     rule : mapping or None
-        Name and parameters, for kind "rule".
+        Name and parameters, for kinds "rule" and "residual".
     policy : mapping
         About the network: algorithm, action scheme.
     provenance : mapping

@@ -154,11 +154,18 @@ class Bundle:
 
     def _policy(self, observation: Observation) -> np.ndarray:
         """Signed target leverage per contract."""
-        if self.manifest.kind == "rule":
-            answer, _ = self._rule.predict(observation, deterministic=True)
-            return self._directed(np.asarray(answer, np.float64), observation)[0]
+        if self.manifest.kind == "network":
+            return self._network(observation)[0]
+        leverage = np.asarray(self._rule.predict(observation, deterministic=True)[0], np.float64)
+        if self.manifest.kind == "residual":
+            most = self.manifest.config.max_leverage
+            leverage = np.clip(self._network(observation) * leverage, -most, most)
+        return self._directed(leverage, observation)[0]
+
+    def _network(self, observation: Observation) -> np.ndarray:
+        """The network's answer (1, n_slots): signed target leverage, or the factor of a residual policy's rule."""
         answer = self._session(POLICY).run(None, {"observation": observation.array})[0]
-        return np.asarray(answer, np.float64)[0]
+        return np.asarray(answer, np.float64)
 
     def _directed(self, leverage: np.ndarray, observation: Observation) -> np.ndarray:
         """The side that the bundle's direction gives to a rule's magnitude; a network has it inside."""

@@ -102,7 +102,8 @@ def _check(policy: Policy, config: SimulationConfig, table: FeatureTable) -> Non
             "position_mode 'hedge' cannot be exported: an account file has one position per contract."
         )
     known = (*table.columns, *POSITION_COLUMNS, *ACCOUNT_COLUMNS)
-    for reader in (policy, *config.controls):
+    base = getattr(getattr(policy, "scheme", None), "base", None)
+    for reader in (policy, *config.controls, *([] if base is None else [base])):
         try:
             check_columns(reader, known)
         except ValueError as error:
@@ -117,7 +118,7 @@ def _check(policy: Policy, config: SimulationConfig, table: FeatureTable) -> Non
 def _write_policy(
     policy: Any, layout: ObservationLayout, config: SimulationConfig, draft: Path
 ) -> tuple[str, dict[str, Any] | None, dict[str, Any]]:
-    """Kind of the bundle, the rule's description, and what is worth knowing about a network."""
+    """Kind of the bundle, the description of the rule (a residual policy's base), what to know about a network."""
     if hasattr(policy, "network"):
         from gearing.export.graph import write_policy_graph
 
@@ -126,8 +127,9 @@ def _write_policy(
         except ValueError as error:
             raise BundleError(str(error)) from error
         description = policy.description
-        about = {"algorithm": description.algorithm, "scheme": dict(description.scheme)}
-        return "network", None, {**about, "training": dict(description.training)}
+        scheme = dict(description.scheme)
+        about = {"algorithm": description.algorithm, "scheme": scheme, "training": dict(description.training)}
+        return ("residual", scheme["base"], about) if "base" in scheme else ("network", None, about)
     try:
         return "rule", describe_rule(policy), {}
     except ValueError as error:
