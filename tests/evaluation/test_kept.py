@@ -34,6 +34,28 @@ def test_twice_the_leverage_of_the_budget_breaks_it(walk):
     assert budget_kept(rule, walk, ["realized_volatility_7d"], slippage=0.0).broken
 
 
+@pytest.mark.parametrize("side", [1, -1])
+def test_a_budget_of_drawdowns_counts_the_touches_of_the_mark_path(walk, side):
+    rule = RiskBudget(
+        0.2, event="drawdown", drawdown=0.3, side=side, column="realized_volatility_7d", max_leverage=50.0
+    )
+    kept = budget_kept(rule, walk, ["realized_volatility_7d"], slippage=0.0)
+    # By hand: every day from the first complete one, the worst mark of 24 bars against the entry at the first open.
+    table = gearing.FeatureSet(["realized_volatility_7d"]).compute(walk)
+    volatility = table.column("realized_volatility_7d").astype(float)
+    midnight = walk.open_time.astype("datetime64[D]") == walk.open_time
+    first = np.flatnonzero(midnight & (walk.open_time >= table.close_time[table.first_complete]))
+    worst = walk.mark[:, 0, 2] if side > 0 else walk.mark[:, 0, 1]
+    hits = []
+    for k in first[first + 24 <= walk.n_bars]:
+        leverage = rule.choose({"realized_volatility_7d": volatility[k - 1 : k]})[0, 0]
+        moved = side * (1.0 - worst[k : k + 24] / walk.open[k, 0])
+        hits.append(moved.max() >= 0.3 / leverage)
+    assert kept.realised.n_starts == len(hits)
+    assert kept.realised.estimate == pytest.approx(np.mean(hits), abs=0.005)
+    assert kept.realised.estimate == pytest.approx(0.2, abs=0.06)
+
+
 def test_the_safest_leverage_is_chosen_before_and_judged_after():
     market = gearing.synthetic_market("market-b", seed=5, years=2)
     middle = market.open_time[market.n_bars // 2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gymnasium
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +10,7 @@ import pytest
 import gearing
 from gearing.contracts import Contract, MarginTier, TierSchedule
 from gearing.features import FeatureSet
+from gearing.policies import make_rule
 from gearing.simulation import SimulationConfig, Simulator
 
 TIERS = (TierSchedule((MarginTier(0.0, 1e9, 0.005, 0.0, 100.0),)),)
@@ -93,3 +95,18 @@ def test_stress_takes_a_winner_out_of_a_fast_move():
     assert simulation.ledgers.deleveragings[0, 0] == 1
     assert simulation.ledgers.price_pnl[0, 0] == pytest.approx(10_000.0 / 50.05 * 10.0)
     assert simulation.ledgers.fees[0, 0] == 0.0
+
+
+@pytest.mark.parametrize("rule", ["fixed_3x", "volatility_weighted"])
+def test_a_rule_of_one_leverage_per_contract_is_refused_in_hedge_mode(rule):
+    market = gearing.synthetic_market("market-b", seed=5, years=0.5)
+    with pytest.raises(ValueError, match=r"signed target leverage for every leg.*one_way"):
+        gearing.backtest(make_rule(rule), market, position_mode="hedge")
+
+
+def test_actions_in_hedge_mode_say_how_much_of_each_leg():
+    market = gearing.synthetic_market("market-b", seed=5, years=0.5)
+    env = gymnasium.make("gearing/Perpetual-v0", market=market, position_mode="hedge", max_leverage=4.0)
+    env.reset(seed=0)
+    env.step(np.array([0.0, -0.5], np.float32))  # half and a quarter of 4x
+    assert env.unwrapped.simulator.decided.tolist() == [[2.0, -1.0]]

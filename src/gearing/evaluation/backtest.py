@@ -227,8 +227,7 @@ def answer(policy: Policy, simulator: Simulator, state: Any, begins: np.ndarray)
     if policy.action_scheme == "target":
         return simulator.directed(actions), state
     scheme = make_scheme(getattr(policy, "scheme", policy.action_scheme), simulator.config.max_leverage)
-    magnitude = scheme.leverage(np.asarray(actions), simulator.view, simulator.config.direction == "free")
-    return simulator.directed(magnitude), state
+    return simulator.targets(np.asarray(actions), scheme), state
 
 
 def _play(policy: Policy, simulator: Simulator, name: str, progress: Progress | None) -> BacktestResult:

@@ -11,6 +11,8 @@ from gearing.evaluation.backtest import table_for
 from gearing.evaluation.batch import all_decisions
 from gearing.evaluation.safest import Probability, Starts, safest_leverage, share_of
 from gearing.market.data import MarketData
+from gearing.policies.controls import StopLoss
+from gearing.policies.risk_budget import EVENTS
 from gearing.simulation.config import SimulationConfig
 from gearing.simulation.simulator import Simulator
 
@@ -46,7 +48,7 @@ class Kept:
 def budget_kept(
     rule: Any, market: MarketData, features: Any = None, *, seed: int = 0, **settings: Any
 ) -> Kept:
-    """How often the positions of a risk-budget rule were liquidated within its horizon.
+    """How often the positions of a risk-budget rule met its event within its horizon.
 
     Every decision opens a new position of the leverage that the rule asks for and looks at it for one horizon: a
     position that is carried on has the margin of its past profits, and is safer than the budget says. The rule's
@@ -55,13 +57,16 @@ def budget_kept(
     Parameters
     ----------
     rule : RiskBudget or ExcursionBudget
-        With event "liquidation". Its horizon is the decision interval; ``decision_interval`` names it for a rule that
-        does not.
+        Its event is the liquidation, or that the mark touches the price at which ``drawdown`` of the margin is lost
+        (fees, slippage and funding are not counted, as in its formula). Its horizon is the decision interval;
+        ``decision_interval`` names it for a rule that does not.
     **settings
         Of the simulation.
     """
-    if getattr(rule, "event", None) != "liquidation":
-        raise ValueError(f"{rule!r} has no budget of liquidations; give a rule with event='liquidation'.")
+    if getattr(rule, "event", None) not in EVENTS:
+        raise ValueError(
+            f"{rule!r} has no budget of liquidations or drawdowns; give a RiskBudget or an ExcursionBudget."
+        )
     given = {
         "direction": "long" if rule.side > 0 else "short",
         "max_leverage": rule.max_leverage,
@@ -75,11 +80,16 @@ def budget_kept(
     path.reset(seed=0)
     view, sides = all_decisions(path)
     leverage = np.asarray(rule.predict(view, deterministic=True)[0])
-    opened = Simulator(market, table, config, len(leverage))
+    # The kernel itself tells a touched price: a stop rests where the part of the margin is lost.
+    touch = (StopLoss(margin=rule.drawdown),) if rule.event == "drawdown" else ()
+    opened = Simulator(market, table, config.with_(controls=(*config.controls, *touch)), len(leverage))
     opened.begin(np.arange(len(leverage)), 1)
     opened.step(leverage * sides)
     # Days are what interval estimates resample; the contracts of a day move together.
-    hit = (opened.ledgers.liquidations > 0).mean(axis=1)
+    met = opened.ledgers.liquidations > 0
+    if touch:
+        met |= opened.ledgers.stops > 0
+    hit = met.mean(axis=1)
     return Kept(rule.probability, share_of(hit, 1.0, seed=seed, replications=1000), float(leverage.mean()))
 
 

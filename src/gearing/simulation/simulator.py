@@ -22,7 +22,7 @@ from gearing.exchange.records import (
 from gearing.exchange.rules import largest_notional
 from gearing.features import FeatureSet, FeatureTable, parse_duration
 from gearing.market.data import MarketData
-from gearing.simulation.actions import make_scheme
+from gearing.simulation.actions import ActionScheme, make_scheme
 from gearing.simulation.config import SimulationConfig
 from gearing.simulation.controlled import ControlDesk
 from gearing.simulation.observation import Observation, ObservationLayout
@@ -75,6 +75,8 @@ class Simulator:
         self.tables = _tables(self.markets, tables)
         self.profile = self.config.profile(self.markets[0].venue)
         self.slots = _slots(self.markets, self.config)
+        hedged = self.config.position_mode == "hedge"
+        self._legs = np.tile([1.0, -1.0], len(self.slots) // 2) if hedged else None
         self.layout = ObservationLayout.of(self.tables[0], self.slots)
         self.scheme = make_scheme(self.config.action, self.config.max_leverage)
         self.reward = make_reward(self.config.reward)
@@ -271,13 +273,18 @@ class Simulator:
 
     # ------------------------------------------------------------------------------------------------ stepping
 
-    def targets(self, actions: np.ndarray) -> np.ndarray:
-        """Signed target leverage (n_accounts, n_slots) of normalised actions, by the action scheme and direction."""
-        magnitude = self.scheme.leverage(actions, self.view, self.config.direction == "free")
-        return self.directed(magnitude)
+    def targets(self, actions: np.ndarray, scheme: ActionScheme | None = None) -> np.ndarray:
+        """Signed target leverage (n_accounts, n_slots) of normalised actions, by the action scheme and direction.
+
+        In hedge mode every leg has its side, whatever the direction: actions say how much of each.
+        """
+        scheme = scheme or self.scheme
+        if self._legs is not None:
+            return scheme.leverage(actions, self.view, False) * self._legs
+        return self.directed(scheme.leverage(actions, self.view, self.config.direction == "free"))
 
     def directed(self, leverage: np.ndarray) -> np.ndarray:
-        """Give target leverages their side.
+        """Give target leverages their side; in hedge mode, where every leg has one, they come signed.
 
         Raises
         ------
@@ -285,7 +292,7 @@ class Simulator:
             If a leverage is negative where the direction is fixed.
         """
         leverage = np.asarray(leverage, np.float64)
-        if self.config.direction == "free":
+        if self.config.direction == "free" or self._legs is not None:
             return leverage
         if (leverage < 0.0).any():
             raise ValueError(
@@ -353,7 +360,10 @@ class Simulator:
             If a target is beyond ``max_leverage``.
         """
         active = self._all if active is None else active
-        targets = np.ascontiguousarray(targets, np.float64).reshape(self.positions.shape)
+        targets = np.ascontiguousarray(targets, np.float64)
+        if self._legs is not None:
+            self._check_legs(targets)
+        targets = targets.reshape(self.positions.shape)
         targets, guards = self._desk.decide(self, targets, guards, active)
         largest = np.fmax.reduce(np.abs(targets), axis=None)
         if largest > self.config.max_leverage * (1.0 + 1e-9):
@@ -363,6 +373,19 @@ class Simulator:
             )
         self._kernel.step(active, targets, guards)
         return self.reward(self.steps, self.drawdown)
+
+    def _check_legs(self, targets: np.ndarray) -> None:
+        """Refuse targets that are no answer for two legs of each contract."""
+        told = (
+            f"in hedge mode a policy answers signed target leverage for every leg, {', '.join(self.slots)}: long legs "
+            "0 or more, short legs 0 or less. Rules answer one leverage per contract: use position_mode='one_way'."
+        )
+        if targets.size != self.positions.size:
+            raise ValueError(f"{targets.shape[-1]} target leverages for {len(self.slots)} legs; {told}")
+        against = targets.reshape(self.positions.shape) * self._legs < 0.0
+        if against.any():
+            leg = self.slots[int(np.flatnonzero(against.any(axis=0))[0])]
+            raise ValueError(f"a target leverage of {leg} is on the other side; {told}")
 
     @property
     def acted(self) -> np.ndarray:
