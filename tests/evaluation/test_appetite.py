@@ -34,12 +34,27 @@ def test_a_row_is_the_answer_to_the_single_question(market, risk):
     assert row.n_starts == alone.n_starts
 
 
-def test_a_tenth_in_cross_margin_is_safer_at_the_same_setting_and_says_how_much_it_holds(risk):
-    tenth, whole = (
-        risk.xs(name, level="arrangement") for name in ("cross, a tenth used", "isolated, all posted")
+@pytest.mark.parametrize("event", ["liquidation", "drawdown"])
+@pytest.mark.parametrize("direction", ["long", "short"])
+def test_one_contract_in_cross_margin_has_the_risk_of_the_same_notional_isolated_with_all_posted(
+    market, event, direction
+):
+    kind = {"event": event, "direction": direction, "initial_equity": 5_000.0}
+    cross = Starts(market, margin_mode="cross", margin_share=0.1, **kind).probability(50.0, "7d")
+    # What is posted pays the entry costs, 0.07 % of the notional: it buys L / (1 + 0.0007 L) times itself.
+    leverage = 5.0 * (1.0 + 5.0 * 0.0007) / (1.0 + 50.0 * 0.0007)
+    isolated = Starts(market, **kind).probability(leverage, "7d")
+    assert cross.estimate == pytest.approx(isolated.estimate, abs=0.01)
+    assert isolated.estimate > 0.0
+
+
+def test_cross_rows_are_told_at_the_setting_that_holds_the_same_notional(risk):
+    cross, whole = (
+        risk.xs(name, level="arrangement") for name in ("cross, 0.1 used", "isolated, all posted")
     )
-    assert (tenth.probability <= whole.probability).all()
-    assert np.allclose(tenth.effective_leverage, whole.effective_leverage / 10.0)
+    assert set(cross.index.get_level_values("leverage")) == {20.0, 100.0, 500.0}
+    np.testing.assert_array_equal(cross.probability, whole.probability)
+    np.testing.assert_allclose(cross.effective_leverage, 0.1 * cross.index.get_level_values("leverage"))
 
 
 def test_leverage_that_a_contract_does_not_allow_is_left_out(market):
@@ -47,7 +62,7 @@ def test_leverage_that_a_contract_does_not_allow_is_left_out(market):
         {"X": market}, leverages=(5.0, 500.0), horizons=("1d",), events=("liquidation",), directions=("long",),
         replications=100,
     )  # fmt: skip
-    assert set(rows.index.get_level_values("leverage")) == {5.0}
+    assert set(rows.effective_leverage) == {5.0}
 
 
 def test_the_safest_leverage_ends_before_the_first_that_breaks_the_budget():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gearing.evaluation.figures import new_figure
+from gearing.evaluation.recommendation import FEW_DECIDED
 from gearing.features import parse_duration
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def risk_figure(risk: pd.DataFrame, arrangement: str | None = None) -> Any:
         panel.set_title(f"{contract}: {'liquidated' if event == 'liquidation' else 'half the equity lost'}")
         panel.set_xscale("log")
         _percent(panel, 0.0, 1.0)
-        ticks = sorted(set(level("leverage")))
+        ticks = sorted(set(chosen.index.get_level_values("leverage")))
         panel.set_xticks(ticks, [f"{x:g}x" for x in ticks])
         panel.minorticks_off()
     _legend(figure, panels.flat[0], "held for")
@@ -183,7 +184,8 @@ def majority_figure(told: pd.DataFrame) -> Any:
     figure = new_figure(10, 0.45 * len(rules) + 2.0)
     panel = figure.subplots()
     for k, appetite in enumerate(appetites):
-        rows = told.xs(appetite, level="appetite").reindex(rules)
+        rows = told.xs(appetite, level="appetite")
+        rows = rows[rows.tied <= FEW_DECIDED].reindex(rules)
         at = np.arange(len(rules)) + (k - 0.5 * (len(appetites) - 1)) * 0.18
         panel.hlines(at, rows.low, rows.high, color=f"C{k}", lw=1.2)
         panel.plot(rows.better, at, "o", color=f"C{k}", ms=5, label=f"{appetite:g}x")
@@ -196,7 +198,7 @@ def majority_figure(told: pd.DataFrame) -> Any:
     panel.legend(title="average leverage", fontsize=8)
     panel.set_title(
         "Share of traders who ended a year with more than by keeping the same average leverage\n"
-        "(ties and pairs of ruined accounts left out; 95 % interval)"
+        "(ties and pairs of ruined accounts left out, and rows of hardly anything else; 95 % interval)"
     )
     return figure
 

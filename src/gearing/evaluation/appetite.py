@@ -19,12 +19,8 @@ if TYPE_CHECKING:
 
 LEVERAGES = (1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0)
 BUDGETS = (0.01, 0.05, 0.25)
-# How margin stands behind a position. All equity posted in isolated margin is the same as cross margin with nothing
-# else in the account; a tenth used in cross margin is a tenth of the position, backed by all of the equity.
-ARRANGEMENTS: dict[str, dict[str, Any]] = {
-    "isolated, all posted": {"margin_mode": "isolated", "margin_share": 1.0},
-    "cross, a tenth used": {"margin_mode": "cross", "margin_share": 0.1},
-}
+ISOLATED = "isolated, all posted"
+USED = 0.1  # of the equity, as margin of the position in a cross account
 INDEX = ("contract", "event", "arrangement", "direction", "leverage", "horizon")
 Progress = Callable[[str], None]
 
@@ -36,7 +32,7 @@ def risk_of_leverage(
     horizons: Sequence[str] = HORIZONS,
     events: Sequence[str] = ("liquidation", "drawdown"),
     directions: Sequence[str] = ("long", "short"),
-    arrangements: Mapping[str, Mapping[str, Any]] = ARRANGEMENTS,
+    used: float = USED,
     seed: int = 0,
     replications: int = 500,
     progress: Progress | None = None,
@@ -48,8 +44,8 @@ def risk_of_leverage(
     ----------
     markets : mapping of name to MarketData
         One contract each.
-    arrangements : mapping of name to settings
-        Margin mode and share; the notional is leverage x share x equity in each.
+    used : float
+        Part of the equity that is margin in the cross account.
     **settings
         Of :class:`gearing.evaluation.safest.Starts`, for example ``drawdown=0.5`` or ``initial_equity``.
 
@@ -58,27 +54,36 @@ def risk_of_leverage(
     DataFrame
         ``probability``, ``low``, ``high`` (95 %), ``n_starts``, ``effective_leverage`` (notional over equity at entry).
         Rows are left out where a contract does not allow the leverage, or no start has the horizon behind it.
+
+    Notes
+    -----
+    A cross account with one contract is as good as the isolated account with all equity posted: the whole wallet
+    stands behind the notional in both. Only the entry costs, which come out of what is posted, differ: at a setting of
+    50x they make the position 3 % smaller. So a leverage setting of L with a part of the equity used has the risk of L
+    times that part, all posted, and is told without being played again. In isolated margin the part posted does not
+    move the liquidation; it is the most that can be lost.
     """
     import pandas as pd
 
     rows = []
     for symbol, market in markets.items():
         for event in events:
-            for name, arrangement in arrangements.items():
-                for direction in directions:
-                    if progress is not None:
-                        progress(f"{symbol}, {event}, {name}, {direction}")
-                    starts = Starts(
-                        market, event=event, direction=direction, contract=symbol if symbol in market.symbols else None,
-                        **{**arrangement, **settings},
-                    )  # fmt: skip
-                    key = {"contract": symbol, "event": event, "arrangement": name, "direction": direction}
-                    share = float(arrangement.get("margin_share", 1.0))
-                    rows += [
-                        {**key, "effective_leverage": row["leverage"] * share, **row}
-                        for row in _rows(starts, leverages, horizons, seed, replications)
-                    ]
+            for direction in directions:
+                if progress is not None:
+                    progress(f"{symbol}, {event}, {direction}")
+                starts = Starts(market, event=event, direction=direction, **settings)
+                key = {"contract": symbol, "event": event, "direction": direction}
+                found = _rows(starts, leverages, horizons, seed, replications)
+                rows += [{**key, "arrangement": ISOLATED, **row} for row in found]
+                rows += [
+                    {**key, "arrangement": f"cross, {used:g} used", **_in_cross(row, used)} for row in found
+                ]
     return pd.DataFrame(rows).set_index(list(INDEX))
+
+
+def _in_cross(row: Mapping[str, Any], used: float) -> dict[str, Any]:
+    """The same notional in a cross account that uses a part of its equity."""
+    return {**row, "leverage": round(row["leverage"] / used, 9)}
 
 
 def _rows(
@@ -97,6 +102,7 @@ def _rows(
             rows.append(
                 {
                     "leverage": leverage,
+                    "effective_leverage": leverage,
                     "horizon": horizon,
                     "probability": found.estimate,
                     "low": found.low,

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 MODES: dict[str, dict[str, str]] = {
     "isolated": {"margin_mode": "isolated"},
+    # Closing the largest loss first ends alike where the clearance fee (1.25 %) exceeds the maintenance that it frees.
     "cross": {"margin_mode": "cross"},
-    "cross, largest loss first": {"margin_mode": "cross", "cross_liquidation": "largest_loss_first"},
 }
 CRASHES = {
     "2020-03-12": ("2020-03-12", "2020-03-14"),
@@ -126,7 +126,7 @@ def contagion(
     -------
     DataFrame
         Indexed by book, leverage and mode. ``any_dead``: share of starts in which a position was liquidated;
-        ``all_dead``: all of them. For the cross modes: ``taken``, the share of positions that cross margin liquidated
+        ``all_dead``: all of them. For cross margin: ``taken``, the share of positions that cross margin liquidated
         though isolated margin would have kept them (contagion), among those that it liquidated, with its interval;
         ``rescued``, the share of isolated liquidations that cross margin avoided, with its interval. ``mean`` and
         ``p05`` of end equity in parts of the start, ``lost_all``: share of starts with less than 5 % left; ``gain``,

@@ -38,12 +38,13 @@ def over_cells(cells: pd.DataFrame, level: float = 0.05) -> pd.DataFrame:
     moving = cells[cells.vs_same_leverage.notna()]
     groups = moving.groupby("rule", sort=False)
     mine, other = groups.liquidations.mean(), groups.same_leverage_liquidations.mean()
+    some = other.where(other > 0.0)  # of none, nothing can be avoided
     told = {
         "cells": groups.size(),
         "leverage": groups.effective_leverage.mean(),
         "liquidations": mine,
         "twin_liquidations": other,
-        "cut": 1.0 - mine / other,
+        "cut": 1.0 - mine / some,
         "fees": groups.fees.mean(),
         "ruined": groups.ruined.sum(),
         "twin_ruined": groups.same_leverage_ruined.sum(),

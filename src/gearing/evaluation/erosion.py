@@ -122,7 +122,7 @@ def kept_leverage(
     -------
     DataFrame
         Indexed by direction, leverage and year: ``growth``, ``growth_without``, ``cost`` (their difference, per
-        year of 365 days), ``ruined``, ``ruined_without``.
+        year of 365 days; NaN where either was ruined), ``ruined``, ``ruined_without``.
     """
     import pandas as pd
 
@@ -140,12 +140,16 @@ def kept_leverage(
             sizes = np.array([x for x in leverages if x <= config.max_leverage])
             paid, free = (_kept(m, config, sizes) for m in (part, with_funding(part, 0.0)))
             growth, without = paid.growth, free.growth
+            ruined = paid.ruined | free.ruined
+            cost = np.where(
+                ruined, np.nan, without - growth
+            )  # what a ruined account saved in funding tells nothing
             for k, leverage in enumerate(sizes):
                 rows.append(
                     {
                         "direction": direction, "leverage": float(leverage), "year": str(year),
                         "growth": float(growth[k]), "growth_without": float(without[k]),
-                        "cost": float(without[k] - growth[k]), "ruined": bool(paid.ruined[k]),
+                        "cost": float(cost[k]), "ruined": bool(paid.ruined[k]),
                         "ruined_without": bool(free.ruined[k]),
                     }
                 )  # fmt: skip

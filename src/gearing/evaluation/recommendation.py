@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 APPETITES = (1.0, 2.0, 5.0, 10.0)
 _SAME = 1e-3  # of the start equity: differences below it are a tie
+FEW_DECIDED = 0.9  # share of ties beyond which the rest says nothing of most traders
 _EVERY = 7  # decisions between two traders' starts
 
 
@@ -125,7 +126,8 @@ def better_for_most(
     DataFrame
         ``better``, ``low``, ``high``: share with more equity, among traders whose two accounts did not end alike;
         ``tied``: share that ended alike, or both ruined; shares ruined with either; median of the end equities;
-        ``verdict``: "most are better off", "most are worse off" or "not shown".
+        ``verdict`` of those who did not tie: "most are better off", "most are worse off" or "not shown"; "nearly all
+        end alike" where more than nine in ten do.
     """
     import pandas as pd
 
@@ -147,14 +149,16 @@ def better_for_most(
             "traders": len(group), "better": better, "low": low, "high": high,
             "tied": float(1.0 - decided.mean()), "dynamic_ruined": float(group.dynamic_ruined.mean()),
             "fixed_ruined": float(group.fixed_ruined.mean()), "dynamic_median": float(group.dynamic.median()),
-            "fixed_median": float(group.fixed.median()), "verdict": _verdict(low, high),
+            "fixed_median": float(group.fixed.median()), "verdict": _verdict(1.0 - decided.mean(), low, high),
         }  # fmt: skip
     index: Any = pd.MultiIndex.from_tuples(list(rows), names=list(by))
     index = index if len(by) > 1 else index.get_level_values(0)
     return pd.DataFrame(list(rows.values()), index=index)
 
 
-def _verdict(low: float, high: float) -> str:
+def _verdict(tied: float, low: float, high: float) -> str:
+    if tied > FEW_DECIDED:
+        return "nearly all end alike"
     if low > 0.5:
         return "most are better off"
     return "most are worse off" if high < 0.5 else "not shown"

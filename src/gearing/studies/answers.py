@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from gearing.evaluation.answer_figures import ablation_figure, contagion_figure, erosion_figure, risk_figure
-from gearing.evaluation.appetite import ARRANGEMENTS, INDEX, LEVERAGES, risk_of_leverage, safest_by_appetite
+from gearing.evaluation.appetite import INDEX, ISOLATED, LEVERAGES, risk_of_leverage, safest_by_appetite
 from gearing.evaluation.contagion import contagion, crash_books
 from gearing.evaluation.erosion import BURDENS, heavy_months, held_positions, kept_leverage
 from gearing.evaluation.reference import SIGNALS, VARIANTS, ablation, signal_scan
@@ -72,11 +72,10 @@ def leverage_risk(config: LeverageRisk, work: Work) -> Findings:
 
 def _risk_line(config: LeverageRisk, risk: Any) -> str:
     horizon = "30d" if "30d" in config.horizons else config.horizons[-1]
-    plain = next(iter(ARRANGEMENTS))
     levels = [name for name in INDEX if name != "leverage"]
     parts = []
     for contract in dict.fromkeys(risk.index.get_level_values("contract")):
-        rows = risk.xs((contract, "liquidation", plain, "long", horizon), level=levels)
+        rows = risk.xs((contract, "liquidation", ISOLATED, "long", horizon), level=levels)
         told = [f"{x:g}x {_share(rows.loc[x])}" for x in (3.0, 5.0, 10.0) if x in rows.index]
         parts.append(f"{contract}: {', '.join(told)}")
     return f"a long held for {horizon} is liquidated in this share of starts: " + "; ".join(parts)
