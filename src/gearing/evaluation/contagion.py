@@ -232,7 +232,7 @@ def crash_books(
                     rows.append(
                         {
                             "crash": crash, "book": name, "leverage": leverage, "mode": mode,
-                            "dead": " ".join(dead) or "none", "equity": float(held.equity[0]),
+                            "dead": " ".join(dead) or "none", "equity": round(float(held.equity[0]), 9),
                         }
                     )  # fmt: skip
     names = ["crash", "book", "leverage", "mode"]
