@@ -50,8 +50,13 @@ def test_a_mistake_ends_in_one_message_without_a_traceback(tmp_path):
 
 def test_backtest_prints_a_table_and_writes_every_number(tmp_path):
     out = tmp_path / "result.json"
-    shown = run("backtest", "fixed_3x", *SHORT, "decision.margin_share=0.1", "--json", str(out)).stdout
+    page = tmp_path / "page.html"
+    controls = "controls=[{control: stop_loss, margin: 0.2}]"
+    asked = ["decision.margin_share=0.1", controls, "--json", str(out), "--report", str(page)]
+    shown = run("backtest", "fixed_3x", *SHORT, *asked).stdout
     assert "fixed_3x" in shown
+    assert "StopLoss(" in shown
+    assert "fixed_3x on" in page.read_text(encoding="utf-8")
     row = json.loads(out.read_text())
     assert row["effective_leverage"] == pytest.approx(0.3, abs=0.05)
 

@@ -42,6 +42,8 @@ def test_the_report_tells_how_often_and_when(guarded):
     report = guarded.control_report
     assert list(report.columns) == ["acted", "first", "last"]
     assert report.acted.tolist()[0] == guarded.ledgers.stops.sum() > 0
+    stopped = np.flatnonzero(guarded.ledgers.stops[:, 0] > 0)
+    assert report["first"].iloc[0] == guarded.time[stopped[0]]
     limit = report.loc[repr(CONTROLS[3])]
     assert limit.acted == (guarded.acted[:, 3]).sum() > 0
     assert guarded.time[0] <= limit["first"] <= limit["last"] < guarded.time[-1]

@@ -75,8 +75,15 @@ def backtest(
     settings: Settings = None,
     json_file: Json = None,
     ledger: Annotated[Path | None, typer.Option(help="Write the ledger to this Parquet file.")] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Write a self-contained HTML report to this file.")
+    ] = None,
 ) -> None:
-    """Run one rule over a market."""
+    """Run one rule over a market: a table, and on request the ledger and a report to keep.
+
+    For example: gearing backtest volatility_weighted market.folder=data decision.margin_share=0.1
+    "controls=[{control: stop_loss, margin: 0.5}]" --report btc.html
+    """
     from gearing.evaluation.backtest import backtest as run
     from gearing.evaluation.tables import printed
     from gearing.policies.registry import make_rule
@@ -88,8 +95,14 @@ def backtest(
     table = feature_table(config, market, rule.required_columns)
     result = run(rule, market, table, name=policy, **config.simulation_settings())
     typer.echo(printed(result.table).to_string())
+    if config.controls:
+        typer.echo(f"\n{result.control_report.to_string()}")
     if ledger is not None:
         result.ledger.to_parquet(ledger)
+    if report is not None:
+        from gearing.evaluation.report import html_report
+
+        typer.echo(f"report      {html_report(result, report)}")
     write_json(json_file, dict(result.row))
 
 

@@ -140,7 +140,10 @@ class BacktestResult:
             times = self.time[:-1][self.acted[:, k]] if self.acted is not None else self.time[:0]
             filled = {"stop": "stops", "trailing": "stops", "take_profit": "take_profits"}
             order = filled.get(getattr(control, "order", ""))
-            count = int(self.ledgers[order].sum()) if order else len(times)
+            count = len(times)
+            if order:
+                count = int(self.ledgers[order].sum())
+                times = self.time[:-1][self.ledgers[order].sum(axis=1) > 0]
             first, last = (times[0], times[-1]) if len(times) else (pd.NaT, pd.NaT)
             rows.append({"control": repr(control), "acted": count, "first": first, "last": last})
         return pd.DataFrame(rows, columns=["control", "acted", "first", "last"]).set_index("control")

@@ -27,6 +27,10 @@ th:first-child, td:first-child { text-align: left; } tr:nth-child(even) { backgr
 dt { float: left; clear: left; width: 14rem; color: #555; } dd { margin-left: 15rem; }
 """
 _LONGEST = 40  # trades shown; the ledger has all
+_TRADE_FORMATS = {
+    "opened": "{:%Y-%m-%d %H:%M}", "closed": "{:%Y-%m-%d %H:%M}", "leverage": "{:.2f}", "price_pnl": "{:+,.0f}",
+    "fees": "{:+,.1f}", "funding": "{:+,.1f}", "liquidation": "{:+,.0f}", "pnl": "{:+,.0f}", "return": "{:+.1%}",
+}  # fmt: skip
 
 
 def html_report(
@@ -59,7 +63,7 @@ def html_report(
         f'<img alt="equity, drawdown, leverage, distance to liquidation, funding" src="{_png(page(result, others))}">',
         *(_table(heading, table) for heading, table in (sections or {}).items()),
         _table("Years", yearly(result)),
-        _table("Trades", _largest(trades(result))),
+        _table(_trades_heading(played := trades(result)), _largest(played)),
     ]
     if result.config.controls:
         parts.append(_table("Risk controls", result.control_report))
@@ -92,7 +96,9 @@ def page(result: BacktestResult, others: Sequence[BacktestResult] = ()) -> Any:
     for slot, name in enumerate(result.slots):
         axes[2].plot(step, result.leverage[:end, slot], lw=0.9, label=name)
         if result.distance is not None:
-            axes[3].plot(step, result.distance[:end, slot], lw=0.9)
+            # Without a position there is nothing to be liquidated: a gap, not a distance of 100 %.
+            held = result.leverage[:end, slot] != 0.0
+            axes[3].plot(step, np.where(held, result.distance[:end, slot], np.nan), lw=0.9)
     if len(result.slots) > 1:
         axes[2].legend(fontsize=8, ncols=4)
     paid = -np.cumsum(result.steps.funding[:end] / result.steps.equity_before[:end])
@@ -107,7 +113,18 @@ def page(result: BacktestResult, others: Sequence[BacktestResult] = ()) -> Any:
     for axis, label in zip(axes, labels, strict=True):
         axis.set_ylabel(label)
         axis.grid(alpha=0.3)
+    _as_money(axes[0])
+    for axis in (axes[1], axes[3], axes[4]):
+        axis.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     return figure
+
+
+def _as_money(axis: Any) -> None:
+    """Whole amounts on a logarithmic axis instead of powers of ten."""
+    axis.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    low, high = axis.get_ylim()
+    few = high / low < 30.0  # within a decade or so the ticks between powers need their names, too
+    axis.yaxis.set_minor_formatter(lambda value, _: f"{value:,.0f}" if few else "")
 
 
 def yearly(result: BacktestResult) -> pd.DataFrame:
@@ -145,15 +162,32 @@ def _verdict(result: BacktestResult) -> str:
 
 
 def _largest(table: pd.DataFrame) -> pd.DataFrame:
-    if len(table) <= _LONGEST:
-        return table
-    largest = table["return"].abs().sort_values(ascending=False).index[:_LONGEST]
-    return table.loc[sorted(largest)]
+    """The trades that mattered most, in the order of time and as a reader likes numbers."""
+    import pandas as pd
+
+    shown = table
+    if len(table) > _LONGEST:
+        shown = table.loc[sorted(table["return"].abs().sort_values(ascending=False).index[:_LONGEST])]
+    texts: dict[Any, Any] = {
+        name: shown[name].map(form.format) for name, form in _TRADE_FORMATS.items() if name in shown
+    }
+    return pd.DataFrame({name: texts.get(name, shown[name]) for name in shown}, index=shown.index)
+
+
+def _trades_heading(table: pd.DataFrame) -> str:
+    return (
+        "Trades"
+        if len(table) <= _LONGEST
+        else f"The {_LONGEST} trades of {len(table)} that moved equity most"
+    )
 
 
 def _table(heading: str, table: pd.DataFrame) -> str:
     if table.empty:
         return ""
+    # The index's name would take a row of its own.
+    table = table.copy()
+    table.columns.name, table.index.name = table.index.name, None
     text = table.to_html(border=0, float_format=lambda value: f"{value:.4g}", na_rep="-", escape=True)
     return f'<h2>{escape(heading)}</h2>\n<div class="scroll">{text}</div>'
 
