@@ -1,12 +1,21 @@
 """The ablation's base is the case study, and its signals are what they are called."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from tests.simulation.markets import market as tiny_market
 
 import gearing
 from gearing.evaluation.cells import Evidence, run_cells
-from gearing.evaluation.reference import RUINED, Variant, ablation, momentum, signal_scan, with_flat_tier
+from gearing.evaluation.reference import (
+    RUINED,
+    Variant,
+    ablation,
+    explained,
+    momentum,
+    signal_scan,
+    with_flat_tier,
+)
 from gearing.policies import make_rule
 
 
@@ -57,6 +66,21 @@ def test_momentum_is_the_side_of_return_or_mean():
     assert by_mean[-1] == -1.0  # 110 against a mean of 12 x 130 and 12 x 110
     with pytest.raises(ValueError, match="return or mean"):
         momentum(path, "median", "1d")
+
+
+def test_an_explanation_is_named_only_where_a_number_carries_it():
+    rows = ["reference", "as here", "one change", "another"]
+    found = pd.DataFrame(
+        {"same": [5.0, 5.0, 1.0, 9.0], "moved": [5.0, 3.0, 5.0, 9.0], "spanned": [5.0, 3.0, 3.0, 4.0],
+         "open": [0.85, 0.6, 0.7, 0.5]}, index=rows,
+    )  # fmt: skip
+    signals = pd.DataFrame({name: [5.0, 2.0, 6.0] for name in found}, index=["reference", "a", "b"])
+    told = explained(found, signals)
+    assert told.explanation["same"] == "agrees"
+    assert told.explanation["moved"] == "one change"
+    assert told.explanation["spanned"].startswith("momentum")
+    assert told.explanation["open"] == "not found"
+    assert told.nearest["open"] == "one change"
 
 
 @pytest.mark.slow

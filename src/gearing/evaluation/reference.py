@@ -32,6 +32,7 @@ RATIO = (
     2.29,
 )  # Sharpe of the 3x/8x rule over fixed 10x's with a tenth of equity as margin, least and largest
 INVERSE_ATR = (0.69, 0.76, 0.98)  # its best rule's Sharpe, taken to be long, long/short, long/flat
+TOLERANCE = 0.0151  # counts must be equal; ratios and shares agree to about a hundredth
 CASE_STUDY_START = "2020-01-24"  # mark prices begin on 23 December 2019, and 30 days of columns are warm then
 
 Progress = Callable[[str], None]
@@ -139,6 +140,51 @@ def signal_scan(
     variants = {f"{kind} {window}": replace(base, signal=(kind, window)) for kind, window in signals}
     found = ablation(market, variants, progress=progress, **settings)
     return found[[name for name in found.columns if not str(name).startswith("held_")]].rename_axis("signal")
+
+
+def explained(found: pd.DataFrame, signals: pd.DataFrame) -> pd.DataFrame:
+    """Every figure beside the reference's, and what moves it there.
+
+    Parameters
+    ----------
+    found : DataFrame
+        Of `ablation`: the reference, the case study as it is, then variants.
+    signals : DataFrame
+        Of `signal_scan`.
+
+    Returns
+    -------
+    DataFrame
+        Per figure: ``reference``, ``here``, the variant ``nearest`` to the reference with its value, the range over
+        momentum windows (``signals_low``, ``signals_high``), and the ``explanation``: it agrees; a variant brings it
+        within the tolerance; the momentum, which the reference does not tell, spans it; or it is not found.
+    """
+    import pandas as pd
+
+    rows = {}
+    for figure in found.columns:
+        values: Any = found[figure].astype(float)
+        other, here, variants = float(values.iloc[0]), float(values.iloc[1]), values.iloc[2:]
+        nearest: Any = (variants - other).abs().idxmin() if len(variants) else None
+        told: dict[str, Any] = {"reference": other, "here": here, "nearest": nearest}
+        told["there"] = here if nearest is None else float(variants[nearest])
+        low, high = np.nan, np.nan
+        if figure in signals.columns:
+            scanned = signals[figure].iloc[1:].astype(float)
+            low, high = float(scanned.min()), float(scanned.max())
+        why = _why(other, here, nearest, told["there"], low, high)
+        rows[figure] = {**told, "signals_low": low, "signals_high": high, "explanation": why}
+    return pd.DataFrame(rows).T.rename_axis("figure")
+
+
+def _why(other: float, here: float, nearest: Any, there: float, low: float, high: float) -> str:
+    if abs(here - other) <= TOLERANCE:
+        return "agrees"
+    if abs(there - other) <= TOLERANCE:
+        return f"{nearest}"
+    if low <= other <= high:
+        return "momentum, which the reference does not tell: other windows span it"
+    return "not found"
 
 
 def _reference() -> dict[str, float]:

@@ -15,7 +15,7 @@ from gearing.evaluation.answer_figures import ablation_figure, contagion_figure,
 from gearing.evaluation.appetite import INDEX, ISOLATED, LEVERAGES, risk_of_leverage, safest_by_appetite
 from gearing.evaluation.contagion import contagion, crash_books
 from gearing.evaluation.erosion import BURDENS, heavy_months, held_positions, kept_leverage
-from gearing.evaluation.reference import SIGNALS, VARIANTS, ablation, signal_scan
+from gearing.evaluation.reference import SIGNALS, VARIANTS, ablation, explained, signal_scan
 from gearing.evaluation.safest import HORIZONS
 from gearing.studies.answer import Answer
 from gearing.studies.experiment import Findings, Work, experiment
@@ -212,7 +212,7 @@ class ReferenceAblation(Answer):
 
 @experiment(ReferenceAblation)
 def reference_ablation(config: ReferenceAblation, work: Work) -> Findings:
-    """Tables: ``ablation``, one change at a time and together; ``signals``, by momentum window."""
+    """Tables: ``explained``, figure by figure; ``ablation``, by change; ``signals``, by momentum window."""
     markets = config.markets()
     market = next(iter(markets.values()))
     settings = config.simulation()
@@ -220,7 +220,7 @@ def reference_ablation(config: ReferenceAblation, work: Work) -> Findings:
     signals = work.part(
         "signals", lambda: signal_scan(market, config.signals, progress=work.tell, **settings)
     )
-    tables = {"ablation": found, "signals": signals}
+    tables = {"explained": explained(found, signals), "ablation": found, "signals": signals}
     figures = {"ablation": ablation_figure(found), "signals": ablation_figure(signals)}
     return Findings(_reference_line(found, signals), tables, figures, markets=markets)
 
