@@ -115,3 +115,45 @@ def test_a_policy_without_declarations_is_told_so_at_once(market):
 def test_a_sound_policy_of_ones_own_passes(market):
     assert check_policy(Good(), market).passed.all()
     assert check_policy(FixedLeverage(2.0)).passed.all()  # on the default market
+
+
+class WithTheMonth:
+    """A user's own policy, as in the documentation."""
+
+    required_columns = ("momentum_30d",)
+    action_scheme = "target"
+
+    def predict(self, observation, state=None, episode_start=None, deterministic=False):
+        return np.where(observation["momentum_30d"] > 0.0, 2.0, 0.0), state
+
+
+class Misspelt(WithTheMonth):
+    required_columns = ("momentum_30",)
+
+
+class Narrow(WithTheMonth):
+    def predict(self, observation):
+        return np.zeros(observation["momentum_30d"].shape), None
+
+
+class Flat(WithTheMonth):
+    def predict(self, observation, state=None, episode_start=None, deterministic=False):
+        return np.zeros(len(observation.array)), state
+
+
+def test_a_policy_of_ones_own_passes_as_documented():
+    assert check_policy(WithTheMonth()).passed.all()
+
+
+@pytest.mark.parametrize(
+    ("policy", "told"),
+    [
+        (Misspelt(), "Did you mean 'momentum_30d'"),
+        (Narrow(), r"predict\(observation, state, episode_start, deterministic=True\)"),
+        (Flat(), "answer one number for each, shape"),
+    ],
+)
+def test_a_failure_says_once_what_to_do(policy, told):
+    with pytest.raises(PolicyError, match=told) as refused:
+        check_policy(policy)
+    assert " breaks 1 of " in str(refused.value)

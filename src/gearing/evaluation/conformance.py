@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from difflib import get_close_matches
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gearing.evaluation.backtest import answer, asked_columns, backtest
-from gearing.features import FeatureSet, FeatureTable, registered_features
+from gearing.features import FeatureSet, FeatureTable, get_feature, registered_features
 from gearing.market.data import MarketData
 from gearing.simulation.actions import make_scheme
 from gearing.simulation.config import SimulationConfig
@@ -101,7 +103,20 @@ def check_policy(
     Raises
     ------
     PolicyError
-        Listing every requirement that is broken.
+        Listing every requirement that is broken, and what to do.
+
+    Examples
+    --------
+    A policy of one's own is any object with two declarations and ``predict``:
+
+    >>> class WithTheMonth:
+    ...     required_columns = ("momentum_30d",)
+    ...     action_scheme = "target"
+    ...
+    ...     def predict(self, observation, state=None, episode_start=None, deterministic=False):
+    ...         return np.where(observation["momentum_30d"] > 0.0, 2.0, 0.0), state
+    >>> bool(check_policy(WithTheMonth()).passed.all())
+    True
     """
     import pandas as pd
 
@@ -113,7 +128,10 @@ def check_policy(
     if not findings[0].broken:
         given = {"direction": "long", **getattr(policy, "settings", {}), **settings}
         trial = _Trial(policy, market, _table(policy, market, features, given), given)
-        findings += [_checked(name, check, trial) for name, check in _CHECKS.items()]
+        for name, check in _CHECKS.items():
+            findings.append(_checked(name, check, trial))
+            if findings[-1].broken and name in _FIRST:
+                break  # everything after it would break for the same reason
     broken = [finding for finding in findings if finding.broken]
     if broken and raises:
         told = "\n".join(f"  {finding.requirement}: {finding.broken}" for finding in broken)
@@ -163,21 +181,43 @@ def _require(kept: bool | np.bool_, broken: str) -> None:
 
 
 def _declares(policy: Any) -> None:
-    columns = getattr(policy, "required_columns", None)
+    columns: Any = getattr(policy, "required_columns", None)
     named = isinstance(columns, tuple) and all(isinstance(name, str) for name in columns)
     _require(named, f"required_columns is {columns!r}; it must be a tuple of column names")
     scheme = getattr(policy, "action_scheme", None)
     _require(isinstance(scheme, str), f"action_scheme is {scheme!r}; it must be 'target' or a scheme's name")
     _require(callable(getattr(policy, "predict", None)), "there is no method predict")
+    try:
+        signature(policy.predict).bind(None, None, None, deterministic=True)
+    except TypeError as error:
+        raise PolicyError(
+            f"predict cannot be called as predict(observation, state, episode_start, deterministic=True): {error}"
+        ) from None
+    for name in columns:
+        _require(not (meant := _misspelt(name)), f"no feature {name!r}. Did you mean {meant!r}?")
     if scheme != "target":
         make_scheme(getattr(policy, "scheme", scheme), 10.0)
+
+
+def _misspelt(name: str) -> str:
+    """The feature that a name was probably meant to be; "" for one that is a feature or nobody's."""
+    known = [*(feature.name for feature in registered_features()), *_own_columns()]
+    try:
+        get_feature(name)
+    except ValueError:
+        near = get_close_matches(name, known, n=1, cutoff=0.9)
+        return near[0] if near and name not in known else ""
+    return ""
 
 
 def _shape(trial: _Trial) -> None:
     simulator = trial.simulator()
     actions = trial.ask(simulator.view)
     expected = simulator.positions.shape
-    told = f"it answered shape {actions.shape}; accounts and contracts are {expected}"
+    told = (
+        f"it answered shape {actions.shape} where {expected[0]} accounts of {expected[1]} contracts asked: answer one "
+        f"number for each, shape {expected}"
+    )
     _require(actions.shape == expected, told)
     if trial.policy.action_scheme == "target":
         _require(not np.isinf(actions).any(), "a target leverage is infinite")
@@ -194,7 +234,10 @@ def _deterministic(trial: _Trial) -> None:
     simulator = trial.simulator()
     trial.walk(simulator, 3)
     first, second = trial.ask(simulator.view), trial.ask(simulator.view)
-    _require(np.array_equal(first, second, equal_nan=True), "two calls with deterministic=True differ")
+    _require(
+        np.array_equal(first, second, equal_nan=True),
+        "two calls with deterministic=True differ: draw nothing then",
+    )
 
 
 def _alone(trial: _Trial) -> None:
@@ -205,14 +248,20 @@ def _alone(trial: _Trial) -> None:
     for i in range(len(array)):
         alone = trial.ask(Observation(simulator.layout, array[i : i + 1]))
         close = np.allclose(alone[0], together[i], rtol=1e-5, atol=1e-6, equal_nan=True)
-        _require(close, f"account {i} is answered {alone[0]} alone and {together[i]} among others")
+        _require(
+            close,
+            f"account {i} is answered {alone[0]} alone and {together[i]} "
+            "among others: compute each row from itself, no mean over accounts",
+        )
 
 
 def _leaves_alone(trial: _Trial) -> None:
     simulator = trial.simulator()
     before = simulator.observations.copy()
     trial.ask(simulator.view)
-    _require(np.array_equal(before, simulator.observations), "predict wrote into the observation")
+    _require(
+        np.array_equal(before, simulator.observations), "predict wrote into the observation: change a copy"
+    )
 
 
 def _forgets(trial: _Trial) -> None:
@@ -220,7 +269,10 @@ def _forgets(trial: _Trial) -> None:
     _, state = trial.walk(simulator)
     view, begins = simulator.view, np.ones(simulator.n_accounts, np.bool_)
     fresh, used = trial.ask(view, None, begins), trial.ask(view, deepcopy(state), begins)
-    _require(np.allclose(fresh, used, equal_nan=True), "what it remembers outlives episode_start")
+    _require(
+        np.allclose(fresh, used, equal_nan=True),
+        "what it remembers outlives episode_start: begin its state anew where that is True",
+    )
 
 
 def _extremes(trial: _Trial) -> None:
@@ -230,8 +282,14 @@ def _extremes(trial: _Trial) -> None:
         rows = np.repeat(array[None].astype(np.float32), N_ACCOUNTS, axis=0)
         with np.errstate(all="ignore"):
             actions = trial.ask(Observation(simulator.layout, rows))
-        _require(not np.isinf(actions).any(), "at the bounds of the observation it answers with infinity")
-        _require(not np.isnan(actions).any(), "at the bounds of the observation it answers with NaN")
+        _require(
+            not np.isinf(actions).any(),
+            "at the bounds of the observation it answers with infinity: bound what it divides by",
+        )
+        _require(
+            not np.isnan(actions).any(),
+            "at the bounds of the observation it answers with NaN, which means hold: guard logarithms and 0 / 0",
+        )
 
 
 def _same_in_batch_and_backtest(trial: _Trial) -> None:
@@ -253,7 +311,10 @@ def _no_future(trial: _Trial) -> None:
     whole = backtest(trial.policy, trial.market, trial.table, **settings).target
     short = backtest(trial.policy, cut, rows, **settings).target
     same = np.array_equal(whole[: len(short)], short, equal_nan=True)
-    _require(same, "on a market that ends earlier it decides differently before that end")
+    _require(
+        same,
+        "on a market that ends earlier it decides differently before that end: use only the observation and state",
+    )
 
 
 def _copies(trial: _Trial) -> None:
@@ -261,9 +322,13 @@ def _copies(trial: _Trial) -> None:
     copied = deepcopy(trial.policy)
     begins = np.ones(N_ACCOUNTS, np.bool_)
     again = np.asarray(copied.predict(simulator.view, None, begins, deterministic=True)[0])
-    _require(np.array_equal(again, trial.ask(simulator.view), equal_nan=True), "a copy answers differently")
+    _require(
+        np.array_equal(again, trial.ask(simulator.view), equal_nan=True),
+        "a copy answers differently: keep what it needs in its own attributes",
+    )
 
 
+_FIRST = ("answers (n_accounts, n_contracts)", "stays within max_leverage and its side")
 _CHECKS: dict[str, Callable[[_Trial], None]] = {
     "answers (n_accounts, n_contracts)": _shape,
     "stays within max_leverage and its side": _bounds,
