@@ -116,7 +116,7 @@ def test_an_agent_that_must_not_be_liquidated_takes_less_leverage():
         import torch
 
         with torch.no_grad():
-            low, high, _ = policy.network.band(torch.from_numpy(columns))
+            low, high, *_ = policy.network.band(torch.from_numpy(columns))
         found[budget] = float(low + high) / 2
     assert found[0.001] < 0.8 * found[None]
     assert MOVE * found[None] < 1.0

@@ -95,7 +95,7 @@ def test_its_graph_answers_with_targets_and_holds_inside_the_band(direction, tmp
     rng = np.random.default_rng(1)
     observations = rng.uniform(-1.5, 1.5, (400, layout.size)).astype(np.float32)
     with torch.no_grad():
-        low, high, _ = agent.policy.network.band(torch.from_numpy(observations)[:, None])
+        low, high, *_ = agent.policy.network.band(torch.from_numpy(observations)[:, None])
     inside = 0.5 * (low + high)[:200, 0, 0].numpy()
     observations[:200, layout.locate("effective_leverage")] = inside[
         :, None
@@ -155,7 +155,7 @@ def test_on_a_market_with_one_drift_and_one_volatility_it_finds_mertons_leverage
     with torch.no_grad():
         columns = torch.from_numpy(np.zeros((1, 1, 10), np.float32))
         columns[..., :4] = torch.from_numpy(table.values[0])
-        low, high, _ = agent.policy.network.band(columns)
+        low, high, *_ = agent.policy.network.band(columns)
     returns = market.close[1:, 0] / market.close[:-1, 0] - 1.0
     luck = returns.mean() / returns.var() - 2.0  # 300 years leave a standard error of 0.12
     assert abs(luck) < 0.36

@@ -31,6 +31,9 @@ class BandNetwork(nn.Module):
     activation : str
     memory : int
         Width of a recurrent layer (GRU) in front; 0 has none.
+    beliefs : int
+        Hidden regimes that the recurrent layer is taught to tell apart, see ``DifferentiableLearner``; the layers
+        behind it then see its chances of them instead of the memory. 0 has none.
     members : int
         Networks of an ensemble; the band is the mean of theirs.
     lower, upper : float
@@ -57,6 +60,7 @@ class BandNetwork(nn.Module):
         layers: Any = (32, 32),
         activation: str = "silu",
         memory: int = 0,
+        beliefs: int = 0,
         members: int = 1,
         lower: float = 0.0,
         upper: float = 1.0,
@@ -72,6 +76,10 @@ class BandNetwork(nn.Module):
             raise ValueError(
                 f"network activation is {activation!r}; it must be one of {', '.join(_ACTIVATIONS)}."
             )
+        if beliefs and not memory:
+            raise ValueError(
+                f"network has beliefs: {beliefs} but memory: 0; a belief needs a memory, such as memory: 32."
+            )
         self.scaled = ScaledColumns(**scaling)
         self.lower, self.upper, self.side = float(lower), float(upper), side
         self.slots, self.memory = len(shares), memory
@@ -82,7 +90,14 @@ class BandNetwork(nn.Module):
         start = 0.0 if start_leverage is None else (start_leverage - middle) / half
         self.members = nn.ModuleList(
             _Member(
-                self.scaled.n_kept, layers, _ACTIVATIONS[activation], memory, self.slots, start_width, start
+                self.scaled.n_kept,
+                layers,
+                _ACTIVATIONS[activation],
+                memory,
+                beliefs,
+                self.slots,
+                start_width,
+                start,
             )
             for _ in range(members)
         )
@@ -90,7 +105,9 @@ class BandNetwork(nn.Module):
     def band(
         self, columns: Tensor, member: int | None = None, state: Tensor | None = None
     ) -> tuple[Tensor, ...]:
-        """Edges of the band of effective leverage for observations (b, t, n), and the next recurrent state.
+        """Edges of the band of effective leverage for observations (b, t, n), the next recurrent state and beliefs.
+
+        Beliefs are logits (b, t, beliefs), for one member only.
 
         Parameters
         ----------
@@ -108,7 +125,9 @@ class BandNetwork(nn.Module):
         if self.side == "signal":
             edges = torch.stack([low, high]) * torch.index_select(columns, -1, self.signal_at)
             low, high = edges.amin(dim=0), edges.amax(dim=0)
-        return low, high, after if member is None else after[0]
+        if member is None:
+            return low, high, after, after.new_zeros(0)
+        return low, high, after[0], answers[0][3]
 
     def _bounded(self, edge: Tensor) -> Tensor:
         """From the network's own scale, where +-1 are the bounds, to leverage; reaches the bounds themselves."""
@@ -120,7 +139,7 @@ class BandNetwork(nn.Module):
 
     def forward(self, raw: Tensor) -> Tensor:
         """Target leverage (n, n_slots) of raw observations (n, n_columns), without a recurrent state."""
-        low, high, _ = self.band(raw[:, None])
+        low, high, *_ = self.band(raw[:, None])
         return self.targets(raw, low[:, 0], high[:, 0])
 
     def targets(self, raw: Tensor, low: Tensor, high: Tensor) -> Tensor:
@@ -145,7 +164,7 @@ class BandNetwork(nn.Module):
             if self.memory and state is not None:
                 fresh = np.zeros(len(raw), bool) if episode_start is None else np.asarray(episode_start)
                 before = torch.from_numpy(state) * torch.from_numpy(~fresh).float()[:, None]
-            low, high, after = self.band(rows[:, None], state=before)
+            low, high, after, _ = self.band(rows[:, None], state=before)
             targets = self.targets(rows, low[:, 0], high[:, 0]).numpy().astype(np.float64)
         return targets, after.numpy() if self.memory else None
 
@@ -159,6 +178,7 @@ class _Member(nn.Module):
         layers: Any,
         activation: Any,
         memory: int,
+        beliefs: int,
         slots: int,
         start_width: float,
         start: float,
@@ -166,7 +186,8 @@ class _Member(nn.Module):
         super().__init__()
         self.memory = memory
         self.recurrent = nn.GRU(n_inputs, memory, batch_first=True) if memory else None
-        width = n_inputs + memory
+        self.believe = nn.Linear(memory, beliefs) if beliefs else None
+        width = n_inputs + (beliefs or memory)
         parts: list[nn.Module] = []
         for size in layers:
             parts += [nn.Linear(width, int(size)), activation()]
@@ -179,13 +200,21 @@ class _Member(nn.Module):
             self.head.weight[slots:] = 0.0
             self.head.bias[slots:] = float(np.log(np.expm1(_STEEP * start_width))) / _STEEP
 
-    def forward(self, scaled: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Lower and upper edge (b, t, slots) on the scale where +-1 are the bounds, and the next state (b, memory)."""
-        after = scaled.new_zeros(scaled.shape[0], self.memory)
+    def forward(self, scaled: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Edges (b, t, slots) on the scale where +-1 are the bounds, next state (b, memory), logits of beliefs."""
+        after, logits = scaled.new_zeros(scaled.shape[0], self.memory), scaled.new_zeros(0)
         if self.recurrent is not None:
             before = after if state is None else state
             remembered, last = self.recurrent(scaled, before[None].contiguous())
+            if self.believe is not None:
+                logits = self.believe(remembered)
+                # Growth is a noisy teacher: what is remembered is taught by the regimes alone.
+                remembered = torch.softmax(logits.detach(), dim=-1)
             scaled, after = torch.cat([scaled, remembered], dim=-1), last[0]
         centre, width = self.head(self.body(scaled)).chunk(2, dim=-1)
         half = nn.functional.softplus(width, beta=_STEEP)
-        return centre - half, centre + half, after
+        return centre - half, centre + half, after, logits
+
+    def teachers(self) -> list[nn.Module]:
+        """The parts that regimes teach, if any."""
+        return [] if self.believe is None else [self.recurrent, self.believe]  # type: ignore[list-item]

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from gearing.agents.band_network import BandNetwork
+from gearing.agents.beliefs import RegimeLabels
 from gearing.agents.compiled_unroll import CompiledLedger
 from gearing.agents.costs import CostSchedule, checked_ranges
 from gearing.agents.course import Course, course_of
@@ -103,6 +104,8 @@ class DifferentiableLearner:
         self._compiled = CompiledLedger(self.ledger, self.course) if single else None
         network = _network_arguments(settings, self.simulator, tables)
         self.network = BandNetwork(**network)
+        beliefs = int(settings.network.get("beliefs", 0))
+        self._labels = RegimeLabels(self.simulator, beliefs) if beliefs else None
         self.policy = LearnedPolicy(self.network, _describe(settings, self.simulator, network, facts))
         weights = [p for p in self.network.parameters() if p.requires_grad]
         self.optimizer = torch.optim.Adam(
@@ -180,12 +183,12 @@ class DifferentiableLearner:
             group["lr"] = self._learning_rate()
         index = torch.from_numpy(self._at)[:, None] + torch.arange(steps)
         self.ledger.costs = self._schedule.at(self.decisions)
-        priced, liquidated, leverage, accounts = self._unroll(index)
+        priced, liquidated, leverage, surprise, accounts = self._unroll(index)
         loss = -priced.mean() * self._per_year
         check_numbers({"the growth": priced.detach().numpy()}, self.decisions, self._advice())
         self.optimizer.zero_grad()
-        loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.parameters.max_grad_norm)
+        (loss + surprise).backward()
+        norm = self._clip_gradients()
         check_numbers({"the gradient's norm": float(norm)}, self.decisions, self._advice())
         self.optimizer.step()
         check_weights(self.network.named_parameters(), self.decisions, self._advice())
@@ -199,7 +202,18 @@ class DifferentiableLearner:
             "train/gradient_norm": float(norm),
             "train/liquidations_per_year": rate * self._per_year,
         }
+        if self._labels is not None:
+            told["train/belief_cross_entropy"] = float(surprise.detach())
         return told | self._keep_budget(rate)
+
+    def _clip_gradients(self) -> Tensor:
+        """Clip what regimes taught apart from what growth taught; returns the norm of the latter."""
+        taught = {id(p) for m in self.network.members for part in m.teachers() for p in part.parameters()}
+        weights = [p for p in self.network.parameters() if p.requires_grad]
+        clip, most = torch.nn.utils.clip_grad_norm_, self.parameters.max_grad_norm
+        if taught:
+            clip([p for p in weights if id(p) in taught], most)
+        return clip([p for p in weights if id(p) not in taught], most)
 
     def _keep_budget(self, rate: float) -> dict[str, float]:
         """Dual ascent: move the price of a liquidation by how far their rate is from what is allowed."""
@@ -215,15 +229,18 @@ class DifferentiableLearner:
         """Whether liquidations on the training span stay within what the budget allows."""
         return self._allowed is None or self._seen <= self._allowed
 
-    def _unroll(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor, Accounts]:
-        """Priced growth (b, t), liquidations (b, t), mean absolute leverage of the band's middle, accounts after."""
-        low, high = (edge.double() for edge in self._edges(self.course.columns[index]))
+    def _unroll(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Accounts]:
+        """Priced growth (b, t), liquidations (b, t), mean absolute leverage of the band's middle, how much the
+        beliefs were surprised, accounts after."""
+        low, high, logits = self._edges(self.course.columns[index])
+        low, high = low.double(), high.double()
+        surprise = torch.zeros(()) if self._labels is None else self._labels.loss(logits, index)
         middle = 0.5 * (low + high).detach().abs().mean()
         if self._compiled is not None:
             priced, liquidated, accounts = self._compiled.unroll(self._accounts, low, high, index)
         else:
             priced, liquidated, accounts = self._step_by_step(low, high, self.course.at(index))
-        return priced, liquidated, middle, accounts
+        return priced, liquidated, middle, surprise, accounts
 
     def _step_by_step(self, low: Tensor, high: Tensor, course: Course) -> tuple[Tensor, Tensor, Accounts]:
         """Several contracts: every operation of the accounting is torch's."""
@@ -238,18 +255,18 @@ class DifferentiableLearner:
             weights.append(weight.detach())
         return torch.stack(growths, dim=1), torch.stack(weights, dim=1), accounts
 
-    def _edges(self, columns: Tensor) -> tuple[Tensor, Tensor]:
-        """Band of every account and decision; each member of an ensemble leads its own part of the accounts."""
+    def _edges(self, columns: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Band and beliefs of every account and decision; each member of an ensemble leads its part of the accounts."""
         parts = torch.tensor_split(torch.arange(columns.shape[0]), len(self.network.members))
-        lows, highs = [], []
+        answers = []
         for member, part in enumerate(parts):
             state = self._memory[member, part] if self.network.memory else None
-            low, high, after = self.network.band(columns[part], member, state)
+            low, high, after, logits = self.network.band(columns[part], member, state)
             if self.network.memory:
                 self._memory[member, part] = after.detach()
-            lows.append(low)
-            highs.append(high)
-        return torch.cat(lows), torch.cat(highs)
+            answers.append((low, high, logits))
+        low, high, logits = (torch.cat(values) for values in zip(*answers, strict=True))
+        return low, high, logits
 
     def _learning_rate(self) -> float:
         p = self.parameters

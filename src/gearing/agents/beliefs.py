@@ -1,0 +1,65 @@
+"""Hidden regimes of synthetic training markets, which teach a recurrent layer what to remember.
+
+On prices alone the gradient of growth hardly tells what to look for: a step's return is nearly all noise. A synthetic
+market knows its regimes, so the memory learns to tell them apart (cross entropy), as a forecaster would, and the band
+learns from growth what to do with its chances of them. The regimes are read while training on synthetic markets only;
+the policy that comes out sees what everyone sees. The idea of a critic or teacher that knows the state: Pinto et al.,
+"Asymmetric Actor Critic for Image-Based Robot Learning", 2018.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from gearing.market.data import MarketData
+from gearing.simulation.simulator import Simulator
+
+
+def coming_regimes(market: MarketData) -> np.ndarray:
+    """Number of the regime of the bar after each bar, shape (n_bars,); drift and volatility regimes are combined.
+
+    Raises
+    ------
+    ValueError
+        If the market does not know its regimes, as real history does not.
+    """
+    truth = market.truth or {}
+    if "regime" not in truth:
+        raise ValueError(
+            f"{market!r} does not know its regimes; beliefs can be taught on synthetic markets A and B only. "
+            "Set network.beliefs to 0."
+        )
+    label = np.asarray(truth["regime"])[:, 0].astype(np.int64)
+    if "volatility_regime" in truth:
+        volatility = np.asarray(truth["volatility_regime"])[:, 0].astype(np.int64)
+        label = label * (int(volatility.max()) + 1) + volatility
+    return np.append(label[1:], label[-1])
+
+
+class RegimeLabels:
+    """The regime that comes after each decision of a simulator's course.
+
+    Parameters
+    ----------
+    simulator : Simulator
+    beliefs : int
+        Regimes that the network can tell apart.
+    """
+
+    def __init__(self, simulator: Simulator, beliefs: int):
+        labels = np.concatenate([coming_regimes(market) for market in simulator.markets])
+        if labels.max() >= beliefs:
+            raise ValueError(
+                f"network has beliefs: {beliefs}, but the training markets have {labels.max() + 1} regimes; set "
+                f"network.beliefs to {labels.max() + 1}."
+            )
+        tape = simulator.tape
+        first = np.concatenate([edges[:-1] for edges in tape.boundaries])
+        self._of_decision = torch.from_numpy(labels[tape.rows.bar[first - 1, 0]])
+
+    def loss(self, logits: Tensor, index: Tensor) -> Tensor:
+        """Mean cross entropy [nats] of logits (b, t, beliefs) for the decisions ``index`` (b, t)."""
+        return cross_entropy(logits.flatten(0, 1), self._of_decision[index].flatten())
