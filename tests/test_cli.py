@@ -108,6 +108,19 @@ def test_data_check_finds_a_gap_and_writes_it_as_json(tmp_path):
     assert gaps[0]["first"].startswith("2024-01-01 20:00")
 
 
+def test_data_store_maps_what_a_folder_holds(tmp_path):
+    from gearing.market import open_store, synthetic_market
+    from gearing.market.writing import write_market
+
+    market = synthetic_market("market-b", seed=1, years=0.05, contracts=("BTCUSDT", "ETHUSDT"))
+    write_market(market, tmp_path / "data")
+    span = ["--from", "2020-01-02", "--to", "2020-01-10", "--bar", "1h", "--missing-tiers", "earliest"]
+    where = [str(tmp_path / "store"), "BTCUSDT", "ETHUSDT", "--folder", str(tmp_path / "data")]
+    assert "192 bars of 1h" in run("data", "store", *where, *span).stdout
+    opened = open_store(tmp_path / "store")
+    assert (opened.close == market.between("2020-01-02", "2020-01-10").close).all()
+
+
 def test_data_import_brings_a_table_into_the_layout(tmp_path):
     table = tmp_path / "mine.csv"
     lines = [f"2024-01-01T{hour:02d}:00,1,2,0.5,1.5,10" for hour in range(24)]

@@ -184,6 +184,14 @@ def test_months_before_the_listing_are_absent_and_no_failure(server, tmp_path, m
     assert_whole(tmp_path, market)
 
 
+def test_a_contract_of_which_the_archive_has_nothing_is_a_failure(server, tmp_path):
+    settings = FetchSettings(server.url, **QUICK)
+    report = fetch(["BTCUSDT", "BTCUSDTT"], tmp_path, "1h", "2023-01-01", "2023-04-01", settings=settings)
+    assert report.unknown == ("BTCUSDTT",)
+    assert report.exit_code == 1
+    assert report.to_dict()["unknown"] == ["BTCUSDTT"]
+
+
 @pytest.mark.parametrize("fault", ["truncated", "wrong", "429", "503", "slow"])
 def test_every_kind_of_passing_trouble_is_overcome(server, tmp_path, market, fault):
     server.fault = lambda path, n: fault if n == 1 else None

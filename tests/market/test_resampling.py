@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from gearing.market import resample, synthetic_market
+from gearing.market import open_store, resample, resampling, synthetic_market
+from gearing.market.store import write_store
 
 
 @pytest.fixture(scope="module")
@@ -39,3 +40,16 @@ def test_two_steps_give_the_same_as_one(market):
 def test_lengths_that_do_not_fit_are_refused(market, bar, words):
     with pytest.raises(ValueError, match=words):
         resample(market, bar)
+
+
+def test_longer_bars_of_a_store_are_made_once_and_equal_those_made_in_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(resampling, "KEPT_FROM", 1)
+    market = synthetic_market("market-b", seed=3, years=0.1, contracts=("A", "B"))._with(truth=None)
+    stored = open_store(write_store(tmp_path / "s", [market]))
+    made = [resample(stored.select("B"), "4h") for _ in range(2)]
+    assert len(list((tmp_path / "s" / "derived").glob("bars-*"))) == 1
+    for one in made:
+        assert one.fingerprint == resample(market.select("B"), "4h").fingerprint
+        assert np.shares_memory(one.finer.last, stored.last)
+    other = resample(stored.select("B").between("2020-01-02"), "4h")
+    assert other.fingerprint == resample(market.select("B").between("2020-01-02"), "4h").fingerprint

@@ -110,8 +110,12 @@ def _fetch_exchange(
 ) -> None:
     """Through ccxt; "BTCUSDT" is written as ccxt wants it."""
     from gearing.market.download import KINDS
-    from gearing.market.exchanges import fetch_ccxt
+    from gearing.market.exchanges import FOLDERS, fetch_ccxt
 
+    if venue not in FOLDERS:
+        raise ValueError(f"--venue is one of binance, {', '.join(FOLDERS)}, not {venue!r}.")
+    if unknown := [kind for kind in kinds if kind not in KINDS]:
+        raise ValueError(f"no data kind {', '.join(unknown)}; {venue} has klines, mark, index and funding.")
     for symbol in symbols:
         name = symbol if "/" in symbol else f"{symbol.removesuffix('USDT')}/USDT:USDT"
         for kind in kinds:
@@ -145,8 +149,40 @@ def _fetch_archive(
     typer.echo(f"{report} in {target}")
     for outcome in report.failed:
         typer.secho(f"failed      {outcome.path}: {outcome.detail}", fg="red", err=True)
+    for symbol in report.unknown:
+        typer.secho(
+            f"unknown     the archive has no file of {symbol} in this period; is it spelt so?",
+            fg="red",
+            err=True,
+        )
     write_json(json_file, report.to_dict())
     raise typer.Exit(report.exit_code)
+
+
+@data.command("store")
+def store_data(
+    target: Annotated[Path, typer.Argument(help="Folder of the store; made, or replaced as a whole.")],
+    symbols: Annotated[list[str], typer.Argument(help="Contracts, such as BTCUSDT ETHUSDT")],
+    start: Annotated[str, typer.Option("--from", help="First bar, UTC.")],
+    end: Annotated[str, typer.Option("--to", help="First bar left out, UTC.")],
+    folder: Folder = None,
+    bar: Annotated[str, typer.Option(help="Length of the bars.")] = "1m",
+    venue: Annotated[str, typer.Option(help="Folder of the venue.")] = "binance-um",
+    missing_mark: Annotated[str, typer.Option(help="error or last")] = "error",
+    missing_funding: Annotated[str, typer.Option(help="error or zero")] = "error",
+    missing_tiers: Annotated[str, typer.Option(help="error or earliest")] = "error",
+) -> None:
+    """Lay out many contracts of short bars for `open_store`, which maps them instead of loading them."""
+    from gearing.market import build_store, open_store
+
+    build_store(
+        target, _folder(folder), symbols, bar, start, end, venue=venue, missing_mark=missing_mark,
+        missing_funding=missing_funding, missing_tiers=missing_tiers,
+    )  # fmt: skip
+    market = open_store(target)
+    typer.echo(f"wrote       {target}: {market!r}")
+    for note in market.notes:
+        typer.echo(f"  {note}")
 
 
 @data.command("import")
@@ -173,6 +209,8 @@ def import_data(
         if symbol is None:
             raise ValueError("--table needs --symbol: which contract the table is of.")
         assert table is not None
+        if not table.is_file():
+            raise ValueError(f"--table {table}: there is no such file.")
         written = [import_table(table, target, symbol, kind, bar, _mapping(column or []))]
     for name in written:
         typer.echo(f"wrote       {target / name}")

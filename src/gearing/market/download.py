@@ -48,10 +48,13 @@ class FetchReport:
         One per archive file.
     written : tuple of str
         Parquet files built, relative to the data folder.
+    unknown : tuple of str
+        Contracts of which the archive has no file at all: misspelt, or of another period.
     """
 
     outcomes: tuple[Outcome, ...]
     written: tuple[str, ...]
+    unknown: tuple[str, ...] = ()
 
     @property
     def failed(self) -> tuple[Outcome, ...]:
@@ -59,8 +62,8 @@ class FetchReport:
 
     @property
     def exit_code(self) -> int:
-        """1 where a file failed, else 0; absent months (before a listing) are no failure."""
-        return int(bool(self.failed))
+        """1 where a file failed or a contract is unknown, else 0; absent months (before a listing) are no failure."""
+        return int(bool(self.failed or self.unknown))
 
     def counts(self) -> dict[str, int]:
         """Number of files by state."""
@@ -69,7 +72,12 @@ class FetchReport:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
         failures = [{"path": o.path, "detail": o.detail} for o in self.failed]
-        return {"files": self.counts(), "written": list(self.written), "failed": failures}
+        return {
+            "files": self.counts(),
+            "written": list(self.written),
+            "failed": failures,
+            "unknown": list(self.unknown),
+        }
 
     def __str__(self) -> str:
         counts = ", ".join(f"{n} {state}" for state, n in self.counts().items())
@@ -125,7 +133,8 @@ def fetch(
     outcomes = [o for o in outcomes if o.path not in late]
     outcomes += own.fetch_all([p for parts in late.values() for p in parts], progress)
     written = [name for s in wanted for kind in kinds if (name := build(root, venue, s, kind, length))]
-    return FetchReport(tuple(outcomes), tuple(written))
+    unknown = [s for s in wanted if all(o.state == "absent" for o in outcomes if f"/{s}/" in o.path)]
+    return FetchReport(tuple(outcomes), tuple(written), tuple(unknown))
 
 
 def archive_paths(kind: str, symbol: str, bar: str, first: date, last: date) -> list[str]:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gearing.market.data import MarketData
 from gearing.market.series import group_ohlc
+from gearing.market.shelf import ArrayFile, kept, mapped
 from gearing.market.timing import duration, label
+
+KEPT_FROM = 1 << 20  # bars x contracts; what is made from fewer is quickly made again
 
 
 def resample(market: MarketData, bar: Any, keep_finer: bool = True) -> MarketData:
@@ -41,24 +46,48 @@ def resample(market: MarketData, bar: Any, keep_finer: bool = True) -> MarketDat
         raise ValueError(f"{market!r} holds no whole bar of {label(length)}.")
     cut = market._rows(offset, offset + count * parts)
 
-    def group(values: np.ndarray) -> np.ndarray:
-        return values.reshape(count, parts, *values.shape[1:])
-
-    tradable = np.asarray(group(cut.tradable).all(axis=1))
-    changes: dict[str, Any] = {
-        name: np.where(tradable[..., None], group_ohlc(group(value)), np.nan)
-        for name in ("last", "mark", "index")
-        if (value := getattr(cut, name)) is not None
-    }
-    for name in ("predicted_rate", "implied_volatility"):
-        if (value := getattr(cut, name)) is not None:
-            changes[name] = group(value)[:, -1]
+    if cut.shelf is not None and cut.n_bars * cut.n_contracts >= KEPT_FROM:
+        changes = _kept(cut, length, parts)
+    else:
+        changes = _longer(cut, parts)
     return cut._with(
         open_time=cut.open_time[::parts],
         bar=length,
-        volume=group(cut.volume).sum(axis=1),
-        tradable=tradable,
         truth=cut._truth(lambda value: value[::parts]),
         finer=cut._with(truth=None, finer=None) if keep_finer else None,
         **changes,
     )
+
+
+def _longer(market: MarketData, parts: int) -> dict[str, np.ndarray]:
+    """Arrays of bars of ``parts`` bars each."""
+
+    def group(values: np.ndarray) -> np.ndarray:
+        return values.reshape(market.n_bars // parts, parts, *values.shape[1:])
+
+    tradable = np.asarray(group(market.tradable).all(axis=1))
+    changes: dict[str, np.ndarray] = {
+        name: np.where(tradable[..., None], group_ohlc(group(value)), np.nan)
+        for name in ("last", "mark", "index")
+        if (value := getattr(market, name)) is not None
+    }
+    for name in ("predicted_rate", "implied_volatility"):
+        if (value := getattr(market, name)) is not None:
+            changes[name] = group(value)[:, -1]
+    return changes | {"volume": group(market.volume).sum(axis=1), "tradable": tradable}
+
+
+def _kept(market: MarketData, length: np.timedelta64, parts: int) -> dict[str, np.ndarray]:
+    """The same, from files beside the store that the market is mapped from: made once, as it reads all of the store."""
+
+    def write(draft: Path) -> dict[str, Any]:
+        arrays = _longer(market, parts)
+        for name, values in arrays.items():
+            with ArrayFile(draft / f"{name}.npy", values.dtype, values.shape[1:]) as file:
+                file.append(values)
+        return {"arrays": list(arrays)}
+
+    assert market.shelf is not None
+    key = hashlib.sha256(f"resample/1|{market.identity}|{label(length)}".encode()).hexdigest()[:24]
+    folder, facts = kept(market.shelf, f"bars-{key}", write)
+    return {name: mapped(folder / f"{name}.npy") for name in facts["arrays"]}
