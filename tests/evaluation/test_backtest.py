@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 
 import gearing
+from gearing.evaluation.metrics import max_drawdown
 from gearing.evaluation.tables import comparison, printed
 from gearing.features import FeatureSet
 from gearing.policies.rules import FixedLeverage, VolatilityTarget
+from gearing.simulation import SimulationConfig, Simulator
 
 
 @pytest.fixture(scope="module")
@@ -88,3 +90,21 @@ def test_the_figure_draws_every_policy(result):
 def test_an_unknown_setting_is_refused(market):
     with pytest.raises(TypeError, match="margin_share"):
         gearing.backtest(FixedLeverage(), market, margin_shre=0.1)
+
+
+def test_drawdowns_are_those_at_the_closes_of_all_bars(market):
+    settings = {"margin_share": 0.3, "max_leverage": 20.0, "start": "first"}
+    table = FeatureSet(["log_return"]).compute(market)
+    daily = gearing.backtest(FixedLeverage(12.0), market, table, **settings)
+    # The same decisions, with equity looked at every hour.
+    config = SimulationConfig(**{**settings, "start": str(daily.time[0]), "decision_interval": "1h"})
+    hourly = Simulator(market, table, config)
+    hourly.reset(seed=0)
+    path = [float(hourly.accounts.equity[0])]
+    while hourly.time[0] < daily.time[daily.end]:
+        decides = hourly.time[0] in daily.time
+        hourly.step(np.array([[12.0 if decides else np.nan]]))
+        path.append(float(hourly.accounts.equity[0]))
+    assert path[-1] == pytest.approx(daily.equity[daily.end], rel=1e-9)
+    assert daily.row["max_drawdown"] == pytest.approx(max_drawdown(path), rel=1e-9)
+    assert daily.row["max_drawdown"] > max_drawdown(daily.equity[: daily.end + 1])

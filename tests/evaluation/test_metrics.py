@@ -139,3 +139,15 @@ def test_daily_growth_adds_up_to_the_growth_of_the_whole(returns):
 def test_a_path_that_makes_no_sense_is_refused(time, equity, message):
     with pytest.raises(ValueError, match=message):
         metrics.performance(time, equity)
+
+
+@given(st.lists(st.floats(-0.5, 0.5), min_size=4, max_size=60), st.integers(1, 7))
+def test_a_drawdown_of_intervals_is_that_of_their_bars(moves, size):
+    path = 100.0 * np.exp(np.concatenate([[0.0], np.cumsum(moves)]))
+    parts = [
+        path[k : k + size + 1] for k in range(0, len(path) - 1, size)
+    ]  # each begins with the close before it
+    lowest, highest = [p.min() for p in parts], [p.max() for p in parts]
+    within = [metrics.max_drawdown(p) for p in parts]
+    found = metrics.drawdown_within(path[0], lowest, highest, within)
+    assert found == pytest.approx(metrics.max_drawdown(path))

@@ -17,7 +17,7 @@ from gearing.simulation.simulator import Simulator
 # price_pnl + fees + funding + liquidation = equity - equity_before.
 INFO = (
     "equity_before", "equity", "log_growth", "price_pnl", "fees", "funding", "liquidation", "turnover",
-    "liquidations", "refused", "capped",
+    "lowest", "highest", "drawdown", "liquidations", "refused", "capped",
 )  # fmt: skip
 
 

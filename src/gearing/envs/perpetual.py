@@ -52,8 +52,9 @@ class PerpetualEnv(gymnasium.Env[np.ndarray, Any]):
     ln(equity at the next decision / equity at this one) by default, after fees, funding and liquidation.
 
     ## Info
-    equity_before, equity, log_growth, price_pnl, fees, funding, liquidation, turnover [settle coin], liquidations,
-    refused and capped orders of the step, and time, the moment of the next decision [ms since 1970, UTC].
+    equity_before, equity, log_growth, price_pnl, fees, funding, liquidation, turnover [settle coin], lowest and highest
+    equity at the closes of the step's bars, drawdown (the largest fall among them), liquidations, refused and capped
+    orders of the step, and time, the moment of the next decision [ms since 1970, UTC].
     price_pnl + fees + funding + liquidation = equity - equity_before.
 
     ## Episode end

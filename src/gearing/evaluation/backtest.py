@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gearing.evaluation.metrics import Performance, activity, leverage_profile, performance
+from gearing.evaluation.metrics import (
+    Performance,
+    activity,
+    drawdown_within,
+    leverage_profile,
+    performance,
+)
 from gearing.exchange.records import ledger_dtype, records, step_dtype
 from gearing.features import FeatureSet, FeatureTable, registered_features
 from gearing.market.data import MarketData
@@ -71,8 +77,13 @@ class BacktestResult:
 
     @cached_property
     def performance(self) -> Performance:
-        """Growth, risk and ratios of the equity path."""
-        return performance(self.time, self.equity, self.ruined)
+        """Growth, risk and ratios of the equity path; drawdown at the closes of all bars, not only at decisions."""
+        return performance(self.time, self.equity, self.ruined, self.drawdown())
+
+    def drawdown(self, first: int = 0, last: int | None = None) -> float:
+        """Largest loss from a peak between two decisions, at the closes of all bars; a fraction of the peak."""
+        steps: Any = self.steps[first : self.end if last is None else last]
+        return drawdown_within(self.equity[first], steps.lowest, steps.highest, steps.drawdown)
 
     @property
     def end(self) -> int:

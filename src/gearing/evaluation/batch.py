@@ -31,6 +31,8 @@ class Accounts:
     ruined : (n_accounts,) bool
     fees : (n_accounts,) float64
         Paid in all, each interval's in parts of the equity at its start.
+    drawdown : (n_accounts,) float64
+        Largest loss from a peak at the closes of all bars.
     """
 
     time: Floats
@@ -39,6 +41,7 @@ class Accounts:
     hits: Floats
     ruined: Floats
     fees: Floats
+    drawdown: Floats
 
     @property
     def liquidations(self) -> Floats:
@@ -95,15 +98,18 @@ def play_sizes(simulator: Simulator, sizes: Floats) -> Accounts:
     equity[:, 0] = simulator.accounts.equity
     gross, lived, fees = np.zeros(n), np.zeros(n), np.zeros(n)
     hits, alive = np.zeros((n, count), np.int64), np.ones(n, np.bool_)
+    peak, worst, steps = simulator.accounts.equity.copy(), np.zeros(n), simulator.steps
     for k in range(count):
         simulator.step(simulator.directed(sizes[:, k]), active=alive)
         equity[:, k + 1] = simulator.accounts.equity
         gross += alive * np.abs(simulator.view["effective_leverage"]).sum(axis=1)
         hits[:, k] = alive * simulator.steps.liquidations
         fees -= alive * simulator.steps.fees / simulator.steps.equity_before
+        worst = np.maximum(worst, alive * np.maximum(1.0 - steps.lowest / peak, steps.drawdown))
+        peak = np.maximum(peak, steps.highest)
         lived += alive
         alive = alive & ~simulator.terminated
-    return Accounts(time, equity, gross / lived, hits, ~alive, fees)
+    return Accounts(time, equity, gross / lived, hits, ~alive, fees, worst)
 
 
 def all_decisions(simulator: Simulator) -> tuple[Observation, Floats]:

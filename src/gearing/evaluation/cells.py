@@ -176,7 +176,7 @@ def _sizes(
 
 
 def _own(name: str, played: Accounts, i: int, evidence: Evidence) -> dict[str, Any]:
-    measured = performance(played.time, played.equity[i], bool(played.ruined[i]))
+    measured = performance(played.time, played.equity[i], bool(played.ruined[i]), played.drawdown[i])
     growth = daily_log_growth(played.time, played.equity[i])
     low, high = mean_interval(
         growth, seed=evidence.seed, mean_block=evidence.mean_block, replications=evidence.replications

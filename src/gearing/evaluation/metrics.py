@@ -94,9 +94,24 @@ def max_drawdown(equity: ArrayLike) -> float:
     return float(np.max(1.0 - equity / np.maximum.accumulate(equity)))
 
 
-def calmar_ratio(equity: ArrayLike, years: float) -> float:
-    """Compound annual growth rate over the largest drawdown."""
-    worst = max_drawdown(equity)
+def drawdown_within(start: float, lowest: ArrayLike, highest: ArrayLike, within: ArrayLike) -> float:
+    """Largest loss from a peak at the resolution of bars, from what every decision interval kept of them.
+
+    Parameters
+    ----------
+    start : float
+        Equity at the beginning.
+    lowest, highest, within : arrays, shape (n_intervals,)
+        Lowest and highest equity at the closes of an interval's bars, and the largest fall inside it. A fall ends in
+        some interval; its peak lies before that interval or inside it, so these three decide.
+    """
+    peaks = np.maximum.accumulate(np.concatenate([[start], np.asarray(highest, dtype=float)]))[:-1]
+    return float(np.max(np.maximum(1.0 - np.asarray(lowest, dtype=float) / peaks, within)))
+
+
+def calmar_ratio(equity: ArrayLike, years: float, worst: float | None = None) -> float:
+    """Compound annual growth rate over the largest drawdown, that of ``equity`` unless a finer one is known."""
+    worst = max_drawdown(equity) if worst is None else worst
     return annual_return(equity, years) / worst if worst > 0.0 else np.nan
 
 
@@ -136,7 +151,9 @@ class Performance:
         return row
 
 
-def performance(time: ArrayLike, equity: ArrayLike, ruined: bool = False) -> Performance:
+def performance(
+    time: ArrayLike, equity: ArrayLike, ruined: bool = False, drawdown: float | None = None
+) -> Performance:
     """Measure one equity path.
 
     Parameters
@@ -148,6 +165,8 @@ def performance(time: ArrayLike, equity: ArrayLike, ruined: bool = False) -> Per
         Equity at these times [settle coin].
     ruined : bool
         Whether the account fell below the fraction of its start at which it counts as ruined.
+    drawdown : float, optional
+        Largest drawdown at a finer resolution than that of ``equity``, see :func:`drawdown_within`.
 
     Raises
     ------
@@ -158,6 +177,7 @@ def performance(time: ArrayLike, equity: ArrayLike, ruined: bool = False) -> Per
     years = years_between(time[0], time[-1])
     returns = daily_returns(time, equity)
     floored = _floored(equity)
+    worst = max_drawdown(floored) if drawdown is None else min(drawdown, 1.0 - EQUITY_FLOOR)
     return Performance(
         years=years,
         ruined=ruined,
@@ -166,8 +186,8 @@ def performance(time: ArrayLike, equity: ArrayLike, ruined: bool = False) -> Per
         volatility=volatility(returns),
         sharpe=np.nan if ruined else sharpe_ratio(returns),
         sortino=np.nan if ruined else sortino_ratio(returns),
-        calmar=np.nan if ruined else calmar_ratio(floored, years),
-        max_drawdown=max_drawdown(floored),
+        calmar=np.nan if ruined else calmar_ratio(floored, years, worst),
+        max_drawdown=worst,
         cvar_95=conditional_value_at_risk(returns),
     )
 

@@ -82,7 +82,7 @@ def page(result: BacktestResult, others: Sequence[BacktestResult] = ()) -> Any:
     figure = new_figure(11, 13)
     axes = figure.subplots(5, 1, sharex=True, height_ratios=[3, 1.5, 1.5, 1.5, 1.5])
     end = result.end
-    time, step = result.time[: end + 1], result.time[1 : end + 1]
+    step = result.time[1 : end + 1]
     for k, one in enumerate((result, *others)):
         axes[0].plot(
             one.time[: one.end + 1], one.equity[: one.end + 1], color=f"C{k}", lw=1.2, label=one.name
@@ -91,8 +91,9 @@ def page(result: BacktestResult, others: Sequence[BacktestResult] = ()) -> Any:
     axes[0].plot(result.time[hit], result.equity[hit], "o", ms=3, color="C3", label="liquidation")
     axes[0].set_yscale("log")
     axes[0].legend(fontsize=8, ncols=3)
-    drawdown = result.equity[: end + 1] / np.maximum.accumulate(result.equity[: end + 1]) - 1.0
-    axes[1].fill_between(time, drawdown, 0.0, color="C3", alpha=0.5)
+    # From the highest close of any bar so far to the lowest of each interval.
+    peak = np.maximum.accumulate(np.maximum(result.equity[0], result.steps.highest[:end]))
+    axes[1].fill_between(step, result.steps.lowest[:end] / peak - 1.0, 0.0, color="C3", alpha=0.5)
     for slot, name in enumerate(result.slots):
         axes[2].plot(step, result.leverage[:end, slot], lw=0.9, label=name)
         if result.distance is not None:
@@ -141,7 +142,7 @@ def yearly(result: BacktestResult) -> pd.DataFrame:
             {
                 "year": int(year),
                 "return": f"{path[-1] / path[0] - 1.0:+.1%}",
-                "max drawdown": f"{np.max(1.0 - path / np.maximum.accumulate(path)):.1%}",
+                "max drawdown": f"{result.drawdown(inside[0], inside[-1] + 1):.1%}",
                 "leverage": f"{np.abs(result.leverage[inside]).sum(axis=1).mean():.2f}",
                 "liquidations": int(steps.liquidations.sum()),
                 "fees": f"{(steps.fees / steps.equity_before).sum():+.1%}",

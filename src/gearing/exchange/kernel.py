@@ -270,6 +270,17 @@ def traded_slot(ledgers, i):
 
 
 @hot
+def note_equity(step, equity):
+    """Follow the extremes of equity within a step, row close by row close."""
+    equity = max(equity, 0.0)
+    if equity > step.highest:
+        step.highest = equity
+    elif equity < step.lowest or equity < (1.0 - step.drawdown) * step.highest:
+        step.lowest = min(step.lowest, equity)
+        step.drawdown = max(step.drawdown, 1.0 - equity / step.highest)
+
+
+@hot
 def mark_to_market(account, positions, i, contracts, config, rows, r, ledgers, step):
     """Value the account at the last close and add up the step."""
     if config.cross and account.wallet_balance < 0.0 and not has_position(positions, i):
@@ -299,6 +310,7 @@ def mark_to_market(account, positions, i, contracts, config, rows, r, ledgers, s
     step.turnover, step.liquidations, step.refused, step.capped = turnover, liquidations, refused, capped
     step.equity_before = account.equity
     step.equity = equity
+    note_equity(step, equity)
     floor = _REWARD_FLOOR * account.start_equity
     step.log_growth = math.log(max(equity, floor) / max(account.equity, floor))
     account.equity = equity
@@ -329,6 +341,8 @@ def advance_account(
 ):  # fmt: skip
     """One account from its next row to row ``until`` (exclusive), with orders at the first open."""
     clear_ledgers(ledgers, i)
+    step.lowest = step.highest = account.equity
+    step.drawdown = 0.0
     first = account.row
     for r in range(first, until):
         held = has_position(positions, i)
@@ -354,6 +368,9 @@ def advance_account(
         if settles:
             settle(account, positions, i, contracts, config, tiers, rows, r, ledgers, settlements, 1, 2)
         delist(account, positions, i, contracts, config, rows, r, ledgers)
+        if r + 1 < until:
+            profit = unrealised_total(positions, i, contracts, config, rows, r, False)
+            note_equity(step, account.wallet_balance + profit)
     account.row = until
     mark_to_market(account, positions, i, contracts, config, rows, until - 1, ledgers, step)
 

@@ -170,6 +170,9 @@ step_dtype = np.dtype(
         ("funding", "f8"),
         ("liquidation", "f8"),
         ("turnover", "f8"),
+        ("lowest", "f8"),  # equity at the closes of the step's rows, and before the step
+        ("highest", "f8"),
+        ("drawdown", "f8"),  # largest fall among these closes from a highest before it [fraction]
         ("liquidations", "i8"),
         ("refused", "i8"),  # orders refused
         ("capped", "i8"),  # orders reduced to their tier's largest notional

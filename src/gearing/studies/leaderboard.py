@@ -16,7 +16,17 @@ from gearing.studies.trials import Trial, daily_growth
 if TYPE_CHECKING:
     import pandas as pd
 
-MONEY = ("equity_before", "equity", "price_pnl", "fees", "funding", "liquidation", "turnover")
+MONEY = (
+    "equity_before",
+    "equity",
+    "price_pnl",
+    "fees",
+    "funding",
+    "liquidation",
+    "turnover",
+    "lowest",
+    "highest",
+)
 
 
 def chained(results: list[BacktestResult]) -> BacktestResult:

@@ -11,6 +11,7 @@ import numpy as np
 
 from gearing.evaluation.backtest import BacktestResult, backtest
 from gearing.evaluation.metrics import daily_log_growth
+from gearing.exchange.records import step_dtype
 from gearing.simulation.actions import ResidualScheme
 from gearing.studies.config import Agent, StudyConfig
 from gearing.studies.folds import Fold
@@ -141,12 +142,26 @@ def load_result(trial: Trial, folder: Path, config: Any) -> BacktestResult:
     told = json.loads((folder / f"{trial.name}.json").read_text(encoding="utf-8"))
     with np.load(folder / f"{trial.name}.npz") as kept:
         arrays = {name: kept[name] for name in kept.files}
+    arrays["steps"] = _with_extremes(arrays["steps"])
     for name in ("steps", "ledgers"):
         arrays[name] = arrays[name].view(np.recarray)
     return BacktestResult(
         name=trial.label, ruined=told["ruined"], slots=tuple(told["slots"]), notes=tuple(told["notes"]),
         config=config, **arrays,
     )  # fmt: skip
+
+
+def _with_extremes(steps: np.ndarray) -> np.ndarray:
+    """Steps in today's layout; results kept before bars' extremes were recorded know equity at decisions only."""
+    if "lowest" in (steps.dtype.names or ()):
+        return steps
+    full = np.zeros(steps.shape, step_dtype)
+    for name in steps.dtype.names or ():
+        full[name] = steps[name]
+    full["lowest"] = np.minimum(steps["equity_before"], steps["equity"])
+    full["highest"] = np.maximum(steps["equity_before"], steps["equity"])
+    full["drawdown"] = 1.0 - full["lowest"] / np.maximum(full["equity_before"], full["lowest"])
+    return full
 
 
 def daily_growth(result: BacktestResult) -> np.ndarray:
