@@ -1,5 +1,7 @@
 """Every agent learns the announced market, says the same after a kill, and answers the same after saving."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tests.agents.test_training import MARKET, TABLE, VALIDATION, Killed, assert_same, killed_after, weights
@@ -7,6 +9,8 @@ from tests.agents.toy import RandomLeverage, best_growth_per_year, toy_config
 
 from gearing.agents import agent_names, agent_settings, growth_per_year, load_policy, train_agent
 from gearing.agents.algorithms import ALGORITHMS
+from gearing.contracts import TierSchedule
+from gearing.evaluation.backtest import backtest
 from gearing.export.graph import TargetLeverage
 from gearing.simulation import ObservationLayout, Simulator
 
@@ -45,6 +49,10 @@ def settings(name):
 
 def config(name):
     return toy_config(action="tiers" if ALGORITHMS[name].actions == "discrete" else "leverage")
+
+
+def vars_of(config):
+    return {name: getattr(config, name) for name in config.__dataclass_fields__}
 
 
 def train(name, **changes):
@@ -93,6 +101,20 @@ def test_its_exported_graph_answers_as_the_policy(name):
         graph = TargetLeverage(policy, ObservationLayout.of(TABLE, MARKET.symbols), config(name))
         found = graph(torch.from_numpy(simulator.observations)).numpy()
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_masked_policy_chooses_no_leverage_that_the_tiers_forbid_at_its_size():
+    """Large accounts may hold 1x only: above a notional of 10,000 the second tier begins."""
+    policy = train("maskable_ppo", total_decisions=4_096).policy
+    tiers = TierSchedule.from_rates(
+        [0.0, 10_000.0], [0.0, 0.0], [10.0, 1.0], source="test: 1x for large sizes"
+    )
+    market = VALIDATION[0]._with(contracts=(replace(MARKET.contracts[0], schedules=(tiers,)),))
+    for equity, largest in ((1_000.0, 3.0), (1_000_000.0, 1.0)):
+        settings = {"initial_equity": equity, "ruin_fraction": 0.0}
+        result = backtest(policy, market, VALIDATION[1], **vars_of(toy_config(start="first", **settings)))
+        assert np.nanmax(result.target) == largest
+        assert result.steps.capped.sum() == 0
 
 
 @pytest.mark.parametrize(("name", "given"), [("sac", "tiers"), ("dqn", "leverage")])

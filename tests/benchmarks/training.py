@@ -20,7 +20,8 @@ from typing import Any
 
 # Chooses the folder of compiled code by the sources, so that no stale code is measured; before numba is imported.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from tests.benchmarks.run import bench_market, peer_python
+from tests.benchmarks.peers import environment
+from tests.benchmarks.run import bench_market
 
 import gearing
 from gearing.agents import agent_settings, train_agent
@@ -72,7 +73,7 @@ def share_of_env(market: gearing.MarketData, n: int) -> dict[str, float]:
 
 def peer(steps: int) -> dict[str, Any]:
     """The peer's rate, measured in its own interpreter with this environment's learning library."""
-    python = peer_python("gym-trading-env")
+    python = environment("gym-trading-env")
     if isinstance(python, str):
         return {"skipped": python}
     site = next(p for p in sys.path if p.endswith("site-packages"))

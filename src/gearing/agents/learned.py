@@ -66,6 +66,8 @@ class LearnedPolicy:
     required_columns : tuple of str
     action_scheme : str
         Name of the scheme.
+    masked : bool
+        Whether it was trained with choices masked by the margin tiers, and wants them masked when it decides.
     """
 
     def __init__(self, network: torch.nn.Module, description: PolicyDescription):
@@ -74,6 +76,7 @@ class LearnedPolicy:
         self.scheme = make_described_scheme(description.scheme)
         self.action_scheme = str(description.scheme["action"])
         self.required_columns = description.columns
+        self.masked = description.algorithm == "maskable_ppo"
 
     def predict(
         self,
@@ -81,10 +84,15 @@ class LearnedPolicy:
         state: Any = None,
         episode_start: np.ndarray | None = None,
         deterministic: bool = False,
+        action_masks: np.ndarray | None = None,
     ) -> tuple[np.ndarray, Any]:
-        """Actions (n_accounts, n_slots), normalised or target leverage, and the network's next state."""
+        """Actions (n_accounts, n_slots), normalised or target leverage, and the network's next state.
+
+        ``action_masks`` (n_accounts, n_slots * n_choices) are for policies that are ``masked``.
+        """
         raw = self._arranged(observation)
-        actions, state = self.network.predict(raw, state, episode_start, deterministic)
+        masks = {"action_masks": action_masks} if self.masked and action_masks is not None else {}
+        actions, state = self.network.predict(raw, state, episode_start, deterministic, **masks)
         return np.asarray(actions).reshape(len(raw), len(self.description.slots)), state
 
     def _arranged(self, observation: Observation) -> np.ndarray:

@@ -237,7 +237,12 @@ def asked_columns(config: SimulationConfig) -> tuple[str, ...]:
 
 def answer(policy: Policy, simulator: Simulator, state: Any, begins: np.ndarray) -> tuple[np.ndarray, Any]:
     """Signed targets of a policy at the simulator's current observations, and its next state."""
-    actions, state = policy.predict(simulator.view, state, begins, deterministic=True)
+    asked: Any = policy
+    masks = {}
+    if getattr(policy, "masked", False):
+        allowed = simulator.action_masks(asked.scheme.magnitudes)
+        masks["action_masks"] = allowed.reshape(simulator.n_accounts, -1)
+    actions, state = asked.predict(simulator.view, state, begins, deterministic=True, **masks)
     if policy.action_scheme == "target":
         return simulator.directed(actions), state
     scheme = make_scheme(getattr(policy, "scheme", policy.action_scheme), simulator.config.max_leverage)

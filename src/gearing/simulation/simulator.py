@@ -136,7 +136,7 @@ class Simulator:
         self.observations = np.zeros((n, self.layout.size), np.float32)
         self.saturated = np.zeros(n, np.int64)
         self._all = np.ones(n, np.bool_)
-        self._caps: np.ndarray | None = None
+        self._caps: dict[tuple[float, ...], np.ndarray] = {}  # by the levels that they are of
         self._seeds = seed + np.arange(n)
         # Attribute access of a recarray costs microseconds; what every step reads is looked up once.
         accounts, steps = self.accounts.view(np.ndarray), self.steps.view(np.ndarray)
@@ -304,19 +304,26 @@ class Simulator:
             return leverage * self.view[signal]
         return leverage if self.config.direction == "long" else -leverage
 
-    def action_masks(self) -> np.ndarray:
+    def action_masks(self, levels: np.ndarray | None = None) -> np.ndarray:
         """Which discrete choices each account may take (n_accounts, n_slots, n_choices).
 
         A leverage is masked where the margin tiers in force forbid it at the size it would have.
+
+        Parameters
+        ----------
+        levels : (n_choices,), optional
+            Leverages to choose from; by default those of the simulation's own action scheme.
         """
-        levels = self.scheme.magnitudes  # type: ignore[attr-defined]  # only discrete schemes have masks
+        if levels is None:
+            levels = self.scheme.magnitudes  # type: ignore[attr-defined]  # only discrete schemes have masks
         last = self.tape.rows[self.accounts.row - 1]
         slot_contract = np.arange(len(self.slots)) // (len(self.slots) // len(self.contracts))
         first, end = (last[name][:, slot_contract] for name in ("tiers_first", "tiers_last"))
         budget = self._terms.margin_share[0, slot_contract] * self.accounts.equity[:, None]
-        if self._caps is None:
-            self._caps = self._level_caps(levels)
-        caps = self._caps
+        known = tuple(levels.tolist())
+        if known not in self._caps:
+            self._caps[known] = self._level_caps(levels)
+        caps = self._caps[known]
         wanted = budget[:, :, None] * levels
         masks = wanted <= caps[first, end - first]
         masks[:, :, 0] = True  # flat, or the smallest, is always possible: reductions always execute

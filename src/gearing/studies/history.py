@@ -128,6 +128,12 @@ class HistoryConfig(ExperimentConfig):
     def _parts_agree(self) -> HistoryConfig:
         for control in self.controls:
             make_control(control)
+        own = [name for name, rule in self.rules.items() if rule.controls is not None]
+        if own:
+            raise ValueError(
+                f"{', '.join(own)}: here every policy is played without and with the same controls; name them once, "
+                "under controls."
+            )
         for name, agent in self.agents.items():
             for asked, known in ((agent.groups, self.groups), (agent.directions, self.directions)):
                 for one in asked or ():
