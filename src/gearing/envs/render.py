@@ -57,23 +57,39 @@ def text(simulator: Simulator) -> str:
 
 
 def figure(history: History) -> np.ndarray:
-    """Equity, effective leverage and mark price of the episode so far, (height, width, 3) uint8."""
+    """Equity, effective leverage and mark price of the episode so far, (height, width, 3) uint8.
+
+    Red lines are liquidations. Equity is on a logarithmic scale, a ruined account at a thousandth of its start.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
     from matplotlib.figure import Figure
+    from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
     plot = Figure(figsize=(8, 6), dpi=80, layout="constrained")
     axes = plot.subplots(3, 1, sharex=True)
     series = (
-        ("equity", history.equity),
+        ("equity", np.maximum(history.equity, 0.001 * history.equity[0])),
         ("effective leverage", history.leverage),
         ("mark price", history.mark),
     )
     for axis, (name, values) in zip(axes, series, strict=True):
-        axis.plot(history.time, values, lw=1.2)
+        # Leverage is what an interval ended with: a step, not a slope.
+        axis.plot(history.time, values, lw=1.2, drawstyle="steps-pre" if "leverage" in name else "default")
         axis.set_ylabel(name)
-    for when in np.asarray(history.time)[np.asarray(history.liquidated, bool)]:
-        axes[0].axvline(when, color="tab:red", lw=0.8)
+        axis.grid(alpha=0.3)
+        for when in np.asarray(history.time)[np.asarray(history.liquidated, bool)]:
+            axis.axvline(when, color="tab:red", lw=0.8)
     axes[0].set_yscale("log")
+    for axis in (axes[0], axes[2]):
+        axis.yaxis.set_major_formatter(StrMethodFormatter("{x:,.6g}"))
+    if max(history.equity) > 10.0 * axes[0].get_ylim()[0]:
+        axes[0].yaxis.set_minor_formatter(NullFormatter())
+    else:
+        axes[0].yaxis.set_minor_formatter(StrMethodFormatter("{x:,.6g}"))
+    dates = AutoDateLocator()
+    axes[2].xaxis.set_major_locator(dates)
+    axes[2].xaxis.set_major_formatter(ConciseDateFormatter(dates))
     canvas = FigureCanvasAgg(plot)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
