@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 SCRIPT = """
 import gearing
-from gearing.exchange import kernel
+from gearing.exchange import batch
 
 assert "site" in gearing.__file__, gearing.__file__
 market = gearing.synthetic_market("market-b", seed=1, years=1)
@@ -20,7 +20,7 @@ print(result.table.to_string())
 study = gearing.run_study("study.yaml", ["output=runs"])
 print(study.table.to_string())
 print(study.decision)
-print("CACHE HITS", sum(kernel.advance.stats.cache_hits.values()))
+print("CACHE HITS", sum(batch.advance.stats.cache_hits.values()))
 """
 STUDY = """\
 # Does an installed wheel run a study?

@@ -93,11 +93,11 @@ def shaped_actions(simulator: Simulator, actions: Any) -> np.ndarray:
     ValueError
         If a continuous action is NaN or outside [-1, 1].
     """
-    shaped = np.asarray(actions).reshape(simulator.positions.shape)
-    if simulator.scheme.n_choices is None:
-        shaped = shaped.astype(np.float64)
-        if not (np.abs(shaped) <= 1.0 + 1e-6).all():
-            raise ValueError(
-                f"actions must be finite and in [-1, 1], given {actions!r}; clip them to the action space."
-            )
+    if simulator.scheme.n_choices is not None:
+        return np.asarray(actions).reshape(simulator.decided.shape)
+    shaped = np.asarray(actions, np.float64).reshape(simulator.decided.shape)
+    if not np.abs(shaped).max() <= 1.0 + 1e-6:
+        raise ValueError(
+            f"actions must be finite and in [-1, 1], given {actions!r}; clip them to the action space."
+        )
     return shaped

@@ -90,7 +90,10 @@ class PerpetualEnv(gymnasium.Env[np.ndarray, Any]):
         self.action_space = action_space(self.simulator)
         self.render_mode = render_mode
         self._history = History()
+        # Attribute access of a recarray costs microseconds; what every step reads is looked up once.
         self._step = self.simulator.steps.view(np.ndarray)
+        self._row = self.simulator.accounts.view(np.ndarray)["row"]
+        self._times = self.simulator.tape.row_time.view(np.int64)
         self._oracle = None if oracle_growth is None else OracleGrowth(oracle_growth, self.simulator)
 
     def reset(
@@ -104,7 +107,7 @@ class PerpetualEnv(gymnasium.Env[np.ndarray, Any]):
         if self.render_mode is not None:
             self._history.begin(self.simulator)
         return observation, {
-            "time": int(self.simulator.time[0].astype(np.int64)),
+            "time": self._time(),
             "equity": float(self.simulator.accounts.equity[0]),
         }
 
@@ -115,18 +118,22 @@ class PerpetualEnv(gymnasium.Env[np.ndarray, Any]):
         reward = simulator.step(simulator.targets(shaped_actions(simulator, action)))
         *values, terminated, truncated = self._step.item(0)
         info: dict[str, Any] = dict(zip(INFO, values, strict=True))
-        info["time"] = int(simulator.time[0].astype(np.int64))
+        info["time"] = self._time()
         if self._oracle is not None and first is not None:
             info["oracle_growth"] = float(self._oracle.between(first, simulator.accounts.row)[0])
         if self.render_mode is not None:
             self._history.add(simulator)
         return (
             simulator.observations[0].copy(),
-            float(reward[0]),
+            reward.item(0),
             bool(terminated),
             bool(truncated),
             info,
         )
+
+    def _time(self) -> int:
+        """Moment of the next decision [ms since 1970, UTC]."""
+        return int(self._times[min(self._row.item(0), self._times.size - 1)])
 
     def action_masks(self) -> np.ndarray:
         """Which choices of a discrete action space the margin tiers allow now (sb3-contrib's convention)."""

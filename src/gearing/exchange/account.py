@@ -41,7 +41,7 @@ def clear_position(account, position):
     cancel_orders(position)
 
 
-@rule
+@hot
 def cancel_orders(position):
     """Nothing rests any more: a venue cancels open orders before it liquidates."""
     position.stop = math.nan
@@ -79,7 +79,7 @@ def reduce_position(account, position, contract, config, ledger, size, price):
         position.quantity -= closed
 
 
-@rule
+@hot
 def cover_shortfall(account, ledger, amount):
     """The insurance fund pays what the trader cannot lose."""
     account.wallet_balance += amount
@@ -137,7 +137,7 @@ def settle_overdraft(account, position, ledger):
             cover_shortfall(account, ledger, overdraft - taken)
 
 
-@rule
+@hot
 def settle_funding(account, position, contract, config, ledger, mark, rate):
     """Pay or receive one funding settlement; longs pay while the rate is positive.
 
@@ -178,7 +178,7 @@ def is_liquidated(position, contract, config, tiers, row, mark):
     return position.margin + margin_surplus(position, contract, config, tiers, row, mark) <= 0.0
 
 
-@rule
+@hot
 def position_liquidation_price(position, contract, config, tiers, row, backing):
     """Liquidation price under the venue's way of valuing maintenance margin; NaN if there is none."""
     if config.whole_position_tiers:
@@ -342,6 +342,13 @@ def slippage_of(row, quantity, contract):
     if row.impact == 0.0:
         return row.slippage
     return row.slippage + row.impact * math.sqrt(notional(quantity, row.open, contract.inverse))
+
+
+@hot
+def order_fee(contract, config):
+    """Fee rate of a decision's order."""
+    maker, taker = contract.maker_fee, contract.taker_fee
+    return maker if config.maker else taker
 
 
 @rule

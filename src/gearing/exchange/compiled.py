@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import platform
 from typing import Any
 
 import numpy as np
@@ -25,16 +26,76 @@ hot = register_jitable(forceinline=True)
 loop = njit(cache=True, error_model="numpy", nogil=True, _nrt=False)
 
 
-def plain(array: np.ndarray) -> np.ndarray:
-    """View of a record array that the compiled loop takes fastest; interpreted code keeps the record view."""
-    return array if INTERPRETED else array.view(np.ndarray)
+@intrinsic
+def array_at(typingctx: Any, address: Any, shape: Any, dtype: Any) -> Any:
+    """C-contiguous array of a shape (a tuple) and dtype at an address; who owns the memory keeps it alive."""
+    kind = types.Array(dtype.dtype, len(shape), "C")
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        word = context.get_value_type(types.intp)
+        size = word(context.get_abi_sizeof(context.get_data_type(kind.dtype)))
+        lengths = cgutils.unpack_tuple(builder, args[1])
+        strides = [size]
+        for length in lengths[:0:-1]:
+            strides.insert(0, builder.mul(strides[0], length))
+        view = context.make_array(kind)(context, builder)
+        data = builder.inttoptr(args[0], view.data.type)
+        context.populate_array(view, data=data, shape=lengths, strides=strides, itemsize=size, meminfo=None)
+        return view._getvalue()
+
+    return kind(address, shape, dtype), generate
 
 
-def read_only(array: np.ndarray) -> np.ndarray:
-    """View that cannot be written; compiled code knows it as a type of its own, so all simulations pass the same."""
-    view = array.view()
-    view.flags.writeable = False
-    return view
+@intrinsic
+def fetch(typingctx: Any, numbers: Any, index: Any) -> Any:
+    """Number of an int64 array that other threads write."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        place = _place(context, builder, signature.args[0], *args)
+        return builder.load_atomic(place, "seq_cst", 8)
+
+    return types.int64(numbers, types.int64), generate
+
+
+@intrinsic
+def fetch_add(typingctx: Any, numbers: Any, index: Any, more: Any) -> Any:
+    """Add to a number that other threads write, and return what it was."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        place = _place(context, builder, signature.args[0], *args[:2])
+        return builder.atomic_rmw("add", place, args[2], "seq_cst")
+
+    return types.int64(numbers, types.int64, types.int64), generate
+
+
+@intrinsic
+def store(typingctx: Any, numbers: Any, index: Any, value: Any) -> Any:
+    """Set a number that other threads read."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        place = _place(context, builder, signature.args[0], *args[:2])
+        builder.store_atomic(args[2], place, "seq_cst", 8)
+        return context.get_dummy_value()
+
+    return types.void(numbers, types.int64, types.int64), generate
+
+
+@intrinsic
+def breathe(typingctx: Any) -> Any:
+    """Let the other thread of the core run for a moment, where the processor can."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        if platform.machine() in ("x86_64", "AMD64"):
+            kind = ir.FunctionType(ir.VoidType(), [])
+            builder.call(cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.sse2.pause"), [])
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
+def _place(context: Any, builder: Any, kind: Any, numbers: Any, index: Any) -> Any:
+    view = context.make_array(kind)(context, builder, numbers)
+    return builder.gep(view.data, [index])
 
 
 @intrinsic
@@ -57,6 +118,63 @@ def _prefetch(typingctx: Any, array: Any, index: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(array, types.int64), generate
+
+
+def _row_address(context: Any, builder: Any, kind: Any, array: Any, index: Any) -> Any:
+    view = context.make_array(kind)(context, builder, array)
+    offset = builder.mul(index, builder.extract_value(view.strides, 0))
+    return builder.gep(builder.bitcast(view.data, ir.IntType(8).as_pointer()), [offset])
+
+
+@intrinsic
+def row_copy(typingctx: Any, array: Any, index: Any) -> Any:
+    """Copy of row ``index`` of a record array, which has one record a row, as an array of one row.
+
+    It lives where the compiler sees every use, so that its fields become registers: one array might overlap any
+    other, and each write to one would make all the others be read again.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind, word = signature.args[0], context.get_value_type(types.intp)
+        size = word(kind.dtype.size)
+        copy = cgutils.alloca_once(builder, ir.ArrayType(ir.IntType(8), kind.dtype.size))
+        copy.align = 16
+        data = builder.bitcast(copy, ir.IntType(8).as_pointer())
+        cgutils.raw_memcpy(builder, data, _row_address(context, builder, kind, *args), size, 1)
+        own = context.make_array(kind)(context, builder)
+        context.populate_array(
+            own, data=builder.bitcast(copy, own.data.type), shape=[word(1)] * kind.ndim,
+            strides=[size] * kind.ndim, itemsize=size, meminfo=None,
+        )  # fmt: skip
+        return own._getvalue()
+
+    return array(array, types.int64), generate
+
+
+@intrinsic
+def put_row(typingctx: Any, array: Any, index: Any, row: Any) -> Any:
+    """Write a ``row_copy`` back as row ``index``."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = signature.args[0]
+        own = context.make_array(kind)(context, builder, args[2])
+        data = builder.bitcast(own.data, ir.IntType(8).as_pointer())
+        size = context.get_value_type(types.intp)(kind.dtype.size)
+        cgutils.raw_memcpy(builder, _row_address(context, builder, kind, *args[:2]), data, size, 1)
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, row), generate
+
+
+if INTERPRETED:
+
+    def row_copy(array: np.ndarray, index: int) -> np.ndarray:
+        """The same for interpreted code."""
+        return array[index : index + 1].copy()
+
+    def put_row(array: np.ndarray, index: int, row: np.ndarray) -> None:
+        """The same for interpreted code."""
+        array[index : index + 1] = row
 
 
 if INTERPRETED:

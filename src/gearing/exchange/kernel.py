@@ -9,15 +9,12 @@ Order of events in the first row of an interval (``exchange-rules``, section 3):
 
 Later rows of the interval differ in having no fills. Mark to market at the interval's last close.
 
-``advance`` is compiled once and serves single steps, whole paths, observations after a reset, and every thread; the
-same source runs interpreted under ``NUMBA_DISABLE_JIT=1``.
+Most intervals of most accounts hold nothing but orders, funding and the passing of time. ``step_ordinarily`` tries
+that on copies, with the same functions, and gives up where more happens; ``step_fully`` has no such limits.
+How all this is called: ``batch.py``.
 """
 
-import itertools
 import math
-from concurrent.futures import ThreadPoolExecutor
-
-import numpy as np
 
 from gearing.exchange.account import (
     close_at,
@@ -26,9 +23,9 @@ from gearing.exchange.account import (
     liquidate_position,
     settle_funding,
 )
-from gearing.exchange.compiled import hot, loop, plain, prefetch, read_only, rule
+from gearing.exchange.compiled import hot, prefetch, put_row, row_copy, rule
 from gearing.exchange.observing import observe
-from gearing.exchange.orders import close_at_open, place_guards, trade_to_target
+from gearing.exchange.orders import EVERY_DECISION, close_at_open, place_guards, trade_to_target
 from gearing.exchange.path import (
     contract_of,
     joint_surplus,
@@ -40,7 +37,6 @@ from gearing.exchange.path import (
     watched_extreme,
     watched_open,
 )
-from gearing.exchange.records import guard_dtype, ledger_dtype, records, step_dtype
 from gearing.exchange.rules import initial_margin, unit_value, unrealised_pnl
 
 _REWARD_FLOOR = 0.001  # of the start equity: the reward of a ruined step stays finite
@@ -70,12 +66,14 @@ def clear_ledgers(ledgers, i):
         ledger.delistings = 0
 
 
-@rule
-def settle(account, positions, i, contracts, config, tiers, rows, r, ledgers, settlements, inside, paying):
+@hot
+def settle(
+    account, positions, i, contracts, config, tiers, rows, r, ledgers, settlements, inside, paying, ordinary
+):
     """Settlements of row ``r`` at its open or inside it; ``paying``: 0 both ways, 1 payments only, 2 receipts only.
 
     Each debit is followed by a liquidation test at its mark; a cross account is tested once after all of them, because
-    what settles at one instant settles together.
+    what settles at one instant settles together. True if an ordinary step ends there.
     """
     debited = False
     for k in range(rows[r, 0].settlements_first, rows[r, 0].settlements_last):
@@ -86,21 +84,24 @@ def settle(account, positions, i, contracts, config, tiers, rows, r, ledgers, se
         if math.isnan(mark):
             mark = rows[r, j].mark_open
         for s in range(positions.shape[1]):
-            position = positions[i, s]
+            position, contract = positions[i, s], contracts[contract_of(s, config)]
             if position.quantity == 0.0 or contract_of(s, config) != j:
                 continue
             pays = position.quantity * settlements[k].rate > 0.0
             if (paying == 1 and not pays) or (paying == 2 and pays):
                 continue
-            settle_funding(account, position, contracts[j], config, ledgers[i, s], mark, settlements[k].rate)
+            settle_funding(account, position, contract, config, ledgers[i, s], mark, settlements[k].rate)
             debited |= pays
             if pays and not config.cross and not config.close_only:
-                if is_liquidated(position, contracts[j], config, tiers, rows[r, j], mark):
+                if is_liquidated(position, contract, config, tiers, rows[r, j], mark):
+                    if ordinary:
+                        return True
                     liquidate_position(
-                        account, position, contracts[j], config, tiers, rows[r, j], ledgers[i, s], mark
+                        account, position, contract, config, tiers, rows[r, j], ledgers[i, s], mark
                     )
-    if debited and config.cross and not config.close_only:
+    if not ordinary and debited and config.cross and not config.close_only:
         test_settled(account, positions, i, contracts, config, tiers, rows, r, ledgers, settlements, inside)
+    return False
 
 
 @rule
@@ -121,25 +122,31 @@ def test_settled(account, positions, i, contracts, config, tiers, rows, r, ledge
         liquidate_at_triggers(account, positions, i, contracts, config, tiers, rows, r, ledgers)
 
 
-@rule
-def test_open(account, positions, i, contracts, config, tiers, rows, r, ledgers):
-    """Liquidate what is already beyond its liquidation price at the row's first mark (a gap)."""
+@hot
+def test_open(account, positions, i, contracts, config, tiers, rows, r, ledgers, ordinary):
+    """Liquidate what is already beyond its liquidation price at the row's first mark (a gap).
+
+    True if an ordinary step ends there.
+    """
     if config.close_only:
-        return
-    if config.cross:
+        return False
+    if not ordinary and config.cross:
         exposed = has_position(positions, i)
         if exposed and joint_surplus(account, positions, i, contracts, config, tiers, rows, r, 0.0) <= 0.0:
             liquidate_cross(account, positions, i, contracts, config, tiers, rows, r, ledgers, 0.0)
-        return
+        return False
     for s in range(positions.shape[1]):
         if positions[i, s].quantity == 0.0:
             continue
         j = contract_of(s, config)
         mark = watched_open(rows[r, j], config)
         if is_liquidated(positions[i, s], contracts[j], config, tiers, rows[r, j], mark):
+            if ordinary:
+                return True
             liquidate_position(
                 account, positions[i, s], contracts[j], config, tiers, rows[r, j], ledgers[i, s], mark
             )
+    return False
 
 
 @hot
@@ -225,22 +232,25 @@ def flatten(account, positions, i, contracts, config, rows, r, ledgers):
 
 
 @hot
-def delist(account, positions, i, contracts, config, rows, r, ledgers):
-    """A position at a contract's last row closes at its last mark, without a fee."""
+def delist(account, positions, i, contracts, config, rows, r, ledgers, ordinary):
+    """A position at a contract's last row closes at its last mark, without a fee; True ends an ordinary step."""
     for s in range(positions.shape[1]):
         j = contract_of(s, config)
         if rows[r, j].delisted and positions[i, s].quantity != 0.0:
+            if ordinary:
+                return True
             ledgers[i, s].delistings += 1
             position = positions[i, s]
             close_at(account, position, contracts[j], config, ledgers[i, s], rows[r, j].mark_close, 0.0)
+    return False
 
 
 @hot
-def walk(account, positions, i, contracts, config, tiers, rows, r, ledgers):
-    """The path of one row; most rows neither liquidate nor fire anything, and end here."""
-    if config.cross:
+def walk(account, positions, i, contracts, config, tiers, rows, r, ledgers, ordinary):
+    """The path of one row; most rows neither liquidate nor fire anything. True ends an ordinary step."""
+    if not ordinary and config.cross:
         walk_cross(account, positions, i, contracts, config, tiers, rows, r, ledgers)
-        return
+        return False
     for s in range(positions.shape[1]):
         position = positions[i, s]
         if position.quantity != 0.0:
@@ -248,7 +258,10 @@ def walk(account, positions, i, contracts, config, tiers, rows, r, ledgers):
             extreme = watched_extreme(rows[r, j], config, position.quantity < 0.0)
             eventful = position.guarded or config.deleveraging_move > 0.0 or config.whole_position_tiers
             if eventful or is_liquidated(position, contracts[j], config, tiers, rows[r, j], extreme):
+                if ordinary:
+                    return True
                 walk_isolated(account, position, contracts[j], config, tiers, rows[r, j], ledgers[i, s])
+    return False
 
 
 @hot
@@ -337,10 +350,13 @@ def is_ruined(account, positions, i, contracts, config, rows, r):
 @hot
 def advance_account(
     account, positions, i, contracts, config, tiers, rows, settlements, until, ledgers, step,
-    targets, t, guards, g, with_guards,
+    targets, t, guards, g, with_guards, ordinary,
 ):  # fmt: skip
-    """One account from its next row to row ``until`` (exclusive), with orders at the first open."""
-    clear_ledgers(ledgers, i)
+    """One account from its next row to row ``until`` (exclusive), with orders at the first open.
+
+    Where ``ordinary``, nothing but orders, funding and the passing of time may happen: at anything else it stops
+    with False, and what it was given is to be thrown away.
+    """
     step.lowest = step.highest = account.equity
     step.drawdown = 0.0
     first = account.row
@@ -348,31 +364,96 @@ def advance_account(
         held = has_position(positions, i)
         settles = rows[r, 0].settlements_last > rows[r, 0].settlements_first
         if held and settles:
-            settle(account, positions, i, contracts, config, tiers, rows, r, ledgers, settlements, 0, 0)
+            if settle(
+                account, positions, i, contracts, config, tiers, rows, r, ledgers, settlements, 0, 0, ordinary
+            ):
+                return False
         if r == first:
-            if held:
-                test_open(account, positions, i, contracts, config, tiers, rows, r, ledgers)
+            if held and test_open(
+                account, positions, i, contracts, config, tiers, rows, r, ledgers, ordinary
+            ):
+                return False
             trade(
                 account, positions, i, contracts, config, tiers, rows, r, ledgers, targets, t, guards, g,
                 with_guards,
             )  # fmt: skip
             held = has_position(positions, i)
         elif held and r == rows[first, 0].exit_row:
+            if ordinary:
+                return False
             flatten(account, positions, i, contracts, config, rows, r, ledgers)
             held = has_position(positions, i)
         if not held:
             continue
+        if settles and settle(
+            account, positions, i, contracts, config, tiers, rows, r, ledgers, settlements, 1, 1, ordinary
+        ):
+            return False
+        if walk(account, positions, i, contracts, config, tiers, rows, r, ledgers, ordinary):
+            return False
         if settles:
-            settle(account, positions, i, contracts, config, tiers, rows, r, ledgers, settlements, 1, 1)
-        walk(account, positions, i, contracts, config, tiers, rows, r, ledgers)
-        if settles:
-            settle(account, positions, i, contracts, config, tiers, rows, r, ledgers, settlements, 1, 2)
-        delist(account, positions, i, contracts, config, rows, r, ledgers)
+            settle(
+                account, positions, i, contracts, config, tiers, rows, r, ledgers, settlements, 1, 2, ordinary
+            )
+        if delist(account, positions, i, contracts, config, rows, r, ledgers, ordinary):
+            return False
         if r + 1 < until:
             profit = unrealised_total(positions, i, contracts, config, rows, r, False)
             note_equity(step, account.wallet_balance + profit)
     account.row = until
     mark_to_market(account, positions, i, contracts, config, rows, until - 1, ledgers, step)
+    return True
+
+
+@rule
+def step_fully(
+    accounts, positions, i, contracts, config, tiers, rows, settlements, ledgers, steps,
+    targets, t, guards, g, with_guards,
+):  # fmt: skip
+    """One decision interval of one account under all rules."""
+    clear_ledgers(ledgers, i)
+    account = accounts[i]
+    advance_account(
+        account, positions, i, contracts, config, tiers, rows, settlements, rows[account.row, 0].next_row,
+        ledgers, steps[i], targets, t, guards, g, with_guards, False,
+    )  # fmt: skip
+    finish_step(account, positions, i, contracts, config, rows, steps[i])
+
+
+@hot
+def step_ordinarily(
+    accounts, positions, i, contracts, path, config, tiers, rows, settlements, ledgers, blank, steps,
+    targets, t, guards,
+):  # fmt: skip
+    """The same interval on copies, as far as nothing but orders and funding happens; False where it does.
+
+    Most steps are such, and the compiler keeps all of it in registers.
+    """
+    own, held, ledger, step = (
+        row_copy(accounts, i), row_copy(positions, i), row_copy(blank, 0), row_copy(steps, i),
+    )  # fmt: skip
+    terms = row_copy(contracts, path)
+    terms[0, 0].inverse = 0
+    account = own[0]
+    if not advance_account(
+        account, held, 0, terms[0], config, tiers, rows, settlements, rows[account.row, 0].next_row, ledger,
+        step[0], targets, t, guards, 0, False, True,
+    ):  # fmt: skip
+        return False
+    finish_step(account, held, 0, terms[0], config, rows, step[0])
+    put_row(accounts, i, own)
+    put_row(positions, i, held)
+    put_row(ledgers, i, ledger)
+    put_row(steps, i, step)
+    return True
+
+
+@hot
+def observe_ordinarily(accounts, positions, i, contracts, path, config, tiers, rows, features, observations):
+    """``observe`` for accounts that can step ordinarily, on copies likewise."""
+    own, held, terms = row_copy(accounts, i), row_copy(positions, i), row_copy(contracts, path)
+    terms[0, 0].inverse = 0
+    return observe(own[0], held, 0, terms[0], config, tiers, rows, features, observations, i)
 
 
 @hot
@@ -382,8 +463,42 @@ def finish_step(account, positions, i, contracts, config, rows, step):
     step.truncated = account.row >= account.last_row and not step.terminated
 
 
-def _advance(
-    begin, end, active, accounts, positions, contracts, config, tiers, rows, settlements, ledgers, steps,
+@rule
+def is_simple(positions, contracts, config, with_guards):
+    """Whether ``simplify`` changes nothing: one isolated position in a linear contract, traded at every decision."""
+    if positions.shape[1] != 1 or with_guards:
+        return False
+    for path in range(contracts.shape[0]):
+        if contracts[path, 0].inverse:
+            return False
+    if config.cross or config.close_only or config.last_price_liquidation or config.maintenance_at_entry:
+        return False
+    if config.closing_fee != 0.0 or config.deleveraging_move != 0.0 or config.profit_is_free:
+        return False
+    if config.whole_position_tiers or config.free_balance_sizing:
+        return False
+    return config.rebalance == EVERY_DECISION
+
+
+@hot
+def simplify(config):
+    """State what ``is_simple`` has found, so that the compiler drops the other branches."""
+    config.cross = 0
+    config.hedge = 0
+    config.close_only = 0
+    config.last_price_liquidation = 0
+    config.maintenance_at_entry = 0
+    config.closing_fee = 0.0
+    config.deleveraging_move = 0.0
+    config.profit_is_free = 0
+    config.whole_position_tiers = 0
+    config.free_balance_sizing = 0
+    config.rebalance = EVERY_DECISION
+
+
+@hot
+def advance_accounts(
+    begin, end, active, accounts, positions, contracts, config, tiers, rows, settlements, ledgers, blank, steps,
     targets, stride, n_decisions, guards, with_guards, features, observations, saturated,
     recorded_steps, recorded_ledgers,
 ):  # fmt: skip
@@ -391,24 +506,28 @@ def _advance(
 
     Decision d of account i reads row ``i * stride + d`` of ``targets``; an account stops at its ruin and at the end of
     its episode. Observations are written at the end, steps and ledgers of every decision recorded, where their
-    arrays have columns. ``guards`` has one row per account, or a single ignored one where ``with_guards`` is False.
+    arrays have columns. ``blank`` is the ledger of a step in which nothing happened.
     """
+    simple = is_simple(positions, contracts, config[0], with_guards)
+    rules = row_copy(config, 0)
+    simplify(rules[0])
     for i in range(begin, end):
         prefetch(rows, accounts[min(i + _AHEAD, end - 1)].row)
         prefetch(features, rows[accounts[min(i + _AHEAD // 2, end - 1)].row, 0].bar)
         if not active[i]:
             continue
-        account = accounts[i]
-        terms = contracts[account.path]
+        path = accounts[i].path
         for d in range(n_decisions):
-            if account.row >= account.last_row:
+            if accounts[i].row >= accounts[i].last_row:
                 break
-            advance_account(
-                account, positions, i, terms, config[0], tiers, rows, settlements,
-                rows[account.row, 0].next_row, ledgers, steps[i], targets, i * stride + d, guards,
-                i if with_guards else 0, with_guards,
-            )  # fmt: skip
-            finish_step(account, positions, i, terms, config[0], rows, steps[i])
+            if not simple or not step_ordinarily(
+                accounts, positions, i, contracts, path, rules[0], tiers, rows, settlements, ledgers, blank, steps,
+                targets, i * stride + d, guards,
+            ):  # fmt: skip
+                step_fully(
+                    accounts, positions, i, contracts[path], config[0], tiers, rows, settlements, ledgers, steps,
+                    targets, i * stride + d, guards, i, with_guards,
+                )  # fmt: skip
             if recorded_steps.shape[1] > 0:
                 recorded_steps[i, d] = steps[i]
             if recorded_ledgers.shape[1] > 0:
@@ -417,74 +536,20 @@ def _advance(
             if steps[i].terminated:
                 break
         if observations.shape[1] > 0:
-            saturated[i] += observe(
-                account, positions, i, terms, config[0], tiers, rows, features, observations
-            )
-
-
-advance = loop(_advance)
-
-
-class Kernel:
-    """The compiled loop bound to the arrays of one simulation, over one or several threads.
-
-    Accounts are independent, so any number of threads gives the numbers of one.
-
-    Parameters
-    ----------
-    accounts, positions, contracts, config, tiers, rows, settlements, ledgers, steps : recarrays
-        See ``records.py``. ``contracts`` is (n_paths, n_contracts); one dimension is the same contracts on one path.
-        What the market says (contracts to settlements) is never written: it may be mapped from files that are shared.
-    features, observations : float32 arrays
-    saturated : (n_accounts,) int64, counts of observed values moved to their bounds
-    n_threads : int
-    """
-
-    def __init__(
-        self, accounts, positions, contracts, config, tiers, rows, settlements, ledgers, steps,
-        features, observations, saturated, n_threads=1,
-    ):  # fmt: skip
-        n, slots = positions.shape
-        if not n_threads >= 1:
-            raise ValueError(f"n_threads is {n_threads}; it must be at least 1.")
-        self.n_accounts = n
-        contracts = contracts.reshape(-1, contracts.shape[-1])
-        given = tuple(plain(read_only(x)) for x in (contracts, config, tiers, rows, settlements))
-        self._state = (plain(accounts), plain(positions), *given, plain(ledgers), plain(steps))
-        features = read_only(features)
-        self._outputs = (features, observations, saturated)
-        self._no_guards = plain(records((1, slots), guard_dtype))
-        self._no_targets = np.zeros((1, slots))
-        self._no_view = (features, np.zeros((n, 0), np.float32), saturated)
-        self._no_record = (plain(records((n, 0), step_dtype)), plain(records((n, 0, slots), ledger_dtype)))
-        n_threads = min(n_threads, n)
-        edges = [n * k // n_threads for k in range(n_threads + 1)]
-        self._chunks = list(itertools.pairwise(edges))
-        self._pool = ThreadPoolExecutor(n_threads - 1) if n_threads > 1 else None
-
-    def step(self, active, targets, guards=None):
-        """One decision interval of the active accounts, with observations."""
-        given = self._no_guards if guards is None else plain(guards)
-        self._call(active, targets, 1, 1, given, guards is not None, self._outputs, self._no_record)
-
-    def observe(self, active):
-        """Observations of accounts that were just reset."""
-        self._call(active, self._no_targets, 0, 0, self._no_guards, False, self._outputs, self._no_record)
-
-    def run(self, active, targets, stride, n_decisions, recorded_steps, recorded_ledgers):
-        """Whole paths of precomputed targets, shape (n_decisions or n_accounts * n_decisions, n_slots)."""
-        record = (plain(recorded_steps), plain(recorded_ledgers))
-        self._call(active, targets, stride, n_decisions, self._no_guards, False, self._no_view, record)
-
-    def _call(self, active, targets, stride, n_decisions, guards, with_guards, outputs, record):
-        arguments = (
-            active, *self._state, targets, stride, n_decisions, guards, with_guards, *outputs, *record,
-        )  # fmt: skip
-        if self._pool is None:
-            advance(0, self.n_accounts, *arguments)
-            return
-        (begin, end), *others = self._chunks
-        waiting = [self._pool.submit(advance, *chunk, *arguments) for chunk in others]
-        advance(begin, end, *arguments)
-        for part in waiting:
-            part.result()
+            if simple:
+                saturated[i] += observe_ordinarily(
+                    accounts, positions, i, contracts, path, rules[0], tiers, rows, features, observations
+                )
+            else:
+                saturated[i] += observe(
+                    accounts[i],
+                    positions,
+                    i,
+                    contracts[path],
+                    config[0],
+                    tiers,
+                    rows,
+                    features,
+                    observations,
+                    i,
+                )

@@ -49,8 +49,8 @@ def observed_liquidation_price(position, contract, config, tiers, row, backing):
 
 
 @hot
-def observe_account(account, positions, i, contracts, config, tiers, rows, r, observations, offset):
-    """Write the position and account columns behind the market's; returns how many values were saturated.
+def observe_account(account, positions, i, contracts, config, tiers, rows, r, observations, line, offset):
+    """Write the position and account columns into a line, behind the market's; returns how many were saturated.
 
     ``margin_ratio`` is maintenance margin over margin balance (1 liquidates), of the position where isolated, of
     the account where cross; ``liquidation_distance`` the relative move of the mark to the liquidation price (1 = none).
@@ -93,22 +93,24 @@ def observe_account(account, positions, i, contracts, config, tiers, rows, r, ob
         saturated += moved
         share, moved = saturate(position.unrealised * scale, -100.0, 100.0)
         saturated += moved
-        observations[i, base] = effective
-        observations[i, base + 1] = min(ratio, 1.0)
-        observations[i, base + 2] = distance
-        observations[i, base + 3] = share
+        observations[line, base] = effective
+        observations[line, base + 1] = min(ratio, 1.0)
+        observations[line, base + 2] = distance
+        observations[line, base + 3] = share
     base = offset + 4 * positions.shape[1]
-    observations[i, base] = max(0.0, min(1.0, 1.0 - equity / account.peak_equity))
-    observations[i, base + 1] = max(0.0, min(1.0, (account.wallet_balance - account.assigned) * scale))
+    observations[line, base] = max(0.0, min(1.0, 1.0 - equity / account.peak_equity))
+    observations[line, base + 1] = max(0.0, min(1.0, (account.wallet_balance - account.assigned) * scale))
     return saturated
 
 
 @hot
-def observe(account, positions, i, contracts, config, tiers, rows, features, observations):
-    """Write one account's observation at the close of the bar before its next row."""
+def observe(account, positions, i, contracts, config, tiers, rows, features, observations, line):
+    """Write one account's observation into a line, at the close of the bar before its next row."""
     row = account.row - 1
     columns = features.shape[1]
     bar = rows[row, 0].bar
     for k in range(columns):
-        observations[i, k] = features[bar, k]
-    return observe_account(account, positions, i, contracts, config, tiers, rows, row, observations, columns)
+        observations[line, k] = features[bar, k]
+    return observe_account(
+        account, positions, i, contracts, config, tiers, rows, row, observations, line, columns
+    )

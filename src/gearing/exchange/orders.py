@@ -25,6 +25,7 @@ from gearing.exchange.account import (
     balance_at,
     close_at,
     fill_price,
+    order_fee,
     slippage_of,
 )
 from gearing.exchange.compiled import hot, rule
@@ -92,7 +93,7 @@ def order_size(
     held = side * position.quantity  # negative when the order flips the position
     size = wanted
     if wanted > held:
-        fee_rate = contract.maker_fee if config.maker else contract.taker_fee
+        fee_rate = order_fee(contract, config)
         value = unit_value(price, contract.inverse)
         cost = fee_rate * value + open_loss(side, price, row.mark_open, contract.inverse)
         if not config.cross:
@@ -217,7 +218,7 @@ def send_order(account, position, contract, config, ledger, wanted, price, lever
         ledger.refused = REFUSED_MINIMUM if contract.lot_size > 0.0 else REFUSED_MARGIN
     if order == 0.0:
         return False
-    fee_rate = contract.maker_fee if config.maker else contract.taker_fee
+    fee_rate = order_fee(contract, config)
     apply_fill(account, position, contract, config, ledger, order, price, leverage, fee_rate)
     if position.quantity != 0.0:
         position.leverage = leverage
@@ -249,11 +250,11 @@ def close_at_open(account, position, contract, config, row, ledger):
         return
     side = -1.0 if position.quantity > 0.0 else 1.0
     price = fill_price(row.open, side, slippage_of(row, position.quantity, contract), contract)
-    fee_rate = contract.maker_fee if config.maker else contract.taker_fee
+    fee_rate = order_fee(contract, config)
     close_at(account, position, contract, config, ledger, price, fee_rate)
 
 
-@rule
+@hot
 def place_guards(position, guard):
     """Replace the resting protective orders of a position."""
     position.stop = guard.stop

@@ -21,14 +21,14 @@ from gearing.exchange.account import (
     stop_price,
     take_profit_price,
 )
-from gearing.exchange.compiled import rule
+from gearing.exchange.compiled import hot, rule
 from gearing.exchange.rules import ALL_TIERS, notional, settlement_payout, unrealised_pnl
 
 _BISECTIONS = 80  # to the last bit of a double, from an interval of one row
 _BESIDE_A_FLOOR = 1e-9  # of a leg of the joint line: far enough from a tier's floor to be on one side of it
 
 
-@rule
+@hot
 def watched_open(row, config):
     """Opening price of the series that liquidates."""
     if config.close_only:
@@ -36,7 +36,7 @@ def watched_open(row, config):
     return row.open if config.last_price_liquidation else row.mark_open
 
 
-@rule
+@hot
 def watched_extreme(row, config, upper):
     """Highest (``upper``) or lowest price of the series that liquidates; the close if only closes are checked."""
     if config.close_only:
@@ -191,7 +191,7 @@ def finish_row(account, position, contract, config, row, ledger):
 # --- cross margin: all positions of an account back each other ---------------------------------------------------
 
 
-@rule
+@hot
 def contract_of(slot, config):
     """Contract of a slot: two legs share one in hedge mode."""
     return slot // 2 if config.hedge else slot

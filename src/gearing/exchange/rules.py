@@ -16,6 +16,8 @@ are those of the conformance cases in ``tests/conformance``.
 
 import math
 
+import numpy as np
+
 from gearing.exchange.compiled import hot, rule
 
 NO_PRICE = math.nan  # "there is no such price": a position that cannot be liquidated
@@ -244,10 +246,10 @@ def round_price(price, tick, side):
     if tick <= 0.0:
         return price
     steps = price / tick
-    nearest = math.floor(steps + 0.5)
+    nearest = np.floor(steps + 0.5)
     if abs(steps - nearest) < _ON_GRID * max(1.0, steps):
         return nearest * tick  # already on the grid up to binary representation
-    return (math.ceil(steps) if side > 0.0 else math.floor(steps)) * tick
+    return (np.ceil(steps) if side > 0.0 else np.floor(steps)) * tick
 
 
 @hot
@@ -256,10 +258,10 @@ def round_quantity(size, lot):
     if lot <= 0.0:
         return size
     steps = size / lot
-    nearest = math.floor(steps + 0.5)
+    nearest = np.floor(steps + 0.5)
     if abs(steps - nearest) < _ON_GRID * max(1.0, steps):
         return nearest * lot
-    return math.floor(steps) * lot
+    return np.floor(steps) * lot
 
 
 @rule

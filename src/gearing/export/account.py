@@ -86,6 +86,7 @@ class AccountState:
             0,
             columns,
             0,
+            0,
         )
         return columns[0]
 

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
 
 class Reward(Protocol):
-    """Reward of one step, from its records (``exchange.records.step_dtype``, shape (n_accounts,))."""
+    """Reward of one step, from its records (``exchange.records.step_dtype``, shape (n_accounts,)).
+
+    An attribute ``reads_drawdown = False`` spares the simulation a drawdown that is not looked at (it is then NaN).
+    """
 
     def reset(self, mask: np.ndarray) -> None:
         """Forget the accounts where ``mask`` is True; called with all of them first."""
@@ -51,17 +54,21 @@ def make_reward(given: Any) -> Reward:
 class LogGrowth:
     """ln(equity at the end / equity before), after fees and funding; at ruin, the end counts as 0.001 of the start."""
 
+    reads_drawdown: ClassVar[bool] = False
+
     def reset(self, mask: np.ndarray) -> None:
         """Nothing to forget."""
 
     def __call__(self, steps: np.recarray, drawdown: np.ndarray) -> np.ndarray:
-        return steps["log_growth"].copy()
+        return steps.view(np.ndarray)["log_growth"].copy()
 
 
 @reward("mean_variance")
 @dataclass
 class MeanVariance:
     """Simple return less ``aversion`` / 2 x its square: mean-variance utility step by step."""
+
+    reads_drawdown: ClassVar[bool] = False
 
     aversion: float = 1.0
 
@@ -92,6 +99,8 @@ class DrawdownAware:
 class LiquidationAware:
     """Log growth less ``penalty`` for each liquidation in the step."""
 
+    reads_drawdown: ClassVar[bool] = False
+
     penalty: float = 0.1
 
     def reset(self, mask: np.ndarray) -> None:
@@ -116,6 +125,8 @@ class CVaRAware:
     penalty : float
     """
 
+    reads_drawdown: ClassVar[bool] = False
+
     threshold: float = 0.05
     penalty: float = 1.0
 
@@ -130,6 +141,8 @@ class CVaRAware:
 @dataclass
 class DifferentialSharpe:
     """Differential Sharpe ratio (Moody and Saffell, 2001) of simple returns with decay ``rate``."""
+
+    reads_drawdown: ClassVar[bool] = False
 
     rate: float = 0.01
     _mean: np.ndarray = field(default_factory=lambda: np.empty(0), repr=False)

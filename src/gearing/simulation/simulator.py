@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gearing.contracts import Contract
-from gearing.exchange.kernel import Kernel
+from gearing.exchange.batch import Kernel
 from gearing.exchange.records import (
     account_dtype,
     ledger_dtype,
@@ -142,10 +142,14 @@ class Simulator:
         accounts, steps = self.accounts.view(np.ndarray), self.steps.view(np.ndarray)
         self._row, self._equity, self._peak = accounts["row"], accounts["equity"], accounts["peak_equity"]
         self._terminated, self._truncated = steps["terminated"], steps["truncated"]
+        self._shape = (n, slots)
+        self._reads_drawdown = getattr(self.reward, "reads_drawdown", True)
+        self._no_drawdown = np.full(n, np.nan)
         tape = self.tape
         self._kernel = Kernel(
             self.accounts, self.positions, self._terms, self._rules, tape.tiers, tape.rows, tape.settlements,
             self.ledgers, self.steps, tape.features, self.observations, self.saturated, n_threads,
+            self.config.max_leverage * (1.0 + 1e-9),
         )  # fmt: skip
 
     # ------------------------------------------------------------------------------------------------ episodes
@@ -367,19 +371,18 @@ class Simulator:
             If a target is beyond ``max_leverage``.
         """
         active = self._all if active is None else active
-        targets = np.ascontiguousarray(targets, np.float64)
+        targets = np.asarray(targets, np.float64)
         if self._legs is not None:
             self._check_legs(targets)
-        targets = targets.reshape(self.positions.shape)
+        targets = targets.reshape(self._shape)
         targets, guards = self._desk.decide(self, targets, guards, active)
-        largest = np.fmax.reduce(np.abs(targets), axis=None)
-        if largest > self.config.max_leverage * (1.0 + 1e-9):
+        largest = self._kernel.step(active, targets, guards)
+        if largest > 0.0:
             raise ValueError(
                 f"target leverage {largest:g} exceeds max_leverage {self.config.max_leverage:g}; "
                 "bound the policy or raise max_leverage."
             )
-        self._kernel.step(active, targets, guards)
-        return self.reward(self.steps, self.drawdown)
+        return self.reward(self.steps, self.drawdown if self._reads_drawdown else self._no_drawdown)
 
     def _check_legs(self, targets: np.ndarray) -> None:
         """Refuse targets that are no answer for two legs of each contract."""
