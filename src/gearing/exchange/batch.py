@@ -187,7 +187,7 @@ class Kernel:
         self._address = self._frame.ctypes.data
         self._mode = ""
         kept = (self._frame, self._targets, self._arrays)
-        self._helpers = [_Helper(self._address, kept) for _ in range(n_threads - 1)]
+        self._helpers = [_Helper(self._address, kept) for _ in range(min(n_threads, -(-n // block)) - 1)]
 
     def _put(self, **arrays):
         """Note where arrays lie; whoever calls keeps them alive."""
