@@ -15,6 +15,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from gearing.features import FeatureSet, FeatureTable
+from gearing.market.bayes_filter import bayes_filter
 from gearing.market.oracle import oracle_leverage
 from gearing.market.synthetic import synthetic_market
 from gearing.policies.oracle import (
@@ -137,6 +138,11 @@ class RegretConfig(ExperimentConfig):
         """Some paths, from the one numbered ``first``."""
         pairs = [self.open(paths.seed + first + k, paths.years) for k in range(paths.count)]
         return [market for market, _ in pairs], [table for _, table in pairs]
+
+    @property
+    def filtered(self) -> bool:
+        """Whether the Bayes filter is the reference: the state of market A is hidden."""
+        return self.market == "market-a" and self.shown == "prices"
 
     def trials(self) -> list[tuple[str, int]]:
         """Agent and seed of everything that is trained, seed by seed."""
@@ -273,9 +279,17 @@ def _judge(config: RegretConfig, folder: Path, number: int) -> None:
         for name, policy in known.items():
             _keep(own / name, play(Scorer([market], [policy.join(table)], config.simulation()), policy))
         _keep(own / "best_fixed", play(scorer, best_fixed(config)))
-        _keep(own / "formula", {"growth": oracle_path_growth(market).sum() / config.test.years})
+        _keep(own / "formula", _formulas(config, market))
     for name, path in wanted.items():
         _keep(own / name, play(scorer, load_policy(path / "policy")))
+
+
+def _formulas(config: RegretConfig, market: MarketData) -> dict[str, np.ndarray]:
+    """Growth a year of what is computed along the path itself, outside the simulator."""
+    growth = {"growth": np.array(oracle_path_growth(market).sum() / config.test.years)}
+    if config.filtered:
+        growth["filtered"] = np.array(bayes_filter(market).growth.sum() / config.test.years)
+    return growth
 
 
 def play(scorer: Any, policy: Any) -> dict[str, np.ndarray]:

@@ -36,7 +36,7 @@ def mean_of(config: RegretConfig, folder: Path, name: str, number: str) -> float
 
 
 def reference_table(config: RegretConfig, folder: Path) -> pd.DataFrame:
-    """Policies that need no training; the first row is the formula's own path, outside the simulator."""
+    """Policies that need no training; "by its formula" are paths of the formula itself, outside the simulator."""
     import pandas as pd
 
     best, _, oracle = growth_of(config, folder, "oracle")
@@ -44,6 +44,9 @@ def reference_table(config: RegretConfig, folder: Path) -> pd.DataFrame:
     rows: list[dict[str, Any]] = [
         {"policy": "oracle by its formula", "growth": formula, "score": formula / best}
     ]
+    if config.filtered:
+        filtered = mean_of(config, folder, "formula", "filtered")
+        rows.append({"policy": "Bayes filter by its formula", "growth": filtered, "score": filtered / best})
     for name in REFERENCES:
         growth, error, parts = growth_of(config, folder, name)
         rows.append(
