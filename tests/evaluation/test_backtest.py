@@ -95,15 +95,17 @@ def test_an_unknown_setting_is_refused(market):
 def test_drawdowns_are_those_at_the_closes_of_all_bars(market):
     settings = {"margin_share": 0.3, "max_leverage": 20.0, "start": "first"}
     table = FeatureSet(["log_return"]).compute(market)
-    daily = gearing.backtest(FixedLeverage(12.0), market, table, **settings)
+    daily = gearing.backtest(FixedLeverage(4.0), market, table, **settings)
+    assert daily.end == len(daily.equity) - 1  # not ruined: an account that ends begins anew
     # The same decisions, with equity looked at every hour.
     config = SimulationConfig(**{**settings, "start": str(daily.time[0]), "decision_interval": "1h"})
     hourly = Simulator(market, table, config)
     hourly.reset(seed=0)
     path = [float(hourly.accounts.equity[0])]
-    while hourly.time[0] < daily.time[daily.end]:
+    hours = int((daily.time[daily.end] - daily.time[0]) / np.timedelta64(1, "h"))
+    for _ in range(hours):
         decides = hourly.time[0] in daily.time
-        hourly.step(np.array([[12.0 if decides else np.nan]]))
+        hourly.step(np.array([[4.0 if decides else np.nan]]))
         path.append(float(hourly.accounts.equity[0]))
     assert path[-1] == pytest.approx(daily.equity[daily.end], rel=1e-9)
     assert daily.row["max_drawdown"] == pytest.approx(max_drawdown(path), rel=1e-9)
