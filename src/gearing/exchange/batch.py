@@ -27,7 +27,8 @@ from gearing.exchange.compiled import (
     loop,
     store,
 )
-from gearing.exchange.kernel import advance_accounts, clear_ledgers
+from gearing.exchange.intervals import advance_accounts
+from gearing.exchange.kernel import clear_ledgers
 from gearing.exchange.records import (
     account_dtype,
     config_dtype,

@@ -12,7 +12,7 @@ from gearing.exchange.account import (
     touch_from,
 )
 from gearing.exchange.compiled import hot
-from gearing.exchange.path import contract_of
+from gearing.exchange.cross import contract_of
 from gearing.exchange.rules import notional, price_at_margin
 
 

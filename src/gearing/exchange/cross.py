@@ -1,0 +1,327 @@
+"""Inside a row of a cross account: all its positions back each other and are liquidated together.
+
+No order of the contracts' extremes within a row is known, so all marks move together along a straight line from the
+opens to the extremes that hurt (section 3 of the exchange rules); stops fire in the order of that line.
+"""
+
+import math
+
+from gearing.exchange.account import (
+    cancel_orders,
+    margin_surplus,
+    position_liquidation_price,
+    sell_in_liquidation,
+    stop_price,
+)
+from gearing.exchange.compiled import hot, rule
+from gearing.exchange.path import (
+    finish_row,
+    fire_at_open,
+    fire_order,
+    stop_touched,
+    watched_extreme,
+    watched_open,
+)
+from gearing.exchange.rules import notional, settlement_payout, unrealised_pnl
+
+_BISECTIONS = 80  # to the last bit of a double, from an interval of one row
+_BESIDE_A_FLOOR = 1e-9  # of a leg of the joint line: far enough from a tier's floor to be on one side of it
+
+
+@hot
+def contract_of(slot, config):
+    """Contract of a slot: two legs share one in hedge mode."""
+    return slot // 2 if config.hedge else slot
+
+
+@rule
+def legs_surplus(positions, i, contract_index, contracts, config, tiers, row, mark):
+    """Surplus of all legs of one contract at one mark."""
+    contract = contracts[contract_index]
+    if not config.hedge:
+        return margin_surplus(positions[i, contract_index], contract, config, tiers, row, mark)
+    first, second = positions[i, 2 * contract_index], positions[i, 2 * contract_index + 1]
+    return margin_surplus(first, contract, config, tiers, row, mark) + margin_surplus(
+        second, contract, config, tiers, row, mark
+    )
+
+
+@rule
+def worse_extreme(positions, i, contract_index, contracts, config, tiers, row):
+    """Extreme of the row that hurts the net of a contract's legs more."""
+    low, high = watched_extreme(row, config, False), watched_extreme(row, config, True)
+    at_low = legs_surplus(positions, i, contract_index, contracts, config, tiers, row, low)
+    at_high = legs_surplus(positions, i, contract_index, contracts, config, tiers, row, high)
+    return low if at_low <= at_high else high
+
+
+@rule
+def joint_mark(positions, i, contract_index, contracts, config, tiers, row, way):
+    """Mark of a contract at a fraction ``way`` of the straight line from the opens to the worse extremes.
+
+    From 1 to 2 the line goes on to the other extremes, where only a requirement that jumps may liquidate.
+    """
+    worse = worse_extreme(positions, i, contract_index, contracts, config, tiers, row)
+    if way > 1.0:
+        low, high = watched_extreme(row, config, False), watched_extreme(row, config, True)
+        return worse + (way - 1.0) * ((low if worse == high else high) - worse)
+    start = watched_open(row, config)
+    return start + way * (worse - start)
+
+
+@rule
+def joint_surplus(account, positions, i, contracts, config, tiers, rows, r, way):
+    """Margin balance less maintenance margin of a cross account on the joint line."""
+    surplus = account.wallet_balance
+    for j in range(contracts.size):
+        mark = joint_mark(positions, i, j, contracts, config, tiers, rows[r, j], way)
+        surplus += legs_surplus(positions, i, j, contracts, config, tiers, rows[r, j], mark)
+    return surplus
+
+
+@rule
+def joint_liquidation(account, positions, i, contracts, config, tiers, rows, r, begin):
+    """First fraction of the joint line with margin balance <= maintenance margin; NaN if there is none.
+
+    A surplus above zero at the end means none before it: each contract's legs add up to a surplus concave in the
+    price (linear) or its reciprocal (inverse), and end at their worse extreme, so that nothing on the way is lower.
+    """
+    if config.whole_position_tiers:
+        return jumping_liquidation(account, positions, i, contracts, config, tiers, rows, r, begin)
+    if joint_surplus(account, positions, i, contracts, config, tiers, rows, r, 1.0) > 0.0:
+        return math.nan
+    return first_deficit(account, positions, i, contracts, config, tiers, rows, r, begin, 1.0)
+
+
+@rule
+def first_deficit(account, positions, i, contracts, config, tiers, rows, r, begin, end):
+    """Fraction at which the surplus falls to zero between ``begin`` and an ``end`` where it is not above."""
+    if joint_surplus(account, positions, i, contracts, config, tiers, rows, r, begin) <= 0.0:
+        return begin
+    safe, hit = begin, end
+    for _ in range(_BISECTIONS):
+        middle = 0.5 * (safe + hit)
+        if joint_surplus(account, positions, i, contracts, config, tiers, rows, r, middle) <= 0.0:
+            hit = middle
+        else:
+            safe = middle
+    return hit
+
+
+@rule
+def jumping_liquidation(account, positions, i, contracts, config, tiers, rows, r, begin):
+    """``joint_liquidation`` where requirements jump at floors: piece by piece, to the other extremes and all.
+
+    A piece between two floors is tested at its ends. With linear contracts the surplus is straight between them; with
+    inverse ones of several contracts a dip inside a piece may be missed, of the order of the notional times the square
+    of the piece's relative length.
+    """
+    while begin < 2.0:
+        end = next_floor(positions, i, contracts, config, tiers, rows, r, begin)
+        before = max(begin, end - _BESIDE_A_FLOOR) if end < 2.0 else end
+        if joint_surplus(account, positions, i, contracts, config, tiers, rows, r, begin) <= 0.0:
+            return begin
+        after = min(begin + _BESIDE_A_FLOOR, before)
+        if joint_surplus(account, positions, i, contracts, config, tiers, rows, r, after) <= 0.0:
+            return after
+        if joint_surplus(account, positions, i, contracts, config, tiers, rows, r, before) <= 0.0:
+            return first_deficit(account, positions, i, contracts, config, tiers, rows, r, after, before)
+        begin = end
+    return math.nan
+
+
+@rule
+def next_floor(positions, i, contracts, config, tiers, rows, r, begin):
+    """Next fraction after ``begin`` at which a notional meets a tier's floor or the line turns; at most 2."""
+    found = 1.0 if begin < 1.0 else 2.0
+    leg = 0.0 if begin < 1.0 else 1.0
+    for s in range(positions.shape[1]):
+        position, j = positions[i, s], contract_of(s, config)
+        if position.quantity == 0.0:
+            continue
+        row, size = rows[r, j], abs(position.quantity)
+        start = joint_mark(positions, i, j, contracts, config, tiers, row, leg)
+        end = joint_mark(positions, i, j, contracts, config, tiers, row, leg + 1.0)
+        if start == end:
+            continue
+        for k in range(row.tiers_first + 1, row.tiers_last):
+            floor = tiers[k].floor
+            price = size / floor if contracts[j].inverse else floor / size
+            way = leg + (price - start) / (end - start)
+            if begin + _BESIDE_A_FLOOR < way < found:
+                found = way
+    return found
+
+
+@rule
+def joint_stop(positions, i, contracts, config, tiers, rows, r, begin):
+    """(fraction, slot) of the first resting stop on the joint line; (NaN, -1) if none is reached.
+
+    A stop that watches another series than liquidation does has an unknown place on the line: fraction 1.
+    """
+    first, slot = math.nan, -1
+    for s in range(positions.shape[1]):
+        position = positions[i, s]
+        if position.quantity == 0.0 or not position.guarded:
+            continue
+        j = contract_of(s, config)
+        stop = stop_touched(position, rows[r, j])
+        if math.isnan(stop):
+            continue
+        way = 1.0
+        if position.trigger_last == config.last_price_liquidation and not config.close_only:
+            start = watched_open(rows[r, j], config)
+            extreme = worse_extreme(positions, i, j, contracts, config, tiers, rows[r, j])
+            if (stop - start) * (extreme - start) >= 0.0 and extreme != start:
+                way = min(1.0, max(begin, (stop - start) / (extreme - start)))
+        if slot < 0 or way < first:
+            first, slot = way, s
+    return first, slot
+
+
+@rule
+def walk_cross(account, positions, i, contracts, config, tiers, rows, r, ledgers):
+    """A cross account through one row: stops and the joint liquidation in the order of the joint line."""
+    if joint_surplus(account, positions, i, contracts, config, tiers, rows, r, 0.0) > 0.0:
+        for s in range(positions.shape[1]):
+            if positions[i, s].guarded and positions[i, s].quantity != 0.0:
+                j = contract_of(s, config)
+                fire_at_open(account, positions[i, s], contracts[j], config, rows[r, j], ledgers[i, s])
+    begin = 0.0
+    while open_slots(positions, i) > 0:
+        way = joint_liquidation(account, positions, i, contracts, config, tiers, rows, r, begin)
+        stop_way, slot = joint_stop(positions, i, contracts, config, tiers, rows, r, begin)
+        if slot >= 0 and (math.isnan(way) or stop_way < way):
+            j = contract_of(slot, config)
+            ledgers[i, slot].stops += 1
+            stop = stop_price(positions[i, slot])
+            fire_order(account, positions[i, slot], contracts[j], config, rows[r, j], ledgers[i, slot], stop)
+            begin = stop_way
+            continue
+        if math.isnan(way):
+            break
+        liquidate_cross(account, positions, i, contracts, config, tiers, rows, r, ledgers, way)
+        begin = way  # what survived walks on from here
+    for s in range(positions.shape[1]):
+        if positions[i, s].quantity != 0.0:
+            j = contract_of(s, config)
+            finish_row(account, positions[i, s], contracts[j], config, rows[r, j], ledgers[i, s])
+
+
+@rule
+def liquidate_cross(account, positions, i, contracts, config, tiers, rows, r, ledgers, way):
+    """Liquidate a cross account at the joint marks: all at once, or largest loss first until margin suffices.
+
+    The marks are those of the trigger: they are noted first, because closing one leg of a hedged contract
+    would turn the side that hurts it.
+    """
+    for s in range(positions.shape[1]):
+        if positions[i, s].quantity != 0.0:
+            j = contract_of(s, config)
+            mark = joint_mark(positions, i, j, contracts, config, tiers, rows[r, j], way)
+            positions[i, s].trigger = mark
+    liquidate_at_triggers(account, positions, i, contracts, config, tiers, rows, r, ledgers)
+
+
+@rule
+def liquidate_at_triggers(account, positions, i, contracts, config, tiers, rows, r, ledgers):
+    """Liquidate a cross account at the marks noted in its positions; its open orders are cancelled first."""
+    for s in range(positions.shape[1]):
+        cancel_orders(positions[i, s])
+    while config.largest_loss_first and open_slots(positions, i) > 1:
+        slot = largest_loss(positions, i, contracts, config)
+        note_liquidation(account, positions, i, slot, contracts, config, tiers, rows, r, ledgers)
+        position = positions[i, slot]
+        contract = contracts[contract_of(slot, config)]
+        sell_in_liquidation(
+            account, position, contract, ledgers[i, slot], abs(position.quantity), position.trigger
+        )
+        reset_slot(position)
+        if trigger_surplus(account, positions, i, contracts, config, tiers, rows, r) > 0.0:
+            return
+    close_all_cross(account, positions, i, contracts, config, tiers, rows, r, ledgers)
+
+
+@rule
+def trigger_surplus(account, positions, i, contracts, config, tiers, rows, r):
+    """Margin balance less maintenance margin of a cross account at the marks of the trigger."""
+    surplus = account.wallet_balance
+    for s in range(positions.shape[1]):
+        position, j = positions[i, s], contract_of(s, config)
+        surplus += margin_surplus(position, contracts[j], config, tiers, rows[r, j], position.trigger)
+    return surplus
+
+
+@rule
+def open_slots(positions, i):
+    """Number of positions that are not flat."""
+    count = 0
+    for s in range(positions.shape[1]):
+        if positions[i, s].quantity != 0.0:
+            count += 1
+    return count
+
+
+@rule
+def reset_slot(position):
+    """Flat, nothing resting (cross: no margin is assigned)."""
+    position.quantity = 0.0
+    position.entry_price = 0.0
+    cancel_orders(position)
+
+
+@rule
+def largest_loss(positions, i, contracts, config):
+    """Slot with the largest unrealised loss at the marks of the trigger; -1 if all are flat."""
+    worst, slot = math.inf, -1
+    for s in range(positions.shape[1]):
+        position, contract = positions[i, s], contracts[contract_of(s, config)]
+        if position.quantity != 0.0:
+            profit = unrealised_pnl(
+                position.quantity, position.entry_price, position.trigger, contract.inverse
+            )
+            if profit < worst:
+                worst, slot = profit, s
+    return slot
+
+
+@rule
+def note_liquidation(account, positions, i, slot, contracts, config, tiers, rows, r, ledgers):
+    """Record where a cross position is liquidated and its what-if price (other marks frozen at the trigger)."""
+    j, position = contract_of(slot, config), positions[i, slot]
+    own = margin_surplus(position, contracts[j], config, tiers, rows[r, j], position.trigger)
+    backing = trigger_surplus(account, positions, i, contracts, config, tiers, rows, r) - own
+    ledgers[i, slot].liquidation_price = position_liquidation_price(
+        position, contracts[j], config, tiers, rows[r, j], backing
+    )
+    ledgers[i, slot].execution_price = position.trigger
+    ledgers[i, slot].liquidations += 1
+
+
+@rule
+def close_all_cross(account, positions, i, contracts, config, tiers, rows, r, ledgers):
+    """All positions close at the marks of the trigger; what remains of the wallet follows the settlement rule."""
+    value, remaining, fees = 0.0, account.wallet_balance, 0.0
+    for s in range(positions.shape[1]):
+        position, contract = positions[i, s], contracts[contract_of(s, config)]
+        if position.quantity != 0.0:
+            note_liquidation(account, positions, i, s, contracts, config, tiers, rows, r, ledgers)
+            size = notional(position.quantity, position.trigger, contract.inverse)
+            value += size
+            fees += size * contract.liquidation_fee
+            remaining += unrealised_pnl(
+                position.quantity, position.entry_price, position.trigger, contract.inverse
+            )
+    payout = settlement_payout(remaining, fees / value, value, config.fee_then_return)
+    for s in range(positions.shape[1]):
+        position, contract = positions[i, s], contracts[contract_of(s, config)]
+        if position.quantity != 0.0:
+            size = notional(position.quantity, position.trigger, contract.inverse)
+            ledgers[i, s].price_pnl += unrealised_pnl(
+                position.quantity, position.entry_price, position.trigger, contract.inverse
+            )
+            ledgers[i, s].liquidation += (payout - remaining) * (size / value)
+            ledgers[i, s].turnover += size
+            reset_slot(position)
+    account.wallet_balance = payout
+    account.insurance += payout - remaining

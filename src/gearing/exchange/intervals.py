@@ -1,0 +1,234 @@
+"""The compiled loop: accounts through rows of a market, one decision interval at a time.
+
+The order of events within a row: ``kernel.py``. Most intervals of most accounts hold nothing but orders, funding and
+the passing of time. ``step_ordinarily`` tries that on copies, with the same functions, and gives up where more
+happens; ``step_fully`` has no such limits. How all this is called: ``batch.py``.
+"""
+
+from gearing.exchange.compiled import hot, prefetch, put_row, row_copy, rule
+from gearing.exchange.kernel import (
+    clear_ledgers,
+    delist,
+    flatten,
+    has_position,
+    is_ruined,
+    mark_to_market,
+    note_equity,
+    settle,
+    test_open,
+    trade,
+    unrealised_total,
+    walk,
+)
+from gearing.exchange.observing import observe
+from gearing.exchange.orders import EVERY_DECISION
+
+_AHEAD = 8  # accounts ahead of the current one whose row is asked for: about the latency of the outer cache
+
+
+@hot
+def advance_account(
+    account, positions, i, contracts, config, tiers, rows, settlements, until, ledgers, step,
+    targets, t, guards, g, with_guards, ordinary,
+):  # fmt: skip
+    """One account from its next row to row ``until`` (exclusive), with orders at the first open.
+
+    Where ``ordinary``, nothing but orders, funding and the passing of time may happen: at anything else it stops
+    with False, and what it was given is to be thrown away.
+    """
+    step.lowest = step.highest = account.equity
+    step.drawdown = 0.0
+    first = account.row
+    for r in range(first, until):
+        held = has_position(positions, i)
+        settles = rows[r, 0].settlements_last > rows[r, 0].settlements_first
+        if held and settles:
+            if settle(
+                account, positions, i, contracts, config, tiers, rows, r, ledgers, settlements, 0, 0, ordinary
+            ):
+                return False
+        if r == first:
+            if held and test_open(
+                account, positions, i, contracts, config, tiers, rows, r, ledgers, ordinary
+            ):
+                return False
+            trade(
+                account, positions, i, contracts, config, tiers, rows, r, ledgers, targets, t, guards, g,
+                with_guards,
+            )  # fmt: skip
+            held = has_position(positions, i)
+        elif held and r == rows[first, 0].exit_row:
+            if ordinary:
+                return False
+            flatten(account, positions, i, contracts, config, rows, r, ledgers)
+            held = has_position(positions, i)
+        if not held:
+            continue
+        if settles and settle(
+            account, positions, i, contracts, config, tiers, rows, r, ledgers, settlements, 1, 1, ordinary
+        ):
+            return False
+        if walk(account, positions, i, contracts, config, tiers, rows, r, ledgers, ordinary):
+            return False
+        if settles:
+            settle(
+                account, positions, i, contracts, config, tiers, rows, r, ledgers, settlements, 1, 2, ordinary
+            )
+        if delist(account, positions, i, contracts, config, rows, r, ledgers, ordinary):
+            return False
+        if r + 1 < until:
+            profit = unrealised_total(positions, i, contracts, config, rows, r, False)
+            note_equity(step, account.wallet_balance + profit)
+    account.row = until
+    mark_to_market(account, positions, i, contracts, config, rows, until - 1, ledgers, step)
+    return True
+
+
+@rule
+def step_fully(
+    accounts, positions, i, contracts, config, tiers, rows, settlements, ledgers, steps,
+    targets, t, guards, g, with_guards,
+):  # fmt: skip
+    """One decision interval of one account under all rules."""
+    clear_ledgers(ledgers, i)
+    account = accounts[i]
+    advance_account(
+        account, positions, i, contracts, config, tiers, rows, settlements, rows[account.row, 0].next_row,
+        ledgers, steps[i], targets, t, guards, g, with_guards, False,
+    )  # fmt: skip
+    finish_step(account, positions, i, contracts, config, rows, steps[i])
+
+
+@hot
+def step_ordinarily(
+    accounts, positions, i, contracts, path, config, tiers, rows, settlements, ledgers, blank, steps,
+    targets, t, guards,
+):  # fmt: skip
+    """The same interval on copies, as far as nothing but orders and funding happens; False where it does.
+
+    Most steps are such, and the compiler keeps all of it in registers.
+    """
+    own, held, ledger, step = (
+        row_copy(accounts, i), row_copy(positions, i), row_copy(blank, 0), row_copy(steps, i),
+    )  # fmt: skip
+    terms = row_copy(contracts, path)
+    terms[0, 0].inverse = 0
+    account = own[0]
+    if not advance_account(
+        account, held, 0, terms[0], config, tiers, rows, settlements, rows[account.row, 0].next_row, ledger,
+        step[0], targets, t, guards, 0, False, True,
+    ):  # fmt: skip
+        return False
+    finish_step(account, held, 0, terms[0], config, rows, step[0])
+    put_row(accounts, i, own)
+    put_row(positions, i, held)
+    put_row(ledgers, i, ledger)
+    put_row(steps, i, step)
+    return True
+
+
+@hot
+def observe_ordinarily(accounts, positions, i, contracts, path, config, tiers, rows, features, observations):
+    """``observe`` for accounts that can step ordinarily, on copies likewise."""
+    own, held, terms = row_copy(accounts, i), row_copy(positions, i), row_copy(contracts, path)
+    terms[0, 0].inverse = 0
+    return observe(own[0], held, 0, terms[0], config, tiers, rows, features, observations, i)
+
+
+@hot
+def finish_step(account, positions, i, contracts, config, rows, step):
+    """Terminated by ruin, or truncated by the end of the episode, which is never later than that of the data."""
+    step.terminated = is_ruined(account, positions, i, contracts, config, rows, account.row - 1)
+    step.truncated = account.row >= account.last_row and not step.terminated
+
+
+@rule
+def is_simple(positions, contracts, config, with_guards):
+    """Whether ``simplify`` changes nothing: one isolated position in a linear contract, traded at every decision."""
+    if positions.shape[1] != 1 or with_guards:
+        return False
+    for path in range(contracts.shape[0]):
+        if contracts[path, 0].inverse:
+            return False
+    if config.cross or config.close_only or config.last_price_liquidation or config.maintenance_at_entry:
+        return False
+    if config.closing_fee != 0.0 or config.deleveraging_move != 0.0 or config.profit_is_free:
+        return False
+    if config.whole_position_tiers or config.free_balance_sizing:
+        return False
+    return config.rebalance == EVERY_DECISION
+
+
+@hot
+def simplify(config):
+    """State what ``is_simple`` has found, so that the compiler drops the other branches."""
+    config.cross = 0
+    config.hedge = 0
+    config.close_only = 0
+    config.last_price_liquidation = 0
+    config.maintenance_at_entry = 0
+    config.closing_fee = 0.0
+    config.deleveraging_move = 0.0
+    config.profit_is_free = 0
+    config.whole_position_tiers = 0
+    config.free_balance_sizing = 0
+    config.rebalance = EVERY_DECISION
+
+
+@hot
+def advance_accounts(
+    begin, end, active, accounts, positions, contracts, config, tiers, rows, settlements, ledgers, blank, steps,
+    targets, stride, n_decisions, guards, with_guards, features, observations, saturated,
+    recorded_steps, recorded_ledgers,
+):  # fmt: skip
+    """Advance the active accounts from ``begin`` to ``end`` by up to ``n_decisions`` intervals each.
+
+    Decision d of account i reads row ``i * stride + d`` of ``targets``; an account stops at its ruin and at the end of
+    its episode. Observations are written at the end, steps and ledgers of every decision recorded, where their
+    arrays have columns. ``blank`` is the ledger of a step in which nothing happened.
+    """
+    simple = is_simple(positions, contracts, config[0], with_guards)
+    rules = row_copy(config, 0)
+    simplify(rules[0])
+    for i in range(begin, end):
+        prefetch(rows, accounts[min(i + _AHEAD, end - 1)].row)
+        prefetch(features, rows[accounts[min(i + _AHEAD // 2, end - 1)].row, 0].bar)
+        if not active[i]:
+            continue
+        path = accounts[i].path
+        for d in range(n_decisions):
+            if accounts[i].row >= accounts[i].last_row:
+                break
+            if not simple or not step_ordinarily(
+                accounts, positions, i, contracts, path, rules[0], tiers, rows, settlements, ledgers, blank, steps,
+                targets, i * stride + d, guards,
+            ):  # fmt: skip
+                step_fully(
+                    accounts, positions, i, contracts[path], config[0], tiers, rows, settlements, ledgers, steps,
+                    targets, i * stride + d, guards, i, with_guards,
+                )  # fmt: skip
+            if recorded_steps.shape[1] > 0:
+                recorded_steps[i, d] = steps[i]
+            if recorded_ledgers.shape[1] > 0:
+                for s in range(positions.shape[1]):
+                    recorded_ledgers[i, d, s] = ledgers[i, s]
+            if steps[i].terminated:
+                break
+        if observations.shape[1] > 0:
+            if simple:
+                saturated[i] += observe_ordinarily(
+                    accounts, positions, i, contracts, path, rules[0], tiers, rows, features, observations
+                )
+            else:
+                saturated[i] += observe(
+                    accounts[i],
+                    positions,
+                    i,
+                    contracts[path],
+                    config[0],
+                    tiers,
+                    rows,
+                    features,
+                    observations,
+                    i,
+                )
