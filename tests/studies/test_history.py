@@ -6,7 +6,7 @@ from tests.features.markets import random_market
 
 from gearing.features import FeatureSet
 from gearing.simulation import SimulationConfig, Simulator
-from gearing.studies.history import HistoryConfig
+from gearing.studies.history_config import HistoryConfig
 from gearing.studies.history_learning import as_one_contract
 from gearing.studies.history_tables import largest_drawdown, share_of_windows, twin_growth
 

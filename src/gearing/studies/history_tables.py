@@ -15,7 +15,8 @@ from gearing.evaluation.scores import aggregate
 if TYPE_CHECKING:
     import pandas as pd
 
-    from gearing.studies.history import Bench, HistoryConfig, Trial
+    from gearing.studies.history import Bench, Trial
+    from gearing.studies.history_config import HistoryConfig
 
 WINDOW = 30  # days within which a liquidation is counted once
 Floats = np.ndarray
