@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from gearing.market import synthetic_market
+from gearing.market.bayes_filter import bayes_filter
 from gearing.studies.regret import RegretConfig
 from gearing.studies.regret_tables import growth_of
 from gearing.studies.running import run_experiment
@@ -40,6 +42,18 @@ def test_the_simulators_oracle_earns_what_its_formula_says(quick):
     assert found.loc["oracle by its formula", "score"] == pytest.approx(1.0, abs=0.02)
     assert 0.5 < found.loc["half of the oracle", "score"] < 0.95
     assert found.loc["best fixed", "score"] < 0.3
+
+
+def test_the_bayes_filter_is_the_reference_where_the_state_is_hidden(tmp_path):
+    hidden = QUICK | {
+        "shown": "prices", "columns": ["log_return", "predicted_rate"], "output": str(tmp_path),
+        "test": {"seed": 200, "years": 20.0, "count": 1},
+    }  # fmt: skip
+    found = run_experiment(RegretConfig(**hidden), tell=lambda text: None).findings.tables["references"]
+    market = synthetic_market("market-a", seed=200, years=20.0)
+    row = found.loc["Bayes filter by its formula"]
+    assert row["growth"] == pytest.approx(bayes_filter(market).growth.sum() / 20.0)
+    assert row["score"] == pytest.approx(row["growth"] / found.loc["oracle", "growth"])
 
 
 def test_scores_are_growth_over_the_oracles_on_the_same_paths(quick):
