@@ -106,8 +106,13 @@ class DifferentiableLearner:
         self.network = BandNetwork(**network)
         beliefs = int(settings.network.get("beliefs", 0))
         self._labels = RegimeLabels(self.simulator, beliefs) if beliefs else None
-        self.policy = LearnedPolicy(self.network, _describe(settings, self.simulator, network, facts))
+        scheme = {"action": "target", "max_leverage": self.simulator.config.max_leverage}
+        described = PolicyDescription.of(settings.algorithm, self.simulator, scheme, network, facts)
+        self.policy = LearnedPolicy(self.network, described)
         weights = [p for p in self.network.parameters() if p.requires_grad]
+        self._taught = [p for m in self.network.members for part in m.teachers() for p in part.parameters()]
+        by_regimes = set(map(id, self._taught))
+        self._grown = [p for p in weights if id(p) not in by_regimes]
         self.optimizer = torch.optim.Adam(
             weights, lr=self.parameters.learning_rate, weight_decay=self.parameters.weight_decay
         )
@@ -208,12 +213,9 @@ class DifferentiableLearner:
 
     def _clip_gradients(self) -> Tensor:
         """Clip what regimes taught apart from what growth taught; returns the norm of the latter."""
-        taught = {id(p) for m in self.network.members for part in m.teachers() for p in part.parameters()}
-        weights = [p for p in self.network.parameters() if p.requires_grad]
         clip, most = torch.nn.utils.clip_grad_norm_, self.parameters.max_grad_norm
-        if taught:
-            clip([p for p in weights if id(p) in taught], most)
-        return clip([p for p in weights if id(p) not in taught], most)
+        clip(self._taught, most)
+        return clip(self._grown, most)
 
     def _keep_budget(self, rate: float) -> dict[str, float]:
         """Dual ascent: move the price of a liquidation by how far their rate is from what is allowed."""
@@ -367,21 +369,4 @@ def _places(layout: Any, name: str) -> list[int]:
         list(range(layout.size)[where])
         if isinstance(where, slice)
         else [int(w) for w in np.atleast_1d(where)]
-    )
-
-
-def _describe(
-    settings: AgentSettings, simulator: Simulator, network: Mapping[str, Any], facts: Mapping[str, Any]
-) -> PolicyDescription:
-    layout = simulator.layout
-    return PolicyDescription(
-        algorithm=settings.algorithm,
-        names=layout.names,
-        low=tuple(layout.low.tolist()),
-        high=tuple(layout.high.tolist()),
-        columns=layout.columns,
-        slots=simulator.slots,
-        scheme={"action": "target", "max_leverage": simulator.config.max_leverage},
-        network=dict(network),
-        training=dict(facts),
     )

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,6 +15,9 @@ from gearing.agents.networks import build_network
 from gearing.policies import describe_rule, make_rule
 from gearing.simulation.actions import LeverageScheme, ResidualScheme, TierScheme
 from gearing.simulation.observation import Observation
+
+if TYPE_CHECKING:
+    from gearing.simulation.simulator import Simulator
 
 _DESCRIPTION, _WEIGHTS = "policy.json", "weights.npz"
 _SCHEMES: dict[str, Any] = {"leverage": LeverageScheme, "tiers": TierScheme}
@@ -51,6 +54,29 @@ class PolicyDescription:
     scheme: Mapping[str, Any]
     network: Mapping[str, Any]
     training: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        algorithm: str,
+        simulator: Simulator,
+        scheme: Mapping[str, Any],
+        network: Mapping[str, Any],
+        training: Mapping[str, Any],
+    ) -> PolicyDescription:
+        """Description of a policy that is trained on a simulator's observations."""
+        layout = simulator.layout
+        return cls(
+            algorithm=algorithm,
+            names=layout.names,
+            low=tuple(layout.low.tolist()),
+            high=tuple(layout.high.tolist()),
+            columns=layout.columns,
+            slots=simulator.slots,
+            scheme=scheme,
+            network=dict(network),
+            training=dict(training),
+        )
 
 
 class LearnedPolicy:

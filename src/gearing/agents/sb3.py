@@ -83,7 +83,11 @@ class SB3Learner:
         )
         network = {**settings.network, "scaling": _plain(scaling)}
         self.model = self._make_model(network, seed)
-        self.policy = LearnedPolicy(self.model.policy, _describe(settings, simulator, network, facts))
+        described = PolicyDescription.of(
+            settings.algorithm, simulator, describe_scheme(simulator.scheme),
+            {**network, "n_choices": simulator.scheme.n_choices}, facts,
+        )  # fmt: skip
+        self.policy = LearnedPolicy(self.model.policy, described)
         self._per_year = float(_YEAR / simulator.interval)
         self._schedule = CostSchedule(
             settings.cost_warmup, checked_ranges(settings.randomise), seed, total_decisions
@@ -257,20 +261,3 @@ def _plain(scaling: ObservationScaling) -> dict[str, Any]:
         "keep": scaling.keep.tolist(),
         "clip": scaling.clip,
     }
-
-
-def _describe(
-    settings: AgentSettings, simulator: Any, network: Mapping[str, Any], facts: Mapping[str, Any]
-) -> PolicyDescription:
-    layout = simulator.layout
-    return PolicyDescription(
-        algorithm=settings.algorithm,
-        names=layout.names,
-        low=tuple(layout.low.tolist()),
-        high=tuple(layout.high.tolist()),
-        columns=layout.columns,
-        slots=simulator.slots,
-        scheme=describe_scheme(simulator.scheme),
-        network={**network, "n_choices": simulator.scheme.n_choices},
-        training=dict(facts),
-    )
