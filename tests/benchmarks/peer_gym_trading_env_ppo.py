@@ -9,24 +9,12 @@ import time
 
 import gym_trading_env  # noqa: F401 - registers the env
 import gymnasium as gym
-import numpy as np
-import pandas as pd
 import torch
+from peer_gym_trading_env_bars import bars
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 ENVS, STEPS = 8, int(sys.argv[1])
-
-
-def bars(n: int = 20_000) -> pd.DataFrame:
-    rng = np.random.default_rng(0)
-    close = 100 * np.exp(np.cumsum(rng.normal(0, 0.005, n)))
-    frame = pd.DataFrame({"open": close, "high": close * 1.004, "low": close * 0.996, "close": close})
-    frame["volume"] = 1.0
-    for k in range(20):
-        frame[f"feature_{k}"] = rng.normal(size=n)
-    frame.index = pd.date_range("2020-01-01", periods=n, freq="h")
-    return frame
 
 
 def make() -> gym.Env:
