@@ -132,9 +132,14 @@ class Rules:
     free_balance_sizing: bool = False
 
 
+def tier_of(value: Decimal, tiers: list[Tier]) -> Tier:
+    """The last tier with floor <= value; what misses a floor by the fiftieth digit of a division is on it."""
+    return [t for t in tiers if t.floor <= value + value.scaleb(-45)][-1]
+
+
 def margin_of(value: Decimal, tiers: list[Tier]) -> Decimal:
     """Maintenance margin of a notional."""
-    tier = [t for t in tiers if t.floor <= value][-1]
+    tier = tier_of(value, tiers)
     return value * tier.rate - tier.amount
 
 

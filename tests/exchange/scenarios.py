@@ -56,7 +56,7 @@ class Scenario:
         self.with_guards = not self.rules.close_only and draw() < 0.5
         self.guards = [[self._guard() for _ in range(self.n_slots)] for _ in range(self.n_decisions)]
         self.rules.free_balance_sizing = self.chance(0.25)
-        self.whole_position_tiers = not self.rules.at_entry and self.chance(0.2)
+        self.whole_position_tiers = self.chance(0.2)
         if self.whole_position_tiers:
             for j, schedule in enumerate(self.schedules):
                 schedule[:] = self._jumping_tiers(j)  # in place, because rows hold the schedules

@@ -13,6 +13,8 @@ from tests.properties.positions import Held, positions
 from tests.simulation.markets import market, table
 
 from gearing.contracts import Contract, TierSchedule
+from gearing.exchange.orders import capped_size
+from gearing.exchange.records import ledger_dtype, records, row_dtype
 from gearing.exchange.rules import (
     first_liquidation_mark,
     liquidation_price,
@@ -141,3 +143,16 @@ def test_one_cross_position_is_an_isolated_one_also_where_requirements_jump():
             isolated, cross = ends
             assert cross.accounts.equity[0] == pytest.approx(isolated.accounts.equity[0])
             assert cross.ledgers.liquidations[0, 0] == isolated.ledgers.liquidations[0, 0]
+
+
+@given(st.floats(1e3, 1e8), st.floats(1e-4, 1e5), st.booleans())
+def test_an_order_cut_to_its_cap_counts_as_the_tier_above_whatever_the_last_bit(cap, price, inverse):
+    # Where the requirement is valued once, at entry, a product one bit below the floor would stay 1 % for good.
+    tiers = TierSchedule.from_rates([0.0, cap], [0.01, 0.03], [50.0, 20.0], cap=1e9, marginal=False).to_records()
+    row, ledger = records(1, row_dtype)[0], records(1, ledger_dtype)[0]
+    row.tiers_last = 2
+    value = 1.0 / price if inverse else price
+    size = capped_size(2.0 * cap / value, value, tiers, row, ledger, 50.0)
+    assert ledger.capped == 1
+    assert size * value == pytest.approx(cap, rel=5e-16)
+    assert maintenance_margin(notional(size, price, inverse), tiers) == pytest.approx(0.03 * cap)

@@ -42,6 +42,7 @@ from gearing.exchange.rules import (
 
 EVERY_DECISION, ON_CHANGE, BAND, NEVER = 0, 1, 2, 3
 FREE, UP_ONLY, FLAT_ONLY = 0, 1, 2
+_LAST_BIT = 2.0**-52  # relative step between neighbouring doubles, or up to twice that
 
 
 @hot
@@ -69,15 +70,19 @@ def leverage_setting(position, config, target):
 
 @hot
 def capped_size(size, value, tiers, row, ledger, leverage):
-    """A size cut to the largest notional that the leverage setting allows; ``value`` is that of one unit."""
+    """A size cut to the largest notional that the leverage setting allows; ``value`` is that of one unit.
+
+    A cut size stands on the floor of the tier above, which counts as that tier: rounding must not decide it.
+    """
     if tiers[tier_index(size * value, tiers, row.tiers_first, row.tiers_last)].max_leverage >= leverage:
         if size * value <= tiers[row.tiers_last - 1].cap:
             return size
-    allowed = largest_notional(leverage, tiers, row.tiers_first, row.tiers_last) / value
+    cap = largest_notional(leverage, tiers, row.tiers_first, row.tiers_last)
+    allowed = cap / value
     if size <= allowed:
         return size
     ledger.capped += 1
-    return allowed
+    return allowed if allowed * value >= cap else allowed * (1.0 + _LAST_BIT)
 
 
 @hot
