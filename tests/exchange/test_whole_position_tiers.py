@@ -148,7 +148,9 @@ def test_one_cross_position_is_an_isolated_one_also_where_requirements_jump():
 @given(st.floats(1e3, 1e8), st.floats(1e-4, 1e5), st.booleans())
 def test_an_order_cut_to_its_cap_counts_as_the_tier_above_whatever_the_last_bit(cap, price, inverse):
     # Where the requirement is valued once, at entry, a product one bit below the floor would stay 1 % for good.
-    tiers = TierSchedule.from_rates([0.0, cap], [0.01, 0.03], [50.0, 20.0], cap=1e9, marginal=False).to_records()
+    tiers = TierSchedule.from_rates(
+        [0.0, cap], [0.01, 0.03], [50.0, 20.0], cap=1e9, marginal=False
+    ).to_records()
     row, ledger = records(1, row_dtype)[0], records(1, ledger_dtype)[0]
     row.tiers_last = 2
     value = 1.0 / price if inverse else price
