@@ -59,6 +59,13 @@ class Player:
         )  # fmt: skip
         self.ledger.liquidation_price = math.nan
         self.mark = math.nan
+        self.paid, self.received, self.fund = 0.0, 0.0, 0.0  # by and to the insurance fund
+
+    def note_fund(self) -> None:
+        """Payments in both directions are told apart: one liquidation's surplus does not hide another's debt."""
+        change = float(self.account.insurance) - self.fund
+        self.paid, self.received = self.paid + max(0.0, change), self.received + max(0.0, -change)
+        self.fund = float(self.account.insurance)
 
     def row(self, start: float, end: float) -> Any:
         rows = records(1, row_dtype)
@@ -123,6 +130,7 @@ class Player:
                 self.row(start, end),
                 self.ledger,
             )
+            self.note_fund()
 
     def path(self, step: dict[str, Any]) -> None:
         marks = [float(mark) for mark in step["marks"]]
@@ -138,6 +146,7 @@ class Player:
             self.mark = float(step["mark"])
         elif step["op"] in ("fill", "funding", "path", "gap"):
             getattr(self, step["op"])(step)
+            self.note_fund()
         elif step["op"] in ("add_margin", "transfer_margin", "margin"):
             amount = float(step.get("amount", step.get("value")))
             self.position.margin += amount
@@ -178,7 +187,7 @@ class Player:
             "fees": -self.ledger.fees, "funding": self.ledger.funding, "wallet": wallet,
             "equity": wallet + unrealised, "liquidated": bool(self.ledger.liquidations),
             "liquidation_price": self.liquidation_price(), "position": position,
-            "insurance_paid": max(0.0, fund), "insurance_received": max(0.0, -fund), "insurance": fund,
+            "insurance_paid": self.paid, "insurance_received": self.received, "insurance": fund,
             "realized_pnl": self.ledger.price_pnl, "unrealized_pnl": unrealised, "unrealized": unrealised,
             "margin": float(self.position.margin), "position_margin": float(self.position.margin),
             "isolated_margin": float(self.position.margin), "free_balance": wallet - float(self.account.assigned),
