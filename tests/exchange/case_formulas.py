@@ -1,7 +1,7 @@
 """The formula of every rule name of the conformance cases in exact decimals, with random inputs to it.
 
-The formulas are those of sections 2 to 7 and 9b of the exchange rules, written down once more from the text; where a rule
-tries tiers, the answer here is found by bisection of margin balance less maintenance margin.
+The formulas are those of sections 2 to 7 and 9b of the exchange rules, written down once more from the text; where a
+rule tries tiers, the answer here is found by bisection of margin balance less maintenance margin.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ class Ledger:
     """One account by the text of the rules."""
 
     def __init__(self, inputs: dict[str, Any]):
-        self.tiers, self.config = inputs["tiers"], {k: v for k, v in inputs["config"].items()}
+        self.tiers, self.config = inputs["tiers"], inputs["config"]
         self.wallet, self.fees, self.funding, self.paid = D(inputs["wallet"]), ZERO, ZERO, ZERO
         self.q, self.entry, self.margin, self.mark = ZERO, ZERO, ZERO, ZERO
         self.liquidated = False
