@@ -67,6 +67,50 @@ def test_02_equity_is_never_negative_and_an_isolated_loss_is_bounded_by_what_was
 
 
 @given(seeds)
+def test_02_what_becomes_of_one_isolated_position_leaves_the_others_untouched(seed):
+    """Two contracts opened once: the second ends the same whether or not the first meets a crash."""
+    scenario = Scenario(seed)
+    while scenario.cross or scenario.n_contracts < 2 or scenario.hedge or scenario.rules.close_only:
+        seed += 7_919
+        scenario = Scenario(seed)
+    scenario.rules.free_balance_pays_funding = (
+        False  # else what the first loses is missing from the second's funding
+    )
+    scenario.rules.step_down = False
+    opened = [t if t and abs(t) >= 2 else Decimal(10) for t in scenario.targets[0]]
+    scenario.targets = [opened, *([None] * scenario.n_slots for _ in scenario.targets[1:])]
+    crashed, at = (
+        copy.deepcopy(scenario),
+        scenario.n_rows,
+    )  # after the first interval, in which both are opened
+    for row in crashed.rows[at:]:
+        factor = Decimal("0.3") if scenario.targets[0][0] > 0 else Decimal(3)
+        x = row[0]
+        row[0] = Row(
+            tuple(p * factor for p in x.last),
+            tuple(p * factor for p in x.mark),
+            x.slippage,
+            x.impact,
+            x.tiers,
+        )
+    calm, after = run_kernel(scenario), run_kernel(crashed)
+    if len(after) > 1 and calm[0]["quantity"][0]:
+        assert after[1]["quantity"][0] == 0.0
+    for a, b in zip(calm, after, strict=False):
+        for name in (
+            "quantity",
+            "entry_price",
+            "margin",
+            "price_pnl",
+            "fees",
+            "funding",
+            "liquidation",
+            "stops",
+        ):
+            assert b[name][1:] == pytest.approx(a[name][1:], rel=1e-9, abs=1e-9)
+
+
+@given(seeds)
 def test_03_liquidated_exactly_when_a_mark_of_the_path_reaches_the_liquidation_price(seed):
     scenario = one_position(seed)
     scenario.settlements = [[] for _ in scenario.settlements]
@@ -95,6 +139,8 @@ def test_09_one_cross_position_is_an_isolated_one_backed_by_the_whole_wallet(see
     for scenario in (isolated, cross):
         scenario.terms[0].margin_share = Decimal(1)
         scenario.rules.leverage_change = "free"
+        # Where the venue pays funding from the free balance, receipts go there too, which backs a cross position only.
+        scenario.rules.free_balance_pays_funding = False
     lone, backed = run_kernel(isolated), run_kernel(cross)
     # A fill better than the mark leaves its gain in the free balance: then not all of the wallet is assigned.
     left = lone[0]["wallet"][0] - (0.0 if lone[0]["liquidations"][0] else lone[0]["margin"][0])
@@ -110,6 +156,21 @@ def test_09_one_cross_position_is_an_isolated_one_backed_by_the_whole_wallet(see
             "execution_price",
         ):
             assert b[name] == pytest.approx(a[name], rel=1e-9, abs=1e-9)
+
+
+@given(seeds)
+def test_11_what_a_long_pays_for_funding_its_mirrored_short_receives(seed):
+    long, short = one_position(seed), one_position(seed)
+    for scenario, side in ((long, 1), (short, -1)):
+        scenario.terms[0].tick = Decimal(0)
+        for row in scenario.rows:
+            x = row[0]
+            row[0] = Row(x.mark, x.mark, Decimal(0), Decimal(0), x.tiers)
+        scenario.targets[0] = [side * min(abs(scenario.targets[0][0]), Decimal(8))]
+    for a, b in zip(run_kernel(long), run_kernel(short), strict=False):
+        if a["liquidations"][0] or b["liquidations"][0] or a["quantity"][0] != -b["quantity"][0]:
+            return  # from a liquidation on there is no mirror
+        assert a["funding"][0] == -b["funding"][0]
 
 
 @given(seeds, st.floats(2.0, 60.0), st.floats(2.0, 60.0))
