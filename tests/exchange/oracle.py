@@ -855,14 +855,15 @@ class Oracle:
             if number == 0:
                 self.test_open()
                 self.decide(targets, guards)
-            self.settle(cash, True, "pay")
+            self.settle(cash, True, "both" if self.rules.close_only else "pay")
             if self.rules.cross:
                 self.walk_cross()
             else:
                 for k, p in enumerate(self.slots):
                     if p.q != 0:
                         self.walk_isolated(k)
-            self.settle(cash, True, "receive")
+            if not self.rules.close_only:
+                self.settle(cash, True, "receive")
             for k, p in enumerate(self.slots):
                 if p.q != 0 and row[p.contract].delisted:
                     self.ledgers[k].delistings += 1

@@ -64,13 +64,15 @@ def advance_account(
             held = has_position(positions, i)
         if not held:
             continue
+        # Where only closes are checked, all that settles inside the row has settled by then.
         if settles and settle(
-            account, positions, i, contracts, config, tiers, rows, r, ledgers, settlements, 1, 1, ordinary
-        ):
+            account, positions, i, contracts, config, tiers, rows, r, ledgers, settlements, 1,
+            0 if config.close_only else 1, ordinary,
+        ):  # fmt: skip
             return False
         if walk(account, positions, i, contracts, config, tiers, rows, r, ledgers, ordinary):
             return False
-        if settles:
+        if settles and not config.close_only:
             settle(
                 account, positions, i, contracts, config, tiers, rows, r, ledgers, settlements, 1, 2, ordinary
             )

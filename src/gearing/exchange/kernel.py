@@ -5,7 +5,8 @@ Order of events in the first row of an interval (``exchange-rules``, section 3):
 1. settlements at the open, on the position carried into the row; the row's first mark tests that position too,
    so that an order at the open cannot dodge a liquidation that is already due;
 2. fills at the open;
-3. payments of settlements inside the row, the path with its liquidations and stops, then receipts.
+3. payments of settlements inside the row, the path with its liquidations and stops, then receipts (before the path,
+   where only the close is checked).
 
 Later rows of the interval differ in having no fills. Mark to market at the interval's last close.
 
