@@ -5,6 +5,8 @@ from typing import Literal
 import pandas as pd
 import pytest
 
+from gearing.market import synthetic_market
+from gearing.market.writing import write_market
 from gearing.studies import load_config
 from gearing.studies.experiment import ExperimentConfig, Findings, experiment
 from gearing.studies.reading import load_study
@@ -74,6 +76,40 @@ def test_an_experiment_started_again_repeats_no_part(path, tmp_path):
     assert CALLS == [[1, 3], [5]]
     assert first.folder == again.folder != other.folder
     pd.testing.assert_frame_equal(first.leaderboard, again.leaderboard)
+
+
+def history(folder, seed):
+    write_market(synthetic_market("market-b", seed=seed, years=0.5, contracts=("BTCUSDT",)), folder)
+
+
+def test_results_of_other_values_of_a_market_are_refused(tmp_path):
+    place, folder = tmp_path / "held.yaml", tmp_path / "history"
+    place.write_text(
+        f"kind: leverage_risk\nmarket: {{folder: {folder}, contracts: [BTCUSDT], missing_tiers: earliest}}\n"
+        "leverages: [3.0]\n"
+        "horizons: [7d]\nreplications: 100\n",
+        encoding="utf-8",
+    )
+    history(folder, seed=1)
+    first = run_study(place, settings(tmp_path))
+    assert run_study(place, settings(tmp_path)).leaderboard.equals(first.leaderboard)
+    history(folder, seed=2)  # other prices under the same settings
+    with pytest.raises(ValueError, match=r"BTCUSDT: the market's values are not those that .* was made of"):
+        run_study(place, settings(tmp_path))
+
+
+def test_a_study_of_other_values_is_refused_before_its_trials_are_taken_up(tmp_path):
+    place, folder = tmp_path / "rules.yaml", tmp_path / "history"
+    place.write_text(
+        f"market: {{folder: {folder}, contracts: [BTCUSDT], missing_tiers: earliest}}\n"
+        "rules: [fixed_2x]\nforecast: null\nfolds: {train: 10d, validate: 5d, test: 10d}\n",
+        encoding="utf-8",
+    )
+    history(folder, seed=1)
+    run_study(place, settings(tmp_path))
+    history(folder, seed=2)
+    with pytest.raises(ValueError, match="BTCUSDT: the market's values are not those that"):
+        run_study(place, settings(tmp_path))
 
 
 def test_what_ran_is_kept_as_a_file_that_runs_again(path, tmp_path):

@@ -56,6 +56,7 @@ def leverage_risk(config: LeverageRisk, work: Work) -> Findings:
     import pandas as pd
 
     markets = config.markets()
+    work.on(markets)
 
     def looked(symbol: str) -> pd.DataFrame:
         return risk_of_leverage(
@@ -105,6 +106,7 @@ def funding_erosion(config: FundingErosion, work: Work) -> Findings:
     import pandas as pd
 
     markets, settings = config.markets(), config.simulation()
+    work.on(markets)
 
     def held(market: MarketData) -> pd.DataFrame:
         parts = {
@@ -168,6 +170,7 @@ def margin_modes(config: MarginModes, work: Work) -> Findings:
     import pandas as pd
 
     market = config.market.open()
+    work.on({"market": market})
 
     def compared(horizon: str) -> pd.DataFrame:
         return contagion(market, config.leverages, horizon=horizon, **config.chance, **config.simulation())
@@ -214,6 +217,7 @@ class ReferenceAblation(Answer):
 def reference_ablation(config: ReferenceAblation, work: Work) -> Findings:
     """Tables: ``explained``, figure by figure; ``ablation``, by change; ``signals``, by momentum window."""
     markets = config.markets()
+    work.on(markets)
     market = next(iter(markets.values()))
     settings = config.simulation()
     found = work.part("ablation", lambda: ablation(market, VARIANTS, progress=work.tell, **settings))

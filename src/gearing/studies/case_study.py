@@ -77,6 +77,7 @@ def run_case_study(config: CaseStudy, work: Work) -> Findings:
         symbol: config.market.model_copy(update={"contracts": [symbol]}).open()
         for symbol in config.market.symbols
     }
+    work.on(markets)
     held = work.part("held", lambda: _held(markets, config))
     cells = pd.concat([_cells(symbol, market, config, work) for symbol, market in markets.items()])
     found = claim(cells)

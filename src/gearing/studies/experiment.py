@@ -10,6 +10,7 @@ its own. Every other kind is a strict config and one function from it to its fin
     @experiment(Erosion)
     def erosion(config: Erosion, work: Work) -> Findings:
         market = config.market.open()
+        work.on({"BTCUSDT": market})
         return Findings(tables={"funding": work.part("funding", lambda: ...)}, markets={"BTCUSDT": market}, line="...")
 
 `gearing study`, `gearing show` and `gearing.run_study` then know it: tables, figures and the report are written, kept
@@ -27,6 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gearing.studies.fields import Section
+from gearing.studies.seal import seal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -118,6 +120,10 @@ class Work:
 
     folder: Path
     tell: Callable[[str], None] = lambda text: None
+
+    def on(self, markets: Mapping[str, MarketData]) -> None:
+        """Say what the parts are made of: parts on disk that were made of other values are refused."""
+        seal(self.folder, markets)
 
     def part(self, name: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
         """A table that is made once: an experiment started again goes on behind the parts on disk."""

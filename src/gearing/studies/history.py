@@ -155,6 +155,7 @@ def run_history(config: HistoryConfig, work: Work) -> Findings:
     from gearing.studies.history_tables import history_table, told_line
 
     bench = Bench(config, work.folder)
+    work.on(bench.markets)
     missing = [trial for trial in trials_of(bench) if not _is_done(bench, trial)]
     work.tell(f"{len(missing)} trials to play")
     Parallel(n_jobs=config.jobs)(delayed(_play)(bench, trial) for trial in missing)

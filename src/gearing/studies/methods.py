@@ -68,6 +68,7 @@ def methods(config: Methods, work: Work) -> Findings:
     unknown = set(config.traders) - set(rules)
     if unknown:
         raise ValueError(f"traders name {', '.join(sorted(unknown))}, which the rules do not have.")
+    work.on(markets)
     cells = pd.concat([_cells(config, symbol, market, rules, work) for symbol, market in markets.items()])
     judged = over_cells(cells)
     tables = {"judged": judged, "cells": cells}

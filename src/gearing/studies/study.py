@@ -20,6 +20,7 @@ from gearing.studies.leaderboard import by_policy, leaderboard
 from gearing.studies.prepare import Prepared, prepare
 from gearing.studies.reading import load_config
 from gearing.studies.running import Experiment, run_experiment
+from gearing.studies.seal import seal
 from gearing.studies.trials import (
     Trial,
     is_done,
@@ -156,6 +157,7 @@ def run_study(
     (folder / "experiment.yaml").write_text(config.to_yaml(), encoding="utf-8")
     tell(f"{config.name}: {config.question}" if config.question else config.name)
     prepared = prepare(config, folder)
+    seal(folder, {prepared.market.name or "market": prepared.market})
     for line in _opening(prepared):
         tell(line)
     tracker = Tracker(config.tracking.uri, config.tracking.experiment) if config.tracking.enabled else None
