@@ -5,6 +5,7 @@ import pytest
 
 import gearing
 from gearing.evaluation.cells import Evidence, run_cells
+from gearing.evaluation.joint import joined, judged_together
 from gearing.policies import make_rule
 
 RULES = {name: make_rule(name) for name in ("fixed_2x", "fixed_10x", "inverse_atr")}
@@ -16,7 +17,7 @@ def market():
 
 
 @pytest.fixture(scope="module")
-def rows(market):
+def cells(market):
     return run_cells(
         {"X": market},
         RULES,
@@ -25,6 +26,11 @@ def rows(market):
         margin_shares=(0.2,),
         evidence=Evidence(shifts=10, replications=100),
     )
+
+
+@pytest.fixture(scope="module")
+def rows(cells):
+    return cells.rows
 
 
 def test_a_row_of_a_cell_is_a_backtest(market, rows):
@@ -66,7 +72,48 @@ def test_a_ruined_rule_has_a_lifetime_and_no_ratio(market):
         margin_shares=(1.0,),
         evidence=Evidence(shifts=0, replications=100),
         max_leverage=50.0,
-    ).iloc[0]
+    ).rows.iloc[0]
     assert told.ruined
     assert 0.0 < told.years_to_ruin < 1.0
     assert np.isnan(told.sharpe)
+
+
+def test_days_and_shifts_add_up_to_the_numbers_of_their_rows(cells, rows):
+    where = ("X", 0.2, "long", "every_decision", "inverse_atr")
+    row, days = rows.loc[where], cells.days.loc[where].mean(axis=1) * 365.0
+    for question in (
+        "vs_same_leverage",
+        "vs_same_volatility",
+        "fewer_same_leverage",
+        "fewer_same_volatility",
+    ):
+        assert days[question] == pytest.approx(row[question], abs=1e-9)
+    assert days["sharpe"] / np.sqrt(365.0) == pytest.approx(row.sharpe_gain, abs=1e-9)
+    own, *shifted = cells.shifts.loc[(*where, "shift_p")]
+    assert own == pytest.approx(row.log_growth)
+    assert (1 + np.count_nonzero(np.array(shifted) >= own)) / 11 == row.shift_p
+
+
+def test_judged_together_nothing_becomes_surer(cells, rows):
+    told = judged_together(cells, replications=300)
+    assert told.drop(columns=[c for c in told if c.endswith("family")]).equals(rows)
+    moving = told.xs("inverse_atr", level="rule")
+    assert (moving.shift_p_family >= moving.shift_p - 1e-12).all()
+    assert moving.vs_same_leverage_p_family.between(0.0, 1.0).all()
+    assert told.xs("fixed_2x", level="rule").vs_same_leverage_p_family.isna().all()
+
+
+def test_the_same_cells_twice_are_no_more_tests_than_once(cells):
+    twice = joined([_renamed(cells, "X"), _renamed(cells, "Y")])
+    once, both = judged_together(cells, replications=300), judged_together(twice, replications=300)
+    column = "vs_same_leverage_p_family"
+    np.testing.assert_array_equal(
+        both.xs("Y", level="contract")[column], once.xs("X", level="contract")[column]
+    )
+    apart = judged_together(twice, apart=("contract",), replications=300)
+    np.testing.assert_array_equal(apart[column], both[column])
+
+
+def _renamed(cells, name):
+    tables = (cells.rows, cells.days, cells.shifts)
+    return type(cells)(*(table.rename(index={"X": name}, level="contract") for table in tables))

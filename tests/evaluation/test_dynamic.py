@@ -27,7 +27,7 @@ def cells(market):
         rebalancing=("every_decision",),
         margin_shares=(0.2,),
         evidence=Evidence(shifts=20, replications=100),
-    )
+    ).rows
 
 
 def test_a_rule_that_reads_its_account_is_played_as_its_backtest(market, cells):
@@ -86,6 +86,18 @@ def test_over_cells_counts_what_is_sure():
     assert told.growth_same_leverage == pytest.approx(-0.1)
 
 
+def test_over_cells_counts_apart_what_stands_in_the_family():
+    alone = {"vs_same_leverage_low": 0.1, "vs_same_leverage_high": 0.3}
+    rows = [
+        cell("a", "long", **alone, vs_same_leverage_p_family=0.01),
+        cell("a", "short", **alone, vs_same_leverage_p_family=0.4),
+        cell("a", "free", vs_same_leverage_p_family=0.01),  # never counted where its own interval holds zero
+    ]
+    told = over_cells(made(rows)).loc["a"]
+    assert (told.better_same_leverage, told.better_same_leverage_family) == (2, 1)
+    assert told.worse_same_leverage_family == 0
+
+
 def test_a_phrase_stands_only_where_a_number_says_so():
     fixed = cell("fixed_3x", "long") | {"vs_same_leverage": np.nan}
     nothing, sure = (
@@ -99,4 +111,8 @@ def test_a_phrase_stands_only_where_a_number_says_so():
     assert table.loc["quiet", "ideal for"].startswith("nobody")
     assert table.loc["loud", "ideal for"].startswith("long: +0.30 [+0.10")
     assert "surely in 1 of 1" in table.loc["loud", "advantages"]
+    unsure = cells.assign(vs_same_leverage_p_family=0.3)
+    table = comparison_of_methods(over_cells(unsure), unsure)
+    assert table.loc["loud", "ideal for"].startswith("nobody")
+    assert "surely in 1 of 1 (0 corrected)" in table.loc["loud", "advantages"]
     assert table.loc["fixed_3x", "ideal for"] == "the yardstick of the others"

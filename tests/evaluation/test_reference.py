@@ -37,7 +37,7 @@ def test_the_base_counts_what_the_cells_of_the_case_study_count(market, found):
     )
     cells = run_cells(
         {"X": market.between("2020-04-30T12:00", None)}, rules, evidence=Evidence(shifts=0, replications=100)
-    )
+    ).rows
     # Thirty-one days of warm-up from there end on 31 May: the first decision is the same.
     ruined = cells.xs(1.0, level="margin_share").groupby("rule").ruined.sum()
     for name in RUINED:

@@ -16,7 +16,13 @@ from gearing.evaluation.backtest import asked_columns, backtest
 from gearing.evaluation.batch import Accounts, all_decisions, play_sizes
 from gearing.evaluation.bootstrap import block_mean
 from gearing.evaluation.excursions import join_excursions
-from gearing.evaluation.inference import growth_difference, mean_interval, sharpe_difference
+from gearing.evaluation.inference import (
+    growth_difference,
+    mean_interval,
+    sharpe_contributions,
+    sharpe_difference,
+)
+from gearing.evaluation.joint import Cells, joined
 from gearing.evaluation.metrics import (
     DAYS_PER_YEAR,
     daily_log_growth,
@@ -32,7 +38,7 @@ from gearing.simulation.config import SimulationConfig
 from gearing.simulation.simulator import Simulator
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 DIRECTIONS = {
     "long": "long",
@@ -44,7 +50,9 @@ _FIXED_SIZES = 48
 _SMALLEST = 0.02
 # What a rule may read of its account and still answer all decisions at once: the shape of it, not the value.
 _READ_OF_ACCOUNT = {*POSITION_COLUMNS, *ACCOUNT_COLUMNS} - {"effective_leverage"}
+KINDS = ("same_leverage", "same_volatility")  # of fixed twins
 Progress = Callable[[str], None]
+Series = dict[tuple[str, str], np.ndarray]  # by rule and question
 
 
 @dataclass(frozen=True)
@@ -78,7 +86,7 @@ def run_cells(
     evidence: Evidence | None = None,
     progress: Progress | None = None,
     **settings: Any,
-) -> pd.DataFrame:
+) -> Cells:
     """Play all rules in all cells.
 
     Parameters
@@ -89,11 +97,9 @@ def run_cells(
 
     Returns
     -------
-    DataFrame
+    Cells
         Indexed by contract, margin share, direction, rebalancing and rule; columns as told by `run_cell`.
     """
-    import pandas as pd
-
     evidence = evidence or Evidence()
     parts = []
     for symbol, market in markets.items():
@@ -106,12 +112,14 @@ def run_cells(
                     config = SimulationConfig(
                         direction=direction, margin_share=share, rebalance=mode, start="first", **settings
                     )
-                    rows = run_cell(market, table, rules, config, evidence)
-                    parts.append(
-                        rows.assign(contract=symbol, margin_share=share, direction=way, rebalance=mode)
-                    )
-    names = ["contract", "margin_share", "direction", "rebalance", "rule"]
-    return pd.concat(parts).reset_index().set_index(names)
+                    place = {
+                        "contract": symbol,
+                        "margin_share": share,
+                        "direction": way,
+                        "rebalance": mode,
+                    }
+                    parts.append(run_cell(market, table, rules, config, evidence).at(place))
+    return joined(parts)
 
 
 def run_cell(
@@ -120,20 +128,19 @@ def run_cell(
     rules: Mapping[str, Any],
     config: SimulationConfig,
     evidence: Evidence,
-) -> pd.DataFrame:
+) -> Cells:
     """All rules under one set of settings.
 
     Returns
     -------
-    DataFrame
-        Per rule: effective leverage, log growth with interval, volatility, Sharpe ratio, max drawdown, liquidations
-        a year, fees a year in parts of equity, ruined and when; Sharpe less the baseline's with interval. Per rule that
-        moves: the fixed twins' liquidations a year; growth less theirs (``vs_...``), and the liquidations a year that
-        the rule has fewer than they (``fewer_...``), with paired intervals; among circular shifts, the shares that
-        grew at least as much (``shift_p``) and that were liquidated at most as often (``shift_p_fewer``).
+    Cells
+        Indexed by rule. ``rows``, per rule: effective leverage, log growth with interval, volatility, Sharpe ratio,
+        max drawdown, liquidations a year, fees a year in parts of equity, ruined and when; Sharpe less the baseline's
+        with interval. Per rule that moves: the fixed twins' liquidations a year; growth less theirs (``vs_...``), and
+        the liquidations a year that the rule has fewer than they (``fewer_...``), with paired intervals; among
+        circular shifts, the shares that grew at least as much (``shift_p``) and that were liquidated at most as often
+        (``shift_p_fewer``).
     """
-    import pandas as pd
-
     simulator = Simulator(market, table, config, len(rules))
     simulator.reset(seed=0)
     sizes = _sizes(simulator, market, table, rules, config)
@@ -141,15 +148,22 @@ def run_cell(
     rows = [_own(name, played, i, evidence) for i, name in enumerate(rules)]
     moving = [i for i, rule in enumerate(rules.values()) if not isinstance(rule, FixedLeverage)]
     names = list(rules)
+    days: Series = {}
+    shifts: Series = {}
     if evidence.baseline in names:
+        base = names.index(evidence.baseline)
         for i, row in enumerate(rows):
-            row |= _against(played, i, names.index(evidence.baseline), evidence)
+            row |= _against(played, i, base, evidence)
+            days |= _days_against(played, i, base, names[i])
     for i, twins in zip(moving, _twins(market, table, config, played, moving), strict=True):
         rows[i] |= _beside(played, i, twins, evidence)
+        days |= _days_beside(played, i, twins, names[i])
     if evidence.shifts:
         for i in moving:
-            rows[i] |= _shifted(market, table, config, sizes[i], played, i, evidence)
-    return pd.DataFrame(rows).set_index("rule")
+            told, drawn = _shifted(market, table, config, sizes[i], played, i, evidence)
+            rows[i] |= told
+            shifts |= {(names[i], question): row for question, row in drawn.items()}
+    return Cells.of(rows, days, played.time[0], shifts)
 
 
 def _sizes(
@@ -221,6 +235,14 @@ def _against(played: Accounts, i: int, base: int, evidence: Evidence) -> dict[st
     }
 
 
+def _days_against(played: Accounts, i: int, base: int, name: str) -> Series:
+    """What each day adds to the difference of Sharpe ratios."""
+    if i == base or played.ruined[i] or played.ruined[base]:
+        return {}
+    returns = (daily_returns(played.time, played.equity[k]) for k in (i, base))
+    return {(name, "sharpe"): sharpe_contributions(*returns)}
+
+
 def _twins(
     market: MarketData, table: FeatureTable, config: SimulationConfig, played: Accounts, moving: list[int]
 ) -> list[tuple[Accounts, int, float]]:
@@ -242,7 +264,7 @@ def _beside(
     fixed, first, _ = twins
     mine = daily_log_growth(played.time, played.equity[i])
     told: dict[str, Any] = {}
-    for k, kind in enumerate(("same_leverage", "same_volatility")):
+    for k, kind in enumerate(KINDS):
         other = daily_log_growth(fixed.time, fixed.equity[first + k])
         found = growth_difference(
             mine,
@@ -258,6 +280,19 @@ def _beside(
             fixed.time[0], fixed.time[-1]
         )
         told[f"{kind}_ruined"] = bool(fixed.ruined[first + k])
+    return told
+
+
+def _days_beside(played: Accounts, i: int, twins: tuple[Accounts, int, float], name: str) -> Series:
+    """What each day adds to the difference of growth and of liquidations from both twins."""
+    fixed, first, _ = twins
+    mine = daily_log_growth(played.time, played.equity[i])
+    day = ((played.time[:-1] - played.time[0]) // np.timedelta64(1, "D")).astype(int)
+    told: Series = {}
+    for k, kind in enumerate(KINDS):
+        told[name, f"vs_{kind}"] = mine - daily_log_growth(fixed.time, fixed.equity[first + k])
+        gap = np.bincount(day, fixed.hits[first + k] - played.hits[i], mine.size)
+        told[name, f"fewer_{kind}"] = gap[: mine.size]
     return told
 
 
@@ -279,18 +314,21 @@ def _shifted(
     played: Accounts,
     i: int,
     evidence: Evidence,
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Shares of circular shifts that did as well, and what the series itself and every shift did."""
     count = len(sizes)
     by = np.random.default_rng(evidence.seed).integers(1, count, evidence.shifts)
     order = (np.arange(count)[None, :] - by[:, None]) % count
     shifted = play_sizes(_batch(market, table, config, evidence.shifts), sizes[order])
     growth, own = shifted.growth, played.growth[i]
     as_few = np.count_nonzero(shifted.liquidations <= played.liquidations[i])
-    return {
+    told = {
         "shift_p": (1 + np.count_nonzero(growth >= own)) / (1 + evidence.shifts),
         "shift_median": float(np.median(growth)),
         "shift_p_fewer": (1 + as_few) / (1 + evidence.shifts),
     }
+    spared = -np.append(played.liquidations[i], shifted.liquidations).astype(float)
+    return told, {"shift_p": np.append(own, growth), "shift_p_fewer": spared}
 
 
 def _batch(market: MarketData, table: FeatureTable, config: SimulationConfig, n: int) -> Simulator:

@@ -5,24 +5,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+
+from gearing.evaluation.cells import KINDS
+from gearing.evaluation.families import LEVEL
 
 if TYPE_CHECKING:
     import pandas as pd
 
-KINDS = ("same_leverage", "same_volatility")
 
-
-def over_cells(cells: pd.DataFrame, level: float = 0.05) -> pd.DataFrame:
+def over_cells(cells: pd.DataFrame, level: float = LEVEL) -> pd.DataFrame:
     """Each moving rule over its cells: how often it is surely better or worse than its fixed twins, and by how much.
 
     Parameters
     ----------
     cells : DataFrame
-        Of `run_cells`.
+        Of `judged_together`, or the rows of `run_cells`.
     level : float
-        Of the p-values among circular shifts.
+        Of p-values.
 
     Returns
     -------
@@ -31,7 +31,8 @@ def over_cells(cells: pd.DataFrame, level: float = 0.05) -> pd.DataFrame:
         leverage (``twin_liquidations``), ``cut``: the share of the twin's that the rule avoids, over all cells;
         ``fees`` a year in parts of equity. Per kind of twin: median difference of growth; cells with surely fewer and
         more liquidations, surely higher and lower growth (95 % interval beside zero). Cells in which its moments beat
-        shifted ones in liquidations and growth.
+        shifted ones in liquidations and growth. The same counts with ``_family`` behind their names, where the cells
+        were judged together: those that stand after correction for all tests of the question.
     """
     import pandas as pd
 
@@ -50,18 +51,26 @@ def over_cells(cells: pd.DataFrame, level: float = 0.05) -> pd.DataFrame:
         "twin_ruined": groups.same_leverage_ruined.sum(),
     }
     for kind in KINDS:
-        told |= {
-            f"fewer_{kind}": _count(groups, f"fewer_{kind}_low", lambda x: x > 0.0),
-            f"more_{kind}": _count(groups, f"fewer_{kind}_high", lambda x: x < 0.0),
-            f"growth_{kind}": groups[f"vs_{kind}"].median(),
-            f"better_{kind}": _count(groups, f"vs_{kind}_low", lambda x: x > 0.0),
-            f"worse_{kind}": _count(groups, f"vs_{kind}_high", lambda x: x < 0.0),
-        }
-    if "shift_p" in moving:
-        told["timed_liquidations"] = _count(groups, "shift_p_fewer", lambda p: p <= level)
-        told["timed_growth"] = _count(groups, "shift_p", lambda p: p <= level)
+        told[f"growth_{kind}"] = groups[f"vs_{kind}"].median()
+        told |= _sure(moving, f"fewer_{kind}", (f"fewer_{kind}", f"more_{kind}"), level)
+        told |= _sure(moving, f"vs_{kind}", (f"better_{kind}", f"worse_{kind}"), level)
+    for name, column in (("timed_liquidations", "shift_p_fewer"), ("timed_growth", "shift_p")):
+        for ending in ("", "_family"):
+            if f"{column}{ending}" in moving:
+                told[f"{name}{ending}"] = _count(moving[f"{column}{ending}"] <= level)
     return pd.DataFrame(told)
 
 
-def _count(groups: Any, column: str, test: Callable[[Any], Any]) -> Any:
-    return groups[column].agg(lambda values: int(test(values).sum()))
+def _sure(moving: pd.DataFrame, question: str, names: tuple[str, str], level: float) -> dict[str, Any]:
+    """Cells of each rule whose interval lies above, and below zero; and those that stand in the family, too."""
+    told = {}
+    sides = moving[f"{question}_low"] > 0.0, moving[f"{question}_high"] < 0.0
+    for name, sure in zip(names, sides, strict=True):
+        told[name] = _count(sure)
+        if f"{question}_p_family" in moving:
+            told[f"{name}_family"] = _count(sure & (moving[f"{question}_p_family"] <= level))
+    return told
+
+
+def _count(found: Any) -> Any:
+    return found.groupby(level="rule", sort=False).sum().astype(int)

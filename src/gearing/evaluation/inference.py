@@ -149,6 +149,20 @@ def sharpe_difference(
     )
 
 
+def sharpe_contributions(policy: ArrayLike, baseline: ArrayLike) -> Floats:
+    """What each day adds to the difference of Sharpe ratios (n_days,), whose mean is that difference a day.
+
+    To the first order: the days' influence on both ratios, as `sharpe_difference` uses it for standard errors.
+
+    Parameters
+    ----------
+    policy, baseline : array, shape (n_days,)
+        Daily simple returns on the same days.
+    """
+    ratio, influence = _influence(np.stack(_paired(policy, baseline)))
+    return influence[0] - influence[1] + ratio[0] - ratio[1]
+
+
 def mean_interval(
     values: ArrayLike, *, seed: int, mean_block: float = 20.0, replications: int = 2000, level: float = 0.95
 ) -> tuple[float, float]:
@@ -181,13 +195,18 @@ def sharpe_interval(
 
 def _sharpe_difference(returns: Floats, lags: float) -> tuple[Floats, Floats]:
     """Difference of Sharpe ratios per day and its standard error; returns (2, n_resamples, n_days)."""
-    mean = returns.mean(axis=2, keepdims=True)
-    second = np.mean(returns**2, axis=2, keepdims=True)
-    deviation = np.sqrt(np.maximum(second - mean**2, 1e-300))
-    # How much each day moves the ratio: d(mean / sqrt(second - mean^2)) along (r - mean, r^2 - second).
-    influence = (second * (returns - mean) - 0.5 * mean * (returns**2 - second)) / deviation**3
-    ratio = (mean / deviation)[:, :, 0]
+    ratio, influence = _influence(returns)
     return ratio[0] - ratio[1], _standard_error_of_mean(influence[0] - influence[1], int(lags))
+
+
+def _influence(returns: Floats) -> tuple[Floats, Floats]:
+    """Sharpe ratio per day (...) and how much each day moves it (..., n_days)."""
+    mean = returns.mean(axis=-1, keepdims=True)
+    second = np.mean(returns**2, axis=-1, keepdims=True)
+    deviation = np.sqrt(np.maximum(second - mean**2, 1e-300))
+    # d(mean / sqrt(second - mean^2)) along (r - mean, r^2 - second)
+    influence = (second * (returns - mean) - 0.5 * mean * (returns**2 - second)) / deviation**3
+    return (mean / deviation)[..., 0], influence
 
 
 def _standard_error_of_mean(series: Floats, lags: int) -> Floats:

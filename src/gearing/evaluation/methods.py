@@ -1,6 +1,8 @@
 """Which leverage method for whom: the usual comparison table, every phrase of it decided by a measured number.
 
 Nothing is written by hand but the words: a phrase stands only where its measurement says so, with the number.
+"Surely" counts intervals beside zero; "corrected" is what is left of them when all cells are judged together, and only
+what is left makes a method ideal for anyone.
 """
 
 from __future__ import annotations
@@ -8,6 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from scipy.stats import binom
+
+from gearing.evaluation.families import LEVEL
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,6 +74,8 @@ def _of_fixed(own: pd.DataFrame) -> dict[str, str]:
 def _ideal(name: str, own: pd.DataFrame, traders: pd.DataFrame | None) -> list[str]:
     parts = []
     sure = own[own.vs_same_leverage_low > 0.0].sort_values("vs_same_leverage", ascending=False)
+    if "vs_same_leverage_p_family" in sure:
+        sure = sure[sure.vs_same_leverage_p_family <= LEVEL]
     for key, cell in sure.head(2).iterrows():
         where = " ".join(str(part) for part in (key if isinstance(key, tuple) else (key,)) if _speaks(part))
         parts.append(
@@ -78,6 +84,8 @@ def _ideal(name: str, own: pd.DataFrame, traders: pd.DataFrame | None) -> list[s
         )
     if traders is not None and name in traders.index.get_level_values("rule"):
         mine = traders.xs(name, level="rule")
+        if "p_family" in mine:
+            mine = mine[mine.p_family <= LEVEL]
         for key, row in mine[mine.verdict == "most are better off"].iterrows():
             who = " ".join(f"{part:g}x" if isinstance(part, float) else str(part) for part in _tuple(key))
             parts.append(f"{who} traders: {row.better:.0%} [{row.low:.0%}, {row.high:.0%}] better off")
@@ -89,12 +97,12 @@ def _advantages(row: Any) -> list[str]:
     if row.fewer_same_leverage:
         parts.append(
             f"liquidated {row.cut:.0%} less often than fixed leverage of the same average, surely so in "
-            f"{row.fewer_same_leverage:g} of {n} cells"
+            f"{_of(row, 'fewer_same_leverage')} cells"
         )
     if row.better_same_leverage:
-        parts.append(f"grew faster than it, surely in {row.better_same_leverage:g} of {n}")
+        parts.append(f"grew faster than it, surely in {_of(row, 'better_same_leverage')}")
     if row.better_same_volatility:
-        parts.append(f"grew faster at the same volatility, surely in {row.better_same_volatility:g} of {n}")
+        parts.append(f"grew faster at the same volatility, surely in {_of(row, 'better_same_volatility')}")
     if "timed_liquidations" in row:
         for count, what in (
             (row.timed_liquidations, "fewer liquidations"),
@@ -111,15 +119,21 @@ def _limits(row: Any, own: pd.DataFrame) -> list[str]:
     n = int(row.cells)
     parts = [f"growth at the same average leverage: median {row.growth_same_leverage:+.2f} a year"]
     if row.worse_same_leverage:
-        parts[0] += f", surely lower in {row.worse_same_leverage:g} of {n}"
+        parts[0] += f", surely lower in {_of(row, 'worse_same_leverage')}"
     if row.more_same_leverage:
-        parts.append(f"surely more liquidations in {row.more_same_leverage:g} of {n}")
+        parts.append(f"surely more liquidations in {_of(row, 'more_same_leverage')}")
     if row.fees > _DEAR:
         parts.append(f"fees of {row.fees:.1%} of equity a year")
     if row.ruined:
         parts.append(f"ruined in {row.ruined:g} of {n} (its fixed twin in {row.twin_ruined:g})")
     worst = own.max_drawdown.max()
     return [*parts, f"largest drawdown {worst:.0%}"]
+
+
+def _of(row: Any, name: str) -> str:
+    """A count of a rule's cells; in parentheses how many stand when the cells of all rules are judged together."""
+    together = f" ({row[f'{name}_family']:g} corrected)" if f"{name}_family" in row else ""
+    return f"{row[name]:g} of {row.cells:g}{together}"
 
 
 def _speaks(part: Any) -> bool:

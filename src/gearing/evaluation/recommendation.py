@@ -13,6 +13,7 @@ import numpy as np
 
 from gearing.evaluation.batch import all_decisions
 from gearing.evaluation.bootstrap import block_mean
+from gearing.evaluation.families import family_of_means
 from gearing.features import FeatureTable, parse_duration
 from gearing.market.data import MarketData
 from gearing.simulation.config import SimulationConfig
@@ -127,17 +128,19 @@ def better_for_most(
         ``better``, ``low``, ``high``: share with more equity, among traders whose two accounts did not end alike;
         ``tied``: share that ended alike, or both ruined; shares ruined with either; median of the end equities;
         ``verdict`` of those who did not tie: "most are better off", "most are worse off" or "not shown"; "nearly all
-        end alike" where more than nine in ten do.
+        end alike" where more than nine in ten do. ``p_family``: of no majority either way, for all rows together.
     """
     import pandas as pd
 
+    block = 365.0 / _EVERY
     rows: dict[Any, dict[str, Any]] = {}
+    margins: dict[Any, Any] = {}
     for key, group in outcomes.groupby(list(by), sort=False):
         gap = group.dynamic - group.fixed
         decided = (gap.abs() > _SAME) & ~(group.dynamic_ruined & group.fixed_ruined)
         told = pd.DataFrame({"won": decided & (gap > 0.0), "decided": decided, "start": group.start})
         weeks = told.groupby("start")[["won", "decided"]].sum().astype(float)
-        block = 365.0 / _EVERY
+        margins[key] = weeks["won"] - 0.5 * weeks["decided"]
         better, low, high = block_mean(
             weeks["won"].to_numpy(),
             block,
@@ -153,7 +156,11 @@ def better_for_most(
         }  # fmt: skip
     index: Any = pd.MultiIndex.from_tuples(list(rows), names=list(by))
     index = index if len(by) > 1 else index.get_level_values(0)
-    return pd.DataFrame(list(rows.values()), index=index)
+    together = family_of_means(
+        pd.DataFrame(list(margins.values())), seed=seed, mean_block=block, replications=replications
+    )
+    told = pd.DataFrame(list(rows.values()), index=index)
+    return told.assign(p_family=together.p_family.to_numpy())
 
 
 def _verdict(tied: float, low: float, high: float) -> str:

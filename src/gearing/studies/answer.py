@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
+from gearing.evaluation.joint import Cells
 from gearing.policies import make_rule
 from gearing.simulation.config import Slippage
 from gearing.studies.config import Exchange, Market, Rule
-from gearing.studies.experiment import ExperimentConfig
+from gearing.studies.experiment import ExperimentConfig, Work
 
 if TYPE_CHECKING:
     from gearing.market import MarketData
@@ -55,3 +58,13 @@ class Answer(ExperimentConfig):
 def made(rules: dict[str, Rule]) -> dict[str, Any]:
     """Rules of an experiment, by name."""
     return {name: make_rule({"rule": rule.rule, **rule.settings}) for name, rule in rules.items()}
+
+
+def kept_cells(work: Work, name: str, play: Callable[[], Cells]) -> Cells:
+    """Cells that are played once: rows, days and shifts are parts of the experiment."""
+    played = cache(play)
+    return Cells(
+        work.part(name, lambda: played().rows),
+        work.part(f"{name}-days", lambda: played().days),
+        work.part(f"{name}-shifts", lambda: played().shifts),
+    )

@@ -13,10 +13,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from gearing.evaluation.cells import DIRECTIONS, REBALANCING, Evidence, run_cells
+from gearing.evaluation.dynamic import over_cells
+from gearing.evaluation.families import LEVEL
+from gearing.evaluation.joint import Cells, joined, judged_together
 from gearing.evaluation.reference import LIQUIDATED, RUINED
 from gearing.evaluation.safest import risk_by_leverage
 from gearing.policies import make_rule
 from gearing.simulation.config import Slippage
+from gearing.studies.answer import kept_cells
 from gearing.studies.config import Exchange, Market, Rule, _by_name
 from gearing.studies.experiment import ExperimentConfig, Findings, Work, experiment
 from gearing.studies.fields import Duration
@@ -69,9 +73,9 @@ def run_case_study(config: CaseStudy, work: Work) -> Findings:
     """Play every cell and set it beside the reference.
 
     Tables: ``claim``, Sharpe of each rule over the baseline's with the smallest margin share; ``ruined``, cells in
-    which a rule was ruined with the largest; ``held``, how often a held long is liquidated; ``cells``, all of them.
+    which a rule was ruined with the largest; ``judged``, rules beside their fixed twins and shifts; ``held``, how
+    often a held long is liquidated; ``cells``, all of them.
     """
-    import pandas as pd
 
     markets = {
         symbol: config.market.model_copy(update={"contracts": [symbol]}).open()
@@ -79,22 +83,23 @@ def run_case_study(config: CaseStudy, work: Work) -> Findings:
     }
     work.on(markets)
     held = work.part("held", lambda: _held(markets, config))
-    cells = pd.concat([_cells(symbol, market, config, work) for symbol, market in markets.items()])
-    found = claim(cells)
-    tables = {"claim": found, "ruined": ruined_cells(cells), "held": held, "cells": cells}
+    played = joined([_cells(symbol, market, config, work) for symbol, market in markets.items()])
+    cells = judged_together(played, apart=("margin_share",), seed=config.seed)
+    found, judged = claim(cells), over_cells(_smallest_share(cells))
+    tables = {
+        "claim": found, "ruined": ruined_cells(cells), "judged": judged, "held": held, "cells": cells,
+    }  # fmt: skip
     return Findings(_line(config, found), tables, metrics=_metrics(found), markets=markets)
 
 
-def _cells(symbol: str, market: MarketData, config: CaseStudy, work: Work) -> pd.DataFrame:
+def _cells(symbol: str, market: MarketData, config: CaseStudy, work: Work) -> Cells:
     """All cells of a contract, kept direction by direction."""
-    import pandas as pd
-
     rules = {name: make_rule({"rule": rule.rule, **rule.settings}) for name, rule in config.rules.items()}
     settings = config.exchange.model_dump(exclude={"slippage"})
     settings["slippage"] = Slippage(**config.exchange.slippage.model_dump())
     evidence = Evidence(config.baseline, config.shifts, config.replications, seed=config.seed)
 
-    def played(share: float, way: str, direction: str) -> pd.DataFrame:
+    def played(share: float, way: str, direction: str) -> Cells:
         return run_cells(
             {symbol: market}, rules, directions={way: direction}, rebalancing=config.rebalancing,
             margin_shares=[share], progress=work.tell, max_leverage=config.max_leverage, evidence=evidence,
@@ -104,8 +109,8 @@ def _cells(symbol: str, market: MarketData, config: CaseStudy, work: Work) -> pd
     parts = []
     for share, (way, direction) in product(config.margin_shares, config.directions.items()):
         name = f"{symbol}-{share:g}-{way.replace('/', '-')}"
-        parts.append(work.part(name, partial(played, share, way, direction)))
-    return pd.concat(parts)
+        parts.append(kept_cells(work, name, partial(played, share, way, direction)))
+    return joined(parts)
 
 
 def _line(config: CaseStudy, found: pd.DataFrame) -> str:
@@ -113,7 +118,8 @@ def _line(config: CaseStudy, found: pd.DataFrame) -> str:
     parts = [
         f"{row['contract']}: {row['least']:.2f} to {row['largest']:.2f} times the Sharpe ratio of "
         f"{config.baseline} over {row['cells']} cells (median {row['median']:.2f}), "
-        f"surely better in {row['surely_better']}, surely worse in {row['surely_worse']}"
+        f"surely better in {row['surely_better']}, surely worse in {row['surely_worse']} "
+        f"({row['better_together']} and {row['worse_together']} after correction for all tests)"
         for row in found.reset_index().to_dict("records")
         if row["rule"] == CLAIMED
     ]
@@ -142,21 +148,35 @@ def ruined_cells(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def claim(cells: pd.DataFrame) -> pd.DataFrame:
-    """With the smallest margin share: each rule's Sharpe ratio over the baseline's, over the cells of a contract."""
+    """With the smallest margin share: each rule's Sharpe ratio over the baseline's, over the cells of a contract.
+
+    ``surely_...`` counts intervals beside zero one by one, ``..._together`` those that stand after correction for all.
+    """
     import pandas as pd
 
-    part = cells.xs(cells.index.get_level_values("margin_share").min(), level="margin_share")
-    groups = part[part.sharpe_gain.notna()].groupby(["contract", "rule"], sort=False)
+    part = _smallest_share(cells)
+    part = part[part.sharpe_gain.notna()]
+    part = part.assign(surely=(part.sharpe_low > 0.0) * 1 - (part.sharpe_high < 0.0) * 1)
+    known = part.get("sharpe_p_family")
+    together = part.surely if known is None else part.surely.where(known <= LEVEL, 0)
+    groups = part.assign(together=together).groupby(["contract", "rule"], sort=False)
     return pd.DataFrame(
         {
             "cells": groups.size(),
             "least": groups.sharpe_ratio.min(),
             "median": groups.sharpe_ratio.median(),
             "largest": groups.sharpe_ratio.max(),
-            "surely_better": groups.sharpe_low.agg(lambda low: int((low > 0.0).sum())),
-            "surely_worse": groups.sharpe_high.agg(lambda high: int((high < 0.0).sum())),
+            "surely_better": groups.surely.agg(lambda found: int((found > 0).sum())),
+            "surely_worse": groups.surely.agg(lambda found: int((found < 0).sum())),
+            "better_together": groups.together.agg(lambda found: int((found > 0).sum())),
+            "worse_together": groups.together.agg(lambda found: int((found < 0).sum())),
         }
     )
+
+
+def _smallest_share(cells: pd.DataFrame) -> pd.DataFrame:
+    found: Any = cells.xs(cells.index.get_level_values("margin_share").min(), level="margin_share")
+    return found
 
 
 def _held(markets: dict[str, Any], config: CaseStudy) -> pd.DataFrame:

@@ -10,9 +10,10 @@ from pydantic import BeforeValidator, Field
 from gearing.evaluation.answer_figures import dynamic_figure, majority_figure
 from gearing.evaluation.cells import Evidence, run_cells, table_of
 from gearing.evaluation.dynamic import over_cells
+from gearing.evaluation.joint import Cells, joined, judged_together
 from gearing.evaluation.methods import comparison_of_methods
 from gearing.evaluation.recommendation import APPETITES, better_for_most, trader_outcomes
-from gearing.studies.answer import Answer, made
+from gearing.studies.answer import Answer, kept_cells, made
 from gearing.studies.config import Rule, _by_name
 from gearing.studies.experiment import Findings, Work, experiment
 from gearing.studies.fields import Duration
@@ -62,14 +63,14 @@ def methods(config: Methods, work: Work) -> Findings:
     """Tables: ``methods``, for whom, advantages and limits; ``judged``, the counts behind; ``advice``, by rule;
     ``traders``, by rule, direction and appetite; ``cells``, all of them.
     """
-    import pandas as pd
 
     markets, rules = config.markets(), made(config.rules)
     unknown = set(config.traders) - set(rules)
     if unknown:
         raise ValueError(f"traders name {', '.join(sorted(unknown))}, which the rules do not have.")
     work.on(markets)
-    cells = pd.concat([_cells(config, symbol, market, rules, work) for symbol, market in markets.items()])
+    played = joined([_cells(config, symbol, market, rules, work) for symbol, market in markets.items()])
+    cells = judged_together(played, seed=config.seed)
     judged = over_cells(cells)
     tables = {"judged": judged, "cells": cells}
     figures = {"dynamic": dynamic_figure(cells)}
@@ -86,19 +87,17 @@ def methods(config: Methods, work: Work) -> Findings:
     return Findings(line, tables, figures, _metrics(judged), markets)
 
 
-def _cells(
-    config: Methods, symbol: str, market: MarketData, rules: dict[str, Any], work: Work
-) -> pd.DataFrame:
+def _cells(config: Methods, symbol: str, market: MarketData, rules: dict[str, Any], work: Work) -> Cells:
     evidence = Evidence("", config.shifts, config.replications, seed=config.seed)
 
-    def played() -> pd.DataFrame:
+    def played() -> Cells:
         return run_cells(
             {symbol: market}, rules, directions=config.directions, rebalancing=("every_decision",),
             margin_shares=(config.margin_share,), evidence=evidence, max_leverage=config.max_leverage,
             progress=work.tell, **config.simulation(),
         )  # fmt: skip
 
-    return work.part(f"cells-{symbol}", played)
+    return kept_cells(work, f"cells-{symbol}", played)
 
 
 def _outcomes(
@@ -123,10 +122,14 @@ def _outcomes(
 
 def _line(judged: pd.DataFrame, advice: pd.DataFrame | None) -> str:
     total = judged.sum(numeric_only=True)
+
+    def told(name: str) -> str:
+        return f"{total[f'{name}_same_leverage']:g} ({total[f'{name}_same_leverage_family']:g})"
+
     parts = [
-        f"{total.cells:g} cells of {len(judged)} rules beside fixed leverage of the same average: surely fewer "
-        f"liquidations in {total.fewer_same_leverage:g}, surely more in {total.more_same_leverage:g}; surely more "
-        f"growth in {total.better_same_leverage:g}, surely less in {total.worse_same_leverage:g}"
+        f"{total.cells:g} cells of {len(judged)} rules beside fixed leverage of the same average (in parentheses after "
+        f"correction for all tests): surely fewer liquidations in {told('fewer')}, surely more in {told('more')}; "
+        f"surely more growth in {told('better')}, surely less in {told('worse')}"
     ]
     if advice is not None:
         verdicts = advice.verdict.value_counts()
