@@ -13,6 +13,7 @@ import pytest
 
 import gearing
 from gearing.contracts import Contract, venue
+from gearing.evaluation.mark_path import MarkPath
 from gearing.evaluation.reconcile import Reconciliation, reconcile
 from gearing.evaluation.statements import parse_records, read_statement
 from gearing.exchange.account import position_liquidation_price
@@ -134,7 +135,7 @@ class Statement:
         self.simulation.reset(seed=0)
         self.contract: Contract = market.contracts[0]
         opens = dict(zip(market.open_time, market.mark[:, 0, 0], strict=True))
-        self.marks = {("SYN", time): float(mark) for time, mark in opens.items()}
+        self.marks = {"SYN": MarkPath(market.open_time, market.mark[:, 0], market.bar)}
         self.settlements = {
             ("SYN", s["time"]): (
                 float(s["rate"]),
@@ -309,3 +310,25 @@ def test_prices_of_a_liquidation_without_known_margin_are_said_to_be_unchecked(s
     found = statement.check(records)
     assert found.differences.empty, str(found)
     assert any("for want of a snapshot" in reason for reason in found.unchecked)
+
+
+def test_a_liquidation_left_out_is_missed_at_the_bar_in_which_it_was_due(statement):
+    number = statement.number_of("liquidation")
+    records = statement.records[:number] + statement.records[number + 1 :]
+    found = statement.check(records).differences
+    missed = found[found["field"] == "liquidation"]
+    assert missed["line"].min() == number + 1
+    time = np.datetime64(int(statement.events[number].time), "ms")
+    assert f"due at {time}" in missed["rule"].iloc[0]
+
+
+def test_marks_that_never_reach_a_liquidation_price_leave_every_liquidation_unexplained(statement):
+    calm = statement.marks["SYN"]
+    flat = {"SYN": MarkPath(calm.time, np.repeat(calm.prices[:, :1] * 0.0 + 1e-3, 4, axis=1), calm.bar)}
+    lines = parse_records(statement.records, statement.name)
+    table = reconcile(
+        lines, [statement.contract], venue(statement.name), statement.settlements, marks=flat
+    ).differences
+    shorts = [k + 1 for k, e in enumerate(statement.events) if e.kind == "liquidation" and e.side > 0]
+    unexplained = table[table["rule"].str.endswith("no mark reaches it")]["line"].tolist()
+    assert unexplained == shorts  # a price of a tenth of a cent is far from every short's

@@ -131,12 +131,18 @@ def reconcile(
         Path | None,
         typer.Option(help="Settlements the records omit: symbol, time, rate, mark (CSV, Parquet)."),
     ] = None,
+    marks: Annotated[
+        Path | None,
+        typer.Option(
+            help="The venue's mark prices: a table, its candles (JSON), or a folder of market data."
+        ),
+    ] = None,
     json_file: Json = None,
 ) -> None:
     """Replay account statements through the exchange rules; exits with 1 if a printed number differs."""
     from gearing.evaluation.reconcile import reconcile_files
 
-    found = reconcile_files(statements, venue, fee_level, contracts, funding)
+    found = reconcile_files(statements, venue, fee_level, contracts, funding, marks)
     typer.echo(str(found))
     write_json(json_file, found.to_dict())
     raise typer.Exit(int(len(found.differences) > 0))

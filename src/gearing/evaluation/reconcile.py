@@ -3,7 +3,8 @@
 Each printed number is compared at its own precision: it differs when ours is more than one unit of its last
 printed decimal away, or than what one unit of the printed wallet and entry price may move it. The rule that
 produced ours stands beside it. A liquidation is checked in size, side and price: where the mark triggers it, and at
-which price the venue then closes, see ``liquidation_prices``.
+which price the venue then closes, see ``liquidation_prices``. With the venue's mark prices, so is its moment: a
+liquidation on a gap, one that no mark explains, one that was due and did not come.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import numpy as np
 import pandas as pd
 
 from gearing.contracts import Contract, VenueProfile, shipped_schedules, shipped_symbols, venue
+from gearing.evaluation.mark_path import MarkPath, Touch, read_marks
 from gearing.evaluation.statements import Line, read_statement
 from gearing.exchange.records import margin_tier_dtype, records
 from gearing.exchange.rules import (
@@ -33,6 +35,7 @@ from gearing.exchange.rules import (
     trading_fee,
     unrealised_pnl,
 )
+from gearing.market.layout import PROFILES
 
 COLUMNS = ["line", "time", "symbol", "kind", "field", "printed", "ours", "unit", "rule"]
 _ROUNDING = Decimal("1e-9")  # of a unit: ours is a double
@@ -83,6 +86,8 @@ class _Held:
     backing: float = math.nan
     unit: float = 0.0  # of the printed margin
     traded: bool = False
+    overdue: bool = False  # a liquidation that was due is told once
+    since: np.datetime64 = field(default_factory=lambda: np.datetime64("NaT", "ms"))  # of its last line
 
 
 @dataclass
@@ -91,7 +96,7 @@ class _Replay:
     contracts: Mapping[str, Contract]
     settlements: Mapping[tuple[str, np.datetime64], tuple[float, float]]
     rates: tuple[float, float]
-    marks: Mapping[tuple[str, np.datetime64], float] = field(default_factory=dict)
+    marks: Mapping[str, MarkPath] = field(default_factory=dict)
     held: dict[str, _Held] = field(default_factory=dict)
     rows: list[tuple[object, ...]] = field(default_factory=list)
     unchecked: list[str] = field(default_factory=list)
@@ -132,7 +137,34 @@ class _Replay:
         if line.symbol not in self.contracts:
             self.skip(line, f"no contract {line.symbol} was given")
             return
+        held = self.held.setdefault(line.symbol, _Held())
+        if line.kind != "liquidation":
+            self.overdue(line, held)
         getattr(self, line.kind)(line)
+        held.since = line.time
+
+    def overdue(self, line: Line, held: _Held) -> None:
+        """A mark before this line that should have liquidated the position."""
+        level, rule, slack = self.trigger(line, held)
+        if math.isnan(level) or held.overdue:
+            return
+        side = math.copysign(1.0, held.quantity)
+        due = self.marks[line.symbol].first_touch(
+            level - side * slack, side, held.since, line.time, whole=True
+        )
+        if due is not None:
+            held.overdue = True
+            told = ("liquidation", "none", due.mark, "1", f"{rule}: due at {due.opened}")
+            self.rows.append((line.number, line.time, line.symbol, line.kind, *told))
+
+    def trigger(self, line: Line, held: _Held) -> tuple[float, str, float]:
+        """Liquidation price of what is held, its rule and how far the printed margin may move it; NaN if unknown."""
+        if held.quantity == 0.0 or math.isnan(held.backing) or line.symbol not in self.marks:
+            return math.nan, "", 0.0
+        contract = self.contracts[line.symbol]
+        level, rule = self.liquidation_price(contract, line, held.quantity, held.entry, held.backing)
+        moved = self.liquidation_price(contract, line, held.quantity, held.entry, held.backing + held.unit)[0]
+        return level, rule, abs(moved - level)
 
     def fill(self, line: Line) -> None:
         inverse = self.contracts[line.symbol].kind == "inverse"
@@ -145,7 +177,7 @@ class _Replay:
         self.compare(line, "fee_change", -fee, "fee")
         self.compare(line, "value", notional(quantity, price, inverse), "notional")
         self.compare(line, "realised", self.trade(held, quantity, price, inverse), "pnl")
-        held.backing, held.traded = math.nan, True
+        held.backing, held.traded, held.overdue = math.nan, True, False
 
     @staticmethod
     def trade(held: _Held, quantity: float, price: float, inverse: bool) -> float:
@@ -206,17 +238,16 @@ class _Replay:
         if math.isnan(held.backing):
             self.skip(line, "its prices, for want of a snapshot with margin or leverage after the last fill")
             return
-        side, inverse = math.copysign(1.0, held.quantity), contract.kind == "inverse"
+        inverse = contract.kind == "inverse"
         found = self.liquidation_price(contract, line, held.quantity, held.entry, held.backing)
         trigger, rule = found
         bust = bankruptcy_price(held.quantity, held.entry, held.backing, inverse)
         nudged = held.backing + held.unit
         slack = abs(self.liquidation_price(contract, line, held.quantity, held.entry, nudged)[0] - trigger)
         bust_slack = abs(bankruptcy_price(held.quantity, held.entry, nudged, inverse) - bust)
-        minute = line.time.astype("datetime64[m]").astype("datetime64[ms]")
-        opened = self.marks.get((line.symbol, minute), math.nan)
-        if side * (opened - trigger) < 0.0:
-            trigger, rule, slack = opened, "gap: the first mark", 0.0
+        met = self.met(line, held, trigger, slack, rule)
+        if met is not None and met.gap:
+            trigger, rule, slack = met.mark, "gap: the first mark", 0.0
         family = f"bust.{contract.kind}"
         self.compare(line, "trigger_mark", trigger, rule, slack + contract.tick_size)
         self.compare(line, "limit_price", bust, family, bust_slack + contract.tick_size)
@@ -224,6 +255,24 @@ class _Replay:
             self.compare(line, "execution_price", bust, family, bust_slack + contract.tick_size)
         else:
             self.compare(line, "execution_price", trigger, rule, slack)
+
+    def met(self, line: Line, held: _Held, level: float, slack: float, rule: str) -> Touch | None:
+        """The mark that liquidated; told where there is none, or where it came more than a bar before the record."""
+        path = self.marks.get(line.symbol)
+        if path is None or math.isnan(level):
+            return None
+        side = math.copysign(1.0, held.quantity)
+        self.checked += 1
+        found = path.first_touch(level + side * slack, side, held.since, line.time, whole=False)
+        if found is None:
+            worst = path.furthest(side, held.since, line.time)
+            if not side * (worst - level) <= slack:
+                told = ("trigger_mark", str(level), worst, "1", f"{rule}: no mark reaches it")
+                self.rows.append((line.number, line.time, line.symbol, line.kind, *told))
+        elif line.time > found.ended + path.bar:
+            told = ("time", str(line.time), math.nan, "1", f"{rule}: due at {found.opened}")
+            self.rows.append((line.number, line.time, line.symbol, line.kind, *told))
+        return found
 
     def position(self, line: Line) -> None:
         """A snapshot: unrealised profit and liquidation price from its own entry price, size and wallet."""
@@ -286,7 +335,7 @@ def reconcile(
     profile: VenueProfile,
     settlements: Mapping[tuple[str, np.datetime64], tuple[float, float]] | None = None,
     fee_level: str | None = None,
-    marks: Mapping[tuple[str, np.datetime64], float] | None = None,
+    marks: Mapping[str, MarkPath] | None = None,
 ) -> Reconciliation:
     """Replay a statement from a flat account and compare every number it prints.
 
@@ -297,9 +346,10 @@ def reconcile(
     profile : fees and rules of the venue; ``fee_level`` one of its levels
     settlements : (symbol, time to the minute) -> (rate, mark)
         Needed where the venue's funding record prints neither (Binance; OKX prints the mark only).
-    marks : (symbol, time to the minute) -> mark
-        At which a bar opened. A liquidation at such a time is a gap if the mark was beyond the liquidation price;
-        without it, one at the liquidation price is expected.
+    marks : symbol -> mark prices of the venue
+        A bar that opens beyond the liquidation price is a gap, and liquidates there; without marks, a liquidation at
+        its price is expected. A liquidation that no mark explains, or that came late or not at all, differs. What
+        happened inside the bar of the line before is not known and not judged.
 
     Returns
     -------
@@ -319,6 +369,7 @@ def reconcile_files(
     fee_level: str | None = None,
     contracts: Path | None = None,
     funding: Path | None = None,
+    marks: Path | None = None,
 ) -> Reconciliation:
     """Reconcile statements on disk.
 
@@ -328,19 +379,27 @@ def reconcile_files(
     venue_name : name of the venue profile
     contracts : JSON list of ``Contract.to_dict``; without it, the contracts whose tiers ship with the package
     funding : table with symbol, time, rate and mark, for records that omit them
+    marks : mark prices as :func:`gearing.evaluation.mark_path.read_marks` reads them, for the moment of liquidations
 
     Raises
     ------
     ValueError
-        If the tiers of a contract are not known.
+        If the tiers of a contract are not known, or the marks cannot be read.
     """
     profile = venue(venue_name)
     lines = [line for path in paths for line in read_statement(path, venue_name)]
+    symbols = sorted({line.symbol for line in lines})
     if contracts is not None:
         known = [Contract.from_dict(one) for one in json.loads(contracts.read_text(encoding="utf-8"))]
     else:
-        known = [_shipped(symbol, profile) for symbol in sorted({line.symbol for line in lines})]
-    return reconcile(lines, known, profile, _settlements(funding), fee_level)
+        known = [_shipped(symbol, profile) for symbol in symbols]
+    paths_of_marks = None if marks is None else read_marks(marks, symbols, _folder_of(venue_name))
+    return reconcile(lines, known, profile, _settlements(funding), fee_level, paths_of_marks)
+
+
+def _folder_of(venue_name: str) -> str:
+    """Name of the venue's subfolder in a folder of market data."""
+    return next((folder for folder, name in PROFILES.items() if name == venue_name), venue_name)
 
 
 def _shipped(symbol: str, profile: VenueProfile) -> Contract:
