@@ -1,8 +1,11 @@
 """The study that sets agents beside known optima: references where theory says, nothing done twice."""
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 
+from gearing.agents import settings
 from gearing.market import synthetic_market
 from gearing.market.bayes_filter import bayes_filter
 from gearing.studies.regret import RegretConfig
@@ -75,6 +78,16 @@ def test_a_second_run_trains_and_plays_nothing_and_more_seeds_go_on(quick):
         again.findings.tables["seeds"]["growth"], quick.findings.tables["seeds"]["growth"]
     )
     assert quick.config.model_copy(update={"seeds": 5}).folder == quick.folder
+
+
+def test_other_settings_of_a_task_are_another_study(monkeypatch):
+    # A task's settings ship with the package: retuned ones must not be taken for what trained before.
+    tuned = QUICK | {"agents": {"ppo": {"algorithm": "ppo", "settings": {"task": "market_a_full"}}}}
+    before = RegretConfig(**tuned).digest
+    shipped = settings._shipped("ppo")
+    shipped["tasks"]["market_a_full"]["total_decisions"] += 1
+    monkeypatch.setattr(settings, "_shipped", lambda name: deepcopy(shipped))
+    assert RegretConfig(**tuned).digest != before
 
 
 def test_markets_that_train_and_test_on_the_same_paths_are_refused():

@@ -151,10 +151,17 @@ class RegretConfig(ExperimentConfig):
 
     @property
     def digest(self) -> str:
-        """Hash of everything that results depend on, but for how many seeds there are: more can be added."""
-        told = self.model_dump(mode="json", exclude=self._beside | {"seeds", "jobs"})
-        for agent in told["agents"].values():
-            del agent["seeds"]
+        """Hash of everything that results depend on, but for how many seeds there are: more can be added.
+
+        Agents count with all their settings, those that ship for a task included.
+        """
+        from gearing.agents import agent_settings
+
+        told = self.model_dump(mode="json", exclude=self._beside | {"seeds", "jobs", "agents"})
+        told["agents"] = {
+            name: agent_settings({**agent.settings, "algorithm": agent.algorithm}).as_dict()
+            for name, agent in self.agents.items()
+        }
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
 
