@@ -103,6 +103,23 @@ def test_its_exported_graph_answers_as_the_policy(name):
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
+def test_the_exported_graph_of_a_recurrent_policy_answers_as_the_policy_while_its_state_is_carried():
+    import torch
+
+    policy = train("recurrent_ppo", total_decisions=512).policy
+    simulator = Simulator(MARKET, TABLE, config("recurrent_ppo"), n_accounts=50)
+    simulator.reset(seed=0)
+    graph = TargetLeverage(policy, ObservationLayout.of(TABLE, MARKET.symbols), config("recurrent_ppo"))
+    carried, state = None, torch.zeros(graph.state_shape[0], 50, graph.state_shape[1])
+    for _ in range(20):
+        actions, carried = policy.predict(simulator.view, carried, deterministic=True)
+        expected = simulator.targets(actions)
+        with torch.no_grad():
+            found, state = graph(torch.from_numpy(simulator.observations), state)
+        np.testing.assert_allclose(found.numpy(), expected, rtol=1e-5, atol=1e-5)
+        simulator.step(expected)
+
+
 def test_a_masked_policy_chooses_no_leverage_that_the_tiers_forbid_at_its_size():
     """Large accounts may hold 1x only: above a notional of 10,000 the second tier begins."""
     policy = train("maskable_ppo", total_decisions=4_096).policy

@@ -79,12 +79,17 @@ def account_of(simulator):
     }
 
 
-def played(chosen, config, answer):
-    """Simulate a policy over the market; yields (time, observation, account, target, simulator) before each step."""
-    simulator = Simulator(market(), table(), config)
+def played(chosen, config, answer, remembers_from=None):
+    """Simulate a policy over the market; yields (time, observation, account, target, simulator) before each step.
+
+    A recurrent policy begins anew at every decision up to ``remembers_from``, and carries its state from there on.
+    """
+    simulator, state = Simulator(market(), table(), config), None
     simulator.reset(seed=0)
     for _ in range(simulator.n_decisions):
-        targets, _ = answer(chosen, simulator, None, np.zeros(1, bool))
+        begun = remembers_from is not None and simulator.time[0] > remembers_from
+        state = state if begun else None
+        targets, state = answer(chosen, simulator, state, np.zeros(1, bool))
         yield (
             simulator.time[0],
             simulator.observations[0].copy(),

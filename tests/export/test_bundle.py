@@ -131,8 +131,62 @@ def test_risk_controls_travel_with_the_bundle_and_act_as_in_the_simulator(tmp_pa
     assert "stop" in str(decided[-1])
 
 
+RECURRENT = {
+    "differentiable": {
+        "algorithm": "differentiable", "n_accounts": 16, "episode": "60d", "total_decisions": 4_096,
+        "network": {"layers": [8], "memory": 6, "members": 2}, "parameters": {"n_steps": 16, "learning_rate": 0.02},
+    },
+    "recurrent_ppo": {
+        "algorithm": "recurrent_ppo", "n_accounts": 8, "episode": "20d", "total_decisions": 640,
+        "network": {"layers": [8], "lstm_hidden_size": 8, "log_std_init": 0.0},
+        "parameters": {"n_steps": 16, "batch_size": 64, "n_epochs": 10, "learning_rate": 0.03},
+    },
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=RECURRENT)
+def recurrent(request, tmp_path_factory):
+    config = cases.CONFIG.with_(action="leverage", controls=(DailyLossLimit(0.02),))
+    policy = train_agent(RECURRENT[request.param], cases.market(), cases.table(), config, seed=0).policy
+    folder = tmp_path_factory.mktemp("bundles") / request.param
+    export_bundle(
+        policy, folder, market=cases.market(), table=cases.table(), config=config, forecasts=cases.forecast()
+    )
+    return load_bundle(folder), policy, config
+
+
+def test_a_recurrent_networks_state_travels_from_decision_to_decision_through_json(recurrent):
+    bundle, policy, config = recurrent
+    first, memory, decided, played, forgetful = np.datetime64("2020-07-20"), None, [], [], []
+    for time, _, account, _, simulator in cases.played(policy, config, answer, first):
+        if decided:
+            played.append(simulator.decided[0, 0])
+        if len(decided) == 25:
+            break
+        if time >= first:
+            decision = bundle.decide(BARS[BARS.open_time < time], account, FUNDING, memory=memory)
+            memory = json.loads(decision.to_json())["memory"]
+            decided.append(decision)
+            without = bundle.decide(BARS[BARS.open_time < time], account, FUNDING)
+            forgetful.append(without.target_leverage["BTC-SYN"])
+    found = np.array([decision.target_leverage["BTC-SYN"] for decision in decided])
+    kept = np.isnan(played)  # a band that holds is answered with what is held
+    np.testing.assert_allclose(found[~kept], np.array(played)[~kept], rtol=1e-4)
+    assert (~kept).sum() >= 3
+    assert not np.allclose(forgetful, found, rtol=1e-3)  # the state matters, or nothing was tested
+    told = " ".join(decided[0].reasons)
+    assert "no memory was given" in told
+    assert "the network begin" in told
+    assert "no memory was given" not in " ".join(decided[1].reasons)
+
+
+def test_a_recurrent_networks_memory_must_be_whole(recurrent):
+    with pytest.raises(BundleError, match="memory has 1 parts, this bundle remembers 2"):
+        recurrent[0].decide(BARS, FLAT, FUNDING, memory=[None])
+
+
 def test_memory_of_another_bundle_is_refused(bundle):
-    with pytest.raises(BundleError, match="memory is of 2 controls, this bundle has 0"):
+    with pytest.raises(BundleError, match="memory has 2 parts, this bundle remembers 0"):
         bundle.decide(BARS, FLAT, FUNDING, memory=[None, None])
 
 

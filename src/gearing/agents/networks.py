@@ -88,30 +88,55 @@ class ModeOfPolicy(nn.Module):
         return self._actor_critic(raw)
 
     def _actor_critic(self, raw: Tensor) -> Tensor:
-        features = self.policy.pi_features_extractor(raw)
-        output = self.policy.action_net(self.policy.mlp_extractor.forward_actor(features))
-        if isinstance(self.policy.action_space, spaces.Box):
-            return torch.clamp(output, -1.0, 1.0)
-        if isinstance(self.policy.action_space, spaces.Discrete):
-            return output.argmax(dim=1, keepdim=True)
-        return torch.stack(
-            [part.argmax(dim=1) for part in output.split(list(self.policy.action_space.nvec), dim=1)], 1
-        )
+        return chosen_action(self.policy, self.policy.pi_features_extractor(raw))
 
 
-def mode_of(policy: Any) -> nn.Module:
-    """The deterministic part of a learned policy as a bare graph.
+class RecurrentMode(nn.Module):
+    """Raw observation (n, n_columns) and state (parts, n, width) to the mode of a recurrent policy and its next state.
 
-    Raises
-    ------
-    ValueError
-        For a recurrent network: its state would have to travel from decision to decision.
+    Attributes
+    ----------
+    shape : (int, int)
+        Parts and width of the state; zeros at the beginning of an episode.
     """
+
+    def __init__(self, policy: nn.Module):
+        super().__init__()
+        self.policy = policy
+        self.is_band = isinstance(policy, BandNetwork)
+        if self.is_band:
+            self.shape = (len(policy.members), policy.memory)
+        else:  # hidden states of all layers, then their cells
+            self.shape = (2 * policy.lstm_actor.num_layers, policy.lstm_actor.hidden_size)
+
+    def forward(self, raw: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Deterministic action, and what to remember."""
+        if self.is_band:
+            low, high, after, _ = self.policy.band(raw[:, None], state=state)
+            return self.policy.targets(raw, low[:, 0], high[:, 0]), after
+        features = self.policy.pi_features_extractor(raw)
+        hidden, cell = state.chunk(2)
+        latent, after = self.policy.lstm_actor(features[None], (hidden.contiguous(), cell.contiguous()))
+        return chosen_action(self.policy, latent[0]), torch.cat(after)
+
+
+def chosen_action(policy: Any, features: Tensor) -> Tensor:
+    """Mode of an actor-critic policy for features (n, n_features): actions in [-1, 1], or choices, (n, n_slots)."""
+    output = policy.action_net(policy.mlp_extractor.forward_actor(features))
+    if isinstance(policy.action_space, spaces.Box):
+        return torch.clamp(output, -1.0, 1.0)
+    if isinstance(policy.action_space, spaces.Discrete):
+        return output.argmax(dim=1, keepdim=True)
+    return torch.stack(
+        [part.argmax(dim=1) for part in output.split(list(policy.action_space.nvec), dim=1)], 1
+    )
+
+
+def mode_of(policy: Any) -> ModeOfPolicy | RecurrentMode | BandNetwork:
+    """The deterministic part of a learned policy as a bare graph; that of a recurrent one takes and returns a state."""
     algorithm = policy.description.algorithm
-    if algorithm == "differentiable" and not policy.network.memory:
-        return policy.network
-    if algorithm == "differentiable" or ALGORITHMS[algorithm].recurrent:
-        raise ValueError(
-            f"{algorithm} keeps a state between decisions and is not exported; train a policy without one."
-        )
+    if algorithm == "differentiable":
+        return RecurrentMode(policy.network) if policy.network.memory else policy.network
+    if ALGORITHMS[algorithm].recurrent:
+        return RecurrentMode(policy.network)
     return ModeOfPolicy(policy.network, algorithm)

@@ -68,7 +68,7 @@ class Decision:
     observation : mapping of str to float
         Everything the policy saw, by column.
     memory : tuple
-        What the risk controls remember; give it to the next ``decide``.
+        What the risk controls remember, and a recurrent network behind them; give it to the next ``decide``.
     """
 
     time: np.datetime64
@@ -122,14 +122,14 @@ class Decision:
 
 
 def _written(array: np.ndarray) -> dict[str, Any]:
-    """An array of a control's memory as plain values."""
+    """An array of a memory as plain values."""
     plain = array.astype(np.int64) if array.dtype.kind == "M" else array
     values = [None if x != x else x for x in plain.ravel().tolist()]
     return {"dtype": array.dtype.str, "shape": list(array.shape), "values": values}
 
 
 def read_memory(given: Any) -> tuple[Any, ...]:
-    """Memory of the controls as arrays, from a `Decision` or from its JSON."""
+    """Memory of controls and network as arrays, from a `Decision` or from its JSON."""
     return tuple(None if one is None else tuple(_read(array) for array in one) for one in given)
 
 

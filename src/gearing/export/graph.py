@@ -1,5 +1,7 @@
 """A learned policy as one ONNX graph: scaling, network, action mapping and direction inside.
 
+The graph of a recurrent policy takes its state as well and answers with the next one; the runtime carries it.
+
 A residual policy's graph answers with the factor of its base rule. The rule itself stands in the manifest by name and
 parameters, and the runtime evaluates it with the same code as training: a formula written twice would drift apart.
 """
@@ -26,7 +28,13 @@ OPSET = 20
 class TargetLeverage(nn.Module):
     """Raw observation (n, n_columns) float32 to signed target leverage (n, n_slots) float32; NaN holds.
 
-    Of a residual policy: to the factor of its base rule, 0 or more.
+    Of a residual policy: to the factor of its base rule, 0 or more. A recurrent policy takes its state
+    (parts, n, width) beside, zeros at first, and answers with a pair, the second its next state.
+
+    Attributes
+    ----------
+    state_shape : (int, int) or None
+        Parts and width of a recurrent policy's state.
 
     Parameters
     ----------
@@ -41,6 +49,7 @@ class TargetLeverage(nn.Module):
         names = list(layout.names)
         self.register_buffer("order", torch.tensor([names.index(name) for name in policy.description.names]))
         self.mode = mode_of(policy)
+        self.state_shape = getattr(self.mode, "shape", None)
         self.direction = config.direction
         self.most = float(config.max_leverage)
         self.is_target = policy.action_scheme == "target"
@@ -51,9 +60,15 @@ class TargetLeverage(nn.Module):
         if config.signal_column is not None:
             self.register_buffer("signal", places_of(layout, config.signal_column))
 
-    def forward(self, observation: Tensor) -> Tensor:
-        """Signed target leverage, or the factor of the base rule."""
-        action = self.mode(torch.index_select(observation, 1, self.order))
+    def forward(self, observation: Tensor, state: Tensor | None = None) -> Tensor | tuple[Tensor, Tensor]:
+        """Signed target leverage, or the factor of the base rule; of a recurrent policy the next state, too."""
+        raw = torch.index_select(observation, 1, self.order)
+        if self.state_shape is None:
+            return self._answer(self.mode(raw), observation)
+        action, after = self.mode(raw, state)
+        return self._answer(action, observation), after
+
+    def _answer(self, action: Tensor, observation: Tensor) -> Tensor:
         if self.residual:
             return 1.0 + action
         leverage = torch.clamp(self._magnitude(action), -self.most, self.most)
@@ -74,13 +89,22 @@ class TargetLeverage(nn.Module):
 
 def write_policy_graph(
     policy: LearnedPolicy, layout: ObservationLayout, config: SimulationConfig, path: Path
-) -> None:
-    """Write the policy's graph, for any number of rows.
+) -> tuple[int, int] | None:
+    """Write the policy's graph, for any number of rows; returns parts and width of a recurrent policy's state.
 
-    Input ``observation``; output ``target_leverage``, or ``factor`` where the policy scales a base rule.
+    Input ``observation``, and ``state`` of a recurrent policy; output ``target_leverage``, or ``factor`` where the
+    policy scales a base rule, and ``next_state``.
     """
     graph = TargetLeverage(policy, layout, config).eval()
-    _export(graph, torch.zeros(2, layout.size), path, "factor" if graph.residual else "target_leverage")
+    answer = "factor" if graph.residual else "target_leverage"
+    example, n = torch.zeros(2, layout.size), torch.export.Dim("n")
+    if graph.state_shape is None:
+        _export(graph, {"observation": (example, {0: n})}, path, [answer])
+        return None
+    parts, width = graph.state_shape
+    state = torch.zeros(parts, 2, width)
+    _export(graph, {"observation": (example, {0: n}), "state": (state, {1: n})}, path, [answer, "next_state"])
+    return parts, width
 
 
 def places_of(layout: ObservationLayout, name: str) -> Tensor:
@@ -89,16 +113,17 @@ def places_of(layout: ObservationLayout, name: str) -> Tensor:
     return torch.arange(layout.size)[where if isinstance(where, slice) else slice(where, where + 1)]
 
 
-def _export(graph: nn.Module, example: Tensor, path: Path, answer: str) -> None:
+def _export(graph: nn.Module, inputs: dict[str, tuple[Tensor, Any]], path: Path, answers: list[str]) -> None:
+    """``inputs``: name to an example and the axes of any length."""
     logger, level = logging.getLogger("torch.onnx"), logging.getLogger("torch.onnx").level
     logger.setLevel(logging.ERROR)  # torchvision's absence is not news
+    examples, shapes = zip(*inputs.values(), strict=True)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             torch.onnx.export(
-                graph, (example,), str(path), input_names=["observation"], output_names=[answer],
-                dynamo=True, external_data=False, opset_version=OPSET, verbose=False,
-                dynamic_shapes=({0: torch.export.Dim("n")},),
+                graph, examples, str(path), input_names=list(inputs), output_names=answers,
+                dynamo=True, external_data=False, opset_version=OPSET, verbose=False, dynamic_shapes=shapes,
             )  # fmt: skip
     finally:
         logger.setLevel(level)

@@ -73,7 +73,7 @@ class Manifest:
     rule : mapping or None
         Name and parameters, for kinds "rule" and "residual".
     policy : mapping
-        About the network: algorithm, action scheme.
+        About the network: algorithm, action scheme; parts and width of a recurrent one's state.
     provenance : mapping
         Where it comes from.
     """

@@ -70,7 +70,7 @@ class Bundle:
         max_age : str, optional
             Longest time from the deciding close to ``now``; default one decision interval.
         memory : sequence, optional
-            ``memory`` of the last decision (or of its JSON), for risk controls that look back.
+            ``memory`` of the last decision (or of its JSON), for risk controls that look back and recurrent networks.
 
         Raises
         ------
@@ -82,9 +82,11 @@ class Bundle:
         notes += self._age(market.close_time[-1], moment, max_age)
         state = read_account(account, self.manifest, market)
         observation = self._observe(market, signals, state)
-        asked, guards, kept, acted = self._controlled(
-            self._policy(observation), observation, state, market, memory
-        )
+        remembered, learned = self._remembered(memory)
+        wanted, learned = self._policy(observation, learned)
+        asked, guards, kept, acted = self._controlled(wanted, observation, state, market, remembered)
+        kept = kept if learned is None else (*kept, (learned,))
+        blind = self._blind(kept) if memory is None else []
         targets, caps = self._capped(asked, state)
         orders, trade_notes = state.trade(targets, guards)
         targets, held = _held(targets, state)
@@ -96,7 +98,7 @@ class Bundle:
             target_leverage=dict(zip(names, targets.tolist(), strict=True)),
             effective_leverage=effective_leverage(state),
             orders=orders,
-            reasons=(*notes, *state.notes, *acted, *caps, *held, *trade_notes),
+            reasons=(*notes, *state.notes, *blind, *acted, *caps, *held, *trade_notes),
             observation=dict(zip(observation.layout.names, observation.array[0].tolist(), strict=True)),
             memory=kept,
         )
@@ -152,20 +154,48 @@ class Bundle:
         volatility = np.sqrt(np.asarray(variance, np.float64).ravel() * spec.per_year)
         return np.clip(volatility, spec.lower, spec.upper).astype(np.float32)
 
-    def _policy(self, observation: Observation) -> np.ndarray:
-        """Signed target leverage per contract."""
+    def _remembered(self, memory: Any) -> tuple[tuple[Any, ...] | None, np.ndarray | None]:
+        """Memory of the controls, None at the beginning, and the state of a recurrent network (parts, 1, width)."""
+        shape, controls = self.manifest.policy.get("state"), len(self.manifest.config.controls)
+        if memory is None:
+            return None, None if shape is None else np.zeros((shape[0], 1, shape[1]), np.float32)
+        given = read_memory(memory)
+        if len(given) != controls + (shape is not None):
+            raise BundleError(
+                f"memory has {len(given)} parts, this bundle remembers {controls + (shape is not None)} (one for each "
+                "risk control, and one for a recurrent network); give its own."
+            )
+        return given[:controls], None if shape is None else given[controls][0]
+
+    def _blind(self, kept: tuple[Any, ...]) -> list[str]:
+        """What a decision without a memory says of those that have one."""
+        names = [describe_control(one)["control"] for one in self.manifest.config.controls] + ["the network"]
+        blind = [name for name, one in zip(names, kept, strict=False) if one is not None]
+        if not blind:
+            return []
+        return [f"no memory was given: {', '.join(blind)} begin anew (memory=, of the last decision)"]
+
+    def _policy(
+        self, observation: Observation, state: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Signed target leverage per contract, and the next state of a recurrent network."""
         if self.manifest.kind == "network":
-            return self._network(observation)[0]
+            answer, state = self._network(observation, state)
+            return answer[0], state
         leverage = np.asarray(self._rule.predict(observation, deterministic=True)[0], np.float64)
         if self.manifest.kind == "residual":
             most = self.manifest.config.max_leverage
-            leverage = np.clip(self._network(observation) * leverage, -most, most)
-        return self._directed(leverage, observation)[0]
+            factor, state = self._network(observation, state)
+            leverage = np.clip(factor * leverage, -most, most)
+        return self._directed(leverage, observation)[0], state
 
-    def _network(self, observation: Observation) -> np.ndarray:
-        """The network's answer (1, n_slots): signed target leverage, or the factor of a residual policy's rule."""
-        answer = self._session(POLICY).run(None, {"observation": observation.array})[0]
-        return np.asarray(answer, np.float64)
+    def _network(
+        self, observation: Observation, state: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """The network's answer (1, n_slots), leverage or the factor of a residual policy's rule, and its next state."""
+        inputs = {"observation": observation.array} | ({} if state is None else {"state": state})
+        answer, *after = self._session(POLICY).run(None, inputs)
+        return np.asarray(answer, np.float64), after[0] if after else None
 
     def _directed(self, leverage: np.ndarray, observation: Observation) -> np.ndarray:
         """The side that the bundle's direction gives to a rule's magnitude; a network has it inside."""
@@ -180,21 +210,17 @@ class Bundle:
         observation: Observation,
         state: AccountState,
         market: MarketData,
-        memory: Any,
+        remembered: tuple[Any, ...] | None,
     ) -> tuple[np.ndarray, np.recarray, tuple[Any, ...], list[str]]:
         """Targets, resting orders and memories after the bundle's risk controls, and what they did."""
         controls = self.manifest.config.controls
-        given = (None,) * len(controls) if memory is None else read_memory(memory)
-        if len(given) != len(controls):
-            raise BundleError(
-                f"memory is of {len(given)} controls, this bundle has {len(controls)}; give its own."
-            )
+        given = (None,) * len(controls) if remembered is None else remembered
         now = Situation(
             columns=observation,
             time=market.close_time[-1:],
             equity=np.array(state.account.equity),
             liquidated=state.liquidated[None, :],
-            begins=np.array([memory is None]),
+            begins=np.array([remembered is None]),
             margin_share=np.array(state.terms.margin_share),
         )
         after, guards, kept, acted = apply_controls(controls, targets[None, :], now, given)
@@ -204,11 +230,6 @@ class Bundle:
             for name, did in zip(names, acted[0], strict=True)
             if did
         ]
-        blind = [name for name, one in zip(names, kept, strict=True) if one is not None]
-        if memory is None and blind:
-            notes.append(
-                f"no memory was given: {', '.join(blind)} begin anew (memory=, of the last decision)"
-            )
         return after[0], guards, tuple(kept), notes
 
     def _capped(self, asked: np.ndarray, state: AccountState) -> tuple[np.ndarray, list[str]]:

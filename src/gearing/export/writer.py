@@ -122,13 +122,12 @@ def _write_policy(
     if hasattr(policy, "network"):
         from gearing.export.graph import write_policy_graph
 
-        try:
-            write_policy_graph(policy, layout, config, draft / POLICY)
-        except ValueError as error:
-            raise BundleError(str(error)) from error
+        state = write_policy_graph(policy, layout, config, draft / POLICY)
         description = policy.description
         scheme = dict(description.scheme)
         about = {"algorithm": description.algorithm, "scheme": scheme, "training": dict(description.training)}
+        if state is not None:
+            about["state"] = list(state)
         return ("residual", scheme["base"], about) if "base" in scheme else ("network", None, about)
     try:
         return "rule", describe_rule(policy), {}
