@@ -4,6 +4,7 @@ from tests.agents.toy import RandomLeverage, announced_market, best_growth_per_y
 
 import gearing
 from gearing.agents import TrainingDiverged, agent_settings, growth_per_year, load_policy, train_agent
+from gearing.agents.sb3 import SB3Learner
 from gearing.agents.training import _check_spans
 from gearing.evaluation.backtest import backtest
 from gearing.policies.controls import DailyLossLimit
@@ -223,3 +224,42 @@ def test_an_unknown_setting_names_the_nearest():
         train(agent={**TINY, "parameters": {"lerning_rate": 1.0}})
     with pytest.raises(ValueError, match="Did you mean 'ppo'"):
         agent_settings("pppo")
+
+
+def test_exploration_falls_as_told_over_the_budget():
+    sizes = []
+
+    class Watched(SB3Learner):
+        def update(self):
+            told = super().update()
+            sizes.append(float(self.model.rollout_buffer.actions.std()))
+            return told
+
+    settings = agent_settings(
+        TINY, total_decisions=2048, exploration=[0.4, 0.01], parameters={"learning_rate": 0.0}
+    )
+    learner = Watched(settings, [MARKET], [TABLE], CONFIG.with_(episode_length="32d"), 3, 2048, {})
+    while learner.decisions < 2048:
+        learner.update()
+    assert sizes[0] == pytest.approx(
+        0.4, rel=0.15
+    )  # 256 draws; the mean hardly differs between states at first
+    assert sizes[4] == pytest.approx(np.sqrt(0.4 * 0.01), rel=0.2)  # the geometric middle
+    assert sizes == sorted(sizes, reverse=True)
+
+
+@pytest.mark.parametrize(("exploration", "message"), [([0.4], "two positive"), ([0.4, 0.0], "two positive")])
+def test_exploration_is_two_positive_sizes(exploration, message):
+    with pytest.raises(ValueError, match=message):
+        agent_settings(TINY, exploration=exploration)
+
+
+def test_exploration_is_refused_where_nothing_draws_from_it():
+    settings = {
+        "algorithm": "sac",
+        "n_accounts": 16,
+        "exploration": [0.4, 0.1],
+        "parameters": {"buffer_size": 512},
+    }
+    with pytest.raises(ValueError, match="sac with LeverageScheme explores otherwise"):
+        train(agent=settings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -93,6 +94,11 @@ class SB3Learner:
             settings.cost_warmup, checked_ranges(settings.randomise), seed, total_decisions
         )
         self._costs = None if self._schedule.is_constant else SimulatorCosts(simulator)
+        if settings.exploration is not None and not hasattr(self.model.policy, "log_std"):
+            raise ValueError(
+                "exploration is for ppo, a2c, trpo and recurrent_ppo with continuous actions; "
+                f"{settings.algorithm} with {type(simulator.scheme).__name__} explores otherwise. Set it to None."
+            )
         self._mode = ModeOfPolicy(self.model.policy, settings.algorithm)
         if settings.baseline:
             self.env.baseline = policy_leverage(simulator, self._act)
@@ -135,6 +141,7 @@ class SB3Learner:
         self.env.forget()
         if self._costs is not None:
             self._costs.apply(self._schedule.at(self.decisions))
+        self._explore()
         self.model.logger.name_to_value.clear()
         try:
             self._rollout_and_train()
@@ -151,6 +158,15 @@ class SB3Learner:
         check_numbers(losses, self.decisions, self._advice())
         check_weights(self.model.policy.named_parameters(), self.decisions, self._advice())
         return {**self.env.averages(self._per_year), **losses}
+
+    def _explore(self) -> None:
+        """Set the size of the exploration where it is not learned."""
+        if self.settings.exploration is None:
+            return
+        first, last = self.settings.exploration
+        done = min(1.0, self.decisions / self.total)
+        with torch.no_grad():
+            self.model.policy.log_std.fill_(math.log(first) + done * math.log(last / first))
 
     def _rollout_and_train(self) -> None:
         model = self.model

@@ -58,6 +58,9 @@ class AgentSettings:
         Least time between two checkpoints; 0 writes one after every update.
     action_noise : float or None
         Standard deviation of the noise that a deterministic off-policy agent (TD3) explores with.
+    exploration : (float, float) or None
+        Standard deviation of the actions that PPO, A2C or TRPO tries, of [-1, 1], at the beginning and at the end of
+        the budget (geometric between them). None lets the algorithm learn it.
     network : mapping
         ``layers``, ``activation`` and what else the algorithm's policy takes.
     parameters : mapping
@@ -80,6 +83,7 @@ class AgentSettings:
     randomise: Mapping[str, Any] = field(default_factory=dict)
     checkpoint_seconds: float = 20.0
     action_noise: float | None = None
+    exploration: tuple[float, float] | None = None
     network: Mapping[str, Any] = field(default_factory=dict)
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
@@ -88,6 +92,8 @@ class AgentSettings:
             object.__setattr__(self, "columns", tuple(self.columns))
         if self.scaling not in ("robust", "standard", "none"):
             raise ValueError(f"scaling is {self.scaling!r}; it must be robust, standard or none.")
+        if self.exploration is not None:
+            object.__setattr__(self, "exploration", self._checked_exploration())
         checked_ranges(self.randomise)
         if not 0.0 <= self.cost_warmup <= 1.0:
             raise ValueError(f"{self.algorithm}: cost_warmup is {self.cost_warmup}; it must be in [0, 1].")
@@ -99,10 +105,20 @@ class AgentSettings:
                 f"{self.algorithm}: patience is {self.patience}; it must be at least 1, or None."
             )
 
+    def _checked_exploration(self) -> tuple[float, float]:
+        sizes = tuple(float(size) for size in self.exploration or ())
+        if len(sizes) != 2 or min(sizes) <= 0.0:
+            raise ValueError(
+                f"{self.algorithm}: exploration is {self.exploration}; it is two positive standard deviations, at the "
+                "beginning and at the end, such as [0.5, 0.05]."
+            )
+        return sizes
+
     def as_dict(self) -> dict[str, Any]:
         """Plain values, ready for YAML or a tracker; ``agent_settings`` takes them back."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         values["columns"] = None if self.columns is None else list(self.columns)
+        values["exploration"] = None if self.exploration is None else list(self.exploration)
         values["randomise"] = {name: list(pair) for name, pair in self.randomise.items()}
         return {**values, **{name: dict(values[name]) for name in _NESTED}}
 
