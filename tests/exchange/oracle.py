@@ -713,11 +713,7 @@ class Oracle:
         if self.joint(begin) <= 0:
             return begin
         if any(t.inverse for t in self.terms):
-            safe, hit = begin, ONE
-            for _ in range(90):
-                middle = (safe + hit) / 2
-                safe, hit = (safe, middle) if self.joint(middle) <= 0 else (middle, hit)
-            return hit
+            return self.bent_touch(begin, ONE, None)
         kinks = {begin, ONE}
         for p in self.slots:
             start, end = self.series(p.contract)[0], self.worse(p.contract)
@@ -732,6 +728,31 @@ class Oracle:
             if at_b <= 0:
                 return a + (b - a) * at_a / (at_a - at_b)
         return ONE
+
+    def bent_touch(self, a: Decimal, b: Decimal, tiers_at: Decimal | None) -> Decimal | None:
+        """First deficit between two points where the surplus is bent: samples, and the lowest about each low one."""
+        ways = [a + (b - a) * n / 8 for n in range(9)]
+        values = [self.joint(way, tiers_at) for way in ways]
+        for n in range(1, 8):
+            if 0 < values[n] <= min(values[n - 1], values[n + 1]):
+                ways.append(self.lowest(ways[n - 1], ways[n + 1], tiers_at))
+        safe = a
+        for way in sorted(ways):
+            if self.joint(way, tiers_at) > 0:
+                safe = way
+                continue
+            for _ in range(90):
+                middle = (safe + way) / 2
+                safe, way = (safe, middle) if self.joint(middle, tiers_at) <= 0 else (middle, way)
+            return way
+        return None
+
+    def lowest(self, a: Decimal, b: Decimal, tiers_at: Decimal | None) -> Decimal:
+        """Lowest point between two, by thirds."""
+        for _ in range(60):
+            left, right = a + (b - a) / 3, b - (b - a) / 3
+            a, b = (a, right) if self.joint(left, tiers_at) < self.joint(right, tiers_at) else (left, b)
+        return (a + b) / 2
 
     def joint_touch_jumping(self, begin: Decimal) -> Decimal | None:
         """The same to the other extremes and with jumps: each piece by the tiers that hold inside it."""
@@ -749,13 +770,12 @@ class Oracle:
                 at_a, at_b = self.joint(a, middle), self.joint(b, middle)
                 if self.joint(a) <= 0 or at_a <= 0:
                     return a
-                if at_b <= 0 and not any(t.inverse for t in self.terms):
+                if any(t.inverse for t in self.terms):
+                    inside = self.bent_touch(a, b, middle)
+                    if inside is not None:
+                        return inside
+                elif at_b <= 0:
                     return a + (b - a) * at_a / (at_a - at_b)
-                if at_b <= 0:
-                    for _ in range(90):
-                        point = (a + b) / 2
-                        a, b = (a, point) if self.joint(point, middle) <= 0 else (point, b)
-                    return b
                 if self.joint(b) <= 0:
                     return b
         return None

@@ -25,6 +25,7 @@ from gearing.exchange.path import (
 from gearing.exchange.rules import notional, settlement_payout, unrealised_pnl
 
 _BISECTIONS = 80  # to the last bit of a double, from an interval of one row
+_SHORTEST_STEP = 1e-13  # of a leg of the joint line: a search by steps ends there
 _BESIDE_A_FLOOR = 1e-9  # of a leg of the joint line: far enough from a tier's floor to be on one side of it
 
 
@@ -90,7 +91,63 @@ def joint_liquidation(account, positions, i, contracts, config, tiers, rows, r, 
         return jumping_liquidation(account, positions, i, contracts, config, tiers, rows, r, begin)
     if joint_surplus(account, positions, i, contracts, config, tiers, rows, r, 1.0) > 0.0:
         return math.nan
+    if config.hedge:  # the legs of a contract may gain before they lose
+        return first_dip(account, positions, i, contracts, config, tiers, rows, r, begin, 1.0)
     return first_deficit(account, positions, i, contracts, config, tiers, rows, r, begin, 1.0)
+
+
+@rule
+def first_dip(account, positions, i, contracts, config, tiers, rows, r, begin, end):
+    """First fraction between ``begin`` and ``end``, on one leg of the joint line, with a surplus not above zero.
+
+    Between two points the surplus lies above its chord less an eighth of its bend times their distance squared. So
+    the search walks on as far as that stays above zero, and halves its step where it does not: a dip that recovers is
+    found, too. NaN if there is none.
+    """
+    bend = joint_bend(positions, i, contracts, config, tiers, rows, r, 0.0 if begin < 1.0 else 1.0)
+    at_end = joint_surplus(account, positions, i, contracts, config, tiers, rows, r, end)
+    if bend == 0.0:
+        if at_end > 0.0:
+            return math.nan
+        return first_deficit(account, positions, i, contracts, config, tiers, rows, r, begin, end)
+    safe, surplus = begin, joint_surplus(account, positions, i, contracts, config, tiers, rows, r, begin)
+    if surplus <= 0.0:
+        return begin
+    step = end - begin
+    while safe < end:
+        ahead, there = end, at_end
+        if safe + step < end:
+            ahead = safe + step
+            there = joint_surplus(account, positions, i, contracts, config, tiers, rows, r, ahead)
+        if min(surplus, there) > 0.125 * bend * (ahead - safe) ** 2:
+            safe, surplus = ahead, there
+            step *= 2.0
+        elif ahead - safe <= _SHORTEST_STEP:
+            return ahead
+        else:
+            step = 0.5 * (ahead - safe)
+    return math.nan
+
+
+@rule
+def joint_bend(positions, i, contracts, config, tiers, rows, r, leg):
+    """Largest upward bend (second derivative) of the joint surplus on a leg of the joint line.
+
+    Linear contracts have none. Of an inverse contract, net shorts bend upwards: in the price, what they gain is
+    proportional to its reciprocal.
+    """
+    bend = 0.0
+    for j in range(contracts.size):
+        if not contracts[j].inverse:
+            continue
+        net = 0.0
+        for s in range(positions.shape[1]):
+            if contract_of(s, config) == j:
+                net += positions[i, s].quantity
+        start = joint_mark(positions, i, j, contracts, config, tiers, rows[r, j], leg)
+        end = joint_mark(positions, i, j, contracts, config, tiers, rows[r, j], leg + 1.0)
+        bend += max(0.0, -net) * 2.0 * (end - start) ** 2 / min(start, end) ** 3
+    return bend
 
 
 @rule
@@ -112,9 +169,7 @@ def first_deficit(account, positions, i, contracts, config, tiers, rows, r, begi
 def jumping_liquidation(account, positions, i, contracts, config, tiers, rows, r, begin):
     """``joint_liquidation`` where requirements jump at floors: piece by piece, to the other extremes and all.
 
-    A piece between two floors is tested at its ends. With linear contracts the surplus is straight between them; with
-    inverse ones of several contracts a dip inside a piece may be missed, of the order of the notional times the square
-    of the piece's relative length.
+    Between two floors the surplus of linear contracts is straight, that of inverse ones bent: see ``first_dip``.
     """
     while begin < 2.0:
         end = next_floor(positions, i, contracts, config, tiers, rows, r, begin)
@@ -124,8 +179,9 @@ def jumping_liquidation(account, positions, i, contracts, config, tiers, rows, r
         after = min(begin + _BESIDE_A_FLOOR, before)
         if joint_surplus(account, positions, i, contracts, config, tiers, rows, r, after) <= 0.0:
             return after
-        if joint_surplus(account, positions, i, contracts, config, tiers, rows, r, before) <= 0.0:
-            return first_deficit(account, positions, i, contracts, config, tiers, rows, r, after, before)
+        found = first_dip(account, positions, i, contracts, config, tiers, rows, r, after, before)
+        if not math.isnan(found):
+            return found
         begin = end
     return math.nan
 
