@@ -67,16 +67,22 @@ def test_searches_are_repeatable_and_counted(search, market):
     assert 0.0 <= found[0].deflated_sharpe <= 1.0
 
 
-def test_the_number_of_configurations_is_logged(market):
+def test_the_configurations_are_kept_their_number_and_the_deflated_ratio_logged(market):
     class Run:
         def log_params(self, params):
             self.params = params
 
+        def log_metrics(self, metrics):
+            self.metrics = metrics
+
     run = Run()
-    sweep(
+    done = sweep(
         {"rule": "fixed", "leverage": [1.0, 2.0]}, market, run=run, criterion="sharpe", **WINDOWS, **SETTINGS
     )
     assert run.params["n_configurations"] == 2
+    assert run.metrics == {"deflated_sharpe": done.deflated_sharpe}
+    assert sorted(done.tried.leverage) == [1.0, 2.0]
+    assert done.tried.sharpe.is_monotonic_decreasing
 
 
 def test_impossible_combinations_are_left_out_and_mistakes_are_not(market):

@@ -53,8 +53,8 @@ class Sweep:
         Configuration of each window.
     windows : DataFrame
         Per window: its span, the score of the choice on the past, its growth a year in the window.
-    n_configurations : int
-        How many were tried in all; what the Sharpe ratio is deflated by.
+    configurations : list of dict
+        All that were tried.
     sharpes : (n_configurations,) float64
         Sharpe ratio a year of every configuration over the whole path, NaN where ruined.
     """
@@ -62,8 +62,21 @@ class Sweep:
     result: BacktestResult
     chosen: list[Configuration]
     windows: pd.DataFrame
-    n_configurations: int
+    configurations: list[Configuration]
     sharpes: np.ndarray
+
+    @property
+    def n_configurations(self) -> int:
+        """How many were tried in all; what the Sharpe ratio is deflated by."""
+        return len(self.configurations)
+
+    @property
+    def tried(self) -> pd.DataFrame:
+        """All configurations with their Sharpe ratio over the whole path, the past that chose among them included."""
+        import pandas as pd
+
+        told = pd.DataFrame(self.configurations).assign(sharpe=self.sharpes)
+        return told.sort_values("sharpe", ascending=False, kind="stable").rename_axis("tried")
 
     @property
     def deflated_sharpe(self) -> float:
@@ -130,11 +143,12 @@ def sweep(
     n_threads : int
         Of the simulator.
     run : tracked run, optional
-        Told the number of configurations.
+        Told the number of configurations and the deflated Sharpe ratio.
     **settings
         Of the simulation.
     """
     _check(search, criterion, n)
+    check_space(space, search, n)
     tried = _Trials(space, market, features, settings, n_threads, train, test)
     if search == "optuna":
         picks = [_guided(tried, space, k, int(n or 0), criterion, seed) for k in range(len(tried.edges) - 2)]
@@ -145,6 +159,7 @@ def sweep(
     done = tried.traded(picks, criterion)
     if run is not None:
         run.log_params({"n_configurations": done.n_configurations, "search": search, "criterion": criterion})
+        run.log_metrics({"deflated_sharpe": done.deflated_sharpe})
     return done
 
 
@@ -278,7 +293,7 @@ class _Trials:
             )
         sharpes = np.where(self.ruined[:, -1], np.nan, self._sharpe(slice(None)))
         chosen = [self.configurations[pick] for pick in picks]
-        return Sweep(result, chosen, pd.DataFrame(rows), len(self.configurations), sharpes)
+        return Sweep(result, chosen, pd.DataFrame(rows), list(self.configurations), sharpes)
 
 
 def _guided(tried: _Trials, space: Space, window: int, n: int, criterion: str, seed: int) -> int:
@@ -308,8 +323,30 @@ def _check(search: str, criterion: str, n: int | None) -> None:
         raise ValueError(f"search is {search!r}; it must be one of {', '.join(SEARCHES)}.")
     if criterion not in CRITERIA:
         raise ValueError(f"criterion is {criterion!r}; it must be one of {', '.join(CRITERIA)}.")
+
+
+def check_space(space: Space, search: str, n: int | None = None) -> None:
+    """Refuse a space that cannot be searched: unknown names, a range in a grid, a search without a number of draws.
+
+    Raises
+    ------
+    ValueError
+        Naming the parameter.
+    """
     if search != "grid" and not n:
         raise ValueError(f"search {search!r} needs n, the number of configurations.")
+    ranges = [name for name, given in space.items() if _is_range(given)]
+    if ranges and search == "grid":
+        raise ValueError(
+            f"{', '.join(ranges)}: a grid takes lists of values, a range (low, high) is for a search."
+        )
+    _makes(_middle(space))
+
+
+def _middle(space: Space) -> Configuration:
+    """One configuration: the first of all choices, the middle of all ranges."""
+    firsts = {name: given[0] if isinstance(given, list) else given for name, given in space.items()}
+    return {name: 0.5 * sum(given) if _is_range(given) else given for name, given in firsts.items()}
 
 
 def _suggested(trial: Any, space: Space) -> Configuration:
@@ -325,11 +362,6 @@ def _suggested(trial: Any, space: Space) -> Configuration:
 
 
 def _grid(space: Space) -> Iterator[Configuration]:
-    ranges = [name for name, given in space.items() if _is_range(given)]
-    if ranges:
-        raise ValueError(
-            f"{', '.join(ranges)}: a grid takes lists of values, a range (low, high) is for a search."
-        )
     choices = [given if isinstance(given, list) else [given] for given in space.values()]
     for values in product(*choices):
         yield dict(zip(space, values, strict=True))
@@ -377,9 +409,7 @@ def _edges(times: np.ndarray, train: str, test: str) -> np.ndarray:
 
 def _table(space: Space, market: MarketData, features: Any, config: SimulationConfig) -> FeatureTable:
     """Features that any configuration reads: those of the first, and any name of a column among the choices."""
-    simple = {name: given[0] if isinstance(given, list) else given for name, given in space.items()}
-    simple = {name: 0.5 * sum(given) if _is_range(given) else given for name, given in simple.items()}
-    rule = make_rule(simple)
+    rule = make_rule(_middle(space))
     stateful = [c for c in rule.required_columns if c in (*POSITION_COLUMNS, *ACCOUNT_COLUMNS)]
     if set(stateful) - {"effective_leverage"}:
         raise ValueError(

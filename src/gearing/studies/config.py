@@ -248,6 +248,15 @@ class Statistics(Section):
     level: float = Field(default=0.95, gt=0.5, lt=1.0)
 
 
+def account_settings(decision: Decision, exchange: Exchange) -> dict[str, Any]:
+    """Settings of the simulated account by name, as `gearing.backtest` and the environments take them."""
+    settings = decision.model_dump() | exchange.model_dump(exclude={"slippage"})
+    settings["decision_interval"] = settings.pop("interval")
+    settings["decision"] = settings.pop("mode")
+    settings["slippage"] = type(_DEFAULT.slippage)(**exchange.slippage.model_dump())
+    return settings
+
+
 class StudyConfig(ExperimentConfig):
     """A whole experiment of rules and agents over folds.
 
@@ -289,11 +298,7 @@ class StudyConfig(ExperimentConfig):
         policy : str, optional
             The rule or agent whose risk controls hold; None is any that has none of its own.
         """
-        decision = self.decision.model_dump()
-        settings = decision | self.exchange.model_dump(exclude={"slippage"})
-        settings["decision_interval"] = settings.pop("interval")
-        settings["decision"] = settings.pop("mode")
-        settings["slippage"] = type(_DEFAULT.slippage)(**self.exchange.slippage.model_dump())
+        settings = account_settings(self.decision, self.exchange)
         settings["controls"] = tuple(make_control(one) for one in self._controls(policy))
         return settings
 

@@ -42,6 +42,7 @@ _SHIPPED = (
     "gearing.studies.history",
     "gearing.studies.methods",
     "gearing.studies.regret",
+    "gearing.studies.sweeping",
 )
 _GROUP = "gearing.experiments"  # entry points of installed packages that add their own
 
