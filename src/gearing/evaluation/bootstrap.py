@@ -6,12 +6,14 @@ serves all series that share a calendar: pairing and dependence between them sur
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 _CHUNK = 2_000_000  # indices held at a time
+_KEPT = 3 * _CHUNK  # at most as many are kept for the next who asks for the same
 
 
 def stationary_indices(
@@ -34,8 +36,23 @@ def stationary_indices(
     return (np.take_along_axis(starts, latest, axis=1) + np.arange(n) - latest) % n
 
 
-def resamples(n: int, mean_block: float, replications: int, seed: int) -> Iterator[NDArray[np.int64]]:
-    """The same indices in pieces that fit into memory, shape (some, n) each."""
+def resamples(n: int, mean_block: float, replications: int, seed: int) -> Iterable[NDArray[np.int64]]:
+    """The same indices in pieces that fit into memory, shape (some, n) each; not to be written into."""
+    if n * replications > _KEPT:
+        return _drawn(n, mean_block, replications, seed)
+    return _again(n, mean_block, replications, seed)
+
+
+@lru_cache(maxsize=2)
+def _again(n: int, mean_block: float, replications: int, seed: int) -> tuple[NDArray[np.int64], ...]:
+    """Comparisons by the dozen on the same days ask for the same indices, and drawing them is most of their work."""
+    pieces = tuple(_drawn(n, mean_block, replications, seed))
+    for piece in pieces:
+        piece.setflags(write=False)
+    return pieces
+
+
+def _drawn(n: int, mean_block: float, replications: int, seed: int) -> Iterator[NDArray[np.int64]]:
     rng = np.random.default_rng(seed)
     size = max(1, _CHUNK // n)
     for done in range(0, replications, size):

@@ -1,4 +1,4 @@
-"""Parameters of a rule, swept walk-forward as an experiment: chosen on the past, judged on the next, all of them counted.
+"""Parameters of a rule, swept walk-forward as an experiment: chosen on the past, judged on the next, all counted.
 
 `gearing.evaluation.sweep` does the work; this reads the space and sets what was traded beside fixed leverage.
 """
