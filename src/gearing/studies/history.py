@@ -19,6 +19,7 @@ import numpy as np
 from gearing.evaluation.backtest import BacktestResult, backtest
 from gearing.evaluation.batch import play_sizes
 from gearing.evaluation.metrics import daily_log_growth
+from gearing.evaluation.placebo import circular_shifts
 from gearing.features import FeatureSet, FeatureTable, registered_features
 from gearing.market.data import MarketData
 from gearing.policies.registry import make_control, make_rule
@@ -211,12 +212,14 @@ def tested(config: HistoryConfig, trial: Trial) -> list[str]:
 def _play(bench: Bench, trial: Trial) -> None:
     from gearing.studies.history_learning import learn
 
+    learned: dict[str, float] = {}
     if trial.seed is None:
         asked = bench.config.rules[trial.policy]
         policy, columns, interval = make_rule({"rule": asked.rule, **asked.settings}), None, None
     else:
-        policy, columns = learn(bench, trial)
-        interval = bench.config.agents[trial.policy].interval
+        trained, columns = learn(bench, trial)
+        policy, interval = trained.policy, bench.config.agents[trial.policy].interval
+        learned = {"validation": trained.validation_score or np.nan, "chosen_at": trained.best_decisions}
     changes: dict[str, Any] = {} if interval is None else {"decision_interval": interval}
     controls = tuple(make_control(control) for control in bench.config.controls)
     for controlled in (False, True) if trial.seed is not None and controls else (trial.controlled,):
@@ -245,11 +248,25 @@ def _play(bench: Bench, trial: Trial) -> None:
                 table,
                 **{n: getattr(settings, n) for n in settings.__dataclass_fields__ if n != "start"},
             )
-            _keep(version.file(bench, symbol), result)
+            placebo = _placebo(bench, version, result, market, table)
+            _keep(version.file(bench, symbol), result, **placebo, **learned)
 
 
-def _keep(place: Path, result: BacktestResult) -> None:
-    """Days of a result; written in one piece."""
+def _placebo(
+    bench: Bench, trial: Trial, result: BacktestResult, market: MarketData, table: FeatureTable
+) -> dict[str, Any]:
+    """Growth a year of the leverages that were traded, in their place and shifted in time.
+
+    All seeds and contracts of a fold are shifted by the same numbers of days, so that their draws can be averaged.
+    """
+    if trial.controlled or not bench.config.shifts:
+        return {}
+    placebo = circular_shifts(result, market, table, shifts=bench.config.shifts, seed=trial.fold)
+    return {"replayed": placebo.growth, "shifted": placebo.shifted}
+
+
+def _keep(place: Path, result: BacktestResult, **more: Any) -> None:
+    """Days of a result, and what else is known of it; written in one piece."""
     place.parent.mkdir(parents=True, exist_ok=True)
     draft = place.with_suffix(".part.npz")
     np.savez(
@@ -257,6 +274,6 @@ def _keep(place: Path, result: BacktestResult) -> None:
         leverage=np.abs(result.leverage[: result.end]).sum(axis=1), liquidations=result.steps.liquidations,
         fees=(result.steps.fees / np.maximum(result.steps.equity_before, 1e-9))[: result.end],
         funding=(result.steps.funding / np.maximum(result.steps.equity_before, 1e-9))[: result.end],
-        ruined=result.ruined,
+        ruined=result.ruined, **more,
     )  # fmt: skip
     draft.replace(place)

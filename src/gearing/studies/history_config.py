@@ -84,6 +84,8 @@ class HistoryConfig(ExperimentConfig):
         Risk controls; rules are played without and with them.
     budget : float
         Stated probability of a liquidation within 30 days, beside which the realised one is set.
+    shifts : int
+        Circular shifts in time that the leverages of every policy are played at, as a placebo of its timing.
     seeds : int
         More seeds, agents and rules can be added later: what is played already is not played again.
     jobs : int
@@ -103,6 +105,7 @@ class HistoryConfig(ExperimentConfig):
     agents: dict[str, Agent] = Field(default_factory=dict)
     rules: Annotated[dict[str, Rule], BeforeValidator(_by_name)] = Field(default_factory=dict)
     budget: float = Field(default=0.05, gt=0.0, lt=1.0)
+    shifts: int = Field(default=200, ge=0)
     seeds: int = Field(default=10, ge=1)
     jobs: int = Field(default=1, ge=1)
 

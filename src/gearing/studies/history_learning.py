@@ -16,11 +16,12 @@ from gearing.studies.forecasting import FORECAST
 from gearing.studies.history import feature_names
 
 if TYPE_CHECKING:
+    from gearing.agents import TrainedAgent
     from gearing.studies.history import Bench, Trial
 
 
-def learn(bench: Bench, trial: Trial) -> tuple[Any, list[str]]:
-    """Train the agent of a trial; its policy, and the columns that it reads."""
+def learn(bench: Bench, trial: Trial) -> tuple[TrainedAgent, list[str]]:
+    """Train the agent of a trial; what the training leaves, and the columns that its policy reads."""
     from gearing.agents import train_agent
 
     config, agent = bench.config, bench.config.agents[trial.policy]
@@ -56,7 +57,7 @@ def learn(bench: Bench, trial: Trial) -> tuple[Any, list[str]]:
         validation=as_one_contract(held_out),
         start_from=start,
     )
-    return trained.policy, columns
+    return trained, columns
 
 
 def _resampled(bench: Bench, symbol: str, fold: Fold, columns: list[str], seed: int, number: int) -> Any:
