@@ -116,12 +116,18 @@ class LearnedPolicy:
 
         ``action_masks`` (n_accounts, n_slots * n_choices) are for policies that are ``masked``.
         """
-        raw = self._arranged(observation)
+        raw = self.arranged(observation)
         masks = {"action_masks": action_masks} if self.masked and action_masks is not None else {}
         actions, state = self.network.predict(raw, state, episode_start, deterministic, **masks)
         return np.asarray(actions).reshape(len(raw), len(self.description.slots)), state
 
-    def _arranged(self, observation: Observation) -> np.ndarray:
+    def ahead(self, simulator: Simulator, rows: np.ndarray) -> Any:
+        """This policy for accounts that decide at known rows of the tape, see `gearing.agents.ahead.bands_ahead`."""
+        from gearing.agents.ahead import bands_ahead
+
+        return bands_ahead(self, simulator, rows)
+
+    def arranged(self, observation: Observation) -> np.ndarray:
         """The observation with this policy's columns, in this policy's order."""
         wanted, given = self.description.names, observation.layout.names
         if given == wanted:

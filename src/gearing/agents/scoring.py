@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -22,8 +23,8 @@ _LONG = 2_000  # decisions from which a path is scored in parts that run side by
 class Scorer:
     """Runs policies over whole markets, from the first decision to the last.
 
-    A long path is cut into parts that accounts play side by side, each from a fresh start; what a part's first order
-    costs is lost in hundreds of decisions.
+    All paths are played side by side. A long one is cut into parts, each from a fresh start; what a part's first
+    order costs is lost in hundreds of decisions.
 
     Parameters
     ----------
@@ -42,16 +43,14 @@ class Scorer:
         n_parts: int | None = None,
     ):
         whole = config.with_(start="first", episode_length=None)
-        self.simulators = [
-            _parted(market, table, whole, n_parts) for market, table in zip(markets, tables, strict=True)
-        ]
+        self.simulator, self._cuts = _parted(markets, tables, whole, n_parts)
 
     def __call__(self, policy: Policy) -> float:
         """Log growth per year, all markets together; ruin counts as the loss of all but a thousandth."""
         played = self.parts(policy)
         growth = np.concatenate([part for part, _ in played])
         decisions = sum(int(count.sum()) for _, count in played)
-        return float(growth.sum() / decisions * float(_YEAR / self.simulators[0].interval))
+        return float(growth.sum() / decisions * float(_YEAR / self.simulator.interval))
 
     def parts(self, policy: Policy, watch: Watch | None = None) -> list[tuple[np.ndarray, np.ndarray]]:
         """Log growth and number of decisions of every part, market by market.
@@ -61,28 +60,44 @@ class Scorer:
         watch : callable, optional
             Called at every decision with the simulator, the signed targets and which accounts are still playing.
         """
-        return [_play(policy, simulator, watch) for simulator in self.simulators]
+        growth, ends = (
+            _play(policy, self.simulator, self._cuts, watch),
+            np.cumsum([len(c) - 1 for c in self._cuts]),
+        )
+        parts = np.split(growth, ends[:-1])
+        return [(part, np.diff(cuts)) for part, cuts in zip(parts, self._cuts, strict=True)]
 
 
 def _parted(
-    market: MarketData, table: FeatureTable, config: SimulationConfig, n_parts: int | None
-) -> Simulator:
-    simulator = Simulator(market, table, config, n_accounts=1)
-    count = simulator.tape.boundaries[0].size - 1
-    parts = n_parts or (1 if count < _LONG else count // 1000)
-    return simulator if parts == 1 else Simulator(market, table, config, n_accounts=parts)
+    markets: Sequence[MarketData],
+    tables: Sequence[FeatureTable],
+    config: SimulationConfig,
+    n_parts: int | None,
+) -> tuple[Simulator, list[np.ndarray]]:
+    """An account for every part of every path, and where each path is cut."""
+    simulator, cuts = Simulator(markets, tables, config, n_accounts=1), []
+    for edges in simulator.tape.boundaries:
+        count = edges.size - 1
+        parts = n_parts or (1 if count < _LONG else count // 1000)
+        cuts.append(np.linspace(0, count, parts + 1).astype(np.int64))
+    accounts = sum(len(c) - 1 for c in cuts)
+    return simulator if accounts == 1 else Simulator(markets, tables, config, n_accounts=accounts), cuts
 
 
-def _play(policy: Policy, simulator: Simulator, watch: Watch | None = None) -> tuple[np.ndarray, np.ndarray]:
+def _play(policy: Policy, simulator: Simulator, cuts: list[np.ndarray], watch: Watch | None) -> np.ndarray:
+    """Log growth of every part, all parts of all paths side by side (n_accounts,)."""
     check_columns(policy, tuple(simulator.view))
-    edges, n = simulator.tape.boundaries[0], simulator.n_accounts
-    cuts = np.linspace(0, edges.size - 1, n + 1).astype(np.int64)
+    n, paths = simulator.n_accounts, simulator.tape.boundaries
+    spans = [edges[a : b + 1] for edges, c in zip(paths, cuts, strict=True) for a, b in pairwise(c)]
+    first, last = (np.array([span[end] for span in spans]) for end in (0, -1))
+    path = np.repeat(np.arange(len(cuts)), [len(c) - 1 for c in cuts])
     simulator.reset(seed=0)
-    everyone = np.arange(n)
-    simulator._put(everyone, np.zeros(n, np.int64), edges[cuts[:-1]], edges[cuts[1:]], np.zeros(n, np.int64))
+    simulator._put(np.arange(n), path, first, last, np.zeros(n, np.int64))
     simulator._kernel.observe(np.ones(n, np.bool_))
     growth, state = np.zeros(n), None
     begins, active = np.ones(n, np.bool_), np.ones(n, np.bool_)
+    if hasattr(policy, "ahead"):
+        policy = policy.ahead(simulator, _decisions(spans))
     while active.any():
         targets, state = answer(policy, simulator, state, begins)
         begins = np.zeros(n, np.bool_)
@@ -93,7 +108,13 @@ def _play(policy: Policy, simulator: Simulator, watch: Watch | None = None) -> t
         ruined = active & simulator.terminated
         growth[ruined] = np.minimum(growth[ruined], np.log(0.001))
         active = active & ~(simulator.terminated | simulator.truncated)
-    return growth, np.diff(cuts)
+    return growth
+
+
+def _decisions(spans: list[np.ndarray]) -> np.ndarray:
+    """Rows at which each account decides (n_accounts, n_decisions); a shorter part repeats its last one."""
+    most = max(span.size for span in spans) - 1
+    return np.stack([span[np.minimum(np.arange(most), span.size - 2)] for span in spans])
 
 
 def growth_per_year(

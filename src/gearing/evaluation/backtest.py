@@ -259,8 +259,9 @@ def _play(policy: Policy, simulator: Simulator, name: str, progress: Progress | 
     steps, ledgers = records(count, step_dtype), records((count, slots), ledger_dtype)
     time[0], equity[0] = simulator.time[0], simulator.accounts.equity[0]
     state, begins = None, np.ones(1, np.bool_)
-    edges = decision_times(simulator)
-    time[:] = edges
+    time[:] = decision_times(simulator)
+    if hasattr(policy, "ahead"):  # what depends on the market alone is computed for the whole path
+        policy = policy.ahead(simulator, decision_rows(simulator)[None, :-1])
     for k in range(count):
         targets, state = answer(policy, simulator, state, begins)
         begins = np.zeros(1, np.bool_)
@@ -285,9 +286,13 @@ def _play(policy: Policy, simulator: Simulator, name: str, progress: Progress | 
 
 def decision_times(simulator: Simulator) -> np.ndarray:
     """Moments of the decisions of the first account's episode, and of its end."""
+    span, times = decision_rows(simulator), simulator.tape.row_time
+    closing = simulator.markets[int(simulator.accounts[0].path)].close_time[-1]
+    return np.array([times[row] if row < times.size else closing for row in span], "datetime64[ms]")
+
+
+def decision_rows(simulator: Simulator) -> np.ndarray:
+    """Rows of the tape at which the first account decides in its episode, and the row of its end."""
     account = simulator.accounts[0]
     edges = simulator.tape.boundaries[int(account.path)]
-    span = edges[np.searchsorted(edges, account.row) : np.searchsorted(edges, account.last_row) + 1]
-    times = simulator.tape.row_time
-    closing = simulator.markets[int(account.path)].close_time[-1]
-    return np.array([times[row] if row < times.size else closing for row in span], "datetime64[ms]")
+    return edges[np.searchsorted(edges, account.row) : np.searchsorted(edges, account.last_row) + 1]

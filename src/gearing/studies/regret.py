@@ -301,7 +301,7 @@ def _formulas(config: RegretConfig, market: MarketData) -> dict[str, np.ndarray]
 
 def play(scorer: Any, policy: Any) -> dict[str, np.ndarray]:
     """Growth and length of every part of a path, mean leverage, and how the leverage lies to the oracle's band."""
-    share = scorer.simulators[0].config.shares(1)[0]
+    share = scorer.simulator.config.shares(1)[0]
     told = {"decisions": 0, "leverage": 0.0, "inside": 0, "outside_by": 0.0}
 
     def watch(simulator: Any, targets: np.ndarray, active: np.ndarray) -> None:
@@ -313,7 +313,7 @@ def play(scorer: Any, policy: Any) -> dict[str, np.ndarray]:
         told["inside"] += np.count_nonzero(beyond <= GRID)
         told["outside_by"] += np.maximum(beyond, 0.0).sum()
 
-    growth, length = scorer.parts(policy, watch if LOWER in scorer.simulators[0].view else None)[0]
+    growth, length = scorer.parts(policy, watch if LOWER in scorer.simulator.view else None)[0]
     count = max(told.pop("decisions"), 1)
     return {
         "growth": growth,
