@@ -5,7 +5,9 @@ import pytest
 from tests.features.markets import random_market
 
 from gearing.features import FeatureSet
+from gearing.features.leakage import rewrite_future
 from gearing.simulation import SimulationConfig, Simulator
+from gearing.studies.history_columns import column_names, column_table
 from gearing.studies.history_config import HistoryConfig
 from gearing.studies.history_learning import as_one_contract
 from gearing.studies.history_tables import largest_drawdown, share_of_windows, twin_growth
@@ -60,3 +62,45 @@ def test_an_agent_that_asks_for_an_unknown_group_is_refused():
     }
     with pytest.raises(ValueError, match="asks for 'ETH'; there are BTC"):
         HistoryConfig(**given)
+
+
+def study(**given):
+    return HistoryConfig(**{"name": "h", "market": {"folder": "nowhere"}, "groups": {"C0": ["C0"]}, **given})
+
+
+SOON = {"sizes": [0.01, 0.02], "train": "60d", "curve": "30d"}
+
+
+@pytest.mark.parametrize(
+    ("directions", "names"),
+    [
+        ({"long": "long"}, ["touch_down_1", "touch_down_2"]),
+        ({"short": "short"}, ["touch_up_1", "touch_up_2"]),
+        ({"momentum": "signal:x"}, ["touch_down_1", "touch_down_2", "touch_up_1", "touch_up_2"]),
+    ],
+)
+def test_excursions_are_those_that_the_directions_have_to_fear(directions, names):
+    assert column_names(study(directions=directions, excursions=SOON), ["excursions"]) == names
+
+
+def test_no_column_of_a_study_knows_what_comes_after_it():
+    """Features, the forecast and the touch probabilities, up to a bar after which every price is another one."""
+    market, row = random_market(24 * 200, n_contracts=1, seed=3), 24 * 160 + 7
+    config = study(
+        columns=["realized_volatility_24h", "forecast", "excursions"],
+        forecast={"forecaster": "har", "train": "60d"},
+        excursions=SOON,
+    )
+    before, after = (column_table(config, one) for one in (market, rewrite_future(market, row)))
+    assert set(column_names(config, config.columns)) == set(before.columns)
+    assert np.isfinite(before.values[before.first_complete : row + 1]).all()
+    assert before.first_complete < row
+    assert before.values[: row + 1].tobytes() == after.values[: row + 1].tobytes()
+    for name in before.columns:
+        assert not np.array_equal(before.column(name)[row + 48 :], after.column(name)[row + 48 :])
+
+
+@pytest.mark.parametrize("column", ["forecast", "excursions"])
+def test_a_forecast_that_the_study_does_not_make_is_refused(column):
+    with pytest.raises(ValueError, match=f"{column} is null"):
+        column_names(study(), [column])

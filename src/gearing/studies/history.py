@@ -20,13 +20,13 @@ from gearing.evaluation.backtest import BacktestResult, backtest
 from gearing.evaluation.batch import play_sizes
 from gearing.evaluation.metrics import daily_log_growth
 from gearing.evaluation.placebo import circular_shifts
-from gearing.features import FeatureSet, FeatureTable, registered_features
+from gearing.features import FeatureTable
 from gearing.market.data import MarketData
 from gearing.policies.registry import make_control, make_rule
 from gearing.simulation.simulator import Simulator
 from gearing.studies.experiment import Findings, Work, experiment
 from gearing.studies.folds import Fold, Span
-from gearing.studies.forecasting import FORECAST
+from gearing.studies.history_columns import column_table
 from gearing.studies.history_config import HistoryConfig
 
 TWINS = 48  # fixed leverages that every fold is played with, to interpolate the one of the same average
@@ -66,42 +66,17 @@ class Bench:
             for symbol in config.symbols
         }
         self.markets = markets
-        self.tables = {symbol: self._table(market) for symbol, market in markets.items()}
+        self.tables = {symbol: column_table(config, market) for symbol, market in markets.items()}
         known = [table.close_time[table.first_complete] for table in self.tables.values()]
         last = min(market.close_time[-1] for market in markets.values())
         self.folds: list[Fold] = config.folds.folds(_midnight(max(known)), last)
 
     def tag(self, policy: str) -> str:
-        """Short hash of a policy's settings."""
+        """Short hash of a policy's settings, as far as they are not the usual ones."""
         config = self.config
         made: Any = config.agents[policy] if policy in config.agents else config.rules[policy]
-        told = made.model_dump(mode="json", exclude={"seeds", "groups", "directions"})
+        told = made.model_dump(mode="json", exclude={"seeds", "groups", "directions"}, exclude_defaults=True)
         return f"{policy}-{hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:8]}"
-
-    def _table(self, market: MarketData) -> FeatureTable:
-        config = self.config
-        wanted = [
-            *feature_names(config.columns),
-            *(c for a in config.agents.values() for c in feature_names(a.columns or [])),
-        ]
-        rules = [make_rule({"rule": rule.rule, **rule.settings}) for rule in config.rules.values()]
-        controls = [make_control(control) for control in config.controls]
-        bases = [make_rule(a.base) for a in config.agents.values() if a.base is not None]
-        for asking in (*rules, *controls, *bases):
-            wanted += asking.required_columns
-        wanted += [d.partition(":")[2] for d in config.directions.values() if ":" in d]
-        wanted = [name for name in dict.fromkeys(wanted) if name != FORECAST and name in _registered()]
-        table = FeatureSet(wanted).compute(market)
-        if config.forecast is None:
-            return table
-        from gearing.forecasters import Schedule, forecast_volatility_column
-
-        asked = config.forecast
-        schedule = Schedule(asked.train, asked.train if asked.window == "rolling" else None, asked.refit)
-        column = forecast_volatility_column(
-            market, asked.forecaster, asked.horizon, schedule=schedule, **asked.settings
-        )
-        return column.join(table)
 
     def cut(
         self, symbol: str, span: Span, columns: list[str] | None = None
@@ -127,19 +102,6 @@ class Bench:
 def _midnight(moment: np.datetime64) -> np.datetime64:
     day = moment.astype("datetime64[D]")
     return (day if day == moment else day + 1).astype("datetime64[ms]")
-
-
-def feature_names(columns: Iterable[str]) -> list[str]:
-    return [
-        name
-        for column in columns
-        for name in ([FORECAST] if column == "forecast" else FeatureSet([column]).columns)
-    ]
-
-
-@lru_cache(maxsize=1)
-def _registered() -> frozenset[str]:
-    return frozenset(feature.name for feature in registered_features())
 
 
 # ------------------------------------------------------------------------------------------------------- running
@@ -219,7 +181,8 @@ def _play(bench: Bench, trial: Trial) -> None:
     else:
         trained, columns = learn(bench, trial)
         policy, interval = trained.policy, bench.config.agents[trial.policy].interval
-        learned = {"validation": trained.validation_score or np.nan, "chosen_at": trained.best_decisions}
+        score = trained.validation_score
+        learned = {"validation": np.nan if score is None else score, "chosen_at": trained.best_decisions}
     changes: dict[str, Any] = {} if interval is None else {"decision_interval": interval}
     controls = tuple(make_control(control) for control in bench.config.controls)
     for controlled in (False, True) if trial.seed is not None and controls else (trial.controlled,):

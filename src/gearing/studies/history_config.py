@@ -12,7 +12,7 @@ from gearing.policies.registry import make_control
 from gearing.simulation.config import SimulationConfig
 from gearing.studies.config import Decision, Exchange, Forecast, Market, Rule, Slippage, _by_name
 from gearing.studies.experiment import ExperimentConfig
-from gearing.studies.fields import Section
+from gearing.studies.fields import Duration, Section
 from gearing.studies.folds import Folds
 
 
@@ -32,6 +32,29 @@ class Pretraining(Section):
     decisions: int = Field(default=1_000_000, ge=1)
 
 
+class Excursions(Section):
+    """Forecast probabilities that the mark touches a price within the horizon, which become columns.
+
+    Attributes
+    ----------
+    forecaster : str
+        Of the variance, see `gearing.forecasters.forecasters`.
+    horizon : duration
+    sizes : list of float
+        Moves against the position, as fractions of price.
+    train, curve : duration
+        First training window of the variance, and that of the curve which turns variances into probabilities.
+    refit : "month" or duration
+    """
+
+    forecaster: str = "har"
+    horizon: Duration = "24h"
+    sizes: list[float] = Field(default=[0.02, 0.05, 0.10], min_length=1)
+    train: Duration = "365d"
+    curve: Duration = "180d"
+    refit: Literal["month"] | Duration = "month"
+
+
 class Agent(Section):
     """One learned policy.
 
@@ -42,7 +65,7 @@ class Agent(Section):
     action, base
         Action scheme, and the rule that a residual one scales.
     columns : list of str
-        Features; "forecast" is the forecast column.
+        Features; "forecast" is the forecast column, "excursions" are all touch probabilities.
     reward : str
         Of agents that learn by reward.
     interval : duration, optional
@@ -50,6 +73,8 @@ class Agent(Section):
     bootstrap : int
         Block-bootstrap paths of the training span that are added for each contract.
     pretrain : Pretraining, optional
+    choose : bool
+        Whether the weights are chosen on validation; False keeps the last ones.
     seeds : int, optional
         Instead of the study's number.
     groups, directions : list of str, optional
@@ -65,6 +90,7 @@ class Agent(Section):
     interval: str | None = None
     bootstrap: int = Field(default=0, ge=0)
     pretrain: Pretraining | None = None
+    choose: bool = True
     seeds: int | None = Field(default=None, ge=1)
     groups: list[str] | None = None
     directions: list[str] | None = None
@@ -100,6 +126,7 @@ class HistoryConfig(ExperimentConfig):
     decision: Decision = Decision()
     exchange: Exchange = Exchange()
     forecast: Forecast | None = None
+    excursions: Excursions | None = None
     columns: list[str] = Field(default=["default"], min_length=1)
     controls: list[dict[str, Any]] = Field(default_factory=list)
     agents: dict[str, Agent] = Field(default_factory=dict)
@@ -150,12 +177,13 @@ class HistoryConfig(ExperimentConfig):
             "decision",
             "exchange",
             "forecast",
+            "excursions",
             "directions",
             "controls",
             "columns",
             "groups",
         }
-        told = self.model_dump(mode="json", include=kept)
+        told = self.model_dump(mode="json", include=kept, exclude_defaults=True)
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -12,8 +12,7 @@ from gearing.market.data import MarketData
 from gearing.policies.registry import make_rule
 from gearing.simulation.actions import ResidualScheme
 from gearing.studies.folds import Fold
-from gearing.studies.forecasting import FORECAST
-from gearing.studies.history import feature_names
+from gearing.studies.history_columns import column_names, is_feature
 
 if TYPE_CHECKING:
     from gearing.agents import TrainedAgent
@@ -28,7 +27,7 @@ def learn(bench: Bench, trial: Trial) -> tuple[TrainedAgent, list[str]]:
     fold, symbols = bench.folds[trial.fold], bench.config.groups[trial.group]
     direction = config.directions[trial.direction]
     base = make_rule(agent.base) if agent.base is not None else None
-    columns = feature_names(agent.columns or config.columns)
+    columns = column_names(config, agent.columns or config.columns)
     columns += [
         *(base.required_columns if base else ()),
         *([direction.partition(":")[2]] if ":" in direction else []),
@@ -48,13 +47,13 @@ def learn(bench: Bench, trial: Trial) -> tuple[TrainedAgent, list[str]]:
         for k in range(agent.bootstrap)
         for pair in (_resampled(bench, s, fold, columns, seed, k) for s in symbols)
     ]
-    held_out = [bench.cut(symbol, fold.validate, columns) for symbol in symbols]
+    held_out = [bench.cut(symbol, fold.validate, columns) for symbol in symbols] if agent.choose else []
     trained = train_agent(
         settings,
         *as_one_contract(spans),
         simulation,
         seed=seed,
-        validation=as_one_contract(held_out),
+        validation=as_one_contract(held_out) if held_out else None,
         start_from=start,
     )
     return trained, columns
@@ -64,14 +63,19 @@ def _resampled(bench: Bench, symbol: str, fold: Fold, columns: list[str], seed: 
     """A block-bootstrap path of a contract's training span, and its features."""
     from gearing.market.synthetic import synthetic_market
 
-    if FORECAST in columns:
-        raise ValueError(
-            "bootstrap paths have no forecast column; leave 'forecast' out of the agent's columns."
-        )
+    _check_computed("bootstrap paths have", columns)
     source, _ = bench.cut(symbol, fold.train)
     years = source.n_bars * float(source.bar / np.timedelta64(365, "D"))
     path = synthetic_market("bootstrap", seed=1000 * seed + number, years=years, source=source)
     return path, FeatureSet(columns).compute(path)
+
+
+def _check_computed(what: str, columns: list[str]) -> None:
+    forecast = [name for name in columns if not is_feature(name)]
+    if forecast:
+        raise ValueError(
+            f"{what} no column {', '.join(forecast)}; leave 'forecast' and 'excursions' out of the agent's columns."
+        )
 
 
 def _pretrained(
@@ -84,10 +88,7 @@ def _pretrained(
     seed = int(trial.seed or 0)
     asked = bench.config.agents[trial.policy].pretrain
     assert asked is not None
-    if FORECAST in columns:
-        raise ValueError(
-            "a synthetic market has no forecast column here; leave 'forecast' out of the agent's columns."
-        )
+    _check_computed("a synthetic market has", columns)
     place = bench.folder / "pretrained" / f"{bench.tag(trial.policy)}-{trial.direction}-seed{seed}"
     if not place.exists():
         markets = [
