@@ -23,11 +23,13 @@ class BandsAhead:
     ----------
     policy : LearnedPolicy
         Of a `BandNetwork` without memory.
-    low, high : (n_accounts, n_decisions, n_slots) tensors
+    low, high, divisor : (n_accounts, n_decisions, n_slots) float32
+        Edges of effective leverage, and what they are divided by to be targets.
     """
 
-    def __init__(self, policy: Any, low: torch.Tensor, high: torch.Tensor):
-        self.policy, self.low, self.high = policy, low, high
+    def __init__(self, policy: Any, low: np.ndarray, high: np.ndarray, divisor: np.ndarray):
+        self.policy, self.low, self.high, self.divisor = policy, low, high, divisor
+        self._held_at = policy.network.held_at.numpy()
         self.required_columns, self.action_scheme = policy.required_columns, policy.action_scheme
 
     def predict(
@@ -40,9 +42,11 @@ class BandsAhead:
         """Targets of the next decision of all accounts."""
         del episode_start, deterministic
         k = min(0 if state is None else state, self.low.shape[1] - 1)
-        raw = torch.from_numpy(self.policy.arranged(observation))
-        targets = self.policy.network.targets(raw, self.low[:, k], self.high[:, k])
-        return targets.numpy().astype(np.float64), k + 1
+        held = self.policy.arranged(observation)[:, self._held_at]
+        low, high = self.low[:, k], self.high[:, k]
+        targets = np.minimum(np.maximum(held, low), high) / self.divisor[:, k]
+        targets[(held >= low) & (held <= high) & (held != 0.0)] = np.nan
+        return targets.astype(np.float64), k + 1
 
 
 def bands_ahead(policy: Any, simulator: Simulator, rows: np.ndarray) -> Any:
@@ -62,6 +66,7 @@ def bands_ahead(policy: Any, simulator: Simulator, rows: np.ndarray) -> Any:
     array = np.zeros((rows.size, layout.size), np.float32)
     array[:, : known.shape[1]] = known
     with torch.no_grad():
-        columns = torch.from_numpy(policy.arranged(Observation(layout, array)))
-        low, high, *_ = network.band(columns.reshape(*rows.shape, -1))
-    return BandsAhead(policy, low, high)
+        columns = torch.from_numpy(policy.arranged(Observation(layout, array))).reshape(*rows.shape, -1)
+        low, high, *_ = network.band(columns)
+        divisor = network.divisor(columns).expand_as(low)
+    return BandsAhead(policy, low.numpy(), high.numpy(), divisor.numpy())

@@ -145,13 +145,18 @@ class BandNetwork(nn.Module):
     def targets(self, raw: Tensor, low: Tensor, high: Tensor) -> Tensor:
         """Targets of the margin share for the band's edges; NaN holds."""
         held = torch.index_select(raw, -1, self.held_at)
-        edge = torch.minimum(torch.maximum(held, low), high) / self.shares
-        edge = -edge if self.side == "short" else edge
-        if self.side == "signal":  # the simulator multiplies by it again
-            signal = torch.index_select(raw, -1, self.signal_at)
-            edge = torch.where(signal == 0.0, edge, edge / torch.where(signal == 0.0, 1.0, signal))
+        edge = torch.minimum(torch.maximum(held, low), high) / self.divisor(raw)
         inside = (held >= low) & (held <= high) & (held != 0.0)
         return torch.where(inside, torch.full_like(edge, float("nan")), edge)
+
+    def divisor(self, raw: Tensor) -> Tensor:
+        """What effective leverage is divided by to be a target: the margin share, and the side, by which the simulator
+        multiplies again."""
+        share = -self.shares if self.side == "short" else self.shares
+        if self.side != "signal":
+            return share
+        signal = torch.index_select(raw, -1, self.signal_at)
+        return share * torch.where(signal == 0.0, 1.0, signal)
 
     def predict(
         self, raw: np.ndarray, state: Any, episode_start: np.ndarray | None, deterministic: bool
