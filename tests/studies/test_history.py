@@ -1,5 +1,7 @@
 """Tables of agents on history: twins, windows and drawdowns whose answers are worked out by hand; pooled contracts."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tests.features.markets import random_market
@@ -7,17 +9,20 @@ from tests.features.markets import random_market
 from gearing.features import FeatureSet
 from gearing.features.leakage import rewrite_future
 from gearing.simulation import SimulationConfig, Simulator
+from gearing.studies.history import Trial
 from gearing.studies.history_columns import column_names, column_table
 from gearing.studies.history_config import HistoryConfig
+from gearing.studies.history_days import Days, Played, fixed_at, largest_drawdown, windows_with_liquidation
 from gearing.studies.history_learning import as_one_contract
-from gearing.studies.history_tables import largest_drawdown, share_of_windows, twin_growth
+from gearing.studies.history_reasons import placebo, reasons_table
+from gearing.studies.history_tables import history_table
 
 
 def test_the_twin_lies_between_the_fixed_leverages_that_were_played():
     leverage, growth = np.array([0.0, 1.0, 2.0]), np.array([[0.0, 0.0], [0.1, -0.1], [0.15, -0.25]])
-    np.testing.assert_allclose(twin_growth(leverage, growth, 1.5), [0.125, -0.175])
-    np.testing.assert_allclose(twin_growth(leverage, growth, 0.0), [0.0, 0.0])
-    np.testing.assert_allclose(twin_growth(leverage, growth, 9.0), growth[2])  # no more than the largest
+    np.testing.assert_allclose(fixed_at(leverage, growth, 1.5), [0.125, -0.175])
+    np.testing.assert_allclose(fixed_at(leverage, growth, 0.0), [0.0, 0.0])
+    np.testing.assert_allclose(fixed_at(leverage, growth, 9.0), growth[2])  # no more than the largest
 
 
 def test_a_liquidation_touches_every_window_of_30_days_that_holds_it():
@@ -25,8 +30,8 @@ def test_a_liquidation_touches_every_window_of_30_days_that_holds_it():
     hits = np.zeros(60)
     hits[40] = 1
     # windows begin on days 0 .. 30; those from day 11 on hold day 40: 20 of 31
-    assert share_of_windows({"time": day, "liquidations": hits}) == pytest.approx(20 / 31)
-    assert share_of_windows({"time": day, "liquidations": 0 * hits}) == 0.0
+    assert windows_with_liquidation({"time": day, "liquidations": hits}).mean() == pytest.approx(20 / 31)
+    assert not windows_with_liquidation({"time": day, "liquidations": 0 * hits}).any()
 
 
 def test_the_largest_drawdown_counts_from_the_start():
@@ -104,3 +109,72 @@ def test_no_column_of_a_study_knows_what_comes_after_it():
 def test_a_forecast_that_the_study_does_not_make_is_refused(column):
     with pytest.raises(ValueError, match=f"{column} is null"):
         column_names(study(), [column])
+
+
+N_DAYS, N_FOLDS = 60, 2
+
+
+def days(growth, twin, level, **given):
+    """What one seed did in two folds of 30 days; daily growths are constant."""
+    each = np.ones((N_DAYS, 1)) / 365.0
+    usual = {
+        "growth": growth * each, "twin": twin * each, "level": level * each,
+        "fold_growth": np.full((1, N_FOLDS), growth), "fold_twin": np.full((1, N_FOLDS), twin),
+        "leverage": np.array([0.5]), "fees": np.array([-0.03]), "twin_fees": np.array([-0.01]),
+        "funding": np.zeros(1), "liquidations": np.zeros(1), "windows": np.zeros((N_DAYS, 1)),
+        "drawdown": np.zeros(1), "ruined": np.zeros(1), "replayed": np.full((1, N_FOLDS), 0.3),
+        "shifted": np.tile([0.0, 0.1, 0.2, 0.5], (1, N_FOLDS, 1)), "validation": np.array([[0.4, 0.2]]),
+        "chosen_at": np.array([[0, 20_000]]),
+    }  # fmt: skip
+    return Days(**{**usual, **given})
+
+
+def an_agent(*contracts):
+    return Played("BTC", "long", Trial("agent", "long", "BTC", 0, 0), list(contracts))
+
+
+def test_the_parts_of_an_agents_growth_add_up():
+    table = reasons_table([an_agent(days(0.10, 0.16, 0.20), days(0.30, 0.26, 0.20))])
+    row = table.loc[("BTC", "long", "agent")]
+    assert row["growth"] == pytest.approx(0.20)
+    assert row["one_level"] == pytest.approx(0.20)
+    assert row["between_folds"] == pytest.approx(0.01)
+    assert row["within_folds"] == pytest.approx(-0.01)
+    assert row["more_fees"] == pytest.approx(-0.02)
+    assert row["promised"] == pytest.approx(0.3)
+    assert row["untrained"] == 0.5
+
+
+def test_moments_are_judged_against_the_same_leverages_at_other_moments():
+    gained, chance = placebo(an_agent(days(0.1, 0.1, 0.1)))
+    assert gained == pytest.approx(0.3 - 0.2)  # the mean of the shifts is 0.2
+    assert chance == pytest.approx(2 / 5)  # one of four shifts did as well, and the agent itself counts
+    unplayed = days(0.1, 0.1, 0.1, replayed=np.full((1, N_FOLDS), np.nan))
+    assert np.isnan(placebo(an_agent(unplayed))).all()
+
+
+def test_validation_that_ranks_folds_as_the_test_does_correlates():
+    same = days(0.1, 0.1, 0.1, fold_growth=np.array([[0.3, 0.1]]))
+    other = days(0.1, 0.1, 0.1, fold_growth=np.array([[0.1, 0.3]]))
+    correlation = [reasons_table([an_agent(one)])["correlation"].iloc[0] for one in (same, other)]
+    assert correlation == pytest.approx([1.0, -1.0])
+
+
+def test_only_what_all_rows_together_cannot_explain_gets_a_verdict():
+    rng = np.random.default_rng(0)
+
+    def noisy(mean):
+        growth = mean / 365.0 + 0.01 * rng.normal(size=(N_DAYS * 10, 1))
+        return replace(days(mean, 0.0, 0.0), growth=growth, twin=np.zeros_like(growth))
+
+    rules = {"good": 3.0, "bad": -3.0, **{f"chance_{k}": 0.0 for k in range(8)}, "steady": 3.0}
+    given = {name: {"rule": "fixed_3x" if name == "steady" else "tiered"} for name in rules}
+    played = [
+        Played("BTC", "long", Trial(name, "long", "BTC", 0), [noisy(mean)]) for name, mean in rules.items()
+    ]
+    verdict = history_table(study(rules=given), played).droplevel(["group", "direction"])["verdict"]
+    assert verdict["good"] == "better"
+    assert verdict["bad"] == "worse"
+    assert set(verdict.filter(like="chance")) == {""}
+    assert isinstance(verdict["steady"], float)
+    assert np.isnan(verdict["steady"])

@@ -56,6 +56,25 @@ class Trial:
         return bench.folder / "trials" / bench.tag(self.policy) / f"{name}.npz"
 
 
+@dataclass(frozen=True, eq=False)
+class Twins:
+    """Fixed leverages that were played over a fold.
+
+    Attributes
+    ----------
+    leverage : (n,)
+        Mean effective leverage, ascending but where accounts were ruined.
+    growth : (n, n_days)
+        Daily log growth.
+    fees : (n,)
+        Paid over the fold, in parts of equity.
+    """
+
+    leverage: np.ndarray
+    growth: np.ndarray
+    fees: np.ndarray
+
+
 class Bench:
     """Markets, tables and folds that all trials share."""
 
@@ -88,15 +107,16 @@ class Bench:
         return market.between(start, last), cut if columns is None else cut.select(columns)
 
     @lru_cache(maxsize=64)  # noqa: B019  one bench lives as long as its process
-    def twins(self, symbol: str, direction: str, fold: int) -> tuple[np.ndarray, np.ndarray]:
-        """Mean effective leverage (n,) and daily growth (n, n_days) of fixed leverages over a test fold."""
+    def twins(self, symbol: str, direction: str, fold: int) -> Twins:
+        """Fixed leverages over a test fold."""
         settings = self.config.simulation(self.config.directions[direction], start="first")
         market, table = self.cut(symbol, self.folds[fold].test)
         simulator = Simulator(market, table, settings, TWINS)
         simulator.reset(seed=0)
         sizes = np.concatenate([[0.0], np.geomspace(0.02, settings.max_leverage, TWINS - 1)])
         played = play_sizes(simulator, sizes[:, None, None])
-        return played.leverage, np.stack([daily_log_growth(played.time, path) for path in played.equity])
+        growth = np.stack([daily_log_growth(played.time, path) for path in played.equity])
+        return Twins(played.leverage, growth, played.fees)
 
 
 def _midnight(moment: np.datetime64) -> np.datetime64:
@@ -109,12 +129,14 @@ def _midnight(moment: np.datetime64) -> np.datetime64:
 
 @experiment(HistoryConfig)
 def run_history(config: HistoryConfig, work: Work) -> Findings:
-    """Play what is not played yet and set the table, one row per group, direction and policy.
+    """Play what is not played yet and set the tables: all policies, the agents' seeds, and why agents win or lose.
 
-    See `gearing.studies.history_tables.history_table` for its columns.
+    See `gearing.studies.history_tables` for their columns.
     """
     from joblib import Parallel, delayed
 
+    from gearing.studies.history_days import everything_played
+    from gearing.studies.history_reasons import reasons_table, seeds_table
     from gearing.studies.history_tables import history_table, told_line
 
     bench = Bench(config, work.folder)
@@ -122,12 +144,12 @@ def run_history(config: HistoryConfig, work: Work) -> Findings:
     missing = [trial for trial in trials_of(bench) if not _is_done(bench, trial)]
     work.tell(f"{len(missing)} trials to play")
     Parallel(n_jobs=config.jobs)(delayed(_play)(bench, trial) for trial in missing)
-    table = history_table(bench)
+    played = list(everything_played(bench))
+    table = history_table(bench.config, played)
+    tables = {"policies": table, "reasons": reasons_table(played), "seeds": seeds_table(played)}
     metrics = {f"{'.'.join(key)}.growth": float(row["growth"]) for key, row in table.iterrows()}  # type: ignore[arg-type]
     notes = tuple(f"fold {fold.number}: {fold}" for fold in bench.folds)
-    return Findings(
-        told_line(config, table), {"policies": table}, metrics=metrics, markets=bench.markets, notes=notes
-    )
+    return Findings(told_line(config, table), tables, metrics=metrics, markets=bench.markets, notes=notes)
 
 
 def trials_of(bench: Bench) -> list[Trial]:
