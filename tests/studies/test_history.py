@@ -1,6 +1,7 @@
 """Tables of agents on history: twins, windows and drawdowns whose answers are worked out by hand; pooled contracts."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from tests.features.markets import random_market
 from gearing.features import FeatureSet
 from gearing.features.leakage import rewrite_future
 from gearing.simulation import SimulationConfig, Simulator
-from gearing.studies.history import Trial
+from gearing.studies.history import Bench, Trial
 from gearing.studies.history_columns import column_names, column_table
 from gearing.studies.history_config import HistoryConfig
 from gearing.studies.history_days import Days, Played, fixed_at, largest_drawdown, windows_with_liquidation
@@ -178,3 +179,14 @@ def test_only_what_all_rows_together_cannot_explain_gets_a_verdict():
     assert set(verdict.filter(like="chance")) == {""}
     assert isinstance(verdict["steady"], float)
     assert np.isnan(verdict["steady"])
+
+
+def test_other_settings_of_an_agent_have_another_folder_and_more_seeds_have_not():
+    def tag(**agent):
+        config = study(agents={"one": {"algorithm": "differentiable", **agent}})
+        return Bench.tag(SimpleNamespace(config=config), "one")
+
+    plain = tag()
+    assert tag(seeds=3, groups=["C0"]) == plain
+    assert tag(choose=False) != plain
+    assert tag(settings={"task": "daily_history"}) != plain  # what ships for a task counts

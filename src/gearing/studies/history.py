@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from gearing.agents.settings import agent_settings
 from gearing.evaluation.backtest import BacktestResult, backtest
 from gearing.evaluation.batch import play_sizes
 from gearing.evaluation.metrics import daily_log_growth
@@ -91,10 +92,16 @@ class Bench:
         self.folds: list[Fold] = config.folds.folds(_midnight(max(known)), last)
 
     def tag(self, policy: str) -> str:
-        """Short hash of a policy's settings, as far as they are not the usual ones."""
+        """Short hash of a policy's settings, those that ship for an agent's task included."""
         config = self.config
-        made: Any = config.agents[policy] if policy in config.agents else config.rules[policy]
-        told = made.model_dump(mode="json", exclude={"seeds", "groups", "directions"}, exclude_defaults=True)
+        if policy in config.agents:
+            agent = config.agents[policy]
+            told = agent.model_dump(
+                mode="json", exclude={"seeds", "groups", "directions"}, exclude_defaults=True
+            )
+            told["settings"] = agent_settings({**agent.settings, "algorithm": agent.algorithm}).as_dict()
+        else:
+            told = config.rules[policy].model_dump(mode="json", exclude_defaults=True)
         return f"{policy}-{hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:8]}"
 
     def cut(
