@@ -120,7 +120,8 @@ class Rules:
     at_entry: bool = False
     closing_fee: Decimal = ZERO
     fee_then_return: bool = False
-    step_down: bool = False
+    step_down: int = 0  # tiers that a partial liquidation goes down at a time
+    fifth_first: bool = False
     largest_loss_first: bool = False
     profit_is_free: bool = False
     free_balance_pays_funding: bool = False
@@ -387,6 +388,7 @@ class Oracle:
         if not self.rules.cross:
             margin = min(margin, p.margin + self.profit(p, row.mark[0]) + self.free)
         # IM of all that is held afterwards, fee and open loss of what is traded: size - held.
+        wanted = size
         most = (margin + cost * held) / (unit / leverage + cost)
         size = min(size, most)
         if free is not None:
@@ -397,6 +399,8 @@ class Oracle:
         if size > allowed:
             self.ledgers[k].capped += 1
             size = allowed
+        if held <= 0 and size < wanted * Decimal("1e-12"):
+            return ZERO
         return max(size, held, ZERO)
 
     def keeps(self, p: Position, target: Decimal, effective: Decimal) -> bool:
@@ -528,14 +532,20 @@ class Oracle:
         ledger.execution_price = mark
         self.note_liquidation(p, mark)
         p.guard = Guard()  # open orders are cancelled first
+        left = None
         if self.rules.step_down:
             left = self.step_down(k, mark, reached)
-            if left is not None:
-                ledger.partial_liquidations += 1
-                return left
+        elif self.rules.fifth_first and reached is None:
+            left = self.sell_fifth(k, mark)
+        if left is not None:
+            ledger.partial_liquidations += 1
+            return left
+        vault = self.rules.fifth_first and self.below_two_thirds(p, mark)
+        self.seen["positions taken by the vault"] += vault
         gain, value = self.profit(p, mark), self.value(p, mark)
         rest = p.margin + gain
-        back = max(ZERO, rest - terms.liquidation_fee * value) if self.rules.fee_then_return else ZERO
+        returns = self.rules.fee_then_return and not vault
+        back = max(ZERO, rest - terms.liquidation_fee * value) if returns else ZERO
         self.wallet += back - p.margin
         self.insurance += back - rest
         ledger.price_pnl += gain
@@ -558,30 +568,57 @@ class Oracle:
 
     def step_down(self, k: int, mark: Decimal, reached: int | None) -> int | None:
         """Sell to one floor after the other until margin suffices; None if that leaves nothing."""
-        p, ledger, terms = self.slots[k], self.ledgers[k], self.terms[self.slots[k].contract]
+        p, terms, stride = self.slots[k], self.terms[self.slots[k].contract], self.rules.step_down
         tiers, unit = self.row[p.contract].tiers, self.unit(p.contract, mark)
         here = max(n for n, t in enumerate(tiers) if t.floor <= self.value(p, mark))
-        for n in range(here if reached is None else min(here, reached), 0, -1):
-            kept = on_grid(tiers[n].floor / unit, terms.lot, False)
+        start = here if reached is None else min(here, reached)
+        for below in range(start - stride, -1, -stride):  # the tier it is to be left in, on its cap
+            kept = on_grid(tiers[below + 1].floor / unit, terms.lot, False)
+            if self.jumping(p.contract) and kept * unit >= tiers[below + 1].floor * (1 - Decimal("1e-40")):
+                kept = (
+                    kept - terms.lot if terms.lot else kept * (1 - Decimal("1e-40"))
+                )  # the floor is the tier above's
             if kept <= 0:
                 return None
             if kept >= abs(p.q):
                 continue
-            sold = p.side * (abs(p.q) - kept)
-            gain, value = self.profit(p, mark, sold), abs(sold) * unit
-            fee = terms.liquidation_fee * value
-            self.wallet += gain - fee
-            self.insurance -= fee
-            p.margin += gain - fee
-            ledger.price_pnl += gain
-            ledger.liquidation -= fee
-            ledger.turnover += value
-            p.q -= sold
+            self.sell_part(k, abs(p.q) - kept, mark)
             value = kept * unit
-            needed = value * tiers[n - 1].rate - tiers[n - 1].amount + self.rules.closing_fee * value
+            needed = value * tiers[below].rate - tiers[below].amount + self.rules.closing_fee * value
             if p.margin + self.profit(p, mark) > needed:
-                return n - 1
+                self.seen["two tiers gone down at a time"] += stride > 1
+                return below
         return None
+
+    def sell_part(self, k: int, size: Decimal, mark: Decimal) -> None:
+        """The venue sells a part; profit and clearance fee hit the position's margin."""
+        p, ledger = self.slots[k], self.ledgers[k]
+        gain, value = self.profit(p, mark, p.side * size), size * self.unit(p.contract, mark)
+        fee = self.terms[p.contract].liquidation_fee * value
+        self.wallet += gain - fee
+        self.insurance -= fee
+        p.margin += gain - fee
+        ledger.price_pnl += gain
+        ledger.liquidation -= fee
+        ledger.turnover += value
+        p.q -= p.side * size
+
+    def below_two_thirds(self, p: Position, mark: Decimal) -> bool:
+        """Less balance than two thirds of the maintenance margin."""
+        profit = self.profit(p, mark)
+        return p.margin + profit < (profit - self.surplus(p, mark)) * 2 / 3
+
+    def sell_fifth(self, k: int, mark: Decimal) -> int | None:
+        """A position above 100,000 loses a fifth first; None where all of it has to go."""
+        p = self.slots[k]
+        kept = on_grid(abs(p.q) * 4 / 5, self.terms[p.contract].lot, False)
+        if self.value(p, mark) <= 100_000 or kept <= 0 or self.below_two_thirds(p, mark):
+            return None
+        self.sell_part(k, abs(p.q) - kept, mark)
+        if p.margin + self.surplus(p, mark) <= 0:
+            return None
+        self.seen["fifths sold first"] += 1
+        return 0  # a second liquidation of the same walk takes the rest
 
     # --- the path of an isolated position
 

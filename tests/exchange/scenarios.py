@@ -60,6 +60,9 @@ class Scenario:
         if self.whole_position_tiers:
             for j, schedule in enumerate(self.schedules):
                 schedule[:] = self._jumping_tiers(j)  # in place, because rows hold the schedules
+        if self.rules.step_down:
+            how = int(self.rng.integers(3))  # one tier at a time, two, or a fifth of the position first
+            self.rules.step_down, self.rules.fifth_first = (1, 2, 0)[how], how == 2
 
     @property
     def n_slots(self) -> int:
@@ -73,7 +76,7 @@ class Scenario:
         return Rules(
             cross=self.cross, hedge=self.hedge, close_only=self.chance(0.1), last_liquidates=self.chance(0.15),
             at_entry=maintenance == "entry", closing_fee=Decimal("0.0005") if maintenance == "fee" else Decimal(0),
-            fee_then_return=self.chance(0.5), step_down=not self.cross and self.chance(0.25),
+            fee_then_return=self.chance(0.5), step_down=int(not self.cross and self.chance(0.3)),
             largest_loss_first=self.cross and self.chance(0.4), profit_is_free=self.chance(0.2),
             free_balance_pays_funding=self.chance(0.2),
             leverage_change=str(self.rng.choice(LEVERAGE_CHANGE, p=[0.6, 0.2, 0.2])),
@@ -247,6 +250,7 @@ class Arrays:
         c.last_price_liquidation, c.maintenance_at_entry = rules.last_liquidates, rules.at_entry
         c.closing_fee, c.fee_then_return = float(rules.closing_fee), rules.fee_then_return
         c.tier_step_down, c.largest_loss_first = rules.step_down, rules.largest_loss_first
+        c.fifth_first = rules.fifth_first
         c.profit_is_free, c.funding_from_free_balance = rules.profit_is_free, rules.free_balance_pays_funding
         c.leverage_change = LEVERAGE_CHANGE.index(rules.leverage_change)
         c.rebalance, c.band, c.maker = REBALANCE.index(rules.rebalance), float(rules.band), rules.maker

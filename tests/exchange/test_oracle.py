@@ -17,7 +17,8 @@ from tests.exchange.scenarios import COUNTS, Scenario, run_kernel, run_oracle
 EVENTS = (
     "scenarios", "cross", "inverse", "hedge", "flips", "gaps", "liquidations by funding", "tier crossings",
     "cross liquidations", "inverse liquidations", "hedge-mode liquidations", "sizes bound by the free balance",
-    "settings kept for want of a top-up", "liquidations under jumping requirements",
+    "settings kept for want of a top-up", "liquidations under jumping requirements", "two tiers gone down at a time",
+    "fifths sold first", "positions taken by the vault",
 )  # fmt: skip
 ROOT = Path(__file__).resolve().parents[2]
 INTERPRET = """

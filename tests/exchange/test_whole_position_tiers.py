@@ -13,13 +13,15 @@ from tests.properties.positions import Held, positions
 from tests.simulation.markets import market, table
 
 from gearing.contracts import Contract, TierSchedule
+from gearing.exchange.account import size_below
 from gearing.exchange.orders import capped_size
-from gearing.exchange.records import ledger_dtype, records, row_dtype
+from gearing.exchange.records import config_dtype, contract_dtype, ledger_dtype, records, row_dtype
 from gearing.exchange.rules import (
     first_liquidation_mark,
     liquidation_price,
     maintenance_margin,
     notional,
+    tier_index,
     unrealised_pnl,
 )
 from gearing.simulation import SimulationConfig, Simulator
@@ -158,3 +160,35 @@ def test_an_order_cut_to_its_cap_counts_as_the_tier_above_whatever_the_last_bit(
     assert ledger.capped == 1
     assert size * value == pytest.approx(cap, rel=5e-16)
     assert maintenance_margin(notional(size, price, inverse), tiers) == pytest.approx(0.03 * cap)
+
+
+@given(st.floats(1e3, 1e8), st.floats(1e-4, 1e5), st.sampled_from([0.0, 0.001, 1.0]))
+def test_a_position_stepped_down_to_a_floor_counts_as_the_tier_below_whatever_the_last_bit(floor, price, lot):
+    tiers = TierSchedule.from_rates(
+        [0.0, floor], [0.01, 0.03], [50.0, 20.0], cap=1e9, marginal=False
+    ).to_records()
+    terms, config = records(1, contract_dtype)[0], records(1, config_dtype)[0]
+    terms.lot_size, config.whole_position_tiers = lot, 1
+    kept = size_below(floor, price, terms, config)
+    assert tier_index(kept * price, tiers) == 0
+    assert floor - 2.0 * lot * price <= kept * price * (1.0 + 1e-12)  # no more than a lot is given up
+
+
+@pytest.mark.parametrize("lot", [0.0, 0.001])
+def test_who_has_assigned_all_of_the_balance_is_refused_for_margin_or_size_not_by_rounding(lot):
+    terms = Contract("X", schedules=(TIERS,), lot_size=lot, min_notional=5.0)
+    other = Contract("Y", schedules=(TIERS,), lot_size=lot, min_notional=5.0)
+    data = market(np.full((5, 2), 100.0), [terms, other])
+    config = SimulationConfig(
+        direction="free", decision_interval="1h", start="first", slippage=0.0, ruin_fraction=0.0, max_leverage=20.0,
+        margin_share=(0.7, 0.3), initial_equity=10_000.0 / 3.0,
+    )  # fmt: skip
+    simulation = Simulator(data, table(data), config)
+    simulation.reset(seed=0)
+    simulation.step(np.array([[3.7, 0.0]]))
+    simulation.positions.margin[0, 0] = simulation.accounts.assigned[0] = (
+        simulation.accounts.wallet_balance[0] - 1e-12
+    )
+    simulation.step(np.array([[np.nan, 3.7]]))
+    assert simulation.positions.quantity[0, 1] == 0.0
+    assert simulation.ledgers.refused[0, 1] == (1 if lot else 3)

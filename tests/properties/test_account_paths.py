@@ -27,8 +27,8 @@ def one_position(seed: int, **rules: object) -> Scenario:
         seed += 7_919
         scenario = Scenario(seed)
     plain = {
-        "cross": False, "last_liquidates": False, "at_entry": False, "closing_fee": Decimal(0), "step_down": False,
-        "rebalance": "every_decision", "deleveraging_move": Decimal(0), "close_only": False,
+        "cross": False, "last_liquidates": False, "at_entry": False, "closing_fee": Decimal(0), "step_down": 0,
+        "rebalance": "every_decision", "deleveraging_move": Decimal(0), "close_only": False, "fifth_first": False,
     }  # fmt: skip
     for name, value in {**plain, **rules}.items():
         setattr(scenario.rules, name, value)
@@ -76,7 +76,7 @@ def test_02_what_becomes_of_one_isolated_position_leaves_the_others_untouched(se
     scenario.rules.free_balance_pays_funding = (
         False  # else what the first loses is missing from the second's funding
     )
-    scenario.rules.step_down = False
+    scenario.rules.step_down, scenario.rules.fifth_first = 0, False
     opened = [t if t and abs(t) >= 2 else Decimal(10) for t in scenario.targets[0]]
     scenario.targets = [opened, *([None] * scenario.n_slots for _ in scenario.targets[1:])]
     crashed, at = (

@@ -42,6 +42,7 @@ from gearing.exchange.rules import (
 
 EVERY_DECISION, ON_CHANGE, BAND, NEVER = 0, 1, 2, 3
 FREE, UP_ONLY, FLAT_ONLY = 0, 1, 2
+_NOTHING = 1e-12  # of the size asked for
 _LAST_BIT = 2.0**-52  # relative step between neighbouring doubles, or up to twice that
 
 
@@ -109,6 +110,8 @@ def order_size(
             size = min(size, max(held, 0.0) + max(free, 0.0) / (value / leverage + cost))
         size = capped_size(size, value, tiers, row, ledger, leverage)
         size = max(size, held, 0.0)
+        if held <= 0.0 and size < _NOTHING * wanted:
+            size = 0.0  # what rounding leaves of a balance that is all assigned is no size
     return round_quantity(size, contract.lot_size)
 
 

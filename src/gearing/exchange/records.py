@@ -75,7 +75,11 @@ config_dtype = np.dtype(
         ("maintenance_at_entry", "i8"),
         ("closing_fee", "f8"),  # reserved in maintenance margin [fraction of notional]
         ("fee_then_return", "i8"),
-        ("tier_step_down", "i8"),
+        (
+            "tier_step_down",
+            "i8",
+        ),  # tiers that a partial liquidation goes down at a time; 0 liquidates in full
+        ("fifth_first", "i8"),  # a large position loses a fifth of its size first (Hyperliquid)
         ("largest_loss_first", "i8"),
         ("profit_is_free", "i8"),  # isolated: unrealised profit may be withdrawn at a rebalance
         ("funding_from_free_balance", "i8"),

@@ -13,7 +13,7 @@ CHOICES = {
     "position_mode": ("one_way", "hedge"),
     "walk": ("extremes", "close"),
     "liquidation_series": ("mark", "last"),
-    "liquidation": ("full", "tier_step_down"),
+    "liquidation": ("full", "tier_step_down", "two_tiers_down", "fifth_first"),
     "cross_liquidation": ("all_at_once", "largest_loss_first"),
     "order": ("taker", "maker"),
     "decision": ("interval", "at_entry"),
@@ -97,8 +97,11 @@ class SimulationConfig:
         Path inside a bar: adverse extreme (or finer bars where the market has them), or the close only, which is
         optimistic and meant for ablations and the synthetic market A.
     liquidation_series : {"mark", "last"}
-    liquidation : {"full", "tier_step_down"}
-        "tier_step_down" is for isolated positions: it sells down to the tier below while margin suffices there.
+    liquidation : {"full", "tier_step_down", "two_tiers_down", "fifth_first"}
+        All but "full", the conservative default, are for isolated positions. "tier_step_down" sells down to the tier
+        below while margin suffices there, "two_tiers_down" two tiers at a time (OKX). "fifth_first" (Hyperliquid) sells
+        a fifth of a position above 100,000 first and the rest only if the path goes on against it within the bar; with
+        less than two thirds of the maintenance margin left, nothing returns.
     cross_liquidation : {"all_at_once", "largest_loss_first"}
     settlement : {"bankruptcy", "fee_then_return", "venue"}
         What a liquidation leaves: nothing (conservative), what remains after the clearance fee, or as the venue does.
@@ -158,9 +161,9 @@ class SimulationConfig:
             raise ValueError(
                 f"direction is {self.direction!r}; it must be long, short, free or signal:COLUMN."
             )
-        if self.liquidation == "tier_step_down" and self.margin_mode == "cross":
+        if self.liquidation != "full" and self.margin_mode == "cross":
             raise ValueError(
-                "liquidation='tier_step_down' steps down isolated positions; a cross account is liquidated as a whole. "
+                f"liquidation={self.liquidation!r} is for isolated positions; a cross account is liquidated whole. "
                 "Use margin_mode='isolated', or cross_liquidation='largest_loss_first'."
             )
         if self.decision == "at_entry" and self.signal_column is None:

@@ -45,7 +45,8 @@ def config_record(
     rule.closing_fee = _fees(config, profile)[0] if profile.maintenance == "mark_plus_fee" else 0.0
     settlement = profile.settlement if config.settlement == "venue" else config.settlement
     rule.fee_then_return = settlement == "fee_then_return"
-    rule.tier_step_down = config.liquidation == "tier_step_down"
+    rule.tier_step_down = {"tier_step_down": 1, "two_tiers_down": 2}.get(config.liquidation, 0)
+    rule.fifth_first = config.liquidation == "fifth_first"
     rule.largest_loss_first = config.cross_liquidation == "largest_loss_first"
     rule.profit_is_free = config.profit_is_free
     rule.funding_from_free_balance = profile.name == "bybit"

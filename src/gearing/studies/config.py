@@ -154,7 +154,7 @@ class Exchange(Section):
     slippage: Slippage = Slippage()
     walk: Literal["extremes", "close"] = "extremes"
     liquidation_series: Literal["mark", "last"] = "mark"
-    liquidation: Literal["full", "tier_step_down"] = "full"
+    liquidation: Literal["full", "tier_step_down", "two_tiers_down", "fifth_first"] = "full"
     cross_liquidation: Literal["all_at_once", "largest_loss_first"] = "all_at_once"
     settlement: Literal["bankruptcy", "fee_then_return", "venue"] = "bankruptcy"
     deleveraging_move: float | None = Field(default=None, gt=0.0)
