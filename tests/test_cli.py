@@ -57,6 +57,7 @@ def test_backtest_prints_a_table_and_writes_every_number(tmp_path):
     assert "fixed_3x" in shown
     assert "StopLoss(" in shown
     assert "fixed_3x on" in page.read_text(encoding="utf-8")
+    assert "2020-01-02T00:00 to" in shown  # no default column of 90 days holds the first decision up
     row = json.loads(out.read_text())
     assert row["effective_leverage"] == pytest.approx(0.3, abs=0.05)
 

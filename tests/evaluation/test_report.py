@@ -80,3 +80,20 @@ def test_the_report_is_one_file_that_needs_nothing_else(result, market, tmp_path
 def test_a_ruined_account_is_said_to_be(market, tmp_path):
     ruined = gearing.backtest(FixedLeverage(50.0), market, max_leverage=50.0)
     assert "was ruined" in html_report(ruined, tmp_path / "r.html").read_text(encoding="utf-8")
+
+
+def test_the_sections_are_the_tables_of_the_same_settings(market):
+    from gearing.evaluation.scenarios import capacity
+    from gearing.evaluation.sections import trader_sections
+    from gearing.evaluation.tables import PRINTED, printed
+
+    policy, features = FixedLeverage(3.0), gearing.FeatureSet(["log_return"]).compute(market)
+    done = gearing.backtest(policy, market, features, margin_share=0.3, direction="short")
+    told = trader_sections(policy, market, features, done)
+    regimes, laxer, stress, size = told.values()
+    assert laxer.loc["as is", "log growth/y"] == printed(done.table)["log growth/y"].item()
+    assert set(laxer.index) > {"no funding", "liquidated at closes only", "all of these"}
+    assert {"funding x 3", "one bar late", "maintenance x 2"} < set(stress.index)
+    alone = printed(capacity(policy, market, features, margin_share=0.3, direction="short"), PRINTED)
+    assert size["log growth/y"].tolist() == alone["log growth/y"].tolist()
+    assert sum(float(text[:-1]) for text in regimes["of the time"]) == pytest.approx(100.0, abs=0.6)

@@ -78,23 +78,43 @@ def backtest(
     report: Annotated[
         Path | None, typer.Option(help="Write a self-contained HTML report to this file.")
     ] = None,
+    scenarios: Annotated[
+        bool,
+        typer.Option(
+            "--scenarios",
+            help="Also fixed leverage of the same average, and growth by regime, under laxer rules, under stress "
+            "and by size of the account.",
+        ),
+    ] = False,
 ) -> None:
     """Run one rule over a market: a table, and on request the ledger and a report to keep.
 
     For example: gearing backtest volatility_weighted market.folder=data decision.margin_share=0.1
-    "controls=[{control: stop_loss, margin: 0.5}]" --report btc.html
+    "controls=[{control: stop_loss, margin: 0.5}]" --report btc.html --scenarios
     """
+    from gearing.evaluation.backtest import asked_columns
     from gearing.evaluation.backtest import backtest as run
-    from gearing.evaluation.tables import printed
+    from gearing.evaluation.tables import comparison, printed
     from gearing.policies.registry import make_rule
     from gearing.studies.forecasting import feature_table
 
     config = ad_hoc("backtest", policy, settings)
     rule = make_rule(policy)
     market = config.market.open()
-    table = feature_table(config, market, rule.required_columns)
+    asked = (*rule.required_columns, *asked_columns(config.simulation()))
+    table = feature_table(config, market, asked, default=False)
     result = run(rule, market, table, name=policy, **config.simulation_settings())
-    typer.echo(printed(result.table).to_string())
+    others, sections = [], {}
+    if scenarios:
+        from gearing.evaluation.sections import trader_sections
+        from gearing.evaluation.twins import fixed_twins
+
+        others = [fixed_twins(result, market, table).same_leverage]
+        sections = trader_sections(rule, market, table, result)
+    typer.echo("\n".join([str(market), *(f"  note: {note}" for note in market.notes), result.span, ""]))
+    typer.echo(printed(comparison([result, *others])).to_string())
+    for heading, section in sections.items():
+        typer.echo(f"\n{heading}\n{section.to_string()}")
     if config.controls:
         typer.echo(f"\n{result.control_report.to_string()}")
     if ledger is not None:
@@ -102,7 +122,7 @@ def backtest(
     if report is not None:
         from gearing.evaluation.report import html_report
 
-        typer.echo(f"report      {html_report(result, report)}")
+        typer.echo(f"report      {html_report(result, report, others=others, sections=sections)}")
     write_json(json_file, dict(result.row))
 
 

@@ -86,6 +86,12 @@ class BacktestResult:
         return drawdown_within(self.equity[first], steps.lowest, steps.highest, steps.drawdown)
 
     @property
+    def span(self) -> str:
+        """From the first decision to the end, in words."""
+        first, last = (moment.astype("datetime64[m]") for moment in (self.time[0], self.time[-1]))
+        return f"{first} to {last} UTC, {len(self.target):,} decisions"
+
+    @property
     def end(self) -> int:
         """Number of intervals that the account lived through."""
         over = np.flatnonzero(self.steps.terminated)

@@ -57,8 +57,7 @@ def html_report(
     name = title or f"{result.name} on {', '.join(result.slots)}"
     parts = [
         f"<h1>{escape(name)}</h1>",
-        f"<p>{result.time[0].astype('datetime64[m]')} to {result.time[-1].astype('datetime64[m]')} UTC, "
-        f"{len(result.target)} decisions. {escape(_verdict(result))}</p>",
+        f"<p>{result.span}. {escape(_verdict(result))}</p>",
         _table("Result", printed(comparison(shown))),
         f'<img alt="equity, drawdown, leverage, distance to liquidation, funding" src="{_png(page(result, others))}">',
         *(_table(heading, table) for heading, table in (sections or {}).items()),

@@ -32,7 +32,9 @@ def forecast_column(config: StudyConfig, market: MarketData) -> ForecastColumn:
     )
 
 
-def feature_table(config: StudyConfig, market: MarketData, columns: Iterable[str]) -> FeatureTable:
+def feature_table(
+    config: StudyConfig, market: MarketData, columns: Iterable[str], *, default: bool = True
+) -> FeatureTable:
     """Features by name or group, with the forecast joined where it is among them.
 
     Parameters
@@ -40,13 +42,16 @@ def feature_table(config: StudyConfig, market: MarketData, columns: Iterable[str
     columns : iterable of str
         "forecast" and "forecast_volatility" both mean the forecast column. Names that no feature has are
         left to the simulator (what an account knows about itself).
+    default : bool
+        Whether the default columns are there as well. The longest of them looks back over 90 days, and decisions
+        begin behind it.
     """
     from gearing.features import FeatureSet, registered_features
 
     asked = list(dict.fromkeys(columns))
     known = {feature.name for feature in registered_features()}
-    default = list(FeatureSet.default().columns)
-    table = FeatureSet([*default, *(c for c in asked if c in known and c not in default)]).compute(market)
+    named = [*(FeatureSet.default().columns if default else ()), *(c for c in asked if c in known)]
+    table = FeatureSet(list(dict.fromkeys(named)) or ["log_return"]).compute(market)
     return forecast_column(config, market).join(table) if {"forecast", FORECAST} & set(asked) else table
 
 
