@@ -32,6 +32,7 @@ def test_venues_differ_where_the_exchange_rules_say_so(name, taker, maintenance,
     assert profile.maintenance == maintenance
     assert profile.leverage_change == leverage_change
     assert profile.funding_interval_hours == hours
+    assert profile.funding_debit == ("free_balance_first" if name == "bybit" else "margin")
 
 
 @pytest.mark.parametrize("name", venue_names())

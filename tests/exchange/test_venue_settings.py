@@ -143,10 +143,10 @@ def test_settlements_of_any_interval_reach_the_position_that_was_carried_into_th
     assert paid == pytest.approx([0.0, -5.0, -5.0, 0.0, -5.0])
 
 
-def test_bybit_takes_funding_from_the_free_balance_first():
+def test_funding_comes_from_the_free_balance_first_where_the_venue_says_so():
     hours = [(START + np.timedelta64(3, "h"), 0, 0.01)]
     margins = []
-    for profile in (FREE, replace(FREE, name="bybit")):
+    for profile in (FREE, replace(FREE, funding_debit="free_balance_first")):
         made = run(simulator(market([100.0] * 6, funding=hours), venue=profile, margin_share=0.5), 2.0)
         hold(made, 2)
         assert made.ledgers.funding[0, 0] == pytest.approx(-100.0)  # 1 % of 2 x 5000

@@ -18,6 +18,7 @@ CHOICES = {
     "settlement": ("bankruptcy", "fee_then_return"),
     "maintenance": ("mark", "entry", "mark_plus_fee"),
     "leverage_change": ("free", "up_only", "flat_only"),
+    "funding_debit": ("margin", "free_balance_first"),
 }
 
 
@@ -51,6 +52,8 @@ class VenueProfile:
         Price at which the maintenance margin is valued, with or without the closing fee.
     leverage_change : {"free", "up_only", "flat_only"}
         How the leverage setting of an open isolated position may change.
+    funding_debit : {"margin", "free_balance_first"}
+        What pays the funding of an isolated position: its margin, or the free balance as far as it goes (Bybit).
     funding_interval_hours : float
         The usual interval; the schedule itself is data.
     kind : {"linear", "inverse"}
@@ -72,6 +75,7 @@ class VenueProfile:
     settlement: Literal["bankruptcy", "fee_then_return"] = "bankruptcy"
     maintenance: Literal["mark", "entry", "mark_plus_fee"] = "mark"
     leverage_change: Literal["free", "up_only", "flat_only"] = "free"
+    funding_debit: Literal["margin", "free_balance_first"] = "margin"
     funding_interval_hours: float = 8.0
     kind: Literal["linear", "inverse"] = "linear"
     settle: str = "USDT"
@@ -127,7 +131,7 @@ class VenueProfile:
             f"liquidation {self.liquidation_fee:.4%}",
             f"  liquidation      {self.settlement}; maintenance margin at {self.maintenance}",
             f"  leverage setting {self.leverage_change} on an open isolated position",
-            f"  funding          every {self.funding_interval_hours:g} h",
+            f"  funding          every {self.funding_interval_hours:g} h, from {self.funding_debit.replace('_', ' ')}",
             f"  contracts        {self.kind}, settled in {self.settle}; rounding known for {len(self.specs)}",
             *(f"  checked          {rule}: {how}" for rule, how in self.confirmed.items()),
             *(f"  source           {source}" for source in self.sources),

@@ -49,7 +49,7 @@ def config_record(
     rule.fifth_first = config.liquidation == "fifth_first"
     rule.largest_loss_first = config.cross_liquidation == "largest_loss_first"
     rule.profit_is_free = config.profit_is_free
-    rule.funding_from_free_balance = profile.name == "bybit"
+    rule.funding_from_free_balance = profile.funding_debit == "free_balance_first"
     change = "free" if rule.cross else profile.leverage_change
     rule.leverage_change = ("free", "up_only", "flat_only").index(change)
     rule.rebalance, rule.band = rebalance_mode(config.rebalance)
