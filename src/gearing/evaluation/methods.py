@@ -104,13 +104,10 @@ def _advantages(row: Any) -> list[str]:
     if row.better_same_volatility:
         parts.append(f"grew faster at the same volatility, surely in {_of(row, 'better_same_volatility')}")
     if "timed_liquidations" in row:
-        for count, what in (
-            (row.timed_liquidations, "fewer liquidations"),
-            (row.timed_growth, "more growth"),
-        ):
-            if count and binom.sf(count - 1, n, 0.05) < _CHANCE:
+        for name, what in (("timed_liquidations", "fewer liquidations"), ("timed_growth", "more growth")):
+            if row[name] and binom.sf(row[name] - 1, n, LEVEL) < _CHANCE:
                 parts.append(
-                    f"its moments, not its average, brought {what} in {count:g} of {n} (against circular shifts, 5 %)"
+                    f"its moments, not its average, brought {what} in {_of(row, name)} against circular shifts at 5 %"
                 )
     return parts or ["none that these data show"]
 

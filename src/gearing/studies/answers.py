@@ -185,12 +185,20 @@ def margin_modes(config: MarginModes, work: Work) -> Findings:
     return Findings(_modes_line(config, told), tables, figures, metrics, {market.name: market})
 
 
+def _part(row: Any, name: str) -> str:
+    """A share with its interval; "none" of nothing."""
+    return (
+        f"{row[name]:.0%} [{row[f'{name}_low']:.0%}, {row[f'{name}_high']:.0%}]"
+        if row[name] == row[name]
+        else "none"
+    )
+
+
 def _modes_line(config: MarginModes, told: pd.DataFrame) -> str:
     middle = config.leverages[len(config.leverages) // 2]
     parts = [
-        f"{row['book']} at {middle:g}x: {row['taken']:.0%} [{row['taken_low']:.0%}, {row['taken_high']:.0%}] of cross "
-        f"liquidations hit a position that isolated margin would have kept, {row['rescued']:.0%} "
-        f"[{row['rescued_low']:.0%}, {row['rescued_high']:.0%}] of isolated ones were avoided, mean end equity "
+        f"{row['book']} at {middle:g}x: {_part(row, 'taken')} of cross liquidations hit a position that isolated "
+        f"margin would have kept, {_part(row, 'rescued')} of isolated ones were avoided, mean end equity "
         f"{row['gain']:+.3f} [{row['gain_low']:+.3f}, {row['gain_high']:+.3f}]"
         for row in told.reset_index().to_dict("records")
         if row["mode"] == "cross" and row["leverage"] == middle
