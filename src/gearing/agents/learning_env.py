@@ -11,6 +11,7 @@ from gearing.envs.sb3 import PerpetualVecEnv
 from gearing.exchange.columns import ACCOUNT_COLUMNS, POSITION_COLUMNS
 from gearing.simulation.observation import Observation
 
+_SETTLING = 4  # answers until a leverage that is approached step by step is nearly reached
 _LEAST_GROWTH = 0.05  # equity that the baseline keeps at least, so that its logarithm is finite
 
 Leverage = Callable[[np.ndarray], np.ndarray]
@@ -20,8 +21,9 @@ class LearningVecEnv(PerpetualVecEnv):
     """`PerpetualVecEnv` whose reward is ``scale * (reward - baseline)``.
 
     The baseline of a step is the frictionless log growth over its bars of a leverage chosen from the market columns
-    alone. The market does not answer and the choice does not depend on the account, so the baseline is
-    independent of everything the agent did: subtracting it changes no expected gradient.
+    alone: where an account that begins flat would settle if the moment lasted. The market does not answer and the choice
+    does not depend on the account, so the baseline is independent of everything the agent did: subtracting it changes
+    no expected gradient. The nearer it lies to what accounts hold, the more of the price's noise it takes out.
 
     Attributes
     ----------
@@ -62,10 +64,12 @@ class LearningVecEnv(PerpetualVecEnv):
         simulator = self.simulator
         neutral = simulator.observations.copy()
         neutral[:, self._neutral[0]] = self._neutral[1]
-        leverage = self.baseline(neutral)  # type: ignore[misc]
         shares = np.repeat(simulator.config.shares(len(simulator.contracts)), _legs(simulator))
+        for _ in range(_SETTLING):
+            effective = shares * self.baseline(neutral)  # type: ignore[misc]
+            neutral[:, simulator.layout.locate("effective_leverage")] = effective
         ahead = self._returns_ahead[simulator.accounts.row]
-        return np.log(np.maximum(1.0 + (shares * leverage * ahead).sum(axis=1), _LEAST_GROWTH))
+        return np.log(np.maximum(1.0 + (effective * ahead).sum(axis=1), _LEAST_GROWTH))
 
     def _tally(self) -> None:
         simulator, steps = self.simulator, self.simulator.steps
