@@ -21,9 +21,9 @@ class LearningVecEnv(PerpetualVecEnv):
     """`PerpetualVecEnv` whose reward is ``scale * (reward - baseline)``.
 
     The baseline of a step is the frictionless log growth over its bars of a leverage chosen from the market columns
-    alone: where an account that begins flat would settle if the moment lasted. The market does not answer and the choice
-    does not depend on the account, so the baseline is independent of everything the agent did: subtracting it changes
-    no expected gradient. The nearer it lies to what accounts hold, the more of the price's noise it takes out.
+    alone: where an account that begins flat would settle if the moment lasted. The market does not answer and the
+    choice does not depend on the account, so the baseline is independent of everything the agent did: subtracting it
+    changes no expected gradient. The nearer it lies to what accounts hold, the more of the price's noise it takes out.
 
     Attributes
     ----------
