@@ -219,7 +219,8 @@ def _replayed(market: MarketData, variant: Variant, settings: Mapping[str, Any])
             if mode == "every_decision":
                 told[f"inverse_atr_{way}"] = tenth["inverse_atr"][0]
     found = {f"ruined_{name}": count for name, count in ruined.items()}
-    found |= {"ratio_least": float(np.nanmin(ratios)), "ratio_largest": float(np.nanmax(ratios)), **told}
+    known = [ratio for ratio in ratios if ratio == ratio]  # NaN where either was ruined
+    found |= {"ratio_least": min(known, default=np.nan), "ratio_largest": max(known, default=np.nan), **told}
     return found | _held(world, variant, given)
 
 
