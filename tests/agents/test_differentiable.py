@@ -109,13 +109,6 @@ def test_its_graph_answers_with_targets_and_holds_inside_the_band(direction, tmp
     assert np.isnan(found).any()
 
 
-def test_a_recurrent_network_is_not_exported_and_says_why(tmp_path):
-    agent = train({**SMALL, "network": {"layers": [8], "memory": 4}}, total_decisions=512)
-    layout = ObservationLayout.of(TABLE, MARKET.symbols)
-    with pytest.raises(ValueError, match="keeps a state between decisions"):
-        write_policy_graph(agent.policy, layout, CONFIG, tmp_path / "policy.onnx")
-
-
 def test_costs_rise_from_nothing_to_their_full_size():
     settings = agent_settings({**SMALL, "cost_warmup": 0.5})
     config = CONFIG.with_(start="random", episode_length="64d")
