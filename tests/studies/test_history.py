@@ -13,7 +13,15 @@ from gearing.simulation import SimulationConfig, Simulator
 from gearing.studies.history import Bench, Trial
 from gearing.studies.history_columns import column_names, column_table
 from gearing.studies.history_config import HistoryConfig
-from gearing.studies.history_days import Days, Played, fixed_at, largest_drawdown, windows_with_liquidation
+from gearing.studies.history_days import (
+    Days,
+    Played,
+    days_of,
+    fixed_at,
+    largest_drawdown,
+    on_days,
+    windows_with_liquidation,
+)
 from gearing.studies.history_learning import as_one_contract
 from gearing.studies.history_reasons import placebo, reasons_table
 from gearing.studies.history_tables import history_table
@@ -190,3 +198,12 @@ def test_other_settings_of_an_agent_have_another_folder_and_more_seeds_have_not(
     assert tag(seeds=3, groups=["C0"]) == plain
     assert tag(choose=False) != plain
     assert tag(settings={"task": "daily_history"}) != plain  # what ships for a task counts
+
+
+def test_days_outside_the_decisions_of_a_trial_are_flat():
+    """A week's decisions from the third day on, in a span of ten days."""
+    start = np.datetime64("2024-01-06T00:00", "ms")
+    fold = {"time": np.array([start + np.timedelta64(2, "D")]), "growth": np.full(7, 0.01)}
+    where = days_of(fold, (start, start + np.timedelta64(10, "D")))
+    assert where == (2, 9, 10)
+    np.testing.assert_array_equal(on_days(fold["growth"], *where), [0, 0, *[0.01] * 7, 0])

@@ -145,7 +145,15 @@ def _seed(bench: Bench, example: Trial, symbol: str, seed: int | None) -> dict[s
     ]
     twins = [bench.twins(symbol, example.direction, fold.number) for fold in bench.folds]
     means = [float(fold["leverage"].mean()) for fold in kept]
-    growth, twin = [fold["growth"] for fold in kept], _twins(twins, means)
+    place = [days_of(fold, bench.folds[k].test) for k, fold in enumerate(kept)]
+    growth = [on_days(fold["growth"], *where) for fold, where in zip(kept, place, strict=True)]
+    twin, level = (
+        [
+            on_days(days[first:last], first, last, count)
+            for days, (first, last, count) in zip(played, place, strict=True)
+        ]
+        for played in (_twins(twins, means), _twins(twins, [float(np.mean(means))] * len(means)))
+    )
     years = sum(one.size for one in growth) / DAYS_PER_YEAR
     totals = {
         name: sum(fold[name].sum() for fold in kept) / years for name in ("fees", "funding", "liquidations")
@@ -153,7 +161,7 @@ def _seed(bench: Bench, example: Trial, symbol: str, seed: int | None) -> dict[s
     paid = sum(fixed_at(t.leverage, t.fees, mean) for t, mean in zip(twins, means, strict=True))
     return {
         "growth": np.concatenate(growth), "twin": np.concatenate(twin),
-        "level": np.concatenate(_twins(twins, [float(np.mean(means))] * len(means))),
+        "level": np.concatenate(level),
         "fold_growth": [one.mean() * DAYS_PER_YEAR for one in growth],
         "fold_twin": [one.mean() * DAYS_PER_YEAR for one in twin],
         "leverage": np.mean(means), **totals, "twin_fees": -paid / years,
@@ -162,6 +170,23 @@ def _seed(bench: Bench, example: Trial, symbol: str, seed: int | None) -> dict[s
         "ruined": sum(bool(fold["ruined"]) for fold in kept),
         **{name: _told(kept, name) for name in ("replayed", "shifted", "validation", "chosen_at")},
     }  # fmt: skip
+
+
+def days_of(fold: dict[str, Floats], span: tuple[np.datetime64, np.datetime64]) -> tuple[int, int, int]:
+    """First day of a trial in its test span, the day after its last, and how many days the span has.
+
+    Decisions of several days begin on a Monday and end after whole intervals.
+    """
+    day = np.timedelta64(1, "D")
+    first = int((fold["time"][0] - span[0]) // day)
+    return first, first + fold["growth"].size, int((span[1] - span[0]) // day)
+
+
+def on_days(growth: Floats, first: int, last: int, count: int) -> Floats:
+    """Daily growth on all days of a span (count,): before its first decision and after its last an account is flat."""
+    whole = np.zeros(count)
+    whole[first:last] = growth
+    return whole
 
 
 def _told(kept: list[dict[str, Floats]], name: str) -> list[Floats]:
