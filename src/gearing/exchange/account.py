@@ -43,7 +43,8 @@ def clear_position(account, position):
     position.entry_price = 0.0
     position.margin = 0.0
     position.best_price = 0.0
-    cancel_orders(position)
+    if position.guarded:
+        cancel_orders(position)
 
 
 @hot

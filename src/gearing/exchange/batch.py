@@ -45,8 +45,8 @@ from gearing.exchange.records import (
 
 _ARRAYS = (
     "active", "accounts", "positions", "contracts", "config", "tiers", "rows", "settlements", "ledgers", "blank",
-    "steps", "targets", "guards", "features", "observations", "saturated", "recorded_steps", "recorded_ledgers",
-    "turns",
+    "steps", "growth", "targets", "guards", "features", "observations", "saturated", "recorded_steps",
+    "recorded_ledgers", "turns",
 )  # fmt: skip
 _SIZES = (
     "n_accounts", "n_slots", "n_paths", "n_contracts", "n_tiers", "n_rows", "n_settlements", "n_bars", "n_features",
@@ -114,6 +114,7 @@ def _advance(address, role):
                 array_at(frame.ledgers, (n, slots), ledger_dtype),
                 array_at(frame.blank, (1, 1), ledger_dtype),
                 array_at(frame.steps, (n,), step_dtype),
+                array_at(frame.growth, (n,), _FLOAT),
                 array_at(frame.targets, (frame.n_targets, slots), _FLOAT),
                 frame.stride,
                 frame.n_decisions,
@@ -153,6 +154,11 @@ class Kernel:
     n_threads : int
     largest_target : float
         A step with a target leverage beyond it is refused.
+
+    Attributes
+    ----------
+    growth : (n_accounts,) float64
+        Logarithmic growth of each account's last step, as its record says.
     """
 
     def __init__(
@@ -168,11 +174,12 @@ class Kernel:
         contracts = contracts.reshape(-1, contracts.shape[-1])
         self._active, self._targets = np.ones(n, np.bool_), np.zeros((n, slots))
         self._guards, self._turns = records((n, slots), guard_dtype), np.zeros(24, np.int64)
+        self.growth = np.zeros(n)
         self._no_record = (records((n, 0), step_dtype), records((n, 0, slots), ledger_dtype))
         self._arrays = {
             "active": self._active, "accounts": accounts, "positions": positions, "contracts": contracts,
             "config": config, "tiers": tiers, "rows": rows, "settlements": settlements, "ledgers": ledgers,
-            "blank": blank, "steps": steps, "guards": self._guards, "features": features,
+            "blank": blank, "steps": steps, "growth": self.growth, "guards": self._guards, "features": features,
             "observations": observations, "saturated": saturated, "turns": self._turns,
         }  # fmt: skip
         self._frame = np.zeros(1, frame_dtype)
@@ -257,8 +264,8 @@ class Kernel:
         columns = int(f["n_columns"])
         advance_accounts(
             0, self.n_accounts, a["active"], a["accounts"], a["positions"], a["contracts"], a["config"], a["tiers"],
-            a["rows"], a["settlements"], a["ledgers"], a["blank"], a["steps"], targets, int(f["stride"]),
-            int(f["n_decisions"]), a["guards"], bool(f["with_guards"]), a["features"],
+            a["rows"], a["settlements"], a["ledgers"], a["blank"], a["steps"], a["growth"], targets,
+            int(f["stride"]), int(f["n_decisions"]), a["guards"], bool(f["with_guards"]), a["features"],
             a["observations"][:, :columns], a["saturated"], *record,
         )  # fmt: skip
         return DONE

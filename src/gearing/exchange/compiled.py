@@ -19,8 +19,12 @@ from numba.extending import intrinsic, register_jitable
 
 INTERPRETED = bool(config.DISABLE_JIT)
 
-rule = register_jitable(forceinline=False)
-hot = register_jitable(forceinline=True)
+# Nobody calls the parts from outside, and they only borrow their arrays: without wrappers and reference counts they
+# compile faster.
+_PART = {"no_cfunc_wrapper": True, "_nrt": False}
+rule = register_jitable(forceinline=False, **_PART)
+hot = register_jitable(forceinline=True, **_PART)
+_NOT_NEGATIVE = 0x7FFF_FFFF_FFFF_FFFF
 # Division as in NumPy: no branch for zero denominators. The GIL is released, so that threads can share the accounts.
 # Without the runtime's reference counts: the loop only borrows its arrays, and counting them cost more than the rest.
 loop = njit(cache=True, error_model="numpy", nogil=True, _nrt=False)
@@ -44,6 +48,12 @@ def array_at(typingctx: Any, address: Any, shape: Any, dtype: Any) -> Any:
         return view._getvalue()
 
     return kind(address, shape, dtype), generate
+
+
+@hot
+def index(k: int) -> int:
+    """The same index, of which the compiler then knows that it does not count from the end."""
+    return k & _NOT_NEGATIVE
 
 
 @intrinsic
@@ -99,7 +109,7 @@ def _place(context: Any, builder: Any, kind: Any, numbers: Any, index: Any) -> A
 
 
 @intrinsic
-def _prefetch(typingctx: Any, array: Any, index: Any) -> Any:
+def _prefetch(typingctx: Any, array: Any, index: Any, line: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         kind = signature.args[0]
         view = context.make_array(kind)(context, builder, args[0])
@@ -112,12 +122,11 @@ def _prefetch(typingctx: Any, array: Any, index: Any) -> Any:
         call = cgutils.get_or_insert_function(
             builder.module, ir.FunctionType(ir.VoidType(), [byte, number, number, number]), name
         )
-        for line in (0, 64):  # a row record fills two cache lines
-            at = builder.gep(address, [ir.IntType(64)(line)])
-            builder.call(call, [at, number(0), number(3), number(1)])
+        at = builder.gep(address, [builder.mul(args[2], ir.IntType(64)(64))])
+        builder.call(call, [at, number(0), number(3), number(1)])
         return context.get_dummy_value()
 
-    return types.void(array, types.int64), generate
+    return types.void(array, types.int64, types.int64), generate
 
 
 def _row_address(context: Any, builder: Any, kind: Any, array: Any, index: Any) -> Any:
@@ -152,39 +161,60 @@ def row_copy(typingctx: Any, array: Any, index: Any) -> Any:
 
 
 @intrinsic
-def put_row(typingctx: Any, array: Any, index: Any, row: Any) -> Any:
-    """Write a ``row_copy`` back as row ``index``."""
+def put_row(typingctx: Any, array: Any, index: Any, row: Any, size: Any) -> Any:
+    """Write the first ``size`` bytes of a ``row_copy`` back to row ``index``."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         kind = signature.args[0]
         own = context.make_array(kind)(context, builder, args[2])
         data = builder.bitcast(own.data, ir.IntType(8).as_pointer())
-        size = context.get_value_type(types.intp)(kind.dtype.size)
-        cgutils.raw_memcpy(builder, _row_address(context, builder, kind, *args[:2]), data, size, 1)
+        cgutils.raw_memcpy(builder, _row_address(context, builder, kind, *args[:2]), data, args[3], 1)
         return context.get_dummy_value()
 
-    return types.void(array, types.int64, row), generate
+    return types.void(array, types.int64, row, types.int64), generate
+
+
+@intrinsic
+def row_view(typingctx: Any, array: Any, index: Any) -> Any:
+    """Row ``index`` of a record array, which has one record a row, as an array of one row."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind, word = signature.args[0], context.get_value_type(types.intp)
+        size = word(kind.dtype.size)
+        own = context.make_array(kind)(context, builder)
+        context.populate_array(
+            own, data=builder.bitcast(_row_address(context, builder, kind, *args), own.data.type),
+            shape=[word(1)] * kind.ndim, strides=[size] * kind.ndim, itemsize=size, meminfo=None,
+        )  # fmt: skip
+        return own._getvalue()
+
+    return array(array, types.int64), generate
 
 
 if INTERPRETED:
+
+    def row_view(array: np.ndarray, index: int) -> np.ndarray:
+        """The same for interpreted code."""
+        return array[index : index + 1]
 
     def row_copy(array: np.ndarray, index: int) -> np.ndarray:
         """The same for interpreted code."""
         return array[index : index + 1].copy()
 
-    def put_row(array: np.ndarray, index: int, row: np.ndarray) -> None:
+    def put_row(array: np.ndarray, index: int, row: np.ndarray, size: int) -> None:
         """The same for interpreted code."""
-        array[index : index + 1] = row
+        bytes_of = [rows.view(np.ndarray).view(np.uint8) for rows in (array[index : index + 1], row)]
+        bytes_of[0][..., :size] = bytes_of[1][..., :size]
 
 
 if INTERPRETED:
 
-    def prefetch(array: np.ndarray, index: int) -> None:
+    def prefetch(array: np.ndarray, index: int, line: int = 0) -> None:
         """Nothing to do without compiled code."""
 
 else:
 
     @hot
-    def prefetch(array: np.ndarray, index: int) -> None:
-        """Ask the processor for the two cache lines at ``array[index]`` before they are needed."""
-        _prefetch(array, index)
+    def prefetch(array: np.ndarray, index: int, line: int = 0) -> None:
+        """Ask the processor for a cache line, counted from that of ``array[index]``, before it is needed."""
+        _prefetch(array, index, line)

@@ -5,7 +5,7 @@ the passing of time. ``step_ordinarily`` tries that on copies, with the same fun
 happens; ``step_fully`` has no such limits. How all this is called: ``batch.py``.
 """
 
-from gearing.exchange.compiled import hot, prefetch, put_row, row_copy, rule
+from gearing.exchange.compiled import hot, index, prefetch, put_row, row_copy, row_view, rule
 from gearing.exchange.kernel import (
     clear_ledgers,
     delist,
@@ -14,6 +14,7 @@ from gearing.exchange.kernel import (
     is_ruined,
     mark_to_market,
     note_equity,
+    note_growth,
     settle,
     test_open,
     trade,
@@ -22,7 +23,12 @@ from gearing.exchange.kernel import (
 )
 from gearing.exchange.observing import observe
 from gearing.exchange.orders import EVERY_DECISION
+from gearing.exchange.records import account_dtype, bytes_before, ledger_dtype, position_dtype
 
+# Bytes of records that a step may change, and of those that one without resting orders may.
+_CHANGES_OF_ACCOUNT = bytes_before(account_dtype, "start_equity")
+_CHANGES_OF_POSITION = bytes_before(position_dtype, "stop")
+_LEDGER = ledger_dtype.itemsize
 _AHEAD = 8  # accounts ahead of the current one whose row is asked for: about the latency of the outer cache
 
 
@@ -38,8 +44,9 @@ def advance_account(
     """
     step.lowest = step.highest = account.equity
     step.drawdown = 0.0
-    first = account.row
-    for r in range(first, until):
+    first = index(account.row)
+    for k in range(first, until):
+        r = index(k)
         held = has_position(positions, i)
         settles = rows[r, 0].settlements_last > rows[r, 0].settlements_first
         if held and settles:
@@ -82,7 +89,7 @@ def advance_account(
             profit = unrealised_total(positions, i, contracts, config, rows, r, False)
             note_equity(step, account.wallet_balance + profit)
     account.row = until
-    mark_to_market(account, positions, i, contracts, config, rows, until - 1, ledgers, step)
+    mark_to_market(account, positions, i, contracts, config, rows, index(until - 1), ledgers, step)
     return True
 
 
@@ -95,10 +102,11 @@ def step_fully(
     clear_ledgers(ledgers, i)
     account = accounts[i]
     advance_account(
-        account, positions, i, contracts, config, tiers, rows, settlements, rows[account.row, 0].next_row,
+        account, positions, i, contracts, config, tiers, rows, settlements, rows[index(account.row), 0].next_row,
         ledgers, steps[i], targets, t, guards, g, with_guards, False,
     )  # fmt: skip
     finish_step(account, positions, i, contracts, config, rows, steps[i])
+    note_growth(steps[i], account.start_equity)
 
 
 @hot
@@ -110,22 +118,22 @@ def step_ordinarily(
 
     Most steps are such, and the compiler keeps all of it in registers.
     """
-    own, held, ledger, step = (
-        row_copy(accounts, i), row_copy(positions, i), row_copy(blank, 0), row_copy(steps, i),
-    )  # fmt: skip
+    if positions[i, 0].guarded:
+        return False
+    own, held, ledger, step = row_copy(accounts, i), row_copy(positions, i), row_view(ledgers, i), steps[i]
+    put_row(ledgers, i, blank, _LEDGER)
     terms = row_copy(contracts, path)
     terms[0, 0].inverse = 0
     account = own[0]
     if not advance_account(
-        account, held, 0, terms[0], config, tiers, rows, settlements, rows[account.row, 0].next_row, ledger,
-        step[0], targets, t, guards, 0, False, True,
+        account, held, 0, terms[0], config, tiers, rows, settlements, rows[index(account.row), 0].next_row, ledger,
+        step, targets, t, guards, 0, False, True,
     ):  # fmt: skip
         return False
-    finish_step(account, held, 0, terms[0], config, rows, step[0])
-    put_row(accounts, i, own)
-    put_row(positions, i, held)
-    put_row(ledgers, i, ledger)
-    put_row(steps, i, step)
+    finish_step(account, held, 0, terms[0], config, rows, step)
+    put_row(accounts, i, own, _CHANGES_OF_ACCOUNT)
+    put_row(positions, i, held, _CHANGES_OF_POSITION)
+    note_growth(step, accounts[i].start_equity)
     return True
 
 
@@ -140,7 +148,7 @@ def observe_ordinarily(accounts, positions, i, contracts, path, config, tiers, r
 @hot
 def finish_step(account, positions, i, contracts, config, rows, step):
     """Terminated by ruin, or truncated by the end of the episode, which is never later than that of the data."""
-    step.terminated = is_ruined(account, positions, i, contracts, config, rows, account.row - 1)
+    step.terminated = is_ruined(account, positions, i, contracts, config, rows, index(account.row - 1))
     step.truncated = account.row >= account.last_row and not step.terminated
 
 
@@ -180,34 +188,41 @@ def simplify(config):
 @hot
 def advance_accounts(
     begin, end, active, accounts, positions, contracts, config, tiers, rows, settlements, ledgers, blank, steps,
-    targets, stride, n_decisions, guards, with_guards, features, observations, saturated,
+    growth, targets, stride, n_decisions, guards, with_guards, features, observations, saturated,
     recorded_steps, recorded_ledgers,
 ):  # fmt: skip
     """Advance the active accounts from ``begin`` to ``end`` by up to ``n_decisions`` intervals each.
 
     Decision d of account i reads row ``i * stride + d`` of ``targets``; an account stops at its ruin and at the end of
     its episode. Observations are written at the end, steps and ledgers of every decision recorded, where their
-    arrays have columns. ``blank`` is the ledger of a step in which nothing happened.
+    arrays have columns. ``blank`` is the ledger of a step in which nothing happened, ``growth`` the logarithmic growth
+    of the last steps, side by side for those who want nothing else.
     """
     simple = is_simple(positions, contracts, config[0], with_guards)
     rules = row_copy(config, 0)
     simplify(rules[0])
-    for i in range(begin, end):
-        prefetch(rows, accounts[min(i + _AHEAD, end - 1)].row)
-        prefetch(features, rows[accounts[min(i + _AHEAD // 2, end - 1)].row, 0].bar)
+    for number in range(begin, end):
+        i = index(number)
+        far = accounts[index(min(i + _AHEAD, end - 1))].row
+        prefetch(rows, far)
+        prefetch(rows, far, 1)
+        near = rows[index(accounts[index(min(i + _AHEAD // 2, end - 1))].row), 0]
+        prefetch(features, near.bar)
+        prefetch(features, near.bar, 1)
+        prefetch(settlements, near.settlements_first)
         if not active[i]:
             continue
-        path = accounts[i].path
+        path = index(accounts[i].path)
         for d in range(n_decisions):
             if accounts[i].row >= accounts[i].last_row:
                 break
             if not simple or not step_ordinarily(
                 accounts, positions, i, contracts, path, rules[0], tiers, rows, settlements, ledgers, blank, steps,
-                targets, i * stride + d, guards,
+                targets, index(i * stride + d), guards,
             ):  # fmt: skip
                 step_fully(
                     accounts, positions, i, contracts[path], config[0], tiers, rows, settlements, ledgers, steps,
-                    targets, i * stride + d, guards, i, with_guards,
+                    targets, index(i * stride + d), guards, i, with_guards,
                 )  # fmt: skip
             if recorded_steps.shape[1] > 0:
                 recorded_steps[i, d] = steps[i]
@@ -216,6 +231,7 @@ def advance_accounts(
                     recorded_ledgers[i, d, s] = ledgers[i, s]
             if steps[i].terminated:
                 break
+        growth[i] = steps[i].log_growth
         if observations.shape[1] > 0:
             if simple:
                 saturated[i] += observe_ordinarily(

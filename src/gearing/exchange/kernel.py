@@ -281,11 +281,10 @@ def traded_slot(ledgers, i):
 def note_equity(step, equity):
     """Follow the extremes of equity within a step, row close by row close."""
     equity = max(equity, 0.0)
-    if equity > step.highest:
-        step.highest = equity
-    elif equity < step.lowest or equity < (1.0 - step.drawdown) * step.highest:
-        step.lowest = min(step.lowest, equity)
-        step.drawdown = max(step.drawdown, 1.0 - equity / step.highest)
+    step.lowest = min(step.lowest, equity)
+    step.highest = highest = max(step.highest, equity)
+    # Without a branch: nobody foresees whether equity rose.
+    step.drawdown = max(step.drawdown, 1.0 - equity / highest)
 
 
 @hot
@@ -319,10 +318,15 @@ def mark_to_market(account, positions, i, contracts, config, rows, r, ledgers, s
     step.equity_before = account.equity
     step.equity = equity
     note_equity(step, equity)
-    floor = _REWARD_FLOOR * account.start_equity
-    step.log_growth = math.log(max(equity, floor) / max(account.equity, floor))
     account.equity = equity
     account.peak_equity = max(account.peak_equity, equity)
+
+
+@hot
+def note_growth(step, start_equity):
+    """Logarithmic growth of equity in a step; apart, because a call to the logarithm empties all registers."""
+    floor = _REWARD_FLOOR * start_equity
+    step.log_growth = math.log(max(step.equity, floor) / max(step.equity_before, floor))
 
 
 @hot

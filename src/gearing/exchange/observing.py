@@ -11,7 +11,7 @@ from gearing.exchange.account import (
     position_maintenance,
     touch_from,
 )
-from gearing.exchange.compiled import hot
+from gearing.exchange.compiled import hot, index
 from gearing.exchange.cross import contract_of
 from gearing.exchange.rules import notional, price_at_margin
 
@@ -35,7 +35,7 @@ def observed_liquidation_price(position, contract, config, tiers, row, backing):
     if config.whole_position_tiers:
         return touch_from(position, contract, config, tiers, row, backing, row.mark_close)
     if not config.maintenance_at_entry:
-        first = tiers[row.tiers_first]
+        first = tiers[index(row.tiers_first)]
         price = price_at_margin(
             position.quantity, position.entry_price, backing, first.rate + config.closing_fee, first.amount,
             contract.inverse,
@@ -106,9 +106,9 @@ def observe_account(account, positions, i, contracts, config, tiers, rows, r, ob
 @hot
 def observe(account, positions, i, contracts, config, tiers, rows, features, observations, line):
     """Write one account's observation into a line, at the close of the bar before its next row."""
-    row = account.row - 1
-    columns = features.shape[1]
-    bar = rows[row, 0].bar
+    row = index(account.row - 1)
+    columns = index(features.shape[1])
+    bar = index(rows[row, 0].bar)
     for k in range(columns):
         observations[line, k] = features[bar, k]
     return observe_account(

@@ -28,7 +28,7 @@ from gearing.exchange.account import (
     order_fee,
     slippage_of,
 )
-from gearing.exchange.compiled import hot, rule
+from gearing.exchange.compiled import hot, index, rule
 from gearing.exchange.rules import (
     initial_margin,
     largest_notional,
@@ -76,7 +76,7 @@ def capped_size(size, value, tiers, row, ledger, leverage):
     A cut size stands on the floor of the tier above, which counts as that tier: rounding must not decide it.
     """
     if tiers[tier_index(size * value, tiers, row.tiers_first, row.tiers_last)].max_leverage >= leverage:
-        if size * value <= tiers[row.tiers_last - 1].cap:
+        if size * value <= tiers[index(row.tiers_last - 1)].cap:
             return size
     cap = largest_notional(leverage, tiers, row.tiers_first, row.tiers_last)
     allowed = cap / value

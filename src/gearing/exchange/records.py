@@ -103,11 +103,12 @@ account_dtype = np.dtype(
     [
         ("wallet_balance", "f8"),
         ("equity", "f8"),  # at the last close
-        ("start_equity", "f8"),
         ("peak_equity", "f8"),
         ("assigned", "f8"),  # margin assigned to isolated positions, part of the wallet balance
         ("insurance", "f8"),  # what the insurance fund paid (+) since the start of the episode
         ("row", "i8"),  # the next row to be traded
+        # from here on, what no step changes
+        ("start_equity", "f8"),
         ("last_row", "i8"),  # the episode's decisions end at this row
         ("path", "i8"),
         ("episode", "i8"),
@@ -124,10 +125,11 @@ position_dtype = np.dtype(
         ("unrealised", "f8"),  # at the last close
         ("mark", "f8"),  # of the last close
         ("target", "f8"),  # last target leverage asked for
+        ("best_price", "f8"),
+        # from here on, what no step without resting orders changes
         ("stop", "f8"),  # adverse distance from entry [fraction], NaN = none
         ("take_profit", "f8"),
         ("trailing", "f8"),  # adverse distance from the best price since entry
-        ("best_price", "f8"),
         ("trigger", "f8"),  # mark at which its cross account was last liquidated
         ("trigger_last", "i4"),  # stops watch the last price instead of the mark
         ("guarded", "i4"),  # 1 if any stop rests
@@ -190,3 +192,8 @@ step_dtype = np.dtype(
 def records(shape, dtype) -> np.recarray:
     """Zeroed record array of a layout."""
     return np.zeros(shape, dtype).view(np.recarray)
+
+
+def bytes_before(dtype, field) -> int:
+    """Where a field of a record begins."""
+    return dtype.fields[field][1]

@@ -18,7 +18,7 @@ import math
 
 import numpy as np
 
-from gearing.exchange.compiled import hot, rule
+from gearing.exchange.compiled import hot, index, rule
 
 NO_PRICE = math.nan  # "there is no such price": a position that cannot be liquidated
 ALL_TIERS = -1  # default of ``last``: up to the end of the array
@@ -87,9 +87,9 @@ def open_loss(quantity, price, mark, inverse):
 def tier_index(position_notional, tiers, first=0, last=ALL_TIERS):
     """Index of the margin tier of a notional: the last whose floor is not above it (floors inclusive)."""
     last = tiers.size if last == ALL_TIERS else last
-    k = first
-    while k + 1 < last and position_notional >= tiers[k + 1].floor:
-        k += 1
+    k = index(first)
+    while k + 1 < last and position_notional >= tiers[index(k + 1)].floor:
+        k = index(k + 1)
     return k
 
 

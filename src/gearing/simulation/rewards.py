@@ -16,7 +16,8 @@ import numpy as np
 class Reward(Protocol):
     """Reward of one step, from its records (``exchange.records.step_dtype``, shape (n_accounts,)).
 
-    An attribute ``reads_drawdown = False`` spares the simulation a drawdown that is not looked at (it is then NaN).
+    An attribute ``reads_drawdown = False`` spares the simulation a drawdown that is not looked at (it is then NaN);
+    ``is_log_growth = True`` says that the reward is the records' ``log_growth``, which lies ready elsewhere.
     """
 
     def reset(self, mask: np.ndarray) -> None:
@@ -55,6 +56,7 @@ class LogGrowth:
     """ln(equity at the end / equity before), after fees and funding; at ruin, the end counts as 0.001 of the start."""
 
     reads_drawdown: ClassVar[bool] = False
+    is_log_growth: ClassVar[bool] = True
 
     def reset(self, mask: np.ndarray) -> None:
         """Nothing to forget."""

@@ -144,6 +144,7 @@ class Simulator:
         self._terminated, self._truncated = steps["terminated"], steps["truncated"]
         self._shape = (n, slots)
         self._reads_drawdown = getattr(self.reward, "reads_drawdown", True)
+        self._grows = getattr(self.reward, "is_log_growth", False)
         self._no_drawdown = np.full(n, np.nan)
         tape = self.tape
         self._kernel = Kernel(
@@ -382,6 +383,8 @@ class Simulator:
                 f"target leverage {largest:g} exceeds max_leverage {self.config.max_leverage:g}; "
                 "bound the policy or raise max_leverage."
             )
+        if self._grows:
+            return self._kernel.growth.copy()
         return self.reward(self.steps, self.drawdown if self._reads_drawdown else self._no_drawdown)
 
     def _check_legs(self, targets: np.ndarray) -> None:
