@@ -50,10 +50,18 @@ def array_at(typingctx: Any, address: Any, shape: Any, dtype: Any) -> Any:
     return kind(address, shape, dtype), generate
 
 
-@hot
-def index(k: int) -> int:
-    """The same index, of which the compiler then knows that it does not count from the end."""
-    return k & _NOT_NEGATIVE
+if INTERPRETED:
+
+    def index(k: int) -> int:
+        """The same index."""
+        return k
+
+else:
+
+    @hot
+    def index(k: int) -> int:
+        """The same index, of which the compiler then knows that it does not count from the end."""
+        return k & _NOT_NEGATIVE
 
 
 @intrinsic
