@@ -15,7 +15,7 @@ import numpy as np
 from llvmlite import ir
 from numba import config, njit, types
 from numba.core import cgutils
-from numba.extending import intrinsic, register_jitable
+from numba.extending import intrinsic, overload, register_jitable
 
 INTERPRETED = bool(config.DISABLE_JIT)
 
@@ -50,18 +50,14 @@ def array_at(typingctx: Any, address: Any, shape: Any, dtype: Any) -> Any:
     return kind(address, shape, dtype), generate
 
 
-if INTERPRETED:
+def index(k: int) -> int:
+    """The same index; in compiled code the compiler then knows that it does not count from the end."""
+    return k
 
-    def index(k: int) -> int:
-        """The same index."""
-        return k
 
-else:
-
-    @hot
-    def index(k: int) -> int:
-        """The same index, of which the compiler then knows that it does not count from the end."""
-        return k & _NOT_NEGATIVE
+@overload(index, jit_options={"forceinline": True, **_PART}, strict=False)
+def _index(k: Any) -> Any:
+    return lambda k: k & _NOT_NEGATIVE
 
 
 @intrinsic
