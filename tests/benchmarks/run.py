@@ -3,12 +3,12 @@
 Rates count CPU seconds of one thread (wall seconds where two threads work), medians over rounds that take turns
 with the reference, so that a shared machine disturbs both alike. Trust ratios, within one run.
 
-What bounds a step of 1,024 accounts (about 125 ns each at best, by samples of the processor): a flat account takes 50 ns,
-of which a fifth waits for rows and features that lie anywhere in two years of bars and the rest reads and writes half a
-kilobyte of records; holding a position adds 35 (two liquidation tests, the liquidation price), trading it 20, and
-another 20 go to branches that changing targets make unforeseeable. Twenty of all these are the observation. Python
-around the compiled call takes 5 to 10. Others who use the same processor and its caches slow a step by half, and the
-peers likewise: hence the turns.
+What bounds a step of 1,024 accounts (about 125 ns each at best, by samples of the processor): a flat account takes
+50 ns, of which a fifth waits for rows and features that lie anywhere in two years of bars and the rest reads and
+writes half a kilobyte of records; holding a position adds 35 (two liquidation tests, the liquidation price),
+trading it 20, and another 20 go to branches that changing targets make unforeseeable. Twenty of all these are the
+observation. Python around the compiled call takes 5 to 10. Others who use the same processor and its caches slow a
+step by half, and the peers likewise: hence the turns.
 
     python tests/benchmarks/run.py [--json FILE] [--without-peers] [--rounds 7]
 """
