@@ -11,10 +11,10 @@ from tests.exchange.case_inputs import Inputs, NotCoveredError, side_of
 from gearing.exchange.account import (
     apply_fill,
     is_liquidated,
-    liquidate_position,
     position_liquidation_price,
     settle_funding,
 )
+from gearing.exchange.liquidation import liquidate_position
 from gearing.exchange.path import walk_isolated
 from gearing.exchange.records import (
     account_dtype,

@@ -13,7 +13,7 @@ from tests.properties.positions import Held, positions
 from tests.simulation.markets import market, table
 
 from gearing.contracts import Contract, TierSchedule
-from gearing.exchange.account import size_below
+from gearing.exchange.liquidation import size_below
 from gearing.exchange.orders import capped_size
 from gearing.exchange.records import config_dtype, contract_dtype, ledger_dtype, records, row_dtype
 from gearing.exchange.rules import (

@@ -10,10 +10,10 @@ from gearing.exchange.account import (
     cancel_orders,
     margin_surplus,
     position_liquidation_price,
-    sell_in_liquidation,
     stop_price,
 )
 from gearing.exchange.compiled import hot, rule
+from gearing.exchange.liquidation import sell_in_liquidation
 from gearing.exchange.path import (
     finish_row,
     fire_at_open,

@@ -19,7 +19,6 @@ from gearing.exchange.account import (
     close_at,
     cover_shortfall,
     is_liquidated,
-    liquidate_position,
     settle_funding,
 )
 from gearing.exchange.compiled import hot, rule
@@ -31,6 +30,7 @@ from gearing.exchange.cross import (
     trigger_surplus,
     walk_cross,
 )
+from gearing.exchange.liquidation import liquidate_position
 from gearing.exchange.orders import close_at_open, place_guards, trade_to_target
 from gearing.exchange.path import walk_isolated, watched_extreme, watched_open
 from gearing.exchange.rules import initial_margin, unit_value, unrealised_pnl

@@ -12,7 +12,6 @@ from gearing.exchange.account import (
     close_at,
     fill_price,
     is_liquidated,
-    liquidate_position,
     liquidation_on_segment,
     margin_surplus,
     slippage_of,
@@ -20,6 +19,7 @@ from gearing.exchange.account import (
     take_profit_price,
 )
 from gearing.exchange.compiled import hot, rule
+from gearing.exchange.liquidation import liquidate_position
 from gearing.exchange.rules import ALL_TIERS, unrealised_pnl
 
 
