@@ -8,9 +8,9 @@ so far is chosen, and one account trades what was chosen, window after window.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice, product
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +19,16 @@ from numba import njit
 from gearing.evaluation.backtest import BacktestResult, asked_columns, backtest, decision_times, table_for
 from gearing.evaluation.batch import all_decisions
 from gearing.evaluation.metrics import daily_returns, years_between
+from gearing.evaluation.search_space import (
+    Configuration,
+    Space,
+    check_space,
+    grid,
+    is_configuration,
+    middle,
+    random_draws,
+    suggested,
+)
 from gearing.evaluation.selection import deflated_sharpe
 from gearing.exchange.columns import ACCOUNT_COLUMNS, POSITION_COLUMNS
 from gearing.features import FeatureSet, FeatureTable, parse_duration, registered_features
@@ -32,13 +42,9 @@ if TYPE_CHECKING:
 
 SEARCHES = ("grid", "random", "optuna")
 CRITERIA = ("log_growth", "sharpe")
-_ACCOUNTS, _CHUNK = (
-    64,
-    256,
-)  # side by side, and decisions at a time: what is recorded stays in the processor's cache
+# Side by side, and decisions at a time: what is recorded stays in the processor's cache.
+_ACCOUNTS, _CHUNK = 64, 256
 _ROUND = 32  # trials that optuna proposes before it is told their values
-Space = Mapping[str, Any]
-Configuration = dict[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +159,7 @@ def sweep(
     if search == "optuna":
         picks = [_guided(tried, space, k, int(n or 0), criterion, seed) for k in range(len(tried.edges) - 2)]
     else:
-        given = _grid(space) if search == "grid" else _random(space, np.random.default_rng(seed))
+        given = grid(space) if search == "grid" else random_draws(space, np.random.default_rng(seed))
         tried.add(list(islice(given, n)))
         picks = [int(np.argmax(tried.scores(k, criterion))) for k in range(len(tried.edges) - 2)]
     done = tried.traded(picks, criterion)
@@ -213,7 +219,7 @@ class _Trials:
 
     def add(self, configurations: Sequence[Configuration]) -> None:
         """Run configurations that can be made, and keep their sums per period."""
-        made = [c for c in configurations if _makes(c)]
+        made = [c for c in configurations if is_configuration(c)]
         if not made:
             raise ValueError("no configuration of the space can be made; see the rule's parameters.")
         targets = np.zeros((_ACCOUNTS, len(self._period), len(self._batch.slots)))
@@ -305,9 +311,9 @@ def _guided(tried: _Trials, space: Space, window: int, n: int, criterion: str, s
     done = 0
     while done < n:
         trials = [study.ask() for _ in range(min(_ROUND, n - done))]
-        proposed = [_suggested(trial, space) for trial in trials]
+        proposed = [suggested(trial, space) for trial in trials]
         first = len(tried.configurations)
-        sound = [k for k, configuration in enumerate(proposed) if _makes(configuration)]
+        sound = [k for k, configuration in enumerate(proposed) if is_configuration(configuration)]
         tried.add([proposed[k] for k in sound])
         values = tried.scores(window, criterion)[first:]
         told = dict(zip(sound, values, strict=True))
@@ -323,74 +329,6 @@ def _check(search: str, criterion: str, n: int | None) -> None:
         raise ValueError(f"search is {search!r}; it must be one of {', '.join(SEARCHES)}.")
     if criterion not in CRITERIA:
         raise ValueError(f"criterion is {criterion!r}; it must be one of {', '.join(CRITERIA)}.")
-
-
-def check_space(space: Space, search: str, n: int | None = None) -> None:
-    """Refuse a space that cannot be searched: unknown names, a range in a grid, a search without a number of draws.
-
-    Raises
-    ------
-    ValueError
-        Naming the parameter.
-    """
-    if search != "grid" and not n:
-        raise ValueError(f"search {search!r} needs n, the number of configurations.")
-    ranges = [name for name, given in space.items() if _is_range(given)]
-    if ranges and search == "grid":
-        raise ValueError(
-            f"{', '.join(ranges)}: a grid takes lists of values, a range (low, high) is for a search."
-        )
-    _makes(_middle(space))
-
-
-def _middle(space: Space) -> Configuration:
-    """One configuration: the first of all choices, the middle of all ranges."""
-    firsts = {name: given[0] if isinstance(given, list) else given for name, given in space.items()}
-    return {name: 0.5 * sum(given) if _is_range(given) else given for name, given in firsts.items()}
-
-
-def _suggested(trial: Any, space: Space) -> Configuration:
-    made: Configuration = {}
-    for name, given in space.items():
-        if isinstance(given, list):
-            made[name] = trial.suggest_categorical(name, given)
-        elif _is_range(given):
-            made[name] = trial.suggest_float(name, *given)
-        else:
-            made[name] = given
-    return made
-
-
-def _grid(space: Space) -> Iterator[Configuration]:
-    choices = [given if isinstance(given, list) else [given] for given in space.values()]
-    for values in product(*choices):
-        yield dict(zip(space, values, strict=True))
-
-
-def _random(space: Space, rng: np.random.Generator) -> Iterator[Configuration]:
-    while True:
-        yield {name: _drawn(given, rng) for name, given in space.items()}
-
-
-def _drawn(given: Any, rng: np.random.Generator) -> Any:
-    if isinstance(given, list):
-        return given[rng.integers(len(given))]
-    return float(rng.uniform(*given)) if _is_range(given) else given
-
-
-def _is_range(given: Any) -> bool:
-    return isinstance(given, tuple) and len(given) == 2 and all(isinstance(x, (int, float)) for x in given)
-
-
-def _makes(configuration: Configuration) -> bool:
-    """Whether the rule accepts the parameters together (low above high is no configuration); names must exist."""
-    try:
-        make_rule(configuration)
-    except ValueError as error:
-        if "no parameter" in str(error) or "no rule" in str(error):
-            raise
-        return False
-    return True
 
 
 def _edges(times: np.ndarray, train: str, test: str) -> np.ndarray:
@@ -409,7 +347,7 @@ def _edges(times: np.ndarray, train: str, test: str) -> np.ndarray:
 
 def _table(space: Space, market: MarketData, features: Any, config: SimulationConfig) -> FeatureTable:
     """Features that any configuration reads: those of the first, and any name of a column among the choices."""
-    rule = make_rule(_middle(space))
+    rule = make_rule(middle(space))
     stateful = [c for c in rule.required_columns if c in (*POSITION_COLUMNS, *ACCOUNT_COLUMNS)]
     if set(stateful) - {"effective_leverage"}:
         raise ValueError(

@@ -12,8 +12,9 @@ from pydantic import Field, field_validator, model_validator
 from gearing.evaluation.figures import equity_figure
 from gearing.evaluation.inference import Difference, mean_interval
 from gearing.evaluation.metrics import daily_log_growth
+from gearing.evaluation.search_space import check_space
 from gearing.evaluation.selection import expected_best_sharpe
-from gearing.evaluation.sweep import CRITERIA, SEARCHES, Sweep, check_space, sweep
+from gearing.evaluation.sweep import CRITERIA, SEARCHES, Sweep, sweep
 from gearing.evaluation.twins import Twins, fixed_twins
 from gearing.studies.config import Decision, Exchange, Market, account_settings
 from gearing.studies.experiment import ExperimentConfig, Findings, Work, experiment
