@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from gearing.agents.band_network import BandNetwork
+from gearing.agents.band_network import BandNetwork, band_targets
 from gearing.simulation.observation import Observation
 from gearing.simulation.simulator import Simulator
 
@@ -23,11 +24,11 @@ class BandsAhead:
     ----------
     policy : LearnedPolicy
         Of a `BandNetwork` without memory.
-    low, high, divisor : (n_accounts, n_decisions, n_slots) float32
+    low, high, divisor : (n_accounts, n_decisions, n_slots) float32 tensors
         Edges of effective leverage, and what they are divided by to be targets.
     """
 
-    def __init__(self, policy: Any, low: np.ndarray, high: np.ndarray, divisor: np.ndarray):
+    def __init__(self, policy: Any, low: Tensor, high: Tensor, divisor: Tensor):
         self.policy, self.low, self.high, self.divisor = policy, low, high, divisor
         self._held_at = policy.network.held_at.numpy()
         self.required_columns, self.action_scheme = policy.required_columns, policy.action_scheme
@@ -42,11 +43,9 @@ class BandsAhead:
         """Targets of the next decision of all accounts."""
         del episode_start, deterministic
         k = min(0 if state is None else state, self.low.shape[1] - 1)
-        held = self.policy.arranged(observation)[:, self._held_at]
-        low, high = self.low[:, k], self.high[:, k]
-        targets = np.minimum(np.maximum(held, low), high) / self.divisor[:, k]
-        targets[(held >= low) & (held <= high) & (held != 0.0)] = np.nan
-        return targets.astype(np.float64), k + 1
+        held = torch.from_numpy(self.policy.arranged(observation)[:, self._held_at])
+        targets = band_targets(held, self.low[:, k], self.high[:, k], self.divisor[:, k])
+        return targets.numpy().astype(np.float64), k + 1
 
 
 def bands_ahead(policy: Any, simulator: Simulator, rows: np.ndarray) -> Any:
@@ -69,4 +68,4 @@ def bands_ahead(policy: Any, simulator: Simulator, rows: np.ndarray) -> Any:
         columns = torch.from_numpy(policy.arranged(Observation(layout, array))).reshape(*rows.shape, -1)
         low, high, *_ = network.band(columns)
         divisor = network.divisor(columns).expand_as(low)
-    return BandsAhead(policy, low.numpy(), high.numpy(), divisor.numpy())
+    return BandsAhead(policy, low, high, divisor)

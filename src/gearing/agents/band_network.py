@@ -144,10 +144,7 @@ class BandNetwork(nn.Module):
 
     def targets(self, raw: Tensor, low: Tensor, high: Tensor) -> Tensor:
         """Targets of the margin share for the band's edges; NaN holds."""
-        held = torch.index_select(raw, -1, self.held_at)
-        edge = torch.minimum(torch.maximum(held, low), high) / self.divisor(raw)
-        inside = (held >= low) & (held <= high) & (held != 0.0)
-        return torch.where(inside, torch.full_like(edge, float("nan")), edge)
+        return band_targets(torch.index_select(raw, -1, self.held_at), low, high, self.divisor(raw))
 
     def divisor(self, raw: Tensor) -> Tensor:
         """What effective leverage is divided by to be a target: the margin share, and the side, by which the simulator
@@ -172,6 +169,13 @@ class BandNetwork(nn.Module):
             low, high, after, _ = self.band(rows[:, None], state=before)
             targets = self.targets(rows, low[:, 0], high[:, 0]).numpy().astype(np.float64)
         return targets, after.numpy() if self.memory else None
+
+
+def band_targets(held: Tensor, low: Tensor, high: Tensor, divisor: Tensor) -> Tensor:
+    """Targets of effective leverages held beside a band: its nearer edge over the divisor; NaN holds inside."""
+    edge = torch.minimum(torch.maximum(held, low), high) / divisor
+    inside = (held >= low) & (held <= high) & (held != 0.0)
+    return torch.where(inside, torch.full_like(edge, float("nan")), edge)
 
 
 class _Member(nn.Module):
