@@ -289,3 +289,23 @@ def test_markets_that_cannot_be_paths_of_one_simulation_are_refused():
     for other, said in ((pair, "one contract each"), (coin, "settles in one coin")):
         with pytest.raises(ValueError, match=said):
             Simulator([one, other], [table(one), table(other)])
+
+
+def test_the_reward_is_the_growth_of_equity_and_that_of_an_account_that_stands_still_its_last():
+    made = Simulator(
+        market([100.0, 100.0, 103.0, 101.0, 99.0]), table(market([100.0, 100.0, 103.0, 101.0, 99.0])),
+        SimulationConfig(venue=FREE, slippage=0.0, start="first", decision_interval="1h", max_leverage=10.0),
+        n_accounts=2,
+    )  # fmt: skip
+    made.reset(seed=0)
+    targets = np.array([[2.0], [0.0]])
+    made.step(targets)
+    before = made.accounts.equity.copy()
+    first = made.step(targets).copy()
+    assert first == pytest.approx(np.log(made.accounts.equity / before), abs=1e-15)
+    assert first[0] > 0.0 == first[1]
+    before = made.accounts.equity.copy()
+    second = made.step(targets, active=np.array([False, True]))
+    assert second[0] == first[0]
+    assert second[1] == np.log(made.accounts.equity[1] / before[1])
+    assert (second == made.steps.log_growth).all()
