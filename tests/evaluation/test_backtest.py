@@ -8,7 +8,8 @@ import gearing
 from gearing.evaluation.metrics import max_drawdown
 from gearing.evaluation.tables import comparison, printed
 from gearing.features import FeatureSet
-from gearing.policies.rules import FixedLeverage, VolatilityTarget
+from gearing.policies.controls import FundingGuard
+from gearing.policies.rules import FixedLeverage, VolatilityTarget, VolatilityWeighted
 from gearing.simulation import SimulationConfig, Simulator
 
 
@@ -47,7 +48,7 @@ def test_the_backtest_gives_the_equity_of_the_env_to_the_last_bit(market):
         liquidations += info["liquidations"]
         over = terminated or truncated
     assert liquidations > 0
-    played = gearing.backtest(Replay(targets), market, max_leverage=30.0)
+    played = gearing.backtest(Replay(targets), market, "default", max_leverage=30.0)
     np.testing.assert_array_equal(equity, played.equity[: len(equity)])
 
 
@@ -79,6 +80,53 @@ def test_a_registered_column_is_computed_when_a_rule_asks_for_it(market):
     assert "realized_volatility_7d" in FeatureSet.default().columns
     rule = VolatilityTarget(target=0.5, column="parkinson_volatility_24h")
     assert np.isfinite(gearing.backtest(rule, market).equity).all()
+
+
+def first_decision(rule, market, features=None, **settings):
+    return gearing.backtest(rule, market, features, **settings).time[0] - market.open_time[0]
+
+
+def test_the_first_decision_is_as_early_as_the_columns_that_are_asked_for_allow(market):
+    day = np.timedelta64(1, "D")
+    assert (
+        first_decision(FixedLeverage(3.0), market) == day
+    )  # the bare minimum: one bar, then the next midnight
+    week = VolatilityTarget(target=0.5, column="realized_volatility_7d")
+    assert 7 * day <= first_decision(week, market) <= 8 * day
+    month = 30 * day
+    assert (
+        month
+        <= first_decision(FixedLeverage(3.0), market, direction="signal:momentum_long_30d")
+        <= month + day
+    )
+    guarded = [FundingGuard(0.5, column="funding_carry_7d")]
+    assert 7 * day <= first_decision(FixedLeverage(3.0), market, controls=guarded) <= 8 * day
+    default = FeatureSet.default()
+    assert first_decision(FixedLeverage(3.0), market, default) >= 90 * day
+    assert first_decision(FixedLeverage(3.0), market, "default") >= 90 * day
+    assert first_decision(VolatilityWeighted(), market, ["default"]) >= 90 * day
+
+
+def test_the_python_face_and_the_command_begin_at_the_same_decision(market):
+    table = FeatureSet(["volatility_percentile_90d"]).compute(market)
+    rule = VolatilityWeighted()
+    alone, given = gearing.backtest(rule, market), gearing.backtest(rule, market, table)
+    np.testing.assert_array_equal(alone.time, given.time)
+    np.testing.assert_array_equal(alone.equity, given.equity)
+
+
+def test_a_window_that_no_one_asked_for_before_is_a_feature_all_the_same(market):
+    rule = VolatilityTarget(target=0.5, column="realized_volatility_41h")
+    assert np.isfinite(gearing.backtest(rule, market).equity).all()
+
+
+def test_a_column_that_was_not_declared_is_missed_with_what_to_do(market):
+    class Undeclared(Replay):
+        def predict(self, observation, state=None, episode_start=None, deterministic=False):
+            return np.abs(observation["momentum_30d"]), state
+
+    with pytest.raises(KeyError, match=r"momentum_30d.*required_columns"):
+        gearing.backtest(Undeclared([]), market)
 
 
 def test_the_figure_draws_every_policy(result):

@@ -18,7 +18,7 @@ def market():
 
 @pytest.fixture(scope="module")
 def guarded(market):
-    return gearing.backtest(FixedLeverage(9.0), market, max_leverage=10.0, controls=CONTROLS)
+    return gearing.backtest(FixedLeverage(9.0), market, "default", max_leverage=10.0, controls=CONTROLS)
 
 
 def test_every_face_applies_the_same_controls(market, guarded):

@@ -92,17 +92,18 @@ def backtest(
     For example: gearing backtest volatility_weighted market.folder=data decision.margin_share=0.1
     "controls=[{control: stop_loss, margin: 0.5}]" --report btc.html --scenarios
     """
-    from gearing.evaluation.backtest import asked_columns
+    from gearing.evaluation.backtest import asked_columns, given_table
     from gearing.evaluation.backtest import backtest as run
     from gearing.evaluation.tables import comparison, printed
     from gearing.policies.registry import make_rule
-    from gearing.studies.forecasting import feature_table
+    from gearing.studies.forecasting import FORECAST, forecast_column
 
     config = ad_hoc("backtest", policy, settings)
     rule = make_rule(policy)
     market = config.market.open()
-    asked = (*rule.required_columns, *asked_columns(config.simulation()))
-    table = feature_table(config, market, asked, default=False)
+    table = given_table(rule, market, None, config.simulation())
+    if FORECAST in (*rule.required_columns, *asked_columns(config.simulation())):
+        table = forecast_column(config, market).join(table)
     result = run(rule, market, table, name=policy, **config.simulation_settings())
     others, sections = [], {}
     if scenarios:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from gearing.evaluation.metrics import (
     performance,
 )
 from gearing.exchange.records import ledger_dtype, records, step_dtype
-from gearing.features import FeatureSet, FeatureTable, registered_features
+from gearing.features import Feature, FeatureSet, FeatureTable, is_feature
 from gearing.market.data import MarketData
 from gearing.simulation.actions import make_scheme
 from gearing.simulation.config import SimulationConfig, check_names
@@ -27,6 +27,7 @@ from gearing.simulation.simulator import Simulator
 if TYPE_CHECKING:
     import pandas as pd
 
+SHORTEST = "log_return"  # the column of a table from which nobody asks any: it is complete after two bars
 Progress = Callable[[int, int], None]  # (decisions done, decisions in all)
 
 
@@ -179,7 +180,7 @@ class BacktestResult:
 def backtest(
     policy: Policy,
     market: MarketData,
-    features: FeatureTable | FeatureSet | list[str] | None = None,
+    features: FeatureTable | FeatureSet | Sequence[str] | None = None,
     *,
     name: str | None = None,
     progress: Progress | None = None,
@@ -192,8 +193,10 @@ def backtest(
     policy : Policy
         A rule, a trained agent, or anything with their ``predict``.
     market : MarketData
-    features : FeatureTable, FeatureSet or list of str, optional
-        None computes the default columns and those the policy asks for.
+    features : FeatureTable, FeatureSet, or str or sequence of str, optional
+        Names and groups are computed, and with them the registered features that the policy, its direction and its
+        risk controls declare; None computes only these. The first decision is the first that has all columns, so
+        "default" begins after 90 days and a fixed leverage without features on the second.
     name : str, optional
         Row name; the policy's class by default.
     progress : callable, optional
@@ -217,22 +220,23 @@ def backtest(
 
 
 def table_for(policy: Policy, market: MarketData, features: Any, config: SimulationConfig) -> FeatureTable:
-    """Table that a policy is played on: the features given, or the default ones and those asked for."""
-    table = _given_table(policy, market, features, config)
+    """Table that a policy is played on: the features given, and those that the policy and the settings declare."""
+    table = given_table(policy, market, features, config)
     # A policy may bring columns of its own: the oracle's bands, a forecaster's output.
     return policy.join(table) if hasattr(policy, "join") else table
 
 
-def _given_table(policy: Policy, market: MarketData, features: Any, config: SimulationConfig) -> FeatureTable:
+def given_table(policy: Policy, market: MarketData, features: Any, config: SimulationConfig) -> FeatureTable:
+    """The same without the columns that the policy brings itself."""
     if isinstance(features, FeatureTable):
         return features
-    if isinstance(features, FeatureSet):
-        return features.compute(market)
-    known = {f.name for f in registered_features()}
-    columns = list(features) if features is not None else list(FeatureSet.default().columns)
-    asked = [*policy.required_columns, *asked_columns(config)]
-    columns += [c for c in dict.fromkeys(asked) if c in known and c not in columns]
-    return FeatureSet(columns).compute(market)
+    given: tuple[Feature, ...] = ()
+    if features:
+        given = (features if isinstance(features, FeatureSet) else FeatureSet(features)).features
+    names = {feature.name for feature in given}
+    asked = dict.fromkeys([*policy.required_columns, *asked_columns(config)])
+    columns: list[str | Feature] = [*given, *(c for c in asked if is_feature(c) and c not in names)]
+    return FeatureSet(columns or [SHORTEST]).compute(market)
 
 
 def asked_columns(config: SimulationConfig) -> tuple[str, ...]:

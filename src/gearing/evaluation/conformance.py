@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gearing.evaluation.backtest import answer, asked_columns, backtest
+from gearing.evaluation.backtest import answer, asked_columns, backtest, given_table
 from gearing.features import FeatureSet, FeatureTable, get_feature, registered_features
 from gearing.market.data import MarketData
 from gearing.simulation.actions import make_scheme
@@ -74,7 +74,7 @@ class _Trial:
 def check_policy(
     policy: Policy,
     market: MarketData | None = None,
-    features: FeatureTable | FeatureSet | list[str] | None = None,
+    features: FeatureTable | FeatureSet | Sequence[str] | None = None,
     *,
     raises: bool = True,
     **settings: Any,
@@ -88,8 +88,9 @@ def check_policy(
         Default: half a year of synthetic market B with two contracts. A policy that was trained for one contract needs
         a market of one.
     features : optional
-        Default: the default columns and those that the policy asks for. A column that is no registered
-        feature (a forecast, say) is given random values between 0.05 and 0.95.
+        As in :func:`gearing.backtest`; by default those that the policy declares, so that a column it reads without
+        declaring it is found. A declared column that is no registered feature (a forecast, say) is given random
+        values between 0.05 and 0.95.
     raises : bool
         Whether to raise at the end if anything is broken.
     **settings
@@ -151,14 +152,11 @@ def _checked(name: str, check: Callable[[Any], None], subject: Any) -> Finding:
 def _table(policy: Any, market: MarketData, features: Any, settings: Mapping[str, Any]) -> FeatureTable:
     if isinstance(features, FeatureTable):
         return features
-    known = {f.name for f in registered_features()}
-    own = set(_own_columns())
-    wanted = [*policy.required_columns, *asked_columns(SimulationConfig(**settings))]
-    base = features if isinstance(features, FeatureSet) else FeatureSet(features or "default")
-    names = [*base.columns, *(c for c in dict.fromkeys(wanted) if c in known and c not in base.columns)]
-    table = FeatureSet(names).compute(market)
-    for name in dict.fromkeys(wanted):
-        if name not in table.columns and name not in own:
+    config = SimulationConfig(**settings)
+    table = given_table(policy, market, features, config)
+    known = {*table.columns, *_own_columns()}
+    for name in dict.fromkeys([*policy.required_columns, *asked_columns(config)]):
+        if name not in known:
             values = np.random.default_rng(0).uniform(*STAND_IN, (market.n_bars, market.n_contracts))
             table = table.join(name, values, lower=0.0, upper=1.0)
     return policy.join(table) if hasattr(policy, "join") else table

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numba import njit
 
-from gearing.evaluation.backtest import BacktestResult, asked_columns, backtest, decision_times, table_for
+from gearing.evaluation.backtest import BacktestResult, backtest, decision_times, table_for
 from gearing.evaluation.batch import all_decisions
 from gearing.evaluation.metrics import daily_returns, years_between
 from gearing.evaluation.search_space import (
@@ -31,7 +31,7 @@ from gearing.evaluation.search_space import (
 )
 from gearing.evaluation.selection import deflated_sharpe
 from gearing.exchange.columns import ACCOUNT_COLUMNS, POSITION_COLUMNS
-from gearing.features import FeatureSet, FeatureTable, parse_duration, registered_features
+from gearing.features import FeatureTable, is_feature, parse_duration
 from gearing.market.data import MarketData
 from gearing.policies import make_rule
 from gearing.simulation.config import SimulationConfig
@@ -354,10 +354,6 @@ def _table(space: Space, market: MarketData, features: Any, config: SimulationCo
             f"rule {space['rule']!r} reads {', '.join(stateful)} of its own account, so its leverage cannot be "
             "computed ahead; backtest its configurations one by one."
         )
-    if isinstance(features, FeatureTable):
-        return features
-    known = {f.name for f in registered_features()}
-    named = [x for given in space.values() if isinstance(given, list) for x in given if x in known]
-    columns = [*asked_columns(config), *(c for c in rule.required_columns if c in known), *named]
-    chosen = features if features is not None else list(dict.fromkeys(columns)) or ["log_return"]
-    return table_for(rule, market, chosen if isinstance(chosen, FeatureSet) else list(chosen), config)
+    choices = [x for given in space.values() if isinstance(given, list) for x in given]
+    named = list(dict.fromkeys(x for x in choices if isinstance(x, str) and is_feature(x)))
+    return table_for(rule, market, named if features is None else features, config)

@@ -16,7 +16,7 @@ from gearing.exchange.columns import ACCOUNT_COLUMNS, POSITION_COLUMNS
 from gearing.export.errors import BundleError
 from gearing.export.files import FORECASTER, MANIFEST, POLICY, write_checksums
 from gearing.export.manifest import ForecastSpec, Manifest
-from gearing.features import FeatureSet, FeatureTable, parse_duration, registered_features
+from gearing.features import FeatureSet, FeatureTable, is_feature, parse_duration
 from gearing.market.data import MarketData
 from gearing.policies.registry import describe_control, describe_rule
 from gearing.simulation.config import SimulationConfig
@@ -165,8 +165,7 @@ def _manifest(
     about: dict[str, Any],
 ) -> Manifest:
     made = {spec.column for spec in forecasts}
-    known = {feature.name for feature in registered_features()}
-    features = tuple(c for c in table.columns if c not in made and (c in known or _is_feature(c)))
+    features = tuple(c for c in table.columns if c not in made and is_feature(c))
     signals = tuple(c for c in table.columns if c not in made and c not in features)
     return Manifest(
         kind=kind,
@@ -192,16 +191,6 @@ def _manifest(
             **(provenance or {}),
         },
     )
-
-
-def _is_feature(name: str) -> bool:
-    from gearing.features import get_feature
-
-    try:
-        get_feature(name)
-    except ValueError:
-        return False
-    return True
 
 
 def _lookback(features: tuple[str, ...], forecasts: tuple[ForecastSpec, ...], bar: np.timedelta64) -> int:

@@ -15,7 +15,7 @@ from . import (  # noqa: F401  the families register themselves
     volatility,
 )
 from .durations import bars_in, bars_per_year, parse_duration
-from .feature import Feature, feature, forget_feature, get_feature, registered_features
+from .feature import Feature, feature, forget_feature, get_feature, is_feature, registered_features
 from .feature_set import GROUPS, FeatureSet
 from .table import FeatureTable
 
@@ -29,6 +29,7 @@ __all__ = [
     "feature",
     "forget_feature",
     "get_feature",
+    "is_feature",
     "parse_duration",
     "registered_features",
 ]

@@ -195,11 +195,21 @@ def get_feature(name: str) -> Feature:
     """
     load_entry_points()
     if name not in _features:
-        family, _, window = name.rpartition("_")
-        if family not in _families or not is_duration(window):
+        if not is_feature(name):
             raise ValueError(_unknown(name))
+        family, _, window = name.rpartition("_")
         _features[name] = _families[family].member(window)
     return _features[name]
+
+
+def is_feature(name: str) -> bool:
+    """Whether a column is computed from the market alone: registered, or a family's of any window.
+
+    Forecasts are not, nor what an account knows about itself.
+    """
+    load_entry_points()
+    family, _, window = name.rpartition("_")
+    return name in _features or (family in _families and is_duration(window))
 
 
 def registered_features() -> tuple[Feature, ...]:

@@ -72,7 +72,10 @@ class ObservationLayout:
         if name in ACCOUNT_COLUMNS:
             return end + ACCOUNT_COLUMNS.index(name)
         known = ", ".join((*self.columns, *POSITION_COLUMNS, *ACCOUNT_COLUMNS))
-        raise KeyError(f"no observation column {name!r}; there are {known}.")
+        raise KeyError(
+            f"no observation column {name!r}; there are {known}. A policy is given the features "
+            "that its required_columns declare."
+        )
 
 
 class Observation(Mapping[str, np.ndarray]):

@@ -1,4 +1,4 @@
-"""An experiment's forecast and feature table."""
+"""An experiment's forecast."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gearing.features import FeatureTable
     from gearing.forecasters import ForecastColumn
     from gearing.forecasters.report import ForecastReport
     from gearing.market import MarketData
@@ -30,29 +29,6 @@ def forecast_column(config: StudyConfig, market: MarketData) -> ForecastColumn:
     return forecast_volatility_column(
         market, asked.forecaster, asked.horizon, schedule=schedule, **asked.settings
     )
-
-
-def feature_table(
-    config: StudyConfig, market: MarketData, columns: Iterable[str], *, default: bool = True
-) -> FeatureTable:
-    """Features by name or group, with the forecast joined where it is among them.
-
-    Parameters
-    ----------
-    columns : iterable of str
-        "forecast" and "forecast_volatility" both mean the forecast column. Names that no feature has are
-        left to the simulator (what an account knows about itself).
-    default : bool
-        Whether the default columns are there as well. The longest of them looks back over 90 days, and decisions
-        begin behind it.
-    """
-    from gearing.features import FeatureSet, registered_features
-
-    asked = list(dict.fromkeys(columns))
-    known = {feature.name for feature in registered_features()}
-    named = [*(FeatureSet.default().columns if default else ()), *(c for c in asked if c in known)]
-    table = FeatureSet(list(dict.fromkeys(named)) or ["log_return"]).compute(market)
-    return forecast_column(config, market).join(table) if {"forecast", FORECAST} & set(asked) else table
 
 
 def run_tracked_forecast(

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
 
-from gearing.features import FeatureSet, FeatureTable, registered_features
+from gearing.features import FeatureSet, FeatureTable, is_feature
 from gearing.market.data import MarketData
 from gearing.policies.registry import make_control, make_rule
 from gearing.policies.risk_budget import touch_column
@@ -63,16 +62,6 @@ def _features(config: HistoryConfig) -> list[str]:
         names += one.required_columns
     names += [d.partition(":")[2] for d in config.directions.values() if ":" in d]
     return [name for name in dict.fromkeys(names) if is_feature(name)]
-
-
-@lru_cache(maxsize=1)
-def _registered() -> frozenset[str]:
-    return frozenset(feature.name for feature in registered_features())
-
-
-def is_feature(name: str) -> bool:
-    """Whether a column is computed from bars alone; forecasts are not, nor what an account knows of itself."""
-    return name in _registered()
 
 
 def _sides(config: HistoryConfig) -> tuple[int, ...]:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gearing.features import FeatureSet, FeatureTable
+from gearing.features import FeatureSet, FeatureTable, is_feature
 from gearing.market.data import MarketData
 from gearing.policies.registry import make_rule
 from gearing.simulation.actions import ResidualScheme
 from gearing.studies.folds import Fold
-from gearing.studies.history_columns import column_names, is_feature
+from gearing.studies.history_columns import column_names
 
 if TYPE_CHECKING:
     from gearing.agents import TrainedAgent

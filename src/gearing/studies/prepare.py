@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gearing.evaluation.backtest import asked_columns
-from gearing.features import FeatureSet, FeatureTable, registered_features
+from gearing.features import FeatureSet, FeatureTable, is_feature
 from gearing.policies import make_rule
 from gearing.studies.config import Agent, StudyConfig
 from gearing.studies.folds import Fold, Span
-from gearing.studies.forecasting import FORECAST, feature_table, forecast_column
+from gearing.studies.forecasting import FORECAST, forecast_column
 
 if TYPE_CHECKING:
     from gearing.forecasters.column import ForecastColumn
@@ -105,8 +105,8 @@ def study_columns(config: StudyConfig) -> tuple[str, ...]:
         wanted += [*made_rule(config, name).required_columns, *asked_columns(config.simulation(name))]
     for name in config.agents:
         wanted += agent_columns(config, name)
-    known = {feature.name for feature in registered_features()} | {FORECAST, *account_columns()}
-    unknown = [name for name in wanted if name not in known]
+    others = {FORECAST, *account_columns()}
+    unknown = [name for name in wanted if not (is_feature(name) or name in others)]
     if unknown:
         raise ValueError(f"no feature {', '.join(unknown)}; register it with @gearing.feature.")
     return tuple(dict.fromkeys(wanted))
@@ -119,7 +119,8 @@ def prepare(config: StudyConfig, folder: Path) -> Prepared:
     """
     market = config.market.open()
     columns = study_columns(config)
-    table = feature_table(config, market, [name for name in columns if name != FORECAST])
+    features = [*FeatureSet.default().columns, *(name for name in columns if is_feature(name))]
+    table = FeatureSet(list(dict.fromkeys(features))).compute(market)
     column = None
     if FORECAST in columns:
         column = _kept_forecast(config, market, folder)
