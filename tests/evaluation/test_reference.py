@@ -83,6 +83,27 @@ def test_an_explanation_is_named_only_where_a_number_carries_it():
     assert told.nearest["open"] == "one change"
 
 
+def test_a_figure_without_a_value_in_any_variant_is_told_so_and_stops_nothing():
+    rows = ["reference", "as here", "one change", "another"]
+    gone = [0.85, np.nan, np.nan, np.nan]
+    found = pd.DataFrame(
+        {"gone": gone, "scanned": gone, "lost": [0.85, 0.7, np.nan, np.nan], "same": [5.0, 5.0, 1.0, 9.0]}, index=rows
+    )  # fmt: skip
+    signals = pd.DataFrame({"scanned": [0.85, 0.5, 0.9], "same": [5.0, 2.0, 6.0]}, index=["reference", "a", "b"])
+    told = explained(found, signals)
+    assert told.explanation["gone"] == "no value: ruined in every variant, or too short a history"
+    assert told.nearest["gone"] is None
+    assert told.explanation["scanned"].startswith("momentum")
+    assert told.explanation["lost"] == "not found"
+    assert told.explanation["same"] == "agrees"
+
+
+def test_a_table_without_the_reference_and_the_case_study_is_refused():
+    found = pd.DataFrame({"same": [5.0]}, index=["reference"])
+    with pytest.raises(ValueError, match="two rows"):
+        explained(found, found)
+
+
 @pytest.mark.slow
 def test_signals_are_scanned_one_by_one(market):
     found = signal_scan(market, [("return", "7d"), ("mean", "7d")], Variant(start="2020-06-01"))

@@ -157,15 +157,26 @@ def explained(found: pd.DataFrame, signals: pd.DataFrame) -> pd.DataFrame:
     DataFrame
         Per figure: ``reference``, ``here``, the variant ``nearest`` to the reference with its value, the range over
         momentum windows (``signals_low``, ``signals_high``), and the ``explanation``: it agrees; a variant brings it
-        within the tolerance; the momentum, which the reference does not tell, spans it; or it is not found.
+        within the tolerance; the momentum, which the reference does not tell, spans it; it has no value, as a ratio of
+        ruined accounts or a horizon longer than the history has none; or it is not found.
+
+    Raises
+    ------
+    ValueError
+        If ``found`` lacks its first two rows.
     """
     import pandas as pd
 
+    if len(found) < 2:
+        raise ValueError(
+            f"there are rows {list(found.index)}; the first two rows are the reference and the case study as it is: "
+            "give the table of ablation(market, variants) with at least one variant."
+        )
     rows = {}
     for figure in found.columns:
         values: Any = found[figure].astype(float)
         other, here, variants = float(values.iloc[0]), float(values.iloc[1]), values.iloc[2:]
-        nearest: Any = (variants - other).abs().idxmin() if len(variants) else None
+        nearest: Any = (variants - other).abs().idxmin() if variants.notna().any() else None
         told: dict[str, Any] = {"reference": other, "here": here, "nearest": nearest}
         told["there"] = here if nearest is None else float(variants[nearest])
         low, high = np.nan, np.nan
@@ -184,6 +195,8 @@ def _why(other: float, here: float, nearest: Any, there: float, low: float, high
         return f"{nearest}"
     if low <= other <= high:
         return "momentum, which the reference does not tell: other windows span it"
+    if here != here and there != there:
+        return "no value: ruined in every variant, or too short a history"
     return "not found"
 
 
