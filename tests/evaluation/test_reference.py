@@ -89,7 +89,9 @@ def test_a_figure_without_a_value_in_any_variant_is_told_so_and_stops_nothing():
     found = pd.DataFrame(
         {"gone": gone, "scanned": gone, "lost": [0.85, 0.7, np.nan, np.nan], "same": [5.0, 5.0, 1.0, 9.0]}, index=rows
     )  # fmt: skip
-    signals = pd.DataFrame({"scanned": [0.85, 0.5, 0.9], "same": [5.0, 2.0, 6.0]}, index=["reference", "a", "b"])
+    signals = pd.DataFrame(
+        {"scanned": [0.85, 0.5, 0.9], "same": [5.0, 2.0, 6.0]}, index=["reference", "a", "b"]
+    )
     told = explained(found, signals)
     assert told.explanation["gone"] == "no value: ruined in every variant, or too short a history"
     assert told.nearest["gone"] is None

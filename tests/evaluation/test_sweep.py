@@ -65,6 +65,26 @@ def test_searches_are_repeatable_and_counted(search, market):
     per_window = 1 if search == "random" else len(found[0].chosen)
     assert found[0].n_configurations == 6 * per_window
     assert 0.0 <= found[0].deflated_sharpe <= 1.0
+    counts = [6 * (k + 1 if search == "optuna" else 1) for k in range(len(found[0].chosen))]
+    assert found[0].windows.configurations.tolist() == counts  # known when the window's choice was made
+
+
+def test_optuna_passes_over_rounds_in_which_nothing_can_be_made(market):
+    space = {"rule": "dynamic_atr", "low": (1.0, 8.0), "base": [1.5, 1.6]}  # nearly always low > base
+    windows = {"train": "150d", "test": "150d"}
+    done = sweep(
+        space, market, search="optuna", n=33, seed=0, **windows, **SETTINGS
+    )  # the last round is one trial
+    assert 0 < done.n_configurations < 33
+    assert (done.windows["low"] <= done.windows["base"]).all()
+    with pytest.raises(ValueError, match="can be made"):
+        sweep({**space, "low": (2.0, 8.0)}, market, search="optuna", n=3, **windows, **SETTINGS)
+
+
+def test_a_sweep_of_which_nothing_survived_the_past_chooses_nothing(market):
+    settings = {**SETTINGS, "margin_share": 1.0, "max_leverage": 50.0}
+    with pytest.raises(ValueError, match="ruined before"):
+        sweep({"rule": "fixed", "leverage": [45.0, 50.0]}, market, **WINDOWS, **settings)
 
 
 def test_the_configurations_are_kept_their_number_and_the_deflated_ratio_logged(market):
@@ -86,8 +106,9 @@ def test_the_configurations_are_kept_their_number_and_the_deflated_ratio_logged(
 
 
 def test_impossible_combinations_are_left_out_and_mistakes_are_not(market):
-    space = {"rule": "dynamic_atr", "low": [1.0, 5.0], "base": 4.0}
-    assert sweep(space, market, **WINDOWS, **SETTINGS).n_configurations == 1  # low 5 is above base 4
+    for lows in ([1.0, 5.0], [5.0, 1.0]):  # 5 is above base 4
+        space = {"rule": "dynamic_atr", "low": lows, "base": 4.0}
+        assert sweep(space, market, **WINDOWS, **SETTINGS).n_configurations == 1
     with pytest.raises(ValueError, match="no parameter"):
         sweep({"rule": "fixed", "levrage": [1.0]}, market, **WINDOWS)
     with pytest.raises(ValueError, match="drawdown"):

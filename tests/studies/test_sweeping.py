@@ -77,6 +77,22 @@ def test_ranges_are_drawn_within_their_bounds_and_counted(small):
     assert tried.leverage.between(1.0, 2.0).all()
 
 
+def test_optuna_is_guided_window_by_window_and_all_its_trials_count(small):
+    path, settings = small
+    columns = "[realized_volatility_24h, realized_volatility_7d]"
+    space = f"space={{rule: volatility_target, column: {columns}, target: {{low: 0.2, high: 2.0}}}}"
+    done = run_study(path, [*settings, "search=optuna", "n=5", space])
+    told = done.findings
+    windows, tried = told.tables["windows"], told.tables["configurations"]
+    assert len(windows) == 3
+    assert windows.configurations.tolist() == [5, 10, 15]
+    assert told.metrics["n_configurations"] == len(tried) == 15
+    assert tried.target.between(0.2, 2.0).all()
+    assert 0.0 <= told.metrics["deflated_sharpe"] <= 1.0
+    again = run_study(path, [*settings, "search=optuna", "n=5", space, f"output={path.parent / 'again'}"])
+    pd.testing.assert_frame_equal(again.findings.tables["windows"], windows)
+
+
 @pytest.mark.parametrize(
     ("override", "told"),
     [

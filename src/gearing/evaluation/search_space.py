@@ -6,7 +6,7 @@ A space names a rule and gives each parameter as a value, a list of choices, or 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from itertools import product
+from itertools import chain, islice, product
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from gearing.policies import make_rule
 
 Space = Mapping[str, Any]
 Configuration = dict[str, Any]
+_DRAWS = 1000
 
 
 def check_space(space: Space, search: str, n: int | None = None) -> None:
@@ -32,11 +33,27 @@ def check_space(space: Space, search: str, n: int | None = None) -> None:
         raise ValueError(
             f"{', '.join(ranges)}: a grid takes lists of values, a range (low, high) is for a search."
         )
-    is_configuration(middle(space))
+    is_configuration(_middle(space))
 
 
-def middle(space: Space) -> Configuration:
-    """One configuration: the first of all choices, the middle of all ranges."""
+def example(space: Space) -> Configuration:
+    """One configuration that can be made: the first of all choices and the middle of all ranges, or else a draw.
+
+    Raises
+    ------
+    ValueError
+        If none of a thousand draws can be made.
+    """
+    draws = islice(random_draws(space, np.random.default_rng(0)), _DRAWS)
+    for configuration in chain([_middle(space)], draws):
+        if is_configuration(configuration):
+            return configuration
+    raise ValueError(
+        f"no configuration of the space {dict(space)} can be made: the rule refuses its parameters together."
+    )
+
+
+def _middle(space: Space) -> Configuration:
     firsts = {name: given[0] if isinstance(given, list) else given for name, given in space.items()}
     return {name: 0.5 * sum(given) if _is_range(given) else given for name, given in firsts.items()}
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -23,9 +23,9 @@ from gearing.evaluation.search_space import (
     Configuration,
     Space,
     check_space,
+    example,
     grid,
     is_configuration,
-    middle,
     random_draws,
     suggested,
 )
@@ -58,7 +58,8 @@ class Sweep:
     chosen : list of dict
         Configuration of each window.
     windows : DataFrame
-        Per window: its span, the score of the choice on the past, its growth a year in the window.
+        Per window: its span, ``configurations`` that had been tried by then, the score of the choice on the ``past``
+        (log growth over all of it, or its Sharpe ratio a year), its ``growth`` a year in the window.
     configurations : list of dict
         All that were tried.
     sharpes : (n_configurations,) float64
@@ -157,11 +158,11 @@ def sweep(
     check_space(space, search, n)
     tried = _Trials(space, market, features, settings, n_threads, train, test)
     if search == "optuna":
-        picks = [_guided(tried, space, k, int(n or 0), criterion, seed) for k in range(len(tried.edges) - 2)]
+        picks = [_guided(tried, space, k, int(n or 0), criterion, seed) for k in range(tried.n_windows)]
     else:
         given = grid(space) if search == "grid" else random_draws(space, np.random.default_rng(seed))
         tried.add(list(islice(given, n)))
-        picks = [int(np.argmax(tried.scores(k, criterion))) for k in range(len(tried.edges) - 2)]
+        picks = [tried.best(k, criterion) for k in range(tried.n_windows)]
     done = tried.traded(picks, criterion)
     if run is not None:
         run.log_params({"n_configurations": done.n_configurations, "search": search, "criterion": criterion})
@@ -182,6 +183,13 @@ def _add_up(steps: Any, period: Any, growth: Any, returns: Any, squares: Any, ru
             returns[i, period[d]] += simple
             squares[i, period[d]] += simple * simple
             ruins[i, period[d]] += step.terminated
+
+
+class Pick(NamedTuple):
+    """A choice: the number of a configuration, and how many were known when it was made."""
+
+    number: int
+    known: int
 
 
 class _Trials:
@@ -220,8 +228,6 @@ class _Trials:
     def add(self, configurations: Sequence[Configuration]) -> None:
         """Run configurations that can be made, and keep their sums per period."""
         made = [c for c in configurations if is_configuration(c)]
-        if not made:
-            raise ValueError("no configuration of the space can be made; see the rule's parameters.")
         targets = np.zeros((_ACCOUNTS, len(self._period), len(self._batch.slots)))
         for first in range(0, len(made), _ACCOUNTS):
             part = made[first : first + _ACCOUNTS]
@@ -251,6 +257,26 @@ class _Trials:
             for old, new in zip(kept, (growth, returns, squares, over), strict=True)
         )
 
+    @property
+    def n_windows(self) -> int:
+        """Test windows: the periods after the first."""
+        return len(self.edges) - 2
+
+    def best(self, window: int, criterion: str) -> Pick:
+        """What to trade in a test window, by all that came before it."""
+        end = self.times[self.edges[window + 1]]
+        count = len(self.configurations)
+        if not count:
+            raise ValueError(
+                "nothing that was drawn from the space can be made; narrow its ranges, or raise n."
+            )
+        if self.ruined[:, window].all():
+            raise ValueError(
+                f"all {count} configurations tried were ruined before {end}: there is none to choose. Lower the "
+                "leverages of the space, or margin_share."
+            )
+        return Pick(int(np.argmax(self.scores(window, criterion))), count)
+
     def scores(self, window: int, criterion: str) -> np.ndarray:
         """Value of every configuration on all that came before a window; worst of all where it was ruined."""
         past = slice(0, window + 1)
@@ -267,14 +293,14 @@ class _Trials:
         interval = years_between(self.times[0], self.times[1])
         return np.where(spread < 1e-12, np.nan, mean / spread / np.sqrt(interval))
 
-    def traded(self, picks: list[int], criterion: str) -> Sweep:
+    def traded(self, picks: list[Pick], criterion: str) -> Sweep:
         """One account that trades each window's pick."""
         import pandas as pd
 
         first = self.edges[1]
         sizes = np.concatenate(
             [
-                self.sizes(self.configurations[pick])[a:b]
+                self.sizes(self.configurations[pick.number])[a:b]
                 for pick, a, b in zip(picks, self.edges[1:-1], self.edges[2:], strict=True)
             ]
         )
@@ -291,18 +317,18 @@ class _Trials:
                 {
                     "from": result.time[a],
                     "to": result.time[b],
-                    "configurations": len(self.configurations),
-                    "past": float(self.scores(k, criterion)[pick]),
+                    "configurations": pick.known,
+                    "past": float(self.scores(k, criterion)[pick.number]),
                     "growth": grown / span,
-                    **self.configurations[pick],
+                    **self.configurations[pick.number],
                 }
             )
         sharpes = np.where(self.ruined[:, -1], np.nan, self._sharpe(slice(None)))
-        chosen = [self.configurations[pick] for pick in picks]
+        chosen = [self.configurations[pick.number] for pick in picks]
         return Sweep(result, chosen, pd.DataFrame(rows), list(self.configurations), sharpes)
 
 
-def _guided(tried: _Trials, space: Space, window: int, n: int, criterion: str, seed: int) -> int:
+def _guided(tried: _Trials, space: Space, window: int, n: int, criterion: str, seed: int) -> Pick:
     """Best of ``n`` configurations that optuna proposes for a window, seeing nothing but its past."""
     import optuna
 
@@ -321,7 +347,7 @@ def _guided(tried: _Trials, space: Space, window: int, n: int, criterion: str, s
             value = told.get(k, -np.inf)
             study.tell(trial, float(value) if np.isfinite(value) else -1e9)
         done += len(trials)
-    return int(np.argmax(tried.scores(window, criterion)))
+    return tried.best(window, criterion)
 
 
 def _check(search: str, criterion: str, n: int | None) -> None:
@@ -347,7 +373,7 @@ def _edges(times: np.ndarray, train: str, test: str) -> np.ndarray:
 
 def _table(space: Space, market: MarketData, features: Any, config: SimulationConfig) -> FeatureTable:
     """Features that any configuration reads: those of the first, and any name of a column among the choices."""
-    rule = make_rule(middle(space))
+    rule = make_rule(example(space))
     stateful = [c for c in rule.required_columns if c in (*POSITION_COLUMNS, *ACCOUNT_COLUMNS)]
     if set(stateful) - {"effective_leverage"}:
         raise ValueError(
