@@ -30,7 +30,9 @@ class GearingLeverage(IStrategy):
     timeframe = "1h"
     can_short = False
     minimal_roi = {"0": 100.0}  # noqa: RUF012 - freqtrade reads a plain class attribute
-    stoploss = -0.99  # the exchange's liquidation comes first
+    stoploss = (
+        -0.99
+    )  # behind the exchange's liquidation; a candle that passes both is called a stop by freqtrade
     startup_candle_count = max(168, candles_needed(RULE, timeframe))
 
     def informative_pairs(self) -> list[tuple[str, str, str]]:

@@ -83,32 +83,64 @@ def test_what_candles_cannot_tell_is_refused(market):
         leverage_by_candle(RiskBudget(column="forecast_volatility"), last)
 
 
-@pytest.mark.slow
-def test_freqtrades_backtester_trades_at_the_rules_leverage_and_liquidates_where_we_do(market, tmp_path):
+def backtested(market, strategies, folder):
+    """Trades of the strategy in freqtrade's own backtester, in its own environment."""
     python = environment("freqtrade")
     if isinstance(python, str):
         pytest.skip(f"freqtrade is {python}")
-    home = tmp_path / "data" / "binance" / "futures"
+    home = folder / "data" / "binance" / "futures"
     home.mkdir(parents=True)
     for kind, table in zip(("futures", "mark", "funding_rate"), tables(market), strict=True):
         table.to_feather(home / f"BTC_USDT_USDT-1h-{kind}.feather")
     script = ROOT / "tests" / "export" / "freqtrade_offline.py"
     done = subprocess.run(
-        [str(python), str(script), str(tmp_path), str(ROOT / "examples" / "freqtrade"), "GearingLeverage"],
-        capture_output=True, text=True, check=False, timeout=900, cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "src"), "NUMBA_CACHE_DIR": str(tmp_path / "numba")},
+        [str(python), str(script), str(folder), str(strategies), "GearingLeverage"],
+        capture_output=True, text=True, check=False, timeout=900, cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src"), "NUMBA_CACHE_DIR": str(folder / "numba")},
     )  # fmt: skip
     told = [line for line in done.stdout.splitlines() if line.startswith("TRADES ")]
     assert told, done.stderr[-2000:]
-    trades = json.loads(told[0].removeprefix("TRADES "))
+    return json.loads(told[0].removeprefix("TRADES "))
+
+
+def our_liquidation_price(trade):
+    tiers = TierSchedule.flat(0.004, 150.0)  # freqtrade's first tier of BTC/USDT:USDT, to 300,000
+    return liquidation_price(
+        trade["amount"], trade["open_rate"], trade["stake_amount"], tiers.to_records(), False
+    )
+
+
+@pytest.mark.slow
+def test_freqtrades_backtester_trades_at_the_rules_leverage(market, tmp_path):
+    trades = backtested(market, ROOT / "examples" / "freqtrade", tmp_path)
     leverage = pd.Series(at_home(RULE, market), pd.DatetimeIndex(market.close_time).tz_localize("UTC"))
-    tiers = TierSchedule.flat(
-        0.004, 150.0
-    ).to_records()  # freqtrade's first tier of BTC/USDT:USDT, to 300,000
     assert len(trades) > 20
     assert len({round(trade["leverage"], 2) for trade in trades}) > 3
     for trade in trades:
         # Decided at the close at which the next candle opens.
         assert trade["leverage"] == pytest.approx(leverage[pd.Timestamp(trade["open_date"])], rel=1e-6)
-        price = liquidation_price(trade["amount"], trade["open_rate"], trade["stake_amount"], tiers, False)
+        assert trade["liquidation_price"] == pytest.approx(our_liquidation_price(trade), rel=1e-6)
+
+
+@pytest.mark.slow
+def test_freqtrades_backtester_liquidates_in_the_candle_that_reaches_our_price(market, tmp_path):
+    example = (ROOT / "examples" / "freqtrade" / "GearingLeverage.py").read_text(encoding="utf-8")
+    daring = example.replace("low=3, high=8", "low=60, high=120")
+    assert daring != example
+    (tmp_path / "GearingLeverage.py").write_text(daring, encoding="utf-8")
+    trades = backtested(market, tmp_path, tmp_path)
+    assert sum(trade["exit_reason"] == "liquidation" for trade in trades) > 3
+    # A candle that passes the stop at 99 % of the stake as well is called a stop there.
+    hit = [trade for trade in trades if trade["exit_reason"] in ("liquidation", "stop_loss")]
+    low = pd.Series(market.last[:, 0, 2], pd.DatetimeIndex(market.open_time).tz_localize("UTC"))
+    for trade in trades:
+        price = our_liquidation_price(trade)
         assert trade["liquidation_price"] == pytest.approx(price, rel=1e-6)
+        opened, closed = pd.Timestamp(trade["open_date"]), pd.Timestamp(trade["close_date"])
+        reached = low.index[(low.index >= opened) & (low.index <= closed) & (low <= price)]
+        if trade in hit:
+            assert reached[0] == closed
+        else:
+            assert not len(
+                reached[reached < closed]
+            )  # at the candle of a signal, freqtrade leaves at its opening
