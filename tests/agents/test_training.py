@@ -27,6 +27,10 @@ LATER = HELD_OUT[0]._with(open_time=HELD_OUT[0].open_time + np.timedelta64(400, 
 VALIDATION = (LATER, HELD_OUT[1].__class__(**{**vars(HELD_OUT[1]), "open_time": LATER.open_time}))
 
 
+def _fields(config):
+    return {name: getattr(config, name) for name in config.__dataclass_fields__}
+
+
 def weights(agent):
     return {name: tensor.numpy() for name, tensor in agent.policy.network.state_dict().items()}
 
@@ -263,3 +267,26 @@ def test_exploration_is_refused_where_nothing_draws_from_it():
     }
     with pytest.raises(ValueError, match="sac with LeverageScheme explores otherwise"):
         train(agent=settings)
+
+
+@pytest.mark.parametrize(("direction", "sign"), [("long", 1.0), ("free", 1.0), ("short", -1.0)])
+def test_an_untrained_policy_holds_about_the_leverage_that_it_starts_at(direction, sign):
+    config = toy_config(direction=direction).with_(action="leverage")
+    settings = agent_settings(TINY, network={"start_leverage": 0.3})
+    learner = SB3Learner(settings, [MARKET], [TABLE], config.with_(episode_length="32d"), 3, 2048, {})
+    played = backtest(learner.policy, *HELD_OUT, **_fields(config))
+    held = played.leverage[: played.end, 0]
+    # A share of 0.5 and up to 3x of it; the network's own answer is near nothing before training.
+    np.testing.assert_allclose(held, sign * 0.3, atol=0.06)
+
+
+@pytest.mark.parametrize(
+    ("config", "start", "message"),
+    [
+        (toy_config(action="tiers"), 0.3, "with action 'leverage'; this is ppo with TierScheme"),
+        (toy_config(), 1.6, r"a leverage of 3.2 on the margin; it must be in \[0, 3\]"),
+    ],
+)
+def test_a_start_that_an_agent_cannot_make_is_refused(config, start, message):
+    with pytest.raises(ValueError, match=message):
+        train(agent={**TINY, "network": {"layers": [8, 8], "start_leverage": start}}, config=config)

@@ -22,6 +22,7 @@ from gearing.agents.scaling import ObservationScaling, fit_scaling
 from gearing.agents.settings import AgentSettings
 from gearing.features import FeatureTable
 from gearing.market.data import MarketData
+from gearing.simulation.actions import LeverageScheme
 from gearing.simulation.config import SimulationConfig
 
 _COUNTERS = (
@@ -83,7 +84,10 @@ class SB3Learner:
             config.max_leverage * share,
         )
         network = {**settings.network, "scaling": _plain(scaling)}
+        start = network.pop("start_leverage", None)
         self.model = self._make_model(network, seed)
+        if start is not None:
+            self._start_at(start / share)
         described = PolicyDescription.of(
             settings.algorithm, simulator, describe_scheme(simulator.scheme),
             {**network, "n_choices": simulator.scheme.n_choices}, facts,
@@ -112,6 +116,23 @@ class SB3Learner:
         )  # fmt: skip
         model.set_logger(Logger(folder=None, output_formats=[]))
         return model
+
+    def _start_at(self, target: float) -> None:
+        """Lay the untrained mode of the policy at a target leverage; by itself it is the middle of the range."""
+        scheme, free = self.env.simulator.scheme, self.env.simulator.config.direction == "free"
+        if not isinstance(scheme, LeverageScheme) or not hasattr(self.model.policy, "action_net"):
+            raise ValueError(
+                f"network.start_leverage is for ppo, a2c, trpo and recurrent_ppo with action 'leverage'; this is "
+                f"{self.settings.algorithm} with {type(scheme).__name__}. Leave it out, or set it to null."
+            )
+        if not 0.0 <= target <= scheme.max_leverage:
+            raise ValueError(
+                f"network.start_leverage is a leverage of {target:g} on the margin; it must be in "
+                f"[0, {scheme.max_leverage:g}]."
+            )
+        with torch.no_grad():
+            share = target / scheme.max_leverage
+            self.model.policy.action_net.bias.fill_(share if free else 2.0 * share - 1.0)
 
     def _action_noise(self) -> dict[str, Any]:
         """Independent noise per account, for agents that explore with it."""

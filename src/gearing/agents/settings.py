@@ -62,7 +62,8 @@ class AgentSettings:
         Standard deviation of the actions that PPO, A2C or TRPO tries, of [-1, 1], at the beginning and at the end of
         the budget (geometric between them). None lets the algorithm learn it.
     network : mapping
-        ``layers``, ``activation`` and what else the algorithm's policy takes.
+        ``layers``, ``activation`` and what else the algorithm's policy takes. ``start_leverage`` (of equity) is what
+        the untrained policy holds; None is the middle of the action's range.
     parameters : mapping
         Arguments of the algorithm itself, by its own names; "linear_0.002" falls from there to zero.
     """

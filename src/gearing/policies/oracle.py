@@ -89,7 +89,7 @@ def oracle_policy(market: MarketData) -> OraclePolicy:
         return OraclePolicy(oracle.lower[state], oracle.upper[state], share, bound, settings)
     settings = market_b_settings()
     best = oracle_leverage(market, max_leverage=settings["max_leverage"])
-    coming = np.vstack([best[1:], best[-1:]])
+    coming = _coming(best)
     return OraclePolicy(coming, coming, 1.0, settings["max_leverage"], settings)
 
 
@@ -105,43 +105,51 @@ def oracle_path_growth(market: MarketData) -> np.ndarray:
 
 
 def state_table(market: MarketData) -> FeatureTable:
-    """What the fully observed task A-full shows: the state in which the coming step begins.
+    """What only the generator knows, shown: the state in which the coming step begins.
 
-    Columns drift, volatility (diffusive) and jumps, all a year, and funding per step.
+    Market A (task A-full): drift, volatility (diffusive) and jumps, all a year, and funding per step. Market B: drift,
+    volatility and funding, all that its oracle reads; the rate is what settles at the close of the coming bar, mostly
+    0. At the last bar, which no step follows, it is that of the bar itself.
     """
+    if _kind(market) == "market-a":
+        columns = _state_a(market)
+    else:
+        assert market.truth is not None
+        known = {
+            "drift": (market.truth["drift"], 5.0),
+            "volatility": (np.sqrt(market.truth["variance"]), 5.0),
+            "funding": (market.truth["funding"], 0.01),
+        }
+        columns = {name: (_coming(values), limit) for name, (values, limit) in known.items()}
+    bound = np.array([limit for _, limit in columns.values()], np.float32)
+    return FeatureTable(
+        market.open_time, market.bar, market.symbols, tuple(columns),
+        np.stack([values for values, _ in columns.values()], axis=-1).astype(np.float32),
+        -bound, bound, tuple("per step" if name == "funding" else "a year" for name in columns),
+    )  # fmt: skip
+
+
+def _state_a(market: MarketData) -> dict[str, tuple[np.ndarray, float]]:
+    """Columns of market A's state and their bounds."""
     from gearing.market.market_a import from_json
 
-    if _kind(market) != "market-a":
-        raise ValueError(f"{market!r} is no market-a, so it has no observed state.")
     assert market.truth is not None
     model, state = from_json(str(market.truth["parameters"])), market.truth["state_at_close"]
     # Raveled: numpy 2.4.6 returns wrong parts for long two-dimensional index arrays.
     drift, volatility, level = (
         part.reshape(state.shape) for part in np.unravel_index(state.ravel(), model.shape)
     )
-    columns = {
+    return {
         "drift": (np.asarray(model.drift)[drift], 5.0),
         "volatility": (np.asarray(model.volatility)[volatility], 5.0),
         "jumps": (np.asarray(model.jumps_a_year)[volatility], 500.0),
         "funding": (np.asarray(model.funding)[level], 0.01),
     }
-    bound = np.array([limit for _, limit in columns.values()], np.float32)
-    return FeatureTable(
-        market.open_time, market.bar, market.symbols, tuple(columns),
-        np.stack([values for values, _ in columns.values()], axis=-1).astype(np.float32),
-        -bound, bound, ("a year", "a year", "a year", "per step"),
-    )  # fmt: skip
 
 
-def join_truth(table: FeatureTable, market: MarketData) -> FeatureTable:
-    """A table with what only the generator knows: drift and diffusive volatility (a year) of the bar that follows."""
-    if not market.truth or "variance" not in market.truth:
-        raise ValueError(f"{market!r} carries no truth; only a synthetic market-a or market-b does.")
-    known = {"true_drift": market.truth["drift"], "true_volatility": np.sqrt(market.truth["variance"])}
-    for name, values in known.items():
-        coming = np.vstack([values[1:], values[-1:]])
-        table = table.join(name, coming, unit="a year", lower=-10.0, upper=10.0)
-    return table
+def _coming(values: np.ndarray) -> np.ndarray:
+    """What is true of the bar that follows each close."""
+    return np.vstack([values[1:], values[-1:]])
 
 
 def _kind(market: MarketData) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,6 +16,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from gearing.features import FeatureSet, FeatureTable
+from gearing.market import MarketData
 from gearing.market.bayes_filter import bayes_filter
 from gearing.market.oracle import oracle_leverage
 from gearing.market.synthetic import synthetic_market
@@ -22,7 +24,6 @@ from gearing.policies.oracle import (
     LOWER,
     UPPER,
     OraclePolicy,
-    join_truth,
     oracle_path_growth,
     oracle_policy,
     state_table,
@@ -36,8 +37,6 @@ from gearing.studies.regret_tables import agent_table, reference_table, scored
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from gearing.market import MarketData
 
 TRAINING = "training.json"
 GRID = 0.2  # step of the leverages on which the oracle is solved
@@ -79,6 +78,8 @@ class RegretConfig(ExperimentConfig):
         Features where prices are shown.
     account : mapping
         Settings of `SimulationConfig` that differ from the task's own.
+    costs : bool
+        Whether fees, slippage, and rounding to ticks and lots are charged. The oracle of market B is one without them.
     train : Paths
         Seed k trains on the paths k x count, ... of them.
     fixed : list of float
@@ -95,6 +96,7 @@ class RegretConfig(ExperimentConfig):
     shown: Literal["state", "prices"] = "state"
     columns: list[str] = Field(default=["default"], min_length=1)
     account: dict[str, Any] = Field(default_factory=dict)
+    costs: bool = True
     train: Paths = Paths(seed=1_000, years=1_000.0)
     validate_: Paths = Field(default=Paths(seed=500, years=400.0), alias="validate")
     test: Paths = Paths(seed=100_000, years=1_000.0, count=8)
@@ -124,15 +126,21 @@ class RegretConfig(ExperimentConfig):
     def simulation(self) -> SimulationConfig:
         """Mechanics that everyone plays under."""
         preset = market_a_settings() if self.market == "market-a" else market_b_settings()
-        return SimulationConfig(**(preset | self.account))
+        config = SimulationConfig(**(preset | self.account))
+        if self.costs:
+            return config
+        free = replace(config.profile(MarketData.venue), taker_fee=0.0, maker_fee=0.0)
+        return config.with_(venue=free, fee_level=None, slippage=0.0)
 
     def open(self, seed: int, years: float) -> tuple[MarketData, FeatureTable]:
         """A path and what is shown of it."""
         market = synthetic_market(self.market, seed=seed, years=years, **self.variant)
-        if self.market == "market-a" and self.shown == "state":
+        if not self.costs:
+            smooth = {"tick_size": 0.0, "lot_size": 0.0, "min_notional": 0.0}
+            market = market._with(contracts=tuple(replace(c, **smooth) for c in market.contracts))
+        if self.shown == "state":
             return market, state_table(market)
-        table = FeatureSet(list(self.columns)).compute(market)
-        return market, join_truth(table, market) if self.shown == "state" else table
+        return market, FeatureSet(list(self.columns)).compute(market)
 
     def markets(self, paths: Paths, first: int = 0) -> tuple[list[MarketData], list[FeatureTable]]:
         """Some paths, from the one numbered ``first``."""
