@@ -75,7 +75,7 @@ class LearningVecEnv(PerpetualVecEnv):
         simulator, steps = self.simulator, self.simulator.steps
         self.n_steps += self.num_envs
         self.growth += float(steps.log_growth.sum())
-        self.fees += float((steps.fees / steps.equity_before).sum())
+        self.fees += float((steps.fees / np.maximum(steps.equity_before, 1e-9)).sum())
         self.liquidations += int(steps.liquidations.sum())
         value = np.abs(simulator.positions.quantity * simulator.positions.mark).sum(axis=1)
         self.leverage += float((value / np.maximum(simulator.accounts.equity, 1e-9)).sum())

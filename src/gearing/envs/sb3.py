@@ -38,6 +38,7 @@ class PerpetualVecEnv(VecEnv):
         self._actions: np.ndarray = np.zeros(0)
         self._returns = np.zeros(num_envs)
         self._lengths = np.zeros(num_envs, np.int64)
+        self._ledger = self.simulator.steps.view(np.ndarray)[list(INFO)]
         self._no_infos: list[dict[str, Any]] = [{} for _ in range(num_envs)]
 
     def seed(self, seed: int | None = None) -> list[int | None]:
@@ -74,12 +75,11 @@ class PerpetualVecEnv(VecEnv):
         return simulator.observations.copy(), rewards.astype(np.float32), over, infos
 
     def _final_info(self, i: int) -> dict[str, Any]:
-        step = self.simulator.steps[i]
         return {
             "terminal_observation": self.simulator.observations[i].copy(),
-            "TimeLimit.truncated": bool(step.truncated),
+            "TimeLimit.truncated": bool(self.simulator.truncated[i]),
             "episode": {"r": float(self._returns[i]), "l": int(self._lengths[i]), "t": 0.0},
-            **{name: step[name].item() for name in INFO},
+            **dict(zip(INFO, self._ledger.item(i), strict=True)),
         }
 
     def action_masks(self) -> np.ndarray:

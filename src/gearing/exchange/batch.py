@@ -236,13 +236,17 @@ class Kernel:
         self._mode, self._planned = "", ()  # the arrays of this call belong to the caller
 
     def _plan(self, mode, targets, with_guards, stride, n_decisions, record, observing):
-        self._put(targets=targets, recorded_steps=record[0], recorded_ledgers=record[1])
+        planned = (targets, *record)
+        if self._mode == "" or any(a is not b for a, b in zip(planned, self._planned, strict=True)):
+            self._put(targets=targets, recorded_steps=record[0], recorded_ledgers=record[1])
+            self._set(
+                n_targets=len(targets), n_recorded_steps=record[0].shape[1], n_recorded_ledgers=record[1].shape[1],
+            )  # fmt: skip
         self._set(
-            n_targets=len(targets), with_guards=with_guards, stride=stride, n_decisions=n_decisions,
-            n_recorded_steps=record[0].shape[1], n_recorded_ledgers=record[1].shape[1],
+            with_guards=with_guards, stride=stride, n_decisions=n_decisions,
             n_columns=self._arrays["observations"].shape[1] if observing else 0, single=mode.startswith("step"),
         )  # fmt: skip
-        self._mode, self._planned = mode, (targets, *record)
+        self._mode, self._planned = mode, planned
 
     def _call(self):
         if INTERPRETED:

@@ -141,6 +141,7 @@ class Simulator:
         # Attribute access of a recarray costs microseconds; what every step reads is looked up once.
         accounts, steps = self.accounts.view(np.ndarray), self.steps.view(np.ndarray)
         self._row, self._equity, self._peak = accounts["row"], accounts["equity"], accounts["peak_equity"]
+        self._episode, self._marks = accounts["episode"], self.tape.rows.view(np.ndarray)["mark_close"]
         self._terminated, self._truncated = steps["terminated"], steps["truncated"]
         self._shape = (n, slots)
         self._reads_drawdown = getattr(self.reward, "reads_drawdown", True)
@@ -220,29 +221,31 @@ class Simulator:
 
     def _place(self, which: np.ndarray) -> None:
         """Put accounts at the start of their next episode with nothing but their initial equity."""
-        episode = self.accounts.episode[which] + 1
+        episode = self._episode[which] + 1
         path, first, last = self._draw(self._seeds[which], episode)
         self._put(which, path, first, last, episode)
 
     def _put(
         self, which: np.ndarray, path: np.ndarray, first: np.ndarray, last: np.ndarray, episode: np.ndarray
     ) -> None:
-        accounts, positions = self.accounts, self.positions
+        accounts, positions = self.accounts.view(np.ndarray), self.positions.view(np.ndarray)
         for name in ("wallet_balance", "equity", "start_equity", "peak_equity"):
             accounts[name][which] = self.config.initial_equity
         for name, value in (("assigned", 0.0), ("insurance", 0.0), ("row", first), ("last_row", last)):
             accounts[name][which] = value
-        accounts.path[which], accounts.episode[which] = path, episode
+        accounts["path"][which], accounts["episode"][which] = path, episode
         blank = np.zeros((), position_dtype)
         blank["stop"] = blank["take_profit"] = blank["trailing"] = np.nan
         positions[which] = blank
-        marks = self.tape.rows.mark_close[first - 1]
-        positions.mark[which] = np.repeat(marks, len(self.slots) // len(self.contracts), axis=1)
+        marks = self._marks[first - 1]
+        positions["mark"][which] = np.repeat(marks, len(self.slots) // len(self.contracts), axis=1)
 
     def _draw(self, seeds: np.ndarray, episode: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Path, first and last row of an episode."""
         boundaries = self.tape.boundaries
-        path = (uniform(seeds, episode, _PATH) * len(boundaries)).astype(np.int64)
+        path = np.zeros(seeds.size, np.int64)
+        if len(boundaries) > 1:
+            path = (uniform(seeds, episode, _PATH) * len(boundaries)).astype(np.int64)
         share = uniform(seeds, episode, _START) if self.config.start == "random" else None
         first, last = np.empty_like(path), np.empty_like(path)
         for p, edges in enumerate(boundaries):
