@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 
 from gearing.agents import settings
+from gearing.agents.scoring import Scorer
 from gearing.market import synthetic_market
 from gearing.market.bayes_filter import bayes_filter
-from gearing.studies.regret import RegretConfig
+from gearing.market.oracle import oracle_leverage, path_growth_of_targets
+from gearing.simulation import Simulator
+from gearing.studies.regret import RegretConfig, references
 from gearing.studies.regret_tables import growth_of
 from gearing.studies.running import run_experiment
 
@@ -45,6 +48,53 @@ def test_the_simulators_oracle_earns_what_its_formula_says(quick):
     assert found.loc["oracle by its formula", "score"] == pytest.approx(1.0, abs=0.02)
     assert 0.5 < found.loc["half of the oracle", "score"] < 0.95
     assert found.loc["best fixed", "score"] < 0.3
+
+
+@pytest.fixture(scope="module")
+def costless():
+    config = RegretConfig(
+        **{
+            **QUICK, "market": "market-b", "costs": False,
+            "account": {"margin_share": 0.95, "max_leverage": 10.0 / 0.95, "ruin_fraction": 0.0},
+        }
+    )  # fmt: skip
+    market, table = config.open(7, 1.0)
+    return config, market, table
+
+
+def test_without_costs_market_bs_oracle_earns_what_its_formula_says(costless):
+    config, market, table = costless
+    for name, part in (("oracle", 1.0), ("half_of_the_oracle", 0.5)):
+        policy = references(config, market)[name]
+        played = Scorer([market], [policy.join(table)], config.simulation())(policy)
+        target = part * oracle_leverage(market)[1:, 0]
+        # Apart by funding on the notional at the end of the hour instead of at its begin.
+        formula = path_growth_of_targets(market, np.append(0.0, target), cost=0.0).sum()
+        assert played == pytest.approx(formula, abs=0.02)
+        assert abs(formula) > 0.2
+
+
+def test_what_an_agent_is_shown_of_market_b_is_what_its_oracle_reads(costless):
+    config, market, table = costless
+    drift, volatility, funding = table.values[:-2, 0].T  # the last rate settles where the market ends
+    truth = {name: market.truth[name][1:-1, 0] for name in ("drift", "variance", "funding")}
+    np.testing.assert_allclose(drift, truth["drift"], rtol=1e-6)
+    np.testing.assert_allclose(volatility**2, truth["variance"], rtol=1e-5)
+    np.testing.assert_allclose(funding, truth["funding"], rtol=1e-6)
+    settles = market.settlements["time"][1:] - market.bar  # the rate settles at the close of its bar
+    paid = np.isin(market.open_time[1:-1], settles)
+    assert (funding[paid] != 0.0).any()
+    assert not funding[~paid].any()
+
+
+def test_costs_are_charged_unless_told_otherwise(costless):
+    config, market, _ = costless
+    charged = config.model_copy(update={"costs": True})
+    terms = [Simulator(*pair, c.simulation())._terms for c in (config, charged) for pair in [c.open(7, 0.1)]]
+    assert terms[0]["taker_fee"].max() == 0.0
+    assert terms[1]["taker_fee"].min() > 0.0
+    assert [t["tick_size"].max() for t in terms] == [0.0, pytest.approx(0.1)]
+    assert [c.simulation().slippage.constant for c in (config, charged)] == [0.0, 2e-4]
 
 
 def test_the_bayes_filter_is_the_reference_where_the_state_is_hidden(tmp_path):
