@@ -4,6 +4,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from tests.export import cases
 
 from gearing.agents import train_agent
@@ -183,6 +184,44 @@ def test_a_recurrent_networks_state_travels_from_decision_to_decision_through_js
 def test_a_recurrent_networks_memory_must_be_whole(recurrent):
     with pytest.raises(BundleError, match="memory has 1 parts, this bundle remembers 2"):
         recurrent[0].decide(BARS, FLAT, FUNDING, memory=[None])
+
+
+@pytest.fixture(scope="module")
+def masked(tmp_path_factory):
+    """Of a large account: the highest leverages are beyond what its tiers allow."""
+    config = cases.CONFIG.with_(action="tiers", max_leverage=20.0, margin_share=0.05, initial_equity=200e6)
+    settings = {
+        "algorithm": "maskable_ppo", "n_accounts": 8, "episode": "20d", "network": {"layers": [8]},
+        "parameters": {"n_steps": 16, "batch_size": 64, "n_epochs": 10, "learning_rate": 0.03},
+    }  # fmt: skip
+    policy = train_agent(settings, cases.market(), cases.table(), config, seed=1, total_decisions=640).policy
+    with torch.no_grad():
+        policy.network.action_net.bias += 100.0 * torch.arange(9)  # wants the most it may have
+    folder = export_bundle(
+        policy, tmp_path_factory.mktemp("bundles") / "masked", market=cases.market(), table=cases.table(),
+        config=config, forecasts=cases.forecast(),
+    )  # fmt: skip
+    return load_bundle(folder), policy, config
+
+
+def test_a_masked_networks_bundle_chooses_among_what_the_tiers_allow_as_in_the_simulator(masked):
+    bundle, policy, config = masked
+    assert_parity(bundle, policy, config, every=7)
+
+
+def test_a_masked_network_gets_the_highest_leverage_that_the_tiers_leave_it(masked):
+    bundle, policy, _ = masked
+    found = {}
+    for equity in (1e5, 200e6, 1e10):
+        decision = bundle.decide(BARS, {"equity": equity}, FUNDING)
+        assert not any("exceeds" in reason for reason in decision.reasons)
+        found[equity] = decision.target_leverage["BTC-SYN"]
+    tiers = cases.market().contracts[0].schedules[-1].tiers
+    for equity, leverage in found.items():
+        caps = [max(t.cap for t in tiers if t.max_leverage >= max(1.0, x)) for x in policy.scheme.magnitudes]
+        possible = policy.scheme.magnitudes * 0.05 * equity <= caps
+        assert leverage == policy.scheme.magnitudes[possible].max()
+    assert len(set(found.values())) == 3
 
 
 def test_memory_of_another_bundle_is_refused(bundle):

@@ -75,7 +75,7 @@ def test_without_costs_market_bs_oracle_earns_what_its_formula_says(costless):
 
 
 def test_what_an_agent_is_shown_of_market_b_is_what_its_oracle_reads(costless):
-    config, market, table = costless
+    _, market, table = costless
     drift, volatility, funding = table.values[:-2, 0].T  # the last rate settles where the market ends
     truth = {name: market.truth[name][1:-1, 0] for name in ("drift", "variance", "funding")}
     np.testing.assert_allclose(drift, truth["drift"], rtol=1e-6)
@@ -88,7 +88,7 @@ def test_what_an_agent_is_shown_of_market_b_is_what_its_oracle_reads(costless):
 
 
 def test_costs_are_charged_unless_told_otherwise(costless):
-    config, market, _ = costless
+    config, *_ = costless
     charged = config.model_copy(update={"costs": True})
     terms = [Simulator(*pair, c.simulation())._terms for c in (config, charged) for pair in [c.open(7, 0.1)]]
     assert terms[0]["taker_fee"].max() == 0.0

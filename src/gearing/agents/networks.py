@@ -73,8 +73,8 @@ class ModeOfPolicy(nn.Module):
         self.policy = policy
         self.algorithm = algorithm
 
-    def forward(self, raw: Tensor) -> Tensor:
-        """Deterministic action."""
+    def forward(self, raw: Tensor, masks: Tensor | None = None) -> Tensor:
+        """Deterministic action; ``masks`` (n, n_slots * n_choices) are the choices allowed to a masked policy."""
         if self.algorithm in ("sac", "tqc", "td3"):
             return (
                 self.policy.actor(raw, deterministic=True)
@@ -85,10 +85,7 @@ class ModeOfPolicy(nn.Module):
             return self.policy.q_net(raw).argmax(dim=1, keepdim=True)
         if self.algorithm == "qr_dqn":
             return self.policy.quantile_net(raw).mean(dim=1).argmax(dim=1, keepdim=True)
-        return self._actor_critic(raw)
-
-    def _actor_critic(self, raw: Tensor) -> Tensor:
-        return chosen_action(self.policy, self.policy.pi_features_extractor(raw))
+        return chosen_action(self.policy, self.policy.pi_features_extractor(raw), masks)
 
 
 class RecurrentMode(nn.Module):
@@ -120,11 +117,13 @@ class RecurrentMode(nn.Module):
         return chosen_action(self.policy, latent[0]), torch.cat(after)
 
 
-def chosen_action(policy: Any, features: Tensor) -> Tensor:
+def chosen_action(policy: Any, features: Tensor, masks: Tensor | None = None) -> Tensor:
     """Mode of an actor-critic policy for features (n, n_features): actions in [-1, 1], or choices, (n, n_slots)."""
     output = policy.action_net(policy.mlp_extractor.forward_actor(features))
     if isinstance(policy.action_space, spaces.Box):
         return torch.clamp(output, -1.0, 1.0)
+    if masks is not None:
+        output = torch.where(masks, output, torch.full_like(output, -torch.inf))
     if isinstance(policy.action_space, spaces.Discrete):
         return output.argmax(dim=1, keepdim=True)
     return torch.stack(

@@ -1,6 +1,7 @@
 """A learned policy as one ONNX graph: scaling, network, action mapping and direction inside.
 
-The graph of a recurrent policy takes its state as well and answers with the next one; the runtime carries it.
+The graph of a recurrent policy takes its state as well and answers with the next one; the runtime carries it. That of
+a masked policy takes the choices that the margin tiers allow, which the runtime knows.
 
 A residual policy's graph answers with the factor of its base rule. The rule itself stands in the manifest by name and
 parameters, and the runtime evaluates it with the same code as training: a formula written twice would drift apart.
@@ -29,10 +30,12 @@ class TargetLeverage(nn.Module):
     """Raw observation (n, n_columns) float32 to signed target leverage (n, n_slots) float32; NaN holds.
 
     Of a residual policy: to the factor of its base rule, 0 or more. A recurrent policy takes its state
-    (parts, n, width) beside, zeros at first, and answers with a pair, the second its next state.
+    (parts, n, width) beside, zeros at first, and answers with a pair, the second its next state. A masked policy takes
+    its allowed choices (n, n_slots * n_choices) bool beside.
 
     Attributes
     ----------
+    masked : bool
     state_shape : (int, int) or None
         Parts and width of a recurrent policy's state.
 
@@ -50,6 +53,7 @@ class TargetLeverage(nn.Module):
         self.register_buffer("order", torch.tensor([names.index(name) for name in policy.description.names]))
         self.mode = mode_of(policy)
         self.state_shape = getattr(self.mode, "shape", None)
+        self.masked = policy.masked
         self.direction = config.direction
         self.most = float(config.max_leverage)
         self.is_target = policy.action_scheme == "target"
@@ -60,12 +64,16 @@ class TargetLeverage(nn.Module):
         if config.signal_column is not None:
             self.register_buffer("signal", places_of(layout, config.signal_column))
 
-    def forward(self, observation: Tensor, state: Tensor | None = None) -> Tensor | tuple[Tensor, Tensor]:
-        """Signed target leverage, or the factor of the base rule; of a recurrent policy the next state, too."""
+    def forward(self, observation: Tensor, beside: Tensor | None = None) -> Tensor | tuple[Tensor, Tensor]:
+        """Signed target leverage, or the factor of the base rule; of a recurrent policy the next state, too.
+
+        ``beside`` is a recurrent policy's state, or a masked one's allowed choices.
+        """
         raw = torch.index_select(observation, 1, self.order)
         if self.state_shape is None:
-            return self._answer(self.mode(raw), observation)
-        action, after = self.mode(raw, state)
+            action = self.mode(raw, beside) if self.masked else self.mode(raw)
+            return self._answer(action, observation)
+        action, after = self.mode(raw, beside)
         return self._answer(action, observation), after
 
     def _answer(self, action: Tensor, observation: Tensor) -> Tensor:
@@ -92,14 +100,18 @@ def write_policy_graph(
 ) -> tuple[int, int] | None:
     """Write the policy's graph, for any number of rows; returns parts and width of a recurrent policy's state.
 
-    Input ``observation``, and ``state`` of a recurrent policy; output ``target_leverage``, or ``factor`` where the
-    policy scales a base rule, and ``next_state``.
+    Input ``observation``, and ``state`` of a recurrent policy or ``allowed`` of a masked one; output
+    ``target_leverage``, or ``factor`` where the policy scales a base rule, and ``next_state``.
     """
     graph = TargetLeverage(policy, layout, config).eval()
     answer = "factor" if graph.residual else "target_leverage"
     example, n = torch.zeros(2, layout.size), torch.export.Dim("n")
     if graph.state_shape is None:
-        _export(graph, {"observation": (example, {0: n})}, path, [answer])
+        inputs = {"observation": (example, {0: n})}
+        if graph.masked:
+            allowed = torch.ones(2, len(policy.description.slots) * policy.scheme.n_choices, dtype=torch.bool)
+            inputs["allowed"] = (allowed, {0: n})
+        _export(graph, inputs, path, [answer])
         return None
     parts, width = graph.state_shape
     state = torch.zeros(parts, 2, width)
@@ -129,9 +141,9 @@ def _export(graph: nn.Module, inputs: dict[str, tuple[Tensor, Any]], path: Path,
         logger.setLevel(level)
 
 
-def graph_answers(path: Path, observations: Any) -> Any:
-    """Answers of a written graph, for tests and for the check after writing."""
+def graph_answers(path: Path, observations: Any, **beside: Any) -> Any:
+    """Answers of a written graph, for tests and for the check after writing; ``beside`` are its other inputs."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    return session.run(None, {"observation": observations})[0]
+    return session.run(None, {"observation": observations, **beside})[0]

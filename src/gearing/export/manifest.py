@@ -73,7 +73,8 @@ class Manifest:
     rule : mapping or None
         Name and parameters, for kinds "rule" and "residual".
     policy : mapping
-        About the network: algorithm, action scheme; parts and width of a recurrent one's state.
+        About the network: algorithm, action scheme; parts and width of a recurrent one's state, and the leverages among
+        which a masked one chooses those that the margin tiers allow.
     provenance : mapping
         Where it comes from.
     """

@@ -19,6 +19,7 @@ from gearing.export.manifest import ForecastSpec, Manifest
 from gearing.features import FeatureSet, parse_duration
 from gearing.market.data import MarketData
 from gearing.policies.registry import describe_control, make_rule
+from gearing.simulation.actions import allowed_levels, level_caps
 from gearing.simulation.observation import Observation, ObservationLayout
 
 
@@ -83,7 +84,7 @@ class Bundle:
         state = read_account(account, self.manifest, market)
         observation = self._observe(market, signals, state)
         remembered, learned = self._remembered(memory)
-        wanted, learned = self._policy(observation, learned)
+        wanted, learned = self._policy(observation, self._beside(learned, state))
         asked, guards, kept, acted = self._controlled(wanted, observation, state, market, remembered)
         kept = kept if learned is None else (*kept, (learned,))
         blind = self._blind(kept) if memory is None else []
@@ -175,26 +176,40 @@ class Bundle:
             return []
         return [f"no memory was given: {', '.join(blind)} begin anew (memory=, of the last decision)"]
 
+    def _beside(self, remembered: np.ndarray | None, state: AccountState) -> dict[str, np.ndarray]:
+        """What a network reads beside the observation: its own state, or the choices that the margin tiers allow."""
+        if remembered is not None:
+            return {"state": remembered}
+        known = self.manifest.policy.get("masked_levels")
+        if known is None:
+            return {}
+        levels, equity, allowed = np.array(known), float(state.account.equity[0]), []
+        for j in range(len(state.names)):
+            row = state.rows[0, j]
+            caps = level_caps(levels, state.tiers, int(row.tiers_first), int(row.tiers_last))
+            allowed.append(allowed_levels(levels, caps, state.terms[j].margin_share * equity))
+        return {"allowed": np.concatenate(allowed)[None, :]}
+
     def _policy(
-        self, observation: Observation, state: np.ndarray | None
+        self, observation: Observation, beside: dict[str, np.ndarray]
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """Signed target leverage per contract, and the next state of a recurrent network."""
         if self.manifest.kind == "network":
-            answer, state = self._network(observation, state)
+            answer, state = self._network(observation, beside)
             return answer[0], state
         leverage = np.asarray(self._rule.predict(observation, deterministic=True)[0], np.float64)
         if self.manifest.kind == "residual":
             most = self.manifest.config.max_leverage
-            factor, state = self._network(observation, state)
+            factor, state = self._network(observation, beside)
             leverage = np.clip(factor * leverage, -most, most)
-        return self._directed(leverage, observation)[0], state
+            return self._directed(leverage, observation)[0], state
+        return self._directed(leverage, observation)[0], None
 
     def _network(
-        self, observation: Observation, state: np.ndarray | None
+        self, observation: Observation, beside: dict[str, np.ndarray]
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """The network's answer (1, n_slots), leverage or the factor of a residual policy's rule, and its next state."""
-        inputs = {"observation": observation.array} | ({} if state is None else {"state": state})
-        answer, *after = self._session(POLICY).run(None, inputs)
+        answer, *after = self._session(POLICY).run(None, {"observation": observation.array, **beside})
         return np.asarray(answer, np.float64), after[0] if after else None
 
     def _directed(self, leverage: np.ndarray, observation: Observation) -> np.ndarray:

@@ -128,6 +128,8 @@ def _write_policy(
         about = {"algorithm": description.algorithm, "scheme": scheme, "training": dict(description.training)}
         if state is not None:
             about["state"] = list(state)
+        if policy.masked:
+            about["masked_levels"] = policy.scheme.magnitudes.tolist()
         return ("residual", scheme["base"], about) if "base" in scheme else ("network", None, about)
     try:
         return "rule", describe_rule(policy), {}

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
+from gearing.exchange.rules import largest_notional
 from gearing.simulation.observation import Observation
 from gearing.simulation.policy import Policy
 
@@ -62,6 +63,21 @@ class LeverageScheme:
         """Linear in the action."""
         share = actions if free else 0.5 * (actions + 1.0)
         return share * self.max_leverage
+
+
+def level_caps(levels: np.ndarray, tiers: np.ndarray, first: int, last: int) -> np.ndarray:
+    """Largest notional at each level (n_levels,) under the margin tiers from ``first`` to before ``last``."""
+    return np.array([largest_notional(max(1.0, level), tiers, first, last) for level in levels])
+
+
+def allowed_levels(levels: np.ndarray, caps: np.ndarray, budget: Any) -> np.ndarray:
+    """Which levels (..., n_levels) an account may take with margins (...) at caps that broadcast to them.
+
+    The first, flat or the smallest, is always possible: reductions always execute.
+    """
+    allowed = np.asarray(budget)[..., None] * levels <= caps
+    allowed[..., 0] = True
+    return allowed
 
 
 @action_scheme("tiers")

@@ -19,10 +19,9 @@ from gearing.exchange.records import (
     records,
     step_dtype,
 )
-from gearing.exchange.rules import largest_notional
 from gearing.features import FeatureSet, FeatureTable, parse_duration
 from gearing.market.data import MarketData
-from gearing.simulation.actions import ActionScheme, make_scheme
+from gearing.simulation.actions import ActionScheme, allowed_levels, level_caps, make_scheme
 from gearing.simulation.config import SimulationConfig
 from gearing.simulation.controlled import ControlDesk
 from gearing.simulation.observation import Observation, ObservationLayout
@@ -332,17 +331,14 @@ class Simulator:
         if known not in self._caps:
             self._caps[known] = self._level_caps(levels)
         caps = self._caps[known]
-        wanted = budget[:, :, None] * levels
-        masks = wanted <= caps[first, end - first]
-        masks[:, :, 0] = True  # flat, or the smallest, is always possible: reductions always execute
-        return masks
+        return allowed_levels(levels, caps[first, end - first], budget)
 
     def _level_caps(self, levels: np.ndarray) -> np.ndarray:
         """Largest notional at each level for the schedule (first tier, count); unused pairs are zero."""
         pairs = [(int(a), int(b)) for a, b in self.tape.schedules]
         caps = np.zeros((self.tape.tiers.size, max(b - a for a, b in pairs) + 1, levels.size))
         for a, b in pairs:
-            caps[a, b - a] = [largest_notional(max(1.0, x), self.tape.tiers, a, b) for x in levels]
+            caps[a, b - a] = level_caps(levels, self.tape.tiers, a, b)
         return caps
 
     @property

@@ -136,8 +136,12 @@ class RegretConfig(ExperimentConfig):
         """A path and what is shown of it."""
         market = synthetic_market(self.market, seed=seed, years=years, **self.variant)
         if not self.costs:
-            smooth = {"tick_size": 0.0, "lot_size": 0.0, "min_notional": 0.0}
-            market = market._with(contracts=tuple(replace(c, **smooth) for c in market.contracts))
+            market = market._with(
+                contracts=tuple(
+                    replace(contract, tick_size=0.0, lot_size=0.0, min_notional=0.0)
+                    for contract in market.contracts
+                )
+            )
         if self.shown == "state":
             return market, state_table(market)
         return market, FeatureSet(list(self.columns)).compute(market)
