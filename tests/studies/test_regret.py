@@ -54,7 +54,7 @@ def test_the_simulators_oracle_earns_what_its_formula_says(quick):
 def costless():
     config = RegretConfig(
         **{
-            **QUICK, "market": "market-b", "costs": False,
+            **QUICK, "market": "market-b",
             "account": {"margin_share": 0.95, "max_leverage": 10.0 / 0.95, "ruin_fraction": 0.0},
         }
     )  # fmt: skip
@@ -87,14 +87,13 @@ def test_what_an_agent_is_shown_of_market_b_is_what_its_oracle_reads(costless):
     assert not funding[~paid].any()
 
 
-def test_costs_are_charged_unless_told_otherwise(costless):
-    config, *_ = costless
-    charged = config.model_copy(update={"costs": True})
-    terms = [Simulator(*pair, c.simulation())._terms for c in (config, charged) for pair in [c.open(7, 0.1)]]
-    assert terms[0]["taker_fee"].max() == 0.0
-    assert terms[1]["taker_fee"].min() > 0.0
-    assert [t["tick_size"].max() for t in terms] == [0.0, pytest.approx(0.1)]
-    assert [c.simulation().slippage.constant for c in (config, charged)] == [0.0, 2e-4]
+def test_market_b_is_played_without_costs_and_market_a_with_its_own(costless):
+    config, market, table = costless
+    found = Simulator(market, table, config.simulation())._terms
+    assert [found[name].max() for name in ("taker_fee", "maker_fee", "tick_size", "lot_size")] == [0.0] * 4
+    assert config.simulation().slippage.constant == 0.0
+    other = RegretConfig(**QUICK)
+    assert Simulator(*other.open(7, 1.0), other.simulation())._terms["taker_fee"].min() == 5e-4
 
 
 def test_the_bayes_filter_is_the_reference_where_the_state_is_hidden(tmp_path):

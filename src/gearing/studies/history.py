@@ -24,6 +24,7 @@ from gearing.evaluation.placebo import circular_shifts
 from gearing.features import FeatureTable
 from gearing.market.data import MarketData
 from gearing.policies.registry import make_control, make_rule
+from gearing.simulation.config import SimulationConfig
 from gearing.simulation.simulator import Simulator
 from gearing.studies.experiment import Findings, Work, experiment
 from gearing.studies.folds import Fold, Span
@@ -201,47 +202,45 @@ def tested(config: HistoryConfig, trial: Trial) -> list[str]:
 
 
 def _play(bench: Bench, trial: Trial) -> None:
+    """Train what is trained, and play it on the test fold of every contract; an agent without and with controls."""
     from gearing.studies.history_learning import learn
 
+    changes: dict[str, Any] = {}
     learned: dict[str, float] = {}
     if trial.seed is None:
         asked = bench.config.rules[trial.policy]
-        policy, columns, interval = make_rule({"rule": asked.rule, **asked.settings}), None, None
+        policy, columns, versions = make_rule({"rule": asked.rule, **asked.settings}), None, [trial]
     else:
         trained, columns = learn(bench, trial)
         policy, interval = trained.policy, bench.config.agents[trial.policy].interval
+        changes = {} if interval is None else {"decision_interval": interval}
         score = trained.validation_score
         learned = {"validation": np.nan if score is None else score, "chosen_at": trained.best_decisions}
-    changes: dict[str, Any] = {} if interval is None else {"decision_interval": interval}
-    controls = tuple(make_control(control) for control in bench.config.controls)
-    for controlled in (False, True) if trial.seed is not None and controls else (trial.controlled,):
-        version = replace(trial, controlled=controlled)
+        with_and_without = (False, True) if bench.config.controls else (False,)
+        versions = [replace(trial, controlled=controlled) for controlled in with_and_without]
+    for version in versions:
         settings = bench.config.simulation(
-            bench.config.directions[trial.direction], controls=controls if controlled else (), **changes
-        )
-        extra = [c for control in settings.controls for c in control.required_columns]
-        wanted = (
-            None
-            if columns is None
-            else [
-                *columns,
-                *(
-                    c
-                    for c in extra
-                    if c in bench.tables[bench.config.symbols[0]].columns and c not in columns
-                ),
-            ]
+            bench.config.directions[trial.direction], controls=_controls(bench, version), **changes
         )
         for symbol in tested(bench.config, trial):
-            market, table = bench.cut(symbol, bench.folds[trial.fold].test, wanted)
-            result = backtest(
-                policy,
-                market,
-                table,
-                **{n: getattr(settings, n) for n in settings.__dataclass_fields__ if n != "start"},
-            )
+            market, table = bench.cut(symbol, bench.folds[trial.fold].test, _read(bench, columns, settings))
+            given = {n: getattr(settings, n) for n in settings.__dataclass_fields__ if n != "start"}
+            result = backtest(policy, market, table, **given)
             placebo = _placebo(bench, version, result, market, table)
             _keep(version.file(bench, symbol), result, **placebo, **learned)
+
+
+def _controls(bench: Bench, trial: Trial) -> tuple[Any, ...]:
+    return tuple(make_control(control) for control in bench.config.controls) if trial.controlled else ()
+
+
+def _read(bench: Bench, columns: list[str] | None, settings: SimulationConfig) -> list[str] | None:
+    """Columns that an agent and the controls around it read; None is all, for rules."""
+    if columns is None:
+        return None
+    known = bench.tables[bench.config.symbols[0]].columns
+    asked = [c for control in settings.controls for c in control.required_columns if c in known]
+    return list(dict.fromkeys([*columns, *asked]))
 
 
 def _placebo(

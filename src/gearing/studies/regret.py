@@ -70,6 +70,7 @@ class RegretConfig(ExperimentConfig):
     Attributes
     ----------
     market : {"market-a", "market-b"}
+        The oracle of market B knows no costs, so that everyone plays it without: no fees, slippage, ticks or lots.
     variant : mapping
         The generator's own settings, as ``variant: zero-drift`` of market A.
     shown : {"state", "prices"}
@@ -78,8 +79,6 @@ class RegretConfig(ExperimentConfig):
         Features where prices are shown.
     account : mapping
         Settings of `SimulationConfig` that differ from the task's own.
-    costs : bool
-        Whether fees, slippage, and rounding to ticks and lots are charged. The oracle of market B is one without them.
     train : Paths
         Seed k trains on the paths k x count, ... of them.
     fixed : list of float
@@ -96,7 +95,6 @@ class RegretConfig(ExperimentConfig):
     shown: Literal["state", "prices"] = "state"
     columns: list[str] = Field(default=["default"], min_length=1)
     account: dict[str, Any] = Field(default_factory=dict)
-    costs: bool = True
     train: Paths = Paths(seed=1_000, years=1_000.0)
     validate_: Paths = Field(default=Paths(seed=500, years=400.0), alias="validate")
     test: Paths = Paths(seed=100_000, years=1_000.0, count=8)
@@ -127,7 +125,7 @@ class RegretConfig(ExperimentConfig):
         """Mechanics that everyone plays under."""
         preset = market_a_settings() if self.market == "market-a" else market_b_settings()
         config = SimulationConfig(**(preset | self.account))
-        if self.costs:
+        if self.market == "market-a":
             return config
         free = replace(config.profile(MarketData.venue), taker_fee=0.0, maker_fee=0.0)
         return config.with_(venue=free, fee_level=None, slippage=0.0)
@@ -135,7 +133,7 @@ class RegretConfig(ExperimentConfig):
     def open(self, seed: int, years: float) -> tuple[MarketData, FeatureTable]:
         """A path and what is shown of it."""
         market = synthetic_market(self.market, seed=seed, years=years, **self.variant)
-        if not self.costs:
+        if self.market == "market-b":
             market = market._with(
                 contracts=tuple(
                     replace(contract, tick_size=0.0, lot_size=0.0, min_notional=0.0)
