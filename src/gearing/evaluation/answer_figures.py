@@ -188,7 +188,8 @@ def majority_figure(told: pd.DataFrame) -> Any:
         rows = rows[rows.tied <= FEW_DECIDED].reindex(rules)
         at = np.arange(len(rules)) + (k - 0.5 * (len(appetites) - 1)) * 0.18
         panel.hlines(at, rows.low, rows.high, color=f"C{k}", lw=1.2)
-        panel.plot(rows.better, at, "o", color=f"C{k}", ms=5, label=f"{appetite:g}x")
+        shown = f"{appetite:g}x" if rows.better.notna().any() else None  # no entry for what has no point
+        panel.plot(rows.better, at, "o", color=f"C{k}", ms=5, label=shown)
     panel.axvline(0.5, color="0.3", lw=0.8)
     panel.set_xlim(0.0, 1.0)
     panel.xaxis.set_major_formatter(lambda x, _: f"{x:.0%}")
