@@ -81,6 +81,7 @@ def test_an_explanation_is_named_only_where_a_number_carries_it():
     assert told.explanation["spanned"].startswith("momentum")
     assert told.explanation["open"] == "not found"
     assert told.nearest["open"] == "one change"
+    assert told.nearest["same"] is None  # nothing is nearer than the case study itself
 
 
 def test_a_figure_without_a_value_in_any_variant_is_told_so_and_stops_nothing():

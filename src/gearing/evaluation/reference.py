@@ -155,10 +155,11 @@ def explained(found: pd.DataFrame, signals: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Per figure: ``reference``, ``here``, the variant ``nearest`` to the reference with its value, the range over
-        momentum windows (``signals_low``, ``signals_high``), and the ``explanation``: it agrees; a variant brings it
-        within the tolerance; the momentum, which the reference does not tell, spans it; it has no value, as a ratio of
-        ruined accounts or a horizon longer than the history has none; or it is not found.
+        Per figure: ``reference``, ``here``, the variant ``nearest`` to the reference with its value (None if none is
+        nearer than the case study as it is), the range over momentum windows (``signals_low``, ``signals_high``), and
+        the ``explanation``: it agrees; a variant brings it within the tolerance; the momentum, which the reference does
+        not tell, spans it; it has no value, as a ratio of ruined accounts or a horizon beyond the history has none;
+        or it is not found.
 
     Raises
     ------
@@ -176,7 +177,9 @@ def explained(found: pd.DataFrame, signals: pd.DataFrame) -> pd.DataFrame:
     for figure in found.columns:
         values: Any = found[figure].astype(float)
         other, here, variants = float(values.iloc[0]), float(values.iloc[1]), values.iloc[2:]
-        nearest: Any = (variants - other).abs().idxmin() if variants.notna().any() else None
+        distance = (variants - other).abs().dropna()
+        nearer = len(distance) > 0 and not abs(here - other) <= distance.min()
+        nearest: Any = distance.idxmin() if nearer else None
         told: dict[str, Any] = {"reference": other, "here": here, "nearest": nearest}
         told["there"] = here if nearest is None else float(variants[nearest])
         low, high = np.nan, np.nan
