@@ -62,6 +62,12 @@ def test_backtest_prints_a_table_and_writes_every_number(tmp_path):
     assert row["effective_leverage"] == pytest.approx(0.3, abs=0.05)
 
 
+def test_a_rule_that_reads_forecast_excursions_is_given_them():
+    shown = run("backtest", "excursion_budget", "market.years=2", "market.seed=1").stdout
+    assert "2021-08-0" in shown  # behind the forecasts that came first, all out of sample
+    assert "excursion_budget " in shown
+
+
 def test_an_unknown_rule_is_refused_with_the_nearest():
     answer = run("backtest", "tierd", check=False)
     assert answer.returncode == 2

@@ -94,6 +94,7 @@ def backtest(
     """
     from gearing.evaluation.backtest import asked_columns, given_table
     from gearing.evaluation.backtest import backtest as run
+    from gearing.evaluation.excursions import join_asked_excursions
     from gearing.evaluation.tables import comparison, printed
     from gearing.policies.registry import make_rule
     from gearing.studies.forecasting import FORECAST, forecast_column
@@ -102,8 +103,10 @@ def backtest(
     rule = make_rule(policy)
     market = config.market.open()
     table = given_table(rule, market, None, config.simulation())
-    if FORECAST in (*rule.required_columns, *asked_columns(config.simulation())):
+    asked = (*rule.required_columns, *asked_columns(config.simulation()))
+    if FORECAST in asked:
         table = forecast_column(config, market).join(table)
+    table = join_asked_excursions(table, market, asked)
     result = run(rule, market, table, name=policy, **config.simulation_settings())
     others, sections = [], {}
     if scenarios:

@@ -15,7 +15,7 @@ import numpy as np
 from gearing.evaluation.backtest import asked_columns, backtest
 from gearing.evaluation.batch import Accounts, all_decisions, play_sizes
 from gearing.evaluation.bootstrap import block_mean
-from gearing.evaluation.excursions import join_excursions
+from gearing.evaluation.excursions import join_asked_excursions
 from gearing.evaluation.inference import (
     growth_difference,
     mean_interval,
@@ -345,7 +345,4 @@ def table_of(market: MarketData, rules: Mapping[str, Any], directions: list[str]
     touches = tuple(name for name in names if name.startswith("touch_"))
     chosen = [name for name in dict.fromkeys(names) if name not in own and name not in touches]
     table = FeatureSet(chosen or ["log_return"]).compute(market)
-    for side, way in ((1, "touch_down_"), (-1, "touch_up_")):
-        if any(name.startswith(way) for name in touches):
-            table = join_excursions(table, market, side=side)
-    return table
+    return join_asked_excursions(table, market, touches)
