@@ -129,6 +129,15 @@ def test_a_column_that_was_not_declared_is_missed_with_what_to_do(market):
         gearing.backtest(Undeclared([]), market)
 
 
+def test_what_is_no_policy_is_told_what_it_lacks(market):
+    class Bare:
+        def predict(self, observation, state=None, episode_start=None, deterministic=False):
+            return np.ones((1, 1)), state
+
+    with pytest.raises(TypeError, match=r"Bare has no required_columns, action_scheme"):
+        gearing.backtest(Bare(), market)
+
+
 def test_the_figure_draws_every_policy(result):
     figure = result.plot()
     assert len(figure.axes) == 3

@@ -210,13 +210,23 @@ def backtest(
     ValueError
         If the policy reads a column that does not exist, or asks for more than ``max_leverage``.
     TypeError
-        For an unknown setting.
+        For an unknown setting, or an object that is no policy.
     """
     check_names(settings)
+    _check_policy(policy)
     config = SimulationConfig(**{"start": "first", **getattr(policy, "settings", {}), **settings})
     simulator = Simulator(market, table_for(policy, market, features, config), config)
     check_columns(policy, tuple(simulator.view))
     return _play(policy, simulator, name or type(policy).__name__, progress)
+
+
+def _check_policy(policy: Any) -> None:
+    lacks = [name for name in ("required_columns", "action_scheme", "predict") if not hasattr(policy, name)]
+    if lacks:
+        raise TypeError(
+            f"{type(policy).__name__} has no {', '.join(lacks)}: a policy declares the columns that it reads and the "
+            "scheme of its actions, and predicts; gearing.check_policy goes through all of it."
+        )
 
 
 def table_for(policy: Policy, market: MarketData, features: Any, config: SimulationConfig) -> FeatureTable:
