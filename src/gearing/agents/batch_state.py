@@ -9,7 +9,7 @@ import torch
 
 from gearing.envs.sb3 import PerpetualVecEnv
 
-_RECORDS = ("accounts", "positions", "ledgers", "steps", "observations", "saturated", "_seeds")
+_RECORDS = ("accounts", "positions", "ledgers", "steps", "observations", "saturated", "_keys")
 _FACE = ("_returns", "_lengths")
 
 

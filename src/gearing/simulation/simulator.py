@@ -26,11 +26,14 @@ from gearing.simulation.config import SimulationConfig
 from gearing.simulation.controlled import ControlDesk
 from gearing.simulation.observation import Observation, ObservationLayout
 from gearing.simulation.rewards import make_reward
-from gearing.simulation.starts import uniform
+from gearing.simulation.starts import account_keys, uniform
 from gearing.simulation.tape import Tape, build_tape
 from gearing.simulation.terms import config_record, contract_records
 
 _PATH, _START = 0, 1  # streams of the counter-based draws
+_FLAT = np.zeros((), position_dtype)  # a slot without position and orders
+for _order in ("stop", "take_profit", "trailing"):
+    _FLAT[_order] = np.nan
 
 
 class Simulator:
@@ -136,9 +139,10 @@ class Simulator:
         self.saturated = np.zeros(n, np.int64)
         self._all = np.ones(n, np.bool_)
         self._caps: dict[tuple[float, ...], np.ndarray] = {}  # by the levels that they are of
-        self._seeds = seed + np.arange(n)
+        self._keys = account_keys(seed + np.arange(n))
         # Attribute access of a recarray costs microseconds; what every step reads is looked up once.
         accounts, steps = self.accounts.view(np.ndarray), self.steps.view(np.ndarray)
+        self._records = accounts, self.positions.view(np.ndarray)
         self._row, self._equity, self._peak = accounts["row"], accounts["equity"], accounts["peak_equity"]
         self._episode, self._marks = accounts["episode"], self.tape.rows.view(np.ndarray)["mark_close"]
         self._terminated, self._truncated = steps["terminated"], steps["truncated"]
@@ -182,7 +186,7 @@ class Simulator:
         mask : (n_accounts,) bool, optional
         """
         if seed is not None:
-            self._seeds = seed + np.arange(self.n_accounts)
+            self._keys = account_keys(seed + np.arange(self.n_accounts))
             self.accounts.episode = -1
         elif mask is None and not self.accounts.start_equity.any():
             self.accounts.episode = -1
@@ -221,31 +225,29 @@ class Simulator:
     def _place(self, which: np.ndarray) -> None:
         """Put accounts at the start of their next episode with nothing but their initial equity."""
         episode = self._episode[which] + 1
-        path, first, last = self._draw(self._seeds[which], episode)
+        path, first, last = self._draw(self._keys[which], episode)
         self._put(which, path, first, last, episode)
 
     def _put(
         self, which: np.ndarray, path: np.ndarray, first: np.ndarray, last: np.ndarray, episode: np.ndarray
     ) -> None:
-        accounts, positions = self.accounts.view(np.ndarray), self.positions.view(np.ndarray)
+        accounts, positions = self._records
         for name in ("wallet_balance", "equity", "start_equity", "peak_equity"):
             accounts[name][which] = self.config.initial_equity
         for name, value in (("assigned", 0.0), ("insurance", 0.0), ("row", first), ("last_row", last)):
             accounts[name][which] = value
         accounts["path"][which], accounts["episode"][which] = path, episode
-        blank = np.zeros((), position_dtype)
-        blank["stop"] = blank["take_profit"] = blank["trailing"] = np.nan
-        positions[which] = blank
+        positions[which] = _FLAT
         marks = self._marks[first - 1]
         positions["mark"][which] = np.repeat(marks, len(self.slots) // len(self.contracts), axis=1)
 
-    def _draw(self, seeds: np.ndarray, episode: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _draw(self, keys: np.ndarray, episode: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Path, first and last row of an episode."""
         boundaries = self.tape.boundaries
-        path = np.zeros(seeds.size, np.int64)
+        path = np.zeros(keys.size, np.int64)
         if len(boundaries) > 1:
-            path = (uniform(seeds, episode, _PATH) * len(boundaries)).astype(np.int64)
-        share = uniform(seeds, episode, _START) if self.config.start == "random" else None
+            path = (uniform(keys, episode, _PATH) * len(boundaries)).astype(np.int64)
+        share = uniform(keys, episode, _START) if self.config.start == "random" else None
         first, last = np.empty_like(path), np.empty_like(path)
         for p, edges in enumerate(boundaries):
             here = path == p

@@ -12,13 +12,16 @@ def _mix(x: np.ndarray) -> np.ndarray:
     return x ^ (x >> np.uint64(31))
 
 
-def uniform(seeds: np.ndarray, episodes: np.ndarray, stream: int) -> np.ndarray:
-    """Uniform numbers in [0, 1) of (seed, episode, stream), shape of ``seeds``.
+def account_keys(seeds: np.ndarray) -> np.ndarray:
+    """What ``uniform`` makes of account seeds; it stays the same for all episodes."""
+    return _mix(np.asarray(seeds, np.int64).astype(np.uint64) * _GOLDEN + _GOLDEN)
+
+
+def uniform(keys: np.ndarray, episodes: np.ndarray, stream: int) -> np.ndarray:
+    """Uniform numbers in [0, 1) of (account, episode, stream), shape of ``keys``.
 
     The same triple gives the same number whatever the number of accounts or the order of the draws.
     """
-    key = np.asarray(seeds, np.int64).astype(np.uint64)
-    key = _mix(key * _GOLDEN + _GOLDEN)
-    key = _mix(key + np.asarray(episodes, np.int64).astype(np.uint64) * _GOLDEN)
-    key = _mix(key + np.full_like(key, stream) * _GOLDEN)
+    key = _mix(keys + np.asarray(episodes, np.int64).astype(np.uint64) * _GOLDEN)
+    key = _mix(key + np.uint64(stream * int(_GOLDEN) % 2**64))
     return (key >> np.uint64(11)).astype(np.float64) * 2.0**-53
