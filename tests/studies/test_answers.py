@@ -61,6 +61,14 @@ def test_a_question_is_answered_by_tables_a_figure_and_a_line(kind, tmp_path):
     assert "A question?" in (done.folder / "report.md").read_text(encoding="utf-8")
 
 
+def test_signals_are_pairs_in_a_file(tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text("kind: reference_ablation\nmarket: {years: 0.6}\nsignals: [[return, 7d], [mean, 7d]]\n")
+    assert load_config(path).signals == [("return", "7d"), ("mean", "7d")]
+    with pytest.raises(ValueError, match=r"signals\.0"):
+        load_config(path, ["signals=[[return]]"])
+
+
 @pytest.mark.slow
 def test_the_ablation_is_an_experiment(tmp_path):
     path = tmp_path / "a.yaml"

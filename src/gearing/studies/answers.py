@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, Strict
 
 from gearing.evaluation.answer_figures import ablation_figure, contagion_figure, erosion_figure, risk_figure
 from gearing.evaluation.appetite import INDEX, ISOLATED, LEVERAGES, risk_of_leverage, safest_by_appetite
@@ -218,7 +218,10 @@ class ReferenceAblation(Answer):
     """
 
     kind: Literal["reference_ablation"] = "reference_ablation"
-    signals: list[tuple[str, Duration]] = Field(default_factory=lambda: list(SIGNALS))
+    # A pair of a file is a list, which strict reading would refuse.
+    signals: list[Annotated[tuple[str, Duration], Strict(False)]] = Field(
+        default_factory=lambda: list(SIGNALS)
+    )
 
 
 @experiment(ReferenceAblation)
