@@ -26,11 +26,10 @@ from gearing.simulation.config import SimulationConfig
 from gearing.simulation.controlled import ControlDesk
 from gearing.simulation.observation import Observation, ObservationLayout
 from gearing.simulation.rewards import make_reward
-from gearing.simulation.starts import account_keys, uniform
+from gearing.simulation.starts import account_keys, draw_episodes
 from gearing.simulation.tape import Tape, build_tape
 from gearing.simulation.terms import config_record, contract_records
 
-_PATH, _START = 0, 1  # streams of the counter-based draws
 _FLAT = np.zeros((), position_dtype)  # a slot without position and orders
 for _order in ("stop", "take_profit", "trailing"):
     _FLAT[_order] = np.nan
@@ -225,7 +224,10 @@ class Simulator:
     def _place(self, which: np.ndarray) -> None:
         """Put accounts at the start of their next episode with nothing but their initial equity."""
         episode = self._episode[which] + 1
-        path, first, last = self._draw(self._keys[which], episode)
+        path, first, last = draw_episodes(
+            self._keys[which], episode, self.tape.boundaries, self.tape.row_time, self.config.start,
+            self._episode_decisions,
+        )  # fmt: skip
         self._put(which, path, first, last, episode)
 
     def _put(
@@ -240,45 +242,6 @@ class Simulator:
         positions[which] = _FLAT
         marks = self._marks[first - 1]
         positions["mark"][which] = np.repeat(marks, len(self.slots) // len(self.contracts), axis=1)
-
-    def _draw(self, keys: np.ndarray, episode: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Path, first and last row of an episode."""
-        boundaries = self.tape.boundaries
-        path = np.zeros(keys.size, np.int64)
-        if len(boundaries) > 1:
-            path = (uniform(keys, episode, _PATH) * len(boundaries)).astype(np.int64)
-        share = uniform(keys, episode, _START) if self.config.start == "random" else None
-        first, last = np.empty_like(path), np.empty_like(path)
-        for p, edges in enumerate(boundaries):
-            here = path == p
-            length = self._episode_decisions
-            if length is not None and length > edges.size - 1:
-                raise ValueError(f"path {p} has {edges.size - 1} decisions, an episode needs {length}.")
-            eligible = edges.size - (length or 1)
-            if share is not None:
-                start = (share[here] * eligible).astype(np.int64)
-            else:
-                start = np.full(here.sum(), self._fixed_start(p, edges))
-            end = edges.size - 1 if length is None else start + length
-            first[here], last[here] = edges[start], edges[end]
-        return path, first, last
-
-    def _fixed_start(self, path: int, edges: np.ndarray) -> int:
-        if self.config.start == "first":
-            return 0
-        times = self.tape.row_time[edges[:-1]]
-        try:
-            wanted = np.datetime64(self.config.start, "ms")
-        except ValueError:
-            raise ValueError(
-                f"start is {self.config.start!r}; it must be 'random', 'first' or a UTC time."
-            ) from None
-        k = int(np.searchsorted(times, wanted))
-        if k >= times.size or (self._episode_decisions and k + self._episode_decisions >= edges.size):
-            raise ValueError(
-                f"start {self.config.start} leaves no whole episode; decisions run from {times[0]} to {times[-1]}."
-            )
-        return k
 
     # ------------------------------------------------------------------------------------------------ stepping
 

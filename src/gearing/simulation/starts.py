@@ -1,7 +1,12 @@
 """Where an episode begins: a counter-based draw, so that it depends on nothing but account seed and episode number."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 import numpy as np
 
+_PATH, _START = 0, 1  # streams of the draws
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -25,3 +30,65 @@ def uniform(keys: np.ndarray, episodes: np.ndarray, stream: int) -> np.ndarray:
     key = _mix(keys + np.asarray(episodes, np.int64).astype(np.uint64) * _GOLDEN)
     key = _mix(key + np.uint64(stream * int(_GOLDEN) % 2**64))
     return (key >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def draw_episodes(
+    keys: np.ndarray,
+    episodes: np.ndarray,
+    boundaries: Sequence[np.ndarray],
+    row_time: np.ndarray,
+    start: str,
+    length: int | None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Path, first and last row of an episode of each account.
+
+    Parameters
+    ----------
+    keys, episodes : (n,)
+        Of the accounts, and how many episodes each had before.
+    boundaries : sequence of (n_decisions + 1,) int64
+        Rows at which each path decides, and its end.
+    row_time : (n_rows,) datetime64[ms]
+    start : str
+        "random", "first", or a UTC time.
+    length : int or None
+        Decisions of an episode; None runs to the end of the path.
+
+    Raises
+    ------
+    ValueError
+        If an episode does not fit into its path, or ``start`` is no time in it.
+    """
+    path = np.zeros(keys.size, np.int64)
+    if len(boundaries) > 1:
+        path = (uniform(keys, episodes, _PATH) * len(boundaries)).astype(np.int64)
+    share = uniform(keys, episodes, _START) if start == "random" else None
+    first, last = np.empty_like(path), np.empty_like(path)
+    for p, edges in enumerate(boundaries):
+        here = path == p
+        if length is not None and length > edges.size - 1:
+            raise ValueError(f"path {p} has {edges.size - 1} decisions, an episode needs {length}.")
+        eligible = edges.size - (length or 1)
+        if share is not None:
+            begin = (share[here] * eligible).astype(np.int64)
+        else:
+            begin = np.full(here.sum(), _fixed_start(start, row_time[edges[:-1]], length))
+        end = edges.size - 1 if length is None else begin + length
+        first[here], last[here] = edges[begin], edges[end]
+    return path, first, last
+
+
+def _fixed_start(start: str, times: np.ndarray, length: int | None) -> int:
+    """Number of the decision at which every episode begins, of those at ``times``."""
+    if start == "first":
+        return 0
+    try:
+        wanted = np.datetime64(start, "ms")
+    except ValueError:
+        raise ValueError(f"start is {start!r}; it must be 'random', 'first' or a UTC time.") from None
+    k = int(np.searchsorted(times, wanted))
+    if k >= times.size or (length and k + length > times.size):
+        raise ValueError(
+            f"start {start} leaves no whole episode; decisions run from {times[0]} to {times[-1]}."
+        )
+    return k
