@@ -117,7 +117,7 @@ def test_data_check_finds_a_gap_and_writes_it_as_json(tmp_path):
 
 def test_data_store_maps_what_a_folder_holds(tmp_path):
     from gearing.market import open_store, synthetic_market
-    from gearing.market.writing import write_market
+    from gearing.market.history.writing import write_market
 
     market = synthetic_market("market-b", seed=1, years=0.05, contracts=("BTCUSDT", "ETHUSDT"))
     write_market(market, tmp_path / "data")

@@ -7,7 +7,7 @@ from tests.agents.toy import MOVE, announced_market, best_growth_per_year, toy_c
 
 from gearing.agents import agent_settings, growth_per_year, train_agent
 from gearing.agents.costs import CostFactors, CostSchedule, SimulatorCosts
-from gearing.agents.differentiable import DifferentiableLearner
+from gearing.agents.differentiable.learner import DifferentiableLearner
 from gearing.simulation import Simulator
 
 SMALL = {

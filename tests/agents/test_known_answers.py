@@ -5,7 +5,7 @@ import pytest
 
 from gearing.agents import train_agent
 from gearing.agents.scoring import Scorer
-from gearing.studies.regret import RegretConfig, play, references
+from gearing.studies.regret.run import RegretConfig, play, references
 
 AGENT = {
     "algorithm": "differentiable", "task": "market_a_full", "total_decisions": 8_000_000, "validate_every": 8_000_000,

@@ -6,9 +6,9 @@ from tests.agents.test_training import HELD_OUT, MARKET, TABLE
 from tests.agents.toy import announced_market, toy_config
 
 from gearing.agents import growth_per_year, train_agent
-from gearing.agents.ahead import BandsAhead, bands_ahead
+from gearing.agents.policy.precomputed_bands import BandsAhead, bands_ahead
 from gearing.agents.scoring import Scorer
-from gearing.evaluation.backtest import backtest, decision_rows
+from gearing.evaluation.backtesting import backtest, decision_rows
 from gearing.policies.rules import FixedLeverage
 from gearing.simulation.simulator import Simulator
 

@@ -4,9 +4,9 @@ from tests.agents.toy import RandomLeverage, announced_market, best_growth_per_y
 
 import gearing
 from gearing.agents import TrainingDiverged, agent_settings, growth_per_year, load_policy, train_agent
-from gearing.agents.sb3 import SB3Learner
+from gearing.agents.sb3.learner import SB3Learner
 from gearing.agents.training import _check_spans
-from gearing.evaluation.backtest import backtest
+from gearing.evaluation.backtesting import backtest
 from gearing.policies.controls import DailyLossLimit
 from gearing.policies.rules import FixedLeverage
 from gearing.simulation.actions import ResidualScheme

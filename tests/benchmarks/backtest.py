@@ -29,7 +29,7 @@ import tests.conftest  # noqa: F401
 from tests.benchmarks.peers import environment
 
 import gearing
-from gearing.evaluation.sweep import sweep
+from gearing.evaluation.sweep.walk_forward import sweep
 from gearing.simulation import SimulationConfig, Simulator
 
 HERE = Path(__file__).resolve().parent

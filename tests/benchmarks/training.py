@@ -28,10 +28,10 @@ from tests.benchmarks.run import bench_market
 import gearing
 from gearing.agents import agent_settings, train_agent
 from gearing.agents.randomness import own_randomness
-from gearing.agents.sb3 import SB3Learner
+from gearing.agents.sb3.learner import SB3Learner
 from gearing.agents.scoring import Scorer
 from gearing.envs.sb3 import PerpetualVecEnv
-from gearing.market.oracle import oracle_growth
+from gearing.market.oracle.best_leverage import oracle_growth
 from gearing.policies.oracle import state_table
 from gearing.simulation import SimulationConfig
 from gearing.simulation.presets import market_a_settings

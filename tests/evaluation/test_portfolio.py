@@ -8,7 +8,7 @@ import pytest
 
 import gearing
 from gearing.envs.sb3 import PerpetualVecEnv
-from gearing.exchange.columns import ACCOUNT_COLUMNS, POSITION_COLUMNS
+from gearing.exchange.observing import ACCOUNT_COLUMNS, POSITION_COLUMNS
 from gearing.features import FeatureSet, registered_features
 from gearing.policies import control_names, make_control, make_rule, rule_names
 from gearing.policies.rules import FixedLeverage

@@ -13,7 +13,7 @@ from decimal import Decimal
 import numpy as np
 from tests.exchange.oracle import Guard, Oracle, Row, Rules, Settlement, Terms, Tier, jumps
 
-from gearing.exchange.batch import Kernel
+from gearing.exchange.engine.batch import Kernel
 from gearing.exchange.records import (
     account_dtype,
     config_dtype,

@@ -8,7 +8,7 @@ import pandas as pd
 from gearing.agents import train_agent
 from gearing.features import FeatureSet
 from gearing.forecasters import Schedule, forecast_volatility_column
-from gearing.market.synthetic import synthetic_market
+from gearing.market.synthetic.generators import synthetic_market
 from gearing.policies.rules import VolatilityWeighted
 from gearing.simulation import SimulationConfig, Simulator
 from gearing.simulation.actions import ResidualScheme

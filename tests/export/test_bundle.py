@@ -8,7 +8,7 @@ import torch
 from tests.export import cases
 
 from gearing.agents import train_agent
-from gearing.evaluation.backtest import answer
+from gearing.evaluation.backtesting import answer
 from gearing.export import BundleError, export_bundle, load_bundle, verify_bundle
 from gearing.export.manifest import Manifest
 from gearing.policies.controls import DailyLossLimit, NotionalCap, StopLoss

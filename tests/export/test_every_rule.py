@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from tests.export import cases
 
-from gearing.agents.learned import LearnedPolicy, PolicyDescription
-from gearing.evaluation.backtest import answer
+from gearing.agents.policy.description import PolicyDescription
+from gearing.agents.policy.learned import LearnedPolicy
+from gearing.evaluation.backtesting import answer
 from gearing.export import BundleError, export_bundle, load_bundle
 from gearing.features import FeatureSet, registered_features
 from gearing.policies import control_names, describe_rule, make_control, make_rule, rule_names

@@ -5,7 +5,7 @@ import pytest
 from tests.features.markets import HOUR, random_market
 
 from gearing.features import FeatureSet, feature, forget_feature, get_feature, registered_features
-from gearing.features.durations import bars_in, parse_duration
+from gearing.market.durations import bars_in, parse_duration
 
 
 def test_durations_become_bars_of_any_length():

@@ -8,13 +8,6 @@ from tests.features.markets import random_market
 
 from gearing.features.leakage import rewrite_future
 from gearing.forecasters import Schedule, forecast_rows, forecaster, walk_forward
-from gearing.forecasters.event_scores import (
-    brier,
-    difference_interval,
-    log_score,
-    reliability,
-    worst_by_chance,
-)
 from gearing.forecasters.excursion import (
     TouchProbability,
     liquidation_probability,
@@ -24,6 +17,13 @@ from gearing.forecasters.excursion import (
     reflection_probability,
     touches,
     walk_forward_touches,
+)
+from gearing.forecasters.scoring.event_scores import (
+    brier,
+    difference_interval,
+    log_score,
+    reliability,
+    worst_by_chance,
 )
 
 

@@ -96,7 +96,7 @@ def test_the_bias_correction_uses_past_residuals_only(market):
 @pytest.mark.slow  # starting two processes
 def test_parallel_blocks_give_the_same_forecast(market):
     rows = forecast_rows(market, ["log_variance_24h", "log_variance_7d"], every="24h")
-    from gearing.forecasters.har import HARVolatility
+    from gearing.forecasters.models.har import HARVolatility
 
     seen = []
     one = walk_forward(HARVolatility(), rows, SHORT, progress=lambda done, total: seen.append((done, total)))

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 from tests.features.markets import random_market
-from tests.forecasters.test_estimators import small
+from tests.forecasters.models.test_estimators import small
 
 from gearing.features import feature, forget_feature
 from gearing.features.leakage import rewrite_future
 from gearing.forecasters import Schedule, forecast_rows, forecast_volatility_column, forecasters, walk_forward
-from gearing.forecasters.har import HARVolatility
-from gearing.forecasters.scores import qlike
+from gearing.forecasters.models.har import HARVolatility
+from gearing.forecasters.scoring.scores import qlike
 
 SCHEDULE = Schedule(first_train="60d", refit="30d")
 

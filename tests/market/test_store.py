@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from gearing.market import load_market, synthetic_market
+from gearing.market.history.writing import write_market
 from gearing.market.store import build_store, open_store, write_store
-from gearing.market.writing import write_market
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from tests.simulation.markets import contract, market, table
 
-from gearing.exchange.situation import Situation, apply_controls, no_guards
 from gearing.policies import control_names, describe_control, make_control
 from gearing.policies.controls import (
     AutoDeleverage,
@@ -22,6 +21,7 @@ from gearing.policies.controls import (
     TrailingStop,
 )
 from gearing.simulation import SimulationConfig, Simulator
+from gearing.simulation.controls import Situation, apply_controls, no_guards
 
 NEED_A_PARAMETER = {"stop_loss", "take_profit", "trailing_stop", "portfolio_limit"}
 NOON = np.datetime64("2024-01-01T12:00", "ms")

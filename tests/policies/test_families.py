@@ -11,7 +11,6 @@ from tests.policies.test_rules import answer
 from gearing.exchange.records import margin_tier_dtype, records
 from gearing.exchange.rules import liquidation_price
 from gearing.policies import describe_rule, make_rule, rule_names
-from gearing.policies.risk_budget import SIZES, distance_of_budget, leverage_of_size, touch_column
 from gearing.policies.rules import (
     Condition,
     DrawdownControlled,
@@ -28,6 +27,7 @@ from gearing.policies.rules import (
     funding_cost,
     trend_confirmation,
 )
+from gearing.policies.rules.risk_budget import SIZES, distance_of_budget, leverage_of_size, touch_column
 
 
 def test_inverse_variance_quarters_where_volatility_doubles():

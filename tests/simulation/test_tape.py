@@ -12,12 +12,12 @@ import pytest
 from gearing.contracts import Contract, TierSchedule
 from gearing.features import FeatureSet, feature, feature_set, forget_feature
 from gearing.market import open_store, resample, synthetic_market
-from gearing.market.shelf import ArrayFile, kept, mapped
 from gearing.market.store import write_store
 from gearing.simulation import tape as tapes
 from gearing.simulation.config import SimulationConfig, Slippage
 from gearing.simulation.simulator import Simulator
 from gearing.simulation.tape import build_tape
+from gearing.storage.mapped import ArrayFile, kept, mapped
 
 DAY = np.timedelta64(24, "h")
 COLUMNS = [

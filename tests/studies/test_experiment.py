@@ -6,11 +6,11 @@ import pandas as pd
 import pytest
 
 from gearing.market import synthetic_market
-from gearing.market.writing import write_market
+from gearing.market.history.writing import write_market
 from gearing.studies import load_config
 from gearing.studies.experiment import ExperimentConfig, Findings, experiment
 from gearing.studies.reading import load_study
-from gearing.studies.study import run_study
+from gearing.studies.study.run import run_study
 
 CALLS = []
 
@@ -24,7 +24,7 @@ class Doubling(ExperimentConfig):
 
 @experiment(Doubling)
 def doubling(config, work):
-    from gearing.evaluation.figures import new_figure
+    from gearing.evaluation.reports.figures import new_figure
 
     def make():
         CALLS.append(config.numbers)

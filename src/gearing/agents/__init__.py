@@ -1,29 +1,23 @@
 """Learning a policy: stable-baselines3 families and the differentiable agent; checkpoints and resume.
 
-Importing this room imports nothing heavy; torch and stable-baselines3 come with the first name that needs them.
+Importing this package imports nothing heavy; torch and stable-baselines3 come with the first name that needs them.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from gearing.lazy import lazy_exports
 
-_HOME = {
-    "AgentSettings": "settings",
-    "agent_settings": "settings",
-    "agent_names": "settings",
-    "LearnedPolicy": "learned",
-    "load_policy": "learned",
-    "TrainedAgent": "training",
-    "train_agent": "training",
-    "growth_per_year": "scoring",
-    "TrainingDiverged": "health",
-}
-
-__all__ = list(_HOME)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "AgentSettings": "gearing.agents.settings",
+        "agent_settings": "gearing.agents.settings",
+        "agent_names": "gearing.agents.settings",
+        "LearnedPolicy": "gearing.agents.policy.learned",
+        "load_policy": "gearing.agents.policy.learned",
+        "TrainedAgent": "gearing.agents.training",
+        "train_agent": "gearing.agents.training",
+        "growth_per_year": "gearing.agents.scoring",
+        "TrainingDiverged": "gearing.agents.health",
+    },
+)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from gearing.agents.learned import LearnedPolicy
+from gearing.agents.policy.learned import LearnedPolicy
 
 
 class Learner(Protocol):

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from gearing.evaluation.backtest import answer
+from gearing.evaluation.backtesting import answer
 from gearing.features import FeatureTable
 from gearing.market.data import MarketData
 from gearing.simulation.config import SimulationConfig

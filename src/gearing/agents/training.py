@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from gearing.agents.checkpoints import CheckpointFolder, digest
-from gearing.agents.learned import LearnedPolicy
 from gearing.agents.learner import Learner
+from gearing.agents.policy.learned import LearnedPolicy
 from gearing.agents.progress import Listener, ProgressBar, Status
 from gearing.agents.randomness import own_randomness, random_state, set_random_state
 from gearing.agents.scoring import Scorer
@@ -290,10 +290,10 @@ def _take_weights(policy: LearnedPolicy, earlier: LearnedPolicy) -> None:
 
 def _learner_of(algorithm: str) -> Any:
     if algorithm == "differentiable":
-        from gearing.agents.differentiable import DifferentiableLearner
+        from gearing.agents.differentiable.learner import DifferentiableLearner
 
         return DifferentiableLearner
-    from gearing.agents.sb3 import SB3Learner
+    from gearing.agents.sb3.learner import SB3Learner
 
     return SB3Learner
 

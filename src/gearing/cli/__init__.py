@@ -62,7 +62,7 @@ def forecast(
     tracked: Annotated[bool, typer.Option("--track/--no-track", help="Record the run in MLflow.")] = True,
 ) -> None:
     """Walk an experiment's volatility forecasters through its markets, score them out of sample and choose one."""
-    from gearing.studies.forecasting import run_tracked_forecast
+    from gearing.studies.study.forecasting import run_tracked_forecast
 
     report = run_tracked_forecast(experiment, settings or [], tracked=tracked, progress=True)
     typer.echo(f"{report}\n\n{report.line}")
@@ -92,12 +92,12 @@ def backtest(
     For example: gearing backtest volatility_weighted market.folder=data decision.margin_share=0.1
     "controls=[{control: stop_loss, margin: 0.5}]" --report btc.html --scenarios
     """
-    from gearing.evaluation.backtest import asked_columns, given_table
-    from gearing.evaluation.backtest import backtest as run
-    from gearing.evaluation.excursions import join_asked_excursions
-    from gearing.evaluation.tables import comparison, printed
+    from gearing.evaluation.backtesting import asked_columns, given_table
+    from gearing.evaluation.backtesting import backtest as run
+    from gearing.evaluation.reports.tables import comparison, printed
+    from gearing.evaluation.risk.excursion_columns import join_asked_excursions
     from gearing.policies.registry import make_rule
-    from gearing.studies.forecasting import FORECAST, forecast_column
+    from gearing.studies.study.forecasting import FORECAST, forecast_column
 
     config = ad_hoc("backtest", policy, settings)
     rule = make_rule(policy)
@@ -110,8 +110,8 @@ def backtest(
     result = run(rule, market, table, name=policy, **config.simulation_settings())
     others, sections = [], {}
     if scenarios:
-        from gearing.evaluation.sections import trader_sections
-        from gearing.evaluation.twins import fixed_twins
+        from gearing.evaluation.comparisons.matched_fixed import fixed_twins
+        from gearing.evaluation.reports.sections import trader_sections
 
         others = [fixed_twins(result, market, table).same_leverage]
         sections = trader_sections(rule, market, table, result)
@@ -124,7 +124,7 @@ def backtest(
     if ledger is not None:
         result.ledger.to_parquet(ledger)
     if report is not None:
-        from gearing.evaluation.report import html_report
+        from gearing.evaluation.reports.report import html_report
 
         typer.echo(f"report      {html_report(result, report, others=others, sections=sections)}")
     write_json(json_file, dict(result.row))
@@ -138,7 +138,7 @@ def study(
     json_file: Json = None,
 ) -> None:
     """Run an experiment of any kind, or what is missing of it: its tables, figures, tracked runs and bundle."""
-    from gearing.studies.study import run_study
+    from gearing.studies.study.run import run_study
 
     done = run_study(experiment, settings or [], jobs=jobs, progress=True)
     typer.echo(f"\n{done.summary}")
@@ -164,7 +164,7 @@ def reconcile(
     json_file: Json = None,
 ) -> None:
     """Replay account statements through the exchange rules; exits with 1 if a printed number differs."""
-    from gearing.evaluation.reconcile import reconcile_files
+    from gearing.evaluation.reconcile.replay import reconcile_files
 
     found = reconcile_files(statements, venue, fee_level, contracts, funding, marks)
     typer.echo(str(found))
@@ -178,8 +178,8 @@ def compare(
     json_file: Json = None,
 ) -> None:
     """Put the leaderboards of several studies beside each other."""
-    from gearing.evaluation.tables import printed
-    from gearing.studies.study import TABLE, read_leaderboards
+    from gearing.evaluation.reports.tables import printed
+    from gearing.studies.study.run import TABLE, read_leaderboards
 
     board = read_leaderboards(study_folders)
     typer.echo(printed(board, TABLE).to_string())
@@ -197,7 +197,7 @@ def export(
     ] = None,
 ) -> None:
     """Write the bundle of an agent that a study trained: the seed that did best on validation."""
-    from gearing.studies.exporting import export_from_folder
+    from gearing.studies.study.exporting import export_from_folder
 
     typer.echo(f"bundle      {export_from_folder(study_folder, agent)}")
 

@@ -25,7 +25,7 @@ def describe_data(
     json_file: Json = None,
 ) -> None:
     """Stylised facts of a market beside those that bitcoin and ether have shown."""
-    from gearing.market.facts import describe, period_note, plot_facts
+    from gearing.market.synthetic.stylised_facts import describe, period_note, plot_facts
 
     config = ad_hoc("describe", "fixed_1x", settings)
     market = config.market.open()
@@ -49,7 +49,7 @@ def check_data(
     json_file: Json = None,
 ) -> None:
     """Say what a data folder holds and what is wrong with it; exits with 1 if a file cannot be used."""
-    from gearing.market.check import check_folder
+    from gearing.market.history.check import check_folder
 
     report = check_folder(folder, symbols=symbol)
     typer.echo(report.file_table().to_string(index=False))
@@ -79,12 +79,12 @@ def fetch_data(
     json_file: Json = None,
 ) -> None:
     """Download history; what is there and whole is not fetched again. Exits with 1 if a file failed."""
-    from gearing.market.download import DEFAULT_KINDS
+    from gearing.market.sources.download import DEFAULT_KINDS
 
     first = f"{start}-01" if start.count("-") == 1 else start
     kinds, target = tuple(kind or DEFAULT_KINDS), _folder(folder)
     for coin in dvol or []:
-        from gearing.market.exchanges import fetch_dvol
+        from gearing.market.sources.exchanges import fetch_dvol
 
         typer.echo(f"wrote       {target / fetch_dvol(coin, target, first, end or _today())}")
     if venue == "binance":
@@ -109,8 +109,8 @@ def _fetch_exchange(
     kinds: tuple[str, ...],
 ) -> None:
     """Through ccxt; "BTCUSDT" is written as ccxt wants it."""
-    from gearing.market.download import KINDS
-    from gearing.market.exchanges import FOLDERS, fetch_ccxt
+    from gearing.market.sources.download import KINDS
+    from gearing.market.sources.exchanges import FOLDERS, fetch_ccxt
 
     if venue not in FOLDERS:
         raise ValueError(f"--venue is one of binance, {', '.join(FOLDERS)}, not {venue!r}.")
@@ -136,8 +136,8 @@ def _fetch_archive(
 ) -> None:
     from rich.progress import Progress
 
-    from gearing.market.download import fetch
-    from gearing.market.fetching import FetchSettings
+    from gearing.market.sources.download import fetch
+    from gearing.market.sources.fetching import FetchSettings
 
     address = FetchSettings(workers=workers) if base_url is None else FetchSettings(base_url, workers)
     with Progress(transient=True) as bars:
@@ -198,7 +198,7 @@ def import_data(
     folder: Folder = None,
 ) -> None:
     """Bring data of other programs into the folder layout."""
-    from gearing.market.importing import import_freqtrade, import_table
+    from gearing.market.sources.importing import import_freqtrade, import_table
 
     target = _folder(folder)
     if (freqtrade is None) == (table is None):

@@ -37,7 +37,7 @@ def build_simulator(
     """
     check_names(settings)
     if market is None:
-        from gearing.market.synthetic import synthetic_market
+        from gearing.market.synthetic.generators import synthetic_market
 
         market = synthetic_market("market-b", seed=0, years=2)
     markets = [market] if isinstance(market, MarketData) else list(market)

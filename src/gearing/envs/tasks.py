@@ -16,7 +16,7 @@ from gearing.envs.perpetual import PerpetualEnv
 from gearing.envs.vector import PerpetualVectorEnv
 from gearing.features import FeatureSet, FeatureTable
 from gearing.market.data import MarketData
-from gearing.market.synthetic import synthetic_market
+from gearing.market.synthetic.generators import synthetic_market
 from gearing.policies.oracle import oracle_path_growth, state_table
 from gearing.simulation.presets import market_a_settings, market_b_settings
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gearing.evaluation.backtest import answer, asked_columns, backtest, given_table
+from gearing.evaluation.backtesting import answer, asked_columns, backtest, given_table
 from gearing.features import FeatureSet, FeatureTable, get_feature, registered_features
 from gearing.market.data import MarketData
 from gearing.simulation.actions import make_scheme
@@ -122,7 +122,7 @@ def check_policy(
     import pandas as pd
 
     if market is None:
-        from gearing.market.synthetic import synthetic_market
+        from gearing.market.synthetic.generators import synthetic_market
 
         market = synthetic_market("market-b", seed=3, years=0.5, contracts=("A", "B"))
     findings = [_checked(_DECLARES, _declares, policy)]
@@ -163,7 +163,7 @@ def _table(policy: Any, market: MarketData, features: Any, settings: Mapping[str
 
 
 def _own_columns() -> tuple[str, ...]:
-    from gearing.exchange.columns import ACCOUNT_COLUMNS, POSITION_COLUMNS
+    from gearing.exchange.observing import ACCOUNT_COLUMNS, POSITION_COLUMNS
 
     return (*POSITION_COLUMNS, *ACCOUNT_COLUMNS)
 

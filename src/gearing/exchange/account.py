@@ -7,7 +7,7 @@ compiled in the kernel and as plain Python.
 
 import math
 
-from gearing.exchange.compiled import hot, rule
+from gearing.exchange.engine.compiled import hot, rule
 from gearing.exchange.rules import (
     average_entry_price,
     first_liquidation_mark,

@@ -12,7 +12,7 @@ from gearing.exchange.account import (
     position_liquidation_price,
     stop_price,
 )
-from gearing.exchange.compiled import hot, rule
+from gearing.exchange.engine.compiled import hot, rule
 from gearing.exchange.liquidation import sell_in_liquidation
 from gearing.exchange.path import (
     finish_row,

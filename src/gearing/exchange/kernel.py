@@ -21,7 +21,6 @@ from gearing.exchange.account import (
     is_liquidated,
     settle_funding,
 )
-from gearing.exchange.compiled import hot, rule
 from gearing.exchange.cross import (
     contract_of,
     joint_surplus,
@@ -30,6 +29,7 @@ from gearing.exchange.cross import (
     trigger_surplus,
     walk_cross,
 )
+from gearing.exchange.engine.compiled import hot, rule
 from gearing.exchange.liquidation import liquidate_position
 from gearing.exchange.orders import close_at_open, place_guards, trade_to_target
 from gearing.exchange.path import walk_isolated, watched_extreme, watched_open

@@ -28,7 +28,7 @@ from gearing.exchange.account import (
     order_fee,
     slippage_of,
 )
-from gearing.exchange.compiled import hot, index, rule
+from gearing.exchange.engine.compiled import hot, index, rule
 from gearing.exchange.rules import (
     initial_margin,
     largest_notional,

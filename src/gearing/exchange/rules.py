@@ -18,7 +18,7 @@ import math
 
 import numpy as np
 
-from gearing.exchange.compiled import hot, index, rule
+from gearing.exchange.engine.compiled import hot, index, rule
 
 NO_PRICE = math.nan  # "there is no such price": a position that cannot be liquidated
 ALL_TIERS = -1  # default of ``last``: up to the end of the array

@@ -5,23 +5,17 @@ Deciding needs numpy, pandas, numba and, for networks, onnxruntime. Nothing of t
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from gearing.lazy import lazy_exports
 
-_HOME = {
-    "Bundle": "runtime",
-    "BundleError": "errors",
-    "Decision": "decision",
-    "Order": "decision",
-    "export_bundle": "writer",
-    "load_bundle": "runtime",
-    "verify_bundle": "files",
-}
-
-__all__ = list(_HOME)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "Bundle": "gearing.export.runtime",
+        "BundleError": "gearing.export.files",
+        "Decision": "gearing.export.decision",
+        "Order": "gearing.export.decision",
+        "export_bundle": "gearing.export.writer",
+        "load_bundle": "gearing.export.runtime",
+        "verify_bundle": "gearing.export.files",
+    },
+)

@@ -36,10 +36,10 @@ from gearing.exchange.records import (
 )
 from gearing.exchange.rules import initial_margin, notional, unit_value, unrealised_pnl
 from gearing.export.decision import Order
-from gearing.export.errors import BundleError
+from gearing.export.files import BundleError
 from gearing.export.manifest import Manifest
 from gearing.market.data import MarketData
-from gearing.simulation.terms import config_record, contract_records
+from gearing.simulation.kernel_records import config_record, contract_records
 
 _ACCOUNT = ("wallet_balance", "equity", "peak_equity", "positions")
 _POSITION = ("quantity", "entry_price", "leverage", "margin", "target", "liquidated")

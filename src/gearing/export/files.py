@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from gearing.export.errors import BundleError
-
 MANIFEST = "manifest.json"
 POLICY = "policy.onnx"
 FORECASTER = "forecaster.onnx"
 CHECKSUMS = "SHA256SUMS"  # the format of sha256sum, so that `sha256sum -c SHA256SUMS` checks it as well
+
+
+class BundleError(ValueError):
+    """A bundle, or what it was asked to decide on, cannot be used; the message says why and what to do."""
 
 
 def sha256(path: Path) -> str:

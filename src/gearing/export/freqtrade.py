@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gearing.contracts import Contract, MarginTier, TierSchedule
-from gearing.exchange.columns import ACCOUNT_COLUMNS, POSITION_COLUMNS
+from gearing.exchange.observing import ACCOUNT_COLUMNS, POSITION_COLUMNS
 from gearing.features import FeatureSet, parse_duration
-from gearing.market.frames import market_from_frames
+from gearing.market.history.frames import market_from_frames
 from gearing.simulation.observation import Observation, ObservationLayout
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gearing.agents.learned import LearnedPolicy
-from gearing.agents.networks import mode_of
+from gearing.agents.policy.learned import LearnedPolicy
+from gearing.agents.policy.networks import mode_of
 from gearing.simulation.actions import ResidualScheme
 from gearing.simulation.config import SimulationConfig
 from gearing.simulation.observation import ObservationLayout

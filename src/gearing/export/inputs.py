@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gearing.export.errors import BundleError
+from gearing.export.files import BundleError
 from gearing.export.manifest import Manifest
 from gearing.features import get_feature
 from gearing.market.data import MarketData

@@ -12,7 +12,7 @@ from typing import Any
 
 from gearing.contracts import Contract, MarginTier, TierSchedule, VenueProfile
 from gearing.contracts.venues import ContractSpec
-from gearing.export.errors import BundleError
+from gearing.export.files import BundleError
 from gearing.policies.registry import describe_control, make_control
 from gearing.simulation.config import SimulationConfig, Slippage
 

@@ -9,17 +9,16 @@ from typing import Any
 import numpy as np
 
 from gearing.exchange.rules import largest_notional
-from gearing.exchange.situation import Situation, apply_controls
 from gearing.export.account import AccountState, effective_leverage, read_account
 from gearing.export.decision import Decision, read_memory
-from gearing.export.errors import BundleError
-from gearing.export.files import MANIFEST, POLICY, verify_bundle
+from gearing.export.files import MANIFEST, POLICY, BundleError, verify_bundle
 from gearing.export.inputs import read_market
 from gearing.export.manifest import ForecastSpec, Manifest
 from gearing.features import FeatureSet, parse_duration
 from gearing.market.data import MarketData
 from gearing.policies.registry import describe_control, make_rule
 from gearing.simulation.actions import allowed_levels, level_caps
+from gearing.simulation.controls import Situation, apply_controls
 from gearing.simulation.observation import Observation, ObservationLayout
 
 

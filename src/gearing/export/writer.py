@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from gearing.exchange.columns import ACCOUNT_COLUMNS, POSITION_COLUMNS
-from gearing.export.errors import BundleError
-from gearing.export.files import FORECASTER, MANIFEST, POLICY, write_checksums
+from gearing.exchange.observing import ACCOUNT_COLUMNS, POSITION_COLUMNS
+from gearing.export.files import FORECASTER, MANIFEST, POLICY, BundleError, write_checksums
 from gearing.export.manifest import ForecastSpec, Manifest
 from gearing.features import FeatureSet, FeatureTable, is_feature, parse_duration
 from gearing.market.data import MarketData

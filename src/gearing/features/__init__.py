@@ -1,6 +1,6 @@
 """What can be known at the close of a bar: one file per family, one register for all of them."""
 
-from . import (  # noqa: F401  the families register themselves
+from gearing.features import (  # noqa: F401  the families register themselves
     bands,
     basis,
     calendar,
@@ -14,10 +14,17 @@ from . import (  # noqa: F401  the families register themselves
     trend,
     volatility,
 )
-from .durations import bars_in, bars_per_year, parse_duration
-from .feature import Feature, feature, forget_feature, get_feature, is_feature, registered_features
-from .feature_set import GROUPS, FeatureSet
-from .table import FeatureTable
+from gearing.features.feature import (
+    Feature,
+    feature,
+    forget_feature,
+    get_feature,
+    is_feature,
+    registered_features,
+)
+from gearing.features.feature_set import GROUPS, FeatureSet
+from gearing.features.table import FeatureTable
+from gearing.market.durations import bars_in, bars_per_year, parse_duration
 
 __all__ = [
     "GROUPS",

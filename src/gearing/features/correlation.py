@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from .durations import bars_in
-from .feature import feature
-from .returns import bar_returns
-from .windows import rolling_mean
+from gearing.features.feature import feature
+from gearing.features.returns import bar_returns
+from gearing.features.windows import rolling_mean
+from gearing.market.durations import bars_in
 
 if TYPE_CHECKING:
-    from ..market import MarketData
+    from gearing.market import MarketData
 
 Array = NDArray[np.float64]
 

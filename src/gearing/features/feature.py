@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from .durations import bars_in, is_duration
+from gearing.market.durations import bars_in, is_duration
 
 if TYPE_CHECKING:
-    from ..market import MarketData
+    from gearing.market import MarketData
 
 Compute = Callable[..., NDArray[np.float64]]
 ENTRY_POINTS = "gearing.features"

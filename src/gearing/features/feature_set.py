@@ -12,14 +12,14 @@ from uuid import uuid4
 
 import numpy as np
 
-from ..market.shelf import ArrayFile, kept, mapped, put_whole
-from .feature import Feature, get_feature
-from .table import FeatureTable, Warmup, saturate
+from gearing.features.feature import Feature, get_feature
+from gearing.features.table import FeatureTable, Warmup, saturate
+from gearing.storage.mapped import ArrayFile, kept, mapped, put_whole
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ..market import MarketData
+    from gearing.market import MarketData
 
 MAPPED_FROM = 1 << 26  # bytes; smaller tables stay in memory, wherever their market is
 BLOCK = 1 << 20  # values of a column computed at a time

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from .durations import YEAR, bars_in
-from .feature import feature
-from .windows import last_seen, rolling_sum
+from gearing.features.feature import feature
+from gearing.features.windows import last_seen, rolling_sum
+from gearing.market.durations import YEAR, bars_in
 
 if TYPE_CHECKING:
-    from ..market import MarketData
+    from gearing.market import MarketData
 
 Array = NDArray[np.float64]
 RECENT = (

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from .durations import bars_in
-from .feature import feature
-from .volatility import MOST, realized_volatility
-from .windows import lag, rolling_mean
+from gearing.features.feature import feature
+from gearing.features.volatility import MOST, realized_volatility
+from gearing.features.windows import lag, rolling_mean
+from gearing.market.durations import bars_in
 
 if TYPE_CHECKING:
-    from ..market import MarketData
+    from gearing.market import MarketData
 
 Array = NDArray[np.float64]
 NEEDS = ("implied_volatility",)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .feature import Feature
+from gearing.features.feature import Feature
 
 if TYPE_CHECKING:
-    from ..market import MarketData
+    from gearing.market import MarketData
 
 RELATIVE = 1e-10
 

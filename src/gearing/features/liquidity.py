@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from .durations import bars_in
-from .feature import feature
-from .returns import bar_returns
-from .volatility import DAY
-from .windows import lag, rolling_mean, rolling_sum
+from gearing.features.feature import feature
+from gearing.features.returns import bar_returns
+from gearing.features.volatility import DAY
+from gearing.features.windows import lag, rolling_mean, rolling_sum
+from gearing.market.durations import bars_in
 
 if TYPE_CHECKING:
-    from ..market import MarketData
+    from gearing.market import MarketData
 
 Array = NDArray[np.float64]
 ORDER = 10_000.0  # quote units; the default account

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from .durations import bars_in
-from .feature import Compute, feature
-from .volatility import DAY, LOG_VARIANCE, MOST, annualised
-from .windows import lag, rolling_max, rolling_mean, rolling_mean_and_variance, rolling_min
+from gearing.features.feature import Compute, feature
+from gearing.features.volatility import DAY, LOG_VARIANCE, MOST, annualised
+from gearing.features.windows import lag, rolling_max, rolling_mean, rolling_mean_and_variance, rolling_min
+from gearing.market.durations import bars_in
 
 if TYPE_CHECKING:
-    from ..market import MarketData
+    from gearing.market import MarketData
 
 Array = NDArray[np.float64]
 Register = Callable[[Compute], Compute]

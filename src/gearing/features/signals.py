@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from .feature import feature
-from .funding import funding_carry
-from .returns import window_return
-from .trend import scaled_momentum
+from gearing.features.feature import feature
+from gearing.features.funding import funding_carry
+from gearing.features.returns import window_return
+from gearing.features.trend import scaled_momentum
 
 if TYPE_CHECKING:
-    from ..market import MarketData
+    from gearing.market import MarketData
 
 Array = NDArray[np.float64]
 HIGH_CARRY = 0.20  # funding a year that a short is opened for; the usual 0.01 % per 8 hours is 0.11

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from .durations import bars_in
-from .feature import feature
-from .ranges import true_range
-from .returns import window_return
-from .volatility import DAY, variance_per_day
-from .windows import exponential_mean, lag, rolling_max, rolling_mean, rolling_min
+from gearing.features.feature import feature
+from gearing.features.ranges import true_range
+from gearing.features.returns import window_return
+from gearing.features.volatility import DAY, variance_per_day
+from gearing.features.windows import exponential_mean, lag, rolling_max, rolling_mean, rolling_min
+from gearing.market.durations import bars_in
 
 if TYPE_CHECKING:
-    from ..market import MarketData
+    from gearing.market import MarketData
 
 Array = NDArray[np.float64]
 

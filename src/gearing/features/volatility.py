@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from .durations import YEAR, bars_in, bars_per_year, parse_duration
-from .feature import feature
-from .returns import bar_returns
-from .windows import exponential_mean, lag, rolling_max, rolling_mean, trailing_rank
+from gearing.features.feature import feature
+from gearing.features.returns import bar_returns
+from gearing.features.windows import exponential_mean, lag, rolling_max, rolling_mean, trailing_rank
+from gearing.market.durations import YEAR, bars_in, bars_per_year, parse_duration
 
 if TYPE_CHECKING:
-    from ..market import MarketData
+    from gearing.market import MarketData
 
 Array = NDArray[np.float64]
 DAY = np.timedelta64(86_400_000, "ms")

@@ -3,18 +3,15 @@
 Heavy libraries (scikit-learn, LightGBM, arch, torch, onnx) are imported when a forecaster is made.
 """
 
-from .column import ForecastColumn, forecast_volatility_column
-from .config import ForecastConfig
-from .experiment import run_forecast
-from .recipes import Recipe, forecaster, forecasters, register_forecaster
-from .rows import Rows, forecast_rows
-from .targets import annual_volatility, future_variance
-from .walk_forward import Forecast, Schedule, walk_forward
+from gearing.forecasters.column import ForecastColumn, forecast_volatility_column
+from gearing.forecasters.register import Recipe, forecaster, forecasters, register_forecaster
+from gearing.forecasters.rows import Rows, forecast_rows
+from gearing.forecasters.targets import annual_volatility, future_variance
+from gearing.forecasters.walk_forward import Forecast, Schedule, walk_forward
 
 __all__ = [
     "Forecast",
     "ForecastColumn",
-    "ForecastConfig",
     "Recipe",
     "Rows",
     "Schedule",
@@ -25,6 +22,5 @@ __all__ = [
     "forecasters",
     "future_variance",
     "register_forecaster",
-    "run_forecast",
     "walk_forward",
 ]

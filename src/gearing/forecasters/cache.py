@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from .rows import Rows
-from .walk_forward import Forecast
+from gearing.forecasters.rows import Rows
+from gearing.forecasters.walk_forward import Forecast
 
 
 def kept(folder: Path | None, rows: Rows, facts: dict[str, Any], compute: Callable[[], Forecast]) -> Forecast:

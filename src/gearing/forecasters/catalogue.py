@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .recipes import (
+from gearing.forecasters.register import (
     GARCH_COLUMNS,
     HAR_COLUMNS,
     HAR_X_COLUMNS,
@@ -18,13 +18,13 @@ from .recipes import (
 
 
 def _proportional(**parameters: Any) -> Any:
-    from .simple import ProportionalVariance
+    from gearing.forecasters.models.simple import ProportionalVariance
 
     return ProportionalVariance(**parameters)
 
 
 def _har(**parameters: Any) -> Any:
-    from .har import HARVolatility
+    from gearing.forecasters.models.har import HARVolatility
 
     return HARVolatility(**parameters)
 
@@ -39,21 +39,21 @@ register_forecaster("harq", HARQ_COLUMNS)(_har)
 
 @register_forecaster("garch_t", GARCH_COLUMNS, exports=False, needs="numpy, scikit-learn (arch to fit)")
 def _garch(**parameters: Any) -> Any:
-    from .garch import GarchVariance
+    from gearing.forecasters.models.garch import GarchVariance
 
     return GarchVariance(**parameters)
 
 
 @register_forecaster("gjr_t", GARCH_COLUMNS, exports=False, needs="numpy, scikit-learn (arch to fit)")
 def _gjr(**parameters: Any) -> Any:
-    from .garch import GarchVariance
+    from gearing.forecasters.models.garch import GarchVariance
 
     return GarchVariance(**{"asymmetric": True, **parameters})
 
 
 @register_forecaster("ridge", WIDE_COLUMNS)
 def _ridge(**parameters: Any) -> Any:
-    from .linear import RidgeVariance
+    from gearing.forecasters.models.linear import RidgeVariance
 
     return RidgeVariance(**parameters)
 
@@ -63,63 +63,63 @@ register_forecaster("ridge_hourly", HOURLY_COLUMNS)(_ridge)
 
 @register_forecaster("elastic_net", WIDE_COLUMNS)
 def _elastic_net(**parameters: Any) -> Any:
-    from .linear import ElasticNetVariance
+    from gearing.forecasters.models.linear import ElasticNetVariance
 
     return ElasticNetVariance(**parameters)
 
 
 @register_forecaster("gamma_glm", WIDE_COLUMNS)
 def _gamma_glm(**parameters: Any) -> Any:
-    from .linear import GammaVariance
+    from gearing.forecasters.models.linear import GammaVariance
 
     return GammaVariance(**parameters)
 
 
 @register_forecaster("hist_gradient", WIDE_COLUMNS, exports=False, needs="scikit-learn")
 def _hist_gradient(**parameters: Any) -> Any:
-    from .histogram import HistGradientVariance
+    from gearing.forecasters.models.histogram import HistGradientVariance
 
     return HistGradientVariance(**parameters)
 
 
 @register_forecaster("lightgbm_gamma", WIDE_COLUMNS)
 def _lightgbm_gamma(**parameters: Any) -> Any:
-    from .boosting import LightGBMVariance
+    from gearing.forecasters.models.boosting import LightGBMVariance
 
     return LightGBMVariance(**{"objective": "gamma", **parameters})
 
 
 @register_forecaster("lightgbm_log", WIDE_COLUMNS)
 def _lightgbm_log(**parameters: Any) -> Any:
-    from .boosting import LightGBMVariance
+    from gearing.forecasters.models.boosting import LightGBMVariance
 
     return LightGBMVariance(**{"objective": "log", **parameters})
 
 
 @register_forecaster("har_lightgbm", WIDE_COLUMNS)
 def _har_lightgbm(**parameters: Any) -> Any:
-    from .har import HARVolatility
-    from .residual import ResidualVariance
+    from gearing.forecasters.models.har import HARVolatility
+    from gearing.forecasters.models.residual import ResidualVariance
 
     return ResidualVariance(**{"base": HARVolatility(), **parameters})
 
 
 @register_forecaster("ridge_lightgbm", WIDE_COLUMNS)
 def _ridge_lightgbm(**parameters: Any) -> Any:
-    from .residual import ResidualVariance
+    from gearing.forecasters.models.residual import ResidualVariance
 
     return ResidualVariance(**parameters)
 
 
 @register_forecaster("gru", SEQUENCE_COLUMNS, exports=False, needs="torch, scikit-learn")
 def _gru(**parameters: Any) -> Any:
-    from .sequence import SequenceVariance
+    from gearing.forecasters.models.sequence import SequenceVariance
 
     return SequenceVariance(**parameters)
 
 
 @register_forecaster("mean_of_best", WIDE_COLUMNS)
 def _mean_of_best(**parameters: Any) -> Any:
-    from .residual import MeanVariance
+    from gearing.forecasters.models.residual import MeanVariance
 
     return MeanVariance(**parameters)

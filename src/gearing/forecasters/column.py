@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..features.volatility import MOST
-from .recipes import Recipe
-from .recipes import forecaster as recipe_named
-from .rows import forecast_rows
-from .targets import annual_volatility
-from .walk_forward import Forecast, Progress, Schedule, walk_forward
+from gearing.features.volatility import MOST
+from gearing.forecasters.register import Recipe
+from gearing.forecasters.register import forecaster as recipe_named
+from gearing.forecasters.rows import forecast_rows
+from gearing.forecasters.targets import annual_volatility
+from gearing.forecasters.walk_forward import Forecast, Progress, Schedule, walk_forward
 
 if TYPE_CHECKING:
-    from ..features import FeatureTable
-    from ..market import MarketData
+    from gearing.features import FeatureTable
+    from gearing.market import MarketData
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,13 +17,13 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ..features.durations import bars_in
-from ..features.windows import rolling_max, rolling_min
-from .rows import Rows
-from .walk_forward import Forecast, Progress, Schedule, walk_forward
+from gearing.features.windows import rolling_max, rolling_min
+from gearing.forecasters.rows import Rows
+from gearing.forecasters.walk_forward import Forecast, Progress, Schedule, walk_forward
+from gearing.market.durations import bars_in
 
 if TYPE_CHECKING:
-    from ..market import MarketData
+    from gearing.market import MarketData
 
 Array = NDArray[np.float64]
 Side = Literal["down", "up"]

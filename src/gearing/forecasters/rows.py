@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ..features import FeatureSet
-from ..features.durations import parse_duration
-from .targets import future_variance
+from gearing.features import FeatureSet
+from gearing.forecasters.targets import future_variance
+from gearing.market.durations import parse_duration
 
 if TYPE_CHECKING:
-    from ..market import MarketData
+    from gearing.market import MarketData
 
 EPOCH = np.datetime64(0, "ms")
 ARRAYS = ("X", "y", "known_at", "ends_at", "bar_index", "contract")

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ..features.durations import YEAR, bars_in, parse_duration
-from ..features.returns import bar_returns
-from ..features.windows import rolling_sum
+from gearing.features.returns import bar_returns
+from gearing.features.windows import rolling_sum
+from gearing.market.durations import YEAR, bars_in, parse_duration
 
 if TYPE_CHECKING:
-    from ..market import MarketData
+    from gearing.market import MarketData
 
 
 def future_variance(market: MarketData, horizon: str = "24h") -> NDArray[np.float64]:

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..features.durations import parse_duration
-from .rows import Rows, on_clock
+from gearing.forecasters.rows import Rows, on_clock
+from gearing.market.durations import parse_duration
 
 Progress = Callable[[int, int], None]  # blocks done, blocks in all
 
@@ -190,7 +190,7 @@ LEAST_RESIDUALS = 90  # a mean of exp(residual) over fewer days is moved too far
 
 
 def _corrected(made: Forecast, blocks: list[_Block], schedule: Schedule) -> Forecast:
-    from .scaled import ScaledForecaster
+    from gearing.forecasters.models.scaled import ScaledForecaster
 
     ratio = made.rows.y / made.value
     counts = on_clock(made.rows.known_at, schedule.clock(made.rows.horizon)) & np.isfinite(ratio)

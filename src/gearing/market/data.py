@@ -316,7 +316,7 @@ class MarketData:
 
     @classmethod
     def from_frames(cls, last: Any, **options: Any) -> MarketData:
-        """Build a market from pandas tables; see :func:`gearing.market.frames.market_from_frames`.
+        """Build a market from pandas tables; see :func:`gearing.market.history.frames.market_from_frames`.
 
         Parameters
         ----------
@@ -325,7 +325,7 @@ class MarketData:
         **options
             ``mark``, ``funding``, ``index``, ``contract``, ``venue``, ``missing_mark``, ...
         """
-        from gearing.market.frames import market_from_frames
+        from gearing.market.history.frames import market_from_frames
 
         return market_from_frames(last, **options)
 

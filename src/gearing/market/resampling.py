@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from gearing.market.data import MarketData
-from gearing.market.series import group_ohlc
-from gearing.market.shelf import ArrayFile, kept, mapped
+from gearing.market.history.series import group_ohlc
 from gearing.market.timing import duration, label
+from gearing.storage.mapped import ArrayFile, kept, mapped
 
 KEPT_FROM = 1 << 20  # bars x contracts; what is made from fewer is quickly made again
 

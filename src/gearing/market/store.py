@@ -24,9 +24,9 @@ import numpy as np
 
 from gearing.contracts import Contract
 from gearing.market.data import SETTLEMENT_DTYPE, MarketData, Origin
-from gearing.market.load import load_market
-from gearing.market.shelf import META, ArrayFile, mapped, put_whole
+from gearing.market.history.load import load_market
 from gearing.market.timing import stamp
+from gearing.storage.mapped import META, ArrayFile, mapped, put_whole
 
 LAYOUT = 2
 ARRAYS: dict[str, tuple[type, tuple[int, ...]]] = {

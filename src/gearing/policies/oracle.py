@@ -1,6 +1,6 @@
 """The policy that knows the market's law, so that others can be judged by their regret.
 
-Formulas and numbers: :mod:`gearing.market.oracle` (evaluation protocol, section 8).
+Formulas and numbers: :mod:`gearing.market.oracle.best_leverage` (evaluation protocol, section 8).
 """
 
 from __future__ import annotations
@@ -13,7 +13,12 @@ import numpy as np
 
 from gearing.features import FeatureTable
 from gearing.market.data import MarketData
-from gearing.market.oracle import oracle_for, oracle_leverage, path_growth, path_growth_of_targets
+from gearing.market.oracle.best_leverage import (
+    oracle_for,
+    oracle_leverage,
+    path_growth,
+    path_growth_of_targets,
+)
 from gearing.simulation.presets import market_a_settings, market_b_settings
 
 LOWER, UPPER = "oracle_lower", "oracle_upper"
@@ -131,7 +136,7 @@ def state_table(market: MarketData) -> FeatureTable:
 
 def _state_a(market: MarketData) -> dict[str, tuple[np.ndarray, float]]:
     """Columns of market A's state and their bounds."""
-    from gearing.market.market_a import from_json
+    from gearing.market.synthetic.market_a import from_json
 
     assert market.truth is not None
     model, state = from_json(str(market.truth["parameters"])), market.truth["state_at_close"]

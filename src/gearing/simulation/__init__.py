@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from gearing.lazy import lazy_exports
 
-_HOME = {
-    "SimulationConfig": "config",
-    "Slippage": "config",
-    "Simulator": "simulator",
-    "Observation": "observation",
-    "ObservationLayout": "observation",
-    "Policy": "policy",
-    "action_scheme": "actions",
-    "reward": "rewards",
-}
-
-__all__ = list(_HOME)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "SimulationConfig": "gearing.simulation.config",
+        "Slippage": "gearing.simulation.config",
+        "Simulator": "gearing.simulation.simulator",
+        "Observation": "gearing.simulation.observation",
+        "ObservationLayout": "gearing.simulation.observation",
+        "Policy": "gearing.simulation.policy",
+        "action_scheme": "gearing.simulation.actions",
+        "reward": "gearing.simulation.rewards",
+    },
+)

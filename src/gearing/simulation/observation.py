@@ -7,12 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gearing.exchange.columns import (
-    ACCOUNT_BOUNDS,
-    ACCOUNT_COLUMNS,
-    POSITION_BOUNDS,
-    POSITION_COLUMNS,
-)
+from gearing.exchange.observing import ACCOUNT_BOUNDS, ACCOUNT_COLUMNS, POSITION_BOUNDS, POSITION_COLUMNS
 from gearing.features import FeatureTable
 
 

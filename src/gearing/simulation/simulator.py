@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gearing.contracts import Contract
-from gearing.exchange.batch import Kernel
+from gearing.exchange.engine.batch import Kernel
 from gearing.exchange.records import (
     account_dtype,
     ledger_dtype,
@@ -23,12 +23,12 @@ from gearing.features import FeatureSet, FeatureTable, parse_duration
 from gearing.market.data import MarketData
 from gearing.simulation.actions import ActionScheme, allowed_levels, level_caps, make_scheme
 from gearing.simulation.config import SimulationConfig
-from gearing.simulation.controlled import ControlDesk
+from gearing.simulation.controls import ControlDesk
+from gearing.simulation.kernel_records import config_record, contract_records
 from gearing.simulation.observation import Observation, ObservationLayout
 from gearing.simulation.rewards import make_reward
 from gearing.simulation.starts import account_keys, draw_episodes
 from gearing.simulation.tape import Tape, build_tape
-from gearing.simulation.terms import config_record, contract_records
 
 _FLAT = np.zeros((), position_dtype)  # a slot without position and orders
 for _order in ("stop", "take_profit", "trailing"):

@@ -18,9 +18,9 @@ import numpy as np
 from gearing.exchange.records import margin_tier_dtype, row_dtype, settlement_dtype
 from gearing.features import FeatureTable
 from gearing.market.data import MarketData
-from gearing.market.shelf import ArrayFile, kept, mapped
 from gearing.simulation.config import Slippage
 from gearing.simulation.tape_rows import DAY, MarketRows, Offsets, tier_schedules
+from gearing.storage.mapped import ArrayFile, kept, mapped
 
 LAYOUT = 1  # raise it with any change of what a row holds for the same market
 BLOCK = 1 << 19  # rows x contracts laid out at a time

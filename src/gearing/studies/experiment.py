@@ -37,12 +37,12 @@ if TYPE_CHECKING:
 
 # Modules whose experiments ship; one line each.
 _SHIPPED = (
-    "gearing.studies.answers",
-    "gearing.studies.case_study",
-    "gearing.studies.history",
-    "gearing.studies.methods",
-    "gearing.studies.regret",
-    "gearing.studies.sweeping",
+    "gearing.questions.answers",
+    "gearing.questions.case_study",
+    "gearing.studies.study.history",
+    "gearing.questions.methods",
+    "gearing.studies.regret.run",
+    "gearing.studies.sweep",
 )
 _GROUP = "gearing.experiments"  # entry points of installed packages that add their own
 
@@ -201,7 +201,7 @@ def config_class(kind: str) -> type[ExperimentConfig]:
     ValueError
         For an unknown kind; the message names those there are.
     """
-    from gearing.studies.config import StudyConfig
+    from gearing.studies.sections import StudyConfig
 
     if kind == "study":
         return StudyConfig

@@ -8,7 +8,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
-from gearing.features.durations import parse_duration
+from gearing.market.durations import parse_duration
 
 
 class Section(BaseModel):

@@ -17,7 +17,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from gearing.market.locks import wait_lock
+from gearing.storage.locks import wait_lock
 from gearing.tracking.journal import Journal, Record
 
 KEY_TAG = "gearing.key"

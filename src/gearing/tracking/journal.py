@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gearing.market.locks import try_lock, wait_lock
+from gearing.storage.locks import try_lock, wait_lock
 
 Record = dict[str, Any]
 

@@ -1,0 +1,373 @@
+"""The differentiable agent: gradients of log growth through the account's own mechanics.
+
+The market does not answer, so equity is a differentiable function of leverage along a path. Accounts walk on
+through the history from random starts; every update unrolls some decisions of all of them and follows the
+gradient of their mean log growth.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gearing.agents.costs import CostSchedule, checked_ranges
+from gearing.agents.differentiable.compiled_unroll import CompiledLedger
+from gearing.agents.differentiable.interval_data import Course, course_of
+from gearing.agents.differentiable.regime_labels import RegimeLabels
+from gearing.agents.differentiable.torch_ledger import Accounts, TorchLedger
+from gearing.agents.health import check_numbers, check_weights
+from gearing.agents.policy.band_network import BandNetwork
+from gearing.agents.policy.description import PolicyDescription
+from gearing.agents.policy.learned import LearnedPolicy
+from gearing.agents.policy.scaling import fit_scaling
+from gearing.agents.settings import AgentSettings
+from gearing.features import FeatureTable, parse_duration
+from gearing.market.data import MarketData
+from gearing.simulation.config import SimulationConfig
+from gearing.simulation.simulator import Simulator
+
+_YEAR = np.timedelta64(365, "D")
+_MEMORY = 0.05  # weight of an update in the average rate of liquidations
+_LARGEST_EXCESS = 3.0  # that one update answers to, so that a bad start does not end all trading
+
+
+@dataclass(frozen=True)
+class GradientParameters:
+    """Parameters of the algorithm.
+
+    Parameters
+    ----------
+    n_steps : int
+        Decisions unrolled in an update.
+    learning_rate, final_learning_rate : float
+        Of Adam; falls to the second over the budget (cosine).
+    weight_decay : float
+    max_grad_norm : float
+    softness : float
+        Width of the smoothed liquidation, see `TorchLedger`.
+    random_start : float
+        Part of the episodes that begin with a random leverage held, most of them small. A flat account inside a band
+        around zero never trades, so nothing would ever move that band.
+    liquidation_budget : float or None
+        Probability of a liquidation within ``budget_horizon`` that is to be kept: the price of a liquidation rises
+        while the training span sees more of them and falls while it sees fewer (dual ascent). Only weights that kept
+        the budget are chosen, if there are any.
+    budget_horizon : str
+        Duration.
+    budget_rate : float
+        By how much log growth the price of a liquidation changes in an update at twice the budget.
+    """
+
+    n_steps: int = 48
+    learning_rate: float = 3e-3
+    final_learning_rate: float = 1e-4
+    weight_decay: float = 0.0
+    max_grad_norm: float = 1.0
+    softness: float = 0.02
+    random_start: float = 0.5
+    liquidation_budget: float | None = None
+    budget_horizon: str = "30d"
+    budget_rate: float = 0.02
+
+    def __post_init__(self) -> None:
+        if self.liquidation_budget is not None and not 0.0 < self.liquidation_budget < 1.0:
+            raise ValueError(
+                f"liquidation_budget is {self.liquidation_budget}; it is a probability in (0, 1), or None."
+            )
+
+
+class DifferentiableLearner:
+    """Trains a `BandNetwork`; parameters as those of ``SB3Learner``."""
+
+    def __init__(
+        self,
+        settings: AgentSettings,
+        markets: Sequence[MarketData],
+        tables: Sequence[FeatureTable],
+        config: SimulationConfig,
+        seed: int,
+        total_decisions: int,
+        facts: Mapping[str, Any],
+    ):
+        self.settings, self.total = settings, total_decisions
+        self.parameters = _parameters(settings.parameters)
+        self.simulator = Simulator(list(markets), list(tables), config.with_(action="leverage"), n_accounts=1)
+        self.course: Course = course_of(self.simulator)
+        self.ledger = TorchLedger(self.simulator, self.parameters.softness)
+        single = len(self.simulator.contracts) == 1
+        self._compiled = CompiledLedger(self.ledger, self.course) if single else None
+        network = _network_arguments(settings, self.simulator, tables)
+        self.network = BandNetwork(**network)
+        beliefs = int(settings.network.get("beliefs", 0))
+        self._labels = RegimeLabels(self.simulator, beliefs) if beliefs else None
+        scheme = {"action": "target", "max_leverage": self.simulator.config.max_leverage}
+        described = PolicyDescription.of(settings.algorithm, self.simulator, scheme, network, facts)
+        self.policy = LearnedPolicy(self.network, described)
+        weights = [p for p in self.network.parameters() if p.requires_grad]
+        self._taught = [p for m in self.network.members for part in m.teachers() for p in part.parameters()]
+        by_regimes = set(map(id, self._taught))
+        self._grown = [p for p in weights if id(p) not in by_regimes]
+        self.optimizer = torch.optim.Adam(
+            weights, lr=self.parameters.learning_rate, weight_decay=self.parameters.weight_decay
+        )
+        interval = self.simulator.interval
+        self._per_year = float(_YEAR / interval)
+        self._episode = max(self.parameters.n_steps, _decisions(config, interval))
+        self._rng = np.random.default_rng(seed)
+        self._schedule = CostSchedule(
+            settings.cost_warmup, checked_ranges(settings.randomise), seed, total_decisions
+        )
+        self._allowed = _allowed(self.parameters, interval)
+        self._seen = 0.0 if self._allowed is None else self._allowed  # liquidations per decision, averaged
+        self.decisions = 0
+        self._begin()
+
+    # ------------------------------------------------------------------------------------------------ accounts
+
+    def _begin(self) -> None:
+        """Place all accounts; their first episodes are cut short at random, so that they end at different times."""
+        count = self.settings.n_accounts
+        self._accounts = self.ledger.open_accounts(count)
+        self._memory = torch.zeros(len(self.network.members), count, self.network.memory)
+        self._at = np.zeros(count, np.int64)
+        self._left = np.zeros(count, np.int64)
+        self._place(np.ones(count, bool))
+        self._left = self._rng.integers(0, self._left + 1)
+
+    def _place(self, which: np.ndarray) -> None:
+        """Start new episodes: flat, at a random decision that leaves room for one update."""
+        steps, n = self.parameters.n_steps, len(self.course.last)
+        last = self.course.last.numpy()
+        fits = np.flatnonzero(last - np.arange(n) + 1 >= steps)
+        if fits.size == 0:
+            raise ValueError(
+                f"no path of the training span has {steps} decisions; lower parameters.n_steps or train on a longer "
+                "span."
+            )
+        count = int(which.sum())
+        self._at[which] = self._rng.choice(fits, count)
+        self._left[which] = np.minimum(self._episode, last[self._at[which]] - self._at[which] + 1)
+        mask = torch.from_numpy(which)
+        pairs = zip(self._fresh_accounts(len(which)).parts(), self._accounts.parts(), strict=True)
+        self._accounts = Accounts(
+            *(torch.where(mask if new.ndim == 1 else mask[:, None], new, old) for new, old in pairs)
+        )
+        self._memory = self._memory * (~mask).float()[:, None]
+
+    def _fresh_accounts(self, count: int) -> Accounts:
+        """Accounts that begin at their decision: flat, or with a random leverage held."""
+        fresh, network, slots = self.ledger.open_accounts(count), self.network, len(self.ledger.tiers)
+        u = self._rng.uniform(-1.0, 1.0, (count, slots))
+        held = np.where(u < 0.0, network.lower, network.upper) * u**2 / slots
+        held[self._rng.random(count) >= self.parameters.random_start] = 0.0
+        leverage = torch.from_numpy(held)
+        mark = self.course.mark[torch.from_numpy(self._at)]
+        equity = fresh.equity[:, None]
+        return Accounts(
+            fresh.equity,
+            leverage * equity / mark,
+            torch.clamp((leverage / self.ledger.share).abs(), min=1.0),
+            torch.where(leverage == 0.0, 0.0, self.ledger.share * equity),
+        )
+
+    # ------------------------------------------------------------------------------------------------ learning
+
+    def update(self) -> dict[str, float]:
+        """Unroll some decisions of every account and follow the gradient of their growth."""
+        steps = self.parameters.n_steps
+        over = self._left < steps
+        if over.any():
+            self._place(over)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._learning_rate()
+        index = torch.from_numpy(self._at)[:, None] + torch.arange(steps)
+        self.ledger.costs = self._schedule.at(self.decisions)
+        priced, liquidated, leverage, surprise, accounts = self._unroll(index)
+        loss = -priced.mean() * self._per_year
+        check_numbers({"the growth": priced.detach().numpy()}, self.decisions, self._advice())
+        self.optimizer.zero_grad()
+        (loss + surprise).backward()
+        norm = self._clip_gradients()
+        check_numbers({"the gradient's norm": float(norm)}, self.decisions, self._advice())
+        self.optimizer.step()
+        check_weights(self.network.named_parameters(), self.decisions, self._advice())
+        self._accounts = accounts.detach()
+        self._at, self._left = self._at + steps, self._left - steps
+        self.decisions += priced.numel()
+        rate = float(liquidated.mean())
+        told = {
+            "train/log_growth_per_year": -float(loss.detach()) + self.ledger.price * rate * self._per_year,
+            "train/effective_leverage": float(leverage),
+            "train/gradient_norm": float(norm),
+            "train/liquidations_per_year": rate * self._per_year,
+        }
+        if self._labels is not None:
+            told["train/belief_cross_entropy"] = float(surprise.detach())
+        return told | self._keep_budget(rate)
+
+    def _clip_gradients(self) -> Tensor:
+        """Clip what regimes taught apart from what growth taught; returns the norm of the latter."""
+        clip, most = torch.nn.utils.clip_grad_norm_, self.parameters.max_grad_norm
+        clip(self._taught, most)
+        return clip(self._grown, most)
+
+    def _keep_budget(self, rate: float) -> dict[str, float]:
+        """Dual ascent: move the price of a liquidation by how far their rate is from what is allowed."""
+        if self._allowed is None:
+            return {}
+        self._seen += _MEMORY * (rate - self._seen)
+        step = self.parameters.budget_rate * min(self._seen / self._allowed - 1.0, _LARGEST_EXCESS)
+        self.ledger.price = max(0.0, self.ledger.price + step)
+        return {"train/liquidation_price": self.ledger.price, "train/budget_used": self._seen / self._allowed}
+
+    @property
+    def within_budget(self) -> bool:
+        """Whether liquidations on the training span stay within what the budget allows."""
+        return self._allowed is None or self._seen <= self._allowed
+
+    def _unroll(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Accounts]:
+        """Priced growth (b, t), liquidations (b, t), mean absolute leverage of the band's middle, how much the
+        beliefs were surprised, accounts after."""
+        low, high, logits = self._edges(self.course.columns[index])
+        low, high = low.double(), high.double()
+        surprise = torch.zeros(()) if self._labels is None else self._labels.loss(logits, index)
+        middle = 0.5 * (low + high).detach().abs().mean()
+        if self._compiled is not None:
+            priced, liquidated, accounts = self._compiled.unroll(self._accounts, low, high, index)
+        else:
+            priced, liquidated, accounts = self._step_by_step(low, high, self.course.at(index))
+        return priced, liquidated, middle, surprise, accounts
+
+    def _step_by_step(self, low: Tensor, high: Tensor, course: Course) -> tuple[Tensor, Tensor, Accounts]:
+        """Several contracts: every operation of the accounting is torch's."""
+        accounts, growths, weights = self._accounts, [], []
+        for t in range(course.mark.shape[1]):
+            now = course.step(t)
+            held = accounts.effective_leverage(now.mark)
+            target = torch.minimum(torch.maximum(held, low[:, t]), high[:, t])
+            hold = (held >= low[:, t]) & (held <= high[:, t]) & (held != 0.0)
+            accounts, growth, weight = self.ledger.step(accounts, target / self.ledger.share, hold, now)
+            growths.append(growth - self.ledger.price * weight)
+            weights.append(weight.detach())
+        return torch.stack(growths, dim=1), torch.stack(weights, dim=1), accounts
+
+    def _edges(self, columns: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Band and beliefs of every account and decision; each member of an ensemble leads its part of the accounts."""
+        parts = torch.tensor_split(torch.arange(columns.shape[0]), len(self.network.members))
+        answers = []
+        for member, part in enumerate(parts):
+            state = self._memory[member, part] if self.network.memory else None
+            low, high, after, logits = self.network.band(columns[part], member, state)
+            if self.network.memory:
+                self._memory[member, part] = after.detach()
+            answers.append((low, high, logits))
+        low, high, logits = (torch.cat(values) for values in zip(*answers, strict=True))
+        return low, high, logits
+
+    def _learning_rate(self) -> float:
+        p = self.parameters
+        done = min(1.0, self.decisions / self.total)
+        share = 0.5 * (1.0 + math.cos(math.pi * done))
+        return p.final_learning_rate + share * (p.learning_rate - p.final_learning_rate)
+
+    def _advice(self) -> str:
+        return f"Lower parameters.learning_rate (now {self.parameters.learning_rate}) or max_grad_norm."
+
+    # ------------------------------------------------------------------------------------------------ checkpoints
+
+    def state(self) -> dict[str, Any]:
+        """Weights, optimiser, accounts, and where they are."""
+        return {
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "accounts": list(self._accounts.parts()),
+            "memory": self._memory,
+            "at": torch.from_numpy(self._at.copy()),
+            "left": torch.from_numpy(self._left.copy()),
+            "draws": json.dumps(self._rng.bit_generator.state),
+            "decisions": self.decisions,
+            "budget": [self.ledger.price, self._seen],
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Put everything back where ``state`` was taken."""
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self._accounts = Accounts(*state["accounts"])
+        self._memory = state["memory"]
+        self._at, self._left = state["at"].numpy().copy(), state["left"].numpy().copy()
+        self._rng.bit_generator.state = json.loads(state["draws"])
+        self.decisions = state["decisions"]
+        self.ledger.price, self._seen = state["budget"]
+
+
+def _parameters(given: Mapping[str, Any]) -> GradientParameters:
+    from difflib import get_close_matches
+
+    known = list(GradientParameters.__dataclass_fields__)
+    for name in given:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else f"There are {', '.join(known)}."
+            raise ValueError(f"differentiable has no parameter {name!r}. {hint}")
+    return GradientParameters(**given)
+
+
+def _allowed(parameters: GradientParameters, interval: np.timedelta64) -> float | None:
+    """Liquidations per decision at which the budget is just used up; they count as independent."""
+    if parameters.liquidation_budget is None:
+        return None
+    decisions = float(parse_duration(parameters.budget_horizon) / interval)
+    return -math.log1p(-parameters.liquidation_budget) / decisions
+
+
+def _decisions(config: SimulationConfig, interval: np.timedelta64) -> int:
+    """Decisions of an episode; without a length, very many: the path's end ends it."""
+    if config.episode_length is None:
+        return 10**9
+    return int(parse_duration(config.episode_length) // interval)
+
+
+def _network_arguments(
+    settings: AgentSettings, simulator: Simulator, tables: Sequence[FeatureTable]
+) -> dict[str, Any]:
+    layout, config = simulator.layout, simulator.config
+    market = layout.columns if settings.columns is None else settings.columns
+    unknown = [name for name in market if name not in layout.columns]
+    if unknown:
+        raise ValueError(
+            f"agent columns {', '.join(unknown)}: the differentiable agent reads market columns, and the leverage it "
+            f"holds; there are {', '.join(layout.columns)}."
+        )
+    scaling = fit_scaling(layout, tables, settings.scaling, settings.clip, market, 1.0)
+    shares = config.shares(len(simulator.contracts))
+    most = config.max_leverage * min(shares)
+    return {
+        **settings.network,
+        "scaling": {
+            "centre": scaling.centre.tolist(), "spread": scaling.spread.tolist(), "keep": scaling.keep.tolist(),
+            "clip": scaling.clip,
+        },
+        "lower": -most if config.direction in ("short", "free") else 0.0,
+        "upper": 0.0 if config.direction == "short" else most,
+        "shares": list(shares),
+        "side": "signal" if config.signal_column else config.direction,
+        "held_at": _places(layout, "effective_leverage"),
+        "signal_at": _places(layout, config.signal_column) if config.signal_column else [],
+    }  # fmt: skip
+
+
+def _places(layout: Any, name: str) -> list[int]:
+    where = layout.locate(name)
+    return (
+        list(range(layout.size)[where])
+        if isinstance(where, slice)
+        else [int(w) for w in np.atleast_1d(where)]
+    )

@@ -1,0 +1,206 @@
+"""The simulator's accounting in torch: equity after a decision interval as a differentiable function of leverage.
+
+On paths without liquidation it is the kernel's ledger, operation by operation (but for lots, ticks and smallest orders,
+which have no gradient). A liquidation is smoothed: its weight rises from 0 to 1 as the margin balance at the
+adverse extreme falls through the maintenance margin.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gearing.agents.costs import CostFactors
+from gearing.agents.differentiable.interval_data import Course
+from gearing.simulation.simulator import Simulator
+
+_SMALLEST = 1e-12
+
+
+@dataclass(frozen=True)
+class Accounts:
+    """State of a batch of accounts, float64.
+
+    Attributes
+    ----------
+    equity : (b,)
+        At the last close.
+    quantity : (b, m)
+    setting : (b, m)
+        Leverage setting of each position.
+    backing : (b, m)
+        Margin balance of each position at the last close (isolated): what a liquidation takes.
+    """
+
+    equity: Tensor
+    quantity: Tensor
+    setting: Tensor
+    backing: Tensor
+
+    def detach(self) -> Accounts:
+        """The same numbers without their history."""
+        return Accounts(*(part.detach() for part in self.parts()))
+
+    def parts(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Its tensors, in the order of the constructor."""
+        return self.equity, self.quantity, self.setting, self.backing
+
+    def effective_leverage(self, mark: Tensor) -> Tensor:
+        """Signed notional at mark over equity (b, m)."""
+        return self.quantity * mark / self.equity[:, None]
+
+
+class TorchLedger:
+    """Settings of the accounting.
+
+    Parameters
+    ----------
+    simulator : Simulator
+        Whose fees, tiers, margin rules and venue hold.
+    softness : float
+        Width of the smoothed liquidation as a part of the posted margin.
+
+    Attributes
+    ----------
+    costs : CostFactors
+        What fees, slippage and funding are multiplied by: 1, but during a curriculum.
+    price : float
+        Of a liquidation, in log growth: what a risk budget takes off for one, beyond the money it loses.
+    """
+
+    def __init__(self, simulator: Simulator, softness: float = 0.02):
+        terms, rules = simulator._terms[0], simulator._rules[0]
+        self.fee = torch.from_numpy(np.array(terms.taker_fee))
+        self.share = torch.from_numpy(np.array(terms.margin_share))
+        self.cross = bool(rules.cross)
+        self.leverage_change = int(rules.leverage_change)
+        self.initial_equity = float(simulator.config.initial_equity)
+        self.softness = softness
+        self.costs, self.price = CostFactors(), 0.0
+        self.tiers = [_Tiers(simulator, j) for j in range(len(simulator.contracts))]
+
+    def open_accounts(self, count: int) -> Accounts:
+        """Flat accounts with the initial equity."""
+        slots = len(self.tiers)
+        flat = torch.zeros(count, slots, dtype=torch.float64)
+        equity = torch.full((count,), self.initial_equity, dtype=torch.float64)
+        return Accounts(equity, flat, torch.ones_like(flat), flat)
+
+    def step(
+        self, accounts: Accounts, target: Tensor, hold: Tensor, course: Course
+    ) -> tuple[Accounts, Tensor, Tensor]:
+        """Hold a target over one decision interval.
+
+        Parameters
+        ----------
+        target : (b, m) float64
+            Signed target leverage of the margin share.
+        hold : (b, m) bool
+            True leaves the position as it is, as a NaN target does in the simulator.
+        course : fields (b, m)
+
+        Returns
+        -------
+        accounts : Accounts
+        growth : (b,) log growth of equity
+        liquidated : (b,) smoothed number of liquidations
+        """
+        equity, held = accounts.equity, accounts.quantity
+        at_open, after = (self.costs.funding * f for f in (course.funding_at_open, course.funding_after))
+        after_open = equity - (held * at_open).sum(dim=1)
+        now = after_open + (held * (course.mark_open - course.mark)).sum(dim=1)
+        checked = torch.minimum(equity, now)[:, None] * self.share
+        quantity, price, setting = self._fill(accounts, target, course, checked)
+        quantity = torch.where(hold, held, quantity)
+        setting = torch.where(hold, accounts.setting, setting)
+        price = torch.where(hold, course.mark_open, price)
+        fees = self.costs.fees * self.fee * (quantity - held).abs() * price
+        profit = held * (price - course.mark) + quantity * (course.end - price) - fees - quantity * after
+        end = after_open + profit.sum(dim=1)
+        carried = accounts.backing + held * (course.mark_open - course.mark - at_open)
+        posted = (now[:, None] if self.cross else torch.where(hold, carried, checked)) - fees
+        end, quantity, backing, weight = self._liquidate(equity, end, quantity, posted, price, course)
+        floor = 0.001 * self.initial_equity
+        growth = torch.log(torch.clamp(end, min=floor)) - torch.log(torch.clamp(equity, min=floor))
+        return Accounts(torch.clamp(end, min=floor), quantity, setting, backing), growth, weight
+
+    def _fill(
+        self, accounts: Accounts, target: Tensor, course: Course, checked: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Signed quantity after the order, its fill price, and the leverage setting; see ``exchange.orders``."""
+        held = accounts.quantity
+        side = torch.where(target == 0.0, -torch.sign(held), torch.sign(target))
+        wanted = target.abs() * self.share * accounts.equity[:, None] / course.mark
+        setting = self._setting(accounts, target, held)
+        rough = torch.where(target == 0.0, -held, side * wanted - held)
+        slip = course.slippage + course.impact * torch.sqrt(rough.abs() * course.open + _SMALLEST)
+        slip = torch.where(course.impact > 0.0, slip, course.slippage)
+        price = course.open * (1.0 + torch.sign(rough) * self.costs.slippage * slip)
+        same = side * held
+        cost = self.costs.fees * self.fee * price + torch.clamp(side * (price - course.mark_open), min=0.0)
+        affordable = (checked + cost * same) / (price / setting + cost)
+        allowed = torch.stack([t.largest(setting[:, j]) for j, t in enumerate(self.tiers)], dim=1) / price
+        limited = torch.minimum(torch.minimum(wanted, affordable), allowed)
+        limited = torch.clamp(torch.maximum(limited, same), min=0.0)
+        size = torch.where(wanted <= same, wanted, limited)
+        return torch.where(target == 0.0, torch.zeros_like(held), side * size), price, setting
+
+    def _setting(self, accounts: Accounts, target: Tensor, held: Tensor) -> Tensor:
+        """Leverage setting as far as the venue lets it change on an open position of the same side."""
+        wanted = torch.clamp(target.abs(), min=1.0)
+        if self.leverage_change == 0:
+            return wanted
+        kept = torch.maximum(accounts.setting, wanted) if self.leverage_change == 1 else accounts.setting
+        return torch.where(held * target > 0.0, kept, wanted)
+
+    def _liquidate(
+        self, equity: Tensor, end: Tensor, quantity: Tensor, posted: Tensor, price: Tensor, course: Course
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Mix in what is left after a liquidation, with the weight that its margin balance gives it.
+
+        ``posted`` is the margin balance right after the fill; returns equity, quantity and backing at the end, and
+        the smoothed number of liquidations.
+        """
+        extreme = torch.where(quantity > 0.0, course.low, course.high)
+        move = torch.stack([extreme - course.mark_open, course.end - course.mark_open], dim=0)
+        worst, last = (
+            posted
+            + quantity * (move - self.costs.funding * course.funding_after)
+            - quantity * (price - course.mark_open)
+        )
+        notional = quantity.abs() * extreme
+        needed = torch.stack([t.maintenance(notional[:, j]) for j, t in enumerate(self.tiers)], dim=1)
+        # The width grows with wealth: how near a liquidation is depends on leverage, not on the account's size.
+        wealth = (equity / equity.detach())[:, None]
+        scale = self.softness * posted.detach().clamp(min=1e-9) * wealth
+        weight = torch.sigmoid((needed - worst) / scale)
+        weight = torch.where(quantity == 0.0, torch.zeros_like(weight), weight)
+        kept = 1.0 - weight
+        return end - (weight * last).sum(dim=1), quantity * kept, last * kept, weight.sum(dim=1)
+
+
+class _Tiers:
+    """Margin tiers of one contract, those in force at the end of the data."""
+
+    def __init__(self, simulator: Simulator, j: int):
+        row: Any = simulator.tape.rows[-1, j]
+        tiers = simulator.tape.tiers[row.tiers_first : row.tiers_last]
+        self.floor, self.rate, self.amount, self.cap, self.top = (
+            torch.from_numpy(np.array(tiers[name]))
+            for name in ("floor", "rate", "amount", "cap", "max_leverage")
+        )
+
+    def largest(self, setting: Tensor) -> Tensor:
+        """Largest notional at a leverage setting; a step function, so without gradient."""
+        allows = self.top >= setting.detach()[:, None]
+        cap = self.cap.clamp(max=1e30)  # infinity times a gradient of zero would be NaN
+        return torch.where(allows, cap, torch.zeros_like(cap)).amax(dim=1)
+
+    def maintenance(self, notional: Tensor) -> Tensor:
+        """Maintenance margin, continuous in the notional."""
+        tier = (torch.searchsorted(self.floor, notional.detach(), right=True) - 1).clamp(min=0)
+        return notional * self.rate[tier] - self.amount[tier]

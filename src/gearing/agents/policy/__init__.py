@@ -1,0 +1,1 @@
+"""Learned policies: networks, scaling, no-trade bands."""

@@ -1,0 +1,155 @@
+"""A trained agent as a `Policy`: it answers observations, saves to a folder without pickles, and loads from it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from gearing.agents.policy.description import PolicyDescription
+from gearing.agents.policy.networks import build_network
+from gearing.policies import describe_rule, make_rule
+from gearing.simulation.actions import LeverageScheme, ResidualScheme, TierScheme
+from gearing.simulation.observation import Observation
+
+if TYPE_CHECKING:
+    from gearing.simulation.simulator import Simulator
+
+_DESCRIPTION, _WEIGHTS = "policy.json", "weights.npz"
+_SCHEMES: dict[str, Any] = {"leverage": LeverageScheme, "tiers": TierScheme}
+
+
+class LearnedPolicy:
+    """A policy network behind the `Policy` protocol.
+
+    Attributes
+    ----------
+    network : torch.nn.Module
+        As built by :func:`gearing.agents.policy.networks.build_network`.
+    description : PolicyDescription
+    scheme : ActionScheme or None
+        Maps its normalised actions to leverage; None where it answers with target leverage itself.
+    required_columns : tuple of str
+    action_scheme : str
+        Name of the scheme.
+    masked : bool
+        Whether it was trained with choices masked by the margin tiers, and wants them masked when it decides.
+    """
+
+    def __init__(self, network: torch.nn.Module, description: PolicyDescription):
+        self.network = network
+        self.description = description
+        self.scheme = make_described_scheme(description.scheme)
+        self.action_scheme = str(description.scheme["action"])
+        self.required_columns = description.columns
+        self.masked = description.algorithm == "maskable_ppo"
+
+    def predict(
+        self,
+        observation: Observation,
+        state: Any = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = False,
+        action_masks: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, Any]:
+        """Actions (n_accounts, n_slots), normalised or target leverage, and the network's next state.
+
+        ``action_masks`` (n_accounts, n_slots * n_choices) are for policies that are ``masked``.
+        """
+        raw = self.arranged(observation)
+        masks = {"action_masks": action_masks} if self.masked and action_masks is not None else {}
+        actions, state = self.network.predict(raw, state, episode_start, deterministic, **masks)
+        return np.asarray(actions).reshape(len(raw), len(self.description.slots)), state
+
+    def ahead(self, simulator: Simulator, rows: np.ndarray) -> Any:
+        """This policy for accounts that decide at known rows of the tape, see `bands_ahead`."""
+        from gearing.agents.policy.precomputed_bands import bands_ahead
+
+        return bands_ahead(self, simulator, rows)
+
+    def arranged(self, observation: Observation) -> np.ndarray:
+        """The observation with this policy's columns, in this policy's order."""
+        wanted, given = self.description.names, observation.layout.names
+        if given == wanted:
+            return observation.array
+        if set(wanted) <= set(given):
+            return observation.array[:, [given.index(name) for name in wanted]]
+        missing = [name for name in wanted if name not in given]
+        raise ValueError(
+            f"this {self.description.algorithm} policy was trained on {', '.join(missing)}, which the observation "
+            "lacks. Compute the same features and join the same forecasts as in training."
+        )
+
+    def save(self, folder: str | Path) -> Path:
+        """Write ``policy.json`` and ``weights.npz`` into a folder, which is made if missing."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / _DESCRIPTION).write_text(json.dumps(asdict(self.description), indent=1) + "\n")
+        weights = {name: tensor.numpy() for name, tensor in self.network.state_dict().items()}
+        np.savez(folder / _WEIGHTS, **weights)
+        return folder
+
+    def __repr__(self) -> str:
+        about = self.description
+        return f"LearnedPolicy({about.algorithm}, {self.action_scheme}, {len(about.names)} columns)"
+
+
+def load_policy(folder: str | Path) -> LearnedPolicy:
+    """Read a policy that ``LearnedPolicy.save`` wrote.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder holds no policy.
+    """
+    folder = Path(folder)
+    for name in (_DESCRIPTION, _WEIGHTS):
+        if not (folder / name).exists():
+            raise FileNotFoundError(
+                f"{folder} has no {name}; a policy is a folder written by LearnedPolicy.save."
+            )
+    values = json.loads((folder / _DESCRIPTION).read_text())
+    for name in ("names", "low", "high", "columns", "slots"):
+        values[name] = tuple(values[name])
+    description = PolicyDescription(**values)
+    network = build_network(description)
+    with np.load(folder / _WEIGHTS, allow_pickle=False) as weights:
+        network.load_state_dict({name: torch.from_numpy(weights[name]) for name in weights.files})
+    return LearnedPolicy(network, description)
+
+
+def describe_scheme(scheme: Any) -> dict[str, Any]:
+    """Name and parameters of an action scheme as plain values.
+
+    Raises
+    ------
+    ValueError
+        For a scheme that is not one of the package's own, or a base rule that is not registered.
+    """
+    if isinstance(scheme, ResidualScheme):
+        return {"action": "residual", "max_leverage": scheme.max_leverage, "base": describe_rule(scheme.base)}
+    for name, kind in _SCHEMES.items():
+        if type(scheme) is kind:
+            return {"action": name, **json.loads(json.dumps(asdict(scheme)))}
+    raise ValueError(
+        f"{type(scheme).__name__} cannot be saved with a policy; the schemes that can are residual, "
+        f"{', '.join(_SCHEMES)}."
+    )
+
+
+def make_described_scheme(given: Mapping[str, Any]) -> Any:
+    """The scheme that ``describe_scheme`` described."""
+    values = dict(given)
+    name = values.pop("action")
+    if name == "target":
+        return None
+    if name == "residual":
+        return ResidualScheme(values["max_leverage"], base=make_rule(values["base"]))
+    if "levels" in values:
+        values["levels"] = tuple(values["levels"])
+    return _SCHEMES[name](**values)

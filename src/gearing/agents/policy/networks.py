@@ -1,0 +1,141 @@
+"""From a description to a policy network, and to the bare graph that an export needs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from torch import Tensor, nn
+
+from gearing.agents.policy.algorithms import ALGORITHMS
+from gearing.agents.policy.band_network import BandNetwork
+from gearing.agents.policy.extractor import ScaledObservation
+
+if TYPE_CHECKING:
+    from gearing.agents.policy.description import PolicyDescription
+
+_ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU, "elu": nn.ELU, "gelu": nn.GELU, "silu": nn.SiLU}
+
+
+def policy_arguments(network: dict[str, Any]) -> dict[str, Any]:
+    """Arguments of a stable-baselines3 policy from plain values.
+
+    Parameters
+    ----------
+    network : mapping
+        ``layers``, ``activation``, ``scaling`` (centre, spread, keep, clip), and others passed on as they are.
+
+    Raises
+    ------
+    ValueError
+        For an unknown activation.
+    """
+    values = dict(network)
+    activation = values.pop("activation", "tanh")
+    if activation not in _ACTIVATIONS:
+        raise ValueError(
+            f"network activation is {activation!r}; it must be one of {', '.join(_ACTIVATIONS)}."
+        )
+    return {
+        "net_arch": list(values.pop("layers", (64, 64))),
+        "activation_fn": _ACTIVATIONS[activation],
+        "features_extractor_class": ScaledObservation,
+        "features_extractor_kwargs": dict(values.pop("scaling")),
+        **values,
+    }
+
+
+def build_network(description: PolicyDescription) -> nn.Module:
+    """The untrained network of a description; it has ``predict`` and a ``state_dict``."""
+    if description.algorithm == "differentiable":
+        return BandNetwork(**description.network)
+    bounds = (np.array(description.low, np.float32), np.array(description.high, np.float32))
+    slots, choices = len(description.slots), description.network.get("n_choices")
+    actions = spaces.Box(-1.0, 1.0, (slots,), np.float32)
+    if choices is not None:
+        actions = spaces.Discrete(choices) if slots == 1 else spaces.MultiDiscrete([choices] * slots)
+    arguments = {k: v for k, v in description.network.items() if k != "n_choices"}
+    make = ALGORITHMS[description.algorithm].policy_class()
+    network = make(
+        spaces.Box(*bounds, dtype=np.float32), actions, lambda _: 0.0, **policy_arguments(arguments)
+    )
+    network.set_training_mode(False)
+    return network
+
+
+class ModeOfPolicy(nn.Module):
+    """Raw observation (n, n_columns) to the mode of a policy: actions in [-1, 1], or choices, (n, n_slots)."""
+
+    def __init__(self, policy: nn.Module, algorithm: str):
+        super().__init__()
+        self.policy = policy
+        self.algorithm = algorithm
+
+    def forward(self, raw: Tensor, masks: Tensor | None = None) -> Tensor:
+        """Deterministic action; ``masks`` (n, n_slots * n_choices) are the choices allowed to a masked policy."""
+        if self.algorithm in ("sac", "tqc", "td3"):
+            return (
+                self.policy.actor(raw, deterministic=True)
+                if self.algorithm != "td3"
+                else self.policy.actor(raw)
+            )
+        if self.algorithm == "dqn":
+            return self.policy.q_net(raw).argmax(dim=1, keepdim=True)
+        if self.algorithm == "qr_dqn":
+            return self.policy.quantile_net(raw).mean(dim=1).argmax(dim=1, keepdim=True)
+        return chosen_action(self.policy, self.policy.pi_features_extractor(raw), masks)
+
+
+class RecurrentMode(nn.Module):
+    """Raw observation (n, n_columns) and state (parts, n, width) to the mode of a recurrent policy and its next state.
+
+    Attributes
+    ----------
+    shape : (int, int)
+        Parts and width of the state; zeros at the beginning of an episode.
+    """
+
+    def __init__(self, policy: nn.Module):
+        super().__init__()
+        self.policy = policy
+        self.is_band = isinstance(policy, BandNetwork)
+        if self.is_band:
+            self.shape = (len(policy.members), policy.memory)
+        else:  # hidden states of all layers, then their cells
+            self.shape = (2 * policy.lstm_actor.num_layers, policy.lstm_actor.hidden_size)
+
+    def forward(self, raw: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Deterministic action, and what to remember."""
+        if self.is_band:
+            low, high, after, _ = self.policy.band(raw[:, None], state=state)
+            return self.policy.targets(raw, low[:, 0], high[:, 0]), after
+        features = self.policy.pi_features_extractor(raw)
+        hidden, cell = state.chunk(2)
+        latent, after = self.policy.lstm_actor(features[None], (hidden.contiguous(), cell.contiguous()))
+        return chosen_action(self.policy, latent[0]), torch.cat(after)
+
+
+def chosen_action(policy: Any, features: Tensor, masks: Tensor | None = None) -> Tensor:
+    """Mode of an actor-critic policy for features (n, n_features): actions in [-1, 1], or choices, (n, n_slots)."""
+    output = policy.action_net(policy.mlp_extractor.forward_actor(features))
+    if isinstance(policy.action_space, spaces.Box):
+        return torch.clamp(output, -1.0, 1.0)
+    if masks is not None:
+        output = torch.where(masks, output, torch.full_like(output, -torch.inf))
+    if isinstance(policy.action_space, spaces.Discrete):
+        return output.argmax(dim=1, keepdim=True)
+    return torch.stack(
+        [part.argmax(dim=1) for part in output.split(list(policy.action_space.nvec), dim=1)], 1
+    )
+
+
+def mode_of(policy: Any) -> ModeOfPolicy | RecurrentMode | BandNetwork:
+    """The deterministic part of a learned policy as a bare graph; that of a recurrent one takes and returns a state."""
+    algorithm = policy.description.algorithm
+    if algorithm == "differentiable":
+        return RecurrentMode(policy.network) if policy.network.memory else policy.network
+    if ALGORITHMS[algorithm].recurrent:
+        return RecurrentMode(policy.network)
+    return ModeOfPolicy(policy.network, algorithm)

@@ -1,0 +1,120 @@
+"""The batch an agent learns in: rewards scaled for learning and freed of the price's own noise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from gearing.envs.sb3 import PerpetualVecEnv
+from gearing.exchange.observing import ACCOUNT_COLUMNS, POSITION_COLUMNS
+from gearing.simulation.observation import Observation
+
+_SETTLING = 4  # answers until a leverage that is approached step by step is nearly reached
+_LEAST_GROWTH = 0.05  # equity that the baseline keeps at least, so that its logarithm is finite
+
+Leverage = Callable[[np.ndarray], np.ndarray]
+
+
+class LearningVecEnv(PerpetualVecEnv):
+    """`PerpetualVecEnv` whose reward is ``scale * (reward - baseline)``.
+
+    The baseline of a step is the frictionless log growth over its bars of a leverage chosen from the market columns
+    alone: where an account that begins flat would settle if the moment lasted. The market does not answer and the
+    choice does not depend on the account, so the baseline is independent of everything the agent did: subtracting it
+    changes no expected gradient. The nearer it lies to what accounts hold, the more of the price's noise it takes out.
+
+    Attributes
+    ----------
+    baseline : callable or None
+        Signed leverage (n_accounts, n_slots) of observations whose account columns are neutral.
+    """
+
+    def __init__(self, num_envs: int, scale: float, **settings: Any):
+        super().__init__(num_envs, **settings)
+        self.scale = scale
+        self.baseline: Leverage | None = None
+        self._returns_ahead = _interval_returns(self.simulator)
+        self._neutral = _neutral_columns(self.simulator)
+        self.forget()
+
+    def forget(self) -> None:
+        """Start new averages of what the accounts did."""
+        self.n_steps, self.growth, self.leverage, self.fees, self.liquidations = 0, 0.0, 0.0, 0.0, 0
+
+    def averages(self, per_year: float) -> dict[str, float]:
+        """What the accounts did since ``forget``; ``per_year`` decisions make a year."""
+        steps = max(self.n_steps, 1)
+        return {
+            "train/log_growth_per_year": self.growth / steps * per_year,
+            "train/effective_leverage": self.leverage / steps,
+            "train/fees_per_year": self.fees / steps * per_year,
+            "train/liquidations_per_year": self.liquidations / steps * per_year,
+        }
+
+    def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, Any]]]:
+        """One decision interval of every account."""
+        expected = self._baseline_growth() if self.baseline is not None else 0.0
+        observations, rewards, over, infos = super().step_wait()
+        self._tally()
+        return observations, (self.scale * (rewards - expected)).astype(np.float32), over, infos
+
+    def _baseline_growth(self) -> np.ndarray:
+        simulator = self.simulator
+        neutral = simulator.observations.copy()
+        neutral[:, self._neutral[0]] = self._neutral[1]
+        shares = np.repeat(simulator.config.shares(len(simulator.contracts)), _legs(simulator))
+        for _ in range(_SETTLING):
+            effective = shares * self.baseline(neutral)  # type: ignore[misc]
+            neutral[:, simulator.layout.locate("effective_leverage")] = effective
+        ahead = self._returns_ahead[simulator.accounts.row]
+        return np.log(np.maximum(1.0 + (effective * ahead).sum(axis=1), _LEAST_GROWTH))
+
+    def _tally(self) -> None:
+        simulator, steps = self.simulator, self.simulator.steps
+        self.n_steps += self.num_envs
+        self.growth += float(steps.log_growth.sum())
+        self.fees += float((steps.fees / np.maximum(steps.equity_before, 1e-9)).sum())
+        self.liquidations += int(steps.liquidations.sum())
+        value = np.abs(simulator.positions.quantity * simulator.positions.mark).sum(axis=1)
+        self.leverage += float((value / np.maximum(simulator.accounts.equity, 1e-9)).sum())
+
+
+def policy_leverage(simulator: Any, act: Callable[[np.ndarray], np.ndarray]) -> Leverage:
+    """The leverage that a policy's mode asks for, as a function of raw observations.
+
+    Parameters
+    ----------
+    act : normalised actions (n, n_slots) of raw observations
+    """
+
+    def leverage(observations: np.ndarray) -> np.ndarray:
+        view = Observation(simulator.layout, observations)
+        magnitude = simulator.scheme.leverage(act(observations), view, simulator.config.direction == "free")
+        return simulator.directed(magnitude)
+
+    return leverage
+
+
+def _legs(simulator: Any) -> int:
+    return len(simulator.slots) // len(simulator.contracts)
+
+
+def _interval_returns(simulator: Any) -> np.ndarray:
+    """Simple return of the mark over the decision interval that begins at each row (n_rows, n_slots)."""
+    rows = simulator.tape.rows
+    start = np.flatnonzero(rows.next_row[:, 0] >= 0)
+    end = rows.next_row[start, 0]
+    returns = np.zeros(rows.shape)
+    returns[start] = rows.mark_close[end - 1] / rows.mark_close[start - 1] - 1.0
+    return np.repeat(returns, _legs(simulator), axis=1)
+
+
+def _neutral_columns(simulator: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Places of the account's columns in an observation, and their values for a flat account."""
+    slots = len(simulator.slots)
+    # effective leverage, margin ratio, distance to liquidation (1 = none), unrealised share; drawdown, free share
+    values = np.array([0.0, 0.0, 1.0, 0.0] * slots + [0.0, 1.0], np.float32)
+    count = len(POSITION_COLUMNS) * slots + len(ACCOUNT_COLUMNS)
+    return np.arange(simulator.layout.size - count, simulator.layout.size), values

@@ -1,0 +1,1 @@
+"""A policy compared with fixed leverage, with its leverage shifted in time, and under other conditions."""

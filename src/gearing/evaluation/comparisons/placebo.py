@@ -1,0 +1,105 @@
+"""Is it the moment that counts? The same leverages at the wrong moments, as a distribution to stand in.
+
+A circular shift keeps everything about a leverage series but its place in time: its average, its spread, how slowly it
+moves. Only the side stays where it was.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gearing.evaluation.playing import play_sizes, simulator_like
+from gearing.evaluation.result import BacktestResult
+from gearing.features import FeatureTable
+from gearing.market.data import MarketData
+
+
+@dataclass(frozen=True, eq=False)
+class Placebo:
+    """Log growth a year of a policy among its shifted selves.
+
+    Attributes
+    ----------
+    growth : float
+        Of the leverage series where it belongs.
+    shifted : (n_shifts,) float64
+    ruined : float
+        Share of the shifts that were ruined.
+    """
+
+    growth: float
+    shifted: np.ndarray
+    ruined: float
+
+    @property
+    def p_value(self) -> float:
+        """Share of series, its own among them, that grew at least as much."""
+        return float((1 + np.count_nonzero(self.shifted >= self.growth)) / (1 + self.shifted.size))
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Middle 95 % of the shifts."""
+        low, high = np.quantile(self.shifted, [0.025, 0.975])
+        return float(low), float(high)
+
+    def __str__(self) -> str:
+        low, high = self.interval
+        return f"{self.growth:+.3f} among shifts of [{low:+.3f}, {high:+.3f}], p = {self.p_value:.3f}"
+
+
+def circular_shifts(
+    result: BacktestResult,
+    market: MarketData,
+    features: FeatureTable | None = None,
+    *,
+    shifts: int = 300,
+    seed: int = 0,
+) -> Placebo:
+    """Play a policy's leverage series at random circular shifts, all accounts side by side.
+
+    Parameters
+    ----------
+    result : BacktestResult
+        Of the policy on ``market``; the targets that were traded, after all risk controls, are shifted.
+    features : FeatureTable, optional
+        Needed where the direction is a column that is no registered feature.
+    shifts : int
+        At least 200 for a distribution.
+    seed : int
+        Of the shifts.
+    """
+    count = result.end
+    simulator = simulator_like(result, market, features, shifts + 1)
+    sizes = _magnitudes(result, market, features)[:count]
+    by = np.random.default_rng(seed).integers(1, max(count, 2), shifts)
+    order = (np.arange(count)[None, :] - np.append(0, by)[:, None]) % count
+    played = np.zeros((shifts + 1, len(result.target), sizes.shape[1]))
+    played[:, :count] = sizes[order]
+    accounts = play_sizes(simulator, played)
+    growth = accounts.growth
+    return Placebo(float(growth[0]), growth[1:], float(accounts.ruined[1:].mean()))
+
+
+def _magnitudes(result: BacktestResult, market: MarketData, features: FeatureTable | None) -> np.ndarray:
+    """Sizes before the side was given to them; where the side was flat, the size before stays."""
+    if result.config.direction == "free":
+        return np.nan_to_num(result.target)
+    side = _sides(result, market, features)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        size = np.abs(result.target) / np.abs(side)
+    for k in range(len(size)):  # NaN: held, or no side
+        gone = ~np.isfinite(size[k])
+        size[k][gone] = size[k - 1][gone] if k else 0.0
+    return size
+
+
+def _sides(result: BacktestResult, market: MarketData, features: FeatureTable | None) -> np.ndarray:
+    column = result.config.signal_column
+    if column is None:
+        return np.ones_like(result.target)
+    simulator = simulator_like(result, market, features, 1)
+    table = simulator.tables[0]
+    rows = np.searchsorted(table.close_time, result.time[:-1])
+    return table.column(column)[rows].astype(np.float64)

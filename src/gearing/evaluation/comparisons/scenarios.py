@@ -1,0 +1,260 @@
+"""The same policy in another world: harsher costs, laxer rules, larger accounts.
+
+* ``stress_grid``: does the result survive worse costs? (evaluation protocol, section 7)
+* ``counterfactuals``: how much of it is the simulator's strictness, or another's optimism?
+* ``capacity``: up to what size of account does it hold?
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gearing.contracts import Contract, TierSchedule
+from gearing.evaluation.backtesting import backtest, table_for
+from gearing.evaluation.result import BacktestResult
+from gearing.features import FeatureTable
+from gearing.market.data import MarketData
+from gearing.simulation.config import SimulationConfig, Slippage
+from gearing.simulation.policy import Policy
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FEES = (0.0, 2e-4, 5e-4, 10e-4)
+SLIPPAGES = (0.0, 2e-4, 5e-4)
+FUNDINGS = (0.0, 2.0, 3.0)
+SHOCK, SHOCK_DAYS = 3e-4, 30
+EQUITIES = (1e4, 1e5, 1e6, 1e7, 1e8)
+_DAY = np.timedelta64(86_400_000, "ms")
+COLUMNS = (
+    "log_growth",
+    "sharpe",
+    "max_drawdown",
+    "effective_leverage",
+    "liquidations",
+    "ruined",
+    "fees",
+    "funding",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Scenario:
+    """One change of the world: the market's, the table's or the settings'."""
+
+    name: str
+    market: MarketData
+    table: FeatureTable
+    changes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class _World:
+    """A policy where it stands."""
+
+    policy: Policy
+    market: MarketData
+    table: FeatureTable
+    settings: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, policy: Policy, market: MarketData, features: Any, settings: Mapping[str, Any]) -> _World:
+        given = {**getattr(policy, "settings", {}), **settings}
+        return cls(policy, market, table_for(policy, market, features, SimulationConfig(**given)), given)
+
+    @property
+    def config(self) -> SimulationConfig:
+        return SimulationConfig(**self.settings)
+
+    def scenario(self, name: str, market: MarketData | None = None, **changes: Any) -> Scenario:
+        return Scenario(name, market or self.market, self.table, changes)
+
+    def play(self, scenario: Scenario) -> BacktestResult:
+        settings = {**self.settings, **scenario.changes}
+        return backtest(
+            _AsGiven(self.policy), scenario.market, scenario.table, name=scenario.name, **settings
+        )
+
+    def taker(self, fee: float) -> dict[str, Any]:
+        return {"venue": replace(self.config.profile(self.market.venue), taker_fee=fee), "fee_level": None}
+
+    def table_of(self, scenarios: Iterable[Scenario]) -> pd.DataFrame:
+        """The base and every scenario, one row each, with the change of growth against the base."""
+        import pandas as pd
+
+        base = self.play(self.scenario("as is"))
+        results = [base, *(self.play(scenario) for scenario in scenarios)]
+        rows = pd.concat([result.table for result in results])[list(COLUMNS)]
+        rows.insert(1, "change", rows["log_growth"] - base.row["log_growth"])
+        return rows.rename_axis("scenario")
+
+
+class _AsGiven:
+    """A policy whose own columns are already in the table, and whose settings were merged."""
+
+    def __init__(self, policy: Policy):
+        self._policy = policy
+        self.required_columns = policy.required_columns
+        self.action_scheme = policy.action_scheme
+        if hasattr(policy, "scheme"):
+            self.scheme = policy.scheme
+
+    def predict(self, *given: Any, **named: Any) -> Any:
+        """As the policy does."""
+        return self._policy.predict(*given, **named)
+
+
+def stress_grid(policy: Policy, market: MarketData, features: Any = None, **settings: Any) -> pd.DataFrame:
+    """Fees x slippage, funding multiplied and shocked, one bar of latency, twice the maintenance margin.
+
+    The policy sees the features of the world as it was: costs change what happens, not what is known.
+
+    Returns
+    -------
+    DataFrame
+        A row per scenario. ``sign_holds``: growth has the sign it has as is. A result is robust if it holds at a
+        taker fee of 10 bp.
+    """
+    world = _World.of(policy, market, features, settings)
+    rows = world.table_of(_stresses(world))
+    rows["sign_holds"] = np.sign(rows["log_growth"]) == np.sign(rows["log_growth"].iloc[0])
+    return rows
+
+
+def _stresses(world: _World) -> Iterator[Scenario]:
+    for fee in FEES:
+        for slippage in SLIPPAGES:
+            name = f"fee {1e4 * fee:g} bp, slippage {1e4 * slippage:g} bp"
+            changed = replace(world.config.slippage, constant=slippage)
+            yield world.scenario(name, slippage=changed, **world.taker(fee))
+    for times in FUNDINGS:
+        yield world.scenario(f"funding x {times:g}", market=with_funding(world.market, times))
+    yield world.scenario(
+        f"funding + {1e4 * SHOCK:g} bp for {SHOCK_DAYS} d", market=_shocked(world.market, world.table)
+    )
+    yield Scenario("one bar late", world.market, late(world.table))
+    yield world.scenario("maintenance x 2", market=with_maintenance(world.market, 2.0))
+
+
+def counterfactuals(
+    policy: Policy, market: MarketData, features: Any = None, **settings: Any
+) -> pd.DataFrame:
+    """The same policy under laxer rules, one by one and all together.
+
+    ``change`` is how much log growth a year a backtest gains by the simplification: the optimism it would sell.
+    """
+    world = _World.of(policy, market, features, settings)
+    flat, free = with_one_tier(market), with_funding(market, 0.0)
+    changes: dict[str, dict[str, Any]] = {
+        "liquidated on the last price": {"liquidation_series": "last"},
+        "liquidated at closes only": {"walk": "close"},
+        "no funding": {"market": free},
+        "one margin tier": {"market": flat},
+        "no slippage": {"slippage": 0.0},
+        "no fees": world.taker(0.0),
+    }
+    lax = {"liquidation_series": "last", "walk": "close", "slippage": 0.0, **world.taker(0.0)}
+    every = world.scenario("all of these", market=with_one_tier(free), **lax)
+    return world.table_of([*(world.scenario(name, **change) for name, change in changes.items()), every])
+
+
+def capacity(
+    policy: Policy,
+    market: MarketData,
+    features: Any = None,
+    *,
+    equities: Iterable[float] = EQUITIES,
+    impact: float = 1.0,
+    **settings: Any,
+) -> pd.DataFrame:
+    """Growth and liquidations by the size of the account, under margin tiers and square-root impact.
+
+    Parameters
+    ----------
+    equities : iterable of float
+        Initial equity [settle coin].
+    impact : float
+        Factor of the square-root law, see ``Slippage``.
+
+    Returns
+    -------
+    DataFrame
+        A row per size; ``capped`` counts orders that the tier's largest notional reduced.
+    """
+    import pandas as pd
+
+    world = _World.of(policy, market, features, settings)
+    slippage: Slippage = replace(world.config.slippage, impact=impact)
+    results = [
+        world.play(world.scenario(f"{equity:,.0f}", initial_equity=float(equity), slippage=slippage))
+        for equity in equities
+    ]
+    rows = pd.concat([result.table for result in results])[[*COLUMNS, "capped"]]
+    return rows.rename_axis("initial equity")
+
+
+# --- other worlds -------------------------------------------------------------------------------------------------
+
+
+def with_funding(market: MarketData, times: float, plus: float = 0.0) -> MarketData:
+    """The market with every funding rate multiplied, and something added to it."""
+    settlements = market.settlements.copy()
+    settlements["rate"] = times * settlements["rate"] + plus
+    return replace(market, settlements=settlements)
+
+
+def _shocked(market: MarketData, table: FeatureTable) -> MarketData:
+    """Funding raised for the 30 days after the first third of the decisions' span, whoever pays it."""
+    first = table.close_time[table.first_complete]
+    start = first + (market.close_time[-1] - first) // 3
+    settlements = market.settlements.copy()
+    inside = (settlements["time"] >= start) & (settlements["time"] < start + SHOCK_DAYS * _DAY)
+    settlements["rate"][inside] += SHOCK
+    return replace(market, settlements=settlements)
+
+
+def late(table: FeatureTable) -> FeatureTable:
+    """Every row one bar later: a policy decides on what was known a bar ago."""
+    values = np.concatenate([np.full_like(table.values[:1], np.nan), table.values[:-1]])
+    stamps = {name: np.concatenate([stamp[:1], stamp[:-1]]) for name, stamp in table.fitted_until.items()}
+    return replace(table, values=values, fitted_until=stamps)
+
+
+def with_maintenance(market: MarketData, times: float) -> MarketData:
+    """The market with maintenance margin rates multiplied (below 1), amounts following."""
+    return _with_schedules(market, lambda schedule: _multiplied(schedule, times))
+
+
+def with_one_tier(market: MarketData) -> MarketData:
+    """The market with the first tier for every size."""
+    return _with_schedules(market, _first_tier)
+
+
+def _multiplied(schedule: TierSchedule, times: float) -> TierSchedule:
+    rates = [min(times * tier.rate, 0.98) for tier in schedule.tiers]
+    leverages = [min(t.max_leverage, 1.0 / rate) for t, rate in zip(schedule.tiers, rates, strict=True)]
+    return _rebuilt(schedule, [t.floor for t in schedule.tiers], rates, leverages, schedule.tiers[-1].cap)
+
+
+def _first_tier(schedule: TierSchedule) -> TierSchedule:
+    tier = schedule.tiers[0]
+    return _rebuilt(schedule, [0.0], [tier.rate], [tier.max_leverage], np.inf)
+
+
+def _rebuilt(
+    schedule: TierSchedule, floors: list[float], rates: list[float], leverages: list[float], cap: float
+) -> TierSchedule:
+    made = TierSchedule.from_rates(floors, rates, leverages, cap)
+    return replace(made, as_of=schedule.as_of, source=schedule.source)
+
+
+def _with_schedules(market: MarketData, change: Any) -> MarketData:
+    contracts: tuple[Contract, ...] = tuple(
+        replace(contract, schedules=tuple(change(schedule) for schedule in contract.schedules))
+        for contract in market.contracts
+    )
+    return replace(market, contracts=contracts)

@@ -1,0 +1,1 @@
+"""Account statements replayed through the exchange rules."""

@@ -1,0 +1,171 @@
+"""Mark prices of a venue between the lines of a statement: which mark a position met first, and when.
+
+Read from a table, from candles as the venues' interfaces return them (Binance ``markPriceKlines``, Bybit
+``mark-price-kline``, OKX ``history-mark-price-candles``), or from a folder of market data.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gearing.market.history import layout
+
+_INSTANT = np.timedelta64(0, "ms")
+_OHLC = ("open", "high", "low", "close")
+
+
+@dataclass(frozen=True)
+class Touch:
+    """Where a level was reached: in which bar, and the mark that reached it (a gap: the open beyond the level)."""
+
+    opened: np.datetime64
+    ended: np.datetime64
+    mark: float
+    gap: bool
+
+
+@dataclass(frozen=True)
+class MarkPath:
+    """Mark prices of one contract.
+
+    Attributes
+    ----------
+    time : (n,) datetime64[ms]
+        Openings of bars, or instants, ascending, UTC.
+    prices : (n, 4) float64
+        Open, high, low, close; four times the same for an instant.
+    bar : timedelta64
+        Length of a bar; zero for instants.
+    """
+
+    time: np.ndarray
+    prices: np.ndarray
+    bar: np.timedelta64
+
+    def first_touch(
+        self, level: float, side: float, since: np.datetime64, until: np.datetime64, whole: bool
+    ) -> Touch | None:
+        """First mark at or beyond ``level`` against a position of ``side``, among bars opened from ``since`` on.
+
+        ``until`` is the last opening, or, where ``whole``, the end by which a bar has to be over.
+        """
+        first = int(np.searchsorted(self.time, since))
+        last = int(np.searchsorted(self.time, until - (self.bar if whole else _INSTANT), side="right"))
+        if whole and self.bar == _INSTANT:
+            last = int(np.searchsorted(self.time, until))
+        span = self.prices[first:last]
+        beyond = side * (span[:, 2 if side > 0.0 else 1] - level) <= 0.0
+        if not beyond.any():
+            return None
+        k = int(beyond.argmax())
+        gap = bool(side * (span[k, 0] - level) < 0.0)
+        opened = self.time[first + k]
+        return Touch(opened, opened + self.bar, float(span[k, 0]) if gap else level, gap)
+
+    def furthest(self, side: float, since: np.datetime64, until: np.datetime64) -> float:
+        """The mark that hurt a position of ``side`` most in any bar that overlaps the span; NaN if none does."""
+        after = since - self.bar if self.bar > _INSTANT else since
+        first = int(np.searchsorted(self.time, after, side="right" if self.bar > _INSTANT else "left"))
+        last = int(np.searchsorted(self.time, until, side="right"))
+        if last <= first:
+            return math.nan
+        span = self.prices[first:last]
+        return float(span[:, 2].min() if side > 0.0 else span[:, 1].max())
+
+
+def read_marks(path: Path, symbols: Sequence[str], folder_venue: str = "binance-um") -> dict[str, MarkPath]:
+    """Mark prices of contracts from a file or a folder.
+
+    Parameters
+    ----------
+    path : CSV, Parquet or JSON file, or a folder in the layout of ``data/README.md``
+        A table has ``time`` or ``open_time``, and ``mark`` or ``open``, ``high``, ``low``, ``close``; with several
+        contracts ``symbol``, too. Candles of an interface need no names.
+    symbols : the contracts of the statement
+    folder_venue : the venue's subfolder, where ``path`` is a folder
+
+    Raises
+    ------
+    ValueError
+        Naming the file, what it lacks and what to give.
+    """
+    if path.is_dir():
+        return {symbol: _stored(path, folder_venue, symbol) for symbol in symbols}
+    table = _table(path)
+    if "symbol" not in table:
+        if len(symbols) != 1:
+            raise ValueError(f"{path}: the statement has {len(symbols)} contracts; give a column 'symbol'.")
+        table["symbol"] = symbols[0]
+    return {str(symbol): _path_of(path, part) for symbol, part in table.groupby("symbol")}
+
+
+def _stored(folder: Path, venue: str, symbol: str) -> MarkPath:
+    """The finest stored mark bars of a contract."""
+    own = layout.symbol_folder(folder, venue, symbol)
+    stored = layout.stored_bars(own, "mark")
+    if not stored:
+        raise ValueError(f"{own}: no mark-*.parquet; `gearing data fetch {symbol}` stores mark prices.")
+    bars = layout.read_bars(layout.bar_file(own, "mark", stored[0]), volume=False).checked(stored[0])
+    return MarkPath(bars.open_time, bars.prices, stored[0])
+
+
+def _table(path: Path) -> pd.DataFrame:
+    if path.suffix == ".parquet":
+        return pd.read_parquet(path)
+    if path.suffix != ".json":
+        return pd.read_csv(path)
+    content = json.loads(path.read_text(encoding="utf-8"))
+    symbol = content.get("result", {}).get("symbol") if isinstance(content, dict) else None
+    rows = _rows(content)
+    if not rows or isinstance(rows[0], dict):
+        return pd.DataFrame(rows)
+    table = pd.DataFrame([row[:5] for row in rows], columns=["time", *_OHLC])
+    return table if symbol is None else table.assign(symbol=symbol)
+
+
+def _rows(content: Any) -> list[Any]:
+    """The list inside an answer: Bybit's ``result.list``, OKX's ``data``, or the list itself."""
+    while isinstance(content, dict):
+        inside = [content[key] for key in ("result", "data", "list") if key in content]
+        if not inside:
+            return [content]
+        content = inside[0]
+    return list(content)
+
+
+def _path_of(path: Path, table: pd.DataFrame) -> MarkPath:
+    clock = next((name for name in ("time", "open_time") if name in table), None)
+    names = ["mark"] * 4 if "mark" in table else [*_OHLC]
+    missing = [name for name in names if name not in table]
+    if clock is None or missing:
+        lacking = "time" if clock is None else ", ".join(missing)
+        raise ValueError(f"{path}: no column {lacking}; give time, and mark or open, high, low, close.")
+    prices = table[names].to_numpy(dtype=float)
+    time = _moments(table[clock])
+    order = np.argsort(time, kind="stable")
+    time, prices = time[order], prices[order]
+    if not (np.isfinite(prices) & (prices > 0.0)).all():
+        row = int(order[(~(np.isfinite(prices) & (prices > 0.0))).any(axis=1).argmax()]) + 1
+        raise ValueError(f"{path}, row {row}: a mark price must be a positive number.")
+    steps = np.diff(time)
+    if (steps == _INSTANT).any():
+        raise ValueError(f"{path}: {time[1:][steps == _INSTANT][0]} stands twice.")
+    bars = "mark" not in table and steps.size > 0
+    return MarkPath(time, prices, steps.min() if bars else _INSTANT)
+
+
+def _moments(column: pd.Series) -> np.ndarray:
+    """Milliseconds since 1970 or texts, in UTC."""
+    numbers = pd.to_numeric(column, errors="coerce")
+    if not pd.api.types.is_datetime64_any_dtype(column) and numbers.notna().all():
+        return numbers.to_numpy(dtype="int64").astype("datetime64[ms]")
+    stamps = pd.to_datetime(column, utc=True).dt.tz_localize(None)
+    return stamps.to_numpy().astype("datetime64[ms]")

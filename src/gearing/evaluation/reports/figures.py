@@ -1,0 +1,56 @@
+"""Figures of results; matplotlib, no global state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from gearing.evaluation.result import BacktestResult
+
+
+def new_figure(width: float, height: float) -> Any:
+    """An empty figure that writes PNG and SVG without a display."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def equity_figure(results: Sequence[BacktestResult], title: str = "") -> Any:
+    """Equity (log), effective leverage and mark price over time, one line per policy.
+
+    A liquidation is a dot on the equity line; a ruined account's line ends in a cross.
+    """
+    figure = new_figure(10, 8)
+    top, middle, bottom = figure.subplots(3, 1, sharex=True, height_ratios=[3, 2, 1.5])
+    for k, result in enumerate(results):
+        colour = f"C{k % 10}"
+        end = result.end
+        top.plot(result.time[: end + 1], result.equity[: end + 1], color=colour, lw=1.2, label=_label(result))
+        hit = np.flatnonzero(result.steps.liquidations[:end] > 0) + 1
+        top.plot(result.time[hit], result.equity[hit], "o", ms=3, color=colour)
+        if result.ruined:
+            top.plot(result.time[end], result.equity[end], "x", ms=9, mew=2, color=colour)
+        gross = np.abs(result.leverage).sum(axis=1)
+        middle.plot(result.time[1 : end + 1], gross[:end], color=colour, lw=0.9)
+    # The path that lived longest shows the price of the whole period.
+    longest = max(results, key=lambda result: result.end)
+    bottom.plot(longest.time[1 : longest.end + 1], longest.mark[: longest.end, 0], color="0.35", lw=0.9)
+    top.set_yscale("log")
+    top.set_ylabel("equity")
+    middle.set_ylabel("effective leverage")
+    bottom.set_ylabel(f"mark {longest.slots[0]}")
+    for axis in (top, middle, bottom):
+        axis.grid(alpha=0.3)
+    figure.legend(*top.get_legend_handles_labels(), fontsize=8, ncols=5, loc="outside lower center")
+    figure.suptitle(title or "Equity (dot: liquidation, cross: ruined), leverage and price")
+    return figure
+
+
+def _label(result: BacktestResult) -> str:
+    return f"{result.name} (ruined)" if result.ruined else result.name

@@ -1,0 +1,209 @@
+"""The report a trader keeps: one HTML file with everything in it, figures included, readable without a network."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Sequence
+from html import escape
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gearing.evaluation.reports.figures import new_figure
+from gearing.evaluation.reports.tables import comparison, printed
+from gearing.evaluation.reports.trades import trades
+from gearing.evaluation.result import BacktestResult
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
+h1, h2 { line-height: 1.2; } img { width: 100%; } .scroll { overflow-x: auto; }
+table { border-collapse: collapse; font-size: 13px; } th, td { padding: .2rem .6rem; text-align: right; }
+th:first-child, td:first-child { text-align: left; } tr:nth-child(even) { background: #f4f4f4; }
+dt { float: left; clear: left; width: 14rem; color: #555; } dd { margin-left: 15rem; }
+"""
+_LONGEST = 40  # trades shown; the ledger has all
+_TRADE_FORMATS = {
+    "opened": "{:%Y-%m-%d %H:%M}", "closed": "{:%Y-%m-%d %H:%M}", "leverage": "{:.2f}", "price_pnl": "{:+,.0f}",
+    "fees": "{:+,.1f}", "funding": "{:+,.1f}", "liquidation": "{:+,.0f}", "pnl": "{:+,.0f}", "return": "{:+.1%}",
+}  # fmt: skip
+
+
+def html_report(
+    result: BacktestResult,
+    path: str | Path,
+    *,
+    others: Sequence[BacktestResult] = (),
+    sections: dict[str, pd.DataFrame] | None = None,
+    title: str | None = None,
+) -> Path:
+    """Write a self-contained HTML report.
+
+    Parameters
+    ----------
+    result : BacktestResult
+    path : path
+    others : sequence of BacktestResult
+        Put beside it in the table and the equity panel: fixed twins, for example.
+    sections : mapping of heading to DataFrame, optional
+        More tables: stress grid, counterfactuals, capacity, regimes.
+    title : str, optional
+    """
+    shown = [result, *others]
+    name = title or f"{result.name} on {', '.join(result.slots)}"
+    parts = [
+        f"<h1>{escape(name)}</h1>",
+        f"<p>{result.span}. {escape(_verdict(result))}</p>",
+        _table("Result", printed(comparison(shown))),
+        f'<img alt="equity, drawdown, leverage, distance to liquidation, funding" src="{_png(page(result, others))}">',
+        *(_table(heading, table) for heading, table in (sections or {}).items()),
+        _table("Years", yearly(result)),
+        _table(_trades_heading(played := trades(result)), _largest(played)),
+    ]
+    if result.config.controls:
+        parts.append(_table("Risk controls", result.control_report))
+    parts.append(_settings(result))
+    body = "\n".join(part for part in parts if part)
+    text = f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(name)}</title>'
+    text += f"<style>{_STYLE}</style></head>\n<body>\n{body}\n</body></html>\n"
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def page(result: BacktestResult, others: Sequence[BacktestResult] = ()) -> Any:
+    """Equity, drawdown, leverage, distance to liquidation and funding paid over time (matplotlib figure)."""
+    figure = new_figure(11, 13)
+    axes = figure.subplots(5, 1, sharex=True, height_ratios=[3, 1.5, 1.5, 1.5, 1.5])
+    end = result.end
+    step = result.time[1 : end + 1]
+    for k, one in enumerate((result, *others)):
+        axes[0].plot(
+            one.time[: one.end + 1], one.equity[: one.end + 1], color=f"C{k}", lw=1.2, label=one.name
+        )
+    hit = np.flatnonzero(result.steps.liquidations[:end] > 0) + 1
+    axes[0].plot(result.time[hit], result.equity[hit], "o", ms=3, color="C3", label="liquidation")
+    axes[0].set_yscale("log")
+    axes[0].legend(fontsize=8, ncols=3)
+    # From the highest close of any bar so far to the lowest of each interval.
+    peak = np.maximum.accumulate(np.maximum(result.equity[0], result.steps.highest[:end]))
+    axes[1].fill_between(step, result.steps.lowest[:end] / peak - 1.0, 0.0, color="C3", alpha=0.5)
+    for slot, name in enumerate(result.slots):
+        axes[2].plot(step, result.leverage[:end, slot], lw=0.9, label=name)
+        if result.distance is not None:
+            # Without a position there is nothing to be liquidated: a gap, not a distance of 100 %.
+            held = result.leverage[:end, slot] != 0.0
+            axes[3].plot(step, np.where(held, result.distance[:end, slot], np.nan), lw=0.9)
+    if len(result.slots) > 1:
+        axes[2].legend(fontsize=8, ncols=4)
+    paid = -np.cumsum(result.steps.funding[:end] / result.steps.equity_before[:end])
+    axes[4].plot(step, paid, color="C4", lw=1.1)
+    labels = (
+        "equity",
+        "drawdown",
+        "effective leverage",
+        "distance to\nliquidation",
+        "funding paid\n(of equity, summed)",
+    )
+    for axis, label in zip(axes, labels, strict=True):
+        axis.set_ylabel(label)
+        axis.grid(alpha=0.3)
+    _as_money(axes[0])
+    for axis in (axes[1], axes[3], axes[4]):
+        axis.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    return figure
+
+
+def _as_money(axis: Any) -> None:
+    """Whole amounts on a logarithmic axis instead of powers of ten."""
+    axis.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    low, high = axis.get_ylim()
+    few = high / low < 30.0  # within a decade or so the ticks between powers need their names, too
+    axis.yaxis.set_minor_formatter(lambda value, _: f"{value:,.0f}" if few else "")
+
+
+def yearly(result: BacktestResult) -> pd.DataFrame:
+    """Growth, worst drawdown, liquidations, fees and funding of each calendar year, as a part of equity."""
+    import pandas as pd
+
+    years = result.time[: result.end].astype("datetime64[Y]").astype(int) + 1970
+    rows = []
+    for year in np.unique(years):
+        inside = np.flatnonzero(years == year)
+        path = result.equity[inside[0] : inside[-1] + 2]
+        steps: Any = result.steps[inside]
+        rows.append(
+            {
+                "year": int(year),
+                "return": f"{path[-1] / path[0] - 1.0:+.1%}",
+                "max drawdown": f"{result.drawdown(inside[0], inside[-1] + 1):.1%}",
+                "leverage": f"{np.abs(result.leverage[inside]).sum(axis=1).mean():.2f}",
+                "liquidations": int(steps.liquidations.sum()),
+                "fees": f"{(steps.fees / steps.equity_before).sum():+.1%}",
+                "funding": f"{(steps.funding / steps.equity_before).sum():+.1%}",
+            }
+        )
+    return pd.DataFrame(rows).set_index("year")
+
+
+def _verdict(result: BacktestResult) -> str:
+    row = result.row
+    if result.ruined:
+        return f"The account was ruined at {result.time[result.end].astype('datetime64[m]')}."
+    return (
+        f"Log growth {row['log_growth']:+.3f} a year, largest drawdown {row['max_drawdown']:.0%}, "
+        f"{row['liquidations']:.1f} liquidations a year, mean effective leverage {row['effective_leverage']:.2f}."
+    )
+
+
+def _largest(table: pd.DataFrame) -> pd.DataFrame:
+    """The trades that mattered most, in the order of time and as a reader likes numbers."""
+    import pandas as pd
+
+    shown = table
+    if len(table) > _LONGEST:
+        shown = table.loc[sorted(table["return"].abs().sort_values(ascending=False).index[:_LONGEST])]
+    texts: dict[Any, Any] = {
+        name: shown[name].map(form.format) for name, form in _TRADE_FORMATS.items() if name in shown
+    }
+    return pd.DataFrame({name: texts.get(name, shown[name]) for name in shown}, index=shown.index)
+
+
+def _trades_heading(table: pd.DataFrame) -> str:
+    return (
+        "Trades"
+        if len(table) <= _LONGEST
+        else f"The {_LONGEST} trades of {len(table)} that moved equity most"
+    )
+
+
+def _table(heading: str, table: pd.DataFrame) -> str:
+    if table.empty:
+        return ""
+    # The index's name would take a row of its own.
+    table = table.copy()
+    table.columns.name, table.index.name = table.index.name, None
+    text = table.to_html(border=0, float_format=lambda value: f"{value:.4g}", na_rep="-", escape=True)
+    return f'<h2>{escape(heading)}</h2>\n<div class="scroll">{text}</div>'
+
+
+def _settings(result: BacktestResult) -> str:
+    fields = result.config.__dataclass_fields__
+    lines = [
+        f"<dt>{name}</dt><dd>{escape(str(getattr(result.config, name)))}</dd>"
+        for name in fields
+        if name != "controls"
+    ]
+    notes = "".join(f"<li>{escape(note)}</li>" for note in result.notes)
+    return f"<h2>Settings</h2><dl>{''.join(lines)}</dl><h2>Data</h2><ul>{notes}</ul>"
+
+
+def _png(figure: Any) -> str:
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    return "data:image/png;base64," + b64encode(buffer.getvalue()).decode("ascii")

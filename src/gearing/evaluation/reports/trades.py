@@ -1,0 +1,99 @@
+"""Trades of a backtest: from flat to flat, or from one side to the other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gearing.evaluation.result import BacktestResult
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_PARTS = ("price_pnl", "fees", "funding", "liquidation")
+COLUMNS = (
+    "contract",
+    "side",
+    "opened",
+    "closed",
+    "leverage",
+    *_PARTS,
+    "pnl",
+    "return",
+    "exit",
+)
+
+
+def trades(result: BacktestResult) -> pd.DataFrame:
+    """Every trade as the decisions saw it.
+
+    A trade begins with the decision that opens a side and ends with the interval in which it is gone; several
+    re-entries after stops within one side are several trades. The fee of a flip belongs to the trade it opens.
+
+    Returns
+    -------
+    DataFrame
+        ``leverage`` is the target at the entry, ``return`` the trade's PnL over equity before it, ``exit`` one of
+        liquidation, stop, take profit, decision, open (at the end of the data).
+    """
+    import pandas as pd
+
+    rows: list[dict[str, Any]] = []
+    for slot, name in enumerate(result.slots):
+        for first, last in _spans(result, slot):
+            rows.append({"contract": name, **_trade(result, slot, first, last)})
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    return table.sort_values(["opened", "contract"], kind="stable").reset_index(drop=True)
+
+
+def _spans(result: BacktestResult, slot: int) -> list[tuple[int, int]]:
+    """First and last interval of each trade."""
+    ledgers: Any = result.ledgers[:, slot]
+    held = result.leverage[:, slot] != 0.0
+    side = np.sign(np.nan_to_num(result.target[:, slot]))
+    spans: list[tuple[int, int]] = []
+    begun: int | None = None
+    way = 0.0
+    for k in range(result.end):
+        flips = begun is not None and side[k] not in (way, 0.0) and not np.isnan(result.target[k, slot])
+        if flips and begun is not None:
+            spans.append((begun, k - 1))
+            begun = None
+        if begun is None and (held[k] or ledgers.fills[k] > 0 or ledgers.liquidations[k] > 0):
+            begun, way = k, side[k]
+        if begun is not None and not held[k]:
+            spans.append((begun, k))
+            begun = None
+    if begun is not None:
+        spans.append((begun, result.end - 1))
+    return [(a, b) for a, b in spans if b >= a]
+
+
+def _trade(result: BacktestResult, slot: int, first: int, last: int) -> dict[str, Any]:
+    rows = result.ledgers[first : last + 1, slot]
+    parts = {name: float(rows[name].sum()) for name in _PARTS}
+    pnl = sum(parts.values())
+    leverage = result.target[first, slot]
+    return {
+        "side": "long" if leverage > 0.0 else "short",
+        "opened": result.time[first],
+        "closed": result.time[last + 1],
+        "leverage": abs(float(leverage)),
+        **parts,
+        "pnl": pnl,
+        "return": pnl / float(result.equity[first]),
+        "exit": _exit(result, slot, last),
+    }
+
+
+def _exit(result: BacktestResult, slot: int, last: int) -> str:
+    ledger = result.ledgers[last, slot]
+    if ledger["liquidations"]:
+        return "liquidation"
+    if ledger["stops"]:
+        return "stop"
+    if ledger["take_profits"]:
+        return "take profit"
+    still = last + 1 == result.end and result.leverage[last, slot] != 0.0
+    return "open" if still else "decision"

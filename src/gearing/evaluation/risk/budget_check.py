@@ -1,0 +1,124 @@
+"""Is a budget kept? What was promised beside how often it happened, later."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gearing.evaluation.backtesting import table_for
+from gearing.evaluation.playing import all_decisions
+from gearing.evaluation.risk.safest_leverage import Probability, Starts, safest_leverage, share_of
+from gearing.market.data import MarketData
+from gearing.policies.controls import StopLoss
+from gearing.policies.rules.risk_budget import EVENTS
+from gearing.simulation.config import SimulationConfig
+from gearing.simulation.simulator import Simulator
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A promise and what came of it.
+
+    Attributes
+    ----------
+    promised : float
+        Probability that was not to be exceeded.
+    realised : Probability
+        How often the event came, with its 95 % interval.
+    leverage : float
+        Mean leverage asked for.
+    """
+
+    promised: float
+    realised: Probability
+    leverage: float
+
+    @property
+    def broken(self) -> bool:
+        """Whether even the lower bound exceeds the promise."""
+        return self.realised.low > self.promised
+
+    def __str__(self) -> str:
+        verdict = "broken" if self.broken else "kept"
+        return f"promised {self.promised:.1%}, realised {self.realised} at {self.leverage:.2f}x: {verdict}"
+
+
+def budget_kept(
+    rule: Any, market: MarketData, features: Any = None, *, seed: int = 0, **settings: Any
+) -> Kept:
+    """How often the positions of a risk-budget rule met its event within its horizon.
+
+    Every decision opens a new position of the leverage that the rule asks for and looks at it for one horizon: a
+    position that is carried on has the margin of its past profits, and is safer than the budget says. The rule's
+    forecasts are out of sample, so the whole path is.
+
+    Parameters
+    ----------
+    rule : RiskBudget or ExcursionBudget
+        Its event is the liquidation, or that the mark touches the price at which ``drawdown`` of the margin is lost
+        (fees, slippage and funding are not counted, as in its formula). Its horizon is the decision interval;
+        ``decision_interval`` names it for a rule that does not.
+    **settings
+        Of the simulation.
+    """
+    if getattr(rule, "event", None) not in EVENTS:
+        raise ValueError(
+            f"{rule!r} has no budget of liquidations or drawdowns; give a RiskBudget or an ExcursionBudget."
+        )
+    given = {
+        "direction": "long" if rule.side > 0 else "short",
+        "max_leverage": rule.max_leverage,
+        "start": "first",
+        "decision_interval": getattr(rule, "horizon", "24h"),
+        **settings,
+    }
+    config = SimulationConfig(**given)
+    table = table_for(rule, market, features, config)
+    path = Simulator(market, table, config)
+    path.reset(seed=0)
+    view, sides = all_decisions(path)
+    leverage = np.asarray(rule.predict(view, deterministic=True)[0])
+    # The kernel itself tells a touched price: a stop rests where the part of the margin is lost.
+    touch = (StopLoss(margin=rule.drawdown),) if rule.event == "drawdown" else ()
+    opened = Simulator(market, table, config.with_(controls=(*config.controls, *touch)), len(leverage))
+    opened.begin(np.arange(len(leverage)), 1)
+    opened.step(leverage * sides)
+    # Days are what interval estimates resample; the contracts of a day move together.
+    met = opened.ledgers.liquidations > 0
+    if touch:
+        met |= opened.ledgers.stops > 0
+    hit = met.mean(axis=1)
+    return Kept(rule.probability, share_of(hit, 1.0, seed=seed, replications=1000), float(leverage.mean()))
+
+
+def safest_kept(
+    market: MarketData,
+    split: Any,
+    *,
+    event: str = "liquidation",
+    horizon: str = "7d",
+    max_probability: float = 0.05,
+    cautious: bool = False,
+    seed: int = 0,
+    **exposure: Any,
+) -> Kept:
+    """The safest leverage of the time before ``split``, judged on the time after it.
+
+    Parameters
+    ----------
+    split : time
+        UTC.
+    cautious : bool
+        Take the leverage whose upper bound kept the budget, instead of the estimate.
+    """
+    before, after = market.split(split)
+    found = safest_leverage(before, event, horizon, max_probability, seed=seed, **exposure)
+    leverage = found.cautious if cautious else found.leverage
+    if leverage == 0.0:
+        raise ValueError(
+            f"no leverage kept {max_probability:.1%} before {split}; allow more, or a shorter horizon."
+        )
+    realised = Starts(after, event=event, **exposure).probability(leverage, horizon, seed=seed)
+    return Kept(max_probability, realised, leverage)

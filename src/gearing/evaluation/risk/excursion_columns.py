@@ -1,0 +1,67 @@
+"""Forecast touch probabilities as columns: what the excursion budget and the excursion guard read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from gearing.features import FeatureTable
+from gearing.market.data import MarketData
+from gearing.policies.rules.risk_budget import SIZES, touch_column
+
+if TYPE_CHECKING:
+    from gearing.forecasters import Schedule
+
+
+def join_excursions(
+    table: FeatureTable,
+    market: MarketData,
+    *,
+    side: int = 1,
+    forecaster: str = "har",
+    horizon: str = "24h",
+    sizes: Sequence[float] = SIZES,
+    variance_schedule: Schedule | None = None,
+    touch_schedule: Schedule | None = None,
+    **parameters: Any,
+) -> FeatureTable:
+    """Join out-of-sample probabilities that the mark moves by each size against a position within the horizon.
+
+    A variance forecaster walks through the market; a curve fitted on what followed its past forecasts turns them into
+    touch probabilities, again out of sample.
+
+    Parameters
+    ----------
+    side : {1, -1}
+        Of the position: a long fears ``touch_down_5``, a short ``touch_up_5``.
+    forecaster, horizon, variance_schedule, **parameters
+        As in ``forecast_volatility_column``.
+    sizes : sequence of float
+    touch_schedule : Schedule, optional
+        Of the curve; 180 days at first by default.
+    """
+    from gearing.forecasters.column import forecast_volatility_column
+    from gearing.forecasters.excursion import Side, of_size, walk_forward_touches
+
+    if side not in (1, -1):
+        raise ValueError(f"side is {side}; it must be 1 (long) or -1 (short).")
+    way: Side = "down" if side > 0 else "up"
+    variance = forecast_volatility_column(
+        market, forecaster, horizon, schedule=variance_schedule, **parameters
+    ).forecast
+    touched = walk_forward_touches(market, variance, way, tuple(sizes), touch_schedule)
+    for size in sizes:
+        values, stamps = of_size(touched, size, way).on_bars(market.n_bars, market.n_contracts)
+        table = table.join(
+            touch_column(size, side), values, unit="probability", lower=0.0, upper=1.0, fitted_until=stamps
+        )
+    return table
+
+
+def join_asked_excursions(table: FeatureTable, market: MarketData, names: Iterable[str]) -> FeatureTable:
+    """Join what ``join_excursions`` makes by default for the sides whose touch probabilities are among the names."""
+    asked = tuple(names)
+    for side, way in ((1, "touch_down_"), (-1, "touch_up_")):
+        if any(name.startswith(way) for name in asked):
+            table = join_excursions(table, market, side=side)
+    return table

@@ -1,0 +1,345 @@
+"""How much leverage is safe? Every day of a market's history as the day somebody opened a position.
+
+A position is opened at the first open after each midnight (UTC) and held without rebalancing, through funding and the
+inside of every bar. The share of starts that met the event within the horizon is its probability; neighbouring starts
+share most of their future, so intervals resample blocks of starts at least as long as the horizon.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gearing.evaluation.statistics.bootstrap import block_mean
+from gearing.features import FeatureSet, parse_duration
+from gearing.market.data import MarketData
+from gearing.simulation.config import SimulationConfig
+from gearing.simulation.simulator import Simulator
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+EVENTS = ("liquidation", "drawdown")
+HORIZONS = ("1d", "7d", "30d", "90d", "365d")
+_DAY = np.timedelta64(86_400_000, "ms")
+_LEAST_BLOCK = 20  # starts
+_BOOKED = {"price": "price_pnl", "fees": "fees", "funding": "funding", "liquidation": "liquidation"}
+_SMALLEST, _PRECISION = 0.1, 1.01  # smallest leverage looked at, and ratio at which the search ends
+
+
+@dataclass(frozen=True)
+class Probability:
+    """Of an event within a horizon, from the starts of one history."""
+
+    estimate: float
+    low: float
+    high: float
+    n_starts: int
+
+    def __str__(self) -> str:
+        return f"{self.estimate:.1%} [{self.low:.1%}, {self.high:.1%}]"
+
+
+@dataclass(frozen=True)
+class SafestLeverage:
+    """The largest leverage that kept an event within a budget.
+
+    Attributes
+    ----------
+    leverage : float
+        Largest whose estimated probability is within the budget.
+    probability : Probability
+        At that leverage.
+    cautious : float
+        Largest whose upper bound of the 95 % interval is within the budget; 0 if there is none.
+    """
+
+    leverage: float
+    probability: Probability
+    cautious: float
+    event: str
+    horizon: str
+    max_probability: float
+    contract: str
+    notes: tuple[str, ...] = field(default=(), repr=False)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.contract}: {self.leverage:.2f}x keeps {self.event} within {self.horizon} at {self.probability}, "
+            f"budget {self.max_probability:.1%}; {self.cautious:.2f}x surely"
+        )
+
+
+class Starts:
+    """One contract's history, ready to be started in on every day.
+
+    Parameters
+    ----------
+    market : MarketData
+    event : {"liquidation", "drawdown"}
+    drawdown : float
+        Part of the equity whose loss is the event, seen at the close of every bar; a liquidation that loses as much
+        is one, too.
+    direction : {"long", "short"}
+    contract : str, optional
+        Default: the market's only one.
+    margin_mode, margin_share
+        As in :class:`gearing.SimulationConfig`. An isolated position's liquidation does not depend on the share.
+    """
+
+    def __init__(
+        self,
+        market: MarketData,
+        *,
+        event: str = "liquidation",
+        drawdown: float = 0.5,
+        direction: str = "long",
+        contract: str | None = None,
+        margin_mode: str = "isolated",
+        margin_share: float = 1.0,
+        **settings: Any,
+    ):
+        if event not in EVENTS:
+            raise ValueError(f"event is {event!r}; it must be one of {', '.join(EVENTS)}.")
+        if direction not in ("long", "short"):
+            raise ValueError(f"direction is {direction!r}; it must be long or short.")
+        market = _one_contract(market, contract)
+        share = 1.0 if event == "liquidation" and margin_mode == "isolated" else margin_share
+        ruin = 1e-4 if event == "liquidation" else 1.0 - drawdown
+        self.market, self.symbol = market, market.symbols[0]
+        # A liquidation is noticed where it happens, whatever the interval; a drawdown at the close of every bar.
+        self.step = _DAY if event == "liquidation" else market.bar
+        self.config = SimulationConfig(
+            direction=direction, max_leverage=_top_leverage(market), margin_mode=margin_mode, margin_share=share,
+            rebalance="never", start="first", ruin_fraction=ruin,
+            decision_interval=f"{int(self.step / np.timedelta64(1, 'm'))}m", **settings,
+        )  # fmt: skip
+        self._table = FeatureSet(["log_return"]).compute(market)
+        self._simulator = Simulator(market, self._table, self.config)
+        edges = self._simulator.tape.boundaries[0]
+        times = self._simulator.tape.row_time[edges[:-1]]
+        self.days = np.flatnonzero((times - times[0].astype("datetime64[D]")) % _DAY == np.timedelta64(0))
+        self._last = edges.size - 1
+
+    @property
+    def opened(self) -> np.ndarray:
+        """Moment of every start (n_days,) datetime64[ms]."""
+        tape = self._simulator.tape
+        return tape.row_time[tape.boundaries[0][self.days]]
+
+    def times(self, leverage: float, horizon: str) -> np.ndarray:
+        """Steps until the event of every start (n_days,).
+
+        Infinite where it came neither within the horizon nor before the data end; NaN where the exchange refused or
+        cut the position, because its tiers do not allow the leverage at that size: less was at risk than asked for.
+        """
+        return self._hold(leverage, self._steps(horizon), booked=False)[0]
+
+    def outcomes(self, leverage: float, horizon: str) -> dict[str, np.ndarray]:
+        """What became of every start's equity within the horizon, in parts of that equity; each (n_days,).
+
+        ``price``, ``fees``, ``funding`` and ``liquidation`` (margin left at the liquidation price, and lost) sum to
+        ``total``; ``liquidated`` is 1 where the event came. NaN where the horizon runs beyond the data, or as in
+        `times`.
+        """
+        count = self._steps(horizon)
+        times, sums = self._hold(leverage, count, booked=True)
+        parts = {name: sums[column] / self.config.initial_equity for name, column in _BOOKED.items()}
+        parts["total"] = np.sum(list(parts.values()), axis=0)
+        parts["liquidated"] = np.isfinite(times).astype(np.float64)
+        whole = self._whole(times, count)
+        return {name: np.where(whole, value, np.nan) for name, value in parts.items()}
+
+    def _hold(self, leverage: float, count: int, *, booked: bool) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Hold every start for ``count`` steps: see `times`; and what was booked, of the first step only if not all."""
+        if self._simulator.n_accounts != self.days.size:
+            self._simulator = Simulator(self.market, self._table, self.config, self.days.size)
+        simulator = self._simulator
+        simulator.begin(self.days, count)
+        first = simulator.accounts.row.copy()
+        side = 1.0 if self.config.direction == "long" else -1.0
+        simulator.step(np.full((self.days.size, 1), side * leverage))
+        steps = simulator.steps.copy()
+        at_once, not_had = simulator.terminated.copy(), (steps.turnover == 0.0) | (steps.capped > 0)
+        rest, _ = simulator.run(np.full((count, 1), np.nan), record_steps=booked)
+        edges = simulator.tape.boundaries[0]
+        lived = np.searchsorted(edges, simulator.accounts.row) - np.searchsorted(edges, first)
+        times = np.where(simulator.terminated, lived.astype(np.float64), np.inf)
+        times = np.where(not_had, np.nan, np.where(at_once, 1.0, times))
+        return times, {column: steps[column] + rest[column].sum(axis=1) for column in _BOOKED.values()}
+
+    def probability(
+        self,
+        leverage: float,
+        horizon: str,
+        *,
+        times: np.ndarray | None = None,
+        seed: int = 0,
+        replications: int = 500,
+    ) -> Probability:
+        """Share of starts that met the event within the horizon, with its 95 % interval.
+
+        Parameters
+        ----------
+        times : (n_days,) array, optional
+            Of this leverage at the same or a longer horizon, if they are known.
+        """
+        count = self._steps(horizon)
+        times = self.times(leverage, horizon) if times is None else times
+        hit = times[self._whole(times, count)] <= count
+        if hit.size < 2:
+            raise ValueError(
+                f"{self.market!r} has {hit.size} starts of {leverage:g}x with {horizon} behind them; choose a shorter "
+                "horizon, or a leverage and initial_equity that its tiers allow."
+            )
+        days = float(parse_duration(horizon) / _DAY)
+        return share_of(hit.astype(np.float64), days, seed=seed, replications=replications)
+
+    def counted(self, times: np.ndarray, horizon: str) -> int:
+        """Starts that have the whole horizon behind them, and the leverage that was asked for."""
+        return int(self._whole(times, self._steps(horizon)).sum())
+
+    def _whole(self, times: np.ndarray, count: int) -> np.ndarray:
+        return (self.days + count <= self._last) & ~np.isnan(times)
+
+    def _steps(self, horizon: str) -> int:
+        length = parse_duration(horizon)
+        if length < self.step or length % self.step != np.timedelta64(0):
+            raise ValueError(
+                f"horizon is {horizon}; it must be a multiple of {self.step.astype('timedelta64[h]')}."
+            )
+        return int(length // self.step)
+
+
+def share_of(hit: np.ndarray, horizon_days: float, *, seed: int, replications: int = 500) -> Probability:
+    """Share of days with a hit, and its interval from blocks at least as long as the horizon."""
+    block = max(_LEAST_BLOCK, horizon_days)
+    found = block_mean(hit, block, seed=seed, replications=replications)
+    return Probability(*found, hit.size)
+
+
+def safest_leverage(
+    market: MarketData,
+    event: str = "liquidation",
+    horizon: str = "30d",
+    max_probability: float = 0.05,
+    *,
+    seed: int = 0,
+    **exposure: Any,
+) -> SafestLeverage:
+    """Largest leverage whose probability of an event within the horizon stays within a budget.
+
+    Parameters
+    ----------
+    market : MarketData
+    event : {"liquidation", "drawdown"}
+        Liquidation, or the loss of a part of the equity (``drawdown=0.5``).
+    horizon : str
+    max_probability : float
+    seed : int
+        Of the intervals.
+    **exposure
+        Of :class:`Starts`: direction, contract, margin_mode, margin_share, drawdown.
+
+    Examples
+    --------
+    >>> print(safest_leverage(market, event="liquidation", horizon="30d", max_probability=0.01))  # doctest: +SKIP
+    """
+    if not 0.0 < max_probability < 1.0:
+        raise ValueError(f"max_probability is {max_probability}; it must be between 0 and 1.")
+    starts = Starts(market, event=event, **exposure)
+    top = starts.config.max_leverage
+
+    def largest(bound: str) -> tuple[float, Probability]:
+        return _bisect(starts, horizon, max_probability, bound, seed, top)
+
+    leverage, probability = largest("estimate")
+    return SafestLeverage(
+        leverage, probability, largest("high")[0], event, horizon, max_probability, starts.symbol, market.notes
+    )  # fmt: skip
+
+
+def _bisect(
+    starts: Starts, horizon: str, budget: float, bound: str, seed: int, top: float
+) -> tuple[float, Probability]:
+    """Largest leverage with the bound within the budget, to a percent; it rises with leverage.
+
+    A leverage that the tiers did not allow on every day counts as too much.
+    """
+
+    def within(leverage: float) -> Probability | None:
+        times = starts.times(leverage, horizon)
+        if np.isnan(times).any():
+            return None
+        seen = starts.probability(leverage, horizon, times=times, seed=seed)
+        return seen if getattr(seen, bound) <= budget else None
+
+    low, high = _smallest(starts, horizon), top
+    at_top, found = within(high), within(low)
+    if at_top is not None:
+        return high, at_top
+    if found is None:
+        return 0.0, starts.probability(low, horizon, seed=seed)
+    while high / low > _PRECISION:
+        middle = float(np.sqrt(low * high))
+        seen = within(middle)
+        if seen is not None:
+            low, found = middle, seen
+        else:
+            high = middle
+    return low, found
+
+
+def _smallest(starts: Starts, horizon: str) -> float:
+    """Smallest leverage looked at: a position too small for the exchange says nothing."""
+    leverage = _SMALLEST
+    while leverage < 1.0 and np.isnan(starts.times(leverage, horizon)).any():
+        leverage *= 2.0
+    return leverage
+
+
+def risk_by_leverage(
+    market: MarketData,
+    leverages: Sequence[float] = (1, 2, 3, 5, 10, 20, 50),
+    horizons: Sequence[str] = HORIZONS,
+    *,
+    event: str = "liquidation",
+    seed: int = 0,
+    **exposure: Any,
+) -> pd.DataFrame:
+    """Probability of an event by leverage and horizon: ``probability``, ``low``, ``high``, ``n_starts``."""
+    import pandas as pd
+
+    starts = Starts(market, event=event, **exposure)
+    longest = max(horizons, key=parse_duration)
+    rows = []
+    for x in leverages:
+        times = starts.times(x, longest)
+        rows += [
+            {"leverage": x, "horizon": h, **_as_row(starts.probability(x, h, times=times, seed=seed))}
+            for h in horizons
+        ]
+    return pd.DataFrame(rows).set_index(["leverage", "horizon"])
+
+
+def _as_row(found: Probability) -> dict[str, float]:
+    return {
+        "probability": found.estimate,
+        "low": found.low,
+        "high": found.high,
+        "n_starts": found.n_starts,
+    }
+
+
+def _top_leverage(market: MarketData) -> float:
+    """Largest leverage that every dated schedule allows."""
+    return float(min(schedule.tiers[0].max_leverage for schedule in market.contracts[0].schedules))
+
+
+def _one_contract(market: MarketData, contract: str | None) -> MarketData:
+    if contract is None and market.n_contracts > 1:
+        raise ValueError(f"the market has {', '.join(market.symbols)}; name one with contract=.")
+    return market if contract is None else market.select([contract])

@@ -1,0 +1,1 @@
+"""Parameters of a rule searched walk-forward."""

@@ -1,0 +1,386 @@
+"""Parameters chosen on the past and judged on the next: sweeps as batches of accounts on one path.
+
+Every configuration is an account; what is kept of it are its sums per period, added up in compiled code a few hundred
+decisions at a time, so memory grows neither with bars times configurations nor with decisions times configurations.
+At the end of each training window the best configuration
+so far is chosen, and one account trades what was chosen, window after window.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numba import njit
+
+from gearing.evaluation.backtesting import backtest, decision_times, table_for
+from gearing.evaluation.metrics import daily_returns, years_between
+from gearing.evaluation.playing import all_decisions
+from gearing.evaluation.result import BacktestResult
+from gearing.evaluation.statistics.selection import deflated_sharpe
+from gearing.evaluation.sweep.search_space import (
+    Configuration,
+    Space,
+    check_space,
+    example,
+    grid,
+    is_configuration,
+    random_draws,
+    suggested,
+)
+from gearing.exchange.observing import ACCOUNT_COLUMNS, POSITION_COLUMNS
+from gearing.features import FeatureTable, is_feature, parse_duration
+from gearing.market.data import MarketData
+from gearing.policies import make_rule
+from gearing.simulation.config import SimulationConfig
+from gearing.simulation.simulator import Simulator
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SEARCHES = ("grid", "random", "optuna")
+CRITERIA = ("log_growth", "sharpe")
+# Side by side, and decisions at a time: what is recorded stays in the processor's cache.
+_ACCOUNTS, _CHUNK = 64, 256
+_ROUND = 32  # trials that optuna proposes before it is told their values
+
+
+@dataclass(frozen=True, eq=False)
+class Sweep:
+    """What a sweep found.
+
+    Attributes
+    ----------
+    result : BacktestResult
+        Of the account that traded, in each window, what was best before it.
+    chosen : list of dict
+        Configuration of each window.
+    windows : DataFrame
+        Per window: its span, ``configurations`` that had been tried by then, the score of the choice on the ``past``
+        (log growth over all of it, or its Sharpe ratio a year), its ``growth`` a year in the window.
+    configurations : list of dict
+        All that were tried.
+    sharpes : (n_configurations,) float64
+        Sharpe ratio a year of every configuration over the whole path, NaN where ruined.
+    """
+
+    result: BacktestResult
+    chosen: list[Configuration]
+    windows: pd.DataFrame
+    configurations: list[Configuration]
+    sharpes: np.ndarray
+
+    @property
+    def n_configurations(self) -> int:
+        """How many were tried in all; what the Sharpe ratio is deflated by."""
+        return len(self.configurations)
+
+    @property
+    def tried(self) -> pd.DataFrame:
+        """All configurations with their Sharpe ratio over the whole path, the past that chose among them included."""
+        import pandas as pd
+
+        told = pd.DataFrame(self.configurations).assign(sharpe=self.sharpes)
+        return told.sort_values("sharpe", ascending=False, kind="stable").rename_axis("tried")
+
+    @property
+    def deflated_sharpe(self) -> float:
+        """Probability that the traded account's true Sharpe ratio exceeds what the best of all would show by luck."""
+        known = self.sharpes[np.isfinite(self.sharpes)]
+        returns = daily_returns(self.result.time, self.result.equity)
+        return deflated_sharpe(returns, known, self.n_configurations)
+
+    def __repr__(self) -> str:
+        return f"Sweep({self.n_configurations} configurations, {len(self.chosen)} windows: {self.result!r})"
+
+
+class Playback:
+    """Precomputed sizes as a policy: the k-th decision gets the k-th row."""
+
+    required_columns: tuple[str, ...] = ()
+    action_scheme = "target"
+
+    def __init__(self, sizes: np.ndarray):
+        self.sizes = sizes
+
+    def predict(
+        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
+    ) -> tuple[np.ndarray, int]:
+        """The next row, for every account."""
+        k = 0 if state is None else state
+        return np.repeat(self.sizes[k : k + 1], len(observation.array), axis=0), k + 1
+
+
+def sweep(
+    space: Space,
+    market: MarketData,
+    features: Any = None,
+    *,
+    search: str = "grid",
+    n: int | None = None,
+    train: str = "365d",
+    test: str = "90d",
+    criterion: str = "log_growth",
+    seed: int = 0,
+    n_threads: int = 1,
+    run: Any = None,
+    **settings: Any,
+) -> Sweep:
+    """Choose a rule's parameters walk-forward.
+
+    Parameters
+    ----------
+    space : mapping
+        ``{"rule": name, parameter: choices}``: a list is a choice among its members, a pair in a tuple a range
+        (not for the grid), anything else is kept fixed.
+    market, features
+        As in ``backtest``; columns that the rules read and that are features are computed.
+    search : {"grid", "random", "optuna"}
+        Every combination; ``n`` draws; or ``n`` draws per window guided by the past that the window may see.
+    n : int, optional
+        Needed unless the search is a grid; of a grid, the first ``n``.
+    train, test : str
+        First training window, which then grows, and how long a choice is kept.
+    criterion : {"log_growth", "sharpe"}
+        What is best on the past; a configuration that was ruined there never is.
+    seed : int
+        Of random draws and of optuna.
+    n_threads : int
+        Of the simulator.
+    run : tracked run, optional
+        Told the number of configurations and the deflated Sharpe ratio.
+    **settings
+        Of the simulation.
+    """
+    _check(search, criterion, n)
+    check_space(space, search, n)
+    tried = _Trials(space, market, features, settings, n_threads, train, test)
+    if search == "optuna":
+        picks = [_guided(tried, space, k, int(n or 0), criterion, seed) for k in range(tried.n_windows)]
+    else:
+        given = grid(space) if search == "grid" else random_draws(space, np.random.default_rng(seed))
+        tried.add(list(islice(given, n)))
+        picks = [tried.best(k, criterion) for k in range(tried.n_windows)]
+    done = tried.traded(picks, criterion)
+    if run is not None:
+        run.log_params({"n_configurations": done.n_configurations, "search": search, "criterion": criterion})
+        run.log_metrics({"deflated_sharpe": done.deflated_sharpe})
+    return done
+
+
+@njit(cache=True, nogil=True)  # type: ignore[misc]
+def _add_up(steps: Any, period: Any, growth: Any, returns: Any, squares: Any, ruins: Any) -> None:
+    """Add steps (n_accounts, n_decisions) to the sums (n_accounts, n_periods) of the periods they fall in."""
+    for i in range(steps.shape[0]):
+        for d in range(steps.shape[1]):
+            step = steps[i, d]
+            if step.equity_before <= 0.0:  # not lived through
+                continue
+            simple = step.equity / step.equity_before - 1.0
+            growth[i, period[d]] += step.log_growth
+            returns[i, period[d]] += simple
+            squares[i, period[d]] += simple * simple
+            ruins[i, period[d]] += step.terminated
+
+
+class Pick(NamedTuple):
+    """A choice: the number of a configuration, and how many were known when it was made."""
+
+    number: int
+    known: int
+
+
+class _Trials:
+    """Configurations tried so far, with their sums per period; period 0 is the first training window."""
+
+    def __init__(
+        self,
+        space: Space,
+        market: MarketData,
+        features: Any,
+        settings: Mapping[str, Any],
+        n_threads: int,
+        train: str,
+        test: str,
+    ):
+        self.market, self.settings = market, {"start": "first", **settings}
+        config = SimulationConfig(**self.settings)
+        self.table = _table(space, market, features, config)
+        self.simulator = Simulator(market, self.table, config, 1)
+        self.simulator.reset(seed=0)
+        self.times = decision_times(self.simulator)
+        self.edges = _edges(self.times, train, test)
+        self.view, self.sides = all_decisions(self.simulator)
+        self._batch = Simulator(market, self.table, config, _ACCOUNTS, n_threads=n_threads)
+        # The period of every decision; what comes after the last test window is not run.
+        self._period = np.repeat(np.arange(len(self.edges) - 1), np.diff(self.edges))
+        self.configurations: list[Configuration] = []
+        periods = len(self.edges) - 1
+        self.growth, self.returns, self.squares = (np.empty((0, periods)) for _ in range(3))
+        self.ruined = np.empty((0, periods), np.bool_)
+
+    def sizes(self, configuration: Configuration) -> np.ndarray:
+        """Leverage magnitudes at all decisions (n_decisions, n_slots): one call, decisions being the batch."""
+        return np.asarray(make_rule(configuration).predict(self.view, deterministic=True)[0])
+
+    def add(self, configurations: Sequence[Configuration]) -> None:
+        """Run configurations that can be made, and keep their sums per period."""
+        made = [c for c in configurations if is_configuration(c)]
+        targets = np.zeros((_ACCOUNTS, len(self._period), len(self._batch.slots)))
+        for first in range(0, len(made), _ACCOUNTS):
+            part = made[first : first + _ACCOUNTS]
+            for i, configuration in enumerate(part):
+                targets[i] = (self.sizes(configuration) * self.sides)[: len(self._period)]
+            self._keep(self._summed(targets), len(part))
+        self.configurations += made
+
+    def _summed(self, targets: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Growth, return, squared return and ruins of every account, summed per period."""
+        sums = tuple(np.zeros((_ACCOUNTS, len(self.edges) - 1)) for _ in range(4))
+        self._batch.reset(seed=0)
+        alive = np.ones(_ACCOUNTS, np.bool_)
+        for first in range(0, len(self._period), _CHUNK):
+            chunk = slice(first, first + _CHUNK)
+            steps, _ = self._batch.run(targets[:, chunk], active=alive)
+            _add_up(steps.view(np.ndarray), self._period[chunk], *sums)
+            alive = alive & ~self._batch.terminated
+        return sums
+
+    def _keep(self, sums: tuple[np.ndarray, ...], count: int) -> None:
+        growth, returns, squares, ruins = (values[:count] for values in sums)
+        over = np.logical_or.accumulate(ruins > 0.0, axis=1)
+        kept = (self.growth, self.returns, self.squares, self.ruined)
+        self.growth, self.returns, self.squares, self.ruined = (
+            np.concatenate([old, new])
+            for old, new in zip(kept, (growth, returns, squares, over), strict=True)
+        )
+
+    @property
+    def n_windows(self) -> int:
+        """Test windows: the periods after the first."""
+        return len(self.edges) - 2
+
+    def best(self, window: int, criterion: str) -> Pick:
+        """What to trade in a test window, by all that came before it."""
+        end = self.times[self.edges[window + 1]]
+        count = len(self.configurations)
+        if not count:
+            raise ValueError(
+                "nothing that was drawn from the space can be made; narrow its ranges, or raise n."
+            )
+        if self.ruined[:, window].all():
+            raise ValueError(
+                f"all {count} configurations tried were ruined before {end}: there is none to choose. Lower the "
+                "leverages of the space, or margin_share."
+            )
+        return Pick(int(np.argmax(self.scores(window, criterion))), count)
+
+    def scores(self, window: int, criterion: str) -> np.ndarray:
+        """Value of every configuration on all that came before a window; worst of all where it was ruined."""
+        past = slice(0, window + 1)
+        if criterion == "log_growth":
+            value = self.growth[:, past].sum(axis=1)
+        else:
+            value = self._sharpe(past)
+        return np.where(self.ruined[:, window], -np.inf, np.nan_to_num(value, nan=-np.inf))
+
+    def _sharpe(self, periods: slice) -> np.ndarray:
+        count = float(self.edges[1:][periods][-1])
+        mean = self.returns[:, periods].sum(axis=1) / count
+        spread = np.sqrt(np.maximum(self.squares[:, periods].sum(axis=1) / count - mean**2, 1e-300))
+        interval = years_between(self.times[0], self.times[1])
+        return np.where(spread < 1e-12, np.nan, mean / spread / np.sqrt(interval))
+
+    def traded(self, picks: list[Pick], criterion: str) -> Sweep:
+        """One account that trades each window's pick."""
+        import pandas as pd
+
+        first = self.edges[1]
+        sizes = np.concatenate(
+            [
+                self.sizes(self.configurations[pick.number])[a:b]
+                for pick, a, b in zip(picks, self.edges[1:-1], self.edges[2:], strict=True)
+            ]
+        )
+        settings = {**self.settings, "start": str(self.times[first])}
+        end = self.times[self.edges[-1]]
+        market, table = self.market.between(None, end), self.table.between(None, end)
+        result = backtest(Playback(sizes), market, table, name="chosen on the past", **settings)
+        rows = []
+        for k, pick in enumerate(picks):
+            a, b = self.edges[k + 1] - first, self.edges[k + 2] - first
+            span = years_between(result.time[a], result.time[b])
+            grown = float(np.log(max(result.equity[b], 1e-300) / max(result.equity[a], 1e-300)))
+            rows.append(
+                {
+                    "from": result.time[a],
+                    "to": result.time[b],
+                    "configurations": pick.known,
+                    "past": float(self.scores(k, criterion)[pick.number]),
+                    "growth": grown / span,
+                    **self.configurations[pick.number],
+                }
+            )
+        sharpes = np.where(self.ruined[:, -1], np.nan, self._sharpe(slice(None)))
+        chosen = [self.configurations[pick.number] for pick in picks]
+        return Sweep(result, chosen, pd.DataFrame(rows), list(self.configurations), sharpes)
+
+
+def _guided(tried: _Trials, space: Space, window: int, n: int, criterion: str, seed: int) -> Pick:
+    """Best of ``n`` configurations that optuna proposes for a window, seeing nothing but its past."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed + window))
+    done = 0
+    while done < n:
+        trials = [study.ask() for _ in range(min(_ROUND, n - done))]
+        proposed = [suggested(trial, space) for trial in trials]
+        first = len(tried.configurations)
+        sound = [k for k, configuration in enumerate(proposed) if is_configuration(configuration)]
+        tried.add([proposed[k] for k in sound])
+        values = tried.scores(window, criterion)[first:]
+        told = dict(zip(sound, values, strict=True))
+        for k, trial in enumerate(trials):
+            value = told.get(k, -np.inf)
+            study.tell(trial, float(value) if np.isfinite(value) else -1e9)
+        done += len(trials)
+    return tried.best(window, criterion)
+
+
+def _check(search: str, criterion: str, n: int | None) -> None:
+    if search not in SEARCHES:
+        raise ValueError(f"search is {search!r}; it must be one of {', '.join(SEARCHES)}.")
+    if criterion not in CRITERIA:
+        raise ValueError(f"criterion is {criterion!r}; it must be one of {', '.join(CRITERIA)}.")
+
+
+def _edges(times: np.ndarray, train: str, test: str) -> np.ndarray:
+    """Decisions at which periods begin: the first training window, then test windows; the last is whole or absent."""
+    first = times[0] + parse_duration(train)
+    last = times[-1]
+    count = int((last - first) // parse_duration(test)) if last > first else 0
+    if count < 1:
+        raise ValueError(
+            f"decisions run from {times[0]} to {times[-1]}: no test window of {test} fits behind a training window "
+            f"of {train}."
+        )
+    stamps = first + np.arange(count + 1) * parse_duration(test)
+    return np.append(0, np.searchsorted(times, stamps))
+
+
+def _table(space: Space, market: MarketData, features: Any, config: SimulationConfig) -> FeatureTable:
+    """Features that any configuration reads: those of the first, and any name of a column among the choices."""
+    rule = make_rule(example(space))
+    stateful = [c for c in rule.required_columns if c in (*POSITION_COLUMNS, *ACCOUNT_COLUMNS)]
+    if set(stateful) - {"effective_leverage"}:
+        raise ValueError(
+            f"rule {space['rule']!r} reads {', '.join(stateful)} of its own account, so its leverage cannot be "
+            "computed ahead; backtest its configurations one by one."
+        )
+    choices = [x for given in space.values() if isinstance(given, list) for x in given]
+    named = list(dict.fromkeys(x for x in choices if isinstance(x, str) and is_feature(x)))
+    return table_for(rule, market, named if features is None else features, config)

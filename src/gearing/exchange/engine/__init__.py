@@ -1,0 +1,1 @@
+"""How the kernel is compiled and run over batches of accounts."""

@@ -1,0 +1,301 @@
+"""How the compiled loop is called: one address, one block of accounts after another, by one or several threads.
+
+Handing over two dozen arrays costs more than an account's step, so a call passes the address of one ``frame`` that
+says where everything lies. Accounts are dealt out in blocks: the calling thread takes them from the front, helpers
+from the back, until none is left. Accounts are independent, so whoever steps a block gives the same numbers.
+
+Helpers spin for a moment between calls and then sleep. The calling thread never waits for a helper to begin, only for
+blocks that one has begun: a helper that is late, asleep, or lost in a fork costs time, never a result.
+
+``advance`` is compiled once and serves single steps, whole paths, observations after a reset, and every thread; the
+same source runs interpreted under ``NUMBA_DISABLE_JIT=1``.
+"""
+
+import queue
+import threading
+import time
+import weakref
+
+import numpy as np
+
+from gearing.exchange.engine.compiled import INTERPRETED, array_at, breathe, fetch, fetch_add, loop, store
+from gearing.exchange.engine.intervals import advance_accounts
+from gearing.exchange.kernel import clear_ledgers
+from gearing.exchange.records import (
+    account_dtype,
+    config_dtype,
+    contract_dtype,
+    guard_dtype,
+    ledger_dtype,
+    margin_tier_dtype,
+    position_dtype,
+    records,
+    row_dtype,
+    settlement_dtype,
+    step_dtype,
+)
+
+_ARRAYS = (
+    "active", "accounts", "positions", "contracts", "config", "tiers", "rows", "settlements", "ledgers", "blank",
+    "steps", "growth", "targets", "guards", "features", "observations", "saturated", "recorded_steps",
+    "recorded_ledgers", "turns",
+)  # fmt: skip
+_SIZES = (
+    "n_accounts", "n_slots", "n_paths", "n_contracts", "n_tiers", "n_rows", "n_settlements", "n_bars", "n_features",
+    "n_columns", "n_targets", "stride", "n_decisions", "with_guards", "n_recorded_steps", "n_recorded_ledgers",
+    "block", "n_blocks", "patience", "single",
+)  # fmt: skip
+# Where the arrays of a call lie, and their sizes.
+frame_dtype = np.dtype(
+    [(name, "i8") for name in (*_ARRAYS, *_SIZES)] + [("largest_target", "f8")], align=True
+)
+_BOOL, _INT, _FLOAT, _FLOAT32 = (np.dtype(name) for name in ("?", "i8", "f8", "f4"))
+
+CALL, WAIT, HELP = 0, 1, 2  # what a thread is to do
+DONE, NOT_YET = 0.0, -1.0  # what it answers; above zero, a target that is too large
+_TAKEN, _FINISHED, _FROM_BACK = 0, 8, 16  # places of the shared counters, each in a cache line of its own
+_BLOCKS_PER_THREAD = 8
+_PATIENCE = 8192  # looks for work before a helper goes to sleep, some 200 microseconds
+
+
+def _advance(address, role):
+    """Take part in the call that the frame at ``address`` describes.
+
+    CALL begins it, and refuses it where a target of a single step exceeds ``largest_target``: then nothing happens,
+    and that target is returned. WAIT goes on with it. HELP works until nothing has been to do for a while.
+    """
+    frame = array_at(address, (1,), frame_dtype)[0]
+    turns = array_at(frame.turns, (24,), _INT)
+    n, slots = frame.n_accounts, frame.n_slots
+    if role == CALL:
+        targets = array_at(frame.targets, (frame.n_targets, slots), _FLOAT)
+        if frame.single:
+            largest = 0.0
+            for t in range(frame.n_targets):
+                for s in range(slots):
+                    if abs(targets[t, s]) > largest:  # NaN holds the position
+                        largest = abs(targets[t, s])
+            if largest > frame.largest_target:
+                return largest
+        while fetch(turns, _FINISHED) < frame.n_blocks:
+            breathe()  # only after a call that an interrupt left
+        store(turns, _FINISHED, 0)
+        store(turns, _FROM_BACK, 0)
+        store(turns, _TAKEN, 0)
+    front, idle = 0, 0
+    while True:
+        if fetch(turns, _TAKEN) < frame.n_blocks and fetch_add(turns, _TAKEN, 1) < frame.n_blocks:
+            idle = 0
+            if role == HELP:
+                block = frame.n_blocks - 1 - fetch_add(turns, _FROM_BACK, 1)
+            else:
+                block = front
+                front += 1
+            begin = block * frame.block
+            advance_accounts(
+                begin,
+                min(begin + frame.block, n),
+                array_at(frame.active, (n,), _BOOL),
+                array_at(frame.accounts, (n,), account_dtype),
+                array_at(frame.positions, (n, slots), position_dtype),
+                array_at(frame.contracts, (frame.n_paths, frame.n_contracts), contract_dtype),
+                array_at(frame.config, (1,), config_dtype),
+                array_at(frame.tiers, (frame.n_tiers,), margin_tier_dtype),
+                array_at(frame.rows, (frame.n_rows, frame.n_contracts), row_dtype),
+                array_at(frame.settlements, (frame.n_settlements,), settlement_dtype),
+                array_at(frame.ledgers, (n, slots), ledger_dtype),
+                array_at(frame.blank, (1, 1), ledger_dtype),
+                array_at(frame.steps, (n,), step_dtype),
+                array_at(frame.growth, (n,), _FLOAT),
+                array_at(frame.targets, (frame.n_targets, slots), _FLOAT),
+                frame.stride,
+                frame.n_decisions,
+                array_at(frame.guards, (n, slots), guard_dtype),
+                frame.with_guards,
+                array_at(frame.features, (frame.n_bars, frame.n_features), _FLOAT32),
+                array_at(frame.observations, (n, frame.n_columns), _FLOAT32),
+                array_at(frame.saturated, (n,), _INT),
+                array_at(frame.recorded_steps, (n, frame.n_recorded_steps), step_dtype),
+                array_at(frame.recorded_ledgers, (n, frame.n_recorded_ledgers, slots), ledger_dtype),
+            )
+            fetch_add(turns, _FINISHED, 1)
+            continue
+        if role != HELP and fetch(turns, _FINISHED) >= frame.n_blocks:
+            return DONE
+        idle += 1
+        if idle > frame.patience:
+            return NOT_YET
+        breathe()
+
+
+advance = loop(_advance)
+
+
+class Kernel:
+    """The compiled loop bound to the arrays of one simulation, over one or several threads.
+
+    Any number of threads gives the numbers of one.
+
+    Parameters
+    ----------
+    accounts, positions, contracts, config, tiers, rows, settlements, ledgers, steps : recarrays
+        See ``records.py``. ``contracts`` is (n_paths, n_contracts); one dimension is the same contracts on one path.
+        What the market says (contracts to settlements) is never written: it may be mapped from files that are shared.
+    features, observations : float32 arrays
+    saturated : (n_accounts,) int64, counts of observed values moved to their bounds
+    n_threads : int
+    largest_target : float
+        A step with a target leverage beyond it is refused.
+
+    Attributes
+    ----------
+    growth : (n_accounts,) float64
+        Logarithmic growth of each account's last step, as its record says.
+    """
+
+    def __init__(
+        self, accounts, positions, contracts, config, tiers, rows, settlements, ledgers, steps,
+        features, observations, saturated, n_threads=1, largest_target=np.inf,
+    ):  # fmt: skip
+        n, slots = positions.shape
+        if not n_threads >= 1:
+            raise ValueError(f"n_threads is {n_threads}; it must be at least 1.")
+        self.n_accounts = n
+        blank = records((1, 1), ledger_dtype)
+        clear_ledgers(blank, 0)
+        contracts = contracts.reshape(-1, contracts.shape[-1])
+        self._active, self._targets = np.ones(n, np.bool_), np.zeros((n, slots))
+        self._guards, self._turns = records((n, slots), guard_dtype), np.zeros(24, np.int64)
+        self.growth = np.zeros(n)
+        self._no_record = (records((n, 0), step_dtype), records((n, 0, slots), ledger_dtype))
+        self._arrays = {
+            "active": self._active, "accounts": accounts, "positions": positions, "contracts": contracts,
+            "config": config, "tiers": tiers, "rows": rows, "settlements": settlements, "ledgers": ledgers,
+            "blank": blank, "steps": steps, "growth": self.growth, "guards": self._guards, "features": features,
+            "observations": observations, "saturated": saturated, "turns": self._turns,
+        }  # fmt: skip
+        self._frame = np.zeros(1, frame_dtype)
+        self._put(**self._arrays)
+        block = n if n_threads == 1 else -(-n // (_BLOCKS_PER_THREAD * n_threads))
+        self._set(
+            n_accounts=n, n_slots=slots, n_paths=contracts.shape[0], n_contracts=contracts.shape[1],
+            n_tiers=tiers.size, n_rows=rows.shape[0], n_settlements=settlements.size, n_bars=features.shape[0],
+            n_features=features.shape[1], block=block, n_blocks=-(-n // block), patience=_PATIENCE,
+            largest_target=largest_target,
+        )  # fmt: skip
+        self._turns[[_TAKEN, _FINISHED]] = -(-n // block)
+        self._address = self._frame.ctypes.data
+        self._mode = ""
+        kept = (self._frame, self._targets, self._arrays)
+        self._helpers = [_Helper(self._address, kept) for _ in range(min(n_threads, -(-n // block)) - 1)]
+
+    def _put(self, **arrays):
+        """Note where arrays lie; whoever calls keeps them alive."""
+        for name, array in arrays.items():
+            if not array.flags.c_contiguous:
+                raise ValueError(f"the array {name} of a kernel must be C-contiguous.")
+            self._frame[name] = array.ctypes.data
+
+    def _set(self, **sizes):
+        for name, size in sizes.items():
+            self._frame[name] = size
+
+    def step(self, active, targets, guards=None):
+        """One decision interval of the active accounts, with observations.
+
+        Returns 0, or a target beyond the largest one: then nobody has stepped.
+        """
+        self._active[:] = active
+        self._targets[...] = targets
+        mode = "step" if guards is None else "step with guards"
+        if guards is not None:
+            self._guards[...] = guards
+        if mode != self._mode:
+            self._plan(mode, self._targets, 0 if guards is None else 1, 1, 1, self._no_record, True)
+        return self._call()
+
+    def observe(self, active):
+        """Observations of accounts that were just reset."""
+        self._active[:] = active
+        self._plan("observe", self._targets, 0, 0, 0, self._no_record, True)
+        self._call()
+
+    def run(self, active, targets, stride, n_decisions, recorded_steps, recorded_ledgers):
+        """Whole paths of precomputed targets, shape (n_decisions or n_accounts * n_decisions, n_slots)."""
+        self._active[:] = active
+        self._plan("run", targets, 0, stride, n_decisions, (recorded_steps, recorded_ledgers), False)
+        self._call()
+        self._mode, self._planned = "", ()  # the arrays of this call belong to the caller
+
+    def _plan(self, mode, targets, with_guards, stride, n_decisions, record, observing):
+        planned = (targets, *record)
+        if self._mode == "" or any(a is not b for a, b in zip(planned, self._planned, strict=True)):
+            self._put(targets=targets, recorded_steps=record[0], recorded_ledgers=record[1])
+            self._set(
+                n_targets=len(targets), n_recorded_steps=record[0].shape[1], n_recorded_ledgers=record[1].shape[1],
+            )  # fmt: skip
+        self._set(
+            with_guards=with_guards, stride=stride, n_decisions=n_decisions,
+            n_columns=self._arrays["observations"].shape[1] if observing else 0, single=mode.startswith("step"),
+        )  # fmt: skip
+        self._mode, self._planned = mode, planned
+
+    def _call(self):
+        if INTERPRETED:
+            return self._interpret()
+        for helper in self._helpers:
+            helper.wake()
+        answer = advance(self._address, CALL)
+        while answer == NOT_YET:
+            time.sleep(0)  # a helper lost its processor amid a block
+            answer = advance(self._address, WAIT)
+        return answer
+
+    def _interpret(self):
+        """The same call in plain Python, by one thread."""
+        a, f, (targets, *record) = self._arrays, self._frame[0], self._planned
+        largest = np.fmax.reduce(np.abs(targets), axis=None, initial=0.0)
+        if f["single"] and largest > f["largest_target"]:
+            return float(largest)
+        columns = int(f["n_columns"])
+        advance_accounts(
+            0, self.n_accounts, a["active"], a["accounts"], a["positions"], a["contracts"], a["config"], a["tiers"],
+            a["rows"], a["settlements"], a["ledgers"], a["blank"], a["steps"], a["growth"], targets,
+            int(f["stride"]), int(f["n_decisions"]), a["guards"], bool(f["with_guards"]), a["features"],
+            a["observations"][:, :columns], a["saturated"], *record,
+        )  # fmt: skip
+        return DONE
+
+
+class _Helper:
+    """A thread that takes blocks of a kernel's calls; it ends with the kernel."""
+
+    def __init__(self, address, kept):
+        self._given = (address, kept)
+        self._start()
+
+    def _start(self):
+        self._bell, self._sleeps = queue.SimpleQueue(), [False]
+        self._thread = threading.Thread(
+            target=_help, args=(*self._given, self._bell, self._sleeps), daemon=True, name="gearing-helper"
+        )
+        self._thread.start()
+        weakref.finalize(self, self._bell.put, False)
+
+    def wake(self):
+        """Called before work is dealt out. A child of a fork has no thread yet."""
+        if self._sleeps[0]:
+            self._sleeps[0] = False
+            self._bell.put(True)
+        if not self._thread.is_alive():
+            self._start()
+
+
+def _help(address, kept, bell, sleeps):
+    """Life of a helper. It keeps the kernel's arrays alive, not the kernel."""
+    more = True
+    while more:
+        advance(address, HELP)
+        sleeps[0] = True
+        more = bell.get()
+        sleeps[0] = False

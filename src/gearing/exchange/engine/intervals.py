@@ -1,0 +1,252 @@
+"""The compiled loop: accounts through rows of a market, one decision interval at a time.
+
+The order of events within a row: ``kernel.py``. Most intervals of most accounts hold nothing but orders, funding and
+the passing of time. ``step_ordinarily`` tries that on copies, with the same functions, and gives up where more
+happens; ``step_fully`` has no such limits. How all this is called: ``batch.py``.
+"""
+
+from gearing.exchange.engine.compiled import hot, index, prefetch, put_row, row_copy, row_view, rule
+from gearing.exchange.kernel import (
+    clear_ledgers,
+    delist,
+    flatten,
+    has_position,
+    is_ruined,
+    mark_to_market,
+    note_equity,
+    note_growth,
+    settle,
+    test_open,
+    trade,
+    unrealised_total,
+    walk,
+)
+from gearing.exchange.observing import observe
+from gearing.exchange.orders import EVERY_DECISION
+from gearing.exchange.records import account_dtype, bytes_before, ledger_dtype, position_dtype
+
+# Bytes of records that a step may change, and of those that one without resting orders may.
+_CHANGES_OF_ACCOUNT = bytes_before(account_dtype, "start_equity")
+_CHANGES_OF_POSITION = bytes_before(position_dtype, "stop")
+_LEDGER = ledger_dtype.itemsize
+_AHEAD = 8  # accounts ahead of the current one whose row is asked for: about the latency of the outer cache
+
+
+@hot
+def advance_account(
+    account, positions, i, contracts, config, tiers, rows, settlements, until, ledgers, step,
+    targets, t, guards, g, with_guards, ordinary,
+):  # fmt: skip
+    """One account from its next row to row ``until`` (exclusive), with orders at the first open.
+
+    Where ``ordinary``, nothing but orders, funding and the passing of time may happen: at anything else it stops
+    with False, and what it was given is to be thrown away.
+    """
+    step.lowest = step.highest = account.equity
+    step.drawdown = 0.0
+    first = index(account.row)
+    for k in range(first, until):
+        r = index(k)
+        held = has_position(positions, i)
+        settles = rows[r, 0].settlements_last > rows[r, 0].settlements_first
+        if held and settles:
+            if settle(
+                account, positions, i, contracts, config, tiers, rows, r, ledgers, settlements, 0, 0, ordinary
+            ):
+                return False
+        if r == first:
+            if held and test_open(
+                account, positions, i, contracts, config, tiers, rows, r, ledgers, ordinary
+            ):
+                return False
+            trade(
+                account, positions, i, contracts, config, tiers, rows, r, ledgers, targets, t, guards, g,
+                with_guards,
+            )  # fmt: skip
+            held = has_position(positions, i)
+        elif held and r == rows[first, 0].exit_row:
+            if ordinary:
+                return False
+            flatten(account, positions, i, contracts, config, rows, r, ledgers)
+            held = has_position(positions, i)
+        if not held:
+            continue
+        # Where only closes are checked, all that settles inside the row has settled by then.
+        if settles and settle(
+            account, positions, i, contracts, config, tiers, rows, r, ledgers, settlements, 1,
+            0 if config.close_only else 1, ordinary,
+        ):  # fmt: skip
+            return False
+        if walk(account, positions, i, contracts, config, tiers, rows, r, ledgers, ordinary):
+            return False
+        if settles and not config.close_only:
+            settle(
+                account, positions, i, contracts, config, tiers, rows, r, ledgers, settlements, 1, 2, ordinary
+            )
+        if delist(account, positions, i, contracts, config, rows, r, ledgers, ordinary):
+            return False
+        if r + 1 < until:
+            profit = unrealised_total(positions, i, contracts, config, rows, r, False)
+            note_equity(step, account.wallet_balance + profit)
+    account.row = until
+    mark_to_market(account, positions, i, contracts, config, rows, index(until - 1), ledgers, step)
+    return True
+
+
+@rule
+def step_fully(
+    accounts, positions, i, contracts, config, tiers, rows, settlements, ledgers, steps,
+    targets, t, guards, g, with_guards,
+):  # fmt: skip
+    """One decision interval of one account under all rules."""
+    clear_ledgers(ledgers, i)
+    account = accounts[i]
+    advance_account(
+        account, positions, i, contracts, config, tiers, rows, settlements, rows[index(account.row), 0].next_row,
+        ledgers, steps[i], targets, t, guards, g, with_guards, False,
+    )  # fmt: skip
+    finish_step(account, positions, i, contracts, config, rows, steps[i])
+    note_growth(steps[i], account.start_equity)
+
+
+@hot
+def step_ordinarily(
+    accounts, positions, i, contracts, path, config, tiers, rows, settlements, ledgers, blank, steps,
+    targets, t, guards,
+):  # fmt: skip
+    """The same interval on copies, as far as nothing but orders and funding happens; False where it does.
+
+    Most steps are such, and the compiler keeps all of it in registers.
+    """
+    if positions[i, 0].guarded:
+        return False
+    own, held, ledger, step = row_copy(accounts, i), row_copy(positions, i), row_view(ledgers, i), steps[i]
+    put_row(ledgers, i, blank, _LEDGER)
+    terms = row_copy(contracts, path)
+    terms[0, 0].inverse = 0
+    account = own[0]
+    if not advance_account(
+        account, held, 0, terms[0], config, tiers, rows, settlements, rows[index(account.row), 0].next_row, ledger,
+        step, targets, t, guards, 0, False, True,
+    ):  # fmt: skip
+        return False
+    finish_step(account, held, 0, terms[0], config, rows, step)
+    put_row(accounts, i, own, _CHANGES_OF_ACCOUNT)
+    put_row(positions, i, held, _CHANGES_OF_POSITION)
+    note_growth(step, accounts[i].start_equity)
+    return True
+
+
+@hot
+def observe_ordinarily(accounts, positions, i, contracts, path, config, tiers, rows, features, observations):
+    """``observe`` for accounts that can step ordinarily, on copies likewise."""
+    own, held, terms = row_copy(accounts, i), row_copy(positions, i), row_copy(contracts, path)
+    terms[0, 0].inverse = 0
+    return observe(own[0], held, 0, terms[0], config, tiers, rows, features, observations, i)
+
+
+@hot
+def finish_step(account, positions, i, contracts, config, rows, step):
+    """Terminated by ruin, or truncated by the end of the episode, which is never later than that of the data."""
+    step.terminated = is_ruined(account, positions, i, contracts, config, rows, index(account.row - 1))
+    step.truncated = account.row >= account.last_row and not step.terminated
+
+
+@rule
+def is_simple(positions, contracts, config, with_guards):
+    """Whether ``simplify`` changes nothing: one isolated position in a linear contract, traded at every decision."""
+    if positions.shape[1] != 1 or with_guards:
+        return False
+    for path in range(contracts.shape[0]):
+        if contracts[path, 0].inverse:
+            return False
+    if config.cross or config.close_only or config.last_price_liquidation or config.maintenance_at_entry:
+        return False
+    if config.closing_fee != 0.0 or config.deleveraging_move != 0.0 or config.profit_is_free:
+        return False
+    if config.whole_position_tiers or config.free_balance_sizing:
+        return False
+    return config.rebalance == EVERY_DECISION
+
+
+@hot
+def simplify(config):
+    """State what ``is_simple`` has found, so that the compiler drops the other branches."""
+    config.cross = 0
+    config.hedge = 0
+    config.close_only = 0
+    config.last_price_liquidation = 0
+    config.maintenance_at_entry = 0
+    config.closing_fee = 0.0
+    config.deleveraging_move = 0.0
+    config.profit_is_free = 0
+    config.whole_position_tiers = 0
+    config.free_balance_sizing = 0
+    config.rebalance = EVERY_DECISION
+
+
+@hot
+def advance_accounts(
+    begin, end, active, accounts, positions, contracts, config, tiers, rows, settlements, ledgers, blank, steps,
+    growth, targets, stride, n_decisions, guards, with_guards, features, observations, saturated,
+    recorded_steps, recorded_ledgers,
+):  # fmt: skip
+    """Advance the active accounts from ``begin`` to ``end`` by up to ``n_decisions`` intervals each.
+
+    Decision d of account i reads row ``i * stride + d`` of ``targets``; an account stops at its ruin and at the end of
+    its episode. Observations are written at the end, steps and ledgers of every decision recorded, where their
+    arrays have columns. ``blank`` is the ledger of a step in which nothing happened, ``growth`` the logarithmic growth
+    of the last steps, side by side for those who want nothing else.
+    """
+    simple = is_simple(positions, contracts, config[0], with_guards)
+    rules = row_copy(config, 0)
+    simplify(rules[0])
+    for number in range(begin, end):
+        i = index(number)
+        far = accounts[index(min(i + _AHEAD, end - 1))].row
+        prefetch(rows, far)
+        prefetch(rows, far, 1)
+        near = rows[index(accounts[index(min(i + _AHEAD // 2, end - 1))].row), 0]
+        prefetch(features, near.bar)
+        prefetch(features, near.bar, 1)
+        prefetch(settlements, near.settlements_first)
+        if not active[i]:
+            continue
+        path = index(accounts[i].path)
+        for d in range(n_decisions):
+            if accounts[i].row >= accounts[i].last_row:
+                break
+            if not simple or not step_ordinarily(
+                accounts, positions, i, contracts, path, rules[0], tiers, rows, settlements, ledgers, blank, steps,
+                targets, index(i * stride + d), guards,
+            ):  # fmt: skip
+                step_fully(
+                    accounts, positions, i, contracts[path], config[0], tiers, rows, settlements, ledgers, steps,
+                    targets, index(i * stride + d), guards, i, with_guards,
+                )  # fmt: skip
+            if recorded_steps.shape[1] > 0:
+                recorded_steps[i, d] = steps[i]
+            if recorded_ledgers.shape[1] > 0:
+                for s in range(positions.shape[1]):
+                    recorded_ledgers[i, d, s] = ledgers[i, s]
+            if steps[i].terminated:
+                break
+        growth[i] = steps[i].log_growth
+        if observations.shape[1] > 0:
+            if simple:
+                saturated[i] += observe_ordinarily(
+                    accounts, positions, i, contracts, path, rules[0], tiers, rows, features, observations
+                )
+            else:
+                saturated[i] += observe(
+                    accounts[i],
+                    positions,
+                    i,
+                    contracts[path],
+                    config[0],
+                    tiers,
+                    rows,
+                    features,
+                    observations,
+                    i,
+                )

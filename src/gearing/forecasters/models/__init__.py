@@ -1,0 +1,1 @@
+"""Estimators of variance, one per file."""

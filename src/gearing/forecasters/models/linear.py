@@ -1,0 +1,138 @@
+"""Penalised linear models of log variance, and the gamma regression of variance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gearing.forecasters.models.base import VarianceForecaster
+
+ALPHAS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
+
+
+class LinearVariance(VarianceForecaster):
+    """Log variance as a line in standardised columns; subclasses find the coefficients.
+
+    Attributes
+    ----------
+    coef_ : (n_columns,) float64
+        Of the raw columns.
+    intercept_ : float
+        Log of the smearing factor included.
+    """
+
+    def _set_line(self, X: NDArray, coefficients: NDArray, level: float) -> None:
+        """Fold the standardisation of X back into the line; ``level`` is its value at the mean row."""
+        mean, spread = _standards(X)
+        self.coef_ = coefficients / spread
+        self.intercept_ = float(level - mean @ self.coef_)
+
+    def _log_variance(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        return X @ self.coef_ + self.intercept_
+
+    def to_onnx(self) -> Any:
+        """ONNX model of ``predict``."""
+        from gearing.forecasters.models.onnx_graph import linear_graph
+
+        return linear_graph(self.coef_, self.intercept_)
+
+
+class RidgeVariance(LinearVariance):
+    """Ridge regression of log variance (Hoerl and Kennard, 1970), its penalty chosen by leave-one-out errors.
+
+    Parameters
+    ----------
+    alphas : sequence of float
+        Penalties to choose from, on standardised columns.
+
+    Attributes
+    ----------
+    alpha_ : float
+        The penalty of least squared leave-one-out error.
+    smearing_ : float
+        Mean of exp(leave-one-out residual): turns the predicted median into a mean.
+    """
+
+    def __init__(self, alphas: Sequence[float] = ALPHAS):
+        self.alphas = alphas
+
+    def _fit(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
+        mean, spread = _standards(X)
+        target = np.log(y)
+        left, size, right = np.linalg.svd((X - mean) / spread, full_matrices=False)
+        along = left.T @ (target - target.mean())
+        trials = [_leave_one_out(left, size, along, target - target.mean(), alpha) for alpha in self.alphas]
+        best = int(np.argmin([(residual**2).sum() for residual in trials]))
+        self.alpha_ = float(self.alphas[best])
+        self.smearing_ = float(np.exp(trials[best]).mean())
+        coefficients = right.T @ (size / (size**2 + self.alpha_) * along)
+        self._set_line(X, coefficients, target.mean() + np.log(self.smearing_))
+
+
+class ElasticNetVariance(LinearVariance):
+    """Elastic net of log variance (Zou and Hastie, 2005), its penalty chosen by five folds.
+
+    Parameters
+    ----------
+    l1_ratio : float, default=0.5
+    n_alphas : int, default=20
+    """
+
+    def __init__(self, l1_ratio: float = 0.5, n_alphas: int = 20):
+        self.l1_ratio = l1_ratio
+        self.n_alphas = n_alphas
+
+    def _fit(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
+        from sklearn.linear_model import ElasticNet, ElasticNetCV
+
+        order = order_of_values(X, y)  # folds must not depend on the order in which rows came
+        mean, spread = _standards(X)
+        scaled, target, fold = ((X - mean) / spread)[order], np.log(y)[order], np.arange(len(y)) % 5
+        splits = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(min(5, len(y)))]
+        self.search_ = ElasticNetCV(l1_ratio=self.l1_ratio, alphas=self.n_alphas, cv=splits, max_iter=5_000)
+        self.search_.fit(scaled, target)
+        best = ElasticNet(alpha=self.search_.alpha_, l1_ratio=self.l1_ratio, max_iter=5_000)
+        residuals = [target[out] - best.fit(scaled[i], target[i]).predict(scaled[out]) for i, out in splits]
+        self.smearing_ = float(np.exp(np.concatenate(residuals)).mean())
+        self._set_line(X, self.search_.coef_, float(self.search_.intercept_) + np.log(self.smearing_))
+
+
+class GammaVariance(LinearVariance):
+    """Gamma regression with a log link: a line in logs, trained on QLIKE itself.
+
+    Parameters
+    ----------
+    alpha : float, default=0.03
+        L2 penalty on standardised columns.
+    """
+
+    def __init__(self, alpha: float = 0.03):
+        self.alpha = alpha
+
+    def _fit(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
+        from sklearn.linear_model import GammaRegressor
+
+        mean, spread = _standards(X)
+        model = GammaRegressor(alpha=self.alpha, max_iter=2_000, solver="newton-cholesky")
+        model.fit((X - mean) / spread, y / y.mean())
+        self._set_line(X, model.coef_, float(model.intercept_) + np.log(y.mean()))
+
+
+def order_of_values(X: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.int64]:
+    """An order of rows that depends on their values only."""
+    return np.lexsort((*X.T, y))
+
+
+def _standards(X: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    spread = X.std(axis=0)
+    return X.mean(axis=0), np.where(spread > 0.0, spread, 1.0)
+
+
+def _leave_one_out(left: NDArray, size: NDArray, along: NDArray, centred: NDArray, alpha: float) -> NDArray:
+    """Residual of every row from the ridge fit without it."""
+    shrink = size**2 / (size**2 + alpha)
+    leverage = (left**2) @ shrink + 1.0 / len(centred)
+    return (centred - left @ (shrink * along)) / np.maximum(1.0 - leverage, 0.1)

@@ -1,0 +1,41 @@
+"""Quantiles of variance by linear quantile regression of its log."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gearing.forecasters.models.linear import LinearVariance, _standards
+
+
+class QuantileVariance(LinearVariance):
+    """One quantile of variance, a line in logs (Koenker and Bassett, 1978).
+
+    A log takes quantiles along with it, so no bias correction is needed: ``predict`` gives the quantile itself.
+
+    Parameters
+    ----------
+    quantile : float, default=0.5
+    l1 : float, default=0.002
+        Penalty on standardised columns.
+    """
+
+    def __init__(self, quantile: float = 0.5, l1: float = 0.002):
+        self.quantile = quantile
+        self.l1 = l1
+
+    def _fit(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
+        from sklearn.linear_model import QuantileRegressor
+
+        mean, spread = _standards(X)
+        model = QuantileRegressor(quantile=self.quantile, alpha=self.l1, solver="highs")
+        model.fit((X - mean) / spread, np.log(y))
+        self._set_line(X, model.coef_, float(model.intercept_))
+
+
+def quantile_pair(level: float = 0.9, **parameters: Any) -> tuple[QuantileVariance, QuantileVariance]:
+    """Estimators of the two ends of a central interval."""
+    ends = (1.0 - level) / 2.0, (1.0 + level) / 2.0
+    return QuantileVariance(ends[0], **parameters), QuantileVariance(ends[1], **parameters)

@@ -1,0 +1,113 @@
+"""A small recurrent network on the days before."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gearing.forecasters.models.base import VarianceForecaster
+
+LENGTH = 21  # days of log variance at the end of a row, newest first
+
+
+class SequenceVariance(VarianceForecaster):
+    """GRU over the last days' log variances, joined by the row's other columns (Cho et al., 2014).
+
+    The last ``length`` columns of X are daily log variances, newest first; all earlier ones are features of
+    the row. The network learns what a ridge regression on the same columns leaves, under the gamma loss, so
+    that it starts from a good forecast instead of finding it.
+
+    Parameters
+    ----------
+    length, hidden, epochs : int
+    learning_rate, decay : float
+        Of Adam, and its weight decay.
+    seed : int, default=0
+        Of the initial weights; training takes all rows at once, so nothing else is random.
+    """
+
+    def __init__(
+        self,
+        length: int = LENGTH,
+        hidden: int = 8,
+        epochs: int = 60,
+        learning_rate: float = 0.01,
+        decay: float = 0.01,
+        seed: int = 0,
+    ):
+        self.length = length
+        self.hidden = hidden
+        self.epochs = epochs
+        self.learning_rate = learning_rate
+        self.decay = decay
+        self.seed = seed
+
+    def _fit(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
+        import torch
+
+        from gearing.forecasters.models.linear import RidgeVariance, order_of_values
+
+        order = order_of_values(X, y)
+        X, y = X[order], y[order]
+        self.base_ = RidgeVariance().fit(X, y)
+        self.mean_, spread = X.mean(axis=0), X.std(axis=0)
+        self.spread_ = np.where(spread > 0.0, spread, 1.0)
+        self.steps_ = min(self.length, X.shape[1])
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)  # two are slower for a network this small
+        try:
+            self._train(self._tensor(X), torch.as_tensor(y / self.base_.predict(X), dtype=torch.float32))
+        finally:
+            torch.set_num_threads(threads)
+
+    def _train(self, rows: Any, ratio: Any) -> None:
+        import torch
+
+        self.network_ = _network(rows.shape[1] - self.steps_, self.hidden, self.seed)
+        parameters = self.network_.parameters()
+        optimiser = torch.optim.AdamW(parameters, lr=self.learning_rate, weight_decay=self.decay)
+        for _ in range(self.epochs):
+            optimiser.zero_grad()
+            log_ratio = self._forward(rows)
+            loss = (ratio * torch.exp(-log_ratio) + log_ratio).mean()  # gamma deviance, up to a constant
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(self.network_.parameters(), 1.0)
+            optimiser.step()
+
+    def _tensor(self, X: NDArray[np.float64]) -> Any:
+        import torch
+
+        return torch.as_tensor((X - self.mean_) / self.spread_, dtype=torch.float32)
+
+    def _forward(self, rows: Any) -> Any:
+        import torch
+
+        days = rows[:, -self.steps_ :].flip(1).unsqueeze(2)  # oldest first
+        _, last = self.network_["days"](days)
+        joined = torch.cat([last[0], rows[:, : -self.steps_]], dim=1)
+        return self.network_["head"](joined)[:, 0]
+
+    def _log_variance(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        import torch
+
+        with torch.no_grad():
+            correction = self._forward(self._tensor(X)).numpy().astype(np.float64)
+        return np.log(self.base_.predict(X)) + np.clip(correction, -3.0, 3.0)
+
+
+def _network(n_static: int, hidden: int, seed: int) -> Any:
+    """GRU and head from a generator of their own; the global one is left as it was."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return torch.nn.ModuleDict(
+            {
+                "days": torch.nn.GRU(1, hidden, batch_first=True),
+                "head": torch.nn.Sequential(
+                    torch.nn.Linear(hidden + n_static, hidden), torch.nn.Tanh(), torch.nn.Linear(hidden, 1)
+                ),
+            }
+        )

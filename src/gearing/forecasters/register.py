@@ -1,0 +1,131 @@
+"""Forecasters by name: which estimator, fed with which features.
+
+A recipe is what is registered and exported: fitting it again on a longer history needs nothing else.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Any
+
+from gearing.features.calendar import DAYS
+
+ENTRY_POINTS = "gearing.forecasters"
+HAR_COLUMNS = ("log_variance_24h", "log_variance_7d", "log_variance_30d")
+WEEKDAYS = tuple(f"next_day_{day}" for day in DAYS)
+# Chosen on the years before 2023 (BTC and ETH): jumps, short lags, trend and season did not help there.
+WIDE_COLUMNS = (
+    *HAR_COLUMNS,
+    *WEEKDAYS,
+    "relative_quarticity_24h",
+    "volume_ratio_7d",
+    "volume_ratio_30d",
+    "log_garman_klass_variance_24h",
+    "log_garman_klass_variance_7d",
+    "downside_return_24h",
+    "downside_return_7d",
+    "mean_log_variance_7d",
+    "mean_log_variance_30d",
+    "funding_pressure_7d",
+    "bollinger_width_20d",
+)
+# For horizons below a day: what the last hours did, and the hour that comes.
+HOURLY_COLUMNS = (
+    *WIDE_COLUMNS,
+    "log_variance_6h",
+    "log_parkinson_variance_1h",
+    "log_parkinson_variance_6h",
+    "hour_sin",
+    "hour_cos",
+    "half_day_sin",
+    "half_day_cos",
+)
+HAR_X_COLUMNS = (*HAR_COLUMNS, *WEEKDAYS, "downside_return_24h", "downside_return_7d", "funding_pressure_7d")
+HARQ_COLUMNS = (*HAR_COLUMNS, "relative_quarticity_24h", "quarticity_interaction_24h")
+GARCH_COLUMNS = (
+    "days_since_2000",
+    "return_24h",
+    *(f"return_24h_before_{k}d" for k in range(1, 30)),
+    "log_variance_30d",
+)
+# The GRU reads all of Ridge's columns and 21 days of log variance, newest first.
+SEQUENCE_COLUMNS = (
+    *WIDE_COLUMNS[1:],
+    "log_variance_24h",
+    *(f"log_variance_before_{k}d" for k in range(1, 21)),
+)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A named forecaster.
+
+    Attributes
+    ----------
+    name : str
+    make : callable
+        ``make(**parameters)`` gives an unfitted scikit-learn regressor of variance.
+    columns : tuple of str
+        Features that make a row of X, in order.
+    exports : bool
+        Whether a fitted estimator has ``to_onnx()``.
+    needs : str
+        What inference needs when it does not export.
+    """
+
+    name: str
+    make: Callable[..., Any]
+    columns: tuple[str, ...]
+    exports: bool = True
+    needs: str = "numpy and onnxruntime"
+
+    def estimator(self, **parameters: Any) -> Any:
+        """A fresh unfitted estimator."""
+        return self.make(**parameters)
+
+
+_recipes: dict[str, Recipe] = {}
+_loaded: list[str] = []
+
+
+def register_forecaster(
+    name: str, columns: Sequence[str], *, exports: bool = True, needs: str = "numpy and onnxruntime"
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Register a function that makes an estimator (or the estimator's class) under a name."""
+
+    def register(make: Callable[..., Any]) -> Callable[..., Any]:
+        old = _recipes.get(name)
+        if old is not None and old.make.__qualname__ != make.__qualname__:
+            raise ValueError(f"a forecaster named {name!r} is already registered; choose another name.")
+        _recipes[name] = Recipe(name, make, tuple(columns), exports, needs)
+        return make
+
+    return register
+
+
+def forecaster(name: str) -> Recipe:
+    """The recipe of that name; an unknown one is a ValueError with the nearest."""
+    _load()
+    if name not in _recipes:
+        near = difflib.get_close_matches(name, _recipes, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"there is no forecaster {name!r}.{hint} There are: {', '.join(_recipes)}.")
+    return _recipes[name]
+
+
+def forecasters() -> dict[str, Recipe]:
+    """All recipes by name, the package's own first."""
+    _load()
+    return dict(_recipes)
+
+
+def _load() -> None:
+    if not _loaded:
+        _loaded.append(ENTRY_POINTS)
+        from gearing.forecasters import catalogue  # noqa: F401  registers the package's own
+
+        for point in entry_points(group=ENTRY_POINTS):
+            point.load()

@@ -1,0 +1,1 @@
+"""Scores of variance and probability forecasts, intervals, model confidence set."""

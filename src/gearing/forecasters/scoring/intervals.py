@@ -1,0 +1,181 @@
+"""Intervals around a variance forecast: quantiles of past errors, made to cover.
+
+Conformal prediction: the errors of past out-of-sample rows, whose targets had ended, say how far the next
+one may be off. Errors are ratios target / forecast, so an interval scales with its forecast. They are kept apart by
+the forecast's own tercile (Mondrian; Vovk et al., 2005): a calm day's ratio spreads more widely than a wild one's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gearing.forecasters.walk_forward import Forecast
+from gearing.market.durations import parse_duration
+
+Array = NDArray[np.float64]
+LEAST = 60  # past errors per group before an interval is given
+
+
+@dataclass(frozen=True, eq=False)
+class Intervals:
+    """Lower and upper ends for every row of a forecast.
+
+    Attributes
+    ----------
+    level : float
+        Wanted coverage.
+    lower, upper : (n_rows,) float64
+        Variances; NaN where too little had been seen.
+    group : (n_rows,) int
+        Tercile of the forecast among past ones: 0 low, 1, 2 high.
+    """
+
+    level: float
+    lower: Array
+    upper: Array
+    group: NDArray[np.int64]
+
+
+def conformal_intervals(
+    forecast: Forecast,
+    level: float = 0.9,
+    window: str = "365d",
+    adapt: float = 0.01,
+    lower_base: Array | None = None,
+    upper_base: Array | None = None,
+) -> Intervals:
+    """Intervals from the past errors of the same forecaster.
+
+    Parameters
+    ----------
+    forecast : Forecast
+        Errors of all its contracts count together.
+    level : float
+        Wanted coverage, such as 0.9: a twentieth below, a twentieth above.
+    window : str
+        Errors no older than this count.
+    adapt : float
+        After each miss or hit the share left outside moves by this much of the surprise, for each tercile and
+        side by itself (adaptive conformal inference; Gibbs and Candes, 2021); 0 never moves it.
+    lower_base, upper_base : (n_rows,), optional
+        Quantile forecasts to start from instead of the forecast itself (conformalised quantile regression;
+        Romano et al., 2019).
+
+    Notes
+    -----
+    For a row known at time t only rows whose targets ended at or before t count, as errors and as feedback.
+    """
+    lower = forecast.value if lower_base is None else lower_base
+    upper = forecast.value if upper_base is None else upper_base
+    return _Calibration(forecast, (lower, upper), level, window, adapt).run()
+
+
+class _Calibration:
+    """What past errors say, moment by moment."""
+
+    def __init__(
+        self, forecast: Forecast, bases: tuple[Array, Array], level: float, window: str, adapt: float
+    ):
+        n = len(forecast.rows)
+        self.rows, self.value, self.bases = forecast.rows, forecast.value, bases
+        with np.errstate(divide="ignore"):  # a variance of zero has no log error and is left out
+            self.errors = [np.log(forecast.rows.y / base) for base in bases]
+        self.level, self.window, self.adapt = level, parse_duration(window), adapt
+        self.outside = np.full((3, 2), (1.0 - level) / 2.0)  # share left below and above, by tercile
+        self.ends, self.group = np.full((2, n), np.nan), np.full(n, -1, dtype=np.int64)
+        self.waiting = np.empty(0, dtype=np.int64)  # rows with an interval whose target has not ended
+
+    def run(self) -> Intervals:
+        order = np.argsort(self.rows.known_at, kind="stable")
+        _, starts = np.unique(self.rows.known_at[order], return_index=True)
+        for now in np.split(order, starts[1:]):
+            moment = self.rows.known_at[now[0]]
+            self._learn(moment)
+            past = self._past(moment)
+            if len(past) >= 3 * LEAST:
+                self._give(now, past)
+        return Intervals(self.level, self.ends[0], self.ends[1], self.group)
+
+    def _past(self, moment: np.datetime64) -> NDArray[np.int64]:
+        recent = (self.rows.ends_at <= moment) & (self.rows.known_at >= moment - self.window)
+        return np.flatnonzero(recent & np.isfinite(self.errors[0]))
+
+    def _give(self, now: NDArray[np.int64], past: NDArray[np.int64]) -> None:
+        cuts = np.quantile(self.value[past], [1 / 3, 2 / 3])
+        of_past = np.searchsorted(cuts, self.value[past])
+        for row in now:
+            group = self.group[row] = np.searchsorted(cuts, self.value[row])
+            same = past[of_past == group]
+            for side, share in enumerate((self.outside[group, 0], 1.0 - self.outside[group, 1])):
+                self.ends[side, row] = self.bases[side][row] * np.exp(
+                    _quantile(self.errors[side][same], share)
+                )
+        self.waiting = np.concatenate([self.waiting, now])
+
+    def _learn(self, moment: np.datetime64) -> None:
+        ended = self.rows.ends_at[self.waiting] <= moment
+        for row in self.waiting[ended]:
+            missed = np.array([self.rows.y[row] < self.ends[0, row], self.rows.y[row] > self.ends[1, row]])
+            state = self.outside[self.group[row]]
+            state += self.adapt * ((1.0 - self.level) / 2.0 - missed)
+            np.clip(state, 0.001, 0.4, out=state)
+        self.waiting = self.waiting[~ended]
+
+
+def _quantile(errors: Array, share: float) -> float:
+    """Empirical quantile that is a little wide: of n errors the next one is the (n+1)th."""
+    ordered, n = np.sort(errors), len(errors)
+    place = np.floor(share * (n + 1)) if share < 0.5 else np.ceil(share * (n + 1))
+    return float(ordered[np.clip(int(place) - 1, 0, n - 1)])
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How often the truth lay inside.
+
+    Attributes
+    ----------
+    inside, below, above : float
+        Shares of rows.
+    by_tercile : tuple of three floats
+        Share inside where the forecast was low, middling, high.
+    width : float
+        Mean of ln(upper / lower) of volatility.
+    pinball : float
+        Mean pinball loss of the two ends, on log volatility.
+    n_rows : int
+    """
+
+    inside: float
+    below: float
+    above: float
+    by_tercile: tuple[float, float, float]
+    width: float
+    pinball: float
+    n_rows: int
+
+
+def coverage(y: Array, intervals: Intervals) -> Coverage:
+    """Score intervals against the realised variance, where both are there."""
+    known = (y > 0.0) & np.isfinite(intervals.lower)
+    low, high, truth = (0.5 * np.log(v[known]) for v in (intervals.lower, intervals.upper, y))
+    inside, group = (truth >= low) & (truth <= high), intervals.group[known]
+    ends = (1.0 - intervals.level) / 2.0
+    return Coverage(
+        inside=float(inside.mean()),
+        below=float((truth < low).mean()),
+        above=float((truth > high).mean()),
+        by_tercile=tuple(float(inside[group == g].mean()) for g in range(3)),  # type: ignore[arg-type]
+        width=float((high - low).mean()),
+        pinball=float((pinball(truth, low, ends) + pinball(truth, high, 1.0 - ends)).mean() / 2.0),
+        n_rows=int(known.sum()),
+    )
+
+
+def pinball(truth: Array, quantile: Array, share: float) -> Array:
+    """Loss of a quantile forecast; least in expectation at the true quantile."""
+    miss = truth - quantile
+    return np.maximum(share * miss, (share - 1.0) * miss)

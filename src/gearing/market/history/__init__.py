@@ -1,0 +1,1 @@
+"""Real history: the folder layout, reading, assembling and checking its series."""

@@ -1,0 +1,108 @@
+"""Files of the public archive: monthly and daily zips of CSV, with or without a header line.
+
+Stamps are milliseconds or, in later spot files, microseconds; the number of digits tells. Header names vary by kind
+and year, the order of columns does not.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from gearing.market.history.findings import Finding, span
+from gearing.market.history.layout import settlement_rows
+from gearing.market.history.series import Bars
+
+MICROSECONDS = 10**14  # a stamp of 1973 in microseconds, of 5138 in milliseconds
+
+
+def read_rows(content: bytes, where: str) -> list[list[str]]:
+    """Rows of a CSV, or of the one CSV in a zip, without the header line if there is one.
+
+    Raises
+    ------
+    ValueError
+        If the zip is damaged or holds anything but one CSV.
+    """
+    if content[:2] == b"PK":
+        try:
+            with zipfile.ZipFile(io.BytesIO(content)) as archive:
+                names = [n for n in archive.namelist() if n.endswith(".csv")]
+                if len(names) != 1:
+                    raise ValueError(f"{where}: holds {len(names)} CSV files, expected one.")
+                content = archive.read(names[0])
+        except zipfile.BadZipFile as error:
+            raise ValueError(f"{where}: damaged zip ({error}); download it again.") from None
+    rows = [row for row in csv.reader(io.StringIO(content.decode())) if row]
+    return rows[1:] if rows and not _is_number(rows[0][0]) else rows
+
+
+def read_klines(content: bytes, where: str, volume: bool = True) -> Bars:
+    """Bars of a klines, markPriceKlines or indexPriceKlines file."""
+    rows = read_rows(content, where)
+    if any(len(row) < 6 for row in rows):
+        raise ValueError(f"{where}: a row has fewer than six columns; the file is cut off.")
+    table = np.array([row[:6] for row in rows], dtype=np.float64).reshape(-1, 6)
+    return Bars(_stamps([row[0] for row in rows]), table[:, 1:5], table[:, 5] if volume else None, where)
+
+
+def read_funding_rates(content: bytes, where: str) -> np.ndarray:
+    """Settlements of a fundingRate file: calc_time, funding_interval_hours, last_funding_rate.
+
+    Stamps carry some milliseconds of jitter and are rounded to the minute.
+    """
+    rows = read_rows(content, where)
+    if any(len(row) < 3 for row in rows):
+        raise ValueError(f"{where}: a row has fewer than three columns; the file is cut off.")
+    minute = 60_000
+    stamps = _stamps([row[0] for row in rows]).astype(np.int64)
+    times = ((stamps + minute // 2) // minute * minute).astype("datetime64[ms]")
+    return settlement_rows(times, np.array([float(row[2]) for row in rows]), None, where)
+
+
+def read_table(content: bytes, where: str) -> pd.DataFrame:
+    """Any other kind (open-interest metrics, book depth) as it is, with its header line."""
+    if content[:2] == b"PK":
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            content = archive.read(archive.namelist()[0])
+    table = pd.read_csv(io.BytesIO(content))
+    if table.empty:
+        raise ValueError(f"{where}: has no rows.")
+    return table
+
+
+def check_archive_file(path: Path, name: str) -> Iterator[Finding]:
+    """Findings of one archive file found in a data folder."""
+    try:
+        bars = read_klines(path.read_bytes(), name)
+    except (ValueError, OSError) as error:
+        yield Finding("error", name, "unreadable", detail=str(error))
+        return
+    steps = np.diff(bars.open_time)
+    if steps.size == 0:
+        return
+    values, counts = np.unique(steps, return_counts=True)
+    bar = values[counts.argmax()]
+    for k in np.flatnonzero(steps > bar):
+        lost = int(steps[k] / bar) - 1
+        where = span(bars.open_time[k] + bar, bars.open_time[k + 1] - bar)
+        yield Finding("warning", name, "gap", *where, lost, "bars missing")
+
+
+def _stamps(values: list[str]) -> np.ndarray:
+    raw = np.array([int(float(v)) for v in values], np.int64)
+    return np.where(raw >= MICROSECONDS, raw // 1000, raw).astype("datetime64[ms]")
+
+
+def _is_number(value: str) -> bool:
+    try:
+        float(value)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,283 @@
+"""Checks of single series: gaps, duplicates, grid, OHLC, outliers, funding intervals, coverage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from gearing.market.history.findings import Finding, span
+from gearing.market.history.series import Bars, missing_settlements, runs
+from gearing.market.timing import label
+
+HOUR = np.timedelta64(3_600_000, "ms")
+RETURN_SD = 25.0  # a close this many usual standard deviations away and back again is an outlier
+LARGE_RATE = 0.03  # the usual cap of a funding rate
+WICK = 0.01  # mark low above the traded low by this fraction
+MARK_GAP = 0.02  # mark close off the traded close
+
+
+def check_bars(bars: Bars, bar: np.timedelta64, name: str, has_volume: bool) -> list[Finding]:
+    """All findings of one file of bars."""
+    if bars.open_time.size == 0:
+        return [Finding("error", name, "empty")]
+    found = list(_check_order(bars.open_time, bar, name))
+    order = np.argsort(bars.open_time, kind="stable")
+    time, prices = bars.open_time[order], bars.prices[order]
+    found += _check_gaps(time, bar, name)
+    found += _check_prices(time, prices, name)
+    found += _check_outliers(time, prices, name)
+    if has_volume:
+        found += _check_volume(time, None if bars.volume is None else bars.volume[order], name)
+    return found
+
+
+def _check_order(time: np.ndarray, bar: np.timedelta64, name: str) -> Iterator[Finding]:
+    steps = np.diff(time)
+    zero = np.timedelta64(0, "ms")
+    for rule, bad in (("not sorted", steps < zero), ("duplicate stamp", _repeated(time))):
+        if bad.any():
+            rows = np.flatnonzero(bad)
+            yield Finding("error", name, rule, *span(time[rows[0]], time[rows[-1]]), int(bad.sum()))
+    off = time.astype(np.int64) % int(bar.astype(np.int64)) != 0
+    if off.any():
+        detail = f"stamps are not multiples of {label(bar)} UTC"
+        yield Finding(
+            "error", name, "off the grid", *span(time[off][0], time[off][-1]), int(off.sum()), detail
+        )
+
+
+def _repeated(time: np.ndarray) -> np.ndarray:
+    ordered = np.sort(time)
+    return np.isin(time, ordered[1:][np.diff(ordered) == np.timedelta64(0, "ms")])
+
+
+def _check_gaps(time: np.ndarray, bar: np.timedelta64, name: str) -> Iterator[Finding]:
+    for k in np.flatnonzero(np.diff(time) > bar):
+        lost = int((time[k + 1] - time[k]) / bar) - 1
+        if lost > 0:
+            yield Finding(
+                "warning", name, "gap", *span(time[k] + bar, time[k + 1] - bar), lost, "bars missing"
+            )
+
+
+def _check_prices(time: np.ndarray, prices: np.ndarray, name: str) -> Iterator[Finding]:
+    bad = ~(np.isfinite(prices) & (prices > 0.0)).all(axis=1)
+    if bad.any():
+        yield Finding("error", name, "price not positive", *span(time[bad][0], time[bad][-1]), int(bad.sum()))
+    opened, high, low, close = prices.T
+    broken = ~bad & ((high < np.maximum(opened, close)) | (low > np.minimum(opened, close)))
+    if broken.any():
+        where = span(time[broken][0], time[broken][-1])
+        yield Finding(
+            "error", name, "OHLC violation", *where, int(broken.sum()), "low <= open, close <= high"
+        )
+
+
+def _check_outliers(time: np.ndarray, prices: np.ndarray, name: str) -> Iterator[Finding]:
+    """Closes that jump far and come straight back: more likely a wrong print than a move."""
+    if time.size < 50:
+        return
+    with np.errstate(invalid="ignore", divide="ignore"):
+        r = np.diff(np.log(prices[:, 3]))
+    there, back = r[:-1], r[1:]
+    limit = RETURN_SD * 1.25 * np.nanmedian(np.abs(r[r != 0.0])) if (r != 0.0).any() else np.inf
+    bounce = (np.abs(there) > limit) & (np.abs(back) > limit) & (np.abs(there + back) < 0.3 * np.abs(there))
+    for k in np.flatnonzero(bounce):
+        detail = f"close moves by {there[k]:+.1%} and back by {back[k]:+.1%}"
+        yield Finding("warning", name, "outlier", *span(time[k + 1], time[k + 1]), 1, detail)
+
+
+def _check_volume(time: np.ndarray, volume: np.ndarray | None, name: str) -> Iterator[Finding]:
+    if volume is None:
+        yield Finding("warning", name, "no volume")
+        return
+    bad = ~(volume >= 0.0)
+    if bad.any():
+        yield Finding("error", name, "volume negative", *span(time[bad][0], time[bad][-1]), int(bad.sum()))
+    if (none := volume == 0.0).any():
+        where = span(time[none][0], time[none][-1])
+        yield Finding("note", name, "no trading", *where, int(none.sum()), "bars of zero volume")
+
+
+# -------------------------------------------------------------------- funding
+
+
+def check_funding(times: np.ndarray, rates: np.ndarray, name: str, interval: np.timedelta64) -> list[Finding]:
+    """All findings of one file of settlements."""
+    if times.size == 0:
+        return [Finding("error", name, "empty")]
+    found = list(_check_order(times, np.timedelta64(1, "ms"), name))
+    order = np.argsort(times, kind="stable")
+    times, rates = times[order], rates[order]
+    if (bad := ~np.isfinite(rates)).any():
+        found.append(
+            Finding("error", name, "rate not a number", *span(times[bad][0], times[bad][-1]), int(bad.sum()))
+        )
+    if (large := np.abs(rates) >= LARGE_RATE).any():
+        detail = f"rates of {LARGE_RATE:.0%} and more; are they fractions?"
+        found.append(
+            Finding(
+                "warning",
+                name,
+                "large rate",
+                *span(times[large][0], times[large][-1]),
+                int(large.sum()),
+                detail,
+            )
+        )
+    found += _check_intervals(times, name, interval)
+    return found
+
+
+def _check_intervals(times: np.ndarray, name: str, interval: np.timedelta64) -> Iterator[Finding]:
+    due = missing_settlements(times, times[0], times[-1] + interval, interval)
+    for first, last in runs(np.isin(_clock(due, interval), due)) if due.size else []:
+        part = _clock(due, interval)[first:last]
+        yield Finding("warning", name, "gap", *span(part[0], part[-1]), part.size, "settlements missing")
+    off = times.astype(np.int64) % int(HOUR.astype(np.int64)) != 0
+    if off.any():
+        yield Finding("note", name, "off the hour", *span(times[off][0], times[off][-1]), int(off.sum()))
+    phase = times.astype(np.int64) % int(interval.astype(np.int64))
+    usual = np.bincount((phase // 3_600_000).astype(int)).argmax() * 3_600_000
+    odd = (phase != usual) & ~off
+    if odd.any():
+        hours = np.unique(np.diff(times)[np.diff(times) < interval] / HOUR)
+        how = ", ".join(f"{h:g}" for h in hours)
+        detail = f"settlements away from the usual clock (intervals of {how} h)" if how else "odd hours"
+        yield Finding(
+            "note",
+            name,
+            "funding interval changes",
+            *span(times[odd][0], times[odd][-1]),
+            int(odd.sum()),
+            detail,
+        )
+    if usual:
+        yield Finding(
+            "note", name, "funding clock", detail=f"settles {usual / 3_600_000:g} h after 00, 08 and 16 UTC"
+        )
+
+
+def _clock(due: np.ndarray, interval: np.timedelta64) -> np.ndarray:
+    """The regular clock from the first to the last missing settlement, with the irregular ones among them."""
+    return np.union1d(np.arange(due[0], due[-1] + interval, interval), due)
+
+
+# -------------------------------------------------------------------- kinds beside each other
+
+
+def check_coverage(
+    name: str,
+    bars: Mapping[tuple[str, np.timedelta64], Bars],
+    funding: np.ndarray | None,
+    interval: np.timedelta64,
+) -> Iterator[Finding]:
+    """Traded bars without a mark price of the same length or finer, without funding, or without traded price."""
+    last = [(bar, b) for (kind, bar), b in bars.items() if kind == "last" and b.open_time.size]
+    if not last:
+        yield Finding("error", name, "no traded bars")
+        return
+    bar, traded = max(last, key=lambda pair: pair[0])
+    time = np.unique(traded.open_time)
+    yield from _mark_coverage(name, bars, bar, time)
+    if funding is None:
+        yield Finding("warning", name, "no funding", *span(time[0], time[-1]), time.size)
+        return
+    for side, lost in (("before", time < funding[0] - interval), ("after", time > funding[-1] + interval)):
+        if lost.any():
+            where = span(time[lost][0], time[lost][-1])
+            yield Finding("warning", name, f"traded bars {side} funding", *where, int(lost.sum()))
+    early = funding < time[0]
+    if early.any():
+        where = span(funding[early][0], funding[early][-1])
+        yield Finding("note", name, "funding before the first traded bar", *where, int(early.sum()))
+
+
+def _mark_coverage(
+    name: str, bars: Mapping[tuple[str, np.timedelta64], Bars], bar: np.timedelta64, time: np.ndarray
+) -> Iterator[Finding]:
+    marks = {b: m for (kind, b), m in bars.items() if kind == "mark" and m.open_time.size}
+    fitting = {b: m for b, m in marks.items() if b <= bar}
+    if not marks:
+        yield Finding("warning", name, "no mark price", *span(time[0], time[-1]), time.size)
+        return
+    covered = np.zeros(time.size, bool)
+    for b, m in fitting.items():
+        covered |= np.isin(time, m.grouped(b, bar).open_time)
+    for first, last in runs(~covered):
+        coarse = [label(b) for b, m in marks.items() if b > bar and m.open_time[-1] >= time[first]]
+        detail = f"only {', '.join(coarse)} mark bars" if coarse else "no mark bars"
+        where = span(time[first], time[last - 1])
+        yield Finding("warning", name, "traded bars without mark", *where, last - first, detail)
+    for b, m in marks.items():
+        early = m.open_time < time[0]
+        if early.any():
+            where = span(m.open_time[early][0], m.open_time[early][-1])
+            detail = f"{label(b)} mark bars"
+            yield Finding("note", name, "mark before the first traded bar", *where, int(early.sum()), detail)
+
+
+def check_prices_agree(name: str, bars: Mapping[tuple[str, np.timedelta64], Bars]) -> Iterator[Finding]:
+    """Mark against traded price, and finer bars against the longer ones they should add up to."""
+    for (kind, bar), marked in bars.items():
+        traded = bars.get(("last", bar))
+        if kind == "mark" and traded is not None:
+            yield from _mark_against_last(name, label(bar), traded, marked)
+    last = sorted((bar, b) for (kind, bar), b in bars.items() if kind == "last")
+    for k, (bar, finer) in enumerate(last):
+        for longer_bar, longer in last[k + 1 :]:
+            if longer_bar % bar == np.timedelta64(0, "ms") and finer.open_time.size and longer.open_time.size:
+                yield from _finer_against_longer(name, bar, finer, longer_bar, longer)
+
+
+def _mark_against_last(name: str, length: str, traded: Bars, marked: Bars) -> Iterator[Finding]:
+    _, i, j = np.intersect1d(traded.open_time, marked.open_time, return_indices=True)
+    if i.size == 0:
+        return
+    time, last, mark = traded.open_time[i], traded.prices[i], marked.prices[j]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        apart = np.abs(mark[:, 3] / last[:, 3] - 1.0) > MARK_GAP
+        wick = (mark[:, 2] / last[:, 2] - 1.0 > WICK) | (last[:, 1] / mark[:, 1] - 1.0 > WICK)
+    if apart.any():
+        detail = f"{length} mark closes more than {MARK_GAP:.0%} off the traded close"
+        yield Finding(
+            "warning",
+            name,
+            "mark far from last",
+            *span(time[apart][0], time[apart][-1]),
+            int(apart.sum()),
+            detail,
+        )
+    if wick.any():
+        detail = f"{length} bars whose traded extreme lies more than {WICK:.0%} beyond the mark's"
+        yield Finding(
+            "note",
+            name,
+            "traded wick beyond mark",
+            *span(time[wick][0], time[wick][-1]),
+            int(wick.sum()),
+            detail,
+        )
+
+
+def _finer_against_longer(
+    name: str, bar: np.timedelta64, finer: Bars, longer_bar: np.timedelta64, longer: Bars
+) -> Iterator[Finding]:
+    if np.any(np.diff(finer.open_time) <= np.timedelta64(0, "ms")):
+        return
+    grouped = finer.grouped(bar, longer_bar)
+    time, i, j = np.intersect1d(grouped.open_time, longer.open_time, return_indices=True)
+    differ = (np.abs(grouped.prices[i] / longer.prices[j] - 1.0) > 1e-9).any(axis=1)
+    if differ.any():
+        detail = (
+            f"{label(bar)} bars do not add up to {label(longer_bar)} bars ({differ.sum()} of {time.size})"
+        )
+        yield Finding(
+            "note",
+            name,
+            "finer bars disagree",
+            *span(time[differ][0], time[differ][-1]),
+            int(differ.sum()),
+            detail,
+        )

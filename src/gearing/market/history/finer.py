@@ -1,0 +1,96 @@
+"""Finer bars beneath a market: the path inside a bar where it is known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+
+from gearing.market.data import SETTLEMENT_DTYPE, MarketData
+from gearing.market.history.assemble import place
+from gearing.market.history.series import Bars
+from gearing.market.timing import label
+
+
+def finer_market(
+    market: MarketData,
+    bar: np.timedelta64,
+    paths: Sequence[tuple[Bars | None, Bars | None]],
+    missing_mark: Literal["error", "last"],
+) -> tuple[MarketData, list[str]]:
+    """Put finer bars on the grid beneath a market; returns them and notes.
+
+    A bar of the market either has its whole path or none: parts are left out. Where finer mark bars are
+    missing, the traded path stands in, held within the range of the market's own mark bar, so that a finer
+    path never liquidates where the bar's extremes did not.
+
+    Parameters
+    ----------
+    paths : sequence of (last, mark), one pair per contract
+    missing_mark : {"error", "last"}
+        "error" refuses finer bars without a mark.
+    """
+    parts = int(market.bar / bar)
+    open_time = np.arange(market.open_time[0], market.open_time[-1] + market.bar, bar)
+    shape = (open_time.size, market.n_contracts)
+    last, volume, tradable = np.full((*shape, 4), np.nan), np.zeros(shape), np.zeros(shape, bool)
+    mark, notes = np.full((*shape, 4), np.nan), []
+    for column, (traded, marked) in enumerate(paths):
+        if traded is None:
+            continue
+        prices, have = place(traded, open_time)
+        live = np.repeat(have.reshape(-1, parts).all(axis=1) & market.tradable[:, column], parts)
+        last[live, column], tradable[:, column] = prices[live], live
+        if traded.volume is not None:
+            volume[live, column] = _volume(traded, open_time)[live]
+        mark[:, column], filled = _mark(market, column, prices, marked, open_time, parts, live)
+        if filled and missing_mark == "error":
+            raise ValueError(
+                f"{market.symbols[column]} has no mark bars of {label(bar)} for {filled} of its finer bars. "
+                'Load with missing_mark="last": the traded path then stands in, held within the mark bar.'
+            )
+        share = live.mean()
+        notes.append(f"{market.symbols[column]}: path of {label(bar)} bars for {share:.1%} of the time")
+        if filled:
+            notes.append(
+                f"{market.symbols[column]}: traded path within the mark bar's range in {filled} finer bars"
+            )
+    finer = MarketData(
+        open_time=open_time,
+        bar=bar,
+        contracts=market.contracts,
+        last=last,
+        mark=mark,
+        volume=volume,
+        settlements=np.empty(0, SETTLEMENT_DTYPE),
+        tradable=tradable,
+        name=f"{market.name} finer",
+        venue=market.venue,
+    )
+    return finer, notes
+
+
+def _mark(
+    market: MarketData,
+    column: int,
+    last: np.ndarray,
+    marked: Bars | None,
+    open_time: np.ndarray,
+    parts: int,
+    live: np.ndarray,
+) -> tuple[np.ndarray, int]:
+    prices, have = (np.full_like(last, np.nan), np.zeros(live.size, bool))
+    if marked is not None:
+        prices, have = place(marked, open_time)
+    high = np.repeat(market.mark_high[:, column], parts)[:, None]
+    low = np.repeat(market.mark_low[:, column], parts)[:, None]
+    prices = np.where((live & ~have)[:, None], np.clip(last, low, high), prices)
+    prices[~live] = np.nan
+    return prices, int((live & ~have).sum())
+
+
+def _volume(bars: Bars, open_time: np.ndarray) -> np.ndarray:
+    row = np.minimum(np.searchsorted(bars.open_time, open_time), bars.open_time.size - 1)
+    hit = bars.open_time[row] == open_time
+    return np.where(hit, bars.volume[row] if bars.volume is not None else 0.0, 0.0)

@@ -1,0 +1,164 @@
+"""A market from a user's own pandas tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gearing.contracts import Contract, shipped_schedules, shipped_symbols
+from gearing.contracts import venue as venue_profile
+from gearing.market.data import MarketData
+from gearing.market.history.assemble import Missing, assemble
+from gearing.market.history.layout import PRICES, settlement_rows
+from gearing.market.history.series import Bars, Series
+from gearing.market.timing import duration
+
+Frames = pd.DataFrame | Mapping[str, pd.DataFrame] | None
+
+
+def market_from_frames(
+    last: pd.DataFrame | Mapping[str, pd.DataFrame],
+    mark: Frames = None,
+    funding: Frames = None,
+    contract: Contract | str | Sequence[Contract] | Mapping[str, Contract] | None = None,
+    index: Frames = None,
+    implied_volatility: Mapping[str, pd.Series] | pd.Series | None = None,
+    bar: Any = None,
+    venue: str = "binance-usdm",
+    start: Any = None,
+    end: Any = None,
+    missing_mark: str = "error",
+    missing_funding: str = "error",
+    missing_tiers: str = "earliest",
+    name: str = "",
+) -> MarketData:
+    """Build a market from tables of bars and settlements.
+
+    Parameters
+    ----------
+    last, mark, index : DataFrame, or mapping of symbol to DataFrame
+        Columns open_time (or a DatetimeIndex), open, high, low, close and, for ``last``, volume.
+        Stamps are the bar's opening; naive ones are taken as UTC.
+    funding : DataFrame or mapping
+        Columns time (or a DatetimeIndex), rate (fraction per settlement) and optionally mark.
+    contract : Contract, symbol, or one per symbol
+        A symbol whose margin tiers ship with the package (BTCUSDT, ...) may be given by name; with a
+        mapping of frames the keys are the symbols.
+    implied_volatility : Series or mapping of Series, optional
+        Annualised, indexed by the moment from which each value is known.
+    bar : str or timedelta, optional
+        Length of a bar; by default the most frequent step of ``last``.
+    venue : str
+        Name of the venue profile.
+    missing_mark, missing_funding, missing_tiers, start, end
+        As in :func:`gearing.load_market`; tiers newer than the bars are taken as they are by default.
+    """
+    frames = _by_symbol(last, contract)
+    length = duration(bar) if bar is not None else _usual_step(next(iter(frames.values())))
+    series = [
+        Series(
+            contract=_contract(symbol, contract, venue),
+            last=bars_from_frame(frame, f"from_frames: last of {symbol}").checked(length),
+            mark=_bars(mark, symbol, "mark", length),
+            index=_bars(index, symbol, "index", length),
+            funding=_funding(funding, symbol),
+            funding_where="from_frames: funding",
+            implied_volatility=_implied(implied_volatility, symbol),
+        )
+        for symbol, frame in frames.items()
+    ]
+    interval = duration(f"{venue_profile(venue).funding_interval_hours:g}h")
+    missing = Missing(missing_mark, missing_funding, missing_tiers)  # type: ignore[arg-type]
+    return assemble(series, length, start, end, missing, interval, venue, name or " ".join(frames))
+
+
+def bars_from_frame(frame: pd.DataFrame, where: str) -> Bars:
+    """Read open_time, open, high, low, close and volume of a table."""
+    if lost := [column for column in PRICES if column not in frame]:
+        raise ValueError(
+            f"{where}: no column {', '.join(lost)}; it has {', '.join(map(str, frame.columns))}."
+        )
+    prices = frame[list(PRICES)].to_numpy(np.float64)
+    volume = frame["volume"].to_numpy(np.float64) if "volume" in frame else None
+    return Bars(_stamps(frame, "open_time", where), prices, volume, where)
+
+
+def _stamps(frame: pd.DataFrame, column: str, where: str) -> np.ndarray:
+    if column in frame:
+        values = pd.DatetimeIndex(pd.to_datetime(frame[column], utc=True))
+    elif isinstance(frame.index, pd.DatetimeIndex):
+        values = frame.index if frame.index.tz is not None else frame.index.tz_localize("UTC")
+    else:
+        raise ValueError(f"{where}: needs a column {column!r} or a DatetimeIndex.")
+    return values.tz_convert("UTC").tz_localize(None).to_numpy().astype("datetime64[ms]")
+
+
+def _by_symbol(frames: Any, contract: Any) -> dict[str, pd.DataFrame]:
+    if isinstance(frames, Mapping):
+        return dict(frames)
+    if isinstance(contract, Contract):
+        return {contract.symbol: frames}
+    if isinstance(contract, str):
+        return {contract: frames}
+    raise ValueError(
+        "from_frames: one table needs contract=, a Contract or the symbol of one whose margin tiers ship "
+        f"({', '.join(shipped_symbols())})."
+    )
+
+
+def _contract(symbol: str, contract: Any, venue: str) -> Contract:
+    if isinstance(contract, Mapping) and symbol in contract:
+        return contract[symbol]
+    given = [contract] if isinstance(contract, Contract) else contract
+    if isinstance(given, Sequence) and not isinstance(given, str):
+        for one in given:
+            if one.symbol == symbol:
+                return one
+    if symbol not in shipped_symbols():
+        raise ValueError(
+            f"from_frames: margin tiers of {symbol} are not known. Pass contract=Contract({symbol!r}, "
+            f"schedules=(...)); tiers ship for {', '.join(shipped_symbols())}."
+        )
+    return venue_profile(venue).contract(symbol, shipped_schedules(symbol))
+
+
+def _of(frames: Any, symbol: str) -> Any:
+    return frames.get(symbol) if isinstance(frames, Mapping) else frames
+
+
+def _bars(frames: Frames, symbol: str, kind: str, bar: np.timedelta64) -> Bars | None:
+    frame = _of(frames, symbol)
+    if frame is None:
+        return None
+    return replace(bars_from_frame(frame, f"from_frames: {kind} of {symbol}"), volume=None).checked(bar)
+
+
+def _funding(frames: Frames, symbol: str) -> np.ndarray | None:
+    frame = _of(frames, symbol)
+    if frame is None:
+        return None
+    where = f"from_frames: funding of {symbol}"
+    if "rate" not in frame:
+        raise ValueError(f"{where}: no column rate; it has {', '.join(map(str, frame.columns))}.")
+    mark = frame["mark"].to_numpy(np.float64) if "mark" in frame else None
+    return settlement_rows(_stamps(frame, "time", where), frame["rate"].to_numpy(np.float64), mark, where)
+
+
+def _implied(series: Any, symbol: str) -> tuple[np.ndarray, np.ndarray] | None:
+    one = _of(series, symbol)
+    if one is None:
+        return None
+    known_at = _stamps(one.to_frame(), "known_at", "from_frames: implied_volatility")
+    return known_at, one.to_numpy(np.float64)
+
+
+def _usual_step(frame: pd.DataFrame) -> np.timedelta64:
+    steps = np.diff(_stamps(frame, "open_time", "from_frames: last"))
+    if steps.size == 0:
+        raise ValueError("from_frames: a single bar does not tell its length; pass bar='1h'.")
+    values, counts = np.unique(steps, return_counts=True)
+    return values[counts.argmax()]

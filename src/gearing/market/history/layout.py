@@ -1,0 +1,221 @@
+"""The folder of market data: where each series lies, and how its files are read.
+
+``<folder>/<venue>/<SYMBOL>/<bar>.parquet`` holds traded bars, ``mark-<bar>``, ``index-<bar>`` and
+``funding`` lie beside it; ``brackets.json`` and ``brackets-history.json`` lie at the top.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import date
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gearing.contracts import TierSchedule, shipped_schedules, shipped_symbols
+from gearing.contracts.shipped import schedule_from_rows
+from gearing.market.history.series import Bars
+from gearing.market.timing import duration, label
+
+FUNDING_DTYPE = np.dtype([("time", "datetime64[ms]"), ("rate", "f8"), ("mark", "f8")])
+PRICES = ("open", "high", "low", "close")
+PREFIX = {"last": "", "mark": "mark-", "index": "index-"}
+PROFILES = {"binance-um": "binance-usdm", "okx-swap": "okx", "bybit-linear": "bybit"}
+BRACKETS, HISTORY = "brackets.json", "brackets-history.json"
+
+
+def data_folder(folder: str | os.PathLike[str] | None) -> Path:
+    """The folder given, else the one that ``GEARING_DATA`` names.
+
+    Raises
+    ------
+    ValueError
+        If neither is given, or the folder does not exist.
+    """
+    given = folder if folder is not None else os.environ.get("GEARING_DATA")
+    if not given:
+        raise ValueError(
+            "no data folder: pass one, or set the environment variable GEARING_DATA. "
+            "`gearing data fetch` fills a folder."
+        )
+    path = Path(given)
+    if not path.is_dir():
+        raise ValueError(f"data folder {path} does not exist; `gearing data fetch` makes one.")
+    return path
+
+
+def symbol_folder(folder: Path, venue: str, symbol: str) -> Path:
+    """Folder of a contract; an unknown one is refused with the nearest name."""
+    path = folder / venue / symbol
+    if not path.is_dir():
+        parent = folder / venue
+        if not parent.is_dir():
+            venues = sorted(p.name for p in folder.iterdir() if p.is_dir())
+            raise ValueError(f"{folder} has no venue {venue!r}; it has {', '.join(venues) or 'none'}.")
+        known = sorted(p.name for p in parent.iterdir() if p.is_dir())
+        near = get_close_matches(symbol, known, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else f" It has {', '.join(known)}."
+        raise ValueError(f"{parent} has no contract {symbol!r}.{hint}")
+    return path
+
+
+def bar_file(folder: Path, kind: str, bar: np.timedelta64) -> Path:
+    """File of a kind ("last", "mark", "index") and bar length."""
+    return folder / f"{PREFIX[kind]}{label(bar)}.parquet"
+
+
+def stored_bars(folder: Path, kind: str) -> list[np.timedelta64]:
+    """Bar lengths stored of a kind, ascending."""
+    found = []
+    for path in folder.glob(f"{PREFIX[kind]}*.parquet"):
+        try:
+            found.append(duration(path.stem.removeprefix(PREFIX[kind])))
+        except ValueError:
+            continue
+    return sorted(found)
+
+
+def best_source(folder: Path, kind: str, bar: np.timedelta64) -> np.timedelta64 | None:
+    """The stored bar length to build ``bar`` from: itself, else the longest that divides it."""
+    fitting = [b for b in stored_bars(folder, kind) if b <= bar and bar % b == np.timedelta64(0, "ms")]
+    return fitting[-1] if fitting else None
+
+
+def read_bars(path: Path, start: Any = None, end: Any = None, volume: bool = True) -> Bars:
+    """Read a bar file, only the columns and row groups that are needed."""
+    names = pq.read_schema(path).names
+    _require(path, names, ("open_time", *PRICES))
+    columns = ["open_time", *PRICES, *(["volume"] if volume and "volume" in names else [])]
+    table = pq.read_table(path, columns=columns, filters=_time_filter(path, "open_time", start, end))
+    prices = np.column_stack([_floats(table, name) for name in PRICES])
+    return Bars(
+        _stamps(table, "open_time"),
+        prices,
+        _floats(table, "volume") if "volume" in columns else None,
+        str(path),
+    )
+
+
+def read_funding(path: Path) -> np.ndarray:
+    """Read settlements as an array of ``FUNDING_DTYPE``; mark is NaN where the file has none."""
+    names = pq.read_schema(path).names
+    _require(path, names, ("time", "rate"))
+    table = pq.read_table(path, columns=[c for c in ("time", "rate", "mark") if c in names])
+    return settlement_rows(
+        _stamps(table, "time"),
+        _floats(table, "rate"),
+        _floats(table, "mark") if "mark" in names else None,
+        str(path),
+    )
+
+
+def settlement_rows(time: np.ndarray, rate: np.ndarray, mark: np.ndarray | None, where: str) -> np.ndarray:
+    """Put settlements into one array, refusing unsorted or repeated stamps and rates that are no numbers."""
+    rows = np.empty(time.size, FUNDING_DTYPE)
+    rows["time"], rows["rate"] = time, rate
+    rows["mark"] = np.nan if mark is None else mark
+    if (bad := np.diff(time) <= np.timedelta64(0, "ms")).any():
+        row = int(bad.argmax())
+        raise ValueError(
+            f"{where}: {time[row + 1]} follows {time[row]} (row {row + 1}); sort, each stamp once."
+        )
+    if not np.isfinite(rows["rate"]).all():
+        row = int((~np.isfinite(rows["rate"])).argmax())
+        raise ValueError(f"{where}: rate at {time[row]} is {rate[row]}; drop the row or give a number.")
+    return rows
+
+
+def read_implied_volatility(folder: Path, symbol: str) -> tuple[np.ndarray, np.ndarray] | None:
+    """Daily implied volatility of the symbol's coin: (moment it is known, annualised fraction).
+
+    The files do not say whether a day's value is its open or its close, so it counts as known a day later.
+    """
+    for coin in (symbol.removesuffix("USDT"), symbol.removesuffix("USD")):
+        path = folder / "dvol" / f"{coin}-1d.parquet"
+        if path.is_file():
+            table = pq.read_table(path, columns=["time", "dvol"])
+            return _stamps(table, "time") + np.timedelta64(86_400_000, "ms"), _floats(table, "dvol") / 100.0
+    return None
+
+
+def read_tiers(folder: Path, venue: str, symbol: str) -> tuple[tuple[TierSchedule, ...], str]:
+    """Dated margin tiers of a contract, ascending, and a note on their origin ("" if they are the venue's).
+
+    The venue's own files come first, then those at the top of the folder (Binance), then shipped ones.
+    """
+    for place in (folder / venue, folder):
+        if schedules := _tiers_in(place, symbol):
+            foreign = place == folder and PROFILES.get(venue, venue) != "binance-usdm"
+            return schedules, f"{symbol}: margin tiers are Binance's, {venue} has none" if foreign else ""
+    if symbol in shipped_symbols():
+        return shipped_schedules(symbol), f"{symbol}: margin tiers are those shipped with the package"
+    raise ValueError(
+        f"{folder} has no margin tiers of {symbol} ({HISTORY}, {BRACKETS}), and none ship with the package. "
+        "Export the venue's brackets into that file."
+    )
+
+
+def _tiers_in(folder: Path, symbol: str) -> tuple[TierSchedule, ...]:
+    dated: dict[date, TierSchedule] = {}
+    if (path := folder / HISTORY).is_file():
+        for day, table in read_json(path).items():
+            if symbol in table:
+                as_of = date.fromisoformat(day)
+                dated[as_of] = schedule_from_rows(table[symbol], as_of, f"{HISTORY}, {day}")
+    if dated:
+        return tuple(dated[day] for day in sorted(dated))
+    if (path := folder / BRACKETS).is_file() and symbol in (table := read_json(path)):
+        return (schedule_from_rows(table[symbol], None, f"{BRACKETS}, undated"),)
+    return ()
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON file that holds one object."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _time_filter(path: Path, column: str, start: Any, end: Any) -> Any:
+    if start is None and end is None:
+        return None
+    kind = pq.read_schema(path).field(column).type
+    bounds = [(">=", start), ("<", end)]
+    return [
+        (
+            column,
+            sign,
+            pa.scalar(np.datetime64(v, "ms").astype(np.int64), pa.timestamp("ms")).cast(_naive(kind)),
+        )
+        if getattr(kind, "tz", None) is None
+        else (
+            column,
+            sign,
+            pa.scalar(int(np.datetime64(v, "ms").astype(np.int64)), pa.timestamp("ms", kind.tz)),
+        )
+        for sign, v in bounds
+        if v is not None
+    ]
+
+
+def _naive(kind: Any) -> Any:
+    return pa.timestamp(kind.unit)
+
+
+def _require(path: Path, names: list[str], needed: tuple[str, ...]) -> None:
+    if lost := [name for name in needed if name not in names]:
+        raise ValueError(f"{path}: no column {', '.join(lost)}; it has {', '.join(names)}.")
+
+
+def _stamps(table: pa.Table, name: str) -> np.ndarray:
+    column = (
+        table[name].cast(pa.timestamp("ms"), safe=False) if table[name].type != pa.int64() else table[name]
+    )
+    return column.to_numpy().astype("datetime64[ms]")
+
+
+def _floats(table: pa.Table, name: str) -> np.ndarray:
+    return table[name].to_numpy().astype(np.float64)

@@ -1,0 +1,124 @@
+"""Load real history from a folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from gearing.contracts import venue as venue_profile
+from gearing.market.data import MarketData
+from gearing.market.history import layout
+from gearing.market.history.assemble import Missing, assemble
+from gearing.market.history.finer import finer_market
+from gearing.market.history.series import Bars, Series
+from gearing.market.timing import duration, label, stamp
+
+
+def load_market(
+    folder: str | os.PathLike[str] | None = None,
+    symbols: str | Sequence[str] = ("BTCUSDT",),
+    bar: Any = "1h",
+    venue: str = "binance-um",
+    start: Any = None,
+    end: Any = None,
+    missing_mark: Literal["error", "last"] = "error",
+    missing_funding: Literal["error", "zero"] = "error",
+    missing_tiers: Literal["error", "earliest"] = "error",
+    finer: Any = None,
+) -> MarketData:
+    """Load bars, mark prices, settlements and dated margin tiers of some contracts.
+
+    Parameters
+    ----------
+    folder : path, optional
+        In the layout of :mod:`gearing.market.history.layout`; ``$GEARING_DATA`` by default.
+    symbols : str or sequence of str
+    bar : str or timedelta
+        Length of a bar. Longer bars are built from stored ones that divide them.
+    venue : str
+        Folder of the venue, for example "binance-um" or "okx-swap".
+    start, end : date, datetime or ISO text, optional
+        Half-open span of bar openings in UTC. Without both, the longest span in which all contracts are
+        complete is taken and noted in ``market.notes``.
+    missing_mark : {"error", "last"}
+        Mark bars longer than ``bar`` count as missing. "last" lets the traded price stand in.
+    missing_funding : {"error", "zero"}
+    missing_tiers : {"error", "earliest"}
+        Bars older than the oldest margin tiers.
+    finer : str or timedelta, optional
+        Also load shorter bars as the path inside a bar; their gaps are allowed.
+
+    Raises
+    ------
+    ValueError
+        Naming the file, stamp, rule and value, and what to do.
+    """
+    root = layout.data_folder(folder)
+    names = (symbols,) if isinstance(symbols, str) else tuple(symbols)
+    length = duration(bar)
+    profile = layout.PROFILES.get(venue, venue)
+    missing = Missing(missing_mark, missing_funding, missing_tiers)
+    series, notes = [], []
+    for symbol in names:
+        one, note = _series(root, venue, symbol, length, missing)
+        series.append(one)
+        notes += note
+    interval = duration(f"{venue_profile(profile).funding_interval_hours:g}h")
+    market = assemble(series, length, start, end, missing, interval, profile, f"{venue} {' '.join(names)}")
+    market = market.renamed(market.name, *notes)
+    return market if finer is None else _with_finer(market, root, venue, duration(finer), missing)
+
+
+def _series(
+    root: Path, venue: str, symbol: str, bar: np.timedelta64, missing: Missing
+) -> tuple[Series, list[str]]:
+    folder = layout.symbol_folder(root, venue, symbol)
+    last = _bars(folder, "last", bar)
+    if last is None:
+        stored = ", ".join(label(b) for b in layout.stored_bars(folder, "last")) or "none"
+        raise ValueError(f"{folder}: no traded bars that divide {label(bar)}; stored: {stored}.")
+    schedules, note = layout.read_tiers(root, venue, symbol)
+    if "Binance's" in note and missing.tiers == "error":
+        raise ValueError(f'{note}. Load with missing_tiers="earliest" to use them all the same.')
+    funding = folder / "funding.parquet"
+    profile = venue_profile(layout.PROFILES.get(venue, venue))
+    one = Series(
+        contract=profile.contract(symbol, schedules),
+        last=last,
+        mark=_bars(folder, "mark", bar),
+        index=_bars(folder, "index", bar),
+        funding=layout.read_funding(funding) if funding.is_file() else None,
+        funding_where=str(funding) if funding.is_file() else f"{folder}: no funding.parquet",
+        implied_volatility=layout.read_implied_volatility(root, symbol),
+    )
+    return one, [note] if note else []
+
+
+def _bars(folder: Path, kind: str, bar: np.timedelta64, start: Any = None, end: Any = None) -> Bars | None:
+    source = layout.best_source(folder, kind, bar)
+    if source is None:
+        return None
+    bars = layout.read_bars(layout.bar_file(folder, kind, source), start, end, volume=kind == "last")
+    return bars.checked(source).grouped(source, bar) if bars.open_time.size else None
+
+
+def _with_finer(
+    market: MarketData, root: Path, venue: str, bar: np.timedelta64, missing: Missing
+) -> MarketData:
+    if bar >= market.bar or market.bar % bar != np.timedelta64(0, "ms"):
+        raise ValueError(f"finer={label(bar)} does not divide the bar of {label(market.bar)}.")
+    span = stamp(market.open_time[0]), stamp(market.open_time[-1] + market.bar)
+    paths = []
+    for symbol in market.symbols:
+        folder = layout.symbol_folder(root, venue, symbol)
+        paths.append((_bars(folder, "last", bar, *span), _bars(folder, "mark", bar, *span)))
+    if all(last is None for last, _ in paths):
+        raise ValueError(
+            f"no bars of {label(bar)} or shorter in {root / venue} for {', '.join(market.symbols)}."
+        )
+    finer, notes = finer_market(market, bar, paths, missing.mark)
+    return market.renamed(market.name, *notes).with_finer(finer)

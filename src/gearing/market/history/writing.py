@@ -1,0 +1,57 @@
+"""Write bars and settlements into the folder layout; a file is either whole or not there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gearing.market.data import MarketData
+from gearing.market.history import layout
+from gearing.market.history.series import Bars
+from gearing.storage.atomic import atomically
+
+STAMP = pa.timestamp("ms", "UTC")
+
+
+def write_bars(path: Path, bars: Bars, source: str) -> None:
+    """Write bars as open_time, open, high, low, close, volume (where there is one) and source."""
+    columns = {"open_time": pa.array(bars.open_time, pa.timestamp("ms")).cast(STAMP)}
+    columns |= {name: bars.prices[:, k] for k, name in enumerate(layout.PRICES)}
+    if bars.volume is not None:
+        columns["volume"] = bars.volume
+    _write(path, columns, source, bars.open_time.size)
+
+
+def write_funding(path: Path, rows: np.ndarray, source: str) -> None:
+    """Write settlements (time, rate, mark where it is known) of ``FUNDING_DTYPE``."""
+    columns = {"time": pa.array(rows["time"], pa.timestamp("ms")).cast(STAMP), "rate": rows["rate"]}
+    if not np.isnan(rows["mark"]).all():
+        columns["mark"] = rows["mark"]
+    _write(path, columns, source, rows.size)
+
+
+def write_market(market: MarketData, folder: Path, venue: str = "binance-um", source: str = "") -> None:
+    """Write every contract of a market into the layout, so that ``load_market`` reads it back."""
+    for k, symbol in enumerate(market.symbols):
+        live = market.tradable[:, k]
+        home = folder / venue / symbol
+        time, origin = market.open_time[live], source or market.name or "gearing"
+        last = Bars(time, market.last[live, k], market.volume[live, k], symbol)
+        write_bars(layout.bar_file(home, "last", market.bar), last, origin)
+        mark = Bars(time, market.mark[live, k], None, symbol)
+        write_bars(layout.bar_file(home, "mark", market.bar), mark, origin)
+        if market.index is not None:
+            index = Bars(time, market.index[live, k], None, symbol)
+            write_bars(layout.bar_file(home, "index", market.bar), index, origin)
+        rows = market.settlements[market.settlements["contract"] == k]
+        funding = layout.settlement_rows(rows["time"], rows["rate"], rows["mark"], symbol)
+        write_funding(home / "funding.parquet", funding, origin)
+
+
+def _write(path: Path, columns: dict[str, object], source: str, size: int) -> None:
+    origin = pa.DictionaryArray.from_arrays(np.zeros(size, np.int8), [source])
+    table = pa.table({**columns, "source": origin})
+    atomically(path, lambda part: pq.write_table(table, part, compression="zstd"))

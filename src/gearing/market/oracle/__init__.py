@@ -1,0 +1,1 @@
+"""The best leverage of markets whose law is known."""

@@ -1,0 +1,293 @@
+"""The best leverage of a market whose law is known, with and without costs.
+
+Source: evaluation protocol, section 8.1. For log utility the best leverage of a step depends only on the law of its
+return R given the state s:
+
+    g(L; s) = E[ ln max(1 + L R - L f, k) | s ],     L*(s) = argmax g,
+
+f the funding rate of the step and k the equity that a liquidation leaves. With a proportional cost c it is an
+average-reward decision process on (state, held leverage l),
+
+    h(s, l) + rho = max over L of { g(L; s) + ln(1 - c |L - l|) + sum P(s, s') E[h(s', l'')] },
+
+where the held leverage drifts to l'' = l (1 + R) / (1 + l R - l f). Relative value iteration on a leverage grid
+gives rho and, per state, a band of held leverages in which it is best not to trade.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from functools import lru_cache
+
+import numpy as np
+from numba import njit
+
+from gearing.market.data import MarketData
+from gearing.market.oracle.finite_oracle import (
+    COST,
+    FLOOR,
+    MAX_LEVERAGE,
+    Nodes,
+    Oracle,
+    frictionless_leverage,
+    growth_of_targets,
+    growth_table,
+    simple_jumps,
+    solve,
+    step_nodes,
+    transition_nodes,
+)
+from gearing.market.synthetic.market_a import from_json
+from gearing.market.synthetic.quadrature import (
+    compiled_best_leverage,
+    compiled_drifted,
+    compiled_fill_nodes,
+    compiled_step_growth,
+    exponential_nodes,
+    normal_nodes,
+    student_nodes,
+)
+from gearing.market.timing import YEAR
+
+__all__ = [
+    "Oracle",
+    "frictionless_leverage",
+    "growth_of_targets",
+    "growth_table",
+    "oracle_for",
+    "oracle_growth",
+    "oracle_leverage",
+    "oracle_step_growth",
+    "path_growth",
+    "path_growth_of_targets",
+    "solve",
+    "transition_nodes",
+]
+
+
+@lru_cache(maxsize=16)
+def _solved(parameters: str, cost: float, max_leverage: float, floor: float, moved_funding: bool) -> Oracle:
+    return solve(from_json(parameters), cost, max_leverage, floor, moved_funding=moved_funding)
+
+
+def oracle_for(
+    market: MarketData,
+    cost: float = COST,
+    max_leverage: float = MAX_LEVERAGE,
+    floor: float = FLOOR,
+    moved_funding: bool = False,
+) -> Oracle:
+    """The solution of the market A that ``market`` was generated from; computed once per setting.
+
+    Raises
+    ------
+    ValueError
+        If the market is not a market A.
+    """
+    if _generator(market) != "market-a":
+        raise ValueError(
+            f"{market!r} is no market-a; only that has an oracle with costs. See oracle_leverage."
+        )
+    assert market.truth is not None
+    return _solved(str(market.truth["parameters"]), cost, max_leverage, floor, moved_funding)
+
+
+def oracle_leverage(
+    market: MarketData, max_leverage: float = MAX_LEVERAGE, floor: float = FLOOR, moved_funding: bool = False
+) -> np.ndarray:
+    """Frictionless best leverage of each bar, known at its open, shape (n_bars, n_contracts).
+
+    L*(t) = argmax of g(L; .) with the true drift, variance, jump intensity and funding of the bar; each contract by
+    itself. To second order (mu - f / D) / (sigma^2 + lam E[J^2]).
+    """
+    return _bar_oracle(market, None, max_leverage, floor, moved_funding)[0]
+
+
+def oracle_step_growth(
+    market: MarketData,
+    leverage: np.ndarray | None = None,
+    max_leverage: float = MAX_LEVERAGE,
+    floor: float = FLOOR,
+    moved_funding: bool = False,
+) -> np.ndarray:
+    """Expected log growth of each bar at a leverage (default: the best), without costs, (n_bars, n_contracts)."""
+    return _bar_oracle(market, leverage, max_leverage, floor, moved_funding)[1]
+
+
+def oracle_growth(
+    market: MarketData,
+    path: bool = False,
+    cost: float = COST,
+    max_leverage: float = MAX_LEVERAGE,
+    floor: float = FLOOR,
+    moved_funding: bool = False,
+) -> float:
+    """Log growth a year of the oracle.
+
+    Parameters
+    ----------
+    market : MarketData
+        Of one contract.
+    path : bool
+        False: the stationary expectation, for market A only. True: the realised growth of the oracle on this path.
+    cost : float
+        Fraction of traded notional; 0 for the frictionless oracle. Market B has no oracle with costs: there the
+        expectation along the path is of the frictionless one.
+
+    Notes
+    -----
+    Source: evaluation protocol, sections 8.1 to 8.3.
+    """
+    if market.n_contracts != 1:
+        raise ValueError(
+            f"oracle_growth is of one contract, {market!r} has {market.n_contracts}; select one."
+        )
+    years = float(market.n_bars * market.bar / YEAR)
+    settings = (max_leverage, floor, moved_funding)
+    if _generator(market) != "market-a":
+        if not path or cost:
+            raise ValueError("market-b has no stationary oracle with costs; ask for path=True, cost=0.")
+        return float(oracle_step_growth(market, None, *settings).sum()) / years
+    solution = oracle_for(market, cost, *settings)
+    if not path:
+        return solution.costed_growth if cost else solution.frictionless_growth
+    return float(path_growth(market, solution, floor, moved_funding).sum()) / years
+
+
+def path_growth(
+    market: MarketData, oracle: Oracle, floor: float = FLOOR, moved_funding: bool = False
+) -> np.ndarray:
+    """Realised log growth of each step of market A under the oracle, costs included, shape (n_bars,)."""
+    assert market.truth is not None
+    returns = market.close[:, 0] / market.open[:, 0] - 1.0
+    state, funding = market.truth["state"][:, 0], market.truth["funding"][:, 0]
+    lower, upper = (oracle.lower, oracle.upper) if oracle.cost else (oracle.frictionless, oracle.frictionless)
+    return _follow(returns, funding, state, lower, upper, oracle.cost, floor, moved_funding)
+
+
+def path_growth_of_targets(
+    market: MarketData,
+    targets: np.ndarray,
+    cost: float = COST,
+    floor: float = FLOOR,
+    moved_funding: bool = False,
+) -> np.ndarray:
+    """Realised log growth of each step under target leverages (n_bars,), costs included, shape (n_bars,)."""
+    returns = market.close[:, 0] / market.open[:, 0] - 1.0
+    funding = market.truth["funding"][:, 0] if market.truth else np.zeros(market.n_bars)
+    wanted, rows = np.broadcast_to(np.asarray(targets, float), returns.shape).copy(), np.arange(returns.size)
+    return _follow(returns, funding, rows, wanted, wanted, cost, floor, moved_funding)
+
+
+def _generator(market: MarketData) -> str:
+    if not market.truth or "generator" not in market.truth:
+        raise ValueError(f"{market!r} carries no truth; an oracle needs a synthetic market-a or market-b.")
+    return str(market.truth["generator"])
+
+
+def _bar_oracle(
+    market: MarketData, leverage: np.ndarray | None, max_leverage: float, floor: float, moved_funding: bool
+) -> Nodes:
+    kind = _generator(market)
+    assert market.truth is not None
+    if kind == "market-a" and leverage is None:
+        return _state_oracle(market, max_leverage, floor, moved_funding)
+    step = float(market.bar / YEAR)
+    parameters = str(market.truth["parameters"])
+    drift, variance, rate, funding = (
+        np.asarray(market.truth[name], float) for name in ("drift", "variance", "jump_intensity", "funding")
+    )
+    if kind == "market-a":
+        model = from_json(parameters)
+        shocks, jump_shocks, jumps = normal_nodes(25), normal_nodes(25), simple_jumps(model)
+        chance = rate * step
+        trend = drift * step - np.log1p(chance * model.mean_jump())
+    else:
+        _require_own_bars(market, json.loads(parameters))
+        shocks, jump_shocks, jumps = _market_b_nodes(json.loads(parameters))
+        chance = -np.expm1(-rate * step)
+        trend = drift * step
+    trend = trend - 0.5 * variance * step
+    wanted = np.full(drift.shape, np.nan) if leverage is None else np.broadcast_to(leverage, drift.shape)
+    best, growth = _bars(
+        np.ascontiguousarray(wanted, float).ravel(), trend.ravel(), np.sqrt(variance * step).ravel(),
+        chance.ravel(), funding.ravel(), shocks, jump_shocks, jumps, floor, moved_funding, max_leverage,
+    )  # fmt: skip
+    return best.reshape(drift.shape), growth.reshape(drift.shape)
+
+
+def _state_oracle(market: MarketData, max_leverage: float, floor: float, moved_funding: bool) -> Nodes:
+    """Best leverage and its growth in market A: one computation per state."""
+    assert market.truth is not None
+    model, state = from_json(str(market.truth["parameters"])), market.truth["state"]
+    returns, weights = step_nodes(model)
+    best = frictionless_leverage(model, max_leverage, floor, moved_funding)
+    funding = model.of_state(model.funding, 2)
+    rows = zip(best, returns, weights, funding, strict=True)
+    growth = np.array([compiled_step_growth(L, r, w, f, floor, moved_funding) for L, r, w, f in rows])
+    return best[state], growth[state]
+
+
+def _require_own_bars(market: MarketData, parameters: dict[str, float]) -> None:
+    if market.bar != np.timedelta64(3_600_000, "ms"):
+        raise ValueError(
+            f"the law of market-b is known for its own hourly bars, not for those of {market!r}."
+        )
+
+
+def _market_b_nodes(parameters: dict[str, float]) -> tuple[Nodes, Nodes, Nodes]:
+    """Shocks, shocks of hours with a jump, and simple jump sizes of market B (whose jumps are log sizes)."""
+    p = parameters
+    down, w_down = exponential_nodes(p["jump_down_mean"], p["jump_down_limit"], 8)
+    up, w_up = exponential_nodes(p["jump_up_mean"], p["jump_up_limit"], 8)
+    share = p["jump_down_share"]
+    jumps = np.expm1(np.concatenate([-down, up])), np.concatenate([share * w_down, (1.0 - share) * w_up])
+    return student_nodes(p["degrees_of_freedom"]), normal_nodes(3), jumps
+
+
+@njit(cache=True)
+def _bars(
+    wanted: np.ndarray,
+    trend: np.ndarray,
+    sd: np.ndarray,
+    chance: np.ndarray,
+    funding: np.ndarray,
+    shocks: Nodes,
+    jump_shocks: Nodes,
+    jumps: Nodes,
+    floor: float,
+    moved: bool,
+    bound: float,
+) -> Nodes:
+    size = shocks[0].size + jump_shocks[0].size * jumps[0].size
+    returns, weights = np.empty(size), np.empty(size)
+    best, growth = np.empty(trend.size), np.empty(trend.size)
+    for t in range(trend.size):
+        compiled_fill_nodes(trend[t], sd[t], chance[t], shocks, jump_shocks, jumps, returns, weights)
+        best[t] = wanted[t]
+        if np.isnan(wanted[t]):
+            best[t] = compiled_best_leverage(returns, weights, funding[t], floor, moved, -bound, bound)
+        growth[t] = compiled_step_growth(best[t], returns, weights, funding[t], floor, moved)
+    return best, growth
+
+
+@njit(cache=True)
+def _follow(
+    returns: np.ndarray,
+    funding: np.ndarray,
+    state: np.ndarray,
+    lower: np.ndarray,
+    upper: np.ndarray,
+    cost: float,
+    floor: float,
+    moved: bool,
+) -> np.ndarray:
+    held, out = 0.0, np.empty(returns.size)
+    for t in range(returns.size):
+        target = min(max(held, lower[state[t]]), upper[state[t]])
+        paid = funding[t] * (1.0 + returns[t]) if moved else funding[t]
+        gain = math.log(max(1.0 + target * (returns[t] - paid), floor))
+        out[t] = gain + math.log(max(1.0 - cost * abs(target - held), floor))
+        held = compiled_drifted(target, returns[t], funding[t], floor, moved)
+    return out

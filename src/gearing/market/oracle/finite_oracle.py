@@ -1,0 +1,247 @@
+"""Market A solved: growth of every state and leverage, no-trade bands, and the growth of the best policy.
+
+See :mod:`gearing.market.oracle.best_leverage` for the equations and their source.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+
+from gearing.market.oracle.value_iteration import bands, iterate, landing
+from gearing.market.synthetic.market_a import STEPS_A_YEAR, MarketA
+from gearing.market.synthetic.quadrature import (
+    compiled_best_leverage,
+    compiled_drifted,
+    compiled_fill_nodes,
+    compiled_step_growth,
+    exponential_nodes,
+    normal_nodes,
+)
+
+FLOOR = 0.05  # equity that a liquidation leaves, as a fraction
+COST = 5e-4
+MAX_LEVERAGE = 10.0
+LIMIT = 20_000
+
+Nodes = tuple[np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Oracle:
+    """The solution of market A.
+
+    Parameters
+    ----------
+    model : MarketA
+    leverages : array, shape (n_leverages,)
+        The grid.
+    growth : array, shape (n_states, n_leverages)
+        g(L; s), expected log growth of a step without costs.
+    frictionless : array, shape (n_states,)
+        L*(s), off the grid.
+    lower, upper : arrays, shape (n_states,)
+        The no-trade band: below it go to ``lower``, above it to ``upper``, inside it hold.
+    frictionless_growth, costed_growth : float
+        Stationary expectation of log growth a year, of L* without cost and of the best policy with it.
+    value : array, shape (n_states, n_leverages)
+        h(s, l), relative to state 0 at leverage 0.
+    cost : float
+    iterations : int
+    """
+
+    model: MarketA
+    leverages: np.ndarray
+    growth: np.ndarray
+    frictionless: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
+    frictionless_growth: float
+    costed_growth: float
+    value: np.ndarray
+    cost: float
+    iterations: int
+
+    def target(self, state: np.ndarray, held: np.ndarray) -> np.ndarray:
+        """Leverage for the next step, from the state at its begin and the leverage held until then."""
+        return np.clip(held, self.lower[state], self.upper[state])
+
+
+def solve(
+    model: MarketA,
+    cost: float = COST,
+    max_leverage: float = MAX_LEVERAGE,
+    floor: float = FLOOR,
+    grid: float = 0.2,
+    moved_funding: bool = False,
+    tolerance: float = 1e-9,
+) -> Oracle:
+    """Solve market A by relative value iteration.
+
+    Parameters
+    ----------
+    model : MarketA
+    cost : float
+        Fraction of traded notional.
+    max_leverage : float
+        Leverage lies in [-max_leverage, max_leverage]; a drift over the bound is cut back at a cost.
+    floor : float
+        Equity that a liquidation leaves.
+    grid : float
+        Step of the leverage grid.
+    moved_funding : bool
+        True: funding is paid on the notional at the step's end, L (1 + R) f, as the simulator does.
+    tolerance : float
+        On the span of one iteration's change, per step.
+    """
+    half = round(max_leverage / grid)
+    leverages = np.linspace(-max_leverage, max_leverage, 2 * half + 1)
+    growth = growth_table(model, leverages, floor, moved_funding)
+    returns, weights = transition_nodes(model)
+    funding = model.of_state(model.funding, 2)
+    cell, share, cut = landing(leverages, returns, funding, cost, floor, moved_funding)
+    trade = np.log(1.0 - cost * np.abs(leverages[:, None] - leverages[None, :]))
+    value, reach, rho, count = iterate(
+        growth, model.transitions, weights, cell, share, cut, trade, tolerance, LIMIT
+    )
+    if count == LIMIT:
+        raise ValueError(
+            f"value iteration did not settle to {tolerance} in {LIMIT} steps; loosen the tolerance."
+        )
+    best = frictionless_leverage(model, max_leverage, floor, moved_funding)
+    lower, upper = bands(reach, trade, leverages)
+    ideal = growth_of_targets(model, best, 0.0, floor, moved_funding)
+    return Oracle(
+        model, leverages, growth, best, lower, upper, ideal, rho * STEPS_A_YEAR, value, cost, int(count)
+    )
+
+
+def growth_table(
+    model: MarketA, leverages: np.ndarray, floor: float = FLOOR, moved_funding: bool = False
+) -> np.ndarray:
+    """g(L; s) of one step without costs, shape (n_states, n_leverages)."""
+    returns, weights = step_nodes(model)
+    funding = model.of_state(model.funding, 2)
+    return _growth_table(leverages, returns, weights, funding, floor, moved_funding)
+
+
+def frictionless_leverage(
+    model: MarketA, max_leverage: float = MAX_LEVERAGE, floor: float = FLOOR, moved_funding: bool = False
+) -> np.ndarray:
+    """L*(s), off the grid, shape (n_states,)."""
+    returns, weights = step_nodes(model)
+    funding = model.of_state(model.funding, 2)
+    pairs = zip(returns, weights, funding, strict=True)
+    bounds = (floor, moved_funding, -max_leverage, max_leverage)
+    return np.array([compiled_best_leverage(r, w, f, *bounds) for r, w, f in pairs])
+
+
+def growth_of_targets(
+    model: MarketA, targets: np.ndarray, cost: float = COST, floor: float = FLOOR, moved_funding: bool = False
+) -> float:
+    """Stationary log growth a year of going to ``targets[s]`` in every step, costs charged.
+
+    Parameters
+    ----------
+    targets : array, shape (n_states,)
+    """
+    returns, weights = step_nodes(model)
+    funding, wanted = model.of_state(model.funding, 2), np.asarray(targets, float)
+    gains = _gains(wanted, returns, weights, funding, model.transitions, cost, floor, moved_funding)
+    return float(model.stationary @ gains) * STEPS_A_YEAR
+
+
+def step_nodes(model: MarketA) -> Nodes:
+    """Fine nodes of each state's return: returns and weights, shape (n_states, n_nodes)."""
+    drift, sd, chance = step_law(model)
+    shocks, jumps = normal_nodes(25), simple_jumps(model)
+    return fill_all(drift, sd, chance, shocks, shocks, jumps)
+
+
+def transition_nodes(model: MarketA) -> Nodes:
+    """Five nodes of each state's return, by which the held leverage drifts, shape (n_states, 5).
+
+    Three Gauss-Hermite nodes without a jump, and the mean down-jump and up-jump.
+    """
+    drift, sd, chance = step_law(model)
+    sizes, weights = simple_jumps(model)
+    down = sizes < 0.0
+    share = np.array([weights[down].sum(), weights[~down].sum()])
+    means = np.array([sizes[down] @ weights[down], sizes[~down] @ weights[~down]]) / share
+    middle = (np.zeros(1), np.ones(1))
+    return fill_all(drift, sd, chance, normal_nodes(3), middle, (means, share))
+
+
+def step_law(model: MarketA) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Per state: drift and sd of the diffusive log return of a step, and the chance of a jump."""
+    step = 1.0 / STEPS_A_YEAR
+    sd = model.of_state(model.volatility, 1) * math.sqrt(step)
+    chance = model.of_state(model.jumps_a_year, 1) * step
+    drift = model.of_state(model.drift, 0) * step - np.log1p(chance * model.mean_jump()) - 0.5 * sd**2
+    return drift, sd, chance
+
+
+def simple_jumps(model: MarketA, n: int = 12) -> Nodes:
+    """Nodes of the simple jump size, ``n`` down and ``n`` up."""
+    down, w_down = exponential_nodes(model.jump_down_mean, model.jump_down_limit, n)
+    up, w_up = exponential_nodes(model.jump_up_mean, model.jump_up_limit, n)
+    share = model.jump_down_share
+    return np.concatenate([-down, up]), np.concatenate([share * w_down, (1.0 - share) * w_up])
+
+
+# -------------------------------------------------------------------- compiled loops
+
+
+@njit(cache=True)
+def fill_all(
+    drift: np.ndarray, sd: np.ndarray, chance: np.ndarray, shocks: Nodes, jump_shocks: Nodes, jumps: Nodes
+) -> Nodes:
+    size = shocks[0].size + jump_shocks[0].size * jumps[0].size
+    returns, weights = np.empty((drift.size, size)), np.empty((drift.size, size))
+    for s in range(drift.size):
+        compiled_fill_nodes(drift[s], sd[s], chance[s], shocks, jump_shocks, jumps, returns[s], weights[s])
+    return returns, weights
+
+
+@njit(cache=True)
+def _growth_table(
+    leverages: np.ndarray,
+    returns: np.ndarray,
+    weights: np.ndarray,
+    funding: np.ndarray,
+    floor: float,
+    moved: bool,
+) -> np.ndarray:
+    table = np.empty((funding.size, leverages.size))
+    for s in range(funding.size):
+        for k in range(leverages.size):
+            table[s, k] = compiled_step_growth(leverages[k], returns[s], weights[s], funding[s], floor, moved)
+    return table
+
+
+@njit(cache=True)
+def _gains(
+    targets: np.ndarray,
+    returns: np.ndarray,
+    weights: np.ndarray,
+    funding: np.ndarray,
+    transitions: np.ndarray,
+    cost: float,
+    floor: float,
+    moved: bool,
+) -> np.ndarray:
+    """Expected log growth of a step from each state, with the cost of going to the next state's target."""
+    out = np.empty(targets.size)
+    for s in range(targets.size):
+        total = compiled_step_growth(targets[s], returns[s], weights[s], funding[s], floor, moved)
+        for i in range(returns.shape[1]):
+            held = compiled_drifted(targets[s], returns[s, i], funding[s], floor, moved)
+            for t in range(targets.size):
+                if transitions[s, t] > 0.0 and weights[s, i] > 0.0:
+                    paid = math.log(max(1.0 - cost * abs(targets[t] - held), floor))
+                    total += weights[s, i] * transitions[s, t] * paid
+        out[s] = total
+    return out

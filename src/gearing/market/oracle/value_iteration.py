@@ -1,0 +1,112 @@
+"""Relative value iteration on (state, held leverage) with proportional costs; the compiled heart of the oracle."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+from gearing.market.synthetic.quadrature import compiled_drifted
+
+
+@njit(cache=True)
+def landing(
+    leverages: np.ndarray,
+    returns: np.ndarray,
+    funding: np.ndarray,
+    cost: float,
+    floor: float,
+    moved: bool,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Where each leverage drifts to in a step, shape (n_states, n_leverages, n_nodes) each.
+
+    Returns the grid cell below, the share of the cell above it, and the cost (a logarithm) of cutting a drift over
+    the bound back to it.
+    """
+    shape = (returns.shape[0], leverages.size, returns.shape[1])
+    cell, share, cut = np.empty(shape, np.int64), np.empty(shape), np.zeros(shape)
+    low, high, step = leverages[0], leverages[-1], leverages[1] - leverages[0]
+    for s in range(shape[0]):
+        for a in range(shape[1]):
+            for j in range(shape[2]):
+                held = compiled_drifted(leverages[a], returns[s, j], funding[s], floor, moved)
+                inside = min(max(held, low), high)
+                cut[s, a, j] = math.log(max(1.0 - cost * abs(held - inside), floor))
+                x = (inside - low) / step
+                i = min(int(x), leverages.size - 2)
+                cell[s, a, j], share[s, a, j] = i, x - i
+    return cell, share, cut
+
+
+@njit(cache=True)
+def iterate(
+    growth: np.ndarray,
+    transitions: np.ndarray,
+    weights: np.ndarray,
+    cell: np.ndarray,
+    share: np.ndarray,
+    cut: np.ndarray,
+    trade: np.ndarray,
+    tolerance: float,
+    limit: int,
+) -> tuple[np.ndarray, np.ndarray, float, int]:
+    """Iterate h(s, l) + rho = max over L of reach(s, L) + trade(l, L) to a fixed point.
+
+    Parameters
+    ----------
+    growth : array, shape (n_states, n_leverages)
+    transitions : array, shape (n_states, n_states)
+    weights : array, shape (n_states, n_nodes)
+    cell, share, cut : arrays, shape (n_states, n_leverages, n_nodes)
+        From ``landing``.
+    trade : array, shape (n_leverages, n_leverages)
+        Cost (a logarithm) of going from held leverage (row) to target (column).
+    tolerance : float
+        On the span of one iteration's change.
+    limit : int
+        Largest number of iterations.
+
+    Returns
+    -------
+    value h, reach (both (n_states, n_leverages)), rho per step, iterations
+    """
+    n_states, n = growth.shape
+    value, reach = np.zeros((n_states, n)), np.empty((n_states, n))
+    new = np.empty((n_states, n))
+    rho, count = 0.0, 0
+    while count < limit:
+        count += 1
+        ahead = transitions @ value
+        low, high = np.inf, -np.inf
+        for s in range(n_states):
+            for a in range(n):
+                total = growth[s, a]
+                for j in range(weights.shape[1]):
+                    i, w = cell[s, a, j], share[s, a, j]
+                    total += weights[s, j] * (cut[s, a, j] + (1.0 - w) * ahead[s, i] + w * ahead[s, i + 1])
+                reach[s, a] = total
+            for held in range(n):
+                best = -np.inf
+                for a in range(n):
+                    best = max(best, reach[s, a] + trade[held, a])
+                new[s, held] = best
+                low, high = min(low, best - value[s, held]), max(high, best - value[s, held])
+        rho = 0.5 * (low + high)
+        anchor = new[0, n // 2]
+        for s in range(n_states):
+            for held in range(n):
+                value[s, held] = new[s, held] - anchor
+        if high - low < tolerance:
+            break
+    return value, reach, rho, count
+
+
+def bands(reach: np.ndarray, trade: np.ndarray, leverages: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """No-trade band of each state: the held leverages from which staying is best, shape (n_states,) each."""
+    lower, upper = np.empty(len(reach)), np.empty(len(reach))
+    for s, row in enumerate(reach):
+        choice = (row[None, :] + trade).argmax(axis=1)
+        held = leverages[choice == np.arange(leverages.size)]
+        lower[s], upper[s] = held.min(), held.max()
+    return lower, upper

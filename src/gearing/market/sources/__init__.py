@@ -1,0 +1,1 @@
+"""Where history comes from: the public archive, exchanges' interfaces, files of other programs."""

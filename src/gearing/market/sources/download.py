@@ -1,0 +1,250 @@
+"""Download real history from the Binance public archive into the folder layout.
+
+The archive holds monthly and daily zips, each with a CHECKSUM file:
+``data/futures/um/monthly/klines/BTCUSDT/1h/BTCUSDT-1h-2024-01.zip``. Verified zips are kept under ``.archive`` in the
+data folder, so that a run that was interrupted goes on where it stopped; the Parquet files are built from them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gearing.market.history import layout
+from gearing.market.history.archive import read_funding_rates, read_klines, read_table
+from gearing.market.history.series import Bars
+from gearing.market.history.writing import write_bars, write_funding
+from gearing.market.sources.fetching import Fetcher, FetchSettings, Outcome, remove_abandoned_parts
+from gearing.market.timing import duration, label, stamp
+from gearing.storage.atomic import atomically
+
+KINDS = {
+    "klines": "last",
+    "mark": "mark",
+    "index": "index",
+    "funding": "funding",
+    "metrics": "metrics",
+    "book-depth": "book-depth",
+}
+NAMES = {"klines": "klines", "mark": "markPriceKlines", "index": "indexPriceKlines"}
+TABLES = {"metrics": "metrics", "book-depth": "bookDepth"}  # daily only
+ARCHIVE = ".archive"
+DEFAULT_KINDS = ("klines", "mark", "funding")
+
+
+@dataclass(frozen=True)
+class FetchReport:
+    """What a download did.
+
+    Parameters
+    ----------
+    outcomes : tuple of Outcome
+        One per archive file.
+    written : tuple of str
+        Parquet files built, relative to the data folder.
+    unknown : tuple of str
+        Contracts of which the archive has no file at all: misspelt, or of another period.
+    """
+
+    outcomes: tuple[Outcome, ...]
+    written: tuple[str, ...]
+    unknown: tuple[str, ...] = ()
+
+    @property
+    def failed(self) -> tuple[Outcome, ...]:
+        return tuple(o for o in self.outcomes if o.state == "failed")
+
+    @property
+    def exit_code(self) -> int:
+        """1 where a file failed or a contract is unknown, else 0; absent months (before a listing) are no failure."""
+        return int(bool(self.failed or self.unknown))
+
+    def counts(self) -> dict[str, int]:
+        """Number of files by state."""
+        return {s: sum(o.state == s for o in self.outcomes) for s in ("new", "kept", "absent", "failed")}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        failures = [{"path": o.path, "detail": o.detail} for o in self.failed]
+        return {
+            "files": self.counts(),
+            "written": list(self.written),
+            "failed": failures,
+            "unknown": list(self.unknown),
+        }
+
+    def __str__(self) -> str:
+        counts = ", ".join(f"{n} {state}" for state, n in self.counts().items())
+        return f"{len(self.outcomes)} archive files: {counts}; {len(self.written)} Parquet files written"
+
+
+def fetch(
+    symbols: Sequence[str] | str,
+    folder: str | os.PathLike[str],
+    bar: Any = "1h",
+    start: Any = "2020-01-01",
+    end: Any = None,
+    kinds: Sequence[str] = DEFAULT_KINDS,
+    venue: str = "binance-um",
+    settings: FetchSettings | None = None,
+    progress: Callable[[Outcome, int, int], None] | None = None,
+    fetcher: Fetcher | None = None,
+) -> FetchReport:
+    """Download bars, mark prices and funding of contracts.
+
+    Parameters
+    ----------
+    symbols : str or sequence of str
+    folder : path
+        The data folder; made if it does not exist.
+    bar : str or timedelta
+        Length of the bars, one of the archive's ("1m", "5m", "15m", "1h", "4h", "1d", ...).
+    start, end : date or text, optional
+        Half-open; by default up to the beginning of today.
+    kinds : sequence of {"klines", "mark", "index", "funding", "metrics", "book-depth"}
+    venue : {"binance-um"}
+        Bybit and OKX have no such archive.
+    settings : FetchSettings, optional
+        Base address, workers, retries and waits.
+    progress : callable, optional
+        Called with (outcome, number done, number of files) after each file.
+
+    Raises
+    ------
+    ValueError
+        For unknown kinds or venues, or an empty period. A file that cannot be fetched is in the report instead.
+    """
+    wanted = (symbols,) if isinstance(symbols, str) else tuple(symbols)
+    _check_request(kinds, venue)
+    days = _days(start, end)
+    root = Path(folder)
+    length = label(duration(bar))
+    remove_abandoned_parts(root)
+    own = fetcher or Fetcher(root / ARCHIVE, settings or FetchSettings())
+    paths = [p for s in wanted for kind in kinds for p in archive_paths(kind, s, length, *days)]
+    outcomes = own.fetch_all(paths, progress)
+    late = _daily_instead(outcomes, days[1])
+    outcomes = [o for o in outcomes if o.path not in late]
+    outcomes += own.fetch_all([p for parts in late.values() for p in parts], progress)
+    written = [name for s in wanted for kind in kinds if (name := build(root, venue, s, kind, length))]
+    unknown = [s for s in wanted if all(o.state == "absent" for o in outcomes if f"/{s}/" in o.path)]
+    return FetchReport(tuple(outcomes), tuple(written), tuple(unknown))
+
+
+def archive_paths(kind: str, symbol: str, bar: str, first: date, last: date) -> list[str]:
+    """Paths of the archive files of a kind over the days first <= day < last.
+
+    Whole months come as monthly files, the days of a month that is not over as daily ones.
+    """
+    paths = []
+    for month in _months(first, last):
+        following = _next_month(month)
+        if kind in TABLES:
+            paths += _daily(kind, symbol, bar, max(month, first), min(following, last))
+        elif kind == "funding" or following <= last:
+            paths.append(_path("monthly", kind, symbol, bar, f"{month:%Y-%m}"))
+        else:
+            paths += _daily(kind, symbol, bar, month, last)
+    return paths
+
+
+def build(root: Path, venue: str, symbol: str, kind: str, bar: str) -> str | None:
+    """Build one Parquet file from the verified archive files of a kind; returns its name, None if there are none.
+
+    Rows that the Parquet file has and the archive files do not are kept.
+    """
+    sources = sorted((root / ARCHIVE).glob(_path("*", kind, symbol, bar, "*")))
+    if not sources:
+        return None
+    home = root / venue / symbol
+    if kind == "funding":
+        target = home / "funding.parquet"
+        parts = [read_funding_rates(p.read_bytes(), str(p)) for p in sources]
+        if target.is_file():
+            parts.append(layout.read_funding(target))
+        joined = np.concatenate(parts)
+        _, first = np.unique(joined["time"], return_index=True)
+        write_funding(target, joined[first], "public archive")
+    elif kind in TABLES:
+        target = home / f"{kind}.parquet"
+        table = pd.concat([read_table(p.read_bytes(), str(p)) for p in sources]).drop_duplicates()
+        atomically(target, lambda part: table.to_parquet(part, index=False))
+    else:
+        target = layout.bar_file(home, KINDS[kind], duration(bar))
+        bars = [read_klines(p.read_bytes(), str(p), volume=kind == "klines") for p in sources]
+        if target.is_file():
+            bars.append(layout.read_bars(target, volume=kind == "klines"))
+        write_bars(target, joined_bars(bars), "public archive")
+    return target.relative_to(root).as_posix()
+
+
+def joined_bars(parts: Sequence[Bars]) -> Bars:
+    """All bars in order of time; of a stamp that several parts have, the first part's bar is taken."""
+    time = np.concatenate([p.open_time for p in parts])
+    prices = np.concatenate([p.prices for p in parts])
+    volumes = [p.volume for p in parts if p.volume is not None]
+    volume = np.concatenate(volumes) if len(volumes) == len(parts) else None
+    stamps, first = np.unique(time, return_index=True)
+    return Bars(stamps, prices[first], None if volume is None else volume[first], parts[0].where)
+
+
+def _check_request(kinds: Sequence[str], venue: str) -> None:
+    if unknown := [k for k in kinds if k not in KINDS]:
+        raise ValueError(f"no data kind {', '.join(unknown)}; known: {', '.join(KINDS)}.")
+    if venue != "binance-um":
+        raise ValueError(f"no public archive is known for {venue!r}; only 'binance-um' has one.")
+
+
+def _days(start: Any, end: Any) -> tuple[date, date]:
+    today = datetime.now(UTC).date()
+    first = stamp(start).astype("datetime64[D]").item()
+    last = today if end is None else min(stamp(end).astype("datetime64[D]").item(), today)
+    if first >= last:
+        raise ValueError(f"no day lies in [{first}, {last}); choose an earlier start or a later end.")
+    return first, last
+
+
+def _daily_instead(outcomes: Iterable[Outcome], last: date) -> dict[str, list[str]]:
+    """Daily files for recent months whose monthly file is not there yet, by the monthly file's path."""
+    late: dict[str, list[str]] = {}
+    for outcome in outcomes:
+        if outcome.state != "absent" or "/monthly/" not in outcome.path or "/fundingRate/" in outcome.path:
+            continue
+        year, month = (int(x) for x in outcome.path.removesuffix(".zip").rsplit("-", 2)[1:])
+        first = date(year, month, 1)
+        if first >= last.replace(day=1) - timedelta(days=32):
+            count = (min(_next_month(first), last) - first).days
+            stem = outcome.path.replace("/monthly/", "/daily/").removesuffix(f"{first:%Y-%m}.zip")
+            late[outcome.path] = [f"{stem}{first + timedelta(days=k)}.zip" for k in range(count)]
+    return late
+
+
+def _daily(kind: str, symbol: str, bar: str, first: date, last: date) -> list[str]:
+    days = (first + timedelta(days=k) for k in range((last - first).days))
+    return [_path("daily", kind, symbol, bar, str(day)) for day in days]
+
+
+def _path(rhythm: str, kind: str, symbol: str, bar: str, when: str) -> str:
+    if kind in NAMES:
+        return f"data/futures/um/{rhythm}/{NAMES[kind]}/{symbol}/{bar}/{symbol}-{bar}-{when}.zip"
+    name = TABLES.get(kind, "fundingRate")
+    return f"data/futures/um/{rhythm}/{name}/{symbol}/{symbol}-{name}-{when}.zip"
+
+
+def _months(first: date, last: date) -> list[date]:
+    months, month = [], first.replace(day=1)
+    while month < last:
+        months.append(month)
+        month = _next_month(month)
+    return months
+
+
+def _next_month(month: date) -> date:
+    return (month.replace(day=1) + timedelta(days=32)).replace(day=1)

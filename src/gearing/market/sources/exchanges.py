@@ -1,0 +1,267 @@
+"""Download from exchanges' own interfaces: Bybit and OKX through ccxt, implied volatility from Deribit.
+
+These have no public archive with checksums. Pages are requested in order, repeated after passing errors, and added to
+whole Parquet files now and then; a run asks only for what the stored rows leave out, so that one that was interrupted
+goes on where it stopped. ccxt is an extra (``gearing[data]``).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gearing.market.history import layout
+from gearing.market.history.series import Bars
+from gearing.market.history.writing import STAMP, write_bars, write_funding
+from gearing.market.sources.download import joined_bars
+from gearing.market.sources.fetching import RETRIED
+from gearing.market.timing import duration, label, stamp
+from gearing.storage.atomic import atomically
+
+FOLDERS = {"bybit": "bybit-linear", "okx": "okx-swap"}
+PRICES = {"last": None, "mark": "mark", "index": "index"}
+PAGE = 100  # what every endpoint of both gives at once
+SHORTEST_FUNDING = 3_600_000  # ms; no contract settles more often than hourly
+USUAL_FUNDING = 28_800_000  # ms; a longer time without a settlement is asked for again
+UNTIL = {
+    "okx": "after"
+}  # ccxt has no unified end of a funding page for OKX, which gives the newest of a span first
+SAVED_AFTER = 50  # pages
+TRIES = 6
+DERIBIT = "https://www.deribit.com"
+
+
+def fetch_ccxt(
+    exchange: Any,
+    symbol: str,
+    folder: str | os.PathLike[str],
+    start: Any,
+    end: Any,
+    bar: Any = "1h",
+    kind: str = "last",
+    sleep: Callable[[float], None] = time.sleep,
+) -> str:
+    """Download one kind of one contract through ccxt.
+
+    Parameters
+    ----------
+    exchange : str or ccxt exchange
+        "bybit", "okx", or an exchange object of ccxt.
+    symbol : str
+        As ccxt writes it ("BTC/USDT:USDT").
+    folder : path
+    start, end : date or text
+        Half-open, UTC.
+    kind : {"last", "mark", "index", "funding"}
+
+    Returns
+    -------
+    str
+        File written, relative to the data folder.
+
+    Raises
+    ------
+    ImportError
+        If ccxt is needed and not installed.
+    ValueError
+        If the exchange gives nothing for the period.
+    """
+    if kind not in (*PRICES, "funding"):
+        raise ValueError(f"kind is 'last', 'mark', 'index' or 'funding', not {kind!r}.")
+    client = _client(exchange)
+    root = Path(folder)
+    home = root / FOLDERS.get(client.id, client.id) / symbol.split(":")[0].replace("/", "")
+    first, last = (int(stamp(t).astype(np.int64)) for t in (start, end))
+    if kind == "funding":
+        target, span = home / "funding.parquet", PAGE * SHORTEST_FUNDING
+        inner, outer = USUAL_FUNDING, SHORTEST_FUNDING
+
+        def page(since: int) -> list[list[float]]:
+            return _rates(client, symbol, since, since + span)
+
+    else:
+        length = duration(bar)
+        target, price = layout.bar_file(home, kind, length), PRICES[kind]
+        inner = outer = int(length.astype(np.int64))
+        span, given = PAGE * inner, {} if price is None else {"price": price}
+        last = min(last, int(time.time() * 1000) - inner + 1)  # a bar that is not over changes yet
+
+        def page(since: int) -> list[list[float]]:
+            return client.fetch_ohlcv(symbol, label(length), since=since, limit=PAGE, params=given)
+
+    origin = f"ccxt {client.id}"
+    for a, b in _missing(_stamps(target), first, last, inner, outer):
+        for rows in _pages(page, a, b, span, client, sleep):
+            inside = {int(row[0]): row for row in rows if a <= row[0] < b}
+            if not inside:
+                continue
+            table = np.array([inside[k] for k in sorted(inside)], dtype=float)
+            if kind == "funding":
+                write_funding(target, _funding_rows(table, target), origin)
+            else:
+                _add_bars(target, table, kind == "last", duration(bar), origin)
+    stamps = _stamps(target)
+    if not ((stamps >= first) & (stamps < last)).any():
+        raise ValueError(
+            f"{client.id}: {kind} of {symbol}: the exchange gave nothing for the period; choose a later start."
+        )
+    return target.relative_to(root).as_posix()
+
+
+def fetch_dvol(
+    coin: str,
+    folder: str | os.PathLike[str],
+    start: Any,
+    end: Any,
+    base_url: str = DERIBIT,
+    client: httpx.Client | None = None,
+    sleep: Callable[[float], None] = time.sleep,
+) -> str:
+    """Download Deribit's daily implied-volatility index (closes, in percent a year) into ``dvol/<COIN>-1d.parquet``."""
+    own = client or httpx.Client(timeout=30.0)
+    first, last = (int(stamp(t).astype(np.int64)) for t in (start, end))
+    rows: dict[int, float] = {}
+    until = last - 1
+    while until >= first:
+        query = {"currency": coin, "start_timestamp": first, "end_timestamp": until, "resolution": "1D"}
+        answer = _json(own, f"{base_url.rstrip('/')}/api/v2/public/get_volatility_index_data", query, sleep)[
+            "result"
+        ]
+        rows |= {int(row[0]): float(row[4]) for row in answer["data"] if first <= row[0] < last}
+        following = answer.get("continuation")
+        if following is None or following >= until:
+            break
+        until = following
+    if not rows:
+        raise ValueError(f"Deribit has no volatility index of {coin} in [{start}, {end}).")
+    target = Path(folder) / "dvol" / f"{coin}-1d.parquet"
+    times = np.array(sorted(rows), "int64").astype("datetime64[ms]")
+    columns = {
+        "time": pa.array(times, pa.timestamp("ms")).cast(STAMP),
+        "dvol": [rows[k] for k in sorted(rows)],
+    }
+    atomically(target, lambda part: pq.write_table(pa.table(columns), part, compression="zstd"))
+    return f"dvol/{coin}-1d.parquet"
+
+
+def _client(exchange: Any) -> Any:
+    if not isinstance(exchange, str):
+        return exchange
+    try:
+        import ccxt
+    except ImportError:
+        raise ImportError("downloads from Bybit and OKX need ccxt: pip install 'gearing[data]'.") from None
+    if exchange not in FOLDERS:
+        raise ValueError(f"exchange {exchange!r} is not one of {', '.join(FOLDERS)}.")
+    return getattr(ccxt, exchange)({"enableRateLimit": True})
+
+
+def _stamps(target: Path) -> np.ndarray:
+    """Stamps of a file in milliseconds, ascending; none where there is no file."""
+    if not target.is_file():
+        return np.empty(0, np.int64)
+    funding = target.name == "funding.parquet"
+    times = (
+        layout.read_funding(target)["time"] if funding else layout.read_bars(target, volume=False).open_time
+    )
+    return times.astype(np.int64)
+
+
+def _missing(stamps: np.ndarray, first: int, last: int, inner: int, outer: int) -> list[tuple[int, int]]:
+    """Spans of [first, last) without rows: longer than ``inner`` between stored rows, than ``outer`` at the ends."""
+    inside = stamps[(stamps >= first) & (stamps < last)].tolist()
+    if not inside:
+        return [(first, last)]
+    gaps = [(a + 1, b) for a, b in pairwise(inside) if b - a > inner]
+    head = [(first, inside[0])] if inside[0] > first else []
+    tail = [(inside[-1] + 1, last)] if last - inside[-1] > outer else []
+    return head + gaps + tail
+
+
+def _pages(
+    page: Callable[[int], list[Any]],
+    first: int,
+    last: int,
+    span: int,
+    client: Any,
+    sleep: Callable[[float], None],
+) -> Iterator[list[Any]]:
+    """Rows from ``first`` to ``last`` in order, some pages at a time.
+
+    A page covers at most ``span`` from its start on, so an empty one (before a listing, in an outage) is passed over.
+    """
+    rows: list[Any] = []
+    since, count = first, 0
+    while since < last:
+        batch = _patiently(lambda since=since: page(since), client, sleep)  # type: ignore[misc]
+        fresh = [row for row in batch if row[0] >= since]
+        rows += fresh
+        since = max(int(row[0]) for row in fresh) + 1 if fresh else since + span
+        count += 1
+        if count % SAVED_AFTER == 0:
+            yield rows
+            rows = []
+    yield rows
+
+
+def _patiently(call: Callable[[], Any], client: Any, sleep: Callable[[float], None]) -> Any:
+    """Repeat a call after errors of the network (ccxt's NetworkError, which rate limits are), with growing waits."""
+    for attempt in range(TRIES):
+        try:
+            return call()
+        except Exception as error:
+            passing = any(base.__name__ == "NetworkError" for base in type(error).__mro__)
+            if not passing or attempt == TRIES - 1:
+                raise
+            sleep(min(2.0**attempt, 60.0))
+    raise AssertionError("unreachable")
+
+
+def _rates(client: Any, symbol: str, since: int, until: int) -> list[list[float]]:
+    """Settlements from ``since`` to ``until``: so few that they fit one page, whichever end it is counted from."""
+    end = {UNTIL.get(client.id, "until"): until}
+    found = client.fetch_funding_rate_history(symbol, since=since, limit=PAGE, params=end)
+    return [[row["timestamp"], row["fundingRate"]] for row in found]
+
+
+def _add_bars(target: Path, table: np.ndarray, volume: bool, length: np.timedelta64, origin: str) -> None:
+    times = table[:, 0].astype(np.int64).astype("datetime64[ms]")
+    parts = [Bars(times, table[:, 1:5], table[:, 5] if volume else None, str(target))]
+    if target.is_file():
+        parts.append(layout.read_bars(target, volume=volume))
+    write_bars(target, joined_bars(parts).checked(length), origin)
+
+
+def _funding_rows(table: np.ndarray, target: Path) -> np.ndarray:
+    minute = 60_000
+    stamps = (table[:, 0].astype(np.int64) + minute // 2) // minute * minute
+    new = layout.settlement_rows(stamps.astype("datetime64[ms]"), table[:, 1].copy(), None, str(target))
+    if not target.is_file():
+        return new
+    joined = np.concatenate([new, layout.read_funding(target)])
+    _, first = np.unique(joined["time"], return_index=True)
+    return joined[first]
+
+
+def _json(client: httpx.Client, url: str, query: dict[str, Any], sleep: Callable[[float], None]) -> Any:
+    detail = ""
+    for attempt in range(TRIES):
+        try:
+            response = client.get(url, params=query)
+            if response.status_code not in RETRIED:
+                response.raise_for_status()
+                return response.json()
+            detail = f"status {response.status_code}"
+        except httpx.TransportError as error:
+            detail = str(error)
+        sleep(min(2.0**attempt, 60.0))
+    raise ValueError(f"{url}: {detail} after {TRIES} tries; try again later.")

@@ -1,0 +1,1 @@
+"""Synthetic markets: market A, market B, block bootstrap, crashes; stylised facts of any market."""

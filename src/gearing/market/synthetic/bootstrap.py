@@ -1,0 +1,131 @@
+"""Block bootstrap of real history: new paths made of blocks of an old one.
+
+Source: Politis and Romano (1994), stationary bootstrap. Blocks have geometric lengths; a new block starts at the same
+hour of the week as the bar it follows, so that season survives. All contracts, mark and index prices, volume and
+settlements of a bar stay together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from gearing.market.data import SETTLEMENT_DTYPE, MarketData
+from gearing.market.synthetic.generators import START
+from gearing.market.timing import YEAR, duration
+
+WEEK = np.timedelta64(7 * 86_400_000, "ms")
+
+
+def generate(
+    seed: int = 0,
+    years: float = 6.0,
+    contracts: Sequence[str] | None = None,
+    source: MarketData | None = None,
+    block: Any = "20d",
+) -> MarketData:
+    """Resample a market.
+
+    Parameters
+    ----------
+    seed : int
+    years : float
+        Of 365 days.
+    contracts : sequence of str, optional
+        Contracts of the source to take; all by default.
+    source : MarketData
+        History to resample; tradable throughout and longer than two weeks.
+    block : str or timedelta
+        Mean length of a block.
+
+    Notes
+    -----
+    ``truth["source_bar"]`` (n_bars,) is the bar of the source that each bar copies. Prices are rescaled so that a bar
+    opens from the close before it as it did in the source. The newest margin tiers hold at all times.
+    """
+    market = _checked(source, contracts)
+    n = round(years * float(YEAR / market.bar))
+    mean = max(float(duration(block) / market.bar), 1.0)
+    stream = np.random.default_rng(seed)
+    week = int(WEEK / market.bar) if WEEK % market.bar == np.timedelta64(0, "ms") else 1
+    rows = _blocks(market.n_bars, n, week, 1.0 / mean, stream.random((n, 2)), _first(market, week))
+    return _chained(market, rows, n)
+
+
+def _checked(source: MarketData | None, contracts: Sequence[str] | None) -> MarketData:
+    if source is None:
+        raise ValueError("bootstrap resamples a market: pass source=load_market(...).")
+    market = source if contracts is None else source.select(list(contracts))
+    if not market.tradable.all():
+        raise ValueError(f"bootstrap needs contracts that trade throughout; cut {market!r} to such a span.")
+    if market.n_bars * market.bar < 2 * WEEK:
+        raise ValueError(f"bootstrap needs more than two weeks of bars, {market!r} has fewer.")
+    return market
+
+
+def _first(market: MarketData, week: int) -> int:
+    """First bar of the source at the start's place in the week, not the very first (it has no close before)."""
+    offset = int((START - market.open_time[0]) / market.bar) % week
+    return offset if offset >= 1 else week
+
+
+@njit(cache=True)
+def _blocks(size: int, n: int, week: int, chance: float, uniforms: np.ndarray, first: int) -> np.ndarray:
+    rows = np.empty(n, np.int64)
+    for t in range(n):
+        place = (first + t) % week
+        low = place if place >= 1 else place + week
+        count = (size - 1 - low) // week + 1
+        fresh = t == 0 or uniforms[t, 0] < chance or rows[t - 1] + 1 >= size
+        rows[t] = low + week * int(uniforms[t, 1] * count) if fresh else rows[t - 1] + 1
+    return rows
+
+
+def _chained(market: MarketData, rows: np.ndarray, n: int) -> MarketData:
+    steps = np.log(market.close[rows] / market.close[rows - 1])
+    path = np.log(market.close[rows[0] - 1]) + np.cumsum(steps, axis=0)
+    scale = np.exp(path) / market.close[rows]
+    open_time = START + market.bar * np.arange(n)
+    changes: dict[str, Any] = {
+        name: value[rows] * scale[..., None]
+        for name in ("last", "mark", "index")
+        if (value := getattr(market, name)) is not None
+    }
+    for name in ("predicted_rate", "implied_volatility"):
+        if (value := getattr(market, name)) is not None:
+            changes[name] = value[rows]
+    newest = tuple(replace(c, schedules=(replace(c.schedules[-1], as_of=None),)) for c in market.contracts)
+    return MarketData(
+        open_time=open_time,
+        bar=market.bar,
+        contracts=newest,
+        volume=market.volume[rows] / scale,
+        settlements=_settlements(market, rows, open_time, scale),
+        tradable=np.ones((n, market.n_contracts), bool),
+        truth={"source_bar": rows, "generator": np.array("bootstrap")},
+        name=f"bootstrap of {market.name}",
+        venue=market.venue,
+        **changes,
+    )
+
+
+def _settlements(
+    market: MarketData, rows: np.ndarray, open_time: np.ndarray, scale: np.ndarray
+) -> np.ndarray:
+    """Settlements move with the bar they fell into."""
+    old = market.settlements
+    if old.size == 0:
+        return np.empty(0, SETTLEMENT_DTYPE)
+    bar = np.searchsorted(market.open_time, old["time"], side="right") - 1
+    first, last = np.searchsorted(bar, rows, side="left"), np.searchsorted(bar, rows, side="right")
+    counts = last - first
+    target = np.repeat(np.arange(rows.size), counts)
+    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    taken = old[np.repeat(first, counts) + within].copy()
+    taken["time"] = open_time[target] + (taken["time"] - market.open_time[rows[target]])
+    taken["mark"] *= scale[target, taken["contract"]]
+    return taken

@@ -1,0 +1,158 @@
+"""A library of crashes, laid over any market: what must not ruin an account unnoticed.
+
+Each scenario moves prices by known factors from a given bar on, so that what an account must lose can be worked out.
+The law of the market no longer holds, so ``truth`` is dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from gearing.market.data import SETTLEMENT_DTYPE, MarketData
+from gearing.market.synthetic.generators import synthetic_market
+
+HOUR = np.timedelta64(3_600_000, "ms")
+
+
+def gap(market: MarketData, at: int, size: float = -0.30) -> MarketData:
+    """Prices jump by ``size`` between the close of bar ``at - 1`` and the open of bar ``at``, and stay there.
+
+    Parameters
+    ----------
+    size : float
+        Simple return of the jump, -0.30 for 30 % down; of the traded and the mark price alike.
+    """
+    _check(market, at, size)
+    before = np.arange(market.n_bars) < at
+    shift = np.where(before, 0.0, np.log1p(size))
+    return _shifted(market, shift, shift, shift, shift, "gap")
+
+
+def cascade(
+    market: MarketData,
+    at: int,
+    size: float = -0.50,
+    bars: int = 12,
+    basis: float = -0.10,
+    recovery: float = 0.5,
+) -> MarketData:
+    """A fall over ``bars`` bars in which the traded price runs ahead of the mark, then half of it comes back.
+
+    Parameters
+    ----------
+    size : float
+        Simple return of the mark from the first to the last bar of the fall.
+    bars : int
+        Length of the fall; the recovery takes as long.
+    basis : float
+        Traded price relative to mark at the trough (-0.10: 10 % below); widens evenly and closes in the recovery.
+    recovery : float
+        Share of the fall (in logs) that comes back.
+    """
+    _check(market, at, size)
+    if bars < 1 or at + 2 * bars > market.n_bars:
+        raise ValueError(f"cascade: {bars} bars of fall and as many of recovery do not fit from bar {at} on.")
+    edge = np.arange(market.n_bars + 1, dtype=float) - at  # bar edges, counted from the open of bar `at`
+    points = [0.0, bars, 2.0 * bars]
+    fall = np.log1p(size)
+    mark = np.interp(edge, points, [0.0, fall, fall * (1.0 - recovery)])
+    last = mark + np.interp(edge, points, [0.0, np.log1p(basis), 0.0])
+    return _shifted(market, last[:-1], last[1:], mark[:-1], mark[1:], "cascade")
+
+
+def funding_squeeze(
+    market: MarketData,
+    at: int,
+    rate: float = -0.02,
+    bars: int = 48,
+    every: Any = 2 * HOUR,
+    size: float = 0.40,
+) -> MarketData:
+    """Shorts are squeezed: prices rise by ``size`` while funding settles often at its cap.
+
+    Parameters
+    ----------
+    rate : float
+        Of each settlement; negative: shorts pay.
+    bars : int
+        Length of the squeeze.
+    every : timedelta
+        Between settlements in the squeeze (SOL in November 2022: 2 h at down to -2 %).
+    size : float
+        Simple return over the squeeze.
+    """
+    _check(market, at, size)
+    if bars < 1 or at + bars > market.n_bars:
+        raise ValueError(f"funding squeeze: {bars} bars do not fit from bar {at} on.")
+    edge = np.arange(market.n_bars + 1, dtype=float) - at
+    rise = np.interp(edge, [0.0, bars], [0.0, np.log1p(size)])
+    moved = _shifted(market, rise[:-1], rise[1:], rise[:-1], rise[1:], "funding squeeze")
+    start, end = market.open_time[at], market.open_time[at] + bars * market.bar
+    old = moved.settlements
+    kept = old[(old["time"] < start) | (old["time"] >= end)]
+    times = np.arange(start, end, np.timedelta64(every).astype("timedelta64[ms]"))
+    new = np.empty((times.size, market.n_contracts), SETTLEMENT_DTYPE)
+    new["time"], new["contract"] = times[:, None], np.arange(market.n_contracts)
+    new["rate"], new["mark"] = rate, np.nan
+    joined = np.concatenate([kept, new.ravel()])
+    order = np.lexsort((joined["contract"], joined["time"]))
+    return moved._with(settlements=joined[order])
+
+
+SCENARIOS: dict[str, Callable[..., MarketData]] = {
+    "gap": gap,
+    "cascade": cascade,
+    "funding-squeeze": funding_squeeze,
+}
+
+
+def generate(
+    seed: int = 0,
+    years: float = 60 / 365,
+    contracts: Sequence[str] = ("BTC-SYN",),
+    scenario: str = "gap",
+    at: int | None = None,
+    **settings: Any,
+) -> MarketData:
+    """Market B with a crash laid over it, in the middle unless ``at`` names a bar."""
+    if scenario not in SCENARIOS:
+        raise ValueError(f"no crash scenario {scenario!r}; known: {', '.join(SCENARIOS)}.")
+    market = synthetic_market("market-b", seed=seed, years=years, contracts=contracts)
+    return SCENARIOS[scenario](market, market.n_bars // 2 if at is None else at, **settings)
+
+
+def _shifted(
+    market: MarketData,
+    last_open: np.ndarray,
+    last_close: np.ndarray,
+    mark_open: np.ndarray,
+    mark_close: np.ndarray,
+    name: str,
+) -> MarketData:
+    """Move prices by log shifts (n_bars,) at the opens and closes; extremes move with the farther of the two."""
+    changes: dict[str, Any] = {"last": _moved(market.last, last_open, last_close)}
+    changes["mark"] = _moved(market.mark, mark_open, mark_close)
+    if market.index is not None:
+        changes["index"] = _moved(market.index, mark_open, mark_close)
+    rows = market.settlements.copy()
+    bar = np.searchsorted(market.open_time, rows["time"], side="right") - 1
+    rows["mark"] *= np.exp(mark_open[bar])
+    note = f"scenario {name}"
+    return MarketData(
+        **(market._values() | changes | {"settlements": rows, "truth": None, "finer": None, "name": note})
+    )
+
+
+def _moved(prices: np.ndarray, opens: np.ndarray, closes: np.ndarray) -> np.ndarray:
+    shifts = np.stack([opens, np.maximum(opens, closes), np.minimum(opens, closes), closes], axis=-1)
+    return prices * np.exp(shifts)[:, None, :]
+
+
+def _check(market: MarketData, at: int, size: float) -> None:
+    if not 1 <= at < market.n_bars:
+        raise ValueError(f"a crash begins at one of bars 1 to {market.n_bars - 1}, not at {at}.")
+    if not size > -1.0:
+        raise ValueError(f"size {size} is a simple return above -1 (-0.3 for 30 % down).")

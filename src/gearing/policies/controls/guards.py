@@ -1,0 +1,215 @@
+"""Controls that look at one position: what it costs to hold, and how near its liquidation is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from gearing.market.durations import YEAR, parse_duration
+from gearing.policies.controls.leverage_limit import Decision, LeverageLimit, check_fraction
+from gearing.policies.registry import control
+from gearing.policies.rules.risk_budget import SIZES, ExcursionBudget, leverage_of_size
+from gearing.policies.rules.rule import check_positive
+from gearing.simulation.controls import Situation
+
+
+@control("funding_guard")
+@dataclass(frozen=True)
+class FundingGuard:
+    """Cut a position while funding charges it more than ``limit`` a year of its notional.
+
+    Parameters
+    ----------
+    limit : float
+        Annualised carry; 0.5 is about 0.046 % per 8 hours.
+    keep : float
+        What remains of the leverage, 0 to close.
+    column : str
+        Annualised funding that a long pays.
+    """
+
+    limit: float = 0.5
+    keep: float = 0.0
+    column: str = "funding_carry_7d"
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.keep < 1.0:
+            raise ValueError(f"FundingGuard: keep is {self.keep}; it must be in [0, 1).")
+
+    @property
+    def required_columns(self) -> tuple[str, ...]:
+        """The carry."""
+        return (self.column,)
+
+    def apply(self, targets: np.ndarray, guards: np.recarray, now: Situation, memory: Any) -> Decision:
+        """Targets that pay too much, cut."""
+        wanted = np.where(np.isnan(targets), now.leverage, targets)
+        paid = np.sign(wanted) * now.of(self.column)
+        # A held position is closed or left: cutting it at every decision would cut it again and again.
+        cut = (paid > self.limit) & (~np.isnan(targets) | (self.keep == 0.0))
+        return np.where(cut, self.keep * wanted, targets), guards, memory
+
+
+@control("liquidation_guard")
+@dataclass(frozen=True)
+class LiquidationGuard(LeverageLimit):
+    """Keep the liquidation price at least ``deviations`` forecast standard deviations of the mark away.
+
+    Parameters
+    ----------
+    deviations : float
+    horizon : str
+        Duration that the standard deviation is of.
+    maintenance : float
+        Maintenance margin rate of the tier in use.
+    column : str
+        Annualised volatility: forecast, realised or implied.
+    """
+
+    deviations: float = 3.0
+    horizon: str = "24h"
+    maintenance: float = 0.005
+    column: str = "realized_volatility_24h"
+
+    def __post_init__(self) -> None:
+        check_positive(self, "deviations")
+        parse_duration(self.horizon, None)
+
+    @property
+    def required_columns(self) -> tuple[str, ...]:
+        """The volatility, and how far away liquidation is now."""
+        return (self.column, "liquidation_distance")
+
+    def needed(self, side: np.ndarray, now: Situation) -> np.ndarray:
+        """Relative move that has to be survived."""
+        spread = now.of(self.column) * np.sqrt(float(parse_duration(self.horizon) / YEAR))
+        move = np.minimum(self.deviations * spread, 50.0)
+        return np.where(side >= 0.0, -np.expm1(-move), np.expm1(move))
+
+    def cap(self, side: np.ndarray, now: Situation) -> np.ndarray:
+        """Leverage whose liquidation is just that far away."""
+        size = self.needed(side, now)
+        long, short = (leverage_of_size(size, s, "liquidation", 1.0, self.maintenance) for s in (1, -1))
+        return np.where(side >= 0.0, long, short)
+
+    def apply(self, targets: np.ndarray, guards: np.recarray, now: Situation, memory: Any) -> Decision:
+        """Targets within the cap; a held position whose liquidation has come near is brought back to it."""
+        held = np.where(np.isnan(targets), now.leverage, 0.0)
+        side = np.sign(held)
+        near = now.of("liquidation_distance") < np.minimum(self.needed(side, now), 1.0)
+        exposed = (held != 0.0) & near
+        targets = np.where(exposed, side * np.minimum(np.abs(held), self.cap(side, now)), targets)
+        return super().apply(targets, guards, now, memory)
+
+
+@control("excursion_guard")
+@dataclass(frozen=True)
+class ExcursionGuard(LeverageLimit):
+    """Keep the forecast probability of liquidation within the horizon of the touch columns below a budget.
+
+    Parameters
+    ----------
+    probability : float
+    maintenance : float
+    sides : {"long", "short", "both"}
+        Whose touch columns there are; the others are not capped.
+    sizes : tuple of float
+        Moves whose columns ``touch_down_5`` (for longs) and ``touch_up_5`` (for shorts) are read.
+    """
+
+    probability: float = 0.01
+    maintenance: float = 0.005
+    sides: str = "long"
+    sizes: tuple[float, ...] = SIZES
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sizes", tuple(self.sizes))
+        if self.sides not in ("long", "short", "both"):
+            raise ValueError(f"ExcursionGuard: sides is {self.sides!r}; it must be long, short or both.")
+        self._budget(1)
+
+    def _budget(self, side: int) -> ExcursionBudget:
+        return ExcursionBudget(
+            self.probability, side=side, maintenance=self.maintenance, max_leverage=1e9, sizes=self.sizes
+        )
+
+    @property
+    def required_columns(self) -> tuple[str, ...]:
+        """Touch probabilities of the sides."""
+        long = self._budget(1).required_columns if self.sides != "short" else ()
+        return long + (self._budget(-1).required_columns if self.sides != "long" else ())
+
+    def cap(self, side: np.ndarray, now: Situation) -> np.ndarray:
+        """What the excursion budget allows."""
+        cap = np.full(side.shape, np.inf)
+        if self.sides != "short":
+            cap = np.where(side > 0.0, now.per_slot(self._budget(1).choose(now.columns)), cap)
+        if self.sides != "long":
+            cap = np.where(side < 0.0, now.per_slot(self._budget(-1).choose(now.columns)), cap)
+        return cap
+
+
+@control("auto_deleverage")
+@dataclass(frozen=True)
+class AutoDeleverage:
+    """Reduce a position once its margin ratio is high, instead of waiting for the exchange to do it.
+
+    Parameters
+    ----------
+    margin_ratio : float
+        Maintenance over margin balance from which it acts; 1 is liquidation.
+    keep : float
+        Part of the present position that is kept.
+    """
+
+    margin_ratio: float = 0.5
+    keep: float = 0.5
+    required_columns: ClassVar[tuple[str, ...]] = ("margin_ratio", "effective_leverage")
+
+    def __post_init__(self) -> None:
+        check_fraction(self, "margin_ratio", "keep")
+
+    def apply(self, targets: np.ndarray, guards: np.recarray, now: Situation, memory: Any) -> Decision:
+        """Targets no larger than what is kept, on the side that is held."""
+        held = now.leverage
+        strained = (now.of("margin_ratio") >= self.margin_ratio) & (held != 0.0)
+        wanted = np.where(np.isnan(targets), held, targets)
+        most = self.keep * np.abs(held)
+        over = strained & (np.abs(wanted) > most)
+        return np.where(over, np.sign(wanted) * most, targets), guards, memory
+
+
+@control("notional_cap")
+@dataclass(frozen=True)
+class NotionalCap(LeverageLimit):
+    """Less leverage for larger positions: a table like the exchange's own, with the trader's numbers.
+
+    Parameters
+    ----------
+    up_to : tuple of float
+        Notional, ascending, up to which each leverage is allowed [settle coin]; nothing larger than the last is held.
+    leverage : tuple of float
+        Descending.
+    """
+
+    up_to: tuple[float, ...] = (50_000.0, 250_000.0, 1_000_000.0)
+    leverage: tuple[float, ...] = (20.0, 10.0, 5.0)
+    required_columns: ClassVar[tuple[str, ...]] = ("effective_leverage",)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "up_to", tuple(float(x) for x in self.up_to))
+        object.__setattr__(self, "leverage", tuple(float(x) for x in self.leverage))
+        falling = list(self.leverage) == sorted(self.leverage, reverse=True)
+        if len(self.up_to) != len(self.leverage) or list(self.up_to) != sorted(self.up_to) or not falling:
+            raise ValueError(
+                f"NotionalCap: up_to is {self.up_to} and leverage {self.leverage}; give as many of both, sizes "
+                "ascending and leverage descending."
+            )
+
+    def cap(self, side: np.ndarray, now: Situation) -> np.ndarray:
+        """Largest leverage whose notional its row still allows."""
+        budget = np.maximum(now.equity[:, None] * now.margin_share, 1e-9)
+        rows = [np.minimum(most, size / budget) for size, most in zip(self.up_to, self.leverage, strict=True)]
+        return np.maximum.reduce(rows)

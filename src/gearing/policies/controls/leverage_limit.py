@@ -1,0 +1,38 @@
+"""What controls share: most of them are a cap on the size of a target."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gearing.simulation.controls import Situation
+
+Decision = tuple[np.ndarray, np.recarray, Any]
+
+
+class LeverageLimit:
+    """A control without memory that caps the size of targets, side by side with what is held.
+
+    A position that would be held (target NaN) is cut to the cap where it exceeds it.
+    """
+
+    def cap(self, side: np.ndarray, now: Situation) -> np.ndarray:
+        """Largest leverage of each position whose side is ``side`` (-1, 0, 1); infinite where there is no limit."""
+        raise NotImplementedError
+
+    def apply(self, targets: np.ndarray, guards: np.recarray, now: Situation, memory: Any) -> Decision:
+        """Targets within the cap."""
+        wanted = np.where(np.isnan(targets), now.leverage, targets)
+        cap = self.cap(np.sign(wanted), now)
+        over = np.abs(wanted) > cap
+        return np.where(over, np.sign(wanted) * cap, targets), guards, memory
+
+
+def check_fraction(control: Any, *names: str) -> None:
+    """Refuse parameters outside (0, 1)."""
+    for name in names:
+        if not 0.0 < getattr(control, name) < 1.0:
+            raise ValueError(
+                f"{type(control).__name__}: {name} is {getattr(control, name)}; it must be between 0 and 1."
+            )

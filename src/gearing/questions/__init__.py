@@ -1,0 +1,1 @@
+"""Published questions, each an experiment of its own kind."""

@@ -1,0 +1,1 @@
+"""Rules under every combination of direction, rebalancing and margin share."""

@@ -1,0 +1,175 @@
+"""What risk controls are told at a decision, and how a list of them is applied.
+
+A control is an object with ``required_columns`` and one method, ``apply``. It knows nothing of simulators: an
+exported policy that decides on live bars applies the same list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from gearing.exchange.records import guard_dtype, records
+
+if TYPE_CHECKING:
+    from gearing.simulation.simulator import Simulator
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What is known at a decision of n accounts with n_slots positions each.
+
+    Attributes
+    ----------
+    columns : mapping
+        Observation columns by name: of the market (n, n_contracts), the positions (n, n_slots), the account (n, 1).
+    time : (n,) datetime64[ms]
+        The deciding close, UTC.
+    equity : (n,) float64
+        In the settle coin.
+    liquidated : (n, n_slots) bool
+        Whether the position was liquidated since the previous decision.
+    begins : (n,) bool
+        Whether the episode begins here: what a control remembers is then void.
+    margin_share : (n_slots,) float64
+        Part of equity behind each slot.
+    """
+
+    columns: Mapping[str, np.ndarray]
+    time: np.ndarray
+    equity: np.ndarray
+    liquidated: np.ndarray
+    begins: np.ndarray
+    margin_share: np.ndarray
+
+    @property
+    def leverage(self) -> np.ndarray:
+        """Signed leverage that each position has now, in units of a target (n, n_slots)."""
+        return self.columns["effective_leverage"].astype(np.float64) / self.margin_share
+
+    def of(self, name: str) -> np.ndarray:
+        """A column in double precision, for every slot (n, n_slots)."""
+        return self.per_slot(self.columns[name].astype(np.float64))
+
+    def per_slot(self, values: np.ndarray) -> np.ndarray:
+        """Values of contracts, or of the account, given to each of their slots."""
+        return np.repeat(values, self.margin_share.size // values.shape[1], axis=1)
+
+
+class Control(Protocol):
+    """Changes decisions and says where it did."""
+
+    required_columns: tuple[str, ...]
+
+    def apply(
+        self, targets: np.ndarray, guards: np.recarray, now: Situation, memory: Any
+    ) -> tuple[np.ndarray, np.recarray, Any]:
+        """Targets (n, n_slots; NaN holds) and resting orders after this control, and what it remembers next time.
+
+        ``memory`` is None at first, then what was returned: None or a tuple of arrays whose first axis is accounts.
+        Inputs are not changed in place.
+        """
+        ...
+
+
+def no_guards(shape: tuple[int, ...]) -> np.recarray:
+    """Resting orders of nobody: every distance NaN."""
+    guards = records(shape, guard_dtype)
+    guards.stop = guards.take_profit = guards.trailing = np.nan
+    return guards
+
+
+def apply_controls(
+    controls: Sequence[Control],
+    targets: np.ndarray,
+    now: Situation,
+    memories: Sequence[Any],
+    guards: np.recarray | None = None,
+) -> tuple[np.ndarray, np.recarray, list[Any], np.ndarray]:
+    """Put decisions through a list of controls, in order.
+
+    Returns
+    -------
+    targets : (n, n_slots) float64
+    guards : (n, n_slots) recarray of ``guard_dtype``
+    memories : one per control, to be given back at the next decision
+    acted : (n, n_controls) bool
+        Where a control changed a target. Resting orders act at the exchange; the ledger counts those.
+    """
+    guards = no_guards(targets.shape) if guards is None else guards
+    kept, acted = [], np.zeros((len(targets), len(controls)), np.bool_)
+    for k, (control, memory) in enumerate(zip(controls, memories, strict=True)):
+        before = targets
+        targets, guards, memory = control.apply(targets, guards, now, memory)
+        same = (targets == before) | (np.isnan(targets) & np.isnan(before))
+        acted[:, k] = ~same.all(axis=1)
+        kept.append(memory)
+    return targets, guards, kept, acted
+
+
+class ControlDesk:
+    """The controls of a simulation, with what each remembers of every account.
+
+    Attributes
+    ----------
+    acted : (n_accounts, n_controls) bool
+        Which controls changed a target of the last step.
+    decided : (n_accounts, n_slots) float64
+        Targets of the last step, after all controls.
+    """
+
+    def __init__(self, controls: tuple[Control, ...], simulator: Simulator):
+        self.controls = controls
+        self.acted = np.zeros((simulator.n_accounts, len(controls)), np.bool_)
+        self.decided = np.full((simulator.n_accounts, len(simulator.slots)), np.nan)
+        self._memories: list[Any] = [None] * len(controls)
+        self._begins = np.ones(simulator.n_accounts, np.bool_)
+        legs = len(simulator.slots) // len(simulator.contracts)
+        shares = np.asarray(simulator.config.shares(len(simulator.contracts)))
+        self._margin_share = np.repeat(shares, legs) / legs
+        known = tuple(simulator.view)
+        for control in controls:
+            missing = [name for name in control.required_columns if name not in known]
+            if missing:
+                raise ValueError(
+                    f"control {type(control).__name__} reads {', '.join(missing)}, which the observation lacks; add "
+                    "them to the features."
+                )
+
+    def begin(self, mask: np.ndarray) -> None:
+        """Accounts whose next decision is the first of an episode."""
+        self._begins |= mask
+
+    def decide(
+        self, simulator: Simulator, targets: np.ndarray, guards: np.recarray | None, active: np.ndarray
+    ) -> tuple[np.ndarray, np.recarray | None]:
+        """Targets and resting orders after all controls."""
+        if not self.controls:
+            self.decided = targets
+            return targets, guards
+        now = Situation(
+            columns=simulator.view,
+            time=simulator.time,
+            equity=simulator.accounts.equity.copy(),
+            liquidated=(simulator.ledgers.liquidations > 0) & ~self._begins[:, None],
+            begins=self._begins.copy(),
+            margin_share=self._margin_share,
+        )
+        targets, guards, memories, acted = apply_controls(self.controls, targets, now, self._memories, guards)
+        self._memories = [_kept(old, new, active) for old, new in zip(self._memories, memories, strict=True)]
+        self.acted[active] = acted[active]
+        self._begins[active] = False
+        self.decided = targets
+        return targets, guards
+
+
+def _kept(old: Any, new: Any, active: np.ndarray) -> Any:
+    """What is remembered: of accounts that do not step, what it was."""
+    if old is None or new is None or active.all():
+        return new
+    return tuple(
+        np.where(active.reshape(-1, *[1] * (b.ndim - 1)), b, a) for a, b in zip(old, new, strict=True)
+    )

@@ -1,0 +1,113 @@
+"""Arrays kept in files: written piece by piece, put in place when they are whole, mapped when they are opened.
+
+An entry of a shelf is a folder of ``.npy`` files named by a key that says everything its content depends on. One
+process makes it while others wait; one that is killed leaves a draft that nobody reads and the next one removes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from gearing.storage.locks import hold_lock
+
+META = "whole.json"  # written last
+
+
+class ArrayFile:
+    """A ``.npy`` file written along its first axis, of a length not known beforehand.
+
+    The header says "no rows" until the file is closed without an error, so a torn file never reads as whole.
+
+    Parameters
+    ----------
+    path : path
+    dtype : dtype
+    tail : tuple of int
+        Shape of one row.
+    """
+
+    def __init__(self, path: Path, dtype: Any, tail: tuple[int, ...] = ()):
+        self.dtype, self.tail, self.rows = np.dtype(dtype), tail, 0
+        self._file = path.open("wb")
+        self._header()
+        self._file.flush()
+        self._first = self._file.tell()
+
+    def append(self, block: np.ndarray) -> None:
+        """Add rows; their shape and type must be the file's."""
+        if block.shape[1:] != self.tail:
+            raise ValueError(f"rows of shape {block.shape[1:]} do not fit a file of rows of {self.tail}.")
+        self._file.write(np.ascontiguousarray(block, self.dtype).view(np.uint8).data)
+        self.rows += len(block)
+
+    def _header(self) -> None:
+        described = {"descr": np.lib.format.dtype_to_descr(self.dtype), "fortran_order": False}
+        np.lib.format.write_array_header_1_0(self._file, {**described, "shape": (self.rows, *self.tail)})
+
+    def __enter__(self) -> ArrayFile:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        with self._file:
+            if kind is None:
+                self._file.seek(0)
+                self._header()  # numpy leaves room for the first axis to grow
+                if self._file.tell() != self._first:
+                    raise RuntimeError("the header of the array file grew over its first row.")
+                self._file.flush()
+                os.fsync(self._file.fileno())
+
+
+def mapped(path: Path, dtype: Any = None) -> np.ndarray:
+    """Read-only array of a file, read page by page when it is touched; ``dtype`` views records as given."""
+    array = np.asarray(np.load(path, mmap_mode="r"))
+    return array if dtype is None else array.view(dtype)
+
+
+def kept(shelf: Path, key: str, make: Callable[[Path], dict[str, Any]]) -> tuple[Path, dict[str, Any]]:
+    """Folder of an entry and its facts; ``make(draft)`` fills it and returns the facts if it is not there yet.
+
+    Parameters
+    ----------
+    shelf : path
+        Made if missing.
+    key : str
+        Must change with anything the content depends on.
+    make : callable
+        Writes files into the folder it is given.
+    """
+    final = shelf / key
+    if not (final / META).is_file():
+        shelf.mkdir(parents=True, exist_ok=True)
+        with hold_lock(shelf / f".{key}.lock"):
+            if not (final / META).is_file():
+                put_whole(final, make)
+    return final, json.loads((final / META).read_text(encoding="utf-8"))
+
+
+def put_whole(final: Path, make: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
+    """Fill a draft beside ``final`` and put it in its place, where nothing, or an older one, may stand."""
+    draft = final.with_name(f".{final.name}.part")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    try:
+        facts = make(draft)
+        with (draft / META).open("w", encoding="utf-8") as handle:
+            json.dump(facts, handle)
+            handle.flush()
+            os.fsync(handle.fileno())
+        shutil.rmtree(final, ignore_errors=True)
+        draft.rename(final)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return facts

@@ -1,0 +1,1 @@
+"""Volatility forecasters compared out of sample."""

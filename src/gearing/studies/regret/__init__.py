@@ -1,0 +1,1 @@
+"""Regret of agents to a known optimum."""

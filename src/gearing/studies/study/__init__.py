@@ -1,0 +1,1 @@
+"""Rules and agents over folds and contracts."""

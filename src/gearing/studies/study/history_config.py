@@ -1,0 +1,193 @@
+"""Settings of a walk of agents and rules through real history."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from gearing.policies.registry import make_control
+from gearing.simulation.config import SimulationConfig
+from gearing.studies.experiment import ExperimentConfig
+from gearing.studies.fields import Duration, Section
+from gearing.studies.folds import Folds
+from gearing.studies.sections import Decision, Exchange, Forecast, Market, Rule, Slippage, _by_name
+
+
+class Pretraining(Section):
+    """Training on a synthetic market before the real one.
+
+    Attributes
+    ----------
+    generator : str
+    seed, years : of the paths
+    decisions : int
+    """
+
+    generator: str = "market-b"
+    seed: int = Field(default=0, ge=0)
+    years: float = Field(default=40.0, gt=0.0)
+    decisions: int = Field(default=1_000_000, ge=1)
+
+
+class Excursions(Section):
+    """Forecast probabilities that the mark touches a price within the horizon, which become columns.
+
+    Attributes
+    ----------
+    forecaster : str
+        Of the variance, see `gearing.forecasters.forecasters`.
+    horizon : duration
+    sizes : list of float
+        Moves against the position, as fractions of price.
+    train, curve : duration
+        First training window of the variance, and that of the curve which turns variances into probabilities.
+    refit : "month" or duration
+    """
+
+    forecaster: str = "har"
+    horizon: Duration = "24h"
+    sizes: list[float] = Field(default=[0.02, 0.05, 0.10], min_length=1)
+    train: Duration = "365d"
+    curve: Duration = "180d"
+    refit: Literal["month"] | Duration = "month"
+
+
+class Agent(Section):
+    """One learned policy.
+
+    Attributes
+    ----------
+    algorithm, settings
+        See `gearing.agents.AgentSettings`.
+    action, base
+        Action scheme, and the rule that a residual one scales.
+    columns : list of str
+        Features; "forecast" is the forecast column, "excursions" are all touch probabilities.
+    reward : str
+        Of agents that learn by reward.
+    interval : duration, optional
+        Its own decision interval.
+    bootstrap : int
+        Block-bootstrap paths of the training span that are added for each contract.
+    pretrain : Pretraining, optional
+    choose : bool
+        Whether the weights are chosen on validation; False keeps the last ones.
+    seeds : int, optional
+        Instead of the study's number.
+    groups, directions : list of str, optional
+        Only these of the study.
+    """
+
+    algorithm: str
+    settings: dict[str, Any] = Field(default_factory=dict)
+    action: str = "leverage"
+    base: str | None = None
+    columns: list[str] | None = None
+    reward: str = "log_growth"
+    interval: str | None = None
+    bootstrap: int = Field(default=0, ge=0)
+    pretrain: Pretraining | None = None
+    choose: bool = True
+    seeds: int | None = Field(default=None, ge=1)
+    groups: list[str] | None = None
+    directions: list[str] | None = None
+
+
+class HistoryConfig(ExperimentConfig):
+    """Settings of the study.
+
+    Attributes
+    ----------
+    groups : mapping of name to contracts
+        An agent trains on all contracts of a group and is tested on each.
+    directions : mapping of name to direction
+    columns : list of str
+        What agents see unless they say otherwise.
+    controls : list of mapping
+        Risk controls; rules are played without and with them.
+    budget : float
+        Stated probability of a liquidation within 30 days, beside which the realised one is set.
+    shifts : int
+        Circular shifts in time that the leverages of every policy are played at, as a placebo of its timing.
+    seeds : int
+        More seeds, agents and rules can be added later: what is played already is not played again.
+    jobs : int
+        Processes.
+    """
+
+    kind: Literal["history"] = "history"
+    market: Market
+    groups: dict[str, list[str]] = Field(min_length=1)
+    directions: dict[str, str] = Field(default={"long": "long"}, min_length=1)
+    folds: Folds = Folds()
+    decision: Decision = Decision()
+    exchange: Exchange = Exchange()
+    forecast: Forecast | None = None
+    excursions: Excursions | None = None
+    columns: list[str] = Field(default=["default"], min_length=1)
+    controls: list[dict[str, Any]] = Field(default_factory=list)
+    agents: dict[str, Agent] = Field(default_factory=dict)
+    rules: Annotated[dict[str, Rule], BeforeValidator(_by_name)] = Field(default_factory=dict)
+    budget: float = Field(default=0.05, gt=0.0, lt=1.0)
+    shifts: int = Field(default=200, ge=0)
+    seeds: int = Field(default=10, ge=1)
+    jobs: int = Field(default=1, ge=1)
+
+    @model_validator(mode="after")
+    def _parts_agree(self) -> HistoryConfig:
+        for control in self.controls:
+            make_control(control)
+        own = [name for name, rule in self.rules.items() if rule.controls is not None]
+        if own:
+            raise ValueError(
+                f"{', '.join(own)}: here every policy is played without and with the same controls; name them once, "
+                "under controls."
+            )
+        for name, agent in self.agents.items():
+            for asked, known in ((agent.groups, self.groups), (agent.directions, self.directions)):
+                for one in asked or ():
+                    if one not in known:
+                        raise ValueError(f"agent {name} asks for {one!r}; there are {', '.join(known)}.")
+        self.simulation("long")
+        return self
+
+    def simulation(self, direction: str, **changes: Any) -> SimulationConfig:
+        """Settings of the simulated account."""
+        decision = self.decision.model_dump()
+        settings = decision | self.exchange.model_dump(exclude={"slippage"})
+        settings["decision_interval"] = settings.pop("interval")
+        settings["decision"] = settings.pop("mode")
+        settings["slippage"] = _slippage(self.exchange.slippage)
+        return SimulationConfig(**(settings | {"direction": direction} | changes))
+
+    @property
+    def symbols(self) -> list[str]:
+        """All contracts, each once."""
+        return list(dict.fromkeys(symbol for group in self.groups.values() for symbol in group))
+
+    @property
+    def digest(self) -> str:
+        """Hash of what markets, folds and accounts are, and of each policy; how many there are does not matter."""
+        kept = {
+            "market",
+            "folds",
+            "decision",
+            "exchange",
+            "forecast",
+            "excursions",
+            "directions",
+            "controls",
+            "columns",
+            "groups",
+        }
+        told = self.model_dump(mode="json", include=kept, exclude_defaults=True)
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _slippage(asked: Slippage) -> Any:
+    from gearing.simulation.config import Slippage as Simulated
+
+    return Simulated(**asked.model_dump())

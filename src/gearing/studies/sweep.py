@@ -1,0 +1,183 @@
+"""Parameters of a rule, swept walk-forward as an experiment: chosen on the past, judged on the next, all counted.
+
+`gearing.evaluation.sweep.walk_forward` does the work; this reads the space and sets what was traded beside fixed
+leverage.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from gearing.evaluation.comparisons.matched_fixed import Twins, fixed_twins
+from gearing.evaluation.metrics import daily_log_growth
+from gearing.evaluation.reports.figures import equity_figure
+from gearing.evaluation.statistics.inference import Difference, mean_interval
+from gearing.evaluation.statistics.selection import expected_best_sharpe
+from gearing.evaluation.sweep.search_space import check_space
+from gearing.evaluation.sweep.walk_forward import CRITERIA, SEARCHES, Sweep, sweep
+from gearing.studies.experiment import ExperimentConfig, Findings, Work, experiment
+from gearing.studies.fields import Duration
+from gearing.studies.sections import Decision, Exchange, Market, account_settings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_BOUNDS = {"low", "high"}
+
+
+class SweepConfig(ExperimentConfig):
+    """A walk-forward sweep.
+
+    Attributes
+    ----------
+    market : Market
+    space : mapping
+        ``rule`` and its parameters: a list is a choice among its members, ``{low: 1.0, high: 8.0}`` a range (not for
+        the grid), anything else is kept fixed.
+    search : {"grid", "random", "optuna"}
+        Every combination; ``n`` draws; or ``n`` draws per window, guided by the past that the window may see.
+    n : int, optional
+    train, test : duration
+        First training window, which then grows, and how long a choice is kept.
+    criterion : {"log_growth", "sharpe"}
+        What is best on the past.
+    decision : Decision
+    exchange : Exchange
+    replications, seed
+        Of bootstraps; the seed also of the search.
+    threads : int
+    """
+
+    kind: Literal["sweep"] = "sweep"
+    market: Market = Market()
+    space: dict[str, Any]
+    search: Literal[*SEARCHES] = "grid"  # type: ignore[valid-type]
+    n: int | None = Field(default=None, ge=1)
+    train: Duration = "365d"
+    test: Duration = "90d"
+    criterion: Literal[*CRITERIA] = "log_growth"  # type: ignore[valid-type]
+    decision: Decision = Decision()
+    exchange: Exchange = Exchange()
+    replications: int = Field(default=1000, ge=100)
+    seed: int = Field(default=0, ge=0)
+    threads: int = Field(default=1, ge=1)
+
+    @field_validator("space")
+    @classmethod
+    def _names_its_rule(cls, space: dict[str, Any]) -> dict[str, Any]:
+        if not isinstance(space.get("rule"), str):
+            raise ValueError("names no rule; write {rule: volatility_target, target: [1.0, 2.0]}.")
+        for name, given in space.items():
+            if isinstance(given, dict) and set(given) != _BOUNDS:
+                raise ValueError(f"{name}: a range is written {{low: 1.0, high: 8.0}}, not {given!r}.")
+        return space
+
+    @model_validator(mode="after")
+    def _can_be_searched(self) -> SweepConfig:
+        check_space(self.choices, self.search, self.n)
+        return self
+
+    @property
+    def choices(self) -> dict[str, Any]:
+        """The space as `gearing.evaluation.sweep.walk_forward.sweep` takes it."""
+        return {
+            name: (given["low"], given["high"]) if isinstance(given, dict) else given
+            for name, given in self.space.items()
+        }
+
+    @property
+    def _beside(self) -> set[str]:
+        return super()._beside | {"threads"}
+
+
+@experiment(SweepConfig)
+def run_sweep(config: SweepConfig, work: Work) -> Findings:
+    """Choose window by window, trade what was chosen, and stand it beside fixed leverage of the same average.
+
+    Tables: ``outcome``, the traded account and its fixed twins; ``windows``, what was chosen in each;
+    ``configurations``, all that were tried, with their Sharpe ratio over the whole path.
+    """
+    market = config.market.open()
+    work.on({market.name or "market": market})
+    settings = account_settings(config.decision, config.exchange)
+    done = sweep(
+        config.choices, market, search=config.search, n=config.n, train=config.train, test=config.test,
+        criterion=config.criterion, seed=config.seed, n_threads=config.threads, **settings,
+    )  # fmt: skip
+    work.tell(repr(done))
+    twins = fixed_twins(done.result, market.between(None, done.result.time[-1]))
+    beside = twins.growth(config.seed)
+    tables = {
+        "outcome": _outcome(twins, beside), "windows": done.windows.set_index("from"), "configurations": done.tried,
+    }  # fmt: skip
+    figure = equity_figure(
+        [twins.result, twins.same_leverage], f"{config.name}: chosen on the past, judged on the next"
+    )
+    line, metrics = _line(config, done, beside[0]), _metrics(done, beside)
+    return Findings(
+        line, tables, {"equity": figure}, metrics, {market.name or "market": market}, _notes(done)
+    )
+
+
+def _outcome(twins: Twins, beside: tuple[Difference, Difference]) -> pd.DataFrame:
+    """The traded account and its fixed twins; growth less theirs, with its 95 % interval."""
+    columns = [
+        "effective_leverage",
+        "log_growth",
+        "sharpe",
+        "max_drawdown",
+        "liquidations",
+        "fees",
+        "funding",
+    ]
+    table = twins.table[columns]
+    return table.assign(
+        less_theirs=[float("nan"), *(found.estimate for found in beside)],
+        low=[float("nan"), *(found.low for found in beside)],
+        high=[float("nan"), *(found.high for found in beside)],
+    )
+
+
+def _metrics(done: Sweep, beside: tuple[Difference, Difference]) -> dict[str, float]:
+    measured = done.result.performance
+    told = {
+        "n_configurations": float(done.n_configurations),
+        "deflated_sharpe": done.deflated_sharpe,
+        "expected_best_sharpe": _luck(done),
+        "log_growth": measured.log_growth,
+        "sharpe": measured.sharpe,
+        "max_drawdown": measured.max_drawdown,
+        "liquidations": float(done.result.steps.liquidations.sum()),
+        "vs_same_leverage": beside[0].estimate,
+        "vs_same_volatility": beside[1].estimate,
+    }
+    return {name: value for name, value in told.items() if value == value}
+
+
+def _luck(done: Sweep) -> float:
+    """Sharpe ratio that the best of as many configurations without skill would show."""
+    return expected_best_sharpe(done.sharpes[done.sharpes == done.sharpes], done.n_configurations)
+
+
+def _line(config: SweepConfig, done: Sweep, beside: Difference) -> str:
+    result = done.result
+    low, high = mean_interval(
+        daily_log_growth(result.time, result.equity), seed=config.seed, replications=config.replications
+    )
+    return (
+        f"{config.name}: {done.n_configurations:,} configurations, each of {len(done.chosen)} windows of {config.test} "
+        f"traded with the best before it: {result.performance.log_growth:+.2f} [{low:+.2f}, {high:+.2f}] log growth a "
+        f"year, {beside} beside fixed leverage of the same average; Sharpe {result.performance.sharpe:.2f}, "
+        f"deflated {done.deflated_sharpe:.2f}"
+    )
+
+
+def _notes(done: Sweep) -> tuple[str, ...]:
+    return (
+        f"Of {done.n_configurations:,} configurations without skill the best would show a Sharpe ratio of about "
+        f"{_luck(done):.2f} a year by luck; the deflated Sharpe ratio, {done.deflated_sharpe:.2f}, is the probability "
+        "that the traded account's true one is above that.",
+        "Sharpe ratios of single configurations are those of the whole path, the past that chose among them included.",
+    )

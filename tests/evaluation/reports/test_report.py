@@ -1,0 +1,99 @@
+"""Trades add up to the ledger, and the report is one file that needs nothing else."""
+
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+import gearing
+from gearing.evaluation.reports.report import html_report, yearly
+from gearing.evaluation.reports.trades import trades
+from gearing.policies.controls import StopLoss
+from gearing.policies.rules import FixedLeverage, VolatilityWeighted
+
+
+@pytest.fixture(scope="module")
+def market():
+    return gearing.synthetic_market("market-b", seed=5, years=1)
+
+
+@pytest.fixture(scope="module")
+def result(market):
+    return gearing.backtest(
+        FixedLeverage(8.0), market, direction="signal:momentum_side_7d", margin_share=0.3,
+        controls=[StopLoss(distance=0.04)], name="8x <with> a stop",
+    )  # fmt: skip
+
+
+def test_trades_add_up_to_the_change_of_equity(result):
+    rows = trades(result)
+    assert rows.pnl.sum() == pytest.approx(result.equity[-1] - result.equity[0], abs=1e-6)
+    np.testing.assert_allclose(rows[["price_pnl", "fees", "funding", "liquidation"]].sum(axis=1), rows.pnl)
+    assert {"long", "short"} == set(rows.side)
+    assert (rows.exit == "stop").sum() == result.ledgers.stops.sum()
+    assert (rows.closed > rows.opened).all()
+
+
+def test_a_position_that_is_never_closed_is_one_open_trade(market):
+    rows = trades(gearing.backtest(FixedLeverage(0.5), market))
+    assert len(rows) == 1
+    assert rows.exit.tolist() == ["open"]
+
+
+def test_liquidations_end_trades(market):
+    result = gearing.backtest(FixedLeverage(20.0), market, margin_share=0.1)
+    rows = trades(result)
+    assert (rows.exit == "liquidation").sum() == result.steps.liquidations.sum() > 0
+
+
+class Addresses(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.found, self.text = [], ""
+
+    def handle_starttag(self, tag, attrs):
+        self.found += [value for name, value in attrs if name in ("src", "href")]
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def test_the_report_is_one_file_that_needs_nothing_else(result, market, tmp_path):
+    other = gearing.backtest(VolatilityWeighted(), market, margin_share=0.3, name="3x/8x")
+    path = html_report(result, tmp_path / "report.html", others=[other], sections={"By year": yearly(other)})
+    seen = Addresses()
+    seen.feed(path.read_text(encoding="utf-8"))
+    assert len(seen.found) == 1
+    assert seen.found[0].startswith("data:image/png;base64,")
+    for words in (
+        "8x <with> a stop",
+        "3x/8x",
+        "Risk controls",
+        "StopLoss",
+        "Settings",
+        "margin_share",
+        "By year",
+    ):
+        assert words in seen.text
+
+
+def test_a_ruined_account_is_said_to_be(market, tmp_path):
+    ruined = gearing.backtest(FixedLeverage(50.0), market, max_leverage=50.0)
+    assert "was ruined" in html_report(ruined, tmp_path / "r.html").read_text(encoding="utf-8")
+
+
+def test_the_sections_are_the_tables_of_the_same_settings(market):
+    from gearing.evaluation.comparisons.scenarios import capacity
+    from gearing.evaluation.reports.sections import trader_sections
+    from gearing.evaluation.reports.tables import PRINTED, printed
+
+    policy, features = FixedLeverage(3.0), gearing.FeatureSet(["log_return"]).compute(market)
+    done = gearing.backtest(policy, market, features, margin_share=0.3, direction="short")
+    told = trader_sections(policy, market, features, done)
+    regimes, laxer, stress, size = told.values()
+    assert laxer.loc["as is", "log growth/y"] == printed(done.table)["log growth/y"].item()
+    assert set(laxer.index) > {"no funding", "liquidated at closes only", "all of these"}
+    assert {"funding x 3", "one bar late", "maintenance x 2"} < set(stress.index)
+    alone = printed(capacity(policy, market, features, margin_share=0.3, direction="short"), PRINTED)
+    assert size["log growth/y"].tolist() == alone["log growth/y"].tolist()
+    assert sum(float(text[:-1]) for text in regimes["of the time"]) == pytest.approx(100.0, abs=0.6)

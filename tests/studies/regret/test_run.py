@@ -1,0 +1,144 @@
+"""The study that sets agents beside known optima: references where theory says, nothing done twice."""
+
+from copy import deepcopy
+
+import numpy as np
+import pytest
+
+from gearing.agents import settings
+from gearing.agents.scoring import Scorer
+from gearing.market import synthetic_market
+from gearing.market.oracle.bayes_filter import bayes_filter
+from gearing.market.oracle.best_leverage import oracle_leverage, path_growth_of_targets
+from gearing.simulation import Simulator
+from gearing.studies.regret.run import RegretConfig, references
+from gearing.studies.regret.tables import growth_of
+from gearing.studies.running import run_experiment
+
+QUICK = {
+    "kind": "regret",
+    "name": "quick",
+    "train": {"seed": 1, "years": 2.0},
+    "validate": {"seed": 100, "years": 2.0},
+    "test": {"seed": 200, "years": 20.0, "count": 2},
+    "fixed": [0.5, 1.0],
+    "seeds": 1,
+    "agents": {
+        "differentiable": {
+            "algorithm": "differentiable",
+            "settings": {
+                "total_decisions": 2_000, "n_accounts": 32, "validate_every": 1_000, "episode": "20d",
+                "network": {"layers": [4]}, "parameters": {"n_steps": 16},
+            },
+        }
+    },
+    "tracking": {"enabled": False},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory):
+    output = str(tmp_path_factory.mktemp("regret"))
+    return run_experiment(RegretConfig(**QUICK, output=output), tell=lambda text: None)
+
+
+def test_the_simulators_oracle_earns_what_its_formula_says(quick):
+    found = quick.findings.tables["references"]
+    # Apart only by funding on the moved notional and the room for the fee of an order at the bound.
+    assert found.loc["oracle by its formula", "score"] == pytest.approx(1.0, abs=0.02)
+    assert 0.5 < found.loc["half of the oracle", "score"] < 0.95
+    assert found.loc["best fixed", "score"] < 0.3
+
+
+@pytest.fixture(scope="module")
+def costless():
+    config = RegretConfig(
+        **{
+            **QUICK, "market": "market-b",
+            "account": {"margin_share": 0.95, "max_leverage": 10.0 / 0.95, "ruin_fraction": 0.0},
+        }
+    )  # fmt: skip
+    market, table = config.open(7, 1.0)
+    return config, market, table
+
+
+def test_without_costs_market_bs_oracle_earns_what_its_formula_says(costless):
+    config, market, table = costless
+    for name, part in (("oracle", 1.0), ("half_of_the_oracle", 0.5)):
+        policy = references(config, market)[name]
+        played = Scorer([market], [policy.join(table)], config.simulation())(policy)
+        target = part * oracle_leverage(market)[1:, 0]
+        # Apart by funding on the notional at the end of the hour instead of at its begin.
+        formula = path_growth_of_targets(market, np.append(0.0, target), cost=0.0).sum()
+        assert played == pytest.approx(formula, abs=0.02)
+        assert abs(formula) > 0.2
+
+
+def test_what_an_agent_is_shown_of_market_b_is_what_its_oracle_reads(costless):
+    _, market, table = costless
+    drift, volatility, funding = table.values[:-2, 0].T  # the last rate settles where the market ends
+    truth = {name: market.truth[name][1:-1, 0] for name in ("drift", "variance", "funding")}
+    np.testing.assert_allclose(drift, truth["drift"], rtol=1e-6)
+    np.testing.assert_allclose(volatility**2, truth["variance"], rtol=1e-5)
+    np.testing.assert_allclose(funding, truth["funding"], rtol=1e-6)
+    settles = market.settlements["time"][1:] - market.bar  # the rate settles at the close of its bar
+    paid = np.isin(market.open_time[1:-1], settles)
+    assert (funding[paid] != 0.0).any()
+    assert not funding[~paid].any()
+
+
+def test_market_b_is_played_without_costs_and_market_a_with_its_own(costless):
+    config, market, table = costless
+    found = Simulator(market, table, config.simulation())._terms
+    assert [found[name].max() for name in ("taker_fee", "maker_fee", "tick_size", "lot_size")] == [0.0] * 4
+    assert config.simulation().slippage.constant == 0.0
+    other = RegretConfig(**QUICK)
+    assert Simulator(*other.open(7, 1.0), other.simulation())._terms["taker_fee"].min() == 5e-4
+
+
+def test_the_bayes_filter_is_the_reference_where_the_state_is_hidden(tmp_path):
+    hidden = QUICK | {
+        "shown": "prices", "columns": ["log_return", "predicted_rate"], "output": str(tmp_path),
+        "test": {"seed": 200, "years": 20.0, "count": 1},
+    }  # fmt: skip
+    found = run_experiment(RegretConfig(**hidden), tell=lambda text: None).findings.tables["references"]
+    market = synthetic_market("market-a", seed=200, years=20.0)
+    row = found.loc["Bayes filter by its formula"]
+    assert row["growth"] == pytest.approx(bayes_filter(market).growth.sum() / 20.0)
+    assert row["score"] == pytest.approx(row["growth"] / found.loc["oracle", "growth"])
+
+
+def test_scores_are_growth_over_the_oracles_on_the_same_paths(quick):
+    agents, seeds = quick.findings.tables["agents"], quick.findings.tables["seeds"]
+    config = quick.config
+    oracle, error, parts = growth_of(config, quick.folder, "oracle")
+    mine, _, _ = growth_of(config, quick.folder, "differentiable-seed0")
+    assert seeds.loc[("differentiable", 0), "score"] == pytest.approx(mine / oracle)
+    assert agents.loc["differentiable", "score"] == pytest.approx(mine / oracle)
+    assert parts.sum() == pytest.approx(oracle * 40)
+    assert error > 0.0
+
+
+def test_a_second_run_trains_and_plays_nothing_and_more_seeds_go_on(quick):
+    before = {path: path.stat().st_mtime_ns for path in quick.folder.rglob("*.npz")}
+    again = run_experiment(quick.config, tell=lambda text: None)
+    assert {path: path.stat().st_mtime_ns for path in quick.folder.rglob("*.npz")} == before
+    np.testing.assert_array_equal(
+        again.findings.tables["seeds"]["growth"], quick.findings.tables["seeds"]["growth"]
+    )
+    assert quick.config.model_copy(update={"seeds": 5}).folder == quick.folder
+
+
+def test_other_settings_of_a_task_are_another_study(monkeypatch):
+    # A task's settings ship with the package: retuned ones must not be taken for what trained before.
+    tuned = QUICK | {"agents": {"ppo": {"algorithm": "ppo", "settings": {"task": "market_a_full"}}}}
+    before = RegretConfig(**tuned).digest
+    shipped = settings._shipped("ppo")
+    shipped["tasks"]["market_a_full"]["total_decisions"] += 1
+    monkeypatch.setattr(settings, "_shipped", lambda name: deepcopy(shipped))
+    assert RegretConfig(**tuned).digest != before
+
+
+def test_markets_that_train_and_test_on_the_same_paths_are_refused():
+    with pytest.raises(ValueError, match=r"train has the market seeds 190 to 201, test .* share paths"):
+        RegretConfig(**{**QUICK, "seeds": 12, "train": {"seed": 190, "years": 2.0}})

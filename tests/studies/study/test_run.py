@@ -1,0 +1,140 @@
+"""A study runs once, finishes what is missing, and gives the same table again."""
+
+import json
+
+import numpy as np
+import pytest
+
+from gearing.studies.reading import load_config
+from gearing.studies.study.run import read_leaderboards, run_study
+
+EXPERIMENT = """\
+# Does a tiny study run?
+market: {seed: 2, years: 2}
+folds: {train: 200d, validate: 60d, test: 90d, count: 2}
+decision: {max_leverage: 20, margin_share: 0.5}
+forecast: null
+rules: [fixed_1x, fixed_20x, volatility_weighted]
+agents:
+  ppo:
+    algorithm: ppo
+    action: residual
+    base: volatility_weighted
+    columns: [default]
+    steps: 4096
+    envs: 16
+    episode_length: 30d
+    settings: {validate_every: 2048, parameters: {n_steps: 32, batch_size: 256, n_epochs: 1}}
+seeds: 2
+tracking: {enabled: false}
+"""
+
+
+AGENTS = EXPERIMENT.index("agents:")
+SEEDS = EXPERIMENT.index("seeds:")
+
+
+@pytest.fixture(scope="module")
+def experiment(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("study")
+    (folder / "tiny.yaml").write_text(EXPERIMENT)
+    return folder / "tiny.yaml", [f"output={folder / 'runs'}"]
+
+
+@pytest.fixture(scope="module")
+def study(experiment):
+    return run_study(*experiment)
+
+
+def trial_stamps(study):
+    return {path: path.stat().st_mtime_ns for path in (study.folder / "trials").glob("*.json")}
+
+
+def test_a_study_judges_rules_and_agents_on_the_same_test_bars(study):
+    assert list(study.leaderboard.index) == [
+        "fixed_1x", "fixed_20x", "volatility_weighted", "ppo [0]", "ppo [1]", "ppo, IQM of 2 seeds",
+    ]  # fmt: skip
+    spans = {(r.time[0], r.time[-1]) for trial, r in study.results.items() if trial.fold == 0}
+    assert len(spans) == 1
+    for path in study.figures:
+        assert path.stat().st_size > 10_000
+    # Losing policies are shown, and a ruin is a word, not a ratio.
+    assert study.leaderboard.loc["fixed_20x", "sharpe"] == "ruined"
+
+
+def test_a_killed_study_finishes_what_is_missing_and_repeats_nothing(experiment, study):
+    lost = (
+        study.folder / "trials" / "fold1-ppo-seed1.json"
+    )  # the last file of a trial: without it, it is missing
+    lost.unlink()
+    kept = trial_stamps(study)
+    again = run_study(*experiment)
+    assert lost.exists()
+    assert {path: stamp for path, stamp in trial_stamps(study).items() if path != lost} == kept
+    assert again.table.equals(study.table)
+
+
+def test_folds_chain_into_one_account(study):
+    parts = [r for trial, r in study.results.items() if trial.policy == "fixed_1x"]
+    growth = np.prod([r.equity[-1] / r.equity[0] for r in parts])
+    assert study.leaderboard.loc["fixed_1x", "end_equity"] == pytest.approx(growth * 10_000.0)
+
+
+def test_the_experiment_that_ran_is_kept_and_runs_again(study):
+    assert load_config(study.folder / "experiment.yaml").digest == study.config.digest
+
+
+def test_results_on_disk_are_readable_without_the_package(study):
+    told = json.loads((study.folder / "trials" / "fold0-fixed_1x.json").read_text())
+    assert told["row"]["policy"] == "fixed_1x"
+
+
+def test_leaderboards_of_several_studies_stand_beside_each_other(study, tmp_path):
+    board = read_leaderboards([study.folder])
+    assert board.loc[(study.folder.name, "fixed_20x"), "sharpe"] == "ruined"
+    with pytest.raises(ValueError, match="no leaderboard"):
+        read_leaderboards([tmp_path])
+
+
+def test_risk_controls_hold_in_every_trial_and_the_leaderboard_tells_what_they_did(tmp_path):
+    path = tmp_path / "guarded.yaml"
+    rules = "rules: {bare: {rule: fixed_20x, controls: []}, guarded: {rule: fixed_20x}}\n"
+    controls = "controls: [{control: portfolio_limit, gross: 2.0}, {control: stop_loss, margin: 0.3}]\n"
+    head = EXPERIMENT[: EXPERIMENT.index("rules:")]
+    path.write_text(head + rules + controls + EXPERIMENT[SEEDS:])
+    board = run_study(path, [f"output={tmp_path}", "folds.count=1"]).leaderboard
+    assert board.loc["guarded", "controls"] == "PortfolioLimit, StopLoss"
+    assert board.loc["guarded", "control_actions"] > 0
+    assert board.loc["guarded", "effective_leverage"] <= 2.0 + 0.5 < board.loc["bare", "effective_leverage"]
+    assert board.loc["bare", "controls"] != board.loc["bare", "controls"]  # none, so no cell
+
+
+def test_an_agent_trains_and_is_judged_under_its_controls(tmp_path):
+    path = tmp_path / "agent.yaml"
+    path.write_text(EXPERIMENT + "controls: [{control: portfolio_limit, gross: 0.5}]\n")
+    study = run_study(path, [f"output={tmp_path}", "folds.count=1", "seeds=1", "agents.ppo.steps=1024"])
+    (agent,) = [result for trial, result in study.results.items() if trial.seed is not None]
+    assert np.nanmax(agent.target) <= 1.0 + 1e-9  # half of the equity is margin
+    assert "ppo" in study.table.index[-1]
+    assert study.table["controls"].notna().all()
+
+
+@pytest.mark.slow
+def test_the_same_seeds_give_the_same_table_elsewhere(experiment, study, tmp_path):
+    assert run_study(experiment[0], [f"output={tmp_path}"]).table.equals(study.table)
+
+
+def test_every_trial_is_a_child_run_of_the_study(tmp_path):
+    import mlflow
+
+    path = tmp_path / "rules.yaml"
+    path.write_text(EXPERIMENT[:AGENTS] + EXPERIMENT[SEEDS:])
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    overrides = [f"output={tmp_path}", "tracking.enabled=true", f"tracking.uri={uri}", "folds.count=1"]
+    study = run_study(path, overrides)
+    client = mlflow.MlflowClient(uri)
+    runs = client.search_runs([client.get_experiment_by_name("gearing").experiment_id])
+    parents = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    assert len(parents) == 1
+    assert len(runs) == 1 + len(study.results)
+    assert all("log_growth" in run.data.metrics for run in runs if run not in parents)
