@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from functools import partial
 from itertools import product
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from gearing.evaluation.risk.safest_leverage import risk_by_leverage
 from gearing.evaluation.statistics.multiple_testing import LEVEL
@@ -22,8 +22,7 @@ from gearing.questions.rule_grid.play import DIRECTIONS, REBALANCING, Evidence, 
 from gearing.questions.rule_grid.results import Cells, joined, judged_together
 from gearing.simulation.config import Slippage
 from gearing.studies.experiment import ExperimentConfig, Findings, Work, experiment
-from gearing.studies.fields import Duration
-from gearing.studies.sections import Exchange, Market, Rule, _by_name
+from gearing.studies.sections import Duration, Exchange, Market, Rules
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,7 +53,7 @@ class CaseStudy(ExperimentConfig):
 
     kind: Literal["case_study"] = "case_study"
     market: Market
-    rules: Annotated[dict[str, Rule], BeforeValidator(_by_name)]
+    rules: Rules
     directions: dict[str, str] = Field(default_factory=lambda: dict(DIRECTIONS))
     rebalancing: list[str] = Field(default_factory=lambda: list(REBALANCING))
     margin_shares: list[float] = Field(default_factory=lambda: [1.0, 0.1])

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from gearing.questions.advice_to_traders import APPETITES, better_for_most, trader_outcomes
 from gearing.questions.answer_figures import dynamic_figure, majority_figure
@@ -15,8 +15,7 @@ from gearing.questions.rule_grid.counts import over_cells
 from gearing.questions.rule_grid.play import Evidence, run_cells, table_of
 from gearing.questions.rule_grid.results import Cells, joined, judged_together
 from gearing.studies.experiment import Findings, Work, experiment
-from gearing.studies.fields import Duration
-from gearing.studies.sections import Rule, _by_name
+from gearing.studies.sections import Duration, Rules
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,7 +47,7 @@ class Methods(Answer):
     """
 
     kind: Literal["methods"] = "methods"
-    rules: Annotated[dict[str, Rule], BeforeValidator(_by_name)]
+    rules: Rules
     directions: dict[str, str] = Field(default_factory=lambda: dict(DIRECTIONS))
     margin_share: float = Field(default=0.1, gt=0.0, le=1.0)
     max_leverage: float = Field(default=40.0, gt=0.0)

@@ -27,8 +27,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gearing.studies.fields import Section
 from gearing.studies.seal import seal
+from gearing.studies.sections import Section
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -201,7 +201,7 @@ def config_class(kind: str) -> type[ExperimentConfig]:
     ValueError
         For an unknown kind; the message names those there are.
     """
-    from gearing.studies.sections import StudyConfig
+    from gearing.studies.study.config import StudyConfig
 
     if kind == "study":
         return StudyConfig

@@ -13,7 +13,7 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from gearing.studies.experiment import ExperimentConfig, config_class
-from gearing.studies.sections import StudyConfig
+from gearing.studies.study.config import StudyConfig
 
 
 def load_config(path: str | Path, overrides: Iterable[str] = ()) -> ExperimentConfig:

@@ -32,8 +32,8 @@ from gearing.policies.rules import FixedLeverage
 from gearing.simulation.config import SimulationConfig
 from gearing.simulation.presets import market_a_settings, market_b_settings
 from gearing.studies.experiment import ExperimentConfig, Findings, Work, experiment
-from gearing.studies.fields import Section
 from gearing.studies.regret.tables import agent_table, reference_table, scored
+from gearing.studies.sections import Section
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from gearing.forecasters import ForecastColumn
     from gearing.market import MarketData
     from gearing.studies.forecast.report import ForecastReport
-    from gearing.studies.sections import StudyConfig
+    from gearing.studies.study.config import StudyConfig
 
 FORECAST = "forecast_volatility"
 

@@ -8,8 +8,9 @@ from gearing.features import FeatureSet, FeatureTable, is_feature
 from gearing.market.data import MarketData
 from gearing.policies.registry import make_control, make_rule
 from gearing.policies.rules.risk_budget import touch_column
+from gearing.studies.sections import Excursions
 from gearing.studies.study.forecasting import FORECAST
-from gearing.studies.study.history_config import Excursions, HistoryConfig
+from gearing.studies.study.history_config import HistoryConfig
 
 
 def column_names(config: HistoryConfig, columns: Iterable[str]) -> list[str]:

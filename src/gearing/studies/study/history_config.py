@@ -4,55 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from gearing.policies.registry import make_control
 from gearing.simulation.config import SimulationConfig
 from gearing.studies.experiment import ExperimentConfig
-from gearing.studies.fields import Duration, Section
 from gearing.studies.folds import Folds
-from gearing.studies.sections import Decision, Exchange, Forecast, Market, Rule, Slippage, _by_name
-
-
-class Pretraining(Section):
-    """Training on a synthetic market before the real one.
-
-    Attributes
-    ----------
-    generator : str
-    seed, years : of the paths
-    decisions : int
-    """
-
-    generator: str = "market-b"
-    seed: int = Field(default=0, ge=0)
-    years: float = Field(default=40.0, gt=0.0)
-    decisions: int = Field(default=1_000_000, ge=1)
-
-
-class Excursions(Section):
-    """Forecast probabilities that the mark touches a price within the horizon, which become columns.
-
-    Attributes
-    ----------
-    forecaster : str
-        Of the variance, see `gearing.forecasters.forecasters`.
-    horizon : duration
-    sizes : list of float
-        Moves against the position, as fractions of price.
-    train, curve : duration
-        First training window of the variance, and that of the curve which turns variances into probabilities.
-    refit : "month" or duration
-    """
-
-    forecaster: str = "har"
-    horizon: Duration = "24h"
-    sizes: list[float] = Field(default=[0.02, 0.05, 0.10], min_length=1)
-    train: Duration = "365d"
-    curve: Duration = "180d"
-    refit: Literal["month"] | Duration = "month"
+from gearing.studies.sections import (
+    Decision,
+    Exchange,
+    Excursions,
+    Forecast,
+    Market,
+    Pretraining,
+    Rules,
+    Section,
+    Slippage,
+)
 
 
 class Agent(Section):
@@ -130,7 +100,7 @@ class HistoryConfig(ExperimentConfig):
     columns: list[str] = Field(default=["default"], min_length=1)
     controls: list[dict[str, Any]] = Field(default_factory=list)
     agents: dict[str, Agent] = Field(default_factory=dict)
-    rules: Annotated[dict[str, Rule], BeforeValidator(_by_name)] = Field(default_factory=dict)
+    rules: Rules = Field(default_factory=dict)
     budget: float = Field(default=0.05, gt=0.0, lt=1.0)
     shifts: int = Field(default=200, ge=0)
     seeds: int = Field(default=10, ge=1)

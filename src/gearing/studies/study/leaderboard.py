@@ -10,7 +10,7 @@ import numpy as np
 from gearing.evaluation.result import BacktestResult
 from gearing.evaluation.statistics.inference import growth_difference, pooled_growth_difference
 from gearing.evaluation.statistics.scores import interquartile_mean
-from gearing.studies.sections import StudyConfig
+from gearing.studies.study.config import StudyConfig
 from gearing.studies.study.trials import Trial, daily_growth
 
 if TYPE_CHECKING:

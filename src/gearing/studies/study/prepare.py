@@ -14,7 +14,8 @@ from gearing.evaluation.backtesting import asked_columns
 from gearing.features import FeatureSet, FeatureTable, is_feature
 from gearing.policies import make_rule
 from gearing.studies.folds import Fold, Span
-from gearing.studies.sections import Agent, StudyConfig
+from gearing.studies.sections import Agent
+from gearing.studies.study.config import StudyConfig
 from gearing.studies.study.forecasting import FORECAST, forecast_column
 
 if TYPE_CHECKING:

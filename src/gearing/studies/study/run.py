@@ -18,7 +18,7 @@ from gearing.studies.experiment import ExperimentConfig
 from gearing.studies.reading import load_config
 from gearing.studies.running import Experiment, run_experiment
 from gearing.studies.seal import seal
-from gearing.studies.sections import StudyConfig
+from gearing.studies.study.config import StudyConfig
 from gearing.studies.study.leaderboard import by_policy, leaderboard
 from gearing.studies.study.prepare import Prepared, prepare
 from gearing.studies.study.trials import (

@@ -15,7 +15,8 @@ from gearing.evaluation.result import BacktestResult
 from gearing.exchange.records import step_dtype
 from gearing.simulation.actions import ResidualScheme
 from gearing.studies.folds import Fold
-from gearing.studies.sections import Agent, StudyConfig
+from gearing.studies.sections import Agent
+from gearing.studies.study.config import StudyConfig
 from gearing.studies.study.prepare import Prepared, agent_columns, base_rule, made_rule
 
 POLICY, VALIDATION = "policy", "validation.json"  # what a trained agent leaves in its folder
