@@ -1,0 +1,130 @@
+"""Things known by name: looking them up, registering them, suggesting the nearest name for one that does not exist.
+
+Needs the standard library only, because an exported policy looks up its rule and its controls by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from difflib import get_close_matches
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any, Generic, TypeVar
+
+Thing = TypeVar("Thing")
+
+
+def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """The known name most like ``name``; None where none is similar (``cutoff`` 0 takes any, 1 equal ones only)."""
+    return next(iter(get_close_matches(str(name), list(known), n=1, cutoff=cutoff)), None)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """End of an error message, with a leading space: the nearest of the known names, or all where none is near."""
+    known = list(known)
+    near = nearest(name, known)
+    return f" Did you mean {near!r}?" if near else f" Known: {', '.join(known) or 'none'}."
+
+
+def check_names(
+    rule: str, given: Iterable[str], known: Iterable[str], error: type[Exception] = ValueError
+) -> None:
+    """Refuse the first given name that is not known.
+
+    Parameters
+    ----------
+    rule : str
+        Begins the message, as in "the account has no field".
+    given, known : iterable of str
+    error : type of exception
+        What is raised; its message suggests the nearest name.
+    """
+    known = list(known)
+    for name in given:
+        if name not in known:
+            raise error(f"{rule} {name!r}.{did_you_mean(name, known)}")
+
+
+class Register(Generic[Thing]):
+    """Things of one kind by name: those that ship, those of installed packages, and a user's own.
+
+    Parameters
+    ----------
+    kind : str
+        What messages call one of them, as in "rule".
+    group : str
+        Entry points under which installed packages announce modules that register their own.
+    modules : sequence of str
+        Modules that register those that ship; imported when the first name is looked up.
+    """
+
+    def __init__(self, kind: str, group: str, modules: Sequence[str] = ()):
+        self.kind, self._group, self._modules = kind, group, tuple(modules)
+        self._things: dict[str, Thing] = {}
+        self._sources: dict[str, tuple[str, str]] = {}
+        self._loaded = False
+
+    def add(self, name: str, thing: Thing, source: Any = None) -> None:
+        """Register a thing.
+
+        Parameters
+        ----------
+        name : str
+        thing : object
+        source : function or class, optional
+            What made the thing, where it has no module and qualified name of its own. A module that is loaded again
+            may register the same source again.
+
+        Raises
+        ------
+        ValueError
+            If another thing has that name.
+        """
+        made: Any = thing if source is None else source
+        origin = (made.__module__, made.__qualname__)
+        if self._sources.get(name, origin) != origin:
+            raise ValueError(
+                f"a {self.kind} named {name!r} is already registered by {self._sources[name][0]}; choose another name."
+            )
+        self._things[name], self._sources[name] = thing, origin
+
+    def register(self, name: str) -> Callable[[Any], Any]:
+        """Decorator that registers a function or class under a name."""
+
+        def decorate(thing: Any) -> Any:
+            self.add(name, thing)
+            return thing
+
+        return decorate
+
+    def remove(self, name: str) -> None:
+        """Forget a name, so that it can be given to another thing."""
+        del self._things[name], self._sources[name]
+
+    def names(self) -> tuple[str, ...]:
+        """All names, in order of registration: those that ship first."""
+        self._load()
+        return tuple(self._things)
+
+    def __contains__(self, name: object) -> bool:
+        self._load()
+        return name in self._things
+
+    def __getitem__(self, name: str) -> Thing:
+        if name not in self:
+            raise ValueError(f"no {self.kind} {name!r}.{did_you_mean(name, self._things)}")
+        return self._things[name]
+
+    def _load(self) -> None:
+        """Import what ships and what installed packages announce, once: reading entry points takes milliseconds."""
+        if self._loaded:
+            return
+        self._loaded = True  # before the imports, which may look up a name themselves
+        try:
+            for module in self._modules:
+                import_module(module)
+            for entry in entry_points(group=self._group):
+                entry.load()
+        except BaseException:
+            self._loaded = False
+            raise
