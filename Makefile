@@ -1,7 +1,7 @@
-# Every target makes the virtual environment when it is missing. Needs python3 (3.11 or newer) and make.
+# Every target creates the virtual environment if it is missing. Needs python3 (3.11 or newer) and make.
 #
-#   make demo                      the whole way on a synthetic market: forecast, train, judge, export, decide
-#   make demo DATA=folder          the same on your own history
+#   make demo                      forecast, train, evaluate, export and decide on a synthetic market
+#   make demo DATA=folder          the same on your own data
 #   make venv TORCH_BACKEND=cu126  a CUDA build of PyTorch instead of the small CPU build (see `uv pip install --help`)
 
 PYTHON ?= python3
@@ -10,13 +10,13 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # What the demo and the tests need; `make venv EXTRAS=all,dev` for everything.
 EXTRAS ?= forecast,train,track,export,plots,search,dev
-# The CPU build unless asked otherwise: a plain install on Linux brings CUDA, about 3 GB.
+# The CPU build by default: a plain install on Linux brings CUDA, about 3 GB.
 TORCH_BACKEND ?= cpu
 JOBS ?= 2
 
-# uv does not read pip's own setting, so wheels on disk are named to it here.
+# uv does not read pip's setting for wheels on disk.
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
-# Without this every start of a fresh environment compiles what it imports again.
+# Otherwise every first import in a new environment compiles the module.
 export UV_COMPILE_BYTECODE ?= 1
 export MLFLOW_DISABLE_TELEMETRY ?= true
 
@@ -29,7 +29,7 @@ PYTEST := $(TEST_ENV) $(BIN)/python -m pytest
 help:
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-venv: $(STAMP) ## make .venv and install everything the demo and the tests need
+venv: $(STAMP) ## create .venv with everything the demo and the tests need
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"gearing needs Python 3.11 or newer, and $(PYTHON) is {v[0]}.{v[1]}. Name another: make venv PYTHON=python3.12")'
@@ -37,7 +37,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@VENV=$(VENV) EXTRAS=$(EXTRAS) TORCH_BACKEND=$(TORCH_BACKEND) sh .ci/install
 	@touch $@
 
-demo: $(STAMP) ## forecast, train, judge, track, export and decide; DATA=folder for real history
+demo: $(STAMP) ## forecast, train, evaluate, track, export and decide; DATA=folder for real history
 	$(BIN)/gearing study experiments/demo.yaml $(if $(DATA),market.folder=$(DATA))
 
 test: $(STAMP) ## the tests that take under five seconds each
@@ -53,11 +53,11 @@ check: $(STAMP) ## format, lint, types, layer rules, tests
 	$(BIN)/lint-imports
 	$(PYTEST) -m "not slow" -n $(JOBS)
 
-format: $(STAMP) ## put the code into its format
+format: $(STAMP) ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(STAMP) ## speed beside known environments and backtesters
+bench: $(STAMP) ## speed compared with known environments and backtesters
 	$(TEST_ENV) $(BIN)/python tests/benchmarks/run.py
 	$(TEST_ENV) $(BIN)/python tests/benchmarks/backtest.py
 	$(TEST_ENV) $(BIN)/python tests/benchmarks/training.py

@@ -4,8 +4,8 @@
     freqtrade download-data --trading-mode futures --timeframe 1h --pairs BTC/USDT:USDT --timerange 20230101-
     freqtrade backtesting --strategy GearingLeverage --timerange 20230601-
 
-The entry is only an example (price above its weekly mean). What gearing adds is ``leverage``: at the close of the
-candle that gives the entry signal, the rule below answers how large, from mark prices and funding as well as candles.
+The entry is only an example (price above its weekly mean). gearing provides ``leverage``: at the close of the candle
+that gives the entry signal, the rule below sets the leverage from mark prices, funding and candles.
 """
 
 from __future__ import annotations
@@ -24,15 +24,14 @@ RULE = VolatilityWeighted(low=3, high=8, column="volatility_percentile_30d")
 
 
 class GearingLeverage(IStrategy):
-    """Enters with the weekly trend, sized by RULE; leverage is fixed from entry to exit, as freqtrade has it."""
+    """Enters with the weekly trend, sized by RULE; leverage is fixed from entry to exit, as in freqtrade."""
 
     INTERFACE_VERSION = 3
     timeframe = "1h"
     can_short = False
     minimal_roi = {"0": 100.0}  # noqa: RUF012 - freqtrade reads a plain class attribute
-    stoploss = (
-        -0.99
-    )  # behind the exchange's liquidation; a candle that passes both is called a stop by freqtrade
+    # Below the liquidation price; freqtrade reports a candle that passes both as a stop.
+    stoploss = -0.99
     startup_candle_count = max(168, candles_needed(RULE, timeframe))
 
     def informative_pairs(self) -> list[tuple[str, str, str]]:
@@ -56,7 +55,7 @@ class GearingLeverage(IStrategy):
         dataframe.loc[dataframe["trend"] < 0.0, "exit_long"] = 1
         return dataframe
 
-    def asked(self, pair: str, current_time: datetime) -> float:
+    def rule_leverage(self, pair: str, current_time: datetime) -> float:
         """The rule's leverage at the last candle that has closed; NaN if it has none."""
         known, _ = self.dp.get_analyzed_dataframe(pair, self.timeframe)
         closed = known[
@@ -68,13 +67,13 @@ class GearingLeverage(IStrategy):
         self, pair: str, current_time: datetime, current_rate: float, proposed_leverage: float, max_leverage: float,
         entry_tag: str | None, side: str, **kwargs,
     ) -> float:  # fmt: skip
-        asked = self.asked(pair, current_time)
-        return 1.0 if np.isnan(asked) else float(np.clip(asked, 1.0, max_leverage))
+        target = self.rule_leverage(pair, current_time)
+        return 1.0 if np.isnan(target) else float(np.clip(target, 1.0, max_leverage))
 
     def custom_stake_amount(
         self, pair: str, current_time: datetime, current_rate: float, proposed_stake: float, min_stake: float | None,
         max_stake: float, leverage: float, entry_tag: str | None, side: str, **kwargs,
     ) -> float:  # fmt: skip
         """Less than 1x is a smaller stake, since no exchange sets leverage below 1."""
-        asked = self.asked(pair, current_time)
-        return proposed_stake * (1.0 if np.isnan(asked) else min(1.0, asked))
+        target = self.rule_leverage(pair, current_time)
+        return proposed_stake * (1.0 if np.isnan(target) else min(1.0, target))
