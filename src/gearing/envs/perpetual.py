@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import gymnasium
 import numpy as np
@@ -19,6 +19,9 @@ from gearing.envs.build import (
 from gearing.envs.render import History, figure, text
 from gearing.features import FeatureSet, FeatureTable
 from gearing.market.data import MarketData
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class PerpetualEnv(gymnasium.Env[np.ndarray, Any]):
@@ -139,7 +142,7 @@ class PerpetualEnv(gymnasium.Env[np.ndarray, Any]):
         """Which choices of a discrete action space the margin tiers allow now (sb3-contrib's convention)."""
         return self.simulator.action_masks().reshape(-1)
 
-    def spec_table(self):
+    def spec_table(self) -> pd.DataFrame:
         """The observation columns with bounds and units (pandas)."""
         return self.simulator.layout.table()
 

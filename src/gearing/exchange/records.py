@@ -189,11 +189,11 @@ step_dtype = np.dtype(
 )
 
 
-def records(shape, dtype) -> np.recarray:
+def records(shape: int | tuple[int, ...], dtype: np.dtype) -> np.recarray:
     """Zeroed record array of a layout."""
     return np.zeros(shape, dtype).view(np.recarray)
 
 
-def bytes_before(dtype, field) -> int:
+def bytes_before(dtype: np.dtype, field: str) -> int:
     """Where a field of a record begins."""
-    return dtype.fields[field][1]
+    return dict(dtype.fields or {})[field][1]

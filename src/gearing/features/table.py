@@ -187,7 +187,7 @@ class FeatureTable:
             fitted_until=stamps,
         )
 
-    def _widened(self, name: str, values: NDArray) -> NDArray:
+    def _widened(self, name: str, values: np.ndarray) -> np.ndarray:
         shape = (len(self.open_time), len(self.symbols))
         if values.shape == shape[:1]:
             values = values[:, None]
@@ -197,7 +197,7 @@ class FeatureTable:
             )
         return np.array(np.broadcast_to(values, shape))
 
-    def _checked_stamps(self, name: str, stamps: NDArray, values: NDArray) -> NDArray:
+    def _checked_stamps(self, name: str, stamps: np.ndarray, values: np.ndarray) -> np.ndarray:
         stamps = self._widened(f"fitted_until of {name}", stamps)
         known = np.isfinite(values)
         late = known & ((stamps > self.close_time[:, None]) | np.isnat(stamps))
@@ -229,7 +229,7 @@ class Warmup:
     def first(self) -> int | None:
         return self.begun if self._whole else None
 
-    def see(self, values: NDArray) -> None:
+    def see(self, values: np.ndarray) -> None:
         """Look at the next rows (n, n_contracts, n_columns)."""
         whole = np.isfinite(values).all(axis=(1, 2))
         if self.begun is None and whole.any():
@@ -240,7 +240,7 @@ class Warmup:
         self._rows += len(values)
 
 
-def saturate(values: NDArray, lower: float, upper: float) -> tuple[NDArray[np.float32], int]:
+def saturate(values: np.ndarray, lower: float, upper: float) -> tuple[NDArray[np.float32], int]:
     """Values as float32 inside [lower, upper], and how many had to be moved."""
     bounds = np.float32(lower), np.float32(upper)
     narrow = values.astype(np.float32)

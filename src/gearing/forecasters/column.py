@@ -94,7 +94,7 @@ def forecast_volatility_column(
     return ForecastColumn(name, volatility, stamps, recipe, made.last_model, made, horizon)
 
 
-def _carry_past_the_end(market: MarketData, variance: NDArray, stamps: NDArray) -> None:
+def _carry_past_the_end(market: MarketData, variance: np.ndarray, stamps: np.ndarray) -> None:
     """Keep a contract's last forecast after its last bar, in place: nobody acts on it, but columns stay finite."""
     for contract in range(market.n_contracts):
         traded = np.flatnonzero(market.tradable[:, contract])

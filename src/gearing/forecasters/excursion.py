@@ -123,7 +123,7 @@ class TouchProbability(ClassifierMixin, BaseEstimator):
         touched = expit(_regressors(np.asarray(X)) @ self.coef_ + self.intercept_)
         return np.column_stack([1.0 - touched, touched])
 
-    def predict(self, X: ArrayLike) -> NDArray:
+    def predict(self, X: ArrayLike) -> np.ndarray:
         """The likelier class."""
         touched = self.predict_proba(X)[:, 1] > 0.5
         return self.classes_[touched.astype(int)]

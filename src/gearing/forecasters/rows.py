@@ -53,7 +53,7 @@ class Rows:
     def __len__(self) -> int:
         return len(self.y)
 
-    def take(self, keep: NDArray) -> Rows:
+    def take(self, keep: np.ndarray) -> Rows:
         """The rows that a mask or an index picks."""
         return replace(self, **{name: getattr(self, name)[keep] for name in ARRAYS})
 

@@ -88,7 +88,7 @@ class Forecast:
         values[place], stamps[place] = self.value, self.fitted_until
         return values, stamps
 
-    def take(self, keep: NDArray) -> Forecast:
+    def take(self, keep: np.ndarray) -> Forecast:
         """Forecasts of the rows that a mask or an index picks."""
         return Forecast(self.rows.take(keep), self.value[keep], self.fitted_until[keep], self.last_model)
 
@@ -177,7 +177,7 @@ def _run(
 
 
 def _fit_and_forecast(
-    estimator: Any, X: NDArray, y: NDArray, ahead: NDArray
+    estimator: Any, X: np.ndarray, y: np.ndarray, ahead: np.ndarray
 ) -> tuple[NDArray[np.float64], Any]:
     from sklearn.base import clone
 

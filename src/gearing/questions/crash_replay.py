@@ -119,7 +119,7 @@ def as_markdown(table: pd.DataFrame) -> str:
             "|---:|---|---:|---|---:|---:|",
         ]
         for leverage, row in wide["mark"].iterrows():
-            other: Any = wide["last"].loc[leverage]  # type: ignore[call-overload]  # leverages are floats
+            other: Any = wide["last"].loc[leverage]
             star = "*" if row["capped"] else ""
             lines.append(
                 f"| {leverage:g}{star} | {_when(row)} | {_price(row)} | {_when(other)} | {_price(other)} "

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gearing.exchange.observing import ACCOUNT_BOUNDS, ACCOUNT_COLUMNS, POSITION_BOUNDS, POSITION_COLUMNS
 from gearing.features import FeatureTable
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class ObservationLayout:
         position = [f"{c}[{s}]" if many else c for s in self.slots for c in POSITION_COLUMNS]
         return (*market, *position, *ACCOUNT_COLUMNS)
 
-    def table(self):
+    def table(self) -> pd.DataFrame:
         """Printable table of the columns: name, lowest, highest, unit (pandas)."""
         import pandas as pd
 

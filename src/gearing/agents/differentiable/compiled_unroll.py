@@ -217,7 +217,12 @@ def _backward(upstream, slopes, traded, to_low, to_high):
 class _Unroll(torch.autograd.Function):
     @staticmethod
     def forward(
-        context: Any, low: Tensor, high: Tensor, ledger: CompiledLedger, state: dict, rows: np.ndarray
+        context: Any,
+        low: Tensor,
+        high: Tensor,
+        ledger: CompiledLedger,
+        state: dict[str, Any],
+        rows: np.ndarray,
     ) -> Tensor:
         edges = [np.ascontiguousarray(e.detach().numpy(), np.float64) for e in (low, high)]
         growth = np.empty(edges[0].shape)

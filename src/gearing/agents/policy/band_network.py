@@ -226,4 +226,4 @@ class _Member(nn.Module):
 
     def teachers(self) -> list[nn.Module]:
         """The parts that regimes teach, if any."""
-        return [] if self.believe is None else [self.recurrent, self.believe]  # type: ignore[list-item]
+        return [] if self.believe is None else [self.recurrent, self.believe]

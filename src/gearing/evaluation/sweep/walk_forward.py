@@ -171,7 +171,7 @@ def sweep(
     return done
 
 
-@njit(cache=True, nogil=True)  # type: ignore[misc]
+@njit(cache=True, nogil=True)
 def _add_up(steps: Any, period: Any, growth: Any, returns: Any, squares: Any, ruins: Any) -> None:
     """Add steps (n_accounts, n_decisions) to the sums (n_accounts, n_periods) of the periods they fall in."""
     for i in range(steps.shape[0]):

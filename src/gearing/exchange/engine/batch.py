@@ -15,6 +15,7 @@ import queue
 import threading
 import time
 import weakref
+from typing import Any
 
 import numpy as np
 
@@ -58,7 +59,7 @@ _BLOCKS_PER_THREAD = 8
 _PATIENCE = 8192  # looks for work before a helper goes to sleep, some 200 microseconds
 
 
-def _advance(address, role):
+def _advance(address: int, role: int) -> float:
     """Take part in the call that the frame at ``address`` describes.
 
     CALL begins it, and refuses it where a target of a single step exceeds ``largest_target``: then nothing happens,
@@ -154,9 +155,11 @@ class Kernel:
     """
 
     def __init__(
-        self, accounts, positions, contracts, config, tiers, rows, settlements, ledgers, steps,
-        features, observations, saturated, n_threads=1, largest_target=np.inf,
-    ):  # fmt: skip
+        self, accounts: np.ndarray, positions: np.ndarray, contracts: np.ndarray, config: np.ndarray,
+        tiers: np.ndarray, rows: np.ndarray, settlements: np.ndarray, ledgers: np.ndarray, steps: np.ndarray,
+        features: np.ndarray, observations: np.ndarray, saturated: np.ndarray, n_threads: int = 1,
+        largest_target: float = np.inf,
+    ) -> None:  # fmt: skip
         n, slots = positions.shape
         if not n_threads >= 1:
             raise ValueError(f"n_threads is {n_threads}; it must be at least 1.")
@@ -186,21 +189,22 @@ class Kernel:
         self._turns[[_TAKEN, _FINISHED]] = -(-n // block)
         self._address = self._frame.ctypes.data
         self._mode = ""
+        self._planned: tuple[np.ndarray, ...] = ()
         kept = (self._frame, self._targets, self._arrays)
         self._helpers = [_Helper(self._address, kept) for _ in range(min(n_threads, -(-n // block)) - 1)]
 
-    def _put(self, **arrays):
+    def _put(self, **arrays: np.ndarray) -> None:
         """Note where arrays lie; whoever calls keeps them alive."""
         for name, array in arrays.items():
             if not array.flags.c_contiguous:
                 raise ValueError(f"the array {name} of a kernel must be C-contiguous.")
             self._frame[name] = array.ctypes.data
 
-    def _set(self, **sizes):
+    def _set(self, **sizes: float) -> None:
         for name, size in sizes.items():
             self._frame[name] = size
 
-    def step(self, active, targets, guards=None):
+    def step(self, active: np.ndarray, targets: np.ndarray, guards: np.ndarray | None = None) -> float:
         """One decision interval of the active accounts, with observations.
 
         Returns 0, or a target beyond the largest one: then nobody has stepped.
@@ -214,20 +218,26 @@ class Kernel:
             self._plan(mode, self._targets, 0 if guards is None else 1, 1, 1, self._no_record, True)
         return self._call()
 
-    def observe(self, active):
+    def observe(self, active: np.ndarray) -> None:
         """Observations of accounts that were just reset."""
         self._active[:] = active
         self._plan("observe", self._targets, 0, 0, 0, self._no_record, True)
         self._call()
 
-    def run(self, active, targets, stride, n_decisions, recorded_steps, recorded_ledgers):
+    def run(
+        self, active: np.ndarray, targets: np.ndarray, stride: int, n_decisions: int,
+        recorded_steps: np.ndarray, recorded_ledgers: np.ndarray,
+    ) -> None:  # fmt: skip
         """Whole paths of precomputed targets, shape (n_decisions or n_accounts * n_decisions, n_slots)."""
         self._active[:] = active
         self._plan("run", targets, 0, stride, n_decisions, (recorded_steps, recorded_ledgers), False)
         self._call()
         self._mode, self._planned = "", ()  # the arrays of this call belong to the caller
 
-    def _plan(self, mode, targets, with_guards, stride, n_decisions, record, observing):
+    def _plan(
+        self, mode: str, targets: np.ndarray, with_guards: int, stride: int, n_decisions: int,
+        record: tuple[np.ndarray, np.ndarray], observing: bool,
+    ) -> None:  # fmt: skip
         planned = (targets, *record)
         if self._mode == "" or any(a is not b for a, b in zip(planned, self._planned, strict=True)):
             self._put(targets=targets, recorded_steps=record[0], recorded_ledgers=record[1])
@@ -240,7 +250,7 @@ class Kernel:
         )  # fmt: skip
         self._mode, self._planned = mode, planned
 
-    def _call(self):
+    def _call(self) -> float:
         if INTERPRETED:
             return self._interpret()
         for helper in self._helpers:
@@ -251,7 +261,7 @@ class Kernel:
             answer = advance(self._address, WAIT)
         return answer
 
-    def _interpret(self):
+    def _interpret(self) -> float:
         """The same call in plain Python, by one thread."""
         a, f, (targets, *record) = self._arrays, self._frame[0], self._planned
         largest = np.fmax.reduce(np.abs(targets), axis=None, initial=0.0)
@@ -270,19 +280,20 @@ class Kernel:
 class _Helper:
     """A thread that takes blocks of a kernel's calls; it ends with the kernel."""
 
-    def __init__(self, address, kept):
+    def __init__(self, address: int, kept: tuple[Any, ...]) -> None:
         self._given = (address, kept)
         self._start()
 
-    def _start(self):
-        self._bell, self._sleeps = queue.SimpleQueue(), [False]
+    def _start(self) -> None:
+        self._bell: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._sleeps = [False]
         self._thread = threading.Thread(
             target=_help, args=(*self._given, self._bell, self._sleeps), daemon=True, name="gearing-helper"
         )
         self._thread.start()
         weakref.finalize(self, self._bell.put, False)
 
-    def wake(self):
+    def wake(self) -> None:
         """Called before work is dealt out. A child of a fork has no thread yet."""
         if self._sleeps[0]:
             self._sleeps[0] = False
@@ -291,7 +302,7 @@ class _Helper:
             self._start()
 
 
-def _help(address, kept, bell, sleeps):
+def _help(address: int, kept: tuple[Any, ...], bell: queue.SimpleQueue[bool], sleeps: list[bool]) -> None:
     """Life of a helper. It keeps the kernel's arrays alive, not the kernel."""
     more = True
     while more:

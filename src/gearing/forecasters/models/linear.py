@@ -24,7 +24,7 @@ class LinearVariance(VarianceForecaster):
         Log of the smearing factor included.
     """
 
-    def _set_line(self, X: NDArray, coefficients: NDArray, level: float) -> None:
+    def _set_line(self, X: np.ndarray, coefficients: np.ndarray, level: float) -> None:
         """Fold the standardisation of X back into the line; ``level`` is its value at the mean row."""
         mean, spread = _standards(X)
         self.coef_ = coefficients / spread
@@ -131,7 +131,9 @@ def _standards(X: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.
     return X.mean(axis=0), np.where(spread > 0.0, spread, 1.0)
 
 
-def _leave_one_out(left: NDArray, size: NDArray, along: NDArray, centred: NDArray, alpha: float) -> NDArray:
+def _leave_one_out(
+    left: np.ndarray, size: np.ndarray, along: np.ndarray, centred: np.ndarray, alpha: float
+) -> np.ndarray:
     """Residual of every row from the ridge fit without it."""
     shrink = size**2 / (size**2 + alpha)
     leverage = (left**2) @ shrink + 1.0 / len(centred)

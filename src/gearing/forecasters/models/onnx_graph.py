@@ -9,12 +9,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 OPSET, ML_OPSET, IR_VERSION = 17, 3, 8
 
 
-def linear_graph(coefficients: NDArray, intercept: float) -> Any:
+def linear_graph(coefficients: np.ndarray, intercept: float) -> Any:
     """Graph of ``exp(X @ coefficients + intercept)``."""
     from onnx import helper, numpy_helper
 
@@ -83,7 +82,7 @@ def _width(model: Any) -> int:
     return int(model.graph.input[0].type.tensor_type.shape.dim[1].dim_value)
 
 
-def _model(nodes: list, constants: list, n_columns: int) -> Any:
+def _model(nodes: list[Any], constants: list[Any], n_columns: int) -> Any:
     from onnx import TensorProto, checker, helper
 
     graph = helper.make_graph(
@@ -101,8 +100,8 @@ def _model(nodes: list, constants: list, n_columns: int) -> Any:
 
 def _tree_attributes(trees: Sequence[Sequence[dict[str, float]]]) -> dict[str, Any]:
     names = ("treeids", "nodeids", "featureids", "values", "modes", "truenodeids", "falsenodeids")
-    found: dict[str, list] = {f"nodes_{name}": [] for name in names}
-    leaves: dict[str, list] = {
+    found: dict[str, list[Any]] = {f"nodes_{name}": [] for name in names}
+    leaves: dict[str, list[Any]] = {
         "target_treeids": [],
         "target_nodeids": [],
         "target_ids": [],
@@ -120,7 +119,7 @@ def _tree_attributes(trees: Sequence[Sequence[dict[str, float]]]) -> dict[str, A
     return {**found, **leaves, "n_targets": 1, "aggregate_function": "SUM"}
 
 
-def _branch(node: dict[str, float]) -> tuple:
+def _branch(node: dict[str, float]) -> tuple[int, float, str, int, int]:
     threshold = round_down(node["threshold"])
     return int(node["feature"]), threshold, "BRANCH_LEQ", int(node["left"]), int(node["right"])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ from gearing.market.history.layout import PRICES, settlement_rows
 from gearing.market.history.series import Bars, Series
 from gearing.market.timing import duration
 
-Frames = pd.DataFrame | Mapping[str, pd.DataFrame] | None
+Frames: TypeAlias = pd.DataFrame | Mapping[str, pd.DataFrame] | None
 
 
 def market_from_frames(

@@ -65,10 +65,10 @@ def _contract_rows(
     sizes = tuple(sorted({*SIZES, *section.sizes}))
     found = []
     for side in ("down", "up"):
-        probabilities = walk_forward_touches(market, made[section.model], side, sizes)  # type: ignore[arg-type]
+        probabilities = walk_forward_touches(market, made[section.model], side, sizes)
         for size in section.sizes:
-            one = of_size(probabilities, size, side)  # type: ignore[arg-type]
-            scores = _scores(one, made, size, side, horizon, section.every)  # type: ignore[arg-type]
+            one = of_size(probabilities, size, side)
+            scores = _scores(one, made, size, side, horizon, section.every)
             found.append({"contract": symbol, "horizon": horizon, "side": side, "size": size, **scores})
     return found
 

@@ -146,7 +146,7 @@ class ForecastReport:
 def log_report(run: Any, report: ForecastReport) -> None:
     """Send a report to a tracked run: parameters, metrics, tables, figures, forecasts and the exported model."""
     run.log_params({**report.config.model_dump(mode="json"), "chosen": report.chosen})
-    scores: dict[Any, dict[str, Any]] = report.table.to_dict("index")  # type: ignore[assignment]
+    scores: dict[Any, dict[str, Any]] = report.table.to_dict("index")
     run.log_metrics(
         {
             f"{contract}.{model}.{key}": value

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gearing.studies.study.prepare import FORECAST, Prepared, agent_columns
+from gearing.studies.study.forecasting import FORECAST
+from gearing.studies.study.prepare import Prepared, agent_columns
 from gearing.studies.study.trials import POLICY, VALIDATION, Trial, agent_scheme, trials_of
 
 if TYPE_CHECKING:

@@ -156,7 +156,7 @@ def run_history(config: HistoryConfig, work: Work) -> Findings:
     played = list(everything_played(bench))
     table = history_table(bench.config, played)
     tables = {"policies": table, "reasons": reasons_table(played), "seeds": seeds_table(played)}
-    metrics = {f"{'.'.join(key)}.growth": float(row["growth"]) for key, row in table.iterrows()}  # type: ignore[arg-type]
+    metrics = {f"{'.'.join(key)}.growth": float(row["growth"]) for key, row in table.iterrows()}
     notes = tuple(f"fold {fold.number}: {fold}" for fold in bench.folds)
     return Findings(told_line(config, table), tables, metrics=metrics, markets=bench.markets, notes=notes)
 
