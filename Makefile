@@ -46,12 +46,12 @@ test: $(STAMP) ## the tests that take under five seconds each
 test-all: $(STAMP) ## every test
 	$(PYTEST) -n $(JOBS)
 
-check: $(STAMP) ## format, lint, types, layer rules, tests
+check: $(STAMP) ## format, lint, types, layer rules, then `make test`: what CI runs
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(PYTEST) -m "not slow" -n $(JOBS)
+	$(MAKE) test
 
 format: $(STAMP) ## format the code
 	$(BIN)/ruff check --fix .

@@ -50,6 +50,13 @@ def test_the_core_carries_no_heavy_library():
     assert _names(PROJECT["dependencies"]) & heavy == set()
 
 
+def test_ci_runs_every_check_and_last_the_tests_as_the_readme_does():
+    assert (ROOT / ".ci/run").read_text().splitlines()[-1] == "make check"
+    checks = (ROOT / "Makefile").read_text().split("\ncheck:")[1].split("\n\n")[0]
+    assert checks.splitlines()[-1] == "\t$(MAKE) test"
+    assert "    make test " in (ROOT / "README.md").read_text()
+
+
 @pytest.mark.parametrize("statement", ["import gearing"])
 def test_importing_gearing_loads_nothing_heavy(statement):
     pytest.importorskip("gearing")
