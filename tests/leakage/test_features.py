@@ -53,7 +53,7 @@ def _sentinel(lead):
 
 
 def test_a_feature_that_knows_the_next_return_is_caught(market):
-    with pytest.raises(AssertionError, match="sees the future"):
+    with pytest.raises(AssertionError, match="uses future bars"):
         check_no_future(_sentinel(lead=0), market, row=9_000)
 
 

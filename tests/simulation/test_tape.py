@@ -17,7 +17,7 @@ from gearing.simulation import tape as tapes
 from gearing.simulation.config import SimulationConfig, Slippage
 from gearing.simulation.simulator import Simulator
 from gearing.simulation.tape import build_tape
-from gearing.storage.mapped import ArrayFile, kept, mapped
+from gearing.storage.mapped import ArrayFile, cached_folder, mapped
 
 DAY = np.timedelta64(24, "h")
 COLUMNS = [
@@ -137,7 +137,7 @@ def test_files_are_made_once_and_whatever_they_depend_on_makes_others(tmp_path, 
         other()
         assert len(entries()) > count
     flat = stored._with(contracts=(replace(stored.contracts[0], schedules=(TierSchedule.flat(0.02, 20),)),))
-    assert flat.shelf is None  # no longer what the store says
+    assert flat.cache_folder is None  # no longer what the store says
     assert flat.identity != stored.identity
 
 
@@ -178,8 +178,10 @@ def _fill(draft, rows, wait):
     return {"rows": rows}
 
 
-def _keep(shelf, queue, wait=0.0):
-    folder, _ = kept(shelf, "entry", lambda draft: (queue.put(os.getpid()), _fill(draft, 50, wait))[1])
+def _keep(cache_folder, queue, wait=0.0):
+    folder, _ = cached_folder(
+        cache_folder, "entry", lambda draft: (queue.put(os.getpid()), _fill(draft, 50, wait))[1]
+    )
     assert mapped(folder / "values.npy").shape == (50, 4)
 
 

@@ -1,4 +1,4 @@
-"""What is traded: contracts, dated margin tiers, and venue profiles shipped with their origin."""
+"""Contracts, dated margin tiers and venue profiles, shipped with their sources."""
 
 from gearing.contracts.contract import Contract
 from gearing.contracts.shipped import shipped_schedules, shipped_symbols

@@ -1,4 +1,4 @@
-"""The contract: what one unit is, how prices and sizes are rounded, and its margin tiers over time."""
+"""Contracts: units, rounding of prices and sizes, and margin tiers over time."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Contract:
     settle : str
         The coin of all account quantities.
     schedules : tuple of TierSchedule
-        Margin tiers, ascending by ``as_of``. An undated schedule stands alone or first.
+        Margin tiers, ascending by ``as_of``. An undated schedule must be the only one or the first.
     """
 
     symbol: str

@@ -1,4 +1,4 @@
-"""Margin tiers that ship with the package, dated and with their origin."""
+"""Dated margin tiers shipped with the package."""
 
 from __future__ import annotations
 

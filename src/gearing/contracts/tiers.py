@@ -1,4 +1,4 @@
-"""Margin tiers: how much equity a position of a given notional must keep, as a dated table."""
+"""Margin tiers: dated tables of the equity required by a position's notional."""
 
 from __future__ import annotations
 
@@ -58,14 +58,14 @@ class MarginTier:
 
 @dataclass(frozen=True)
 class TierSchedule:
-    """All tiers of a contract as they stood on one day.
+    """All tiers of a contract on one day.
 
     Parameters
     ----------
     tiers : tuple of MarginTier
         Ascending and adjoining, the first floor zero.
     as_of : date or None
-        Day the table was copied; None where it is not dated (one schedule for all times).
+        Day the table was copied; None for an undated schedule, valid at all times.
     source : str
         Where the table comes from.
     marginal : bool

@@ -1,4 +1,4 @@
-"""Venue profiles: fees, rounding and the rules in which exchanges differ, as dated data."""
+"""Venue profiles: fees, rounding and exchange-specific rules, as dated data."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ContractSpec:
 
 @dataclass(frozen=True)
 class VenueProfile:
-    """The rules and fees of an exchange as they stood on one day.
+    """The rules and fees of an exchange on one day.
 
     Parameters
     ----------
@@ -43,11 +43,11 @@ class VenueProfile:
     taker_fee, maker_fee : float
         Fractions of traded notional at the lowest level; a negative maker fee is a rebate.
     fee_levels : tuple of (level, taker, maker)
-        All levels that are known; the first is the default.
+        All known levels; the first is the default.
     liquidation_fee : float
         Fraction of the liquidated notional, charged under ``fee_then_return``.
     settlement : {"bankruptcy", "fee_then_return"}
-        What a liquidation leaves: nothing, or what remains after the fee.
+        What a liquidation returns: nothing, or what remains after the fee.
     maintenance : {"mark", "entry", "mark_plus_fee"}
         Price at which the maintenance margin is valued, with or without the closing fee.
     leverage_change : {"free", "up_only", "flat_only"}

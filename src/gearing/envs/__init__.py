@@ -1,1 +1,1 @@
-"""Faces of the Simulator: Gymnasium, Gymnasium vector, stable-baselines3; registration of the ids."""
+"""Environments on the Simulator: Gymnasium, Gymnasium vector and stable-baselines3."""

@@ -1,4 +1,4 @@
-"""What all faces share: from the arguments of ``gymnasium.make`` to a Simulator and its spaces."""
+"""Build a Simulator and its spaces from the arguments of ``gymnasium.make``."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def build_simulator(
 
 
 def feature_tables(markets: list[MarketData], features: Any) -> list[FeatureTable] | None:
-    """Tables of the asked features: given tables as they are, a set or names computed on each market."""
+    """Feature tables: given tables unchanged, a set or names computed on each market."""
     if features is None or isinstance(features, FeatureTable):
         return features if features is None else [features]
     if not isinstance(features, FeatureSet) and all(isinstance(f, FeatureTable) for f in features):
@@ -57,7 +57,7 @@ def feature_tables(markets: list[MarketData], features: Any) -> list[FeatureTabl
 
 
 class OracleGrowth:
-    """Growth of the oracle between two rows, for regret; of one market whose rows are its bars."""
+    """The oracle's growth between two rows, for regret, on a single market."""
 
     def __init__(self, growth: np.ndarray, simulator: Simulator):
         if len(simulator.markets) != 1 or len(growth) != len(simulator.tape.rows):
@@ -78,7 +78,7 @@ def observation_space(simulator: Simulator) -> spaces.Box:
 
 
 def action_space(simulator: Simulator) -> spaces.Space:
-    """Normalised: Box(-1, 1) per slot, or Discrete (several slots: MultiDiscrete)."""
+    """Normalised actions: Box(-1, 1) per slot, or Discrete (several slots: MultiDiscrete)."""
     slots, choices = len(simulator.slots), simulator.scheme.n_choices
     if choices is None:
         return spaces.Box(-1.0, 1.0, (slots,), np.float32)

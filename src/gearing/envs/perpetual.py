@@ -105,7 +105,7 @@ class PerpetualEnv(gymnasium.Env[np.ndarray, Any]):
         """Begin an episode; with a seed, episode 0 of that seed, else the next one."""
         super().reset(seed=seed)
         if seed is None and not self.simulator.accounts.start_equity.any():
-            seed = int(self.np_random.integers(2**31))  # Gymnasium's manner: unseeded means unpredictable
+            seed = int(self.np_random.integers(2**31))  # Gymnasium convention: unseeded means random
         observation = self.simulator.reset(seed=seed)[0].copy()
         if self.render_mode is not None:
             self._history.begin(self.simulator)

@@ -1,4 +1,4 @@
-"""Registers the environments with Gymnasium; imports nothing of the package until one is made."""
+"""Register the environments with Gymnasium, without importing the rest of the package."""
 
 from gymnasium.envs.registration import register, registry
 

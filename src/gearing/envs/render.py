@@ -1,4 +1,4 @@
-"""Pictures of one account: the last step as text, the episode so far as a figure."""
+"""Rendering of one account: the last step as text, the episode as a figure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gearing.simulation.simulator import Simulator
 
 @dataclass
 class History:
-    """What has been seen of the episode so far, one entry per decision."""
+    """The episode so far, one entry per decision."""
 
     time: list[np.datetime64] = field(default_factory=list)
     equity: list[float] = field(default_factory=list)
@@ -20,7 +20,7 @@ class History:
     liquidated: list[bool] = field(default_factory=list)
 
     def begin(self, simulator: Simulator) -> None:
-        """Forget the last episode."""
+        """Clear the last episode."""
         for values in vars(self).values():
             values.clear()
         self._append(simulator, False)

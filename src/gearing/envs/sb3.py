@@ -1,4 +1,4 @@
-"""The stable-baselines3 face: the same batch with same-step reset and ``terminal_observation``."""
+"""The stable-baselines3 ``VecEnv``, with same-step reset and ``terminal_observation``."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class PerpetualVecEnv(VecEnv):
         return self.simulator.observations.copy()
 
     def step_async(self, actions: np.ndarray) -> None:
-        """Keep the actions for ``step_wait``."""
+        """Store the actions for ``step_wait``."""
         self._actions = actions
 
     def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, Any]]]:
@@ -96,12 +96,12 @@ class PerpetualVecEnv(VecEnv):
         return [masks[i] for i in self._get_indices(indices)]
 
     def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
-        """The batch's attribute, once per account asked for."""
+        """The batch's attribute, once per requested account."""
         value = getattr(self, attr_name)
         return [value for _ in self._get_indices(indices)]
 
     def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
-        """All accounts are one batch: an attribute is set for all of them or not at all."""
+        """Set an attribute of the whole batch; setting it for some accounts is refused."""
         if indices is not None:
             raise ValueError(
                 f"{type(self).__name__} is one batch; set {attr_name!r} for all accounts (indices=None)."
@@ -109,7 +109,7 @@ class PerpetualVecEnv(VecEnv):
         setattr(self, attr_name, value)
 
     def env_is_wrapped(self, wrapper_class: type, indices: VecEnvIndices = None) -> list[bool]:
-        """Accounts carry no wrappers, but the batch keeps its own monitor."""
+        """False for every account, except for ``Monitor``, which the batch implements."""
         from stable_baselines3.common.monitor import Monitor
 
         return [issubclass(wrapper_class, Monitor) for _ in self._get_indices(indices)]

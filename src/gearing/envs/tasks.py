@@ -20,8 +20,8 @@ from gearing.market.synthetic.generators import synthetic_market
 from gearing.policies.oracle import oracle_path_growth, state_table
 from gearing.simulation.presets import market_a_settings, market_b_settings
 
-# What a trader sees of market A: three steps make a day. ``predicted_rate`` is what the coming step pays, which the
-# venue shows before it begins and the reference filter reads too.
+# Observed columns of market A, three steps a day. ``predicted_rate`` is what the next step pays; the venue publishes it
+# before the step begins, and the reference filter reads it too.
 HIDDEN_COLUMNS = (
     "log_return", "realized_volatility_24h", "realized_volatility_7d", "realized_volatility_30d", "trend_7d",
     "momentum_30d", "predicted_rate", "funding_rate", "funding_carry_7d",
@@ -51,7 +51,7 @@ def _arguments(task: str, settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def scalar(task: str, render_mode: str | None = None, **settings: Any) -> PerpetualEnv:
-    """The Gymnasium env of a task; ``market_seed`` and ``years`` choose another path of the same law."""
+    """The Gymnasium env of a task; ``market_seed`` and ``years`` choose another path of the same model."""
     return PerpetualEnv(render_mode=render_mode, **_arguments(task, settings))
 
 

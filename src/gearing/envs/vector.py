@@ -86,7 +86,7 @@ class PerpetualVectorEnv(VectorEnv[np.ndarray, Any, np.ndarray]):
         info: dict[str, Any] = {name: steps[name] for name in INFO}
         info["time"] = simulator.time.astype(np.int64)
         if self._oracle is not None and first is not None:
-            # An account that was reset in this step took none.
+            # An account that was reset in this step made none.
             growth = self._oracle.between(first, simulator.accounts.row)
             fresh = begun & (self.autoreset_mode is AutoresetMode.NEXT_STEP)
             info["oracle_growth"] = np.where(fresh, 0.0, growth)

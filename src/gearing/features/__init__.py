@@ -1,4 +1,4 @@
-"""What can be known at the close of a bar: one file per family, one register for all of them."""
+"""Features: columns known at the close of a bar, one file per family."""
 
 from gearing.features import (  # noqa: F401  the families register themselves
     bands,

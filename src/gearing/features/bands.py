@@ -1,4 +1,4 @@
-"""Bollinger bands: where the close stands in its own recent spread."""
+"""Bollinger bands."""
 
 from __future__ import annotations
 

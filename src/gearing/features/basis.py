@@ -1,4 +1,4 @@
-"""Basis: the traded price against the mark and the index it should follow."""
+"""Basis: the traded price against mark and index."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The clock at a bar's close: hour, weekday and season of what comes next.
+"""Calendar features: hour, weekday and season at a bar's close.
 
-A close at Monday 00:00 UTC stands for Monday, whose hours lie ahead, not for the Sunday that has just ended.
+A close at Monday 00:00 UTC counts as Monday, whose hours follow, not as Sunday.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def _share_of_next_day(day: int) -> Callable[[MarketData], Array]:
     def share(market: MarketData) -> Array:
         """Share of the 24 hours after the close that falls on the weekday."""
         days = 7.0 * _phase(market, 7 * 24 * HOUR, FIRST_MONDAY)  # days since Monday 00:00
-        distance = (days - day + 3.5) % 7.0 - 3.5  # of the close from the weekday's beginning
+        distance = (days - day + 3.5) % 7.0 - 3.5  # from the weekday's beginning to the close
         return np.clip(1.0 - np.abs(distance), 0.0, 1.0)
 
     return share

@@ -1,4 +1,4 @@
-"""How much the contracts of a market move together."""
+"""Correlation between the contracts of a market."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""What a feature is, and the register of all features.
+"""Features and their register.
 
-A feature is a function of a market that says, for every bar, something that was known at that bar's close.
-It declares how far back it looks, so that a live process knows how many bars to fetch, and its bounds, so
-that an observation space is finite.
+A feature is a function of a market whose value at every bar is known at that bar's close. It declares its lookback,
+so that a live process knows how many bars to fetch, and its bounds, so that an observation space is finite.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ class Feature:
     lower, upper : float
         Finite bounds; a value beyond them is clipped and counted when a table is made.
     needs : tuple of str
-        Optional fields of the market it cannot do without, such as ``("implied_volatility",)``.
+        Optional fields of the market it requires, such as ``("implied_volatility",)``.
     """
 
     name: str
@@ -84,7 +83,7 @@ class Feature:
         """
         if not self.available(market):
             raise ValueError(
-                f"feature {self.name!r} needs {', '.join(self.needs)}, which this market has not."
+                f"feature {self.name!r} needs {', '.join(self.needs)}, which this market does not have."
             )
         with np.errstate(divide="ignore", invalid="ignore"):
             values = np.array(self.compute(market), dtype=np.float64)
@@ -159,7 +158,7 @@ def feature(
         "10x{window}" for ten of them.
     windows : sequence of str
         The function then takes ``(market, window)``; the members are named ``<name>_<window>``. Members for
-        other windows are made when first asked for by name.
+        other windows are made when first requested by name.
     name : str, optional
         Defaults to the function's name.
 
@@ -186,12 +185,12 @@ def feature(
 
 
 def get_feature(name: str) -> Feature:
-    """The feature of that name.
+    """The feature with that name.
 
     Raises
     ------
     ValueError
-        If there is none; the nearest name is suggested.
+        For an unknown name; the message suggests the nearest.
     """
     load_entry_points()
     if name not in _features:
@@ -203,9 +202,9 @@ def get_feature(name: str) -> Feature:
 
 
 def is_feature(name: str) -> bool:
-    """Whether a column is computed from the market alone: registered, or a family's of any window.
+    """Whether a column is computed from the market alone: a registered feature, or a family's with any window.
 
-    Forecasts are not, nor what an account knows about itself.
+    Forecasts and account columns are not.
     """
     load_entry_points()
     family, _, window = name.rpartition("_")
@@ -213,7 +212,7 @@ def is_feature(name: str) -> bool:
 
 
 def registered_features() -> tuple[Feature, ...]:
-    """Every registered feature, the package's own and those of entry points, in order of registration."""
+    """All registered features, including those of entry points, in order of registration."""
     load_entry_points()
     return tuple(_features.values())
 
@@ -227,7 +226,7 @@ def load_entry_points() -> None:
 
 
 def forget_feature(name: str) -> None:
-    """Take a feature or a family off the register (for notebooks and tests that define it again)."""
+    """Unregister a feature or a family (for notebooks and tests that define it again)."""
     for label in [n for n in _features if n == name or (name in _families and n.startswith(name + "_"))]:
         del _features[label]
     _families.pop(name, None)

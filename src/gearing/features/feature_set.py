@@ -1,4 +1,4 @@
-"""An ordered choice of features, and the table it computes."""
+"""Feature sets: ordered columns, and the table they compute."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ import numpy as np
 
 from gearing.features.feature import Feature, get_feature
 from gearing.features.table import FeatureTable, Warmup, saturate
-from gearing.storage.mapped import ArrayFile, kept, mapped, put_whole
+from gearing.storage.mapped import ArrayFile, cached_folder, mapped, write_folder
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from gearing.market import MarketData
 
-MAPPED_FROM = 1 << 26  # bytes; smaller tables stay in memory, wherever their market is
+MAPPED_FROM = 1 << 26  # bytes; smaller tables stay in memory
 BLOCK = 1 << 20  # values of a column computed at a time
 
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -73,7 +73,7 @@ class FeatureSet:
 
     @classmethod
     def default(cls) -> FeatureSet:
-        """The columns every study has unless it names others."""
+        """The default columns."""
         return cls("default")
 
     @property
@@ -97,7 +97,7 @@ class FeatureSet:
     def compute(self, market: MarketData) -> FeatureTable:
         """The table of this set for every bar of the market.
 
-        The table of a market that is mapped from a store is a mapped file as well, in the store's folder.
+        The table of a memory-mapped market is memory-mapped as well, cached in the store's folder.
 
         Raises
         ------
@@ -107,19 +107,19 @@ class FeatureSet:
         return self.compute_all([market])[0]
 
     def compute_all(self, markets: Sequence[MarketData]) -> list[FeatureTable]:
-        """Tables of several markets; those of mapped markets lie in one file, one after the other."""
+        """Tables of several markets; those of memory-mapped markets are consecutive in one file."""
         for market in markets:
             self._refuse_short(market)
-        shelf = markets[0].shelf
-        if shelf is None or sum(self._bytes(market) for market in markets) < MAPPED_FROM:
+        cache = markets[0].cache_folder
+        if cache is None or sum(self._bytes(market) for market in markets) < MAPPED_FROM:
             return [self._table(market, *self._computed(market, 0, market.n_bars)) for market in markets]
-        return mapped_tables(self, markets, shelf)
+        return mapped_tables(self, markets, cache)
 
     def _bytes(self, market: MarketData) -> int:
         return market.n_bars * market.n_contracts * len(self.features) * 4
 
     def _computed(self, market: MarketData, first: int, last: int) -> tuple[np.ndarray, dict[str, int]]:
-        """Values of bars first .. last - 1, from no earlier history than the lookback, and what was saturated."""
+        """Values of bars first .. last - 1, from the lookback's history only, and counts of saturated ones."""
         start = max(0, first - self.lookback(market.bar) + 1)
         part = market if (start, last) == (0, market.n_bars) else market._rows(start, last)
         known = market.tradable[:start].any(axis=0)
@@ -183,9 +183,9 @@ def _resolved(given: Sequence[str | Feature]) -> list[Feature]:
 
 
 def _quiet(f: Feature, market: MarketData, traded_before: np.ndarray) -> np.ndarray:
-    """Values of a feature, with zeros where a contract that was traded is no more.
+    """Values of a feature, zero after a contract was delisted.
 
-    Nobody can act there, and an observation must stay finite; before the listing NaN says "not yet".
+    Observations must stay finite there; before the listing values are NaN.
     """
     values = f(market)
     ended = ~market.tradable & ((np.cumsum(market.tradable, axis=0) > 0) | traded_before)
@@ -193,23 +193,23 @@ def _quiet(f: Feature, market: MarketData, traded_before: np.ndarray) -> np.ndar
     return values
 
 
-def mapped_tables(features: FeatureSet, markets: Sequence[MarketData], shelf: Path) -> list[FeatureTable]:
-    """Tables in a file of the shelf, computed block by block if it is not there yet.
+def mapped_tables(features: FeatureSet, markets: Sequence[MarketData], cache: Path) -> list[FeatureTable]:
+    """Tables mapped from a file of the cache folder, computed block by block if it is missing.
 
-    Features of this package are known by its source; whether the code of others has changed cannot be seen, so
-    with one of those among them the file is made anew, and vanishes with the process.
+    The cache key includes this package's source. The code of other packages cannot be checked, so a table with one of
+    their features is computed anew and its file is removed with the process.
     """
-    told = [_source(), repr([(f.name, f.lookback, f.lower, f.upper) for f in features.features])]
-    told += [market.identity for market in markets]
-    key = "features-" + sha256("|".join(told).encode()).hexdigest()[:24]
+    parts = [_source(), repr([(f.name, f.lookback, f.lower, f.upper) for f in features.features])]
+    parts += [market.identity for market in markets]
+    key = "features-" + sha256("|".join(parts).encode()).hexdigest()[:24]
     if all(f.origin.startswith(f"{__package__}.") for f in features.features):
-        home, facts = kept(shelf, key, lambda draft: _write_tables(draft, features, markets))
-        values = mapped(home / "values.npy")
+        folder, facts = cached_folder(cache, key, lambda draft: _write_tables(draft, features, markets))
+        values = mapped(folder / "values.npy")
     else:
-        home = shelf / f"{key}-{uuid4().hex}"
-        facts = put_whole(home, lambda draft: _write_tables(draft, features, markets))
-        values = mapped(home / "values.npy")
-        shutil.rmtree(home, ignore_errors=True)  # a mapped file lives on until it is let go of
+        folder = cache / f"{key}-{uuid4().hex}"
+        facts = write_folder(folder, lambda draft: _write_tables(draft, features, markets))
+        values = mapped(folder / "values.npy")
+        shutil.rmtree(folder, ignore_errors=True)  # a mapped file stays readable until it is closed
     tables, first = [], 0
     for market, fact in zip(markets, facts["tables"], strict=True):
         part = values[first : first + market.n_bars * market.n_contracts]
@@ -232,7 +232,7 @@ def _write_tables(draft: Path, features: FeatureSet, markets: Sequence[MarketDat
             for first in range(0, market.n_bars, step):
                 values, saturated = features._computed(market, first, min(first + step, market.n_bars))
                 file.append(values.reshape(-1, columns))
-                complete.see(values)
+                complete.add(values)
                 counts = {name: count + saturated[name] for name, count in counts.items()}
             facts.append({"saturated": counts, "first_complete": complete.first})
     return {"tables": facts}
@@ -240,7 +240,7 @@ def _write_tables(draft: Path, features: FeatureSet, markets: Sequence[MarketDat
 
 @cache
 def _source() -> str:
-    """Hash of this package's code: what is kept in files is made again when any of it changes."""
+    """Hash of this package's code: cached tables are computed again when it changes."""
     digest = sha256()
     for path in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(path.read_bytes())

@@ -1,7 +1,7 @@
 """Funding: what longs paid shorts at the settlements stamped before a bar's close.
 
-A settlement stamped exactly at the close is not known there: a decision at that moment cannot have seen it.
-Sums run over the stamps that are there, so intervals of 8, 4 or 1 hours, and changes, need no setting.
+A settlement stamped exactly at the close is not known there: a decision at that moment cannot use it.
+Sums run over the settlements present, so intervals of 8, 4 or 1 hours, and changes, need no setting.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ def funding_rate(market: MarketData) -> Array:
     needs=("predicted_rate",),
 )
 def predicted_rate(market: MarketData) -> Array:
-    """Rate expected at the close for the settlement that comes next, as the market carries it."""
-    if market.predicted_rate is None:  # the register has refused such a market before
+    """Rate predicted at the close for the next settlement, from the market data."""
+    if market.predicted_rate is None:  # Feature.__call__ has refused such a market
         raise ValueError("this market carries no predicted_rate.")
     return np.asarray(market.predicted_rate)
 

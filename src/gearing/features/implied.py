@@ -1,4 +1,4 @@
-"""Implied volatility where the market carries one (DVOL), and a proxy where it does not."""
+"""Implied volatility (DVOL), and a proxy for markets without it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NEEDS = ("implied_volatility",)
 
 @feature(unit="annualised", lower=0.0, upper=MOST, lookback="0h", source="DVOL (Deribit)", needs=NEEDS)
 def implied_volatility(market: MarketData) -> Array:
-    """Implied volatility last published before the close, as the market carries it."""
+    """Implied volatility last published before the close, from the market data."""
     return _implied(market)
 
 

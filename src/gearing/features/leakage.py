@@ -1,6 +1,6 @@
-"""Proof that a feature looks back only, and no further than it says.
+"""Tests that a feature uses past bars only, and no more than its declared lookback.
 
-The tests run this over every registered feature, so a new one is covered without anybody remembering.
+The test suite runs them on every registered feature, so a new one is covered automatically.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ RELATIVE = 1e-10
 
 
 def rewrite_future(market: MarketData, row: int, seed: int = 0) -> MarketData:
-    """The market with everything after the close of bar ``row`` replaced by something else, at random.
+    """The market with everything after the close of bar ``row`` replaced at random.
 
     Prices, mark, volume, optional data and the settlements stamped at that close or later all change.
     """
@@ -47,14 +47,14 @@ def _rescaled(values: np.ndarray, ahead: slice, jump: np.ndarray) -> np.ndarray:
 
 
 def check_no_future(feature: Feature, market: MarketData, row: int) -> None:
-    """Raise if rows up to ``row`` change by one bit when the bars after it do."""
+    """Raise if any bit of the rows up to ``row`` changes with the bars after it."""
     before = feature(market)[: row + 1]
     after = feature(rewrite_future(market, row))[: row + 1]
     if before.tobytes() != after.tobytes():
         changed = np.argwhere(~((before == after) | (np.isnan(before) & np.isnan(after))))
         first = market.open_time[changed[0][0]] if len(changed) else "the sign of a zero or NaN"
         raise AssertionError(
-            f"feature {feature.name!r} sees the future: its value at {first} changed with bars after "
+            f"feature {feature.name!r} uses future bars: its value at {first} changed with bars after "
             f"{market.open_time[row]}."
         )
 

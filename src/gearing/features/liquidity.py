@@ -1,4 +1,4 @@
-"""Liquidity: how much is traded, and what trading costs, as far as bars can tell."""
+"""Liquidity: volume and trading costs, estimated from bars."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Volatility from highs and lows: a bar's range says more than its two ends."""
+"""Volatility from highs and lows."""
 
 from __future__ import annotations
 

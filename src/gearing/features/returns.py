@@ -1,4 +1,4 @@
-"""Returns of the traded price; every other family starts here."""
+"""Returns of the traded price."""
 
 from __future__ import annotations
 

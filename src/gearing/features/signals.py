@@ -1,7 +1,7 @@
-"""Directions: columns in [-1, 1] that say which side to take, and how much of it.
+"""Direction signals: columns in [-1, 1], the sign being the side.
 
-``direction="signal:momentum_side_30d"`` multiplies the leverage of any policy with such a column. One's own
-joins by ``table.join("mine", values, lower=-1, upper=1)``.
+``direction="signal:momentum_side_30d"`` multiplies the leverage of any policy by such a column. Add your own
+with ``table.join("mine", values, lower=-1, upper=1)``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The table of everything known at the close of every bar."""
+"""Feature tables: columns known at the close of every bar."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-_ROWS = 1 << 18  # looked through at a time
+_ROWS = 1 << 18  # rows checked at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,14 +23,14 @@ class FeatureTable:
     bar : timedelta64[ms]
     symbols, columns : tuple of str
     values : (n_bars, n_contracts, n_columns) float32
-        NaN in the warm-up only; a contract that is not traded (any more) has zeros moved into the bounds.
+        NaN in the warm-up only; a delisted contract has zeros, clipped to the bounds.
     lower, upper : (n_columns,) float32
         Finite bounds of every column.
     units : tuple of str
     saturated : dict of str to int
-        How many values of a column lay beyond its bounds and were moved onto them.
+        How many values of a column were clipped to its bounds.
     fitted_until : dict of str to (n_bars, n_contracts) datetime64[ms]
-        For columns that come from a fitted model: close of the last bar each row's model had seen.
+        For columns that come from a fitted model: close of the last bar each row's model was fitted on.
     """
 
     open_time: NDArray[np.datetime64]
@@ -48,7 +48,7 @@ class FeatureTable:
         expected = (len(self.open_time), len(self.symbols), len(self.columns))
         if self.values.shape != expected:
             raise ValueError(
-                f"values have shape {self.values.shape}; bars, symbols and columns ask for {expected}."
+                f"values have shape {self.values.shape}; bars, symbols and columns require {expected}."
             )
         if len(set(self.columns)) != len(self.columns):
             raise ValueError(f"column names must differ, given {self.columns}.")
@@ -65,21 +65,21 @@ class FeatureTable:
 
     @property
     def complete(self) -> NDArray[np.bool_]:
-        """Where a contract's row has no NaN (n_bars, n_contracts)."""
+        """Whether a contract's row has no NaN (n_bars, n_contracts)."""
         return np.asarray(np.isfinite(self.values).all(axis=2))
 
     @cached_property
     def first_complete(self) -> int:
-        """Index of the first bar at which every contract has every column.
+        """Index of the first bar with every column of every contract.
 
         Raises
         ------
         ValueError
-            If no bar has, or if a value is missing later.
+            If there is none, or a value is missing later.
         """
         seen = Warmup()
         for start in range(0, len(self.values), _ROWS):
-            seen.see(self.values[start : start + _ROWS])
+            seen.add(self.values[start : start + _ROWS])
         if seen.begun is None:
             missing = np.asarray(~np.isfinite(self.values).all(axis=1).any(axis=0))
             names = [name for name, gone in zip(self.columns, missing, strict=True) if gone]
@@ -125,7 +125,7 @@ class FeatureTable:
     def between(
         self, start: str | np.datetime64 | None = None, end: str | np.datetime64 | None = None
     ) -> FeatureTable:
-        """Rows whose bar opens in [start, end); the counts of saturation stay those of the whole table."""
+        """Rows whose bar opens in [start, end); saturation counts stay those of the whole table."""
         edges = [0, len(self.open_time)]
         for k, moment in enumerate((start, end)):
             if moment is not None:
@@ -155,8 +155,8 @@ class FeatureTable:
         Parameters
         ----------
         values : (n_bars,) or (n_bars, n_contracts)
-            Known at the close of each bar; leading NaN is warm-up. Values beyond the bounds are moved onto
-            them and counted.
+            Known at the close of each bar; leading NaN is warm-up. Values beyond the bounds are clipped
+            and counted.
         fitted_until : (n_bars,) or (n_bars, n_contracts) datetime64, optional
             Close of the last bar that the model behind each row was fitted on.
 
@@ -192,9 +192,7 @@ class FeatureTable:
         if values.shape == shape[:1]:
             values = values[:, None]
         if values.shape not in (shape, (shape[0], 1)):
-            raise ValueError(
-                f"column {name!r} has shape {values.shape}; the table asks for {shape} or {shape[:1]}."
-            )
+            raise ValueError(f"column {name!r} has shape {values.shape}; it must be {shape} or {shape[:1]}.")
         return np.array(np.broadcast_to(values, shape))
 
     def _checked_stamps(self, name: str, stamps: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -211,7 +209,7 @@ class FeatureTable:
 
 
 class Warmup:
-    """Looks through a table from its first row on for the end of the warm-up.
+    """Finds the end of a table's warm-up, block by block.
 
     Attributes
     ----------
@@ -229,8 +227,8 @@ class Warmup:
     def first(self) -> int | None:
         return self.begun if self._whole else None
 
-    def see(self, values: np.ndarray) -> None:
-        """Look at the next rows (n, n_contracts, n_columns)."""
+    def add(self, values: np.ndarray) -> None:
+        """Check the next rows (n, n_contracts, n_columns)."""
         whole = np.isfinite(values).all(axis=(1, 2))
         if self.begun is None and whole.any():
             offset = int(whole.argmax())
@@ -241,7 +239,7 @@ class Warmup:
 
 
 def saturate(values: np.ndarray, lower: float, upper: float) -> tuple[NDArray[np.float32], int]:
-    """Values as float32 inside [lower, upper], and how many had to be moved."""
+    """Values as float32 clipped to [lower, upper], and how many were clipped."""
     bounds = np.float32(lower), np.float32(upper)
     narrow = values.astype(np.float32)
     count = int(((narrow < bounds[0]) | (narrow > bounds[1])).sum())

@@ -1,4 +1,4 @@
-"""Direction: where the price stands against its own past."""
+"""Trend: the price relative to its own past."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Trailing windows whose value depends on the bars inside them and on nothing earlier.
+"""Trailing windows whose values depend on the bars inside them only.
 
-Running totals carry the rounding of all history, so a live process that starts from a short history would
-disagree with a backtest. Here a window of n bars is put together from blocks of 1, 2, 4, ... bars: log2(n)
-passes, and the same additions in the same order wherever the window stands. All arrays have bars on axis 0;
-rows before the first whole window are NaN.
+Running totals carry the rounding errors of all history, so a live process that starts from a short history would
+disagree with a backtest. Here a window of n bars is summed from blocks of 1, 2, 4, ... bars: log2(n) passes, and
+the same additions in the same order wherever the window is. All arrays have bars on axis 0; rows before the first
+complete window are NaN.
 """
 
 from __future__ import annotations

@@ -14,7 +14,9 @@ from gearing.forecasters.rows import Rows
 from gearing.forecasters.walk_forward import Forecast
 
 
-def kept(folder: Path | None, rows: Rows, facts: dict[str, Any], compute: Callable[[], Forecast]) -> Forecast:
+def cached_forecast(
+    folder: Path | None, rows: Rows, facts: dict[str, Any], compute: Callable[[], Forecast]
+) -> Forecast:
     """The forecast from ``folder`` if it was made of the same rows and facts, else computed and kept.
 
     Parameters

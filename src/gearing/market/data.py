@@ -204,11 +204,11 @@ class MarketData:
         return _reopen, (self.origin, self.symbols, self.open_time[0], self.n_bars, aside)
 
     @property
-    def shelf(self) -> Path | None:
+    def cache_folder(self) -> Path | None:
         """Folder for arrays computed from a market that is mapped from files; None for one held in memory."""
         if self.origin is not None:
             return self.origin.folder / "derived"
-        return None if self.finer is None else self.finer.shelf
+        return None if self.finer is None else self.finer.cache_folder
 
     @cached_property
     def identity(self) -> str:

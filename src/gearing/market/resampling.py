@@ -11,7 +11,7 @@ import numpy as np
 from gearing.market.data import MarketData
 from gearing.market.history.series import group_ohlc
 from gearing.market.timing import duration, label
-from gearing.storage.mapped import ArrayFile, kept, mapped
+from gearing.storage.mapped import ArrayFile, cached_folder, mapped
 
 KEPT_FROM = 1 << 20  # bars x contracts; what is made from fewer is quickly made again
 
@@ -46,7 +46,7 @@ def resample(market: MarketData, bar: Any, keep_finer: bool = True) -> MarketDat
         raise ValueError(f"{market!r} holds no whole bar of {label(length)}.")
     cut = market._rows(offset, offset + count * parts)
 
-    if cut.shelf is not None and cut.n_bars * cut.n_contracts >= KEPT_FROM:
+    if cut.cache_folder is not None and cut.n_bars * cut.n_contracts >= KEPT_FROM:
         changes = _kept(cut, length, parts)
     else:
         changes = _longer(cut, parts)
@@ -87,7 +87,7 @@ def _kept(market: MarketData, length: np.timedelta64, parts: int) -> dict[str, n
                 file.append(values)
         return {"arrays": list(arrays)}
 
-    assert market.shelf is not None
+    assert market.cache_folder is not None
     key = hashlib.sha256(f"resample/1|{market.identity}|{label(length)}".encode()).hexdigest()[:24]
-    folder, facts = kept(market.shelf, f"bars-{key}", write)
+    folder, facts = cached_folder(market.cache_folder, f"bars-{key}", write)
     return {name: mapped(folder / f"{name}.npy") for name in facts["arrays"]}

@@ -26,7 +26,7 @@ from gearing.contracts import Contract
 from gearing.market.data import SETTLEMENT_DTYPE, MarketData, Origin
 from gearing.market.history.load import load_market
 from gearing.market.timing import stamp
-from gearing.storage.mapped import META, ArrayFile, mapped, put_whole
+from gearing.storage.mapped import META, ArrayFile, mapped, write_folder
 
 LAYOUT = 2
 ARRAYS: dict[str, tuple[type, tuple[int, ...]]] = {
@@ -75,7 +75,7 @@ def write_store(target: str | os.PathLike[str], markets: Iterable[MarketData]) -
     final = Path(target)
     if final.exists() and not (final / META).is_file():
         raise ValueError(f"{final} exists and is no market store; choose another folder, or remove it.")
-    put_whole(final, lambda draft: _write(draft, markets))
+    write_folder(final, lambda draft: _write(draft, markets))
     return final
 
 

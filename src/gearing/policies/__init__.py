@@ -1,4 +1,4 @@
-"""How leverage is chosen: the rules traders use, the controls that wrap any policy, and their registers."""
+"""Policies: the rules traders use, and risk controls that wrap any policy."""
 
 from gearing.policies.registry import (
     control,

@@ -1,4 +1,4 @@
-"""The policy that knows the market's law, so that others can be judged by their regret.
+"""The oracle of a synthetic market as a policy, the reference of regret.
 
 Formulas and numbers: :mod:`gearing.market.oracle.best_leverage` (evaluation protocol, section 8).
 """
@@ -28,8 +28,8 @@ LOWER, UPPER = "oracle_lower", "oracle_upper"
 class OraclePolicy:
     """Trades to the edge of the no-trade band of the state, and holds inside it.
 
-    It reads what no trader can: the band of the *coming* step's state, joined to the features as columns. In market B,
-    whose costed problem has no solution here, the band is the frictionless best leverage itself.
+    It reads the band of the *next* step's state, which no trader knows, as columns joined to the features. In market B,
+    whose problem with costs is not solved here, the band is the frictionless best leverage.
 
     Attributes
     ----------
@@ -48,11 +48,11 @@ class OraclePolicy:
     action_scheme: ClassVar[str] = "target"
 
     def join(self, table: FeatureTable) -> FeatureTable:
-        """The table with the band as columns; the tables of other bars than the market's are refused."""
+        """The table with the band as columns; a table of other bars than the market's is refused."""
         if len(table.open_time) != len(self.lower):
             raise ValueError(
                 f"the oracle knows {len(self.lower)} bars, the table has {len(table.open_time)}; "
-                "use the market that the oracle was made of."
+                "use the market that the oracle was made from."
             )
         for name, values in ((LOWER, self.lower), (UPPER, self.upper)):
             table = table.join(name, values, unit="leverage", lower=-200.0, upper=200.0)
@@ -74,7 +74,7 @@ class OraclePolicy:
 
 
 def oracle_policy(market: MarketData) -> OraclePolicy:
-    """The oracle of a synthetic market as a policy; ``gearing.backtest(oracle_policy(market), market)`` plays it.
+    """The oracle of a synthetic market as a policy; ``gearing.backtest(oracle_policy(market), market)`` runs it.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def oracle_policy(market: MarketData) -> OraclePolicy:
     Raises
     ------
     ValueError
-        If the market carries no truth.
+        If the market is not synthetic.
     """
     if _kind(market) == "market-a":
         assert market.truth is not None
@@ -94,12 +94,12 @@ def oracle_policy(market: MarketData) -> OraclePolicy:
         return OraclePolicy(oracle.lower[state], oracle.upper[state], share, bound, settings)
     settings = market_b_settings()
     best = oracle_leverage(market, max_leverage=settings["max_leverage"])
-    coming = _coming(best)
-    return OraclePolicy(coming, coming, 1.0, settings["max_leverage"], settings)
+    following = _of_next_bar(best)
+    return OraclePolicy(following, following, 1.0, settings["max_leverage"], settings)
 
 
 def oracle_path_growth(market: MarketData) -> np.ndarray:
-    """Realised log growth of each bar under the oracle, shape (n_bars,): what regret is measured against.
+    """Realised log growth of each bar under the oracle, shape (n_bars,): the reference of regret.
 
     Market A: with costs. Market B: frictionless, leverage at most 10.
     """
@@ -110,11 +110,11 @@ def oracle_path_growth(market: MarketData) -> np.ndarray:
 
 
 def state_table(market: MarketData) -> FeatureTable:
-    """What only the generator knows, shown: the state in which the coming step begins.
+    """The hidden state in which the next step begins, as columns.
 
     Market A (task A-full): drift, volatility (diffusive) and jumps, all a year, and funding per step. Market B: drift,
-    volatility and funding, all that its oracle reads; the rate is what settles at the close of the coming bar, mostly
-    0. At the last bar, which no step follows, it is that of the bar itself.
+    volatility and funding, all that its oracle reads; the rate is what settles at the close of the next bar, mostly
+    0. The last bar, which no step follows, has its own state.
     """
     if _kind(market) == "market-a":
         columns = _state_a(market)
@@ -125,7 +125,7 @@ def state_table(market: MarketData) -> FeatureTable:
             "volatility": (np.sqrt(market.truth["variance"]), 5.0),
             "funding": (market.truth["funding"], 0.01),
         }
-        columns = {name: (_coming(values), limit) for name, (values, limit) in known.items()}
+        columns = {name: (_of_next_bar(values), limit) for name, (values, limit) in known.items()}
     bound = np.array([limit for _, limit in columns.values()], np.float32)
     return FeatureTable(
         market.open_time, market.bar, market.symbols, tuple(columns),
@@ -152,12 +152,14 @@ def _state_a(market: MarketData) -> dict[str, tuple[np.ndarray, float]]:
     }
 
 
-def _coming(values: np.ndarray) -> np.ndarray:
-    """What is true of the bar that follows each close."""
+def _of_next_bar(values: np.ndarray) -> np.ndarray:
+    """Values of the bar that follows each close."""
     return np.vstack([values[1:], values[-1:]])
 
 
 def _kind(market: MarketData) -> str:
     if not market.truth or "generator" not in market.truth:
-        raise ValueError(f"{market!r} carries no truth; an oracle needs a synthetic market-a or market-b.")
+        raise ValueError(
+            f"{market!r} has no known parameters; an oracle needs a synthetic market-a or market-b."
+        )
     return str(market.truth["generator"])

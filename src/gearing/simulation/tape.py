@@ -20,7 +20,7 @@ from gearing.features import FeatureTable
 from gearing.market.data import MarketData
 from gearing.simulation.config import Slippage
 from gearing.simulation.tape_rows import DAY, MarketRows, Offsets, tier_schedules
-from gearing.storage.mapped import ArrayFile, kept, mapped
+from gearing.storage.mapped import ArrayFile, cached_folder, mapped
 
 LAYOUT = 1  # raise it with any change of what a row holds for the same market
 BLOCK = 1 << 19  # rows x contracts laid out at a time
@@ -130,11 +130,11 @@ def build_tape(
     entry_signal : column whose sign opens and closes trades, where decisions are taken at entries only
     """
     plan = _Plan(markets, tables, interval, slippage, entry_signal)
-    shelf = markets[0].shelf
+    cache_folder = markets[0].cache_folder
     size = plan.most_rows * markets[0].n_contracts * row_dtype.itemsize
-    if shelf is None or size < MAPPED_FROM:
+    if cache_folder is None or size < MAPPED_FROM:
         return _in_memory(plan)
-    folder, facts = kept(shelf, plan.key, lambda draft: _write(draft, plan))
+    folder, facts = cached_folder(cache_folder, plan.key, lambda draft: _write(draft, plan))
     return _opened(folder, facts, joined_features(tables))
 
 

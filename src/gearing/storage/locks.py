@@ -1,4 +1,4 @@
-"""A lock on an open file that the system lets go of when its process dies, however it dies."""
+"""File locks that the system releases when the process dies."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_FAR = 1 << 40  # Windows locks bytes, and a locked byte cannot be read: lock one that no journal reaches
+_FAR = (
+    1 << 40
+)  # Windows locks bytes, and a locked byte cannot be read: lock one beyond the end of any journal
 
 
 def try_lock(descriptor: int) -> bool:
-    """Lock the open file ``descriptor`` if nobody else holds it; returns whether it is ours now."""
+    """Lock the open file ``descriptor`` if it is free; returns whether it is locked now."""
     try:
         _lock(descriptor)
     except OSError:
@@ -33,7 +35,7 @@ def wait_lock(descriptor: int, seconds: float) -> bool:
 
 @contextmanager
 def hold_lock(path: Path) -> Iterator[None]:
-    """Hold the lock on a file, made if missing, for as long as the block lasts; waits for whoever has it."""
+    """Hold the lock on a file, created if missing, within the block; waits until it is free."""
     with path.open("ab") as handle:
         while not try_lock(handle.fileno()):
             time.sleep(0.05)

@@ -1,7 +1,7 @@
-"""Arrays kept in files: written piece by piece, put in place when they are whole, mapped when they are opened.
+"""Cached folders of memory-mapped ``.npy`` arrays.
 
-An entry of a shelf is a folder of ``.npy`` files named by a key that says everything its content depends on. One
-process makes it while others wait; one that is killed leaves a draft that nobody reads and the next one removes.
+A folder is named by a key of everything its content depends on. One process writes it while others wait; a killed
+process leaves a draft, which the next one removes.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ META = "whole.json"  # written last
 
 
 class ArrayFile:
-    """A ``.npy`` file written along its first axis, of a length not known beforehand.
+    """A ``.npy`` file written along its first axis, whose length is not known beforehand.
 
-    The header says "no rows" until the file is closed without an error, so a torn file never reads as whole.
+    The header says "no rows" until the file is closed without an error, so an incomplete file never reads as complete.
 
     Parameters
     ----------
@@ -44,7 +44,9 @@ class ArrayFile:
     def append(self, block: np.ndarray) -> None:
         """Add rows; their shape and type must be the file's."""
         if block.shape[1:] != self.tail:
-            raise ValueError(f"rows of shape {block.shape[1:]} do not fit a file of rows of {self.tail}.")
+            raise ValueError(
+                f"rows of shape {block.shape[1:]} do not fit a file of rows of shape {self.tail}."
+            )
         self._file.write(np.ascontiguousarray(block, self.dtype).view(np.uint8).data)
         self.rows += len(block)
 
@@ -69,34 +71,36 @@ class ArrayFile:
 
 
 def mapped(path: Path, dtype: Any = None) -> np.ndarray:
-    """Read-only array of a file, read page by page when it is touched; ``dtype`` views records as given."""
+    """Read-only memory-mapped array of a file; ``dtype`` sets its record type."""
     array = np.asarray(np.load(path, mmap_mode="r"))
     return array if dtype is None else array.view(dtype)
 
 
-def kept(shelf: Path, key: str, make: Callable[[Path], dict[str, Any]]) -> tuple[Path, dict[str, Any]]:
-    """Folder of an entry and its facts; ``make(draft)`` fills it and returns the facts if it is not there yet.
+def cached_folder(
+    cache: Path, key: str, make: Callable[[Path], dict[str, Any]]
+) -> tuple[Path, dict[str, Any]]:
+    """Folder of that key, and the JSON values ``make(draft)`` returned; ``make`` is called if the folder is missing.
 
     Parameters
     ----------
-    shelf : path
-        Made if missing.
+    cache : path
+        Created if missing.
     key : str
         Must change with anything the content depends on.
     make : callable
         Writes files into the folder it is given.
     """
-    final = shelf / key
+    final = cache / key
     if not (final / META).is_file():
-        shelf.mkdir(parents=True, exist_ok=True)
-        with hold_lock(shelf / f".{key}.lock"):
+        cache.mkdir(parents=True, exist_ok=True)
+        with hold_lock(cache / f".{key}.lock"):
             if not (final / META).is_file():
-                put_whole(final, make)
+                write_folder(final, make)
     return final, json.loads((final / META).read_text(encoding="utf-8"))
 
 
-def put_whole(final: Path, make: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
-    """Fill a draft beside ``final`` and put it in its place, where nothing, or an older one, may stand."""
+def write_folder(final: Path, make: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
+    """Write a draft next to ``final``, then rename it to ``final``, replacing an older folder."""
     draft = final.with_name(f".{final.name}.part")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)

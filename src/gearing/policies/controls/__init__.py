@@ -1,12 +1,12 @@
-"""Risk controls that wrap any policy, learned ones too.
+"""Risk controls that wrap any policy.
 
-A list of them is a setting of the simulated account, so that every face applies it the same way:
+They are a setting of the simulated account, so environments, backtests and bundles apply them the same way:
 
     gearing.backtest(policy, market, controls=[StopLoss(margin=0.5), FundingGuard(0.5)])
     gymnasium.make("gearing/Perpetual-v0", controls=[CoolDown("24h")])
 
 They act on signed targets in the order given, after the policy and its action scheme. ``Simulator.acted``
-and ``BacktestResult.control_report`` tell when. An exported runtime calls
+and ``BacktestResult.control_report`` report when. An exported runtime calls
 ``gearing.simulation.controls.apply_controls`` with the same list.
 """
 

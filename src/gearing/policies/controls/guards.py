@@ -1,4 +1,4 @@
-"""Controls that look at one position: what it costs to hold, and how near its liquidation is."""
+"""Controls of one position: its funding cost and its distance to liquidation."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class FundingGuard:
     limit : float
         Annualised carry; 0.5 is about 0.046 % per 8 hours.
     keep : float
-        What remains of the leverage, 0 to close.
+        Fraction of the leverage kept, 0 to close.
     column : str
         Annualised funding that a long pays.
     """
@@ -47,7 +47,7 @@ class FundingGuard:
         """Targets that pay too much, cut."""
         wanted = np.where(np.isnan(targets), now.leverage, targets)
         paid = np.sign(wanted) * now.of(self.column)
-        # A held position is closed or left: cutting it at every decision would cut it again and again.
+        # A held position is closed or left unchanged: a fraction would be cut again at every decision.
         cut = (paid > self.limit) & (~np.isnan(targets) | (self.keep == 0.0))
         return np.where(cut, self.keep * wanted, targets), guards, memory
 
@@ -61,7 +61,7 @@ class LiquidationGuard(LeverageLimit):
     ----------
     deviations : float
     horizon : str
-        Duration that the standard deviation is of.
+        Duration over which the standard deviation is taken.
     maintenance : float
         Maintenance margin rate of the tier in use.
     column : str
@@ -83,19 +83,19 @@ class LiquidationGuard(LeverageLimit):
         return (self.column, "liquidation_distance")
 
     def needed(self, side: np.ndarray, now: Situation) -> np.ndarray:
-        """Relative move that has to be survived."""
+        """Relative move that the position must survive."""
         spread = now.of(self.column) * np.sqrt(float(parse_duration(self.horizon) / YEAR))
         move = np.minimum(self.deviations * spread, 50.0)
         return np.where(side >= 0.0, -np.expm1(-move), np.expm1(move))
 
     def cap(self, side: np.ndarray, now: Situation) -> np.ndarray:
-        """Leverage whose liquidation is just that far away."""
+        """Leverage with its liquidation price at that distance."""
         size = self.needed(side, now)
         long, short = (leverage_of_size(size, s, "liquidation", 1.0, self.maintenance) for s in (1, -1))
         return np.where(side >= 0.0, long, short)
 
     def apply(self, targets: np.ndarray, guards: np.recarray, now: Situation, memory: Any) -> Decision:
-        """Targets within the cap; a held position whose liquidation has come near is brought back to it."""
+        """Targets within the cap; a held position too close to liquidation is reduced to it."""
         held = np.where(np.isnan(targets), now.leverage, 0.0)
         side = np.sign(held)
         near = now.of("liquidation_distance") < np.minimum(self.needed(side, now), 1.0)
@@ -114,7 +114,7 @@ class ExcursionGuard(LeverageLimit):
     probability : float
     maintenance : float
     sides : {"long", "short", "both"}
-        Whose touch columns there are; the others are not capped.
+        Sides with touch columns; the others are not capped.
     sizes : tuple of float
         Moves whose columns ``touch_down_5`` (for longs) and ``touch_up_5`` (for shorts) are read.
     """
@@ -161,7 +161,7 @@ class AutoDeleverage:
     margin_ratio : float
         Maintenance over margin balance from which it acts; 1 is liquidation.
     keep : float
-        Part of the present position that is kept.
+        Fraction of the current position that is kept.
     """
 
     margin_ratio: float = 0.5
@@ -172,7 +172,7 @@ class AutoDeleverage:
         check_fraction(self, "margin_ratio", "keep")
 
     def apply(self, targets: np.ndarray, guards: np.recarray, now: Situation, memory: Any) -> Decision:
-        """Targets no larger than what is kept, on the side that is held."""
+        """Targets limited to the kept fraction, on the held side."""
         held = now.leverage
         strained = (now.of("margin_ratio") >= self.margin_ratio) & (held != 0.0)
         wanted = np.where(np.isnan(targets), held, targets)
@@ -184,7 +184,7 @@ class AutoDeleverage:
 @control("notional_cap")
 @dataclass(frozen=True)
 class NotionalCap(LeverageLimit):
-    """Less leverage for larger positions: a table like the exchange's own, with the trader's numbers.
+    """Less leverage for larger positions: a table like the exchange's, with the trader's own numbers.
 
     Parameters
     ----------

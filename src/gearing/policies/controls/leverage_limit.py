@@ -1,4 +1,4 @@
-"""What controls share: most of them are a cap on the size of a target."""
+"""Base class of controls that cap the size of a target."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Decision = tuple[np.ndarray, np.recarray, Any]
 
 
 class LeverageLimit:
-    """A control without memory that caps the size of targets, side by side with what is held.
+    """A control without memory that caps the size of targets and of held positions.
 
     A position that would be held (target NaN) is cut to the cap where it exceeds it.
     """

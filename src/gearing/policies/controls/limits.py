@@ -1,4 +1,4 @@
-"""Controls that look at the whole account: what a day may cost, a pause after a liquidation, portfolio limits."""
+"""Controls of the whole account: daily loss limit, pause after a liquidation, portfolio limits."""
 
 from __future__ import annotations
 
@@ -103,8 +103,8 @@ class PortfolioLimit:
 
     def __post_init__(self) -> None:
         limits = {name: getattr(self, name) for name in ("gross", "net", "volatility")}
-        asked = [value for value in limits.values() if value is not None]
-        if not asked or min(asked) <= 0.0:
+        given = [value for value in limits.values() if value is not None]
+        if not given or min(given) <= 0.0:
             raise ValueError(f"PortfolioLimit: the limits are {limits}; give at least one, positive.")
 
     @property

@@ -30,19 +30,19 @@ class _Resting:
 
     def __post_init__(self) -> None:
         given = {name: getattr(self, name) for name in ("distance", "margin", "atr")}
-        asked = {name: value for name, value in given.items() if value is not None}
-        if len(asked) != 1 or not next(iter(asked.values())) > 0.0:
+        chosen = {name: value for name, value in given.items() if value is not None}
+        if len(chosen) != 1 or not next(iter(chosen.values())) > 0.0:
             raise ValueError(
                 f"{type(self).__name__}: distance, margin and atr are {given}; give exactly one, positive."
             )
 
     @property
     def required_columns(self) -> tuple[str, ...]:
-        """The average true range, if the distance is told in it."""
+        """The average true range, if the distance is given in it."""
         return (self.atr_column,) if self.atr is not None else ()
 
     def apply(self, targets: np.ndarray, guards: np.recarray, now: Situation, memory: Any) -> Decision:
-        """Targets as they are, with the order attached where another control has not put a nearer one."""
+        """Unchanged targets, with the order attached unless another control has placed a nearer one."""
         placed = guards.copy()
         placed[self.order] = np.fmin(placed[self.order], self.distance_of(targets, now))
         placed.trigger_last = np.maximum(placed.trigger_last, int(self.watch_last))

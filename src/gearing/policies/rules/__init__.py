@@ -1,4 +1,4 @@
-"""The rules traders use today, one family per file, here under one roof: ``gearing.rules``."""
+"""The rules traders use, one family per file; available as ``gearing.rules``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Leverage by habit: one number, or one of a few by the kind of market."""
+"""Fixed leverage, and leverage tiers by market conditions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Algorithmic scaling: a base leverage times one factor per condition, as many conditions as one likes."""
+"""Algorithmic scaling: a base leverage times one factor per condition."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Leverage by what makes wealth grow, and by what protects it: Kelly and Merton, and a drawdown floor."""
+"""Leverage for growth (Kelly, Merton) and for a limited drawdown (CPPI)."""
 
 from __future__ import annotations
 

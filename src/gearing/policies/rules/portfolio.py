@@ -1,8 +1,8 @@
-"""Leverage of several contracts together: a volatility that the whole account should have.
+"""Leverage of several contracts for a target volatility of the account.
 
-Equity is divided evenly, as ``margin_share`` given as one number is: contract j holds L_j x w / n of equity. All
-pairs are taken to have the same correlation, the mean of those measured; and all positions to be on the same side,
-which errs towards caution where longs and shorts hedge each other.
+Equity is divided evenly, like ``margin_share`` given as one number: contract j holds L_j x w / n of equity. All
+pairs are assumed to have the same correlation, the mean measured one, and all positions the same side, which is
+cautious where longs and shorts hedge each other.
 """
 
 from __future__ import annotations

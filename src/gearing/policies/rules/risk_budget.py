@@ -1,6 +1,6 @@
-"""The largest leverage whose probability of a bad end stays within a budget.
+"""The largest leverage whose probability of liquidation, or of a loss, stays within a budget.
 
-A bad end is a touch: of the liquidation price, or of the price at which a part of the margin is lost. Its
+The event is a touch: of the liquidation price, or of the price at which a share of the margin is lost. Its
 probability within the horizon comes from a volatility by the reflection principle, or from columns of forecast touch
 probabilities.
 """
@@ -25,7 +25,7 @@ SIZES = (
     0.075,
     0.10,
     0.15,
-)  # the moves that forecast touch probabilities are made for
+)  # moves with forecast touch probabilities
 
 
 def touch_column(size: float, side: int) -> str:

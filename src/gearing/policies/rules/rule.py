@@ -1,4 +1,4 @@
-"""What all rules share: one formula of the observed columns, and nothing to remember."""
+"""Base class of rules."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ Columns = Mapping[str, np.ndarray]
 class Rule:
     """A policy without memory: ``choose`` maps the columns known at the close to target leverage.
 
-    A rule answers with a magnitude; the simulation's direction gives it its side. (With direction "free" a
-    magnitude is a long; rules with ``side=0`` answer signed and are made for it.)
+    A rule returns a magnitude; the simulation's direction sets the side. (With direction "free" a
+    magnitude is a long; rules with ``side=0`` return signed targets.)
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class Rule:
         episode_start: np.ndarray | None = None,
         deterministic: bool = False,
     ) -> tuple[np.ndarray, Any]:
-        """The formula's answer; the state comes back as it was given."""
+        """Target leverage; the state is returned unchanged."""
         return self.choose(observation), state
 
 
@@ -47,7 +47,7 @@ def values(observation: Columns, name: str) -> np.ndarray:
 
 
 def volatility(observation: Columns, name: str) -> np.ndarray:
-    """An annualised volatility, kept away from zero: a still price does not ask for infinite leverage."""
+    """An annualised volatility, kept away from zero: a constant price must not give infinite leverage."""
     return np.maximum(values(observation, name), 1e-6)
 
 
@@ -62,5 +62,5 @@ def check_ordered(rule: Any, *names: str) -> None:
     """Refuse parameters that do not ascend in the order named."""
     given = [getattr(rule, name) for name in names]
     if sorted(given) != given:
-        shown = ", ".join(f"{name}={value}" for name, value in zip(names, given, strict=True))
-        raise ValueError(f"{type(rule).__name__}: {shown}; these must not descend.")
+        values_given = ", ".join(f"{name}={value}" for name, value in zip(names, given, strict=True))
+        raise ValueError(f"{type(rule).__name__}: {values_given}; these must not descend.")

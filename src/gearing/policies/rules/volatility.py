@@ -1,4 +1,4 @@
-"""Leverage by volatility: less where the market moves more.
+"""Leverage that falls with volatility.
 
 The volatility column is the user's choice: realised (``realized_volatility_24h``), forecast
 (``forecast_volatility``) or implied (``implied_volatility``), all annualised.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gearing.forecasters.cache import kept
+from gearing.forecasters.cache import cached_forecast
 from gearing.forecasters.register import Recipe, forecaster
 from gearing.forecasters.rows import Rows, forecast_rows
 from gearing.forecasters.targets import finer_future_variance, future_variance
@@ -121,7 +121,9 @@ def _one_walk(recipe: Recipe, rows: Rows, config: ForecastConfig, cache: Path | 
         "schedule": asdict(schedule),
     }
     estimator = recipe.estimator()
-    return kept(cache, rows, facts, lambda: walk_forward(estimator, rows, schedule, n_jobs=config.jobs))
+    return cached_forecast(
+        cache, rows, facts, lambda: walk_forward(estimator, rows, schedule, n_jobs=config.jobs)
+    )
 
 
 def schedule_of(config: ForecastConfig) -> Schedule:
