@@ -11,6 +11,7 @@ RUNTIME = "gearing.export.runtime"
 # An order is sized, and an account observed, by the simulator's own records; so the runtime stands on it as well.
 PACKAGES = {
     "lazy",
+    "names",
     "storage",
     "contracts",
     "market",

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from gearing.storage.atomic import write_atomically
 
 _NAME = "checkpoint.pt"
 
@@ -37,12 +37,8 @@ class CheckpointFolder:
 
     def write(self, state: Mapping[str, Any]) -> None:
         """Replace the checkpoint."""
-        draft = self.path.with_suffix(".new")
-        with open(draft, "wb") as file:
-            torch.save({"identity": self.identity, **state}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, self.path)
+        whole = {"identity": self.identity, **state}
+        write_atomically(self.path, lambda draft: torch.save(whole, draft))
 
     def read(self) -> dict[str, Any] | None:
         """The checkpoint, or None if there is none.
@@ -67,13 +63,3 @@ class CheckpointFolder:
                 "folder, or resume=False to train from the start."
             )
         return state
-
-
-def digest(values: Any) -> str:
-    """Short hash of plain values or an array's bytes."""
-    raw = (
-        values.tobytes()
-        if hasattr(values, "tobytes")
-        else json.dumps(values, sort_keys=True, default=str).encode()
-    )
-    return hashlib.sha256(raw).hexdigest()[:16]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from gearing.agents.checkpoints import CheckpointFolder, digest
+from gearing.agents.checkpoints import CheckpointFolder
 from gearing.agents.learner import Learner
 from gearing.agents.policy.learned import LearnedPolicy
 from gearing.agents.progress import Listener, ProgressBar, Status
@@ -22,6 +22,7 @@ from gearing.agents.settings import AgentSettings, agent_settings
 from gearing.features import FeatureTable
 from gearing.market.data import MarketData
 from gearing.simulation.config import SimulationConfig
+from gearing.storage.digest import digest
 
 Markets = MarketData | Sequence[MarketData]
 Tables = FeatureTable | Sequence[FeatureTable]
@@ -338,7 +339,7 @@ def _identity(
         "seed": seed,
         "config": digest(repr(config)),
         "markets": [market.fingerprint for market in markets],
-        "tables": [digest(np.ascontiguousarray(table.values)) for table in tables],
+        "tables": [digest(table.values) for table in tables],
         "validation_markets": [market.fingerprint for market in held_out[0]],
         "training_spans": [[str(m.open_time[0]), str(m.close_time[-1])] for m in markets],
         "validation_spans": [[str(m.open_time[0]), str(m.close_time[-1])] for m in held_out[0]],

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
+
+from gearing.storage.digest import file_digest
 
 MANIFEST = "manifest.json"
 POLICY = "policy.onnx"
@@ -15,15 +16,10 @@ class BundleError(ValueError):
     """A bundle, or what it was asked to decide on, cannot be used; the message says why and what to do."""
 
 
-def sha256(path: Path) -> str:
-    """Checksum of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 def write_checksums(folder: Path) -> None:
     """Write the checksums of every file of a folder beside them."""
     names = sorted(path.name for path in folder.iterdir() if path.name != CHECKSUMS)
-    (folder / CHECKSUMS).write_text("".join(f"{sha256(folder / name)}  {name}\n" for name in names))
+    (folder / CHECKSUMS).write_text("".join(f"{file_digest(folder / name)}  {name}\n" for name in names))
 
 
 def verify_bundle(folder: str | Path) -> tuple[str, ...]:
@@ -47,7 +43,7 @@ def verify_bundle(folder: str | Path) -> tuple[str, ...]:
         path = folder / name
         if not path.is_file():
             raise BundleError(f"{folder} lacks {name}; copy the whole folder again, or export it anew.")
-        found = sha256(path)
+        found = file_digest(path)
         if found != expected:
             raise BundleError(
                 f"{path} was changed after it was written (SHA-256 {found[:12]}..., listed {expected[:12]}...). "

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from functools import cache
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -14,6 +12,7 @@ import numpy as np
 
 from gearing.features.feature import Feature, get_feature
 from gearing.features.table import FeatureTable, Warmup, saturate
+from gearing.storage.digest import code_digest, digest
 from gearing.storage.mapped import ArrayFile, cached_folder, mapped, write_folder
 
 if TYPE_CHECKING:
@@ -199,9 +198,9 @@ def mapped_tables(features: FeatureSet, markets: Sequence[MarketData], cache: Pa
     The cache key includes this package's source. The code of other packages cannot be checked, so a table with one of
     their features is computed anew and its file is removed with the process.
     """
-    parts = [_source(), repr([(f.name, f.lookback, f.lower, f.upper) for f in features.features])]
-    parts += [market.identity for market in markets]
-    key = "features-" + sha256("|".join(parts).encode()).hexdigest()[:24]
+    declared = [(f.name, f.lookback, f.lower, f.upper) for f in features.features]
+    identities = [market.identity for market in markets]
+    key = f"features-{digest(code_digest(__package__), declared, identities, length=24)}"
     if all(f.origin.startswith(f"{__package__}.") for f in features.features):
         folder, facts = cached_folder(cache, key, lambda draft: _write_tables(draft, features, markets))
         values = mapped(folder / "values.npy")
@@ -236,12 +235,3 @@ def _write_tables(draft: Path, features: FeatureSet, markets: Sequence[MarketDat
                 counts = {name: count + saturated[name] for name, count in counts.items()}
             facts.append({"saturated": counts, "first_complete": complete.first})
     return {"tables": facts}
-
-
-@cache
-def _source() -> str:
-    """Hash of this package's code: cached tables are computed again when it changes."""
-    digest = sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()

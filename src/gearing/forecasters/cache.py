@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,8 @@ import numpy as np
 
 from gearing.forecasters.rows import Rows
 from gearing.forecasters.walk_forward import Forecast
+from gearing.storage.atomic import write_arrays
+from gearing.storage.digest import digest
 
 
 def cached_forecast(
@@ -26,23 +26,15 @@ def cached_forecast(
     """
     if folder is None:
         return compute()
-    place = folder / f"{_key(rows, facts)}.npz"
+    key = digest(facts, rows.X, rows.y, rows.known_at, rows.contract, length=32)
+    place = folder / f"{key}.npz"
     if place.is_file():
         with np.load(place) as stored:
             return Forecast(rows.take(stored["index"]), stored["value"], stored["fitted_until"])
     made = compute()
-    folder.mkdir(parents=True, exist_ok=True)
-    draft = place.with_suffix(".part.npz")
-    np.savez(draft, index=_index_in(rows, made.rows), value=made.value, fitted_until=made.fitted_until)
-    draft.replace(place)
+    index = _index_in(rows, made.rows)
+    write_arrays(place, {"index": index, "value": made.value, "fitted_until": made.fitted_until})
     return made
-
-
-def _key(rows: Rows, facts: dict[str, Any]) -> str:
-    digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())
-    for values in (rows.X, rows.y, rows.known_at, rows.contract):
-        digest.update(np.ascontiguousarray(values).tobytes())
-    return digest.hexdigest()[:32]
 
 
 def _index_in(rows: Rows, part: Rows) -> np.ndarray:

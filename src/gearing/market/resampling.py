@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 from gearing.market.data import MarketData
 from gearing.market.history.series import group_ohlc
 from gearing.market.timing import duration, label
+from gearing.storage.digest import digest
 from gearing.storage.mapped import ArrayFile, cached_folder, mapped
 
 KEPT_FROM = 1 << 20  # bars x contracts; what is made from fewer is quickly made again
@@ -88,6 +88,6 @@ def _kept(market: MarketData, length: np.timedelta64, parts: int) -> dict[str, n
         return {"arrays": list(arrays)}
 
     assert market.cache_folder is not None
-    key = hashlib.sha256(f"resample/1|{market.identity}|{label(length)}".encode()).hexdigest()[:24]
+    key = digest("resample/1", market.identity, label(length), length=24)
     folder, facts = cached_folder(market.cache_folder, f"bars-{key}", write)
     return {name: mapped(folder / f"{name}.npy") for name in facts["arrays"]}

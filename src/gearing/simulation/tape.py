@@ -7,7 +7,6 @@ mapped file in the store's folder, written once and shared by all processes.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from gearing.features import FeatureTable
 from gearing.market.data import MarketData
 from gearing.simulation.config import Slippage
 from gearing.simulation.tape_rows import DAY, MarketRows, Offsets, tier_schedules
+from gearing.storage.digest import digest
 from gearing.storage.mapped import ArrayFile, cached_folder, mapped
 
 LAYOUT = 1  # raise it with any change of what a row holds for the same market
@@ -87,8 +87,8 @@ class _Plan:
         for market, table in zip(self.markets, self.tables, strict=True):
             told += [market.identity, table.first_complete]
             if self.entry_signal is not None:
-                told.append(hashlib.sha256(table.column(self.entry_signal).tobytes()).hexdigest())
-        return "tape-" + hashlib.sha256(repr(told).encode()).hexdigest()[:24]
+                told.append(digest(table.column(self.entry_signal)))
+        return f"tape-{digest(repr(told), length=24)}"
 
     @property
     def most_rows(self) -> int:

@@ -1,1 +1,1 @@
-"""Files: atomic writes, locks, memory-mapped arrays."""
+"""Files: written in one step, memory-mapped arrays, digests."""

@@ -1,27 +1,52 @@
-"""Atomic writes: a file is either complete or absent."""
+"""Atomic writes: a file is either complete or absent, also if the process is killed."""
 
 from __future__ import annotations
 
-import hashlib
+import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 
-def atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Let ``write`` fill a temporary file next to ``path``, then replace ``path`` once it is complete and on disk."""
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Let ``write`` fill a draft in the same folder, made if missing, and rename it once it is complete and on disk.
+
+    Parameters
+    ----------
+    path : Path
+    write : callable
+        Is given the draft's path, which ends in ".part".
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        write(part)
-        with part.open("rb+") as handle:
+        write(draft)
+        with draft.open("rb+") as handle:
             os.fsync(handle.fileno())
-        part.replace(path)
+        draft.replace(path)
     finally:
-        part.unlink(missing_ok=True)
+        draft.unlink(missing_ok=True)
 
 
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
+def write_text(path: Path, text: str) -> None:
+    """Write text in UTF-8, atomically."""
+    write_atomically(path, lambda draft: draft.write_text(text, encoding="utf-8"))
+
+
+def write_json(path: Path, values: Any, indent: int | None = 1) -> None:
+    """Write plain values as JSON, atomically; NumPy numbers are allowed."""
+    write_text(path, json.dumps(values, indent=indent, default=float))
+
+
+def write_arrays(path: Path, arrays: Mapping[str, Any], compressed: bool = False) -> None:
+    """Write named arrays as ``.npz``, atomically."""
+    import numpy as np
+
+    save = np.savez_compressed if compressed else np.savez
+
+    def write(draft: Path) -> None:
+        with draft.open("wb") as handle:  # given a path, NumPy would add a suffix to it
+            save(handle, **arrays)
+
+    write_atomically(path, write)

@@ -16,8 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from gearing.storage.locks import hold_lock
-
 META = "whole.json"  # written last
 
 
@@ -92,8 +90,10 @@ def cached_folder(
     """
     final = cache / key
     if not (final / META).is_file():
+        from filelock import FileLock  # late: an exported policy caches nothing and needs no filelock
+
         cache.mkdir(parents=True, exist_ok=True)
-        with hold_lock(cache / f".{key}.lock"):
+        with FileLock(cache / f".{key}.lock"):
             if not (final / META).is_file():
                 write_folder(final, make)
     return final, json.loads((final / META).read_text(encoding="utf-8"))

@@ -19,14 +19,14 @@ and tracked by ``gearing.studies.running``.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gearing.storage.atomic import write_atomically
+from gearing.storage.digest import digest
 from gearing.studies.seal import seal
 from gearing.studies.sections import Section
 
@@ -80,8 +80,7 @@ class ExperimentConfig(Section):
     @property
     def digest(self) -> str:
         """Hash of everything that results depend on; the same digest is the same experiment, taken up again."""
-        told = json.dumps(self.model_dump(mode="json", exclude=self._beside), sort_keys=True)
-        return hashlib.sha256(told.encode()).hexdigest()[:16]
+        return digest(self.model_dump(mode="json", exclude=self._beside))
 
     @property
     def key(self) -> str:
@@ -133,10 +132,7 @@ class Work:
         kept = self.folder / "parts" / f"{name}.parquet"
         if not kept.exists():
             self.tell(name)
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            draft = kept.with_suffix(".part")
-            make().to_parquet(draft)
-            draft.replace(kept)
+            write_atomically(kept, make().to_parquet)
         return pd.read_parquet(kept)
 
 

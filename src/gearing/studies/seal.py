@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gearing.storage.atomic import write_json
+
 if TYPE_CHECKING:
     from gearing.market import MarketData
 
@@ -36,6 +38,4 @@ def seal(folder: Path, markets: Mapping[str, MarketData]) -> None:
             f"{', '.join(changed)}: the market's values are not those that {folder} was made of, though the settings "
             "are. Remove that folder, give another `output`, or fix `market.start` and `market.end`."
         )
-    draft = kept.with_suffix(".part")
-    draft.write_text(json.dumps({**before, **now}, indent=1), encoding="utf-8")
-    draft.replace(kept)
+    write_json(kept, {**before, **now})

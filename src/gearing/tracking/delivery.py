@@ -17,7 +17,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from gearing.storage.locks import wait_lock
+from filelock import FileLock
+
 from gearing.tracking.journal import Journal, Record
 
 KEY_TAG = "gearing.key"
@@ -206,8 +207,7 @@ class MlflowSender:
 
         _quiet_set_up()
         self._setup_lock.parent.mkdir(parents=True, exist_ok=True)
-        with self._setup_lock.open("w") as lock:
-            wait_lock(lock.fileno(), 60.0)
+        with FileLock(self._setup_lock, timeout=60.0):
             mlflow.set_tracking_uri(self.uri)
             client = mlflow.MlflowClient(self.uri)
             client.search_experiments(max_results=1)  # lays out a new database

@@ -2,8 +2,8 @@
 
 A record is one line of JSON, written by one system call before the logging call returns. So a process that
 is killed loses nothing it had logged: at most a line that was never finished, which readers leave alone and
-the next writer cuts off. The open journal is locked; the system drops the lock when the process dies, which
-is how others see that it did.
+the next writer cuts off. An open journal holds the lock ``<name>.lock``; the system releases it when the process
+dies, which is how others see that it did.
 
 Beside ``<name>.jsonl`` stand ``<name>.state.json`` (the tracker's id of the run, the bytes delivered, the
 last step of each metric), ``<name>.files`` (copies of logged files) and, if the tracker ever refused a
@@ -12,6 +12,7 @@ record, ``<name>.refused.jsonl``.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -21,7 +22,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gearing.storage.locks import try_lock, wait_lock
+from filelock import BaseFileLock, FileLock, Timeout
+
+from gearing.storage.atomic import write_json
 
 Record = dict[str, Any]
 
@@ -62,7 +65,12 @@ class Journal:
         self.files = path.with_suffix(".files")
         self._state_path = path.with_suffix(".state.json")
         self._writing = threading.Lock()
-        self._descriptor = _open_locked(path, patience, create)
+        self._lock = _locked(path, patience, create)
+        try:
+            self._descriptor = os.open(path, os.O_RDWR | os.O_APPEND | (os.O_CREAT if create else 0), 0o644)
+        except FileNotFoundError:
+            self._unlock()
+            raise
         self._cut_unfinished_line()
         self.state = self._read_state()
 
@@ -127,6 +135,7 @@ class Journal:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+            self._unlock()
 
     def remove(self) -> None:
         """Delete a delivered journal, but the state of a run that may be taken up again."""
@@ -143,6 +152,11 @@ class Journal:
 
     # -- details -------------------------------------------------------------------------------------------
 
+    def _unlock(self) -> None:
+        with contextlib.suppress(PermissionError):  # where an open file cannot be deleted, filelock does it
+            os.unlink(self._lock.lock_file)
+        self._lock.release()
+
     def _cut_unfinished_line(self) -> None:
         content = self.path.read_bytes()
         whole = content.rfind(b"\n") + 1
@@ -156,9 +170,7 @@ class Journal:
             return JournalState()
 
     def _write_state(self) -> None:
-        draft = self._state_path.with_suffix(".tmp")
-        draft.write_text(json.dumps(asdict(self.state)))
-        os.replace(draft, self._state_path)
+        write_json(self._state_path, asdict(self.state), indent=None)
 
 
 def first_record(path: Path) -> Record | None:
@@ -168,17 +180,15 @@ def first_record(path: Path) -> Record | None:
     return json.loads(line) if line.endswith(b"\n") else None
 
 
-def _open_locked(path: Path, patience: float, create: bool) -> int:
-    flags = os.O_RDWR | os.O_APPEND
+def _locked(path: Path, patience: float, create: bool) -> BaseFileLock:
+    """The held lock of a journal; whoever lets go of it deletes its file, which those that wait notice."""
     if create:
         path.parent.mkdir(parents=True, exist_ok=True)
-        flags |= os.O_CREAT
-    while True:
-        descriptor = os.open(path, flags, 0o644)
-        if not (wait_lock(descriptor, patience) if patience else try_lock(descriptor)):
-            os.close(descriptor)
-            raise BlockingIOError(f"{path} is in use by another process.")
-        # Whoever held the lock before may have delivered and deleted the file that we opened.
-        if path.exists() and os.path.samestat(os.fstat(descriptor), path.stat()):
-            return descriptor
-        os.close(descriptor)
+    elif not path.exists():
+        raise FileNotFoundError(path)
+    lock = FileLock(path.with_suffix(".lock"), timeout=patience, thread_local=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise BlockingIOError(f"{path} is in use by another process.") from None
+    return lock

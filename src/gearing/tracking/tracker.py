@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
 import os
 import threading
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+from gearing.storage.digest import digest
 from gearing.tracking.delivery import MlflowSender, ParentMissing, TrackerAway
 from gearing.tracking.journal import Journal, first_record
 from gearing.tracking.run import Run
@@ -175,8 +175,7 @@ class Tracker:
             waiting = self._ended.pop(key, None)
         if waiting is not None:  # ended moments ago in this process and taken up again
             return waiting
-        identity = f"{_without_password(self.uri)}\n{self.experiment}\n{key}"
-        path = self.spool / f"{hashlib.sha256(identity.encode()).hexdigest()[:24]}.jsonl"
+        path = self.spool / f"{digest(_without_password(self.uri), self.experiment, key, length=24)}.jsonl"
         try:
             return Journal(path, self.patience)
         except BlockingIOError:

@@ -8,7 +8,7 @@ from gearing.market.history.check import check_folder
 from gearing.market.history.layout import read_bars, read_funding
 from gearing.market.history.series import Bars
 from gearing.market.history.writing import write_bars, write_funding, write_market
-from gearing.storage.atomic import sha256_of
+from gearing.storage.digest import file_digest
 
 BRACKETS = [
     {
@@ -126,7 +126,7 @@ def test_a_file_that_is_no_parquet_is_an_error_and_does_not_stop_the_check(folde
 
 def test_files_that_differ_from_their_listed_checksum_are_errors(folder):
     path = folder / "binance-um" / "AAAUSDT" / "1h.parquet"
-    (folder / "SHA256SUMS").write_text(f"{sha256_of(path)}  ./binance-um/AAAUSDT/1h.parquet\n")
+    (folder / "SHA256SUMS").write_text(f"{file_digest(path)}  ./binance-um/AAAUSDT/1h.parquet\n")
     assert check_folder(folder).exit_code == 0
     break_bars(folder, lambda t, p, v: (t, p * 2, v))
     assert "checksum differs" in rules(folder, "error")

@@ -22,7 +22,7 @@ from gearing.market.history.check_series import check_bars, check_coverage, chec
 from gearing.market.history.findings import Finding, span
 from gearing.market.history.series import Bars
 from gearing.market.timing import duration, label
-from gearing.storage.atomic import sha256_of
+from gearing.storage.digest import file_digest
 
 LEVELS = ("note", "warning", "error")
 
@@ -313,5 +313,5 @@ def _check_sums(root: Path) -> Iterator[Finding]:
         file = root / name.strip().removeprefix("./")
         if not file.is_file():
             yield Finding("error", name, "listed in SHA256SUMS but missing")
-        elif sha256_of(file) != digest:
+        elif file_digest(file) != digest:
             yield Finding("error", name, "checksum differs", detail="not the file that SHA256SUMS lists")

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from gearing.market.data import MarketData
 from gearing.market.history import layout
 from gearing.market.history.series import Bars
-from gearing.storage.atomic import atomically
+from gearing.storage.atomic import write_atomically
 
 STAMP = pa.timestamp("ms", "UTC")
 
@@ -54,4 +54,4 @@ def write_market(market: MarketData, folder: Path, venue: str = "binance-um", so
 def _write(path: Path, columns: dict[str, object], source: str, size: int) -> None:
     origin = pa.DictionaryArray.from_arrays(np.zeros(size, np.int8), [source])
     table = pa.table({**columns, "source": origin})
-    atomically(path, lambda part: pq.write_table(table, part, compression="zstd"))
+    write_atomically(path, lambda part: pq.write_table(table, part, compression="zstd"))

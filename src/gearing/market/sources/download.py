@@ -23,7 +23,7 @@ from gearing.market.history.series import Bars
 from gearing.market.history.writing import write_bars, write_funding
 from gearing.market.sources.fetching import Fetcher, FetchSettings, Outcome, remove_abandoned_parts
 from gearing.market.timing import duration, label, stamp
-from gearing.storage.atomic import atomically
+from gearing.storage.atomic import write_atomically
 
 KINDS = {
     "klines": "last",
@@ -175,7 +175,7 @@ def build(root: Path, venue: str, symbol: str, kind: str, bar: str) -> str | Non
     elif kind in TABLES:
         target = home / f"{kind}.parquet"
         table = pd.concat([read_table(p.read_bytes(), str(p)) for p in sources]).drop_duplicates()
-        atomically(target, lambda part: table.to_parquet(part, index=False))
+        write_atomically(target, lambda part: table.to_parquet(part, index=False))
     else:
         target = layout.bar_file(home, KINDS[kind], duration(bar))
         bars = [read_klines(p.read_bytes(), str(p), volume=kind == "klines") for p in sources]

@@ -25,7 +25,7 @@ from gearing.market.history.writing import STAMP, write_bars, write_funding
 from gearing.market.sources.download import joined_bars
 from gearing.market.sources.fetching import RETRIED
 from gearing.market.timing import duration, label, stamp
-from gearing.storage.atomic import atomically
+from gearing.storage.atomic import write_atomically
 
 FOLDERS = {"bybit": "bybit-linear", "okx": "okx-swap"}
 PRICES = {"last": None, "mark": "mark", "index": "index"}
@@ -149,7 +149,7 @@ def fetch_dvol(
         "time": pa.array(times, pa.timestamp("ms")).cast(STAMP),
         "dvol": [rows[k] for k in sorted(rows)],
     }
-    atomically(target, lambda part: pq.write_table(pa.table(columns), part, compression="zstd"))
+    write_atomically(target, lambda part: pq.write_table(pa.table(columns), part, compression="zstd"))
     return f"dvol/{coin}-1d.parquet"
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from gearing.storage.atomic import atomically
+from gearing.storage.atomic import write_atomically
 
 RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 
@@ -108,7 +108,7 @@ class Fetcher:
             return Outcome(path, "failed", str(error))
         if content is None:
             return Outcome(path, "absent")
-        atomically(target, lambda part: _write_bytes(part, content))
+        write_atomically(target, lambda draft: draft.write_bytes(content))
         return Outcome(path, "new")
 
     def _verified(self, path: str) -> bytes | None:
@@ -207,7 +207,3 @@ def _alive(process: int) -> bool:
     except PermissionError:
         return True
     return True
-
-
-def _write_bytes(path: Path, content: bytes) -> None:
-    path.write_bytes(content)

@@ -6,8 +6,6 @@ seed, the validation market chooses the weights, test markets are played once.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -31,6 +29,8 @@ from gearing.policies.oracle import (
 from gearing.policies.rules import FixedLeverage
 from gearing.simulation.config import SimulationConfig
 from gearing.simulation.presets import market_a_settings, market_b_settings
+from gearing.storage.atomic import write_arrays, write_json
+from gearing.storage.digest import digest
 from gearing.studies.experiment import ExperimentConfig, Findings, Work, experiment
 from gearing.studies.regret.tables import agent_table, reference_table, scored
 from gearing.studies.sections import Section
@@ -172,7 +172,7 @@ class RegretConfig(ExperimentConfig):
             name: agent_settings({**agent.settings, "algorithm": agent.algorithm}).as_dict()
             for name, agent in self.agents.items()
         }
-        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+        return digest(told)
 
 
 @experiment(RegretConfig)
@@ -241,7 +241,7 @@ def _train(config: RegretConfig, folder: Path, agent: str, seed: int) -> None:
             trained = train(run)
         tracker.close()
     trained.policy.save(own / "policy")
-    _write_json(
+    write_json(
         own / TRAINING,
         {
             "history": trained.history,
@@ -294,11 +294,12 @@ def _judge(config: RegretConfig, folder: Path, number: int) -> None:
     scorer = Scorer([market], [known["oracle"].join(table)], config.simulation())
     if not (own / "formula.npz").exists():
         for name, policy in known.items():
-            _keep(own / name, play(Scorer([market], [policy.join(table)], config.simulation()), policy))
-        _keep(own / "best_fixed", play(scorer, best_fixed(config)))
-        _keep(own / "formula", _formulas(config, market))
+            with_columns = Scorer([market], [policy.join(table)], config.simulation())
+            write_arrays(own / f"{name}.npz", play(with_columns, policy))
+        write_arrays(own / "best_fixed.npz", play(scorer, best_fixed(config)))
+        write_arrays(own / "formula.npz", _formulas(config, market))
     for name, path in wanted.items():
-        _keep(own / name, play(scorer, load_policy(path / "policy")))
+        write_arrays(own / f"{name}.npz", play(scorer, load_policy(path / "policy")))
 
 
 def _formulas(config: RegretConfig, market: MarketData) -> dict[str, np.ndarray]:
@@ -340,17 +341,3 @@ def best_fixed(config: RegretConfig) -> FixedLeverage:
     scorer = Scorer(*config.markets(config.validate_), config.simulation())
     rules: list[Any] = [FixedLeverage(size / share) for size in config.fixed]
     return max(rules, key=scorer)
-
-
-def _keep(place: Path, arrays: dict[str, Any]) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
-    draft = place.with_suffix(".part.npz")
-    np.savez(draft, **arrays)
-    draft.replace(place.with_suffix(".npz"))
-
-
-def _write_json(path: Path, values: Any) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(".part")
-    draft.write_text(json.dumps(values, indent=1), encoding="utf-8")
-    draft.replace(path)

@@ -6,8 +6,6 @@ Whatever is played leaves its days on disk, so a run that is killed goes on; tab
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -27,6 +25,8 @@ from gearing.market.data import MarketData
 from gearing.policies.registry import make_control, make_rule
 from gearing.simulation.config import SimulationConfig
 from gearing.simulation.simulator import Simulator
+from gearing.storage.atomic import write_arrays
+from gearing.storage.digest import digest
 from gearing.studies.experiment import Findings, Work, experiment
 from gearing.studies.folds import Fold, Span
 from gearing.studies.study.history_columns import column_table
@@ -104,7 +104,7 @@ class Bench:
             told["settings"] = agent_settings({**agent.settings, "algorithm": agent.algorithm}).as_dict()
         else:
             told = config.rules[policy].model_dump(mode="json", exclude_defaults=True)
-        return f"{policy}-{hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:8]}"
+        return f"{policy}-{digest(told, length=8)}"
 
     def cut(
         self, symbol: str, span: Span, columns: list[str] | None = None
@@ -259,13 +259,11 @@ def _placebo(
 
 def _keep(place: Path, result: BacktestResult, **more: Any) -> None:
     """Days of a result, and what else is known of it; written in one piece."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    draft = place.with_suffix(".part.npz")
-    np.savez(
-        draft, time=result.time[:-1], growth=daily_log_growth(result.time, result.equity),
+    arrays = dict(
+        time=result.time[:-1], growth=daily_log_growth(result.time, result.equity),
         leverage=np.abs(result.leverage[: result.end]).sum(axis=1), liquidations=result.steps.liquidations,
         fees=(result.steps.fees / np.maximum(result.steps.equity_before, 1e-9))[: result.end],
         funding=(result.steps.funding / np.maximum(result.steps.equity_before, 1e-9))[: result.end],
         ruined=result.ruined, **more,
     )  # fmt: skip
-    draft.replace(place)
+    write_arrays(place, arrays)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from gearing.policies.registry import make_control
 from gearing.simulation.config import SimulationConfig
+from gearing.storage.digest import digest
 from gearing.studies.experiment import ExperimentConfig
 from gearing.studies.folds import Folds
 from gearing.studies.sections import (
@@ -154,7 +153,7 @@ class HistoryConfig(ExperimentConfig):
             "groups",
         }
         told = self.model_dump(mode="json", include=kept, exclude_defaults=True)
-        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+        return digest(told)
 
 
 def _slippage(asked: Slippage) -> Any:

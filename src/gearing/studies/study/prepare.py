@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +11,8 @@ import numpy as np
 from gearing.evaluation.backtesting import asked_columns
 from gearing.features import FeatureSet, FeatureTable, is_feature
 from gearing.policies import make_rule
+from gearing.storage.atomic import write_atomically
+from gearing.storage.digest import digest
 from gearing.studies.folds import Fold, Span
 from gearing.studies.sections import Agent
 from gearing.studies.study.config import StudyConfig
@@ -139,12 +139,10 @@ def _kept_forecast(config: StudyConfig, market: MarketData, folder: Path) -> For
     import joblib
 
     assert config.forecast is not None
-    told = json.dumps([config.forecast.model_dump(mode="json"), market.fingerprint], sort_keys=True)
-    kept = folder / f"forecast-{hashlib.sha256(told.encode()).hexdigest()[:16]}.joblib"
+    key = digest(config.forecast.model_dump(mode="json"), market.fingerprint)
+    kept = folder / f"forecast-{key}.joblib"
     if kept.exists():
         return joblib.load(kept)
     column = forecast_column(config, market)
-    draft = kept.with_suffix(".part")
-    joblib.dump(column, draft)
-    draft.replace(kept)
+    write_atomically(kept, lambda draft: joblib.dump(column, draft))
     return column

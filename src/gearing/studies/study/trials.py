@@ -14,6 +14,7 @@ from gearing.evaluation.metrics import daily_log_growth
 from gearing.evaluation.result import BacktestResult
 from gearing.exchange.records import step_dtype
 from gearing.simulation.actions import ResidualScheme
+from gearing.storage.atomic import write_arrays, write_json
 from gearing.studies.folds import Fold
 from gearing.studies.sections import Agent
 from gearing.studies.study.config import StudyConfig
@@ -116,22 +117,20 @@ def _backtest(prepared: Prepared, trial: Trial, policy: Any, market: Any, table:
 
 
 def save_result(result: BacktestResult, trial: Trial, folder: Path) -> None:
-    """Write a trial's result; the JSON comes last and in one piece, so a result is whole or absent."""
+    """Write a trial's result; the JSON comes last, so a result is whole or absent."""
     place = folder / trial.name
     optional = {"distance": result.distance, "acted": result.acted}
-    beside: dict[str, Any] = {name: array for name, array in optional.items() if array is not None}
-    np.savez_compressed(
-        place.with_suffix(".npz"), time=result.time, equity=result.equity, target=result.target,
-        leverage=result.leverage, mark=result.mark, steps=np.asarray(result.steps), ledgers=np.asarray(result.ledgers),
-        **beside,
-    )  # fmt: skip
+    arrays = {
+        "time": result.time, "equity": result.equity, "target": result.target, "leverage": result.leverage,
+        "mark": result.mark, "steps": np.asarray(result.steps), "ledgers": np.asarray(result.ledgers),
+    }  # fmt: skip
+    arrays |= {name: array for name, array in optional.items() if array is not None}
+    write_arrays(place.with_suffix(".npz"), arrays, compressed=True)
     told = {
         "policy": trial.policy, "fold": trial.fold, "seed": trial.seed, "ruined": result.ruined,
         "slots": list(result.slots), "notes": list(result.notes), "row": result.row,
     }  # fmt: skip
-    draft = place.with_suffix(".part")
-    draft.write_text(json.dumps(told, indent=1, default=float), encoding="utf-8")
-    draft.replace(place.with_suffix(".json"))
+    write_json(place.with_suffix(".json"), told)
 
 
 def is_done(trial: Trial, folder: Path) -> bool:
