@@ -14,7 +14,7 @@ from gearing.policies.rules import VolatilityTarget
 
 ABSENT = (
     "torch", "stable_baselines3", "sb3_contrib", "gymnasium", "mlflow", "sklearn", "lightgbm", "arch", "onnx",
-    "onnxscript", "onnxmltools", "skl2onnx", "matplotlib", "plotly", "optuna", "ray",
+    "onnxscript", "matplotlib", "optuna", "ray", "filelock",
 )  # fmt: skip
 
 PROGRAM = """
