@@ -1,1 +1,1 @@
-"""Files: written in one step, memory-mapped arrays, digests."""
+"""Files: atomic writes, memory-mapped arrays, digests."""
