@@ -170,25 +170,33 @@ def test_a_mapped_table_knows_its_warm_up_and_cuts_stay_in_the_file(tmp_path, ma
     assert part.first_complete == 240
 
 
-def _fill(draft, rows, wait):
+def _fill(draft, rows, between):
     with ArrayFile(draft / "values.npy", np.int64, (4,)) as file:
         for k in range(rows):
+            between(k)
             file.append(np.full((1, 4), k))
-            time.sleep(wait)
     return {"rows": rows}
 
 
-def _keep(cache_folder, queue, wait=0.0):
+def _keep(cache_folder, begun, between=lambda k: None):
     folder, _ = cached_folder(
-        cache_folder, "entry", lambda draft: (queue.put(os.getpid()), _fill(draft, 50, wait))[1]
+        cache_folder, "entry", lambda draft: (begun.put(os.getpid()), _fill(draft, 50, between))[1]
     )
     assert mapped(folder / "values.npy").shape == (50, 4)
+
+
+def _keep_slowly(cache_folder, begun):
+    _keep(cache_folder, begun, lambda k: time.sleep(0.005))
+
+
+def _keep_until_killed(cache_folder, begun, row):
+    _keep(cache_folder, begun, lambda k: os.kill(os.getpid(), signal.SIGKILL) if k == row else None)
 
 
 def test_of_several_processes_one_makes_an_entry_and_the_others_wait(tmp_path):
     context = multiprocessing.get_context("fork")
     queue = context.Queue()
-    workers = [context.Process(target=_keep, args=(tmp_path, queue, 0.005)) for _ in range(4)]
+    workers = [context.Process(target=_keep_slowly, args=(tmp_path, queue)) for _ in range(4)]
     for worker in workers:
         worker.start()
     for worker in workers:
@@ -198,16 +206,14 @@ def test_of_several_processes_one_makes_an_entry_and_the_others_wait(tmp_path):
     assert queue.empty()
 
 
-@pytest.mark.parametrize("moment", [0.02, 0.1, 0.2])
-def test_a_killed_process_leaves_nothing_that_reads_as_whole(tmp_path, moment):
+@pytest.mark.parametrize("row", [0, 10, 49])
+def test_a_killed_process_leaves_nothing_that_reads_as_whole(tmp_path, row):
     context = multiprocessing.get_context("fork")
-    queue = context.Queue()
-    worker = context.Process(target=_keep, args=(tmp_path, queue, 0.01))
+    queue = context.SimpleQueue()
+    worker = context.Process(target=_keep_until_killed, args=(tmp_path, queue, row))
     worker.start()
-    queue.get(timeout=5)
-    time.sleep(moment)
-    os.kill(worker.pid, signal.SIGKILL)
-    worker.join(5)
+    worker.join(30)
+    assert worker.exitcode == -signal.SIGKILL
     assert not (tmp_path / "entry").exists()
     for torn in tmp_path.glob(".entry.part/values.npy"):
         assert mapped(torn).shape == (0, 4)

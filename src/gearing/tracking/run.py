@@ -51,7 +51,7 @@ class Run:
                     f"{value!r}. "
                     "Log what changes over time as a metric or a tag."
                 )
-        self._append({"op": "params", "params": flat})
+        self.append({"op": "params", "params": flat})
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Log numbers at a step of the run's own clock (0 where there is none)."""
@@ -60,13 +60,13 @@ class Run:
         at = int(step or 0)
         fresh = {name: float(x) for name, x in metrics.items() if step is None or self._is_new(name, at)}
         if fresh:
-            self._append({"op": "metrics", "step": at, "metrics": fresh})
+            self.append({"op": "metrics", "step": at, "metrics": fresh})
 
     def set_tags(self, tags: Mapping[str, Any]) -> None:
         """Set tags; a tag may change."""
         for name in tags:
             _check_name(name)
-        self._append({"op": "tags", "tags": {name: str(value) for name, value in tags.items()}})
+        self.append({"op": "tags", "tags": {name: str(value) for name, value in tags.items()}})
 
     def log_dataset(
         self, name: str, fingerprint: str, *, source: str = "", context: str = "training", **facts: Any
@@ -94,12 +94,12 @@ class Run:
             "source": source,
             "context": context,
         }
-        self._append({**record, "facts": shown})
+        self.append({**record, "facts": shown})
 
     def log_artifact(self, path: str | Path, folder: str | None = None) -> None:
         """Log a file, or a folder with all it holds, as it is now."""
         path = _existing(path)
-        self._append({"op": "artifact", "kept": self._journal.keep(path, path.name), "folder": folder})
+        self.append({"op": "artifact", "kept": self._journal.keep(path, path.name), "folder": folder})
 
     def log_text(self, text: str, name: str) -> None:
         """Log a text as a file called ``name``, which may contain folders."""
@@ -157,9 +157,10 @@ class Run:
         if beside is not None:
             beside = _existing(beside)
             record["beside"] = self._journal.keep(beside, beside.name)
-        self._append({**record, "register_as": register_as, "aliases": list(aliases)})
+        self.append({**record, "register_as": register_as, "aliases": list(aliases)})
 
-    def _append(self, record: Record) -> None:
+    def append(self, record: Record) -> None:
+        """Write a record to the journal, with its time; the record of the end is the last one."""
         if self._ended:
             raise RuntimeError(f"run {self.name!r} has ended; log inside its `with` block.")
         self._ended = record["op"] == "end"

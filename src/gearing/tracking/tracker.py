@@ -40,8 +40,10 @@ class Tracker:
         Seconds that the end of the last open run waits for delivery. What is not sent then stays in the
         spool, and the next tracker on the same spool (or `flush`) sends it.
 
-    Notes ----- What earlier processes left in the spool is sent by the first run or `flush`. The object may
-    be pickled to worker processes; each has its own writer.
+    Notes
+    -----
+    What earlier processes left in the spool is sent by the first run or `flush`. The object may be pickled to worker
+    processes; each has its own writer.
     """
 
     def __init__(
@@ -153,7 +155,7 @@ class Tracker:
             raise ValueError(f"run {key!r} is open already in this process.")
         journal = self._journal(key)
         run = Run(journal, name, key)
-        run._append(
+        run.append(
             {
                 "op": "start",
                 "name": name,
@@ -184,7 +186,7 @@ class Tracker:
             ) from None
 
     def _end(self, run: Run, status: str) -> None:
-        run._append({"op": "end", "status": status})
+        run.append({"op": "end", "status": status})
         with self._changed:
             self._ended[run.key] = self._open.pop(run.key)
             last = not self._open

@@ -23,9 +23,9 @@ def test_the_same_seed_gives_the_same_market_and_another_seed_another(market):
 
 
 def test_six_years_take_well_under_a_second_once_compiled(market):
-    start = time.perf_counter()
+    start = time.thread_time()  # of a busy machine, the wall clock says nothing
     synthetic_market("market-b", seed=5, years=6)
-    assert time.perf_counter() - start < 0.8
+    assert time.thread_time() - start < 0.8
 
 
 def test_a_bar_opens_where_the_one_before_closed(market):
