@@ -1,7 +1,7 @@
 """One function per rule name of the conformance cases: inputs of a case to the value that this library computes.
 
 Rules that the simulated account runs call ``exchange.rules`` and ``exchange.account``; what only describes a
-venue calls ``exchange.venue_rules``.
+venue calls ``venue_rules``.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from tests.exchange import venue_rules
 from tests.exchange.case_inputs import Inputs, NotCoveredError, side_of, tier_records
 from tests.exchange.case_scenario import play, play_fills
 
-from gearing.exchange import rules, venue_rules
+from gearing.exchange import rules
 
 RULES: dict[str, Callable[[Inputs], Any]] = {}
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from tests.exchange.venue_rules import hedge_liquidation_prices
 from tests.properties.positions import Held, positions, tier_schedules
 
 from gearing.exchange.account import apply_fill
@@ -32,7 +33,6 @@ from gearing.exchange.rules import (
     tier_index,
     unrealised_pnl,
 )
-from gearing.exchange.venue_rules import hedge_liquidation_prices
 
 
 def surplus(held: Held, price: float, wallet: float | None = None) -> float:
