@@ -34,7 +34,7 @@ def test_the_shipped_experiment_reads_a_generated_market_without_data():
     config = load_config(EXPERIMENT)
     assert isinstance(config, SweepConfig)
     assert not config.market.is_history
-    assert config.question.startswith("Does choosing")
+    assert config.question.startswith("Do a volatility target's parameters")
 
 
 def test_an_experiment_finds_what_the_function_finds(small):

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from gearing.agents.checkpoints import CheckpointFolder
+from gearing.agents.hyperparameter_names import check_hyperparameters
 from gearing.agents.learner import Learner
 from gearing.agents.policy.learned import LearnedPolicy
 from gearing.agents.progress import Listener, ProgressBar, Status
@@ -112,6 +113,7 @@ def train_agent(
     settings = agent_settings(agent)
     if total_decisions is not None:
         settings = agent_settings(settings, total_decisions=total_decisions)
+    check_hyperparameters(settings)
     markets, tables = _lists(market, table)
     held_out = _lists(*validation) if validation is not None else ([], [])
     _check_spans(markets, held_out[0])

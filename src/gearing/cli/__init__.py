@@ -97,7 +97,8 @@ def backtest(
     from gearing.evaluation.reports.tables import comparison, printed
     from gearing.evaluation.risk.excursion_columns import join_asked_excursions
     from gearing.policies.registry import make_rule
-    from gearing.studies.study.forecasting import FORECAST, forecast_column
+    from gearing.studies.fields import FORECAST
+    from gearing.studies.study.forecasting import forecast_column
 
     config = ad_hoc("backtest", policy, settings)
     rule = make_rule(policy)

@@ -19,7 +19,7 @@ from gearing.questions.margin_modes import contagion, crash_books
 from gearing.questions.question import Answer
 from gearing.questions.reference_ablation import SIGNALS, VARIANTS, ablation, explained, signal_scan
 from gearing.studies.experiment import Findings, Work, experiment
-from gearing.studies.sections import Duration
+from gearing.studies.fields import Duration
 
 if TYPE_CHECKING:
     import pandas as pd

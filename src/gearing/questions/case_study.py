@@ -14,7 +14,6 @@ from pydantic import Field
 
 from gearing.evaluation.risk.safest_leverage import risk_by_leverage
 from gearing.evaluation.statistics.multiple_testing import LEVEL
-from gearing.policies import make_rule
 from gearing.questions.question import kept_cells
 from gearing.questions.reference_ablation import LIQUIDATED, RUINED
 from gearing.questions.rule_grid.counts import over_cells
@@ -22,7 +21,8 @@ from gearing.questions.rule_grid.play import DIRECTIONS, REBALANCING, Evidence, 
 from gearing.questions.rule_grid.results import Cells, joined, judged_together
 from gearing.simulation.config import Slippage
 from gearing.studies.experiment import ExperimentConfig, Findings, Work, experiment
-from gearing.studies.sections import Duration, Exchange, Market, Rules
+from gearing.studies.fields import Duration
+from gearing.studies.sections import Exchange, Market, Rules
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,7 +93,7 @@ def run_case_study(config: CaseStudy, work: Work) -> Findings:
 
 def _cells(symbol: str, market: MarketData, config: CaseStudy, work: Work) -> Cells:
     """All cells of a contract, kept direction by direction."""
-    rules = {name: make_rule({"rule": rule.rule, **rule.settings}) for name, rule in config.rules.items()}
+    rules = {name: rule.make() for name, rule in config.rules.items()}
     settings = config.exchange.model_dump(exclude={"slippage"})
     settings["slippage"] = Slippage(**config.exchange.slippage.model_dump())
     evidence = Evidence(config.baseline, config.shifts, config.replications, seed=config.seed)

@@ -15,7 +15,8 @@ from gearing.questions.rule_grid.counts import over_cells
 from gearing.questions.rule_grid.play import Evidence, run_cells, table_of
 from gearing.questions.rule_grid.results import Cells, joined, judged_together
 from gearing.studies.experiment import Findings, Work, experiment
-from gearing.studies.sections import Duration, Rules
+from gearing.studies.fields import Duration
+from gearing.studies.sections import Rules
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from gearing.policies import make_rule
 from gearing.questions.rule_grid.results import Cells
 from gearing.simulation.config import Slippage
 from gearing.studies.experiment import ExperimentConfig, Work
@@ -57,7 +56,7 @@ class Answer(ExperimentConfig):
 
 def made(rules: dict[str, Rule]) -> dict[str, Any]:
     """Rules of an experiment, by name."""
-    return {name: make_rule({"rule": rule.rule, **rule.settings}) for name, rule in rules.items()}
+    return {name: rule.make() for name, rule in rules.items()}
 
 
 def kept_cells(work: Work, name: str, play: Callable[[], Cells]) -> Cells:

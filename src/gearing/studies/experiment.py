@@ -27,8 +27,8 @@ from typing import TYPE_CHECKING, Any
 
 from gearing.storage.atomic import write_atomically
 from gearing.storage.digest import digest
+from gearing.studies.fields import Section
 from gearing.studies.seal import seal
-from gearing.studies.sections import Section
 
 if TYPE_CHECKING:
     import pandas as pd

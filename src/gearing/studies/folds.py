@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from gearing.market.durations import parse_duration
-from gearing.studies.sections import Duration, Moment, Section, as_time
+from gearing.studies.fields import Duration, Moment, Section, as_time
 
 Span = tuple[np.datetime64, np.datetime64]
 

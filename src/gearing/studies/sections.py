@@ -6,16 +6,37 @@ experiment.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import numpy as np
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from gearing.market.durations import parse_duration
+from gearing.agents.hyperparameter_names import check_hyperparameters
+from gearing.agents.settings import AgentSettings, agent_settings
+from gearing.contracts import venue_names
+from gearing.forecasters.register import forecaster
+from gearing.forecasters.walk_forward import Schedule
+from gearing.market.history.layout import PROFILES
+from gearing.market.synthetic.generators import check_settings
+from gearing.names import check_names
 from gearing.policies.registry import make_control, make_rule
 from gearing.simulation.config import SimulationConfig
-from gearing.simulation.rewards import make_reward
+from gearing.studies.fields import (
+    Action,
+    Column,
+    Direction,
+    Duration,
+    Forecaster,
+    Moment,
+    Named,
+    Reward,
+    Section,
+    Share,
+    Venue,
+    as_time,
+    by_name,
+    check_column,
+)
 
 if TYPE_CHECKING:
     from gearing.market import MarketData
@@ -23,69 +44,52 @@ if TYPE_CHECKING:
 _DEFAULT = SimulationConfig()
 
 
-class Section(BaseModel):
-    """A part of an experiment file: unknown keys and values of another type are refused; it never changes."""
+class Control(Named):
+    """A risk control: ``{control: stop_loss, margin: 0.3}``, or only its name."""
 
-    model_config = ConfigDict(
-        extra="forbid", strict=True, frozen=True, validate_default=True, populate_by_name=True
-    )
+    named_by = "control"
 
+    control: str
 
-def _duration(text: str) -> str:
-    if parse_duration(text) <= np.timedelta64(0):
-        raise ValueError(f"{text!r} is no time at all; write for example '24h'.")
-    return text
+    def make(self) -> Any:
+        """The control itself."""
+        return make_control({"control": self.control, **self.settings})
 
-
-def _moment(text: str) -> str:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise ValueError(
-            f"{text!r} is not a date; write it like 2024-01-31 or 2024-01-31T08:00, in UTC."
-        ) from None
-    if moment.tzinfo is not None:
-        moment = moment.astimezone(UTC).replace(tzinfo=None)
-    return moment.isoformat(timespec="minutes").removesuffix("T00:00")
+    def check(self) -> None:
+        """Refuse an unknown control, parameter or column."""
+        for column in self.make().required_columns:
+            check_column(column)
 
 
-Duration = Annotated[str, AfterValidator(_duration)]
-Moment = Annotated[str, AfterValidator(_moment)]
+class Rule(Named):
+    """A rule of thumb: ``{rule: volatility_target, target: 1.0}``, or only its name.
+
+    Attributes
+    ----------
+    controls : list of Control, optional
+        Instead of the experiment's.
+    """
+
+    named_by = "rule"
+
+    rule: str
+    controls: list[Control] | None = None
+
+    def make(self) -> Any:
+        """The rule itself."""
+        return make_rule({"rule": self.rule, **self.settings})
+
+    def check(self) -> None:
+        """Refuse an unknown rule, parameter or column."""
+        for column in self.make().required_columns:
+            check_column(column)
 
 
-def as_time(moment: str) -> np.datetime64:
-    """A moment of an experiment file as a UTC time."""
-    return np.datetime64(moment, "ms")
+# A plain list of names, or names with the rule and its settings.
+Rules = Annotated[dict[str, Rule], BeforeValidator(by_name)]
 
 
-Share = Annotated[float, Field(gt=0.0, le=1.0)]
-
-
-def _known_reward(name: str) -> str:
-    make_reward(name)
-    return name
-
-
-def _by_name(given: Any) -> Any:
-    """A plain list of rules means those rules with their defaults."""
-    if isinstance(given, list) and all(isinstance(name, str) for name in given):
-        return {name: {"rule": name} for name in given}
-    return given
-
-
-def _known_control(given: Any) -> Any:
-    """A control's name alone means that control with its defaults."""
-    described = {"control": given} if isinstance(given, str) else given
-    if isinstance(described, dict):
-        make_control(described)
-    return described
-
-
-# {control: stop_loss, margin: 0.3}, or only its name.
-Control = Annotated[dict[str, Any], BeforeValidator(_known_control)]
-
-
-class Market(Section):
+class Market(Named):
     """Which market: history where a folder is given, otherwise a generated one.
 
     Attributes
@@ -101,6 +105,8 @@ class Market(Section):
         The generated market, see `gearing.synthetic_market`.
     """
 
+    named_by = "generator"
+
     folder: str | None = None
     venue: str = "binance-um"
     contracts: list[str] | None = Field(default=None, min_length=1)
@@ -114,13 +120,17 @@ class Market(Section):
     generator: str = "market-b"
     seed: int = Field(default=0, ge=0)
     years: float = Field(default=6.0, gt=0.0)
-    settings: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _runs_forward(self) -> Market:
         if self.from_ and self.to and as_time(self.from_) >= as_time(self.to):
             raise ValueError(f"from {self.from_} is not before to {self.to}.")
         return self
+
+    def check(self) -> None:
+        """Refuse an unknown venue, generator or setting of it."""
+        check_names("no venue", [self.venue], [*PROFILES, *venue_names()])
+        check_settings(self.generator, self.settings, self.field_names())
 
     @property
     def is_history(self) -> bool:
@@ -131,6 +141,14 @@ class Market(Section):
     def symbols(self) -> list[str]:
         """Contracts of real history, by symbol."""
         return self.contracts or ["BTCUSDT"]
+
+    def each(self, symbols: Iterable[str] = ()) -> dict[str, MarketData]:
+        """Markets of one contract each, every one over its own span; of the market's contracts by default."""
+        if not self.is_history:
+            market = self.open()
+            return {symbol: market.select([symbol]) for symbol in symbols or market.symbols}
+        names = symbols or self.symbols
+        return {name: self.model_copy(update={"contracts": [name]}).open() for name in names}
 
     def open(self) -> MarketData:
         """Read or generate the market."""
@@ -162,7 +180,7 @@ class Decision(Section):
 
     interval: Duration = _DEFAULT.decision_interval
     mode: Literal["interval", "at_entry"] = "interval"
-    direction: str = _DEFAULT.direction
+    direction: Direction = _DEFAULT.direction
     max_leverage: float = Field(default=_DEFAULT.max_leverage, gt=0.0)
     margin_mode: Literal["isolated", "cross"] = "isolated"
     margin_share: Share | list[Share] = 1.0
@@ -184,7 +202,7 @@ class Slippage(Section):
 class Exchange(Section):
     """Whose rules and costs hold; see `SimulationConfig` for each setting."""
 
-    venue: str | None = None
+    venue: Venue | None = None
     fee_level: str | None = None
     order: Literal["taker", "maker"] = "taker"
     slippage: Slippage = Slippage()
@@ -197,99 +215,126 @@ class Exchange(Section):
     profit_is_free: bool = False
 
 
-class Forecast(Section):
-    """The volatility forecast that becomes a column: out of sample over its whole length.
+class Training(Section):
+    """When forecasters are fitted, and on what.
 
     Attributes
     ----------
-    forecaster : str
-        Name of a recipe, see `gearing.forecasters.forecasters`.
     train : duration
         First training window.
     window : {"expanding", "rolling"}
         Whether later windows keep their beginning or their length.
     refit : "month" or duration
-    settings : mapping
-        The estimator's own.
     """
 
-    forecaster: str = "har_dow"
-    horizon: Duration = "24h"
     train: Duration = "365d"
     window: Literal["expanding", "rolling"] = "expanding"
     refit: Literal["month"] | Duration = "month"
-    settings: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def schedule(self) -> Schedule:
+        """The same for `gearing.forecasters.walk_forward`."""
+        return Schedule(self.train, self.train if self.window == "rolling" else None, self.refit)
 
 
-class Pretraining(Section):
+class Forecast(Named, Training):
+    """The volatility forecast that becomes a column: out of sample over its whole length.
+
+    Attributes
+    ----------
+    forecaster : str
+        Name of a recipe, see `gearing.forecasters.forecasters`; settings are the estimator's own.
+    """
+
+    named_by = "forecaster"
+
+    forecaster: Forecaster = "har_dow"
+    horizon: Duration = "24h"
+
+    def check(self) -> None:
+        """Refuse a setting that the estimator does not have."""
+        if self.settings:  # only then is the library of the estimator imported
+            known = forecaster(self.forecaster).estimator().get_params()
+            check_names("no field", self.settings, [*self.field_names(), *known])
+
+
+class Pretraining(Named):
     """Training on a synthetic market before the real one.
 
     Attributes
     ----------
-    generator : str
+    generator, settings
+        See `gearing.synthetic_market`.
     seed, years : of the paths
     decisions : int
     """
+
+    named_by = "generator"
 
     generator: str = "market-b"
     seed: int = Field(default=0, ge=0)
     years: float = Field(default=40.0, gt=0.0)
     decisions: int = Field(default=1_000_000, ge=1)
 
+    def check(self) -> None:
+        """Refuse an unknown generator or setting of it."""
+        check_settings(self.generator, self.settings, self.field_names())
 
-class Excursions(Section):
+
+class Excursions(Forecast):
     """Forecast probabilities that the mark touches a price within the horizon, which become columns.
 
+    ``forecaster`` forecasts the variance, from which a curve makes probabilities.
+
     Attributes
     ----------
-    forecaster : str
-        Of the variance, see `gearing.forecasters.forecasters`.
-    horizon : duration
     sizes : list of float
         Moves against the position, as fractions of price.
-    train, curve : duration
-        First training window of the variance, and that of the curve which turns variances into probabilities.
-    refit : "month" or duration
+    curve : duration
+        First training window of the curve.
     """
 
-    forecaster: str = "har"
-    horizon: Duration = "24h"
+    forecaster: Forecaster = "har"
     sizes: list[float] = Field(default=[0.02, 0.05, 0.10], min_length=1)
-    train: Duration = "365d"
     curve: Duration = "180d"
-    refit: Literal["month"] | Duration = "month"
+
+    @property
+    def curve_schedule(self) -> Schedule:
+        """When the curve is fitted."""
+        return Schedule(self.curve, refit=self.refit)
 
 
-class Agent(Section):
-    """One learned policy.
+class Agent(Named):
+    """A learned policy: ``{algorithm: ppo, action: residual, base: tiered}``, or only its algorithm.
 
     Attributes
     ----------
-    algorithm : str
-        Name of a learning algorithm.
+    algorithm, settings
+        See `gearing.agents.AgentSettings`.
     action : str
         Name of an action scheme; "residual" scales the leverage of the rule ``base``.
     columns : list of str
         Features and groups of them; "forecast" is the forecast column.
+    reward : str
+        Of agents that learn by reward.
     steps : int
         Decisions to train on, of all environments together.
     envs : int
         Accounts that train side by side.
-    settings : mapping
-        The algorithm's own (learning rate, network, ...).
-    controls : list of controls, optional
+    controls : list of Control, optional
         Instead of the study's, in training as in the test.
     """
 
+    named_by = "algorithm"
+
     algorithm: str = "ppo"
-    action: str = "residual"
+    action: Action = "residual"
     base: str | None = None
-    columns: list[str] = Field(default=["default", "forecast"], min_length=1)
-    reward: Annotated[str, AfterValidator(_known_reward)] = "log_growth"
+    columns: list[Column] = Field(default=["default", "forecast"], min_length=1)
+    reward: Reward = "log_growth"
     episode_length: Duration | None = "90d"
     steps: int = Field(default=300_000, ge=1)
     envs: int = Field(default=64, ge=1)
-    settings: dict[str, Any] = Field(default_factory=dict)
     controls: list[Control] | None = None
 
     @model_validator(mode="after")
@@ -300,22 +345,30 @@ class Agent(Section):
             )
         return self
 
-
-class Rule(Section):
-    """One rule of thumb: its name among the rules, its own settings, its risk controls instead of the study's."""
-
-    rule: str
-    settings: dict[str, Any] = Field(default_factory=dict)
-    controls: list[Control] | None = None
-
-    @model_validator(mode="after")
-    def _exists(self) -> Rule:
-        make_rule({"rule": self.rule, **self.settings})
-        return self
+    def check(self) -> None:
+        """Refuse an unknown algorithm, task or hyper-parameter."""
+        check_agent(self.algorithm, self.settings, self.field_names())
 
 
-# A plain list of names, or names with the rule and its settings.
-Rules = Annotated[dict[str, Rule], BeforeValidator(_by_name)]
+def check_agent(algorithm: str, settings: Mapping[str, Any], others: Iterable[str] = ()) -> None:
+    """Refuse an unknown algorithm, task or hyper-parameter of an agent.
+
+    Parameters
+    ----------
+    algorithm : str
+    settings : mapping
+        Of `gearing.agents.AgentSettings`.
+    others : iterable of str
+        Names that a misspelt setting may have meant as well.
+    """
+    check_names("no field", settings, [*others, *AgentSettings.__dataclass_fields__])
+    made = agent_settings({**settings, "algorithm": algorithm})
+    if {"network", "parameters"} & settings.keys():  # those that ship are tested; this imports torch
+        check_hyperparameters(made)
+
+
+# A plain list of algorithms, or names with the algorithm and its settings.
+Agents = Annotated[dict[str, Agent], BeforeValidator(by_name)]
 
 
 class Statistics(Section):

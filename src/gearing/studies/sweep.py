@@ -18,7 +18,8 @@ from gearing.evaluation.statistics.selection import expected_best_sharpe
 from gearing.evaluation.sweep.search_space import check_space
 from gearing.evaluation.sweep.walk_forward import CRITERIA, SEARCHES, Sweep, sweep
 from gearing.studies.experiment import ExperimentConfig, Findings, Work, experiment
-from gearing.studies.sections import Decision, Duration, Exchange, Market, account_settings
+from gearing.studies.fields import Duration
+from gearing.studies.sections import Decision, Exchange, Market, account_settings
 
 if TYPE_CHECKING:
     import pandas as pd

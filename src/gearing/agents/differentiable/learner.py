@@ -97,7 +97,7 @@ class DifferentiableLearner:
         facts: Mapping[str, Any],
     ):
         self.settings, self.total = settings, total_decisions
-        self.parameters = _parameters(settings.parameters)
+        self.parameters = GradientParameters(**settings.parameters)
         self.simulator = Simulator(list(markets), list(tables), config.with_(action="leverage"), n_accounts=1)
         self.course: Course = course_of(self.simulator)
         self.ledger = TorchLedger(self.simulator, self.parameters.softness)
@@ -306,18 +306,6 @@ class DifferentiableLearner:
         self._rng.bit_generator.state = json.loads(state["draws"])
         self.decisions = state["decisions"]
         self.ledger.price, self._seen = state["budget"]
-
-
-def _parameters(given: Mapping[str, Any]) -> GradientParameters:
-    from difflib import get_close_matches
-
-    known = list(GradientParameters.__dataclass_fields__)
-    for name in given:
-        if name not in known:
-            near = get_close_matches(name, known, n=1)
-            hint = f"Did you mean {near[0]!r}?" if near else f"There are {', '.join(known)}."
-            raise ValueError(f"differentiable has no parameter {name!r}. {hint}")
-    return GradientParameters(**given)
 
 
 def _allowed(parameters: GradientParameters, interval: np.timedelta64) -> float | None:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
@@ -64,13 +61,3 @@ def check_action_kind(name: str, n_choices: int | None) -> None:
     if wanted not in ("any", given):
         scheme = "action='leverage' or 'residual'" if wanted == "continuous" else "action='tiers'"
         raise ValueError(f"{name} takes {wanted} actions, the action scheme has {given} ones; use {scheme}.")
-
-
-def check_parameters(name: str, given: Mapping[str, Any]) -> None:
-    """Refuse arguments that the algorithm does not have, naming the nearest that it has."""
-    known = list(inspect.signature(ALGORITHMS[name].load().__init__).parameters)[1:]
-    for key in given:
-        if key not in known:
-            near = get_close_matches(key, known, n=1)
-            hint = f"Did you mean {near[0]!r}?" if near else f"There are {', '.join(known)}."
-            raise ValueError(f"{name} has no parameter {key!r}. {hint}")

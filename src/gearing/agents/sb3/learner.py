@@ -13,7 +13,7 @@ from stable_baselines3.common.logger import Logger
 
 from gearing.agents.costs import CostSchedule, SimulatorCosts, checked_ranges
 from gearing.agents.health import TrainingDiverged, check_numbers, check_weights
-from gearing.agents.policy.algorithms import ALGORITHMS, check_action_kind, check_parameters
+from gearing.agents.policy.algorithms import ALGORITHMS, check_action_kind
 from gearing.agents.policy.description import PolicyDescription
 from gearing.agents.policy.learned import LearnedPolicy, describe_scheme
 from gearing.agents.policy.networks import ModeOfPolicy, policy_arguments
@@ -68,7 +68,6 @@ class SB3Learner:
     ):
         self.algorithm = ALGORITHMS[settings.algorithm]
         self.settings, self.total = settings, total_decisions
-        check_parameters(settings.algorithm, settings.parameters)
         fields = {name: getattr(config, name) for name in config.__dataclass_fields__}
         self.env = LearningVecEnv(
             settings.n_accounts, settings.reward_scale, market=list(markets), features=list(tables), **fields

@@ -6,13 +6,15 @@ The law of the market no longer holds, so ``truth`` is dropped.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from inspect import signature
 from typing import Any
 
 import numpy as np
 
 from gearing.market.data import SETTLEMENT_DTYPE, MarketData
 from gearing.market.synthetic.generators import synthetic_market
+from gearing.names import check_names
 
 HOUR = np.timedelta64(3_600_000, "ms")
 
@@ -118,10 +120,16 @@ def generate(
     **settings: Any,
 ) -> MarketData:
     """Market B with a crash laid over it, in the middle unless ``at`` names a bar."""
-    if scenario not in SCENARIOS:
-        raise ValueError(f"no crash scenario {scenario!r}; known: {', '.join(SCENARIOS)}.")
+    settings_of({"scenario": scenario})
     market = synthetic_market("market-b", seed=seed, years=years, contracts=contracts)
     return SCENARIOS[scenario](market, market.n_bars // 2 if at is None else at, **settings)
+
+
+def settings_of(given: Mapping[str, Any]) -> list[str]:
+    """Names of settings that ``generate`` takes besides its own arguments; an unknown scenario is refused."""
+    scenario = given.get("scenario", "gap")
+    check_names("no crash scenario", [scenario], SCENARIOS)
+    return list(signature(SCENARIOS[scenario]).parameters)
 
 
 def _shifted(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from importlib import import_module
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ import numpy as np
 from gearing.contracts import Contract, TierSchedule, shipped_schedules, venue
 from gearing.market.data import MarketData
 from gearing.market.resampling import resample
+from gearing.names import check_names
 
 START = np.datetime64("2020-01-01", "ms")  # a Wednesday; where every synthetic history begins
 
@@ -74,6 +77,31 @@ def register_market(name: str, generate: Generator) -> None:
 def market_names() -> tuple[str, ...]:
     """Names that ``synthetic_market`` knows."""
     return tuple(_GENERATORS)
+
+
+def check_settings(kind: str, settings: Mapping[str, Any], others: Iterable[str] = ()) -> None:
+    """Refuse an unknown generator, or settings that it does not have.
+
+    Parameters
+    ----------
+    kind : str
+    settings : mapping
+        What ``synthetic_market`` takes as ``**variant``.
+    others : iterable of str
+        Names that a misspelt setting may have meant as well.
+
+    Raises
+    ------
+    ValueError
+        Naming the nearest.
+    """
+    generate = _generator(kind)
+    arguments = signature(generate).parameters
+    settings_of = getattr(sys.modules[generate.__module__], "settings_of", None)
+    takes_any = any(one.kind is one.VAR_KEYWORD for one in arguments.values())
+    if settings_of is not None or not takes_any:
+        own = settings_of(settings) if settings_of is not None else ()
+        check_names("no field", settings, [*arguments, *own, *others])
 
 
 def synthetic_contract(symbol: str) -> Contract:

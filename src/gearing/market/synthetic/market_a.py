@@ -144,6 +144,11 @@ def market_a(variant: str = "full", **changes: Any) -> MarketA:
         raise ValueError(f"market-a has no setting among {', '.join(changes)}; it has {known}.") from None
 
 
+def settings_of(given: Mapping[str, Any]) -> list[str]:
+    """Names of settings that ``generate`` takes besides its own arguments; an unknown variant is refused."""
+    return list(asdict(market_a(given.get("variant", "full"))))
+
+
 def from_json(text: str) -> MarketA:
     """Read the parameters that a market carries in ``truth["parameters"]``."""
     values = {k: _tupled(v) for k, v in json.loads(text).items()}

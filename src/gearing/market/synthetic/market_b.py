@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -124,6 +124,11 @@ def generate(
     season = season_of(model, n)
     paths = _simulate(_numbers(model), season, normals, uniforms, mixing, regimes, *_drought(model, seed, n))
     return _package(model, contracts, n, *paths)
+
+
+def settings_of(given: Mapping[str, Any]) -> list[str]:
+    """Names of settings that ``generate`` takes besides its own arguments."""
+    return list(asdict(MarketB()))
 
 
 def _model(changes: dict[str, Any]) -> MarketB:

@@ -32,8 +32,8 @@ from gearing.simulation.presets import market_a_settings, market_b_settings
 from gearing.storage.atomic import write_arrays, write_json
 from gearing.storage.digest import digest
 from gearing.studies.experiment import ExperimentConfig, Findings, Work, experiment
+from gearing.studies.fields import Section
 from gearing.studies.regret.tables import agent_table, reference_table, scored
-from gearing.studies.sections import Section
 
 if TYPE_CHECKING:
     import pandas as pd

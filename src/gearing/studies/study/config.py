@@ -7,12 +7,13 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from gearing.market.durations import parse_duration
-from gearing.policies.registry import make_control, make_rule
+from gearing.policies.registry import make_rule
 from gearing.simulation.config import SimulationConfig
 from gearing.studies.experiment import ExperimentConfig
 from gearing.studies.folds import Folds, Split
 from gearing.studies.sections import (
     Agent,
+    Agents,
     Control,
     Decision,
     Exchange,
@@ -38,7 +39,7 @@ class StudyConfig(ExperimentConfig):
     decision: Decision = Decision()
     exchange: Exchange = Exchange()
     forecast: Forecast | None = Forecast()
-    agents: dict[str, Agent] = Field(default_factory=dict)
+    agents: Agents = Field(default_factory=dict)
     rules: Rules = Field(default_factory=dict)
     controls: list[Control] = Field(default_factory=list)
     seeds: Annotated[int, Field(ge=1)] | Annotated[list[int], Field(min_length=1)] = 3
@@ -67,10 +68,10 @@ class StudyConfig(ExperimentConfig):
             The rule or agent whose risk controls hold; None is any that has none of its own.
         """
         settings = account_settings(self.decision, self.exchange)
-        settings["controls"] = tuple(make_control(one) for one in self._controls(policy))
+        settings["controls"] = tuple(control.make() for control in self._controls(policy))
         return settings
 
-    def _controls(self, policy: str | None) -> list[dict[str, Any]]:
+    def _controls(self, policy: str | None) -> list[Control]:
         named: dict[str, Rule | Agent] = {**self.rules, **self.agents}
         own = named[policy].controls if policy in named else None
         return self.controls if own is None else own

@@ -13,21 +13,18 @@ if TYPE_CHECKING:
     from gearing.studies.forecast.report import ForecastReport
     from gearing.studies.study.config import StudyConfig
 
-FORECAST = "forecast_volatility"
-
 
 def forecast_column(config: StudyConfig, market: MarketData) -> ForecastColumn:
     """The forecast that the experiment asks for, out of sample at every bar."""
-    from gearing.forecasters import Schedule, forecast_volatility_column
+    from gearing.forecasters import forecast_volatility_column
 
     asked = config.forecast
     if asked is None:
         raise ValueError(
             f"{config.name}: forecast is null; name a forecaster, as in forecast.forecaster=har_dow."
         )
-    schedule = Schedule(asked.train, asked.train if asked.window == "rolling" else None, asked.refit)
     return forecast_volatility_column(
-        market, asked.forecaster, asked.horizon, schedule=schedule, **asked.settings
+        market, asked.forecaster, asked.horizon, schedule=asked.schedule, **asked.settings
     )
 
 

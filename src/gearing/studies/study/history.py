@@ -22,7 +22,6 @@ from gearing.evaluation.playing import play_sizes
 from gearing.evaluation.result import BacktestResult
 from gearing.features import FeatureTable
 from gearing.market.data import MarketData
-from gearing.policies.registry import make_control, make_rule
 from gearing.simulation.config import SimulationConfig
 from gearing.simulation.simulator import Simulator
 from gearing.storage.atomic import write_arrays
@@ -210,7 +209,7 @@ def _play(bench: Bench, trial: Trial) -> None:
     learned: dict[str, float] = {}
     if trial.seed is None:
         asked = bench.config.rules[trial.policy]
-        policy, columns, versions = make_rule({"rule": asked.rule, **asked.settings}), None, [trial]
+        policy, columns, versions = asked.make(), None, [trial]
     else:
         trained, columns = learn(bench, trial)
         policy, interval = trained.policy, bench.config.agents[trial.policy].interval
@@ -232,7 +231,7 @@ def _play(bench: Bench, trial: Trial) -> None:
 
 
 def _controls(bench: Bench, trial: Trial) -> tuple[Any, ...]:
-    return tuple(make_control(control) for control in bench.config.controls) if trial.controlled else ()
+    return tuple(control.make() for control in bench.config.controls) if trial.controlled else ()
 
 
 def _read(bench: Bench, columns: list[str] | None, settings: SimulationConfig) -> list[str] | None:

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 from gearing.features import FeatureSet, FeatureTable, is_feature
 from gearing.market.data import MarketData
-from gearing.policies.registry import make_control, make_rule
+from gearing.policies.registry import make_rule
 from gearing.policies.rules.risk_budget import touch_column
+from gearing.studies.fields import FORECAST
 from gearing.studies.sections import Excursions
-from gearing.studies.study.forecasting import FORECAST
 from gearing.studies.study.history_config import HistoryConfig
 
 
@@ -57,9 +57,9 @@ def column_table(config: HistoryConfig, market: MarketData) -> FeatureTable:
 def _features(config: HistoryConfig) -> list[str]:
     wanted = [*config.columns, *(c for agent in config.agents.values() for c in agent.columns or [])]
     names = column_names(config, wanted)
-    asking = [make_rule({"rule": rule.rule, **rule.settings}) for rule in config.rules.values()]
+    asking = [rule.make() for rule in config.rules.values()]
     asking += [make_rule(agent.base) for agent in config.agents.values() if agent.base is not None]
-    for one in (*asking, *(make_control(control) for control in config.controls)):
+    for one in (*asking, *(control.make() for control in config.controls)):
         names += one.required_columns
     names += [d.partition(":")[2] for d in config.directions.values() if ":" in d]
     return [name for name in dict.fromkeys(names) if is_feature(name)]
@@ -71,23 +71,20 @@ def _sides(config: HistoryConfig) -> tuple[int, ...]:
 
 
 def _with_forecast(config: HistoryConfig, market: MarketData, table: FeatureTable) -> FeatureTable:
-    from gearing.forecasters import Schedule, forecast_volatility_column
+    from gearing.forecasters import forecast_volatility_column
 
     asked = config.forecast
     assert asked is not None
-    schedule = Schedule(asked.train, asked.train if asked.window == "rolling" else None, asked.refit)
     column = forecast_volatility_column(
-        market, asked.forecaster, asked.horizon, schedule=schedule, **asked.settings
+        market, asked.forecaster, asked.horizon, schedule=asked.schedule, **asked.settings
     )
     return column.join(table)
 
 
 def _with_excursions(asked: Excursions, side: int, market: MarketData, table: FeatureTable) -> FeatureTable:
     from gearing.evaluation.risk.excursion_columns import join_excursions
-    from gearing.forecasters import Schedule
 
     return join_excursions(
         table, market, side=side, forecaster=asked.forecaster, horizon=asked.horizon, sizes=asked.sizes,
-        variance_schedule=Schedule(asked.train, refit=asked.refit),
-        touch_schedule=Schedule(asked.curve, refit=asked.refit),
+        variance_schedule=asked.schedule, touch_schedule=asked.curve_schedule, **asked.settings,
     )  # fmt: skip

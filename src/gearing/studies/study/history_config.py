@@ -6,12 +6,13 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from gearing.policies.registry import make_control
 from gearing.simulation.config import SimulationConfig
 from gearing.storage.digest import digest
 from gearing.studies.experiment import ExperimentConfig
+from gearing.studies.fields import Action, Column, Direction, Duration, Named, Reward, RuleName
 from gearing.studies.folds import Folds
 from gearing.studies.sections import (
+    Control,
     Decision,
     Exchange,
     Excursions,
@@ -19,12 +20,12 @@ from gearing.studies.sections import (
     Market,
     Pretraining,
     Rules,
-    Section,
     Slippage,
+    check_agent,
 )
 
 
-class Agent(Section):
+class Agent(Named):
     """One learned policy.
 
     Attributes
@@ -50,19 +51,24 @@ class Agent(Section):
         Only these of the study.
     """
 
+    named_by = "algorithm"
+
     algorithm: str
-    settings: dict[str, Any] = Field(default_factory=dict)
-    action: str = "leverage"
-    base: str | None = None
-    columns: list[str] | None = None
-    reward: str = "log_growth"
-    interval: str | None = None
+    action: Action = "leverage"
+    base: RuleName | None = None
+    columns: list[Column] | None = None
+    reward: Reward = "log_growth"
+    interval: Duration | None = None
     bootstrap: int = Field(default=0, ge=0)
     pretrain: Pretraining | None = None
     choose: bool = True
     seeds: int | None = Field(default=None, ge=1)
     groups: list[str] | None = None
     directions: list[str] | None = None
+
+    def check(self) -> None:
+        """Refuse an unknown algorithm, task or hyper-parameter."""
+        check_agent(self.algorithm, self.settings, self.field_names())
 
 
 class HistoryConfig(ExperimentConfig):
@@ -90,14 +96,14 @@ class HistoryConfig(ExperimentConfig):
     kind: Literal["history"] = "history"
     market: Market
     groups: dict[str, list[str]] = Field(min_length=1)
-    directions: dict[str, str] = Field(default={"long": "long"}, min_length=1)
+    directions: dict[str, Direction] = Field(default={"long": "long"}, min_length=1)
     folds: Folds = Folds()
     decision: Decision = Decision()
     exchange: Exchange = Exchange()
     forecast: Forecast | None = None
     excursions: Excursions | None = None
-    columns: list[str] = Field(default=["default"], min_length=1)
-    controls: list[dict[str, Any]] = Field(default_factory=list)
+    columns: list[Column] = Field(default=["default"], min_length=1)
+    controls: list[Control] = Field(default_factory=list)
     agents: dict[str, Agent] = Field(default_factory=dict)
     rules: Rules = Field(default_factory=dict)
     budget: float = Field(default=0.05, gt=0.0, lt=1.0)
@@ -107,8 +113,6 @@ class HistoryConfig(ExperimentConfig):
 
     @model_validator(mode="after")
     def _parts_agree(self) -> HistoryConfig:
-        for control in self.controls:
-            make_control(control)
         own = [name for name, rule in self.rules.items() if rule.controls is not None]
         if own:
             raise ValueError(

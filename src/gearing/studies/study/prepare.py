@@ -13,10 +13,11 @@ from gearing.features import FeatureSet, FeatureTable, is_feature
 from gearing.policies import make_rule
 from gearing.storage.atomic import write_atomically
 from gearing.storage.digest import digest
+from gearing.studies.fields import FORECAST
 from gearing.studies.folds import Fold, Span
 from gearing.studies.sections import Agent
 from gearing.studies.study.config import StudyConfig
-from gearing.studies.study.forecasting import FORECAST, forecast_column
+from gearing.studies.study.forecasting import forecast_column
 
 if TYPE_CHECKING:
     from gearing.forecasters.column import ForecastColumn
@@ -62,8 +63,7 @@ class Prepared:
 
 def made_rule(config: StudyConfig, name: str) -> Any:
     """A rule of the study."""
-    rule = config.rules[name]
-    return make_rule({"rule": rule.rule, **rule.settings})
+    return config.rules[name].make()
 
 
 def base_rule(config: StudyConfig, agent: Agent) -> Any:

@@ -1,0 +1,178 @@
+"""Values of an experiment file: durations, moments and names, each checked when the file is read.
+
+A thing that has a name and settings is written in one way everywhere: its name alone, or
+``{rule: volatility_target, target: 1.0}``. Names are those of the registers, so what a user registers can be named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any, ClassVar, Self
+
+import numpy as np
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
+
+from gearing.contracts import venue
+from gearing.exchange.observing import ACCOUNT_COLUMNS, POSITION_COLUMNS
+from gearing.features import is_feature, registered_features
+from gearing.features.feature_set import GROUPS
+from gearing.forecasters.register import forecaster
+from gearing.market.durations import parse_duration
+from gearing.names import nearest
+from gearing.policies.registry import make_rule
+from gearing.simulation.actions import make_scheme
+from gearing.simulation.rewards import make_reward
+
+FORECAST = "forecast_volatility"  # the column of the forecast
+_TOUCHES = ("touch_down_", "touch_up_")  # columns of touch probabilities begin so
+_SIDES = ("long", "short", "free")
+
+
+class Section(BaseModel):
+    """A part of an experiment file: unknown keys and values of another type are refused; it never changes."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, validate_default=True, populate_by_name=True
+    )
+
+    @classmethod
+    def field_names(cls) -> list[str]:
+        """Keys as a file spells them."""
+        return [field.alias or name for name, field in cls.model_fields.items()]
+
+
+class Named(Section):
+    """A thing known by name: its name alone, or its name under ``named_by`` and its settings as further keys.
+
+    Keys that are no fields of the section are settings; ``settings: {...}`` holds any of them as well.
+    """
+
+    named_by: ClassVar[str]
+
+    settings: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather_settings(cls, given: Any) -> Any:
+        if isinstance(given, str):
+            return {cls.named_by: given}
+        if not isinstance(given, Mapping) or not isinstance(given.get("settings", {}), Mapping):
+            return given
+        known = {*cls.model_fields, *cls.field_names()}
+        own = {key: value for key, value in given.items() if key not in known}
+        fields = {key: value for key, value in given.items() if key in known}
+        return {**fields, "settings": {**fields.get("settings", {}), **own}}
+
+    @model_validator(mode="after")
+    def _exists(self) -> Self:
+        try:
+            self.check()
+        except TypeError as error:
+            raise ValueError(f"{getattr(self, self.named_by)}: {error}") from None
+        return self
+
+    @model_serializer(mode="wrap")
+    def _spread_settings(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """As it is written in a file: the name, settings, then fields."""
+        values = dump(self)
+        settings = values.pop("settings", {})
+        hidden = {key: value for key, value in settings.items() if key in self.field_names()}
+        shown = {key: value for key, value in settings.items() if key not in hidden}
+        name = {self.named_by: values.pop(self.named_by)} if self.named_by in values else {}
+        return {**name, **shown, **values, **({"settings": hidden} if hidden else {})}
+
+    def check(self) -> None:
+        """Raise a ValueError if there is no such thing, or a setting that it does not have."""
+        raise NotImplementedError
+
+
+def by_name(given: Any) -> Any:
+    """Named things under names of their own; a list of names means those things with their defaults."""
+    if isinstance(given, list) and all(isinstance(name, str) for name in given):
+        return {name: name for name in given}
+    return given
+
+
+def _duration(text: str) -> str:
+    if parse_duration(text) <= np.timedelta64(0):
+        raise ValueError(f"{text!r} is zero; give a positive duration such as '24h'.")
+    return text
+
+
+def _moment(text: str) -> str:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(
+            f"{text!r} is not a date; write it like 2024-01-31 or 2024-01-31T08:00, in UTC."
+        ) from None
+    if moment.tzinfo is not None:
+        moment = moment.astimezone(UTC).replace(tzinfo=None)
+    return moment.isoformat(timespec="minutes").removesuffix("T00:00")
+
+
+def as_time(moment: str) -> np.datetime64:
+    """A moment of an experiment file as a UTC time."""
+    return np.datetime64(moment, "ms")
+
+
+def check_column(name: str) -> None:
+    """Refuse a column that is no feature, no forecast and nothing that an account shows of itself."""
+    others = (FORECAST, *POSITION_COLUMNS, *ACCOUNT_COLUMNS)
+    if is_feature(name) or name in others or name.startswith(_TOUCHES):
+        return
+    near = nearest(name, [*others, *(feature.name for feature in registered_features())])
+    hint = f" Did you mean {near!r}?" if near else " gearing.features.registered_features() lists all."
+    raise ValueError(f"no column {name!r}.{hint}")
+
+
+def _check_observed(name: str) -> None:
+    if name not in (*GROUPS, "forecast", "excursions"):
+        check_column(name)
+
+
+def _check_direction(text: str) -> None:
+    side, _, column = text.partition(":")
+    if side == "signal" and column:
+        check_column(column)
+    elif text not in _SIDES:
+        near = nearest(text, _SIDES)
+        hint = f" Did you mean {near!r}?" if near else ""
+        raise ValueError(f"no direction {text!r}; write long, short, free or signal:COLUMN.{hint}")
+
+
+def _check_scheme(name: str) -> None:
+    if name != "residual":  # which cannot be made without its base
+        make_scheme(name, 1.0)
+
+
+def _exists(check: Callable[[str], Any]) -> AfterValidator:
+    """A name that ``check`` raises a ValueError for where there is nothing of that name."""
+
+    def checked(name: str) -> str:
+        check(name)
+        return name
+
+    return AfterValidator(checked)
+
+
+Duration = Annotated[str, AfterValidator(_duration)]
+Gap = Annotated[str, _exists(parse_duration)]  # a duration that may be zero
+Moment = Annotated[str, AfterValidator(_moment)]
+Share = Annotated[float, Field(gt=0.0, le=1.0)]
+RuleName = Annotated[str, _exists(make_rule)]
+Reward = Annotated[str, _exists(make_reward)]
+Action = Annotated[str, _exists(_check_scheme)]
+Column = Annotated[str, _exists(_check_observed)]  # a feature, a group of them, "forecast" or "excursions"
+Direction = Annotated[str, _exists(_check_direction)]
+Forecaster = Annotated[str, _exists(forecaster)]
+Venue = Annotated[str, _exists(venue)]
