@@ -129,7 +129,7 @@ def _broken(row, field, value):
         (_broken(3, 3, np.nan), "last of BBB: close at 2024-01-01 03:00 is nan"),
         (_broken(3, 0, -1.0), "last of BBB: open at 2024-01-01 03:00 is -1.0"),
         (_broken(3, 1, 1.0), "break low <= open, close <= high"),
-        ({"open_time": make().open_time[[0, 0, *range(2, 48)]]}, "twice"),
+        ({"open_time": make().open_time[[0, 0, *range(2, 48)]]}, "is repeated"),
         ({"open_time": make().open_time[[1, 0, *range(2, 48)]]}, "Sort the rows"),
         (
             {"open_time": make(60).open_time[[*range(10), *range(20, 58)]]},

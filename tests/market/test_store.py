@@ -59,7 +59,7 @@ def test_a_broken_build_leaves_the_old_store_and_no_parts(tmp_path, market):
 
 
 def test_wrong_requests_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="is no market store"):
+    with pytest.raises(ValueError, match="is not a market store"):
         open_store(tmp_path)
     with pytest.raises(ValueError, match="needs start= and end="):
         build_store(tmp_path / "s", tmp_path, ["BTCUSDT"])
@@ -99,5 +99,5 @@ def test_an_index_that_one_contract_lacks_is_left_out(tmp_path, market):
 
 def test_a_folder_of_other_things_is_not_overwritten(tmp_path, market):
     (tmp_path / "precious").mkdir()
-    with pytest.raises(ValueError, match="is no market store"):
+    with pytest.raises(ValueError, match="is not a market store"):
         write_store(tmp_path / "precious", [plain(market)])

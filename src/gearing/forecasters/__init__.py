@@ -1,4 +1,4 @@
-"""What volatility will be: scikit-learn estimators, walk-forward forecasts, scores.
+"""Volatility forecasts: scikit-learn estimators, walk-forward evaluation, scores.
 
 Heavy libraries (scikit-learn, LightGBM, arch, torch, onnx) are imported when a forecaster is made.
 """

@@ -1,4 +1,4 @@
-"""Forecasts kept on disk, so that an experiment that stopped goes on where it was."""
+"""Forecasts cached on disk, so that an interrupted experiment resumes."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from gearing.storage.digest import digest
 
 
 def cached_forecast(
-    folder: Path | None, rows: Rows, facts: dict[str, Any], compute: Callable[[], Forecast]
+    folder: Path | None, rows: Rows, settings: dict[str, Any], compute: Callable[[], Forecast]
 ) -> Forecast:
-    """The forecast from ``folder`` if it was made of the same rows and facts, else computed and kept.
+    """The forecast stored in ``folder`` for the same rows and settings, else computed and stored.
 
     Parameters
     ----------
-    facts : dict
-        Everything besides the rows that decides the outcome: recipe, parameters, schedule, versions.
+    settings : dict
+        Everything else that determines the result: recipe, parameters, schedule, versions.
     """
     if folder is None:
         return compute()
-    key = digest(facts, rows.X, rows.y, rows.known_at, rows.contract, length=32)
+    key = digest(settings, rows.X, rows.y, rows.known_at, rows.contract, length=32)
     place = folder / f"{key}.npz"
     if place.is_file():
         with np.load(place) as stored:
@@ -38,6 +38,6 @@ def cached_forecast(
 
 
 def _index_in(rows: Rows, part: Rows) -> np.ndarray:
-    """Where each row of ``part`` stands in ``rows``."""
+    """Index in ``rows`` of each row of ``part``."""
     place = {key: i for i, key in enumerate(zip(rows.contract, rows.known_at, strict=True))}
     return np.array([place[key] for key in zip(part.contract, part.known_at, strict=True)], dtype=np.int64)

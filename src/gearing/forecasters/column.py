@@ -1,4 +1,4 @@
-"""A forecast as a column that joins a feature table."""
+"""Volatility forecasts as a feature column."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ForecastColumn:
         Annualised; NaN before the first refit.
     fitted_until : (n_bars, n_contracts) datetime64[ms]
     recipe : Recipe
-        Its ``columns`` are what the exported model's input is made of.
+        Its ``columns`` are the exported model's inputs.
     model : fitted forecaster
         The newest refit; ``model.to_onnx()`` where ``recipe.exports``.
     forecast : Forecast
@@ -48,7 +48,7 @@ class ForecastColumn:
     horizon: str
 
     def join(self, table: FeatureTable) -> FeatureTable:
-        """The table with this column, its stamps checked."""
+        """The table with this column; its stamps are checked."""
         bounds = {"lower": 0.0, "upper": MOST}
         return table.join(self.name, self.values, unit="annualised", fitted_until=self.fitted_until, **bounds)
 
@@ -64,10 +64,10 @@ def forecast_volatility_column(
     progress: Progress | None = None,
     **parameters: Any,
 ) -> ForecastColumn:
-    """Walk a named forecaster through a market and give its forecast at every bar.
+    """Walk-forward forecast of a market by a named forecaster, at every bar.
 
-    Models are fitted on rows at 00:00 UTC (for horizons below a day, on rows a horizon apart) and asked at
-    every close, each only after it was fitted. Several
+    Models are fitted on rows at 00:00 UTC (for horizons below a day, on rows a horizon apart) and
+    forecast at every close after the fit. Several
     contracts are pooled: one model, fitted on the rows of all.
 
     Parameters
@@ -95,7 +95,7 @@ def forecast_volatility_column(
 
 
 def _carry_past_the_end(market: MarketData, variance: np.ndarray, stamps: np.ndarray) -> None:
-    """Keep a contract's last forecast after its last bar, in place: nobody acts on it, but columns stay finite."""
+    """Repeat a contract's last forecast after its last bar, in place, so that columns stay finite."""
     for contract in range(market.n_contracts):
         traded = np.flatnonzero(market.tradable[:, contract])
         if len(traded) and np.isfinite(variance[traded[-1], contract]):

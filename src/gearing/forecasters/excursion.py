@@ -1,8 +1,8 @@
-"""Will the mark touch a price within the horizon? What couples a variance to leverage.
+"""Probability that the mark price touches a level within the horizon.
 
-A liquidation is a touch: of a price some way below the entry for a long, above it for a short. The
-reflection principle gives its probability for a Gaussian walk; a logistic curve, fitted on past forecasts and what
-followed them, makes that right for returns with jumps and for forecasts that err.
+A liquidation is a touch of a price below the entry for a long, above it for a short. The reflection principle gives
+its probability for a Gaussian walk; a logistic curve, fitted on past forecasts and outcomes, corrects it for jumps
+and forecast errors.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ SIZES = (0.01, 0.02, 0.03, 0.05, 0.075, 0.10, 0.15)
 
 
 def touches(market: MarketData, size: float, side: Side, horizon: str = "24h") -> Array:
-    """Whether the mark moves by ``size`` from its close within the horizon: 1, 0, or NaN where not known yet.
+    """Whether the mark moves by ``size`` from its close within the horizon: 1, 0, or NaN where not yet known.
 
-    Row k looks at the mark's lows (side "down") or highs ("up") of bars k+1 .. k+n, against the mark's close of k.
+    Row k uses the mark's lows (side "down") or highs ("up") of bars k+1 .. k+n, against the mark's close of k.
     """
     n = bars_in(horizon, market.bar)
     extreme = rolling_min(market.mark_low, n) if side == "down" else rolling_max(market.mark_high, n)
@@ -61,9 +61,7 @@ def liquidation_size(leverage: float, maintenance_rate: float, side: Literal["lo
     """
     room = 1.0 / leverage - maintenance_rate
     if room <= 0.0:
-        raise ValueError(
-            f"leverage {leverage} leaves no room above a maintenance rate of {maintenance_rate}."
-        )
+        raise ValueError(f"leverage {leverage} is too high for a maintenance rate of {maintenance_rate}.")
     return room / (1.0 - maintenance_rate if side == "long" else 1.0 + maintenance_rate)
 
 
@@ -75,12 +73,12 @@ def reflection_probability(variance: Array, distance: float | Array) -> Array:
 
 
 class TouchProbability(ClassifierMixin, BaseEstimator):
-    """Logistic regression of touches on the reflection principle's own answer.
+    """Logistic regression of touches on the reflection principle's probability.
 
     The first column of a row is the log of the variance forecast for the horizon, the last the log of the log
-    distance; columns between them enter as they are. With ``z`` = distance over volatility the regressors are
-    the reflection probability's logit, ln z and its square: slope one on the first alone would be the Gaussian
-    walk, and what the data add are fat tails and the forecast's own error.
+    distance; columns between them enter unchanged. With ``z`` = distance over volatility the regressors are
+    the reflection probability's logit, ln z and its square: slope one on the first alone is the Gaussian
+    walk; the data add fat tails and forecast errors.
 
     Parameters
     ----------
@@ -97,7 +95,7 @@ class TouchProbability(ClassifierMixin, BaseEstimator):
         self.penalty_strength = penalty_strength
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> TouchProbability:
-        """Fit on rows of several distances below one another."""
+        """Fit on stacked rows of several distances."""
         from sklearn.linear_model import LogisticRegression
 
         X, y = validate_data(self, X, y, dtype=np.float64)
@@ -124,14 +122,14 @@ class TouchProbability(ClassifierMixin, BaseEstimator):
         return np.column_stack([1.0 - touched, touched])
 
     def predict(self, X: ArrayLike) -> np.ndarray:
-        """The likelier class."""
+        """The more probable class."""
         touched = self.predict_proba(X)[:, 1] > 0.5
         return self.classes_[touched.astype(int)]
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_class = False
-        tags.classifier_tags.poor_score = True  # it bends one curve; clouds of points are not what it is for
+        tags.classifier_tags.poor_score = True  # it fits one curve, not general classification problems
         return tags
 
 
@@ -186,12 +184,12 @@ def walk_forward_touches(
     schedule: Schedule | None = None,
     progress: Progress | None = None,
 ) -> Forecast:
-    """Out-of-sample touch probabilities from out-of-sample variance forecasts, all sizes by one curve.
+    """Out-of-sample touch probabilities from out-of-sample variance forecasts, one curve for all sizes.
 
     Returns
     -------
     Forecast
-        ``rows.X[:, 1]`` tells the size; ``last_model`` is a TouchProbability for any size.
+        ``rows.X[:, 1]`` is the log of the log distance; ``last_model`` is a TouchProbability for any size.
     """
     rows = touch_rows(market, forecast, sizes, side)
     schedule = schedule or Schedule(first_train="180d")

@@ -1,6 +1,6 @@
-"""Forecasters by name: which estimator, fed with which features.
+"""Forecasters by name: an estimator and its features.
 
-A recipe is what is registered and exported: fitting it again on a longer history needs nothing else.
+A recipe is registered and exported; refitting it on a longer history needs nothing else.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ WIDE_COLUMNS = (
     "funding_pressure_7d",
     "bollinger_width_20d",
 )
-# For horizons below a day: what the last hours did, and the hour that comes.
+# For horizons below a day: the last hours, and the next hour.
 HOURLY_COLUMNS = (
     *WIDE_COLUMNS,
     "log_variance_6h",
@@ -73,7 +73,7 @@ class Recipe:
     exports : bool
         Whether a fitted estimator has ``to_onnx()``.
     needs : str
-        What inference needs when it does not export.
+        What inference requires without an export.
     """
 
     name: str
@@ -83,7 +83,7 @@ class Recipe:
     needs: str = "numpy and onnxruntime"
 
     def estimator(self, **parameters: Any) -> Any:
-        """A fresh unfitted estimator."""
+        """A new unfitted estimator."""
         return self.make(**parameters)
 
 

@@ -22,22 +22,22 @@ ARRAYS = ("X", "y", "known_at", "ends_at", "bar_index", "contract")
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Self-contained rows, several contracts below one another; no row needs its neighbours.
+    """Self-contained rows of one or several contracts; no row needs its neighbours.
 
     Attributes
     ----------
     X : (n_rows, n_columns) float64
         Finite; what was known at ``known_at``.
     y : (n_rows,) float64
-        Target over the horizon after ``known_at``; NaN where it is not known yet.
+        Target over the horizon after ``known_at``; NaN where not yet known.
     known_at, ends_at : (n_rows,) datetime64[ms]
         The deciding close, and the end of the target.
     bar_index, contract : (n_rows,) int
-        Where the row stands in the market's arrays.
+        Position of the row in the market's arrays.
     columns : tuple of str
     horizon : str
     kind : {"variance", "event"}
-        A variance must be positive to be learnt from; an event is 1 or 0.
+        A variance must be positive for training; an event is 1 or 0.
     """
 
     X: NDArray[np.float64]
@@ -54,17 +54,17 @@ class Rows:
         return len(self.y)
 
     def take(self, keep: np.ndarray) -> Rows:
-        """The rows that a mask or an index picks."""
+        """The rows selected by a mask or an index."""
         return replace(self, **{name: getattr(self, name)[keep] for name in ARRAYS})
 
     @property
     def trainable(self) -> NDArray[np.bool_]:
-        """Rows whose target can be learnt from, once it has ended."""
+        """Mask of rows whose target can be used for training."""
         return np.isfinite(self.y) & ((self.y > 0.0) | (self.kind == "event"))
 
     @classmethod
     def stacked(cls, parts: Sequence[Rows], kind: str = "variance") -> Rows:
-        """Rows of several problems with the same columns, below one another."""
+        """Rows of several problems with the same columns, concatenated."""
         arrays = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ARRAYS}
         return cls(**arrays, columns=parts[0].columns, horizon=parts[0].horizon, kind=kind)
 
@@ -85,7 +85,7 @@ def forecast_rows(
     every : str, optional
         Keep only closes divisible by this from 00:00 UTC, such as "24h"; None keeps every bar.
     target : (n_bars, n_contracts), optional
-        Something else to forecast over the same horizon; the default is ``future_variance``.
+        Another target over the same horizon; the default is ``future_variance``.
     """
     table = FeatureSet(list(columns)).compute(market)
     y = future_variance(market, horizon) if target is None else target

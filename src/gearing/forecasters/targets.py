@@ -1,4 +1,4 @@
-"""What is forecast: the realised variance of the bars after a decision."""
+"""Forecast targets: the realised variance of the bars after a decision."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def future_variance(market: MarketData, horizon: str = "24h") -> NDArray[np.float64]:
     """Sum of squared log returns of the bars inside the horizon after each close (n_bars, n_contracts).
 
-    Row k covers bars k+1 .. k+n; the last n rows are NaN, for their bars are still to come.
+    Row k covers bars k+1 .. k+n; the last n rows are NaN, because their bars are still to come.
     """
     n = bars_in(horizon, market.bar)
     past = rolling_sum(bar_returns(market) ** 2, n)
@@ -28,7 +28,7 @@ def future_variance(market: MarketData, horizon: str = "24h") -> NDArray[np.floa
 
 
 def finer_future_variance(market: MarketData, horizon: str = "24h") -> NDArray[np.float64]:
-    """``future_variance`` from the finer bars beneath: less noise in the measure of the same thing.
+    """``future_variance`` from the market's finer bars: a less noisy measure.
 
     NaN where any finer bar of the horizon is missing.
 

@@ -1,7 +1,7 @@
-"""Walk-forward forecasts: fit on what had ended, forecast what followed, move on.
+"""Walk-forward forecasts: fit on targets that have ended, forecast the rows that follow.
 
 At a refit at time T the training rows are those whose targets end at or before T (purged by the horizon, and
-by an embargo where one is asked for). The model forecasts the rows known from T until the next refit. So
+by an optional embargo). The model forecasts the rows known from T until the next refit. So
 every forecast is out of sample and carries the stamp T.
 """
 
@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from gearing.forecasters.rows import Rows, on_clock
 from gearing.market.durations import parse_duration
 
-Progress = Callable[[int, int], None]  # blocks done, blocks in all
+Progress = Callable[[int, int], None]  # blocks done, blocks in total
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """When a model is fitted again, and on what.
+    """When a model is refitted, and on which rows.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ class Forecast:
     fitted_until : (n_rows,) datetime64[ms]
         Moment of the refit; no training target ended later.
     last_model : object
-        The newest fitted estimator, its bias correction included; made for export.
+        The newest fitted estimator with its bias correction, for export.
     """
 
     rows: Rows
@@ -89,7 +89,7 @@ class Forecast:
         return values, stamps
 
     def take(self, keep: np.ndarray) -> Forecast:
-        """Forecasts of the rows that a mask or an index picks."""
+        """Forecasts of the rows selected by a mask or an index."""
         return Forecast(self.rows.take(keep), self.value[keep], self.fitted_until[keep], self.last_model)
 
 
@@ -102,7 +102,7 @@ def walk_forward(
     n_jobs: int = 1,
     progress: Progress | None = None,
 ) -> Forecast:
-    """Forecast every row after the first training window by a model that had not seen it.
+    """Forecast every row after the first training window by a model not fitted on it.
 
     Parameters
     ----------
@@ -186,7 +186,7 @@ def _fit_and_forecast(
     return values, model
 
 
-LEAST_RESIDUALS = 90  # a mean of exp(residual) over fewer days is moved too far by one crash
+LEAST_RESIDUALS = 90  # over fewer days one crash dominates the mean of exp(residual)
 
 
 def _corrected(made: Forecast, blocks: list[_Block], schedule: Schedule) -> Forecast:

@@ -1,4 +1,4 @@
-"""What the world did: bars, mark price, funding; loading, downloading, checking, generating, cutting.
+"""Market data: bars, mark prices and funding; loading, downloading, checking and generating them.
 
 Names are resolved when they are first used, so that importing the package loads numpy only.
 """

@@ -1,4 +1,4 @@
-"""MarketData: what happened to some contracts over a span of bars, immutable and checked."""
+"""MarketData: bars, mark prices and funding of some contracts, immutable and validated."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ASIDE = {"name", "notes", "truth", "finer", "origin"}  # fields that do not tou
 
 @dataclass(frozen=True)
 class Origin:
-    """The store that a market's own arrays are mapped from; see :mod:`gearing.market.store`."""
+    """The store that a market's arrays are mapped from; see :mod:`gearing.market.store`."""
 
     folder: Path
     digest: str  # of all values of the store
@@ -66,11 +66,11 @@ class MarketData:
         oracles. Arrays with another first axis are constants of the generator.
     name : str
     venue : str
-        Name of the venue profile whose rules hold.
+        Name of the venue profile whose rules apply.
     notes : tuple of str
-        What was done to the data on the way (span chosen, holes filled).
+        What was done to the data (span chosen, gaps filled).
     origin : Origin, optional
-        Of markets opened from a store, and their cuts: what is computed from them is kept in files beside it, too.
+        The memory-mapped store this market comes from; derived arrays are cached next to it.
     """
 
     open_time: np.ndarray
@@ -113,7 +113,7 @@ class MarketData:
 
     @classmethod
     def _trusted(cls, **values: Any) -> MarketData:
-        """Build from arrays that were checked before, without reading them again (slices, memory maps)."""
+        """Build from validated arrays without reading them again (slices, memory maps)."""
         market = object.__new__(cls)
         for field in fields(cls):
             object.__setattr__(market, field.name, values.get(field.name, field.default))
@@ -205,14 +205,14 @@ class MarketData:
 
     @property
     def cache_folder(self) -> Path | None:
-        """Folder for arrays computed from a market that is mapped from files; None for one held in memory."""
+        """Folder for arrays computed from a memory-mapped market; None for one in memory."""
         if self.origin is not None:
             return self.origin.folder / "derived"
         return None if self.finer is None else self.finer.cache_folder
 
     @cached_property
     def identity(self) -> str:
-        """Hash that differs where the values do, and is known without reading them where they come from a store."""
+        """Hash that differs where the values do; markets from a store are not read for it."""
         from gearing.market.fingerprint import identity
 
         return identity(self)
@@ -232,7 +232,7 @@ class MarketData:
         Parameters
         ----------
         start, end : date, datetime, datetime64 or ISO text, optional
-            UTC; None leaves that side as it is.
+            UTC; None leaves that side unchanged.
 
         Raises
         ------
@@ -258,7 +258,7 @@ class MarketData:
                 raise ValueError(f"no contract {symbol!r} in this market; it has {', '.join(self.symbols)}.")
         columns = [self.symbols.index(symbol) for symbol in wanted]
         first, last = columns[0], columns[-1] + 1
-        # Neighbours are cut as a view: a contract of a store stays in its file.
+        # Adjacent contracts are a view: a store's arrays stay memory-mapped.
         where: Any = slice(first, last) if columns == list(range(first, last)) else columns
         changes: dict[str, Any] = {
             name: value[:, where]
@@ -273,7 +273,7 @@ class MarketData:
         return self._with(**changes)
 
     def with_finer(self, finer: MarketData | None) -> MarketData:
-        """Return the same bars with finer bars beneath them.
+        """Return the same bars with finer bars as the path inside them.
 
         Raises
         ------
@@ -285,7 +285,7 @@ class MarketData:
         return self._with(finer=finer)
 
     def with_truth(self, **arrays: np.ndarray) -> MarketData:
-        """Return the same market with more of the generator's knowledge attached."""
+        """Return the same market with more arrays of ``truth``."""
         return self._with(truth={**(self.truth or {}), **arrays})
 
     def renamed(self, name: str, *notes: str) -> MarketData:

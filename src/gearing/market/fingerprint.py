@@ -12,7 +12,7 @@ from gearing.contracts import Contract
 if TYPE_CHECKING:
     from gearing.market.data import MarketData
 
-CHUNK = 1 << 26  # bytes hashed at a time, so that memory-mapped arrays are never held whole
+CHUNK = 1 << 26  # bytes hashed at a time, so that memory-mapped arrays are never loaded whole
 
 
 def fingerprint(market: MarketData) -> str:
@@ -23,7 +23,7 @@ def fingerprint(market: MarketData) -> str:
 
 
 def identity(market: MarketData) -> str:
-    """Hash of the same, in which arrays mapped from a store are named instead of read."""
+    """The same hash, with a store's digest in place of its arrays' values."""
     if market.origin is None:
         digest = _values(market)
     else:

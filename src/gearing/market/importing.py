@@ -1,4 +1,4 @@
-"""The address under which other programs import `trades_signal`; it lives in ``gearing.market.sources.importing``."""
+"""The public path of `trades_signal`, which is defined in ``gearing.market.sources.importing``."""
 
 from gearing.market.sources.importing import trades_signal
 

@@ -1,4 +1,4 @@
-"""Longer bars of a market."""
+"""Aggregate a market to longer bars."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gearing.market.timing import duration, label
 from gearing.storage.digest import digest
 from gearing.storage.mapped import ArrayFile, cached_folder, mapped
 
-KEPT_FROM = 1 << 20  # bars x contracts; what is made from fewer is quickly made again
+CACHED_FROM = 1 << 20  # bars x contracts; fewer are quickly aggregated again
 
 
 def resample(market: MarketData, bar: Any, keep_finer: bool = True) -> MarketData:
@@ -30,13 +30,13 @@ def resample(market: MarketData, bar: Any, keep_finer: bool = True) -> MarketDat
     Raises
     ------
     ValueError
-        If the length is no multiple, or no whole long bar fits.
+        If the length is not a multiple, or no whole long bar fits.
     """
     length = duration(bar)
     if length == market.bar:
         return market
     if length < market.bar or length % market.bar != np.timedelta64(0, "ms"):
-        raise ValueError(f"bars of {label(length)} are no multiple of {label(market.bar)}.")
+        raise ValueError(f"bars of {label(length)} are not a multiple of {label(market.bar)}.")
     parts = int(length / market.bar)
     offset = int(-market.open_time[0].astype(np.int64) % length.astype(np.int64)) // int(
         market.bar.astype(np.int64)
@@ -46,8 +46,8 @@ def resample(market: MarketData, bar: Any, keep_finer: bool = True) -> MarketDat
         raise ValueError(f"{market!r} holds no whole bar of {label(length)}.")
     cut = market._rows(offset, offset + count * parts)
 
-    if cut.cache_folder is not None and cut.n_bars * cut.n_contracts >= KEPT_FROM:
-        changes = _kept(cut, length, parts)
+    if cut.cache_folder is not None and cut.n_bars * cut.n_contracts >= CACHED_FROM:
+        changes = _cached_longer(cut, length, parts)
     else:
         changes = _longer(cut, parts)
     return cut._with(
@@ -77,8 +77,8 @@ def _longer(market: MarketData, parts: int) -> dict[str, np.ndarray]:
     return changes | {"volume": group(market.volume).sum(axis=1), "tradable": tradable}
 
 
-def _kept(market: MarketData, length: np.timedelta64, parts: int) -> dict[str, np.ndarray]:
-    """The same, from files beside the store that the market is mapped from: made once, as it reads all of the store."""
+def _cached_longer(market: MarketData, length: np.timedelta64, parts: int) -> dict[str, np.ndarray]:
+    """The same, cached next to the market's store: aggregating reads all of it."""
 
     def write(draft: Path) -> dict[str, Any]:
         arrays = _longer(market, parts)

@@ -1,8 +1,8 @@
 """Memory-mapped markets: many contracts of short bars without loading them all.
 
 A store is a folder of plain ``.npy`` arrays, contract after contract, and ``whole.json``. It is built one contract at
-a time and opened without reading; the operating system brings in the pages that are touched, and every process on the
-machine shares them. What is computed from its markets (feature tables, the simulator's rows) is kept in its folder
+a time and opened without reading; the operating system loads the pages that are used, and all processes of the
+machine share them. Arrays computed from its markets (feature tables, the simulator's rows) are cached in its folder
 ``derived``, which may be deleted at any time.
 
 >>> build_store("store", "data", symbols, "1m", start="2020-01-01", end="2025-01-01")   # doctest: +SKIP
@@ -35,7 +35,7 @@ ARRAYS: dict[str, tuple[type, tuple[int, ...]]] = {
     "volume": (np.float64, ()),
     "tradable": (np.bool_, ()),
 }
-# Kept where every contract has them; an index price may have no holes.
+# Stored if every contract has them; an index price may have no gaps.
 OPTIONAL: dict[str, tuple[type, tuple[int, ...]]] = {
     "index": (np.float64, (4,)),
     "predicted_rate": (np.float64, ()),
@@ -57,7 +57,7 @@ def build_store(
     Parameters
     ----------
     target : path
-        Folder of the store; replaced as a whole when it is finished.
+        Folder of the store; replaced atomically when complete.
     folder, symbols, bar, start, end, **options
         As in :func:`gearing.load_market`; ``start`` and ``end`` are required, so that all contracts share a grid.
     """
@@ -74,22 +74,22 @@ def write_store(target: str | os.PathLike[str], markets: Iterable[MarketData]) -
     """Write the contracts of several markets on the same grid into one store, one market at a time."""
     final = Path(target)
     if final.exists() and not (final / META).is_file():
-        raise ValueError(f"{final} exists and is no market store; choose another folder, or remove it.")
+        raise ValueError(f"{final} exists and is not a market store; choose another folder, or remove it.")
     write_folder(final, lambda draft: _write(draft, markets))
     return final
 
 
 def open_store(target: str | os.PathLike[str]) -> MarketData:
-    """Open a store; its arrays are read when they are touched.
+    """Open a store; its arrays are memory-mapped.
 
     Raises
     ------
     ValueError
-        If the folder is no store, or one of an older layout.
+        If the folder is not a store, or of an older layout.
     """
     home = Path(target).absolute()
     if not (home / META).is_file():
-        raise ValueError(f"{home} is no market store (no {META}); build_store makes one.")
+        raise ValueError(f"{home} is not a market store (no {META}); build_store makes one.")
     facts = json.loads((home / META).read_text(encoding="utf-8"))
     if facts.get("layout") != LAYOUT:
         raise ValueError(f"{home} is not a store of layout {LAYOUT}; build it again.")

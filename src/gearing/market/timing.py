@@ -1,4 +1,4 @@
-"""Bar lengths and time stamps: one way to read them everywhere."""
+"""Bar lengths and time stamps: parsing and formatting."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every MarketData must fulfil; errors name series, contract, stamp, rule and value."""
+"""Validation of MarketData; errors name series, contract, stamp, rule and value."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FIELDS = ("open", "high", "low", "close")
 
 
 def check_market(market: MarketData) -> None:
-    """Raise ValueError at the first rule that the arrays of a market break."""
+    """Raise ValueError for the first rule that a market's arrays violate."""
     n, m = market.n_bars, market.n_contracts
     where = market.name or "MarketData"
     if m == 0:
@@ -61,14 +61,14 @@ def check_grid(open_time: np.ndarray, bar: np.timedelta64, where: str) -> None:
         row = int(bad.argmax())
         before, after = text(open_time[row]), text(open_time[row + 1])
         if steps[row] == np.timedelta64(0, "ms"):
-            raise ValueError(f"{where}: {before} stands twice (rows {row} and {row + 1}). Drop one of them.")
+            raise ValueError(f"{where}: {before} is repeated (rows {row} and {row + 1}). Drop one of them.")
         if steps[row] < np.timedelta64(0, "ms"):
             raise ValueError(f"{where}: {after} follows {before} (row {row + 1}). Sort the rows by time.")
         if steps[row] % bar == np.timedelta64(0, "ms"):
             missing = int(steps[row] / bar) - 1
             raise ValueError(
                 f"{where}: {missing} bar(s) of {label(bar)} missing between {before} and {after}. "
-                "Choose a period without the gap, or fill it knowingly."
+                "Choose a period without the gap, or fill it."
             )
         raise ValueError(f"{where}: {after} is off the grid of {label(bar)} bars (previous {before}).")
     if open_time[0].astype(np.int64) % min(int(bar.astype(np.int64)), 86_400_000):

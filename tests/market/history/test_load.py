@@ -102,7 +102,7 @@ def test_a_missing_mark_is_refused_or_replaced_by_the_traded_price(folder):
     market = load(folder, start="2020-01-01", end="2020-02-01", missing_mark="last")
     np.testing.assert_array_equal(market.mark[:48], market.last[:48])
     assert (market.mark[48:] != market.last[48:]).any()
-    assert "traded price stands in for the mark in 48 of 744 bars" in " ".join(market.notes)
+    assert "traded price replaces the mark price in 48 of 744 bars" in " ".join(market.notes)
 
 
 def test_missing_settlements_are_refused_or_taken_as_zero(folder):
@@ -113,7 +113,7 @@ def test_missing_settlements_are_refused_or_taken_as_zero(folder):
         load(folder, start="2020-01-01", end="2020-02-01")
     market = load(folder, start="2020-01-01", end="2020-02-01", missing_funding="zero")
     assert market.settlements.size == 31 * 3 - 3
-    assert "AAAUSDT: 3 missing settlements are taken as zero" in market.notes
+    assert "AAAUSDT: 3 missing settlements count as zero" in market.notes
 
 
 def test_bars_before_the_oldest_tiers_are_refused_or_use_the_earliest(folder):
@@ -191,7 +191,7 @@ def test_finer_bars_with_gaps_lie_beneath_and_stay_within_the_mark(folder, marke
             "open at 2020-01-01 05:00",
         ),
         (lambda t, p, v: (t[::-1], p, v), "sort by time"),
-        (lambda t, p, v: (np.where(t == t[5], t[4], t), p, v), "2020-01-01 04:00 stands twice"),
+        (lambda t, p, v: (np.where(t == t[5], t[4], t), p, v), "2020-01-01 04:00 is repeated"),
         (lambda t, p, v: (t + np.timedelta64(60_000, "ms"), p, v), "off the grid of 1h bars"),
         (lambda t, p, v: (t, p[:, [0, 2, 1, 3]], v), "break low <= open, close <= high"),
     ],

@@ -119,7 +119,7 @@ def test_lasting_errors_are_raised(tmp_path, market):
 
 
 def test_an_empty_period_is_refused(tmp_path, market):
-    with pytest.raises(ValueError, match="gave nothing for the period"):
+    with pytest.raises(ValueError, match="returned nothing for the period"):
         get(market, tmp_path, "last", start="2030-01-01", end="2030-02-01")
 
 

@@ -1,4 +1,4 @@
-"""What every variance forecaster shares: checks, tags and the promise of positive variances."""
+"""Base class of variance forecasters: checks, tags and positive variances."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class VarianceForecaster(RegressorMixin, BaseEstimator):
         Raises
         ------
         NotImplementedError
-            If the forecaster needs at inference what ONNX cannot hold; its recipe says so beforehand.
+            If inference cannot be expressed in ONNX; its recipe has ``exports=False``.
         """
         raise NotImplementedError(
             f"{type(self).__name__} does not export to ONNX; recipes with exports=True do, see forecasters()."
@@ -61,5 +61,5 @@ class VarianceForecaster(RegressorMixin, BaseEstimator):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags.positive_only = True
-        tags.regressor_tags.poor_score = True  # exp of a line: a plain linear target is not what it is for
+        tags.regressor_tags.poor_score = True  # exp of a line, not made for linear targets
         return tags

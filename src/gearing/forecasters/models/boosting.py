@@ -13,16 +13,16 @@ from gearing.forecasters.models.base import VarianceForecaster
 class LightGBMVariance(VarianceForecaster):
     """Boosted trees with a log link (LightGBM; Ke et al., 2017).
 
-    Half the deviance of a gamma law is QLIKE, so ``objective="gamma"`` trains on the reported loss;
+    Half the deviance of a gamma distribution is QLIKE, so ``objective="gamma"`` trains on the reported loss;
     ``objective="log"`` fits squared errors of log variance and corrects the bias by out-of-fold residuals.
 
     Parameters
     ----------
     objective : {"gamma", "log"}, default="gamma"
     n_trees, learning_rate, n_leaves, rows_per_leaf
-        Size of the ensemble; small trees, for daily rows are few and noisy.
+        Size of the ensemble; small trees, because daily rows are few and noisy.
     column_share, row_share : float
-        Share of columns and rows each tree sees.
+        Share of columns and rows each tree uses.
     l2 : float
         Penalty on leaf values.
     seed : int, default=0
@@ -94,7 +94,7 @@ class LightGBMVariance(VarianceForecaster):
     def _out_of_fold(
         self, X: NDArray[np.float64], target: NDArray[np.float64], folds: int = 5
     ) -> NDArray[np.float64]:
-        """Prediction of each row by trees that did not see its fold; folds go by values, not by order."""
+        """Prediction of each row by trees fitted without its fold; folds depend on values, not on order."""
         order = np.lexsort((*X.T, target))
         fold = np.empty(len(target), dtype=np.int64)
         fold[order] = np.arange(len(target)) % folds

@@ -1,4 +1,4 @@
-"""GARCH of daily returns, with parameters by the arch package."""
+"""GARCH of daily returns, estimated by the arch package."""
 
 from __future__ import annotations
 

@@ -14,14 +14,14 @@ class HARVolatility(VarianceForecaster):
     """Least squares of log variance on the logs of past variances (HAR; Corsi, 2009).
 
     A row of X is self-contained: logs of variance over a day, a week and a month (``log_variance_24h``,
-    ``_7d``, ``_30d``), known at the close of the row's bar, and what else one wants to add (weekday).
+    ``_7d``, ``_30d``), known at the close of the row's bar, and further columns (weekday).
 
     Parameters
     ----------
     bias_correction : {"leave_one_out", None}, default="leave_one_out"
         A log model predicts a median. "leave_one_out" multiplies by the mean of exp(residual), where each
         row's residual comes from a fit without that row: in-sample residuals are too small.
-        Walk-forward forecasts correct once more by their own past errors.
+        Walk-forward forecasts also correct by their past errors.
 
     Attributes
     ----------
@@ -61,7 +61,7 @@ class HARVolatility(VarianceForecaster):
 
 
 class _Projection:
-    """Singular values of centred columns, those that carry nothing left out."""
+    """Singular values of centred columns, without redundant ones."""
 
     def __init__(self, centred: NDArray[np.float64]):
         left, size, right = np.linalg.svd(centred, full_matrices=False)

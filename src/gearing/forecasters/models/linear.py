@@ -14,7 +14,7 @@ ALPHAS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 
 
 class LinearVariance(VarianceForecaster):
-    """Log variance as a line in standardised columns; subclasses find the coefficients.
+    """Log variance, linear in standardised columns; subclasses estimate the coefficients.
 
     Attributes
     ----------
@@ -88,7 +88,7 @@ class ElasticNetVariance(LinearVariance):
     def _fit(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
         from sklearn.linear_model import ElasticNet, ElasticNetCV
 
-        order = order_of_values(X, y)  # folds must not depend on the order in which rows came
+        order = order_of_values(X, y)  # folds must not depend on the order of rows
         mean, spread = _standards(X)
         scaled, target, fold = ((X - mean) / spread)[order], np.log(y)[order], np.arange(len(y)) % 5
         splits = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(min(5, len(y)))]
@@ -101,7 +101,7 @@ class ElasticNetVariance(LinearVariance):
 
 
 class GammaVariance(LinearVariance):
-    """Gamma regression with a log link: a line in logs, trained on QLIKE itself.
+    """Gamma regression with a log link: linear in logs, trained on QLIKE.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""ONNX graphs of forecasters, written node by node so that exp, bias and scaling are inside.
+"""ONNX graphs of forecasters, including exp, bias and scaling.
 
 Input ``X`` float32 (n, n_columns) in the order of the recipe's columns; output ``variance`` float32 (n, 1).
 """
@@ -125,6 +125,6 @@ def _branch(node: dict[str, float]) -> tuple[int, float, str, int, int]:
 
 
 def round_down(threshold: float) -> float:
-    """Largest float32 not above the threshold, so that float32 inputs take the branch they took in double."""
+    """Largest float32 not above the threshold, so that float32 inputs take the same branch as in double."""
     narrow = np.float32(threshold)
     return float(narrow if float(narrow) <= threshold else np.nextafter(narrow, np.float32(-np.inf)))

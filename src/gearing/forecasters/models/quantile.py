@@ -11,9 +11,9 @@ from gearing.forecasters.models.linear import LinearVariance, _standards
 
 
 class QuantileVariance(LinearVariance):
-    """One quantile of variance, a line in logs (Koenker and Bassett, 1978).
+    """One quantile of variance, linear in logs (Koenker and Bassett, 1978).
 
-    A log takes quantiles along with it, so no bias correction is needed: ``predict`` gives the quantile itself.
+    Quantiles are invariant under the log, so no bias correction is needed: ``predict`` returns the quantile.
 
     Parameters
     ----------

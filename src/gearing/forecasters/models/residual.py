@@ -1,4 +1,4 @@
-"""Trees on what a linear forecast leaves."""
+"""Boosted trees on the residual of a linear forecast, and averages of forecasters."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ BEST = ("ridge", "elastic_net", "ridge_lightgbm", "har_lightgbm", "lightgbm_log"
 
 
 class ResidualVariance(VarianceForecaster):
-    """A base forecaster, times boosted trees fitted on target over base forecast.
+    """A base forecaster times boosted trees fitted on target / base forecast.
 
     Parameters
     ----------
     base, correction : forecasters
-        Default: Ridge, and a small gamma LightGBM. Trees see the base's in-sample ratio, so they must be few.
+        Default: Ridge, and a small gamma LightGBM. Trees are fitted on the base's in-sample ratio, so they must be few.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Fitted forecasters scaled and averaged: how what a walk-forward does to them travels into an export."""
+"""Scaled and averaged fitted forecasters, so that a walk-forward's corrections can be exported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small recurrent network on the days before."""
+"""A small recurrent network on past days."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class SequenceVariance(VarianceForecaster):
     """GRU over the last days' log variances, joined by the row's other columns (Cho et al., 2014).
 
     The last ``length`` columns of X are daily log variances, newest first; all earlier ones are features of
-    the row. The network learns what a ridge regression on the same columns leaves, under the gamma loss, so
-    that it starts from a good forecast instead of finding it.
+    the row. The network learns the residual of a ridge regression on the same columns, under the gamma loss, so
+    that it starts from a good forecast.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ class SequenceVariance(VarianceForecaster):
     learning_rate, decay : float
         Of Adam, and its weight decay.
     seed : int, default=0
-        Of the initial weights; training takes all rows at once, so nothing else is random.
+        Of the initial weights; training uses all rows at once, so nothing else is random.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class SequenceVariance(VarianceForecaster):
 
 
 def _network(n_static: int, hidden: int, seed: int) -> Any:
-    """GRU and head from a generator of their own; the global one is left as it was."""
+    """GRU and head, initialised without changing the global generator."""
     import torch
 
     with torch.random.fork_rng(devices=[]):

@@ -1,4 +1,4 @@
-"""Forecasts without parameters but a level: the last variance, or a weighted mean of past ones."""
+"""Forecasts with a level as their only parameter: the last variance, or a weighted mean of past ones."""
 
 from __future__ import annotations
 

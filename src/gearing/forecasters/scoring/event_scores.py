@@ -1,4 +1,4 @@
-"""Scores of probabilities: Brier, logarithmic, reliability, and how sure a difference is."""
+"""Scores of probabilities: Brier, logarithmic, reliability, and intervals of differences."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def brier(y: Array, p: Array) -> Array:
 
 
 def log_score(y: Array, p: Array, floor: float = 1e-6) -> Array:
-    """Minus log probability of what happened, probabilities kept ``floor`` away from 0 and 1."""
+    """Minus log probability of the outcome, probabilities clipped to [``floor``, 1 - ``floor``]."""
     p = np.clip(p, floor, 1.0 - floor)
     return -(y * np.log(p) + (1.0 - y) * np.log1p(-p))
 
@@ -43,7 +43,7 @@ class Reliability:
 
 
 def reliability(y: Array, p: Array, bins: int = 10) -> Reliability:
-    """Sort rows by probability into bins of equal count and compare each bin's mean with what happened."""
+    """Sort rows by probability into bins of equal count and compare each bin's mean with the observed frequency."""
     parts = [part for part in np.array_split(np.argsort(p, kind="stable"), bins) if len(part)]
     means = np.array([(p[part].mean(), y[part].mean(), len(part)) for part in parts])
     return Reliability(means[:, 0], means[:, 1], means[:, 2].astype(np.int64))
@@ -52,10 +52,10 @@ def reliability(y: Array, p: Array, bins: int = 10) -> Reliability:
 def worst_by_chance(
     p: Array, overlap: int = 1, bins: int = 10, level: float = 0.95, replications: int = 400, seed: int = 0
 ) -> float:
-    """Worst bin that a perfectly calibrated forecaster stays under in ``level`` of samples this long.
+    """``level`` quantile of the worst bin of a perfectly calibrated forecaster on samples of this length.
 
-    Touches are drawn from the probabilities themselves, on every ``overlap``-th row only, for rows whose targets
-    overlap are one sample told several times.
+    Touches are drawn from the probabilities, on every ``overlap``-th row only, because overlapping targets are not
+    independent.
     """
     rng = np.random.default_rng(seed)
     apart = p[::overlap]
@@ -76,7 +76,7 @@ def difference_interval(
     loss, other : (n_rows,)
         In order of time.
     block : int
-        Mean length of blocks, in rows; overlapping targets ask for several horizons.
+        Mean length of blocks, in rows; overlapping targets need several horizons.
     """
     rng = np.random.default_rng(seed)
     difference, n = loss - other, len(loss)

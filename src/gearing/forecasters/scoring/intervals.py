@@ -1,8 +1,8 @@
-"""Intervals around a variance forecast: quantiles of past errors, made to cover.
+"""Conformal prediction intervals of variance forecasts.
 
-Conformal prediction: the errors of past out-of-sample rows, whose targets had ended, say how far the next
-one may be off. Errors are ratios target / forecast, so an interval scales with its forecast. They are kept apart by
-the forecast's own tercile (Mondrian; Vovk et al., 2005): a calm day's ratio spreads more widely than a wild one's.
+The errors of past out-of-sample rows, whose targets had ended, bound the next error. Errors are ratios
+target / forecast, so an interval scales with its forecast. They are grouped by the forecast's tercile (Mondrian;
+Vovk et al., 2005), because ratios vary more on calm days than on volatile ones.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class Intervals:
     Attributes
     ----------
     level : float
-        Wanted coverage.
+        Target coverage.
     lower, upper : (n_rows,) float64
-        Variances; NaN where too little had been seen.
+        Variances; NaN with too few past errors.
     group : (n_rows,) int
         Tercile of the forecast among past ones: 0 low, 1, 2 high.
     """
@@ -52,14 +52,14 @@ def conformal_intervals(
     Parameters
     ----------
     forecast : Forecast
-        Errors of all its contracts count together.
+        Errors of all its contracts are pooled.
     level : float
-        Wanted coverage, such as 0.9: a twentieth below, a twentieth above.
+        Target coverage, such as 0.9: a twentieth below, a twentieth above.
     window : str
-        Errors no older than this count.
+        Largest age of the errors used.
     adapt : float
-        After each miss or hit the share left outside moves by this much of the surprise, for each tercile and
-        side by itself (adaptive conformal inference; Gibbs and Candes, 2021); 0 never moves it.
+        Step by which the share left outside adapts after each miss or hit, separately for each tercile and
+        side (adaptive conformal inference; Gibbs and Candes, 2021); 0 keeps it constant.
     lower_base, upper_base : (n_rows,), optional
         Quantile forecasts to start from instead of the forecast itself (conformalised quantile regression;
         Romano et al., 2019).
@@ -74,7 +74,7 @@ def conformal_intervals(
 
 
 class _Calibration:
-    """What past errors say, moment by moment."""
+    """Quantiles of past errors, updated over time."""
 
     def __init__(
         self, forecast: Forecast, bases: tuple[Array, Array], level: float, window: str, adapt: float
@@ -126,7 +126,7 @@ class _Calibration:
 
 
 def _quantile(errors: Array, share: float) -> float:
-    """Empirical quantile that is a little wide: of n errors the next one is the (n+1)th."""
+    """Slightly conservative empirical quantile: of n errors the next one is the (n+1)th."""
     ordered, n = np.sort(errors), len(errors)
     place = np.floor(share * (n + 1)) if share < 0.5 else np.ceil(share * (n + 1))
     return float(ordered[np.clip(int(place) - 1, 0, n - 1)])
@@ -134,14 +134,14 @@ def _quantile(errors: Array, share: float) -> float:
 
 @dataclass(frozen=True)
 class Coverage:
-    """How often the truth lay inside.
+    """How often the realised variance lay inside.
 
     Attributes
     ----------
     inside, below, above : float
         Shares of rows.
     by_tercile : tuple of three floats
-        Share inside where the forecast was low, middling, high.
+        Share inside for low, medium and high forecasts.
     width : float
         Mean of ln(upper / lower) of volatility.
     pinball : float
@@ -159,7 +159,7 @@ class Coverage:
 
 
 def coverage(y: Array, intervals: Intervals) -> Coverage:
-    """Score intervals against the realised variance, where both are there."""
+    """Score intervals against the realised variance, where both are known."""
     known = (y > 0.0) & np.isfinite(intervals.lower)
     low, high, truth = (0.5 * np.log(v[known]) for v in (intervals.lower, intervals.upper, y))
     inside, group = (truth >= low) & (truth <= high), intervals.group[known]

@@ -1,4 +1,4 @@
-"""Which forecasters cannot be told from the best: the Model Confidence Set."""
+"""The Model Confidence Set: forecasters not significantly worse than the best."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scores of variance forecasts, per row and in all.
+"""Scores of variance forecasts, per row and overall.
 
 ``y`` is the realised variance of the target, ``f`` the forecast of its conditional mean. QLIKE and squared
 errors rank forecasts as the true variance would, though realised variance is only a noisy proxy (Patton,
@@ -16,7 +16,7 @@ Array = NDArray[np.float64]
 
 
 def qlike(y: Array, f: Array) -> Array:
-    """y/f - ln(y/f) - 1 of every row; zero where the forecast was right."""
+    """y/f - ln(y/f) - 1 of every row; zero for a perfect forecast."""
     ratio = y / f
     return ratio - np.log(ratio) - 1.0
 
@@ -48,7 +48,7 @@ def out_of_sample_r2(y: Array, f: Array, benchmark: Array) -> float:
 
 
 def expanding_mean(y: Array, n_ahead: int = 1) -> Array:
-    """Mean of the targets that had ended when each row was forecast; the first rows take the first value.
+    """Mean of the targets that had ended when each row was forecast; the first rows use the first value.
 
     ``n_ahead`` is how many rows a target covers: 1 for daily rows and a horizon of a day.
     """

@@ -1,7 +1,7 @@
-"""Files of the public archive: monthly and daily zips of CSV, with or without a header line.
+"""Read the public archive's files: monthly and daily zips of CSV, with or without a header line.
 
-Stamps are milliseconds or, in later spot files, microseconds; the number of digits tells. Header names vary by kind
-and year, the order of columns does not.
+Timestamps are milliseconds or, in later spot files, microseconds; the number of digits decides. Header names vary by
+kind and year, the order of columns does not.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def read_funding_rates(content: bytes, where: str) -> np.ndarray:
 
 
 def read_table(content: bytes, where: str) -> pd.DataFrame:
-    """Any other kind (open-interest metrics, book depth) as it is, with its header line."""
+    """Any other kind (open-interest metrics, book depth) unchanged, with its header line."""
     if content[:2] == b"PK":
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             content = archive.read(archive.namelist()[0])

@@ -1,4 +1,4 @@
-"""Put the series of several contracts on one grid: the span, its holes, and what is done about them."""
+"""Align the series of several contracts on one grid, choose the span and fill or refuse gaps."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DAY = np.timedelta64(86_400_000, "ms")
 
 @dataclass(frozen=True)
 class Missing:
-    """What to do where data is missing; "error" refuses, and the rest is noted in ``MarketData.notes``."""
+    """How to fill missing data; "error" refuses, other choices are noted in ``MarketData.notes``."""
 
     mark: Literal["error", "last"] = "error"
     funding: Literal["error", "zero"] = "error"
@@ -42,7 +42,7 @@ def assemble(
     """Build a market from the series of its contracts, all of bars of length ``bar``.
 
     Without ``start`` and ``end`` the longest span is taken in which every contract is complete; with one of
-    them, the other side is where the contracts' traded prices end together.
+    them, the other side is the end of the common traded prices.
 
     Raises
     ------
@@ -99,7 +99,7 @@ def _span(
     if first >= last or low < grid[0] or high > grid[-1] + bar:
         raise ValueError(
             f"{_names(series)}: bars reach from {text(grid[0])} to {text(grid[-1] + bar)} UTC, "
-            f"asked for [{text(low)}, {text(high)}). Choose a span inside."
+            f"requested [{text(low)}, {text(high)}). Choose a span inside."
         )
     return first, last, []
 
@@ -135,9 +135,7 @@ def _longest(
     complete: np.ndarray, grid: np.ndarray, bar: np.timedelta64, series: Sequence[Series]
 ) -> tuple[int, int, list[str]]:
     spans = runs(complete)
-    if (
-        not spans
-    ):  # take all bars that the contracts have in common: the first thing missing there is then named
+    if not spans:  # take all common bars: the error then names what is missing first
         low = max(one.last.open_time[0] for one in series)
         high = min(one.last.open_time[-1] for one in series) + bar
         if low >= high:
@@ -173,7 +171,7 @@ class _Column:
         self.implied_volatility = self._implied_volatility()
 
     def fill(self) -> list[str]:
-        """Fill or refuse what is missing; returns notes of what was done."""
+        """Fill or refuse missing data; returns notes of what was done."""
         return [*self._fill_mark(), *self._check_funding(), *self._check_tiers(), *self._fill_index()]
 
     def _lifetime(self, have: np.ndarray) -> np.ndarray:
@@ -208,7 +206,9 @@ class _Column:
                 f'({lost.sum()} bars in all; {where}). Load with missing_mark="last" to liquidate on the '
                 "traded price (conservative), or choose another period."
             )
-        return [f"{self.one.symbol}: traded price stands in for the mark in {lost.sum()} of {lost.size} bars"]
+        return [
+            f"{self.one.symbol}: traded price replaces the mark price in {lost.sum()} of {lost.size} bars"
+        ]
 
     def _check_funding(self) -> list[str]:
         alive = self.open_time[self.live]
@@ -223,7 +223,7 @@ class _Column:
                 f"({stop + 1} settlements; {due.size} in all; {self.one.funding_where}). Load with "
                 'missing_funding="zero" to treat them as zero, or choose another period.'
             )
-        return [f"{self.one.symbol}: {due.size} missing settlements are taken as zero"]
+        return [f"{self.one.symbol}: {due.size} missing settlements count as zero"]
 
     def _check_tiers(self) -> list[str]:
         as_of = self.one.contract.schedules[0].as_of
@@ -264,7 +264,7 @@ class _Column:
 
 
 def place(bars: Bars, open_time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Put bars on a grid: prices (n_bars, 4), NaN where there is none, and which rows have one."""
+    """Align bars to a grid: prices (n_bars, 4), NaN where missing, and a mask of rows present."""
     prices = np.full((open_time.size, 4), np.nan)
     row = np.searchsorted(bars.open_time, open_time)
     have = row < bars.open_time.size
@@ -300,12 +300,12 @@ def _times(one: Series) -> np.ndarray:
 
 
 def _optional(columns: list[np.ndarray | None]) -> np.ndarray | None:
-    """Stack a column that some contracts lack; absent everywhere it stays None."""
+    """Stack a column, NaN for contracts without it; None if no contract has it."""
     present = [c for c in columns if c is not None]
     if not present:
         return None
     if present[0].ndim == 2 and len(present) < len(columns):
-        return None  # an index price must be there for all or for none
+        return None  # an index price is required for all or for none
     return np.stack([np.full_like(present[0], np.nan) if c is None else c for c in columns], axis=1)
 
 

@@ -1,7 +1,7 @@
-"""What a data folder holds and what is wrong with it: a table of findings.
+"""Check a data folder: a table of findings.
 
-Levels: ``error`` (a file cannot be used as it is), ``warning`` (loading refuses a span, or a choice must be made) and
-``note`` (worth knowing). Nothing is changed.
+Levels: ``error`` (a file is unusable), ``warning`` (loading refuses a span, or needs a choice) and ``note``. Nothing
+is changed.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Report:
         return pd.DataFrame([asdict(f) for f in rows], columns=list(Finding.__dataclass_fields__))
 
     def file_table(self) -> pd.DataFrame:
-        """What is there: one row a file."""
+        """The files, one row each."""
         return pd.DataFrame(list(self.files))
 
     def to_dict(self) -> dict[str, Any]:
@@ -192,13 +192,13 @@ def _check_brackets(root: Path, homes: Sequence[Path]) -> Iterator[Finding]:
             "warning",
             layout.BRACKETS,
             "undated brackets",
-            detail="no history file says of which day they are",
+            detail="no history file dates them",
         )
     for home in homes:
         name = home.relative_to(root).as_posix()
         foreign = layout.PROFILES.get(home.parent.name, home.parent.name) != "binance-usdm"
         if foreign and not (home.parent / layout.HISTORY).is_file():
-            detail = "only Binance's can stand in (missing_tiers='earliest')"
+            detail = "only Binance's can be used instead (missing_tiers='earliest')"
             yield Finding("warning", name, "no brackets of this venue", detail=detail)
             continue
         try:
@@ -220,12 +220,12 @@ def _bracket_dates(name: str, home: Path, oldest: Any, newest: Any) -> Iterator[
     early = times < np.datetime64(oldest)
     if early.any():
         first, last = span(times[early][0], times[early][-1])
-        detail = f"the oldest brackets are of {oldest}; use missing_tiers='earliest' for these bars"
+        detail = f"the oldest brackets are from {oldest}; use missing_tiers='earliest' for these bars"
         yield Finding(
             "warning", name, "bars before the oldest brackets", first, last, int(early.sum()), detail
         )
     if times.size and np.datetime64(newest) > times[-1] + np.timedelta64(30, "D"):
-        detail = f"the newest brackets are of {newest}; bars take the nearest earlier copy"
+        detail = f"the newest brackets are from {newest}; bars use the nearest earlier copy"
         yield Finding("note", name, "brackets newer than the bars", detail=detail)
 
 
@@ -238,7 +238,7 @@ def _dates(root: Path) -> list[str]:
 
 
 def _check_together(root: Path, homes: Sequence[Path]) -> Iterator[Finding]:
-    """Contracts whose series end before the others of their venue do, and coins without some kind of data."""
+    """Contracts whose series end before the others of their venue, and coins without some kind of data."""
     ends: dict[str, dict[str, np.datetime64]] = {}
     for home in homes:
         bars = layout.stored_bars(home, "last")
@@ -254,13 +254,17 @@ def _check_together(root: Path, homes: Sequence[Path]) -> Iterator[Finding]:
         for symbol, end in by_symbol.items():
             if latest - end > np.timedelta64(30, "D"):
                 first, last = span(end, latest)
-                detail = "the series ends before the others; by a delisting, a new name or a missing source"
+                detail = (
+                    "the series ends before the others; after a delisting, a new name or a missing source"
+                )
                 yield Finding("warning", f"{venue}/{symbol}", "ends early", first, last, 1, detail)
 
 
 def _check_extras(root: Path) -> Iterator[Finding]:
     for path in sorted(root.glob("dvol/*.parquet")):
-        detail = "whether a day's value is its open or its close is not said: it counts as known a day later"
+        detail = (
+            "the file does not say whether a value is the day's open or close: it counts as known a day later"
+        )
         yield Finding(
             "note", path.relative_to(root).as_posix(), "daily value without a moment", detail=detail
         )
@@ -274,7 +278,7 @@ def _check_extras(root: Path) -> Iterator[Finding]:
 
 
 def _check_absent(root: Path) -> Iterator[Finding]:
-    """Kinds of data of which the folder has nothing at all."""
+    """Kinds of data absent from the folder."""
     kinds = {"index price": "*/*/index-*.parquet", "open interest": "*/*/metrics*.parquet"}
     kinds |= {"order book": "*/*/book*.parquet", "trades": "*/*/*rades*.parquet"}
     absent = [kind for kind, pattern in kinds.items() if not any(root.glob(pattern))]

@@ -11,10 +11,10 @@ from gearing.market.history.series import Bars, missing_settlements, runs
 from gearing.market.timing import label
 
 HOUR = np.timedelta64(3_600_000, "ms")
-RETURN_SD = 25.0  # a close this many usual standard deviations away and back again is an outlier
+RETURN_SD = 25.0  # a close that moves this many usual standard deviations and back is an outlier
 LARGE_RATE = 0.03  # the usual cap of a funding rate
 WICK = 0.01  # mark low above the traded low by this fraction
-MARK_GAP = 0.02  # mark close off the traded close
+MARK_GAP = 0.02  # distance of mark close from traded close
 
 
 def check_bars(bars: Bars, bar: np.timedelta64, name: str, has_volume: bool) -> list[Finding]:
@@ -75,7 +75,7 @@ def _check_prices(time: np.ndarray, prices: np.ndarray, name: str) -> Iterator[F
 
 
 def _check_outliers(time: np.ndarray, prices: np.ndarray, name: str) -> Iterator[Finding]:
-    """Closes that jump far and come straight back: more likely a wrong print than a move."""
+    """Closes that jump far and reverse at once: more likely a wrong print than a move."""
     if time.size < 50:
         return
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -164,7 +164,7 @@ def _clock(due: np.ndarray, interval: np.timedelta64) -> np.ndarray:
     return np.union1d(np.arange(due[0], due[-1] + interval, interval), due)
 
 
-# -------------------------------------------------------------------- kinds beside each other
+# -------------------------------------------------------------------- several series together
 
 
 def check_coverage(

@@ -11,7 +11,7 @@ from gearing.market.timing import text
 
 @dataclass(frozen=True)
 class Finding:
-    """Something wrong, or worth knowing, about a series.
+    """A problem of a series, or a note on it.
 
     Parameters
     ----------
@@ -20,7 +20,7 @@ class Finding:
         Path inside the data folder, or the contract's folder.
     rule : str
     first, last : str
-        Where it begins and ends, UTC; "" if it is about the whole.
+        Where it begins and ends, UTC; "" if it concerns the whole series.
     count : int
         How many rows, steps or settlements.
     detail : str

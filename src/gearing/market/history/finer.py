@@ -1,4 +1,4 @@
-"""Finer bars beneath a market: the path inside a bar where it is known."""
+"""Finer bars of a market: the path inside a bar where it is known."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def finer_market(
     paths: Sequence[tuple[Bars | None, Bars | None]],
     missing_mark: Literal["error", "last"],
 ) -> tuple[MarketData, list[str]]:
-    """Put finer bars on the grid beneath a market; returns them and notes.
+    """Align finer bars to a market's bars; returns them and notes.
 
-    A bar of the market either has its whole path or none: parts are left out. Where finer mark bars are
-    missing, the traded path stands in, held within the range of the market's own mark bar, so that a finer
-    path never liquidates where the bar's extremes did not.
+    A bar of the market has its whole path or none. Where finer mark bars are missing, the traded path is used,
+    clipped to the range of the market's own mark bar, so that a finer path never liquidates where the bar's
+    extremes did not.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def finer_market(
         if filled and missing_mark == "error":
             raise ValueError(
                 f"{market.symbols[column]} has no mark bars of {label(bar)} for {filled} of its finer bars. "
-                'Load with missing_mark="last": the traded path then stands in, held within the mark bar.'
+                'Load with missing_mark="last": the traded path is then used, clipped to the mark bar.'
             )
         share = live.mean()
         notes.append(f"{market.symbols[column]}: path of {label(bar)} bars for {share:.1%} of the time")

@@ -1,4 +1,4 @@
-"""A market from a user's own pandas tables."""
+"""Build a market from a user's own pandas tables."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def market_from_frames(
     venue : str
         Name of the venue profile.
     missing_mark, missing_funding, missing_tiers, start, end
-        As in :func:`gearing.load_market`; tiers newer than the bars are taken as they are by default.
+        As in :func:`gearing.load_market`; tiers newer than the bars are accepted by default.
     """
     frames = _by_symbol(last, contract)
     length = duration(bar) if bar is not None else _usual_step(next(iter(frames.values())))
@@ -159,6 +159,6 @@ def _implied(series: Any, symbol: str) -> tuple[np.ndarray, np.ndarray] | None:
 def _usual_step(frame: pd.DataFrame) -> np.timedelta64:
     steps = np.diff(_stamps(frame, "open_time", "from_frames: last"))
     if steps.size == 0:
-        raise ValueError("from_frames: a single bar does not tell its length; pass bar='1h'.")
+        raise ValueError("from_frames: a single bar does not define its length; pass bar='1h'.")
     values, counts = np.unique(steps, return_counts=True)
     return values[counts.argmax()]

@@ -1,7 +1,7 @@
-"""The folder of market data: where each series lies, and how its files are read.
+"""The layout of a data folder, and readers of its files.
 
-``<folder>/<venue>/<SYMBOL>/<bar>.parquet`` holds traded bars, ``mark-<bar>``, ``index-<bar>`` and
-``funding`` lie beside it; ``brackets.json`` and ``brackets-history.json`` lie at the top.
+``<folder>/<venue>/<SYMBOL>/<bar>.parquet`` holds traded bars, next to ``mark-<bar>``, ``index-<bar>`` and
+``funding``; ``brackets.json`` and ``brackets-history.json`` are at the top.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def read_funding(path: Path) -> np.ndarray:
 
 
 def settlement_rows(time: np.ndarray, rate: np.ndarray, mark: np.ndarray | None, where: str) -> np.ndarray:
-    """Put settlements into one array, refusing unsorted or repeated stamps and rates that are no numbers."""
+    """Settlements as one array; unsorted or repeated stamps and rates that are not numbers are refused."""
     rows = np.empty(time.size, FUNDING_DTYPE)
     rows["time"], rows["rate"] = time, rate
     rows["mark"] = np.nan if mark is None else mark
@@ -144,7 +144,7 @@ def read_implied_volatility(folder: Path, symbol: str) -> tuple[np.ndarray, np.n
 
 
 def read_tiers(folder: Path, venue: str, symbol: str) -> tuple[tuple[TierSchedule, ...], str]:
-    """Dated margin tiers of a contract, ascending, and a note on their origin ("" if they are the venue's).
+    """Dated margin tiers of a contract, ascending, and a note on their source ("" if they are the venue's).
 
     The venue's own files come first, then those at the top of the folder (Binance), then shipped ones.
     """

@@ -45,7 +45,7 @@ def load_market(
         Half-open span of bar openings in UTC. Without both, the longest span in which all contracts are
         complete is taken and noted in ``market.notes``.
     missing_mark : {"error", "last"}
-        Mark bars longer than ``bar`` count as missing. "last" lets the traded price stand in.
+        Mark bars longer than ``bar`` count as missing. "last" uses the traded price instead.
     missing_funding : {"error", "zero"}
     missing_tiers : {"error", "earliest"}
         Bars older than the oldest margin tiers.
@@ -83,7 +83,7 @@ def _series(
         raise ValueError(f"{folder}: no traded bars that divide {label(bar)}; stored: {stored}.")
     schedules, note = layout.read_tiers(root, venue, symbol)
     if "Binance's" in note and missing.tiers == "error":
-        raise ValueError(f'{note}. Load with missing_tiers="earliest" to use them all the same.')
+        raise ValueError(f'{note}. Load with missing_tiers="earliest" to use them anyway.')
     funding = folder / "funding.parquet"
     profile = venue_profile(layout.PROFILES.get(venue, venue))
     one = Series(

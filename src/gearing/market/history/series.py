@@ -1,4 +1,4 @@
-"""One contract's raw series on their way into a market: bars of one kind and settlements."""
+"""Raw series of one contract, before they are aligned: bars of one kind and settlements."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ZERO = np.timedelta64(0, "ms")
 
 @dataclass(frozen=True)
 class Bars:
-    """Bars of one kind, possibly with holes.
+    """Bars of one kind, possibly with gaps.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class Bars:
     where: str
 
     def checked(self, bar: np.timedelta64) -> Bars:
-        """Return itself after refusing unsorted, repeated or off-grid stamps and impossible prices."""
+        """Return self; unsorted, repeated or off-grid stamps and impossible prices are refused."""
         time = self.open_time
         if time.size == 0:
             raise ValueError(f"{self.where}: has no rows.")
@@ -47,7 +47,7 @@ class Bars:
         if (steps <= ZERO).any():
             row = int((steps <= ZERO).argmax())
             if steps[row] == ZERO:
-                raise ValueError(f"{self.where}: {text(time[row])} stands twice (rows {row} and {row + 1}).")
+                raise ValueError(f"{self.where}: {text(time[row])} is repeated (rows {row} and {row + 1}).")
             raise ValueError(f"{self.where}: {text(time[row + 1])} follows {text(time[row])}; sort by time.")
         check_ohlc(self.prices, time, self.where)
         return self
@@ -82,7 +82,7 @@ def group_ohlc(prices: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Series:
-    """All that is known of one contract before it is put on a common grid.
+    """All series of one contract before they are aligned.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def missing_settlements(
 ) -> np.ndarray:
     """Moments in [start, end) at which a settlement is due but absent.
 
-    One is due an interval after its neighbour; shorter intervals (a venue in stress) leave nothing out.
+    One is due an interval after its neighbour; shorter intervals (a venue in stress) miss none.
 
     Parameters
     ----------

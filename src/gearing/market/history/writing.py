@@ -1,4 +1,4 @@
-"""Write bars and settlements into the folder layout; a file is either whole or not there."""
+"""Write bars and settlements into the folder layout, atomically."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The best leverage of markets whose law is known."""
+"""The best leverage of markets with known parameters."""

@@ -1,13 +1,13 @@
 """The reference for market A with hidden regimes: a Bayes filter that knows every parameter but not the state.
 
-Source: evaluation protocol, section 8.2. The funding level of the step is seen, the drift and volatility regimes are
-not. After each step the filter weighs them by the density of the return and by the move of funding (whose chances
-depend on the drift regime). The policy maximises the posterior mean of g(L; s), takes a fraction of that leverage, and
-trades only when it is further than a band from the leverage held.
+Source: evaluation protocol, section 8.2. The funding level of the step is observed, the drift and volatility regimes
+are not. After each step the filter weights them by the density of the return and by the move of funding (whose
+probabilities depend on the drift regime). The policy maximises the posterior mean of g(L; s), takes a fraction of
+that leverage, and trades only when it is further than a band from the leverage held.
 
-How much the funding level tells of the drift decides what the filter can earn. The chain of ``market_a`` was fitted so
-that the tuned policy grows 0.164 +- 0.011 a year (2,000 years) where the protocol measured 0.164 +- 0.008, and at full
-fraction without a band 0.110 +- 0.015 against 0.102.
+How informative the funding level is about the drift decides what the filter can earn. The chain of ``market_a`` was
+fitted so that the tuned policy grows 0.164 +- 0.011 a year (2,000 years) where the protocol measured 0.164 +- 0.008,
+and at full fraction without a band 0.110 +- 0.015 against 0.102.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ JUMP_NODES = 48  # dense enough that neighbouring nodes lie within a calm step's
 
 @dataclass(frozen=True, eq=False)
 class FilteredPath:
-    """What the filter made of a path.
+    """The filter's results on a path.
 
     Parameters
     ----------
     posterior : array, shape (n_bars, n_drift, n_volatility)
-        Chances of the regimes of each step, from what was known at its open.
+        Probabilities of the regimes of each step, known at its open.
     leverage : array, shape (n_bars,)
         Target leverage for each step, before the band.
     growth : array, shape (n_bars,)
@@ -65,7 +65,7 @@ def bayes_filter(
     Parameters
     ----------
     market : MarketData
-        Of one contract, generated as market A; only its prices, its funding and its parameters are used.
+        One contract, generated as market A; only its prices, funding and parameters are used.
     fraction : float
         Of the leverage that maximises the posterior mean of growth.
     band : float
@@ -91,7 +91,7 @@ def bayes_filter(
 
 
 def _density_parameters(model: MarketA) -> tuple[np.ndarray, ...]:
-    """Drift and sd of the diffusive log return, chance of a jump, (n_drift, n_volatility), and log jump nodes."""
+    """Drift and sd of the diffusive log return, probability of a jump, (n_drift, n_volatility), and log jump nodes."""
     shape = model.shape
     drift, sd, chance = (values.reshape(shape)[:, :, 0].copy() for values in step_law(model))
     sizes, weights = simple_jumps(model, JUMP_NODES)
@@ -99,13 +99,13 @@ def _density_parameters(model: MarketA) -> tuple[np.ndarray, ...]:
 
 
 def _regime_chains(model: MarketA) -> np.ndarray:
-    """Chance of each pair of regimes after each pair, shape (n_drift, n_volatility, n_drift, n_volatility)."""
+    """Probability of each pair of regimes after each pair, shape (n_drift, n_volatility, n_drift, n_volatility)."""
     steps = model.transitions.reshape(*model.shape, *model.shape)
     return np.ascontiguousarray(steps.sum(axis=5)[:, :, 0])
 
 
 def _level_moves(model: MarketA) -> np.ndarray:
-    """Chance of each funding level after each, by drift regime, shape (n_drift, n_levels, n_levels)."""
+    """Probability of each funding level after each, by drift regime, shape (n_drift, n_levels, n_levels)."""
     steps = model.transitions.reshape(*model.shape, *model.shape)
     return np.ascontiguousarray(steps.sum(axis=(3, 4))[:, 0])
 

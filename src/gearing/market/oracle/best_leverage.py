@@ -1,11 +1,11 @@
-"""The best leverage of a market whose law is known, with and without costs.
+"""The best leverage of a market with known parameters, with and without costs.
 
-Source: evaluation protocol, section 8.1. For log utility the best leverage of a step depends only on the law of its
-return R given the state s:
+Source: evaluation protocol, section 8.1. For log utility the best leverage of a step depends only on the distribution
+of its return R given the state s:
 
     g(L; s) = E[ ln max(1 + L R - L f, k) | s ],     L*(s) = argmax g,
 
-f the funding rate of the step and k the equity that a liquidation leaves. With a proportional cost c it is an
+f is the funding rate of the step and k the equity left by a liquidation. With a proportional cost c it is an
 average-reward decision process on (state, held leverage l),
 
     h(s, l) + rho = max over L of { g(L; s) + ln(1 - c |L - l|) + sum P(s, s') E[h(s', l'')] },
@@ -87,7 +87,7 @@ def oracle_for(
     """
     if _generator(market) != "market-a":
         raise ValueError(
-            f"{market!r} is no market-a; only that has an oracle with costs. See oracle_leverage."
+            f"{market!r} is not a market-a; only that has an oracle with costs. See oracle_leverage."
         )
     assert market.truth is not None
     return _solved(str(market.truth["parameters"]), cost, max_leverage, floor, moved_funding)
@@ -133,7 +133,7 @@ def oracle_growth(
         False: the stationary expectation, for market A only. True: the realised growth of the oracle on this path.
     cost : float
         Fraction of traded notional; 0 for the frictionless oracle. Market B has no oracle with costs: there the
-        expectation along the path is of the frictionless one.
+        expectation along the path is the frictionless one's.
 
     Notes
     -----
@@ -141,13 +141,13 @@ def oracle_growth(
     """
     if market.n_contracts != 1:
         raise ValueError(
-            f"oracle_growth is of one contract, {market!r} has {market.n_contracts}; select one."
+            f"oracle_growth needs one contract, {market!r} has {market.n_contracts}; select one."
         )
     years = float(market.n_bars * market.bar / YEAR)
     settings = (max_leverage, floor, moved_funding)
     if _generator(market) != "market-a":
         if not path or cost:
-            raise ValueError("market-b has no stationary oracle with costs; ask for path=True, cost=0.")
+            raise ValueError("market-b has no stationary oracle with costs; pass path=True, cost=0.")
         return float(oracle_step_growth(market, None, *settings).sum()) / years
     solution = oracle_for(market, cost, *settings)
     if not path:
@@ -182,7 +182,9 @@ def path_growth_of_targets(
 
 def _generator(market: MarketData) -> str:
     if not market.truth or "generator" not in market.truth:
-        raise ValueError(f"{market!r} carries no truth; an oracle needs a synthetic market-a or market-b.")
+        raise ValueError(
+            f"{market!r} has no known parameters; an oracle needs a synthetic market-a or market-b."
+        )
     return str(market.truth["generator"])
 
 
@@ -232,7 +234,7 @@ def _state_oracle(market: MarketData, max_leverage: float, floor: float, moved_f
 def _require_own_bars(market: MarketData, parameters: dict[str, float]) -> None:
     if market.bar != np.timedelta64(3_600_000, "ms"):
         raise ValueError(
-            f"the law of market-b is known for its own hourly bars, not for those of {market!r}."
+            f"the distribution of market-b is known for its own hourly bars, not for those of {market!r}."
         )
 
 

@@ -1,4 +1,4 @@
-"""Market A solved: growth of every state and leverage, no-trade bands, and the growth of the best policy.
+"""The solution of market A: growth of every state and leverage, no-trade bands, growth of the best policy.
 
 See :mod:`gearing.market.oracle.best_leverage` for the equations and their source.
 """
@@ -22,7 +22,7 @@ from gearing.market.synthetic.quadrature import (
     normal_nodes,
 )
 
-FLOOR = 0.05  # equity that a liquidation leaves, as a fraction
+FLOOR = 0.05  # equity left by a liquidation, as a fraction
 COST = 5e-4
 MAX_LEVERAGE = 10.0
 LIMIT = 20_000
@@ -66,7 +66,7 @@ class Oracle:
     iterations: int
 
     def target(self, state: np.ndarray, held: np.ndarray) -> np.ndarray:
-        """Leverage for the next step, from the state at its begin and the leverage held until then."""
+        """Leverage for the next step, from the state at its beginning and the held leverage."""
         return np.clip(held, self.lower[state], self.upper[state])
 
 
@@ -87,9 +87,9 @@ def solve(
     cost : float
         Fraction of traded notional.
     max_leverage : float
-        Leverage lies in [-max_leverage, max_leverage]; a drift over the bound is cut back at a cost.
+        Leverage lies in [-max_leverage, max_leverage]; a drift beyond the bound is reduced at a cost.
     floor : float
-        Equity that a liquidation leaves.
+        Equity left by a liquidation.
     grid : float
         Step of the leverage grid.
     moved_funding : bool
@@ -109,7 +109,7 @@ def solve(
     )
     if count == LIMIT:
         raise ValueError(
-            f"value iteration did not settle to {tolerance} in {LIMIT} steps; loosen the tolerance."
+            f"value iteration did not converge to {tolerance} in {LIMIT} steps; loosen the tolerance."
         )
     best = frictionless_leverage(model, max_leverage, floor, moved_funding)
     lower, upper = bands(reach, trade, leverages)
@@ -142,7 +142,7 @@ def frictionless_leverage(
 def growth_of_targets(
     model: MarketA, targets: np.ndarray, cost: float = COST, floor: float = FLOOR, moved_funding: bool = False
 ) -> float:
-    """Stationary log growth a year of going to ``targets[s]`` in every step, costs charged.
+    """Stationary log growth a year of trading to ``targets[s]`` in every step, costs included.
 
     Parameters
     ----------
@@ -176,7 +176,7 @@ def transition_nodes(model: MarketA) -> Nodes:
 
 
 def step_law(model: MarketA) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Per state: drift and sd of the diffusive log return of a step, and the chance of a jump."""
+    """Per state: drift and sd of the diffusive log return of a step, and the probability of a jump."""
     step = 1.0 / STEPS_A_YEAR
     sd = model.of_state(model.volatility, 1) * math.sqrt(step)
     chance = model.of_state(model.jumps_a_year, 1) * step

@@ -1,4 +1,4 @@
-"""Relative value iteration on (state, held leverage) with proportional costs; the compiled heart of the oracle."""
+"""Relative value iteration on (state, held leverage) with proportional costs, compiled."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def landing(
     floor: float,
     moved: bool,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Where each leverage drifts to in a step, shape (n_states, n_leverages, n_nodes) each.
+    """Where each leverage drifts in a step, shape (n_states, n_leverages, n_nodes) each.
 
-    Returns the grid cell below, the share of the cell above it, and the cost (a logarithm) of cutting a drift over
-    the bound back to it.
+    Returns the grid cell below, the share of the cell above it, and the cost (a logarithm) of reducing a drift
+    beyond the bound.
     """
     shape = (returns.shape[0], leverages.size, returns.shape[1])
     cell, share, cut = np.empty(shape, np.int64), np.empty(shape), np.zeros(shape)
@@ -61,7 +61,7 @@ def iterate(
     cell, share, cut : arrays, shape (n_states, n_leverages, n_nodes)
         From ``landing``.
     trade : array, shape (n_leverages, n_leverages)
-        Cost (a logarithm) of going from held leverage (row) to target (column).
+        Cost (a logarithm) of trading from held leverage (row) to target (column).
     tolerance : float
         On the span of one iteration's change.
     limit : int

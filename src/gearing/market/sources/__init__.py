@@ -1,1 +1,1 @@
-"""Where history comes from: the public archive, exchanges' interfaces, files of other programs."""
+"""Sources of history: the public archive, exchange APIs, files of other programs."""

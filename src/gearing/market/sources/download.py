@@ -1,8 +1,8 @@
 """Download real history from the Binance public archive into the folder layout.
 
 The archive holds monthly and daily zips, each with a CHECKSUM file:
-``data/futures/um/monthly/klines/BTCUSDT/1h/BTCUSDT-1h-2024-01.zip``. Verified zips are kept under ``.archive`` in the
-data folder, so that a run that was interrupted goes on where it stopped; the Parquet files are built from them.
+``data/futures/um/monthly/klines/BTCUSDT/1h/BTCUSDT-1h-2024-01.zip``. Verified zips are cached under ``.archive`` in
+the data folder, so that an interrupted run resumes; the Parquet files are built from them.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ DEFAULT_KINDS = ("klines", "mark", "funding")
 
 @dataclass(frozen=True)
 class FetchReport:
-    """What a download did.
+    """The result of a download.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class FetchReport:
     written : tuple of str
         Parquet files built, relative to the data folder.
     unknown : tuple of str
-        Contracts of which the archive has no file at all: misspelt, or of another period.
+        Contracts without any file in the archive: misspelt, or of another period.
     """
 
     outcomes: tuple[Outcome, ...]
@@ -103,7 +103,7 @@ def fetch(
     ----------
     symbols : str or sequence of str
     folder : path
-        The data folder; made if it does not exist.
+        The data folder; created if missing.
     bar : str or timedelta
         Length of the bars, one of the archive's ("1m", "5m", "15m", "1h", "4h", "1d", ...).
     start, end : date or text, optional
@@ -141,7 +141,7 @@ def fetch(
 def archive_paths(kind: str, symbol: str, bar: str, first: date, last: date) -> list[str]:
     """Paths of the archive files of a kind over the days first <= day < last.
 
-    Whole months come as monthly files, the days of a month that is not over as daily ones.
+    Whole months are monthly files, the days of the current month daily ones.
     """
     paths = []
     for month in _months(first, last):
@@ -186,7 +186,7 @@ def build(root: Path, venue: str, symbol: str, kind: str, bar: str) -> str | Non
 
 
 def joined_bars(parts: Sequence[Bars]) -> Bars:
-    """All bars in order of time; of a stamp that several parts have, the first part's bar is taken."""
+    """All bars in order of time; the first part wins where stamps repeat."""
     time = np.concatenate([p.open_time for p in parts])
     prices = np.concatenate([p.prices for p in parts])
     volumes = [p.volume for p in parts if p.volume is not None]
@@ -212,7 +212,7 @@ def _days(start: Any, end: Any) -> tuple[date, date]:
 
 
 def _daily_instead(outcomes: Iterable[Outcome], last: date) -> dict[str, list[str]]:
-    """Daily files for recent months whose monthly file is not there yet, by the monthly file's path."""
+    """Daily files for recent months without a monthly file, by the monthly file's path."""
     late: dict[str, list[str]] = {}
     for outcome in outcomes:
         if outcome.state != "absent" or "/monthly/" not in outcome.path or "/fundingRate/" in outcome.path:

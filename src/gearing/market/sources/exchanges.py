@@ -1,8 +1,8 @@
-"""Download from exchanges' own interfaces: Bybit and OKX through ccxt, implied volatility from Deribit.
+"""Download from exchange APIs: Bybit and OKX through ccxt, implied volatility from Deribit.
 
-These have no public archive with checksums. Pages are requested in order, repeated after passing errors, and added to
-whole Parquet files now and then; a run asks only for what the stored rows leave out, so that one that was interrupted
-goes on where it stopped. ccxt is an extra (``gearing[data]``).
+These have no public archive with checksums. Pages are requested in order, retried after temporary errors, and added
+to complete Parquet files regularly; a run requests only the missing rows, so that an interrupted one resumes. ccxt is
+an extra (``gearing[data]``).
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from gearing.storage.atomic import write_atomically
 
 FOLDERS = {"bybit": "bybit-linear", "okx": "okx-swap"}
 PRICES = {"last": None, "mark": "mark", "index": "index"}
-PAGE = 100  # what every endpoint of both gives at once
+PAGE = 100  # rows per request of every endpoint of both
 SHORTEST_FUNDING = 3_600_000  # ms; no contract settles more often than hourly
-USUAL_FUNDING = 28_800_000  # ms; a longer time without a settlement is asked for again
+USUAL_FUNDING = 28_800_000  # ms; a longer gap is requested again
 UNTIL = {
     "okx": "after"
-}  # ccxt has no unified end of a funding page for OKX, which gives the newest of a span first
+}  # ccxt has no unified end of a funding page for OKX, which returns the newest of a span first
 SAVED_AFTER = 50  # pages
 TRIES = 6
 DERIBIT = "https://www.deribit.com"
@@ -73,7 +73,7 @@ def fetch_ccxt(
     ImportError
         If ccxt is needed and not installed.
     ValueError
-        If the exchange gives nothing for the period.
+        If the exchange returns nothing for the period.
     """
     if kind not in (*PRICES, "funding"):
         raise ValueError(f"kind is 'last', 'mark', 'index' or 'funding', not {kind!r}.")
@@ -93,7 +93,7 @@ def fetch_ccxt(
         target, price = layout.bar_file(home, kind, length), PRICES[kind]
         inner = outer = int(length.astype(np.int64))
         span, given = PAGE * inner, {} if price is None else {"price": price}
-        last = min(last, int(time.time() * 1000) - inner + 1)  # a bar that is not over changes yet
+        last = min(last, int(time.time() * 1000) - inner + 1)  # an unfinished bar still changes
 
         def page(since: int) -> list[list[float]]:
             return client.fetch_ohlcv(symbol, label(length), since=since, limit=PAGE, params=given)
@@ -112,7 +112,7 @@ def fetch_ccxt(
     stamps = _stamps(target)
     if not ((stamps >= first) & (stamps < last)).any():
         raise ValueError(
-            f"{client.id}: {kind} of {symbol}: the exchange gave nothing for the period; choose a later start."
+            f"{client.id}: {kind} of {symbol}: the exchange returned nothing for the period; choose a later start."
         )
     return target.relative_to(root).as_posix()
 
@@ -197,12 +197,12 @@ def _pages(
 ) -> Iterator[list[Any]]:
     """Rows from ``first`` to ``last`` in order, some pages at a time.
 
-    A page covers at most ``span`` from its start on, so an empty one (before a listing, in an outage) is passed over.
+    A page covers at most ``span`` from its start on, so an empty one (before a listing, in an outage) is skipped.
     """
     rows: list[Any] = []
     since, count = first, 0
     while since < last:
-        batch = _patiently(lambda since=since: page(since), client, sleep)  # type: ignore[misc]
+        batch = _retried(lambda since=since: page(since), client, sleep)  # type: ignore[misc]
         fresh = [row for row in batch if row[0] >= since]
         rows += fresh
         since = max(int(row[0]) for row in fresh) + 1 if fresh else since + span
@@ -213,8 +213,8 @@ def _pages(
     yield rows
 
 
-def _patiently(call: Callable[[], Any], client: Any, sleep: Callable[[float], None]) -> Any:
-    """Repeat a call after errors of the network (ccxt's NetworkError, which rate limits are), with growing waits."""
+def _retried(call: Callable[[], Any], client: Any, sleep: Callable[[float], None]) -> Any:
+    """Retry a call after network errors (ccxt's NetworkError, including rate limits), with growing waits."""
     for attempt in range(TRIES):
         try:
             return call()
@@ -227,7 +227,7 @@ def _patiently(call: Callable[[], Any], client: Any, sleep: Callable[[float], No
 
 
 def _rates(client: Any, symbol: str, since: int, until: int) -> list[list[float]]:
-    """Settlements from ``since`` to ``until``: so few that they fit one page, whichever end it is counted from."""
+    """Settlements from ``since`` to ``until``: few enough for one page, whichever end it starts from."""
     end = {UNTIL.get(client.id, "until"): until}
     found = client.fetch_funding_rate_history(symbol, since=since, limit=PAGE, params=end)
     return [[row["timestamp"], row["fundingRate"]] for row in found]

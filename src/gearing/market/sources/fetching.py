@@ -1,4 +1,4 @@
-"""Fetch files politely: verified by checksum, put in place whole, retried with growing waits."""
+"""Fetch files: verified by checksum, written atomically, retried with growing waits."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 @dataclass(frozen=True)
 class FetchSettings:
-    """How to fetch.
+    """Settings of a download.
 
     Parameters
     ----------
@@ -30,11 +30,11 @@ class FetchSettings:
     workers : int
         Files fetched at a time.
     retries : int
-        Further tries of a file after the first.
+        Retries of a file after the first attempt.
     first_wait, longest_wait : float
-        Seconds before the first retry, doubled each time, and their bound. A server's Retry-After wins.
+        Seconds before the first retry, doubled each time, and their bound. A server's Retry-After takes precedence.
     timeout : float
-        Seconds without a byte after which a try is given up.
+        Seconds without a byte after which an attempt fails.
     """
 
     base_url: str = "https://data.binance.vision"
@@ -47,7 +47,7 @@ class FetchSettings:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one file: "new", "kept" (was there, whole), "absent" (404) or "failed"."""
+    """The state of one file: "new", "kept" (already there), "absent" (404) or "failed"."""
 
     path: str
     state: str
@@ -55,7 +55,7 @@ class Outcome:
 
 
 class FetchError(Exception):
-    """A file could not be fetched; says which and why."""
+    """A file could not be fetched; the message names it and the reason."""
 
 
 class Fetcher:
@@ -64,7 +64,7 @@ class Fetcher:
     Parameters
     ----------
     folder : Path
-        A file in it is whole: it was put there only after its checksum agreed.
+        Files in it are complete and verified by checksum.
     settings : FetchSettings
     client : httpx.Client, optional
     sleep : callable, optional
@@ -98,7 +98,7 @@ class Fetcher:
         return sorted(outcomes, key=lambda o: o.path)
 
     def fetch(self, path: str) -> Outcome:
-        """Fetch one file unless it is there."""
+        """Fetch one file unless it exists."""
         target = self.folder / path
         if target.is_file():
             return Outcome(path, "kept")
@@ -160,7 +160,7 @@ class Fetcher:
         return min(self.settings.first_wait * 2.0 ** (attempt - 1), self.settings.longest_wait)
 
     def _pause(self, response: httpx.Response) -> None:
-        """Let all workers rest for as long as the server asks."""
+        """Pause all workers for the time the server requests."""
         try:
             seconds = float(response.headers.get("Retry-After", 0.0))
         except ValueError:
@@ -184,7 +184,7 @@ class Fetcher:
 
 
 def remove_abandoned_parts(folder: Path) -> None:
-    """Remove unfinished files that a killed process left behind; those of living processes stay for a day."""
+    """Remove unfinished files of killed processes; those of running processes stay for a day."""
     for part in folder.rglob(".*.part"):
         owner = part.name.split(".")[-2]
         if part.is_file() and owner.isdigit() and not (_alive(int(owner)) and _young(part)):
@@ -192,7 +192,7 @@ def remove_abandoned_parts(folder: Path) -> None:
 
 
 def _young(path: Path) -> bool:
-    """Younger than a day: a process of that number may be another one by then."""
+    """Younger than a day: later the process number may belong to another process."""
     try:
         return time.time() - path.stat().st_mtime < 86_400.0
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Bring data of other programs into the folder layout: freqtrade's files, CSV and Parquet."""
+"""Import data of other programs into the folder layout: freqtrade's files, CSV and Parquet."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def import_freqtrade(
     Raises
     ------
     ValueError
-        If no file matches, or a file breaks a rule; the message names the file.
+        If no file matches, or a file is invalid; the message names the file.
     """
     found = sorted(p for p in Path(source).rglob("*.feather") if FREQTRADE.fullmatch(p.stem))
     wanted = None if pairs is None else {re.sub(r"[/:]", "_", pair) for pair in pairs}
@@ -81,7 +81,7 @@ def import_table(
     bar : str or timedelta
         Length of the bars; not used for funding.
     mapping : mapping, optional
-        Our column (open_time, open, high, low, close, volume; time, rate, mark) to the table's column.
+        gearing's column (open_time, open, high, low, close, volume; time, rate, mark) to the table's column.
     venue : str
 
     Returns
@@ -136,7 +136,7 @@ def _import_feather(path: Path, folder: Path, venue: str) -> str:
     assert match is not None
     table = pd.read_feather(path)
     symbol = match["base"] + match["quote"]
-    if match["kind"] == "funding_rate":  # freqtrade keeps the rate in the column of opens
+    if match["kind"] == "funding_rate":  # freqtrade stores the rate in the column open
         table = _renamed(table, {"time": "date", "rate": "open"}, str(path))[["time", "rate"]]
         return _write(table, str(path), folder, venue, symbol, "funding", None)
     table = _renamed(table, {"open_time": "date"}, str(path))

@@ -1,7 +1,7 @@
-"""Block bootstrap of real history: new paths made of blocks of an old one.
+"""Block bootstrap of real history: new paths from blocks of an old one.
 
 Source: Politis and Romano (1994), stationary bootstrap. Blocks have geometric lengths; a new block starts at the same
-hour of the week as the bar it follows, so that season survives. All contracts, mark and index prices, volume and
+hour of the week as the bar it follows, which preserves the season. All contracts, mark and index prices, volume and
 settlements of a bar stay together.
 """
 
@@ -36,7 +36,7 @@ def generate(
     years : float
         Of 365 days.
     contracts : sequence of str, optional
-        Contracts of the source to take; all by default.
+        Contracts of the source to use; all by default.
     source : MarketData
         History to resample; tradable throughout and longer than two weeks.
     block : str or timedelta
@@ -45,7 +45,7 @@ def generate(
     Notes
     -----
     ``truth["source_bar"]`` (n_bars,) is the bar of the source that each bar copies. Prices are rescaled so that a bar
-    opens from the close before it as it did in the source. The newest margin tiers hold at all times.
+    opens from the close before it as it did in the source. The newest margin tiers apply at all times.
     """
     market = _checked(source, contracts)
     n = round(years * float(YEAR / market.bar))
@@ -68,7 +68,7 @@ def _checked(source: MarketData | None, contracts: Sequence[str] | None) -> Mark
 
 
 def _first(market: MarketData, week: int) -> int:
-    """First bar of the source at the start's place in the week, not the very first (it has no close before)."""
+    """First bar of the source at the start's place in the week, but not bar 0, which has no previous close."""
     offset = int((START - market.open_time[0]) / market.bar) % week
     return offset if offset >= 1 else week
 
@@ -116,7 +116,7 @@ def _chained(market: MarketData, rows: np.ndarray, n: int) -> MarketData:
 def _settlements(
     market: MarketData, rows: np.ndarray, open_time: np.ndarray, scale: np.ndarray
 ) -> np.ndarray:
-    """Settlements move with the bar they fell into."""
+    """Settlements move with their bar."""
     old = market.settlements
     if old.size == 0:
         return np.empty(0, SETTLEMENT_DTYPE)

@@ -1,7 +1,7 @@
-"""A library of crashes, laid over any market: what must not ruin an account unnoticed.
+"""Crash scenarios that can be applied to any market.
 
-Each scenario moves prices by known factors from a given bar on, so that what an account must lose can be worked out.
-The law of the market no longer holds, so ``truth`` is dropped.
+Each scenario moves prices by known factors from a given bar on, so that an account's loss can be computed. The
+market's parameters no longer describe the result, so ``truth`` is dropped.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def cascade(
     basis: float = -0.10,
     recovery: float = 0.5,
 ) -> MarketData:
-    """A fall over ``bars`` bars in which the traded price runs ahead of the mark, then half of it comes back.
+    """A fall over ``bars`` bars in which the traded price falls faster than the mark price, then a recovery of half.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def cascade(
     basis : float
         Traded price relative to mark at the trough (-0.10: 10 % below); widens evenly and closes in the recovery.
     recovery : float
-        Share of the fall (in logs) that comes back.
+        Share of the fall (in logs) that is recovered.
     """
     _check(market, at, size)
     if bars < 1 or at + 2 * bars > market.n_bars:

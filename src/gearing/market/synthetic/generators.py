@@ -36,7 +36,7 @@ def synthetic_market(
     bar: Any = None,
     **variant: Any,
 ) -> MarketData:
-    """Generate a market whose law is known.
+    """Generate a market with known parameters.
 
     Parameters
     ----------
@@ -45,18 +45,18 @@ def synthetic_market(
     seed : int
         Equal seeds give equal markets, whatever else is generated.
     years : float, optional
-        Length, of 365 days each; the generator's own default (6, a crash 60 days) if not given.
+        Length, of 365 days each; the generator's own default (6, a crash 60 days) by default.
     contracts : str or sequence of str, optional
         Symbols; several move together. Default: one contract.
     bar : str or timedelta, optional
-        Longer bars than the generator's own; the own ones stay as the path inside.
+        Longer bars than the generator's own; its own bars become the path inside.
     **variant
-        The generator's own settings, see its module.
+        The generator's settings, see its module.
 
     Returns
     -------
     MarketData
-        With ``truth``: what the generator knew at the open of each bar.
+        With ``truth``: hidden state known to the generator at the open of each bar.
     """
     generate = _generator(kind)
     if years is not None and not years > 0.0:
@@ -68,7 +68,7 @@ def synthetic_market(
 
 
 def register_market(name: str, generate: Generator) -> None:
-    """Make a generator known by name; it takes seed, years and its own keywords and returns a MarketData."""
+    """Register a generator by name; it takes seed, years and its own keywords and returns a MarketData."""
     if name in _GENERATORS:
         raise ValueError(f"a market named {name!r} is registered already.")
     _GENERATORS[name] = generate
@@ -111,13 +111,13 @@ def synthetic_contract(symbol: str) -> Contract:
 
 
 def plain_contract(symbol: str, max_leverage: float) -> Contract:
-    """A contract without margin tiers, ticks, lots or minimum: only the price decides."""
+    """A contract without margin tiers, ticks, lots or minimum: only the price matters."""
     tier = TierSchedule.from_rates([0.0], [0.0], [max_leverage], source="no maintenance margin")
     return Contract(symbol, schedules=(tier,))
 
 
 def streams(seed: int, count: int) -> list[np.random.Generator]:
-    """Independent random streams: one in common, then one per contract, whatever their number."""
+    """Independent random streams: a common one, then one per contract."""
     return [np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(k,))) for k in range(count + 1)]
 
 

@@ -1,4 +1,4 @@
-"""Inside a bar: the extremes of the path between open and close, and the mark and index price.
+"""The path inside a bar: its extremes, and the mark and index price.
 
 The rules are plain functions; the generators compile them.
 """
@@ -12,7 +12,7 @@ from numba import njit
 
 
 def bridge_high(end: float, variance: float, u: float) -> float:
-    """Highest point of a Brownian bridge from 0 to ``end``, by inversion of its exact law.
+    """Highest point of a Brownian bridge from 0 to ``end``, by inversion of its exact distribution.
 
     P(max > y) = exp(-2 y (y - end) / variance) for y >= max(0, end).
 

@@ -1,18 +1,18 @@
-"""Market A ("RS-SVJF"): finitely many states, steps of eight hours, so that the best leverage can be computed.
+"""Market A ("RS-SVJF"): finitely many states, steps of eight hours, whose best leverage can be computed.
 
-Source: evaluation protocol, section 8.2. A state is (drift regime, volatility regime, funding level). Over a step
-of D years the simple return is
+Source: evaluation protocol, section 8.2. A state is (drift regime, volatility regime, funding level). Over a step of
+D years the simple return is
 
     R = exp((mu - sigma^2 / 2) D + sigma sqrt(D) z) (1 + J N) / (1 + lam D E[J]) - 1,
 
 with N = 1 with probability lam D (at most one jump a step), so that E[R] = exp(mu D) - 1. A holder of leverage L pays
 L f at the step's end, f being the state's funding level, known when the step begins.
 
-The protocol leaves open where the regimes go when they leave and how funding moves. Chosen here: drift regimes leave
-to either other one alike, ``VOLATILITY_EXITS`` meet the stationary shares, and the nine numbers of the funding chain
-were fitted to what the protocol prints of its own market: the mean funding of 1.5 bp, the growth of its policies with
-and without costs, the no-trade bands at 1 bp, and the growth of the Bayes filter where the regimes are hidden (which
-the tilt decides: the more funding tells of the drift, the more the filter earns). ``docs/market-a.md`` has the table.
+The protocol does not specify the next regime or how funding moves. Chosen here: drift regimes leave to either other
+one equally, ``VOLATILITY_EXITS`` meet the stationary shares, and the nine numbers of the funding chain were fitted to
+the protocol's published figures: the mean funding of 1.5 bp, the growth of its policies with and without costs, the
+no-trade bands at 1 bp, and the growth of the Bayes filter where the regimes are hidden (which the tilt decides: the
+more informative funding is about the drift, the more the filter earns). ``docs/market-a.md`` has the table.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ class MarketA:
     """Parameters; a year has 1,095 steps, rates are fractions per step.
 
     Tuples run over regimes: drift (bear, flat, bull), volatility (calm, normal, high, storm), funding levels.
-    ``funding_up`` and ``funding_down`` are the chances per step to move from each level to the next higher and from
-    each to the next lower; a drift regime multiplies the first by its ``funding_tilt`` and divides the second by it.
+    ``funding_up`` and ``funding_down`` are the probabilities per step of moving to the next higher and the
+    next lower level; a drift regime multiplies the first by its ``funding_tilt`` and divides the second by it.
     """
 
     drift: tuple[float, ...] = (-0.5, 0.3, 1.0)
@@ -86,7 +86,7 @@ class MarketA:
 
     @cached_property
     def transitions(self) -> np.ndarray:
-        """Chance of each state after each state, shape (n_states, n_states)."""
+        """Probability of each state after each state, shape (n_states, n_states)."""
         drifts = _chain(self.drift_stay_days, np.array(self.drift_exits))
         volatilities = _chain(self.volatility_stay_days, np.array(self.volatility_exits))
         steps = np.empty((*self.shape, *self.shape))
@@ -150,7 +150,7 @@ def settings_of(given: Mapping[str, Any]) -> list[str]:
 
 
 def from_json(text: str) -> MarketA:
-    """Read the parameters that a market carries in ``truth["parameters"]``."""
+    """Read the parameters of a market from ``truth["parameters"]``."""
     values = {k: _tupled(v) for k, v in json.loads(text).items()}
     return MarketA(**values)
 
@@ -168,7 +168,7 @@ def generate(
 
     Notes
     -----
-    Highs and lows are those of open and close, so that a path inside the bar adds nothing; mark and index equal
+    Highs and lows are those of open and close, so a path inside the bar adds nothing; mark and index equal
     the traded price. The contract has one tier of rate 0 and no tick, lot or minimum. ``predicted_rate`` is the
     funding level of the next step, known at the bar's close.
 
@@ -230,7 +230,7 @@ def _birth_death(up: np.ndarray, down: np.ndarray) -> np.ndarray:
 
 
 def _truncated_mean(mean: float, limit: float) -> float:
-    """Mean of an exponential law cut off at ``limit``."""
+    """Mean of an exponential distribution truncated at ``limit``."""
     return mean - limit / np.expm1(limit / mean)
 
 

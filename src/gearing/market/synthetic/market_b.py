@@ -5,7 +5,7 @@ Source: evaluation protocol, section 8.3. Hourly log return
     r = mu_s / 8760 - h / 2 + sqrt(h) e + J N,    h = exp(m + u + v) season(hour, weekday), capped
 
 with a fast factor u, a slow factor v, Student e, jumps J at an intensity that rises with h, and a drift
-regime s. Numbers that the protocol leaves open are marked "chosen" and tuned on its section 9.
+regime s. Numbers not fixed by the protocol are marked "chosen" and tuned on its section 9.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class MarketB:
     premium_noise: float = 1.0e-4  # at level volatility; chosen
     tick_noise: float = 1.5e-4  # traded price around the premium's average; chosen
     wick_noise: float = 0.06  # of the bar's sd, beyond the path's extremes; chosen
-    wicks_a_year: float = 12.0  # prints far off that the mark does not follow; chosen
+    wicks_a_year: float = 12.0  # far prints that the mark does not follow; chosen
     wick_mean: float = 0.012  # chosen
     turnover: float = 4e8  # quote an hour at level volatility; chosen
     start_price: float = 20_000.0
@@ -85,7 +85,7 @@ class MarketB:
     drought_wicks: float = 3.0  # factor on wicks, premium and tick noise
     correlation: float = 0.75  # of returns between contracts; chosen
     volatility_correlation: float = 0.8  # of the factors' innovations; chosen
-    jump_correlation: float = 0.6  # chance that a contract's jump lottery is the common one; chosen
+    jump_correlation: float = 0.6  # probability that a contract uses the common jump lottery; chosen
     funding_correlation: float = 0.6  # chosen
 
     def __post_init__(self) -> None:
@@ -107,8 +107,8 @@ def generate(
     years : float
         Of 8,760 hours.
     contracts : sequence of str
-        They share the drift regime and are correlated; the first one's path depends neither on the others'
-        names nor on their number.
+        They share the drift regime and are correlated; the first one's path does not depend on the
+        others.
     **changes
         Fields of :class:`MarketB`.
 
@@ -153,7 +153,7 @@ def draw(seed: int, n: int, m: int, model: MarketB) -> tuple[np.ndarray, ...]:
     """All random numbers: normals (n, m, 9), uniforms (n, m, 10), mixing (n, m), regimes (n + 1,).
 
     The shared part of each normal comes from the common stream, with the correlations of the model; jump
-    lotteries are the common ones with probability ``jump_correlation``. Marginal laws depend on neither.
+    lotteries are the common ones with probability ``jump_correlation``. Marginal distributions depend on neither.
     """
     common, *own = streams(seed, m)
     shares = np.array(
@@ -176,13 +176,13 @@ def draw(seed: int, n: int, m: int, model: MarketB) -> tuple[np.ndarray, ...]:
 def _mixing(stream: np.random.Generator, n: int, degrees: float) -> np.ndarray:
     """Variance of a bar relative to h: normal x sqrt(mixing) is Student of unit variance.
 
-    Common to all contracts, so that their returns are jointly Student: violent hours come together.
+    Common to all contracts, so that their returns are jointly Student.
     """
     return (degrees - 2.0) / (2.0 * stream.standard_gamma(degrees / 2.0, n))
 
 
 def _drought(model: MarketB, seed: int, n: int) -> tuple[np.ndarray]:
-    """Which hours lie in a spell of thin trading, shape (n,)."""
+    """Mask of hours of thin trading, shape (n,)."""
     if model.drought_days_a_year == 0.0:
         return (np.zeros(n, bool),)
     stream = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1 << 20,)))
@@ -215,7 +215,7 @@ def _next_regime(regime: int, stay_days: np.ndarray, u: float) -> int:
 
 @njit(cache=True)
 def _jump(p: Any, intensity: float, u: np.ndarray) -> float:
-    """Log size of the hour's jump, 0 where none falls."""
+    """Log size of the hour's jump, 0 without a jump."""
     if u[0] > 1.0 - math.exp(-intensity):
         return 0.0
     down = u[1] <= p.jump_down_share
@@ -227,7 +227,7 @@ def _jump(p: Any, intensity: float, u: np.ndarray) -> float:
 
 @njit(cache=True)
 def _print_beyond(p: Any, u: float, h: float, level: float, thin: float) -> float:
-    """How far the traded extreme lies beyond the path's: bid-ask noise, and now and then a far print."""
+    """How far the traded extreme lies beyond the path's: bid-ask noise, and rarely a far print."""
     beyond = -p.wick_noise * thin * math.sqrt(h) * math.log(u)
     far = p.wicks_a_year * thin / HOURS_A_YEAR
     if u < far:
@@ -254,7 +254,7 @@ def _simulate(
     regimes: np.ndarray,
     drought: np.ndarray,
 ) -> tuple[np.ndarray, ...]:
-    """Walk through the hours of each contract: variance, return, prices, factors, and funding when it settles."""
+    """Simulate each contract hour by hour: variance, return, prices, factors, and funding when it settles."""
     p = record[0]
     n, m = normals.shape[0], normals.shape[1]
     last, mark, index = np.empty((n, m, 4)), np.empty((n, m, 4)), np.empty((n, m, 4))
@@ -332,7 +332,7 @@ def _fill_bar(
     high: float,
     low: float,
 ) -> None:
-    """A price that follows the traded path at its own distance, without prints beyond it, in place."""
+    """Fill a price that follows the traded path at a distance, without far prints, in place."""
     gap = 0.5 * (math.log(opened / last_open) + math.log(closed / last_close))
     bar[0], bar[3] = opened, closed
     bar[1] = max(opened, closed, last_open * math.exp(high + gap))

@@ -1,7 +1,7 @@
 """Expected log growth of one step by quadrature, and the leverage that maximises it.
 
-A step's law is a set of nodes: simple returns with weights that add up to 1. The rules are plain functions; the
-compiled versions call the same code.
+A step's distribution is a set of nodes: simple returns with weights that add up to 1. The rules are plain functions;
+the compiled versions call the same code.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ RESOLUTION = 1e-4  # of the best leverage
 
 
 def normal_nodes(n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Gauss-Hermite nodes and weights of a standard normal law."""
+    """Gauss-Hermite nodes and weights of a standard normal distribution."""
     z, w = np.polynomial.hermite_e.hermegauss(n)
     return z, w / w.sum()
 
 
 def student_nodes(degrees: float, n: int = 49, reach: float = 5.0) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes of a Student law of unit variance.
+    """Nodes of a Student distribution of unit variance.
 
-    The trapezoidal rule in s with x = sinh(s), which converges fast for laws with power tails.
+    The trapezoidal rule in s with x = sinh(s), which converges fast for power tails.
     """
     s = np.linspace(-reach, reach, n)
     x = np.sinh(s)
@@ -34,7 +34,7 @@ def student_nodes(degrees: float, n: int = 49, reach: float = 5.0) -> tuple[np.n
 
 
 def exponential_nodes(mean: float, limit: float, n: int = 12) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes of an exponential law cut off at ``limit``: Gauss-Legendre in the uniform that generates it."""
+    """Nodes of an exponential distribution truncated at ``limit``: Gauss-Legendre in the uniform that generates it."""
     x, w = np.polynomial.legendre.leggauss(n)
     u = 0.5 * (x + 1.0)
     return -mean * np.log1p(u * np.expm1(-limit / mean)), 0.5 * w
@@ -85,14 +85,14 @@ def step_growth(
     Parameters
     ----------
     leverage : float
-        Signed notional over equity at the step's begin.
+        Signed notional over equity at the step's beginning.
     returns, weights : arrays, shape (n_nodes,)
     funding : float
         Rate that settles at the step's end; positive: longs pay.
     floor : float
-        Equity that a liquidation leaves, as a fraction.
+        Equity left by a liquidation, as a fraction.
     moved : bool
-        Whether funding is paid on the notional at the end, L (1 + R), instead of the one at the begin.
+        Whether funding is paid on the notional at the end, L (1 + R), instead of the beginning.
     """
     total = 0.0
     for i in range(returns.size):

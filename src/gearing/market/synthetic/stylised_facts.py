@@ -1,4 +1,4 @@
-"""Stylised facts of a history of hourly bars, beside the ranges a generator must meet.
+"""Stylised facts of hourly bars, with target ranges for generators.
 
 Source: evaluation protocol, section 9. Returns are hourly log returns of traded closes; a day is a UTC day;
 RV is the sum of squared hourly returns of a day; funding is taken at settlements eight hours apart.
@@ -46,7 +46,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class Sample:
-    """What the statistics are computed from.
+    """The data behind the statistics.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ class Sample:
         Raises
         ------
         ValueError
-            If bars are longer than an hour, or less than 60 whole days are there.
+            If bars are longer than an hour, or fewer than 60 whole days.
         """
         one = market.select(symbol or market.symbols[0])
         if one.bar > HOUR:
@@ -197,7 +197,7 @@ def jump_statistics(by_day: np.ndarray) -> tuple[float, float]:
 def local_outliers(x: np.ndarray, hours: int = LOCAL_HOURS, threshold: float = 5.0) -> float:
     """Hours a year in which abs(return) exceeds ``threshold`` standard deviations of the hours before.
 
-    The local standard deviation is that of a normal law with the same mean abs(return), so that a single
+    The local standard deviation is that of a normal distribution with the same mean abs(return), so that a single
     large hour does not hide the next one.
     """
     total = np.concatenate([[0.0], np.cumsum(np.abs(x))])
@@ -226,7 +226,7 @@ def _weekend(s: Sample) -> float:
 
 
 def _rows() -> list[Fact]:
-    """The table of the protocol, in its order."""
+    """The protocol's table, in its order."""
 
     def acf(of: Callable[[Sample], np.ndarray], lag: int) -> Callable[[Sample], float]:
         return lambda s: autocorrelation(of(s), lag)
@@ -308,7 +308,7 @@ FACTS = tuple(_rows())
 
 
 def describe(market: MarketData, symbol: str | None = None) -> pd.DataFrame:
-    """Stylised facts of one contract beside the target ranges.
+    """Stylised facts of one contract, with target ranges.
 
     Returns
     -------
@@ -321,14 +321,14 @@ def describe(market: MarketData, symbol: str | None = None) -> pd.DataFrame:
 
 
 def period_note(market: MarketData) -> str:
-    """What the length of a history means for its table.
+    """Note on how the length of a history affects its table.
 
-    Extremes and slow statistics hang on single episodes: they move with the period even near six years.
+    Extremes and slow statistics depend on single episodes: they vary with the period even near six years.
     """
     years = float(market.n_bars * market.bar / YEAR)
     moved = "kurtosis, skewness, worst hour and day, autocorrelations over 7 and 30 days, and funding's level"
-    length = f"{years:.1f} years; the ranges are for six, bitcoin and ether are of late 2019 to mid 2026"
-    return f"{length}. A shorter period moves {moved} first."
+    length = f"{years:.1f} years; the ranges are for six, bitcoin and ether cover late 2019 to mid 2026"
+    return f"{length}. A shorter period changes {moved} first."
 
 
 def describe_seeds(
@@ -358,7 +358,7 @@ def _table(values: list[float]) -> pd.DataFrame:
 
 
 def plot_facts(market: MarketData, symbol: str | None = None) -> Figure:
-    """Draw what the table cannot: tails, memory of volatility, the day, and funding.
+    """Plot tails, memory of volatility, the daily pattern and funding.
 
     Returns
     -------
