@@ -1,1 +1,1 @@
-"""What the exchange does to an account: closed-form rules, account records, the compiled kernel."""
+"""The exchange: closed-form rules, account records and the compiled kernel."""

@@ -1,8 +1,7 @@
-"""What the exchange does to one account: fills, funding, margin, when it liquidates, where stops rest.
+"""Operations on one account: fills, funding, margin, liquidation tests and resting stops.
 
-Each function changes the records it is given, in place. Layouts and units: ``records.py``; formulas:
-``rules.py``; what a liquidation does: ``liquidation.py``; order of events: ``kernel.py``. The functions run
-compiled in the kernel and as plain Python.
+Each function changes its records in place. Layouts and units: ``records.py``; formulas: ``rules.py``; liquidations:
+``liquidation.py``; order of events: ``kernel.py``. The functions run compiled in the kernel and as plain Python.
 """
 
 import math
@@ -23,12 +22,12 @@ from gearing.exchange.rules import (
 )
 
 REFUSED_MINIMUM, REFUSED_NOT_TRADABLE, REFUSED_MARGIN = 1, 2, 3
-_FAR = 1e12  # times a price: beyond every path
+_FAR = 1e12  # times a price: farther than any path goes
 
 
 @hot
 def clear_position(account, position):
-    """Make a position flat; nothing of it may leak into the next one."""
+    """Make a position flat and reset all its fields."""
     account.assigned -= position.margin
     position.quantity = 0.0
     position.entry_price = 0.0
@@ -40,7 +39,7 @@ def clear_position(account, position):
 
 @hot
 def cancel_orders(position):
-    """Nothing rests any more: a venue cancels open orders before it liquidates."""
+    """Cancel resting orders: a venue does so before it liquidates."""
     position.stop = math.nan
     position.take_profit = math.nan
     position.trailing = math.nan
@@ -58,8 +57,7 @@ def assign_margin(account, position, amount):
 def reduce_position(account, position, contract, config, ledger, size, price):
     """Realise the profit of ``size`` of a position at ``price``; isolated margin is released pro rata.
 
-    Nobody owes an exchange: a loss beyond the released margin (a fill past the bankruptcy price) is borne by
-    the insurance fund.
+    The insurance fund covers a loss beyond the released margin (a fill past the bankruptcy price).
     """
     whole = size >= abs(position.quantity)
     closed = position.quantity if whole else math.copysign(size, position.quantity)
@@ -78,7 +76,7 @@ def reduce_position(account, position, contract, config, ledger, size, price):
 
 @hot
 def cover_shortfall(account, ledger, amount):
-    """The insurance fund pays what the trader cannot lose."""
+    """The insurance fund covers a negative balance."""
     account.wallet_balance += amount
     account.insurance += amount
     ledger.liquidation += amount
@@ -139,7 +137,7 @@ def settle_funding(account, position, contract, config, ledger, mark, rate):
     """Pay or receive one funding settlement; longs pay while the rate is positive.
 
     Isolated: the position's margin changes, so its liquidation price moves. Where the venue takes free balance
-    first (Bybit), only what is missing comes from the margin.
+    first (Bybit), only the rest comes from the margin.
     """
     payment = -position.quantity * unit_value(mark, contract.inverse) * rate
     account.wallet_balance += payment
@@ -154,7 +152,7 @@ def settle_funding(account, position, contract, config, ledger, mark, rate):
 
 @hot
 def position_maintenance(position, contract, config, tiers, row, mark):
-    """Maintenance margin of a position as the venue values it, with the closing fee where it is reserved."""
+    """Maintenance margin of a position by the venue's rule, with the closing fee where it is reserved."""
     if position.quantity == 0.0:
         return 0.0
     price = position.entry_price if config.maintenance_at_entry else mark
@@ -198,7 +196,7 @@ def position_liquidation_price(position, contract, config, tiers, row, backing):
 
 @rule
 def touch_from(position, contract, config, tiers, row, backing, mark):
-    """Mark that liquidates first if the price moves against the position from ``mark`` on, by ``rules``' search."""
+    """First mark that liquidates if the price moves against the position from ``mark`` on."""
     end = mark / _FAR if position.quantity > 0.0 else mark * _FAR
     return touch_on_segment(position, contract, config, tiers, row, backing, mark, end)
 
@@ -226,7 +224,7 @@ def liquidation_on_segment(position, contract, config, tiers, row, start, end):
         return start
     price = position_liquidation_price(position, contract, config, tiers, row, position.margin)
     if math.isnan(price):
-        return end  # a root lost to rounding at the very end of the segment
+        return end  # a root lost to rounding at the end of the segment
     return min(max(price, min(start, end)), max(start, end))
 
 
@@ -258,7 +256,7 @@ def fill_price(reference, side, slippage, contract):
 
 @hot
 def slippage_of(row, quantity, contract):
-    """Slippage of an order at this row [fraction]: the market's part and the order's own square-root impact."""
+    """Slippage of an order at this row [fraction]: the market's part and the order's square-root impact."""
     if row.impact == 0.0:
         return row.slippage
     return row.slippage + row.impact * math.sqrt(notional(quantity, row.open, contract.inverse))

@@ -24,9 +24,9 @@ from gearing.exchange.path import (
 )
 from gearing.exchange.rules import notional, settlement_payout, unrealised_pnl
 
-_BISECTIONS = 80  # to the last bit of a double, from an interval of one row
-_SHORTEST_STEP = 1e-13  # of a leg of the joint line: a search by steps ends there
-_BESIDE_A_FLOOR = 1e-9  # of a leg of the joint line: far enough from a tier's floor to be on one side of it
+_BISECTIONS = 80  # enough for the last bit of a double
+_SHORTEST_STEP = 1e-13  # of a leg of the joint line: smallest step of a search
+_NEAR_FLOOR = 1e-9  # of a leg of the joint line: distance that decides the side of a tier's floor
 
 
 @hot
@@ -60,7 +60,7 @@ def worse_extreme(positions, i, contract_index, contracts, config, tiers, row):
 def joint_mark(positions, i, contract_index, contracts, config, tiers, row, way):
     """Mark of a contract at a fraction ``way`` of the straight line from the opens to the worse extremes.
 
-    From 1 to 2 the line goes on to the other extremes, where only a requirement that jumps may liquidate.
+    From 1 to 2 the line continues to the other extremes, where only requirements that jump liquidate.
     """
     worse = worse_extreme(positions, i, contract_index, contracts, config, tiers, row)
     if way > 1.0:
@@ -85,7 +85,7 @@ def joint_liquidation(account, positions, i, contracts, config, tiers, rows, r, 
     """First fraction of the joint line with margin balance <= maintenance margin; NaN if there is none.
 
     A surplus above zero at the end means none before it: each contract's legs add up to a surplus concave in the
-    price (linear) or its reciprocal (inverse), and end at their worse extreme, so that nothing on the way is lower.
+    price (linear) or its reciprocal (inverse), and end at their worse extreme, so no earlier point is lower.
     """
     if config.whole_position_tiers:
         return jumping_liquidation(account, positions, i, contracts, config, tiers, rows, r, begin)
@@ -101,8 +101,8 @@ def first_dip(account, positions, i, contracts, config, tiers, rows, r, begin, e
     """First fraction between ``begin`` and ``end``, on one leg of the joint line, with a surplus not above zero.
 
     Between two points the surplus lies above its chord less an eighth of its bend times their distance squared. So
-    the search walks on as far as that stays above zero, and halves its step where it does not: a dip that recovers is
-    found, too. NaN if there is none.
+    the search advances while that stays above zero, and halves its step otherwise, which also finds dips that
+    recover. NaN if there is none.
     """
     bend = joint_bend(positions, i, contracts, config, tiers, rows, r, 0.0 if begin < 1.0 else 1.0)
     at_end = joint_surplus(account, positions, i, contracts, config, tiers, rows, r, end)
@@ -133,8 +133,7 @@ def first_dip(account, positions, i, contracts, config, tiers, rows, r, begin, e
 def joint_bend(positions, i, contracts, config, tiers, rows, r, leg):
     """Largest upward bend (second derivative) of the joint surplus on a leg of the joint line.
 
-    Linear contracts have none. Of an inverse contract, net shorts bend upwards: in the price, what they gain is
-    proportional to its reciprocal.
+    Linear contracts have none. Inverse net shorts bend upwards: their gain is proportional to the price's reciprocal.
     """
     bend = 0.0
     for j in range(contracts.size):
@@ -167,16 +166,16 @@ def first_deficit(account, positions, i, contracts, config, tiers, rows, r, begi
 
 @rule
 def jumping_liquidation(account, positions, i, contracts, config, tiers, rows, r, begin):
-    """``joint_liquidation`` where requirements jump at floors: piece by piece, to the other extremes and all.
+    """``joint_liquidation`` where requirements jump at floors: piece by piece, up to the other extremes.
 
     Between two floors the surplus of linear contracts is straight, that of inverse ones bent: see ``first_dip``.
     """
     while begin < 2.0:
         end = next_floor(positions, i, contracts, config, tiers, rows, r, begin)
-        before = max(begin, end - _BESIDE_A_FLOOR) if end < 2.0 else end
+        before = max(begin, end - _NEAR_FLOOR) if end < 2.0 else end
         if joint_surplus(account, positions, i, contracts, config, tiers, rows, r, begin) <= 0.0:
             return begin
-        after = min(begin + _BESIDE_A_FLOOR, before)
+        after = min(begin + _NEAR_FLOOR, before)
         if joint_surplus(account, positions, i, contracts, config, tiers, rows, r, after) <= 0.0:
             return after
         found = first_dip(account, positions, i, contracts, config, tiers, rows, r, after, before)
@@ -204,7 +203,7 @@ def next_floor(positions, i, contracts, config, tiers, rows, r, begin):
             floor = tiers[k].floor
             price = size / floor if contracts[j].inverse else floor / size
             way = leg + (price - start) / (end - start)
-            if begin + _BESIDE_A_FLOOR < way < found:
+            if begin + _NEAR_FLOOR < way < found:
                 found = way
     return found
 
@@ -237,7 +236,7 @@ def joint_stop(positions, i, contracts, config, tiers, rows, r, begin):
 
 @rule
 def walk_cross(account, positions, i, contracts, config, tiers, rows, r, ledgers):
-    """A cross account through one row: stops and the joint liquidation in the order of the joint line."""
+    """One row of a cross account: stops and the joint liquidation in the order of the joint line."""
     if joint_surplus(account, positions, i, contracts, config, tiers, rows, r, 0.0) > 0.0:
         for s in range(positions.shape[1]):
             if positions[i, s].guarded and positions[i, s].quantity != 0.0:
@@ -257,7 +256,7 @@ def walk_cross(account, positions, i, contracts, config, tiers, rows, r, ledgers
         if math.isnan(way):
             break
         liquidate_cross(account, positions, i, contracts, config, tiers, rows, r, ledgers, way)
-        begin = way  # what survived walks on from here
+        begin = way  # remaining positions continue from here
     for s in range(positions.shape[1]):
         if positions[i, s].quantity != 0.0:
             j = contract_of(s, config)
@@ -268,8 +267,8 @@ def walk_cross(account, positions, i, contracts, config, tiers, rows, r, ledgers
 def liquidate_cross(account, positions, i, contracts, config, tiers, rows, r, ledgers, way):
     """Liquidate a cross account at the joint marks: all at once, or largest loss first until margin suffices.
 
-    The marks are those of the trigger: they are noted first, because closing one leg of a hedged contract
-    would turn the side that hurts it.
+    The marks are those of the trigger: they are recorded first, because closing one leg of a hedged contract
+    changes its losing side.
     """
     for s in range(positions.shape[1]):
         if positions[i, s].quantity != 0.0:
@@ -281,7 +280,7 @@ def liquidate_cross(account, positions, i, contracts, config, tiers, rows, r, le
 
 @rule
 def liquidate_at_triggers(account, positions, i, contracts, config, tiers, rows, r, ledgers):
-    """Liquidate a cross account at the marks noted in its positions; its open orders are cancelled first."""
+    """Liquidate a cross account at the marks recorded in its positions; its open orders are cancelled first."""
     for s in range(positions.shape[1]):
         cancel_orders(positions[i, s])
     while config.largest_loss_first and open_slots(positions, i) > 1:
@@ -320,7 +319,7 @@ def open_slots(positions, i):
 
 @rule
 def reset_slot(position):
-    """Flat, nothing resting (cross: no margin is assigned)."""
+    """Make a slot flat without resting orders (cross: no margin is assigned)."""
     position.quantity = 0.0
     position.entry_price = 0.0
     cancel_orders(position)

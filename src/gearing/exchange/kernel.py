@@ -1,14 +1,14 @@
-"""What happens to an account in a row of the market.
+"""Events of an account in one row of the market.
 
 Order of events in the first row of an interval (``exchange-rules``, section 3):
 
 1. settlements at the open, on the position carried into the row; the row's first mark tests that position too,
-   so that an order at the open cannot dodge a liquidation that is already due;
+   so that an order at the open cannot avoid a liquidation that is already due;
 2. fills at the open;
 3. payments of settlements inside the row, the path with its liquidations and stops, then receipts (before the path,
    where only the close is checked).
 
-Later rows of the interval differ in having no fills. Mark to market at the interval's last close.
+Later rows of the interval have no fills. Mark to market at the interval's last close.
 
 ``intervals.py`` calls these in this order, for one decision interval after the other.
 """
@@ -101,7 +101,7 @@ def settle(
 
 @rule
 def test_settled(account, positions, i, contracts, config, tiers, rows, r, ledgers, settlements, inside):
-    """Test a cross account at the marks of its settlements; contracts that did not settle stand at the row's open."""
+    """Test a cross account at the marks of its settlements; others are valued at the row's open."""
     for s in range(positions.shape[1]):
         positions[i, s].trigger = watched_open(rows[r, contract_of(s, config)], config)
     for k in range(rows[r, 0].settlements_first, rows[r, 0].settlements_last):
@@ -164,7 +164,7 @@ def trade(
 ):
     """Orders of one decision at the open of row ``r``: reductions first, so that they free margin for increases."""
     equity_now = account.wallet_balance + unrealised_total(positions, i, contracts, config, rows, r, True)
-    # Margin is checked at the fill: equity lost in the gap since the decision cannot be posted.
+    # Margin is checked at the fill: equity lost since the decision cannot be posted.
     checked = min(account.equity, equity_now)
     passes = 2 if positions.shape[1] > 1 else 1
     others_profit, others_margin = 0.0, 0.0
@@ -211,7 +211,7 @@ def claims_of_others(account, positions, i, slot, contracts, config, rows, r):
 
 @rule
 def is_increase(position, contract, target, budget):
-    """Whether a target asks for more than is held, or for another side."""
+    """Whether a target is larger than the position, or on the other side."""
     if target == 0.0:
         return False
     wanted = abs(target) * budget / unit_value(position.mark, contract.inverse)
@@ -283,7 +283,7 @@ def note_equity(step, equity):
     equity = max(equity, 0.0)
     step.lowest = min(step.lowest, equity)
     step.highest = highest = max(step.highest, equity)
-    # Without a branch: nobody foresees whether equity rose.
+    # Without a branch, which would be unpredictable.
     step.drawdown = max(step.drawdown, 1.0 - equity / highest)
 
 

@@ -1,7 +1,6 @@
-"""What a liquidation does to an isolated position: in full, or in parts where the venue does so.
+"""Liquidation of an isolated position, in full or in parts, depending on the venue.
 
-When a position is liquidated stands in ``account.py``, at which mark of a row in ``path.py``; cross accounts are
-liquidated together in ``cross.py``.
+``account.py`` tests for liquidation, ``path.py`` finds the mark within a row; ``cross.py`` liquidates cross accounts.
 """
 
 import math
@@ -26,7 +25,7 @@ from gearing.exchange.rules import (
 )
 
 GONE = -2  # tier of a position that was liquidated in full
-LARGE_POSITION = 100_000.0  # [settle coin] Hyperliquid liquidates in full what is not above it
+LARGE_POSITION = 100_000.0  # [settle coin] Hyperliquid liquidates smaller positions in full
 # Of the maintenance margin: with less balance, Hyperliquid's vault takes a position over.
 VAULT_SHARE = 2.0 / 3.0
 _BELOW_FLOOR = 1e-13  # relative distance at which a notional counts as below a floor, whatever the rounding
@@ -34,7 +33,7 @@ _BELOW_FLOOR = 1e-13  # relative distance at which a notional counts as below a 
 
 @rule
 def liquidate_position(account, position, contract, config, tiers, row, ledger, mark, ceiling=ALL_TIERS):
-    """Liquidate an isolated position at ``mark``: in full, or down its tiers where the venue does so.
+    """Liquidate an isolated position at ``mark``: in full, or down its tiers, depending on the venue.
 
     ``ceiling`` is the tier that an earlier liquidation of the same walk has left it in. Returns the tier it is
     left in now, or ``GONE``.
@@ -71,9 +70,9 @@ def liquidate_position(account, position, contract, config, tiers, row, ledger, 
 def step_down_tiers(account, position, contract, config, tiers, row, ledger, mark, ceiling):
     """Sell a position to the floor of its tier, and of the tiers below, until its margin suffices.
 
-    Where the venue goes down several tiers at a time (OKX: two), floors between are passed over, and a position with
+    Where the venue goes down several tiers at a time (OKX: two), floors between are skipped, and a position with
     fewer tiers below it is liquidated in full. Returns the tier it ends in, or ``GONE`` where nothing would be left.
-    Each liquidation within one walk ends at least one tier lower: else a short would shed a dollar at every tick of a
+    Each liquidation within one walk ends at least one tier lower: else a short would sell a dollar at every tick of a
     rise along a floor.
     """
     k = tier_index(
@@ -102,10 +101,10 @@ def step_down_tiers(account, position, contract, config, tiers, row, ledger, mar
 
 @rule
 def size_below(floor, value, contract, config):
-    """Largest size that a tier holds below ``floor``, at ``value`` of one unit.
+    """Largest size below ``floor``, at ``value`` of one unit.
 
-    A floor belongs to the tier above. That makes a difference where requirements jump there: a size on it stays below
-    by a lot, or by what no rounding undoes.
+    A floor belongs to the tier above. Where requirements jump there, the size stays below it by a lot, or by more
+    than rounding.
     """
     size = round_quantity(floor / value, contract.lot_size)
     if config.whole_position_tiers and size * value >= floor * (1.0 - _BELOW_FLOOR):
@@ -117,7 +116,7 @@ def size_below(floor, value, contract, config):
 def sell_fifth(account, position, contract, config, tiers, row, ledger, mark):
     """Sell a fifth of a large position first; ``GONE`` if it is not large, or its margin does not suffice then.
 
-    The rest follows in full if the path goes on against it within the row: the venue waits 30 seconds. Otherwise the
+    The rest follows in full if the path continues against it within the row: the venue waits 30 seconds. Otherwise the
     tier it is left in.
     """
     value = notional(position.quantity, mark, contract.inverse)
@@ -133,7 +132,7 @@ def sell_fifth(account, position, contract, config, tiers, row, ledger, mark):
 
 @rule
 def vault_takes(position, contract, config, tiers, row, mark):
-    """Whether too little balance is left for the book: the venue's vault takes the position, and nothing returns."""
+    """Whether too little balance is left: the venue's vault takes over the position, and nothing is returned."""
     if not config.fifth_first:
         return False
     profit = unrealised_pnl(position.quantity, position.entry_price, mark, contract.inverse)

@@ -1,4 +1,4 @@
-"""What an account shows of itself at a close: the columns that follow the market's in an observation.
+"""Account columns of an observation, which follow the market's columns.
 
 effective_leverage    signed notional at mark over equity
 margin_ratio          maintenance margin over margin balance, of the position (isolated) or account (cross)
@@ -28,7 +28,7 @@ ACCOUNT_BOUNDS = ((0.0, 1.0), (0.0, 1.0))
 
 @hot
 def saturate(value, low, high):
-    """Value within its bounds and 1 if it had to be moved there."""
+    """Value clipped to its bounds, and 1 if it was clipped."""
     if value < low:
         return low, 1
     if value > high:
@@ -38,7 +38,7 @@ def saturate(value, low, high):
 
 @hot
 def observed_liquidation_price(position, contract, config, tiers, row, backing):
-    """``position_liquidation_price``, with the lowest tier tried in line: it is the one that most positions need.
+    """``position_liquidation_price``, with the lowest tier tried first: most positions need it.
 
     Of several liquidation prices under whole-position tiers, the one that a fall from the last mark meets first.
     """
@@ -60,7 +60,7 @@ def observed_liquidation_price(position, contract, config, tiers, row, backing):
 
 @hot
 def observe_account(account, positions, i, contracts, config, tiers, rows, r, observations, line, offset):
-    """Write the position and account columns into a line, behind the market's; returns how many were saturated.
+    """Write the position and account columns into a line, after the market's; returns how many were saturated.
 
     ``margin_ratio`` is maintenance margin over margin balance (1 liquidates), of the position where isolated, of
     the account where cross; ``liquidation_distance`` the relative move of the mark to the liquidation price (1 = none).

@@ -1,16 +1,16 @@
-"""From a target leverage to an order: sizing, caps, rounding, posting margin.
+"""Orders from target leverages: sizing, caps, rounding, posting margin.
 
 Sizing (``w`` margin share, ``E`` equity at the deciding close): the largest quantity with value at the deciding mark
 <= |L| w E and, at the fill, initial margin + fee + open loss <= w E, leverage setting max(1, |L|), down to the lot.
-An isolated position is backed by its own margin balance and the free balance only: profits that other isolated
-positions have not realised buy nothing.
+An isolated position is backed by its own margin balance and the free balance only: unrealised profits of other
+isolated positions do not count.
 
-Posting: an isolated position's margin balance becomes w E less what the order cost. A fill better than the mark costs
-less than nothing; that gain stays in the free balance, so that the margin balance never exceeds w E.
+Posting: an isolated position's margin balance becomes w E less the order's cost. A fill better than the mark has a
+negative cost; that gain stays in the free balance, so that the margin balance never exceeds w E.
 
-With ``free_balance_sizing`` an increase is also limited as venues limit it, by the free balance: wallet balance plus
-unrealised losses, less the initial margin of every position, has to cover initial margin, fee and open loss of what is
-added. Unrealised profit buys nothing then, not even more of its own position.
+With ``free_balance_sizing`` an increase is also limited by the free balance, as venues do: wallet balance plus
+unrealised losses, less the initial margin of every position, has to cover initial margin, fee and open loss of the
+increase. Unrealised profit does not count then, not even for its own position.
 """
 
 import math
@@ -42,13 +42,13 @@ from gearing.exchange.rules import (
 
 EVERY_DECISION, ON_CHANGE, BAND, NEVER = 0, 1, 2, 3
 FREE, UP_ONLY, FLAT_ONLY = 0, 1, 2
-_NOTHING = 1e-12  # of the size asked for
+_NOTHING = 1e-12  # of the target size
 _LAST_BIT = 2.0**-52  # relative step between neighbouring doubles, or up to twice that
 
 
 @hot
 def keeps_position(position, config, target, leverage):
-    """Whether the rebalance mode leaves an open position of the same side as it is."""
+    """Whether the rebalance mode leaves an open position of the same side unchanged."""
     if config.rebalance == EVERY_DECISION or position.quantity * target <= 0.0:
         return False
     if config.rebalance == ON_CHANGE:
@@ -73,7 +73,7 @@ def leverage_setting(position, config, target):
 def capped_size(size, value, tiers, row, ledger, leverage):
     """A size cut to the largest notional that the leverage setting allows; ``value`` is that of one unit.
 
-    A cut size stands on the floor of the tier above, which counts as that tier: rounding must not decide it.
+    A cut size is on the floor of the tier above and counts as that tier: rounding must not decide it.
     """
     if tiers[tier_index(size * value, tiers, row.tiers_first, row.tiers_last)].max_leverage >= leverage:
         if size * value <= tiers[index(row.tiers_last - 1)].cap:
@@ -92,8 +92,8 @@ def order_size(
 ):
     """Absolute quantity to hold after the order, down to the lot.
 
-    ``wanted`` is the size that the target asks for, ``margin`` what its initial margin, fee and open loss may take,
-    ``price`` the fill price, ``free`` the balance that pays for what is added. A reduction needs no margin and always
+    ``wanted`` is the size of the target, ``margin`` the limit of its initial margin, fee and open loss,
+    ``price`` the fill price, ``free`` the balance that pays for an increase. A reduction needs no margin and always
     executes.
     """
     held = side * position.quantity  # negative when the order flips the position
@@ -111,7 +111,7 @@ def order_size(
         size = capped_size(size, value, tiers, row, ledger, leverage)
         size = max(size, held, 0.0)
         if held <= 0.0 and size < _NOTHING * wanted:
-            size = 0.0  # what rounding leaves of a balance that is all assigned is no size
+            size = 0.0  # a rounding remainder of a fully assigned balance
     return round_quantity(size, contract.lot_size)
 
 
@@ -119,9 +119,9 @@ def order_size(
 def free_for_increase(
     account, position, contract, config, row, side, leverage, price, others_profit, others_margin
 ):
-    """Free balance that may pay for what an order adds, after its own position has its initial margin.
+    """Free balance that may pay for an increase, after the position has its initial margin.
 
-    What of an isolated position's own margin the venue would let go counts; a flip closes the position first.
+    Removable margin of the isolated position counts; a flip closes the position first.
     """
     backing, inverse = account.wallet_balance - others_margin, contract.inverse
     if side * position.quantity >= 0.0:
@@ -153,11 +153,11 @@ def trade_to_target(
     others_profit,
     others_margin,
 ):
-    """Send the order that brings a position to its target at the row's open, then post its margin.
+    """Send the order that moves a position to its target at the row's open, then post its margin.
 
-    ``budget`` is w E at the deciding close, ``margin`` the part of it that is still there at the fill;
-    ``others_profit`` and ``others_margin`` are what the other positions add to and claim of the free balance. A refused
-    order changes nothing; the ledger says why.
+    ``budget`` is w E at the deciding close, ``margin`` the part of it that is left at the fill;
+    ``others_profit`` and ``others_margin`` are what other positions add to and claim from the free balance.
+    A refused order changes nothing; the ledger records the reason.
     """
     held = position.quantity
     if target == 0.0 and held == 0.0:
@@ -182,7 +182,7 @@ def trade_to_target(
             account, position, contract, config, row, side, leverage, price, others_profit, others_margin
         )
         if free < 0.0 and side * held > 0.0 and leverage < position.leverage:
-            leverage = position.leverage  # a lower setting needs a top-up that is not there
+            leverage = position.leverage  # a lower setting needs more margin than there is
             free = free_for_increase(
                 account, position, contract, config, row, side, leverage, price, others_profit, others_margin
             )
@@ -204,7 +204,7 @@ def trade_to_target(
     before = balance_at(account, position, contract, row.mark_open)
     filled = send_order(account, position, contract, config, ledger, side * size, price, leverage)
     if filled and position.quantity != 0.0 and not config.cross:
-        # What the order cost comes out of the posted margin: w E is the most that can be lost.
+        # The order's cost reduces the posted margin: w E is the most that can be lost.
         cost = before - balance_at(account, position, contract, row.mark_open)
         post_margin(account, position, contract, config, margin - max(0.0, cost), row.mark_open)
 
@@ -237,7 +237,7 @@ def send_order(account, position, contract, config, ledger, wanted, price, lever
 def post_margin(account, position, contract, config, balance, mark):
     """Bring an isolated position's margin balance (margin + unrealised PnL) to ``balance`` where the venue allows it.
 
-    Margin can always be added from free balance. Unrealised profit does not leave a position: what is removable is
+    Margin can always be added from free balance. Unrealised profit cannot be removed: removable is
     the margin above initial margin less open losses (unless the idealised ``profit_is_free`` is chosen).
     """
     profit = unrealised_pnl(position.quantity, position.entry_price, mark, contract.inverse)

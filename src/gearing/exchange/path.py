@@ -1,9 +1,9 @@
-"""Inside a row: where the mark goes, who is liquidated on the way, which resting order fires first.
+"""The path inside a row: liquidations and resting orders along the mark price.
 
-The order within one row is unknown, so each choice errs against the trader (table in section 3 of the exchange
-rules): adverse extreme before favourable, liquidation before a stop unless the stop provably lies nearer on
-the same price series, stop before take-profit, a gap fills at the open. One position by itself stands here; the
-positions of a cross account, which back each other, in ``cross.py``.
+The order within one row is unknown, so each choice is conservative (table in section 3 of the exchange rules):
+adverse extreme before favourable, liquidation before a stop unless the stop provably lies nearer on the same price
+series, stop before take-profit, a gap fills at the open. This module handles single positions; ``cross.py`` handles
+the positions of a cross account, which back each other.
 """
 
 import math
@@ -75,7 +75,7 @@ def stop_touched(position, row):
 
 @rule
 def favourable_orders(account, position, contract, config, row, ledger):
-    """After the adverse extreme was survived: take-profit, trailing stop after a new best price."""
+    """After a survived adverse extreme: take-profit, trailing stop after a new best price."""
     long = position.quantity > 0.0
     side = 1.0 if long else -1.0
     best = row.high if position.trigger_last else row.mark_high
@@ -89,7 +89,7 @@ def favourable_orders(account, position, contract, config, row, ledger):
         return
     if side * (best - position.best_price) > 0.0:
         position.best_price = best
-        # From the new best price to the close the path certainly crossed a trail that lies between them.
+        # From the new best price to the close the path must have crossed a trailing stop between them.
         trail = stop_price(position)
         if side * (close - trail) <= 0.0:
             ledger.stops += 1
@@ -137,7 +137,7 @@ def walk_back(account, position, contract, config, tiers, row, ledger, start, ti
 
 @rule
 def walk_isolated(account, position, contract, config, tiers, row, ledger):
-    """One isolated position through one row."""
+    """One row of one isolated position."""
     start = watched_open(row, config)
     # Beyond both at the open, the order of stop and liquidation is unknown: the liquidation comes first.
     if position.guarded and not is_liquidated(position, contract, config, tiers, row, start):
@@ -176,7 +176,7 @@ def stop_is_nearer(position, config, stop, mark, start):
 
 @rule
 def finish_row(account, position, contract, config, row, ledger):
-    """What may still happen to a position that survived the row's adverse extreme."""
+    """Events of a position that survived the row's adverse extreme."""
     if position.guarded:
         favourable_orders(account, position, contract, config, row, ledger)
     if config.deleveraging_move > 0.0 and position.quantity != 0.0:

@@ -1,6 +1,6 @@
-"""Record layouts of the simulator's state; aligned, so that compiled and interpreted code read them alike.
+"""Record layouts of the simulator's state; aligned, so that compiled and interpreted code can read them.
 
-A *slot* is where a position lives: one per contract in one-way mode, two (long, short) in hedge mode.
+A *slot* holds one position: one per contract in one-way mode, two (long, short) in hedge mode.
 """
 
 import numpy as np
@@ -9,8 +9,8 @@ margin_tier_dtype = np.dtype(
     [("floor", "f8"), ("cap", "f8"), ("rate", "f8"), ("amount", "f8"), ("max_leverage", "f8")], align=True
 )
 
-# One row of the price path of one contract: a bar, or a finer piece of it where finer data exist. It holds all that a
-# step reads of the market, and fills two cache lines.
+# One row of the price path of one contract: a bar, or a finer piece of it where finer data exist. It holds all market
+# data that a step reads, in two cache lines.
 row_dtype = np.dtype(
     [
         ("open", "f8"),  # last price, where orders fill
@@ -59,13 +59,13 @@ contract_dtype = np.dtype(
         ("taker_fee", "f8"),
         ("maker_fee", "f8"),
         ("liquidation_fee", "f8"),
-        ("margin_share", "f8"),  # part of equity posted for this contract
+        ("margin_share", "f8"),  # share of equity posted for this contract
         ("inverse", "i8"),
     ],
     align=True,
 )
 
-# How the account is treated; the words are those of simulation.SimulationConfig.
+# Settings of the account, named as in simulation.SimulationConfig.
 config_dtype = np.dtype(
     [
         ("cross", "i8"),
@@ -106,8 +106,8 @@ account_dtype = np.dtype(
         ("peak_equity", "f8"),
         ("assigned", "f8"),  # margin assigned to isolated positions, part of the wallet balance
         ("insurance", "f8"),  # what the insurance fund paid (+) since the start of the episode
-        ("row", "i8"),  # the next row to be traded
-        # from here on, what no step changes
+        ("row", "i8"),  # the next row to trade
+        # fields below are not changed by steps
         ("start_equity", "f8"),
         ("last_row", "i8"),  # the episode's decisions end at this row
         ("path", "i8"),
@@ -124,9 +124,9 @@ position_dtype = np.dtype(
         ("leverage", "f8"),  # leverage setting
         ("unrealised", "f8"),  # at the last close
         ("mark", "f8"),  # of the last close
-        ("target", "f8"),  # last target leverage asked for
+        ("target", "f8"),  # last target leverage
         ("best_price", "f8"),
-        # from here on, what no step without resting orders changes
+        # fields below are changed only by steps with resting orders
         ("stop", "f8"),  # adverse distance from entry [fraction], NaN = none
         ("take_profit", "f8"),
         ("trailing", "f8"),  # adverse distance from the best price since entry
@@ -137,7 +137,7 @@ position_dtype = np.dtype(
     align=True,
 )
 
-# Resting protective orders asked for with a decision; NaN = none.
+# Protective orders of a decision; NaN = none.
 guard_dtype = np.dtype(
     [("stop", "f8"), ("take_profit", "f8"), ("trailing", "f8"), ("trigger_last", "i8")], align=True
 )
@@ -195,5 +195,5 @@ def records(shape: int | tuple[int, ...], dtype: np.dtype) -> np.recarray:
 
 
 def bytes_before(dtype: np.dtype, field: str) -> int:
-    """Where a field of a record begins."""
+    """Offset of a field of a record."""
     return dict(dtype.fields or {})[field][1]

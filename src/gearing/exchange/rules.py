@@ -1,17 +1,17 @@
-"""Closed-form rules of an exchange: what a position is worth, costs and may become.
+"""Closed-form rules of an exchange: value, costs, margins and liquidation prices of positions.
 
-Every rule is a plain function of numbers. People, tests and the exported runtime call it as it is;
-the kernel compiles the same function (``compiled.rule``) and adds nothing to it.
+Every rule is a plain function of numbers, called by users, tests and the exported runtime; the kernel compiles the
+same function (``compiled.rule``) and adds nothing to it.
 
 Signs and units
 ---------------
 ``quantity`` is signed: positive long, negative short. A linear contract counts base coins and settles in
 quote; an inverse one counts quote (contracts x multiplier) and settles in base. Money is in the settle coin.
-``tiers`` is a record array of ``margin_tier_dtype``, ascending by ``floor``, the first floor zero; where several
-schedules stand in one array, ``first`` and ``last`` bound the one meant.
+``tiers`` is a record array of ``margin_tier_dtype``, ascending by ``floor``, the first floor zero; where an array
+holds several schedules, ``first`` and ``last`` bound the one to use.
 
-Sources: Binance support pages on liquidation and maintenance margin, Bybit and OKX help pages; the formulas
-are those of the conformance cases in ``tests/conformance``.
+Sources: Binance support pages on liquidation and maintenance margin, Bybit and OKX help pages; the formulas are those
+of the conformance cases in ``tests/conformance``.
 """
 
 import math
@@ -20,9 +20,9 @@ import numpy as np
 
 from gearing.exchange.engine.compiled import hot, index, rule
 
-NO_PRICE = math.nan  # "there is no such price": a position that cannot be liquidated
+NO_PRICE = math.nan  # no such price, e.g. of a position that cannot be liquidated
 ALL_TIERS = -1  # default of ``last``: up to the end of the array
-_ON_GRID = 1e-14  # a value this near to its grid, relative to the number of steps, is on it
+_ON_GRID = 1e-14  # relative distance to its grid at which a value is on it
 _NEVER = (
     1e-12  # a root this small (or large) against the entry price is rounding noise of a position without debt
 )
@@ -46,7 +46,7 @@ def notional(quantity, price, inverse):
 def unrealised_pnl(quantity, entry_price, price, inverse):
     """Profit of a position if it were closed at ``price`` [settle coin]."""
     if quantity == 0.0:
-        return 0.0  # a flat position has no entry price that could leak
+        return 0.0  # a flat position's entry price is meaningless
     if inverse:
         return quantity * (1.0 / entry_price - 1.0 / price)
     return quantity * (price - entry_price)
@@ -70,7 +70,7 @@ def trading_fee(quantity, price, rate, inverse):
 
 @hot
 def initial_margin(quantity, entry_price, leverage, inverse):
-    """Margin that opening the position ties up [settle coin]."""
+    """Margin required to open the position [settle coin]."""
     return notional(quantity, entry_price, inverse) / leverage
 
 
@@ -95,7 +95,7 @@ def tier_index(position_notional, tiers, first=0, last=ALL_TIERS):
 
 @hot
 def maintenance_margin(position_notional, tiers, first=0, last=ALL_TIERS):
-    """Equity a position must keep to avoid liquidation [settle coin].
+    """Equity a position must have to avoid liquidation [settle coin].
 
     ``amount`` makes the schedule continuous: without it, growing a position by one dollar across a floor
     would raise the margin of all of it at once.
@@ -207,7 +207,7 @@ def first_liquidation_mark(
     """First mark from ``start`` to ``end`` with margin balance <= maintenance margin; NaN if there is none.
 
     For tiers under which the whole position pays its tier's rate (``TierSchedule.marginal`` False): the requirement
-    jumps at a floor, so that a mark may liquidate which neither end of the path shows, and several tiers may each
+    jumps at a floor, so that a mark between the ends of the path may liquidate, and several tiers may each
     have a liquidation price. In the position's notional both sides are linear within a tier, so its ends are enough.
     """
     last = tiers.size if last == ALL_TIERS else last
@@ -242,7 +242,7 @@ def price_of_value(quantity, value, inverse):
 
 @hot
 def round_price(price, tick, side):
-    """Fill price on the tick grid, never in the trader's favour: buys up, sells down; tick 0 leaves it."""
+    """Fill price on the tick grid, never in the trader's favour: buys up, sells down; tick 0 does not round."""
     if tick <= 0.0:
         return price
     steps = price / tick
@@ -254,7 +254,7 @@ def round_price(price, tick, side):
 
 @hot
 def round_quantity(size, lot):
-    """Absolute quantity on the lot grid, rounded down; lot 0 leaves it."""
+    """Absolute quantity on the lot grid, rounded down; lot 0 does not round."""
     if lot <= 0.0:
         return size
     steps = size / lot
@@ -266,7 +266,7 @@ def round_quantity(size, lot):
 
 @rule
 def settlement_payout(remaining, liquidation_fee, position_notional, fee_then_return):
-    """What a liquidated trader gets back of the remaining margin, never negative [settle coin]."""
+    """Share of the remaining margin returned to a liquidated trader, never negative [settle coin]."""
     if not fee_then_return:
         return 0.0
     return max(0.0, remaining - liquidation_fee * position_notional)

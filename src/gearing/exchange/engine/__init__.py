@@ -1,1 +1,1 @@
-"""How the kernel is compiled and run over batches of accounts."""
+"""Compilation of the kernel, and batches of accounts."""

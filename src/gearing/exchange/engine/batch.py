@@ -1,10 +1,10 @@
-"""How the compiled loop is called: one address, one block of accounts after another, by one or several threads.
+"""Calls of the compiled loop on blocks of accounts, by one or several threads.
 
-Handing over two dozen arrays costs more than an account's step, so a call passes the address of one ``frame`` that
-says where everything lies. Accounts are dealt out in blocks: the calling thread takes them from the front, helpers
-from the back, until none is left. Accounts are independent, so whoever steps a block gives the same numbers.
+Passing two dozen arrays costs more than an account's step, so a call passes the address of one ``frame`` with the
+addresses of all arrays. Accounts are divided into blocks: the calling thread takes them from the front, helpers from
+the back, until none is left. Accounts are independent, so results do not depend on the threads.
 
-Helpers spin for a moment between calls and then sleep. The calling thread never waits for a helper to begin, only for
+Helpers spin briefly between calls and then sleep. The calling thread never waits for a helper to begin, only for
 blocks that one has begun: a helper that is late, asleep, or lost in a fork costs time, never a result.
 
 ``advance`` is compiled once and serves single steps, whole paths, observations after a reset, and every thread; the
@@ -46,24 +46,24 @@ _SIZES = (
     "n_columns", "n_targets", "stride", "n_decisions", "with_guards", "n_recorded_steps", "n_recorded_ledgers",
     "block", "n_blocks", "patience", "single",
 )  # fmt: skip
-# Where the arrays of a call lie, and their sizes.
+# Addresses and sizes of the arrays of a call.
 frame_dtype = np.dtype(
     [(name, "i8") for name in (*_ARRAYS, *_SIZES)] + [("largest_target", "f8")], align=True
 )
 _BOOL, _INT, _FLOAT, _FLOAT32 = (np.dtype(name) for name in ("?", "i8", "f8", "f4"))
 
-CALL, WAIT, HELP = 0, 1, 2  # what a thread is to do
-DONE, NOT_YET = 0.0, -1.0  # what it answers; above zero, a target that is too large
-_TAKEN, _FINISHED, _FROM_BACK = 0, 8, 16  # places of the shared counters, each in a cache line of its own
+CALL, WAIT, HELP = 0, 1, 2  # roles of a thread
+DONE, NOT_YET = 0.0, -1.0  # return values; above zero, a target that is too large
+_TAKEN, _FINISHED, _FROM_BACK = 0, 8, 16  # indices of the shared counters, each in its own cache line
 _BLOCKS_PER_THREAD = 8
-_PATIENCE = 8192  # looks for work before a helper goes to sleep, some 200 microseconds
+_PATIENCE = 8192  # checks for work before a helper sleeps, some 200 microseconds
 
 
 def _advance(address: int, role: int) -> float:
-    """Take part in the call that the frame at ``address`` describes.
+    """Work on the call that the frame at ``address`` describes.
 
-    CALL begins it, and refuses it where a target of a single step exceeds ``largest_target``: then nothing happens,
-    and that target is returned. WAIT goes on with it. HELP works until nothing has been to do for a while.
+    CALL begins it, or refuses it where a target of a single step exceeds ``largest_target``: then nothing happens,
+    and that target is returned. WAIT continues it. HELP works until there has been no work for a while.
     """
     frame = array_at(address, (1,), frame_dtype)[0]
     turns = array_at(frame.turns, (24,), _INT)
@@ -133,17 +133,17 @@ advance = loop(_advance)
 
 
 class Kernel:
-    """The compiled loop bound to the arrays of one simulation, over one or several threads.
+    """The compiled loop bound to the arrays of one simulation, on one or several threads.
 
-    Any number of threads gives the numbers of one.
+    Results do not depend on the number of threads.
 
     Parameters
     ----------
     accounts, positions, contracts, config, tiers, rows, settlements, ledgers, steps : recarrays
         See ``records.py``. ``contracts`` is (n_paths, n_contracts); one dimension is the same contracts on one path.
-        What the market says (contracts to settlements) is never written: it may be mapped from files that are shared.
+        Market arrays (contracts to settlements) are never written: they may be shared memory-mapped files.
     features, observations : float32 arrays
-    saturated : (n_accounts,) int64, counts of observed values moved to their bounds
+    saturated : (n_accounts,) int64, counts of observed values clipped to their bounds
     n_threads : int
     largest_target : float
         A step with a target leverage beyond it is refused.
@@ -151,7 +151,7 @@ class Kernel:
     Attributes
     ----------
     growth : (n_accounts,) float64
-        Logarithmic growth of each account's last step, as its record says.
+        Logarithmic growth of each account's last step.
     """
 
     def __init__(
@@ -194,7 +194,7 @@ class Kernel:
         self._helpers = [_Helper(self._address, kept) for _ in range(min(n_threads, -(-n // block)) - 1)]
 
     def _put(self, **arrays: np.ndarray) -> None:
-        """Note where arrays lie; whoever calls keeps them alive."""
+        """Set the addresses of arrays, which the caller keeps alive."""
         for name, array in arrays.items():
             if not array.flags.c_contiguous:
                 raise ValueError(f"the array {name} of a kernel must be C-contiguous.")
@@ -207,7 +207,7 @@ class Kernel:
     def step(self, active: np.ndarray, targets: np.ndarray, guards: np.ndarray | None = None) -> float:
         """One decision interval of the active accounts, with observations.
 
-        Returns 0, or a target beyond the largest one: then nobody has stepped.
+        Returns 0, or a target beyond the largest one: then no account has stepped.
         """
         self._active[:] = active
         self._targets[...] = targets
@@ -257,12 +257,12 @@ class Kernel:
             helper.wake()
         answer = advance(self._address, CALL)
         while answer == NOT_YET:
-            time.sleep(0)  # a helper lost its processor amid a block
+            time.sleep(0)  # a helper was preempted within a block
             answer = advance(self._address, WAIT)
         return answer
 
     def _interpret(self) -> float:
-        """The same call in plain Python, by one thread."""
+        """The same call in plain Python, on one thread."""
         a, f, (targets, *record) = self._arrays, self._frame[0], self._planned
         largest = np.fmax.reduce(np.abs(targets), axis=None, initial=0.0)
         if f["single"] and largest > f["largest_target"]:
@@ -294,7 +294,7 @@ class _Helper:
         weakref.finalize(self, self._bell.put, False)
 
     def wake(self) -> None:
-        """Called before work is dealt out. A child of a fork has no thread yet."""
+        """Wake the thread before work is distributed; start it after a fork."""
         if self._sleeps[0]:
             self._sleeps[0] = False
             self._bell.put(True)
@@ -303,7 +303,7 @@ class _Helper:
 
 
 def _help(address: int, kept: tuple[Any, ...], bell: queue.SimpleQueue[bool], sleeps: list[bool]) -> None:
-    """Life of a helper. It keeps the kernel's arrays alive, not the kernel."""
+    """Loop of a helper; it keeps the kernel's arrays alive, not the kernel."""
     more = True
     while more:
         advance(address, HELP)

@@ -1,9 +1,9 @@
-"""How the functions of this room are compiled, so that the same source also runs interpreted.
+"""Decorators that compile the exchange's functions; the same source also runs interpreted.
 
-``rule``    for plain functions; whether a call of it is inlined is left to LLVM.
-``hot``     for the few steps that every account takes and that read whole arrays: inlined by force, because handing
-            over a dozen array structures costs more than the work. The wish would be inherited by every callee,
-            which multiplies the code, so ``rule`` declines it explicitly.
+``rule``    for plain functions; LLVM decides whether to inline them.
+``hot``     for the few steps that every account takes and that read whole arrays: always inlined, because passing a
+            dozen array structures costs more than the work. Callees would inherit the option, which multiplies the
+            code, so ``rule`` switches it off.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from numba.extending import intrinsic, overload, register_jitable
 
 INTERPRETED = bool(config.DISABLE_JIT)
 
-# Nobody calls the parts from outside, and they only borrow their arrays: without wrappers and reference counts they
-# compile faster.
+# Parts are not called from outside and only borrow their arrays: without wrappers and reference counts they compile
+# faster.
 _PART = {"no_cfunc_wrapper": True, "_nrt": False}
 rule = register_jitable(forceinline=False, **_PART)
 hot = register_jitable(forceinline=True, **_PART)
@@ -32,7 +32,7 @@ loop = njit(cache=True, error_model="numpy", nogil=True, _nrt=False)
 
 @intrinsic
 def array_at(typingctx: Any, address: Any, shape: Any, dtype: Any) -> Any:
-    """C-contiguous array of a shape (a tuple) and dtype at an address; who owns the memory keeps it alive."""
+    """C-contiguous array of a shape (a tuple) and dtype at an address; the owner of the memory keeps it alive."""
     kind = types.Array(dtype.dtype, len(shape), "C")
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -51,7 +51,7 @@ def array_at(typingctx: Any, address: Any, shape: Any, dtype: Any) -> Any:
 
 
 def index(k: int) -> int:
-    """The same index; in compiled code the compiler then knows that it does not count from the end."""
+    """The same index; it tells the compiler that the index is not negative."""
     return k
 
 
@@ -96,7 +96,7 @@ def store(typingctx: Any, numbers: Any, index: Any, value: Any) -> Any:
 
 @intrinsic
 def breathe(typingctx: Any) -> Any:
-    """Let the other thread of the core run for a moment, where the processor can."""
+    """Pause the thread briefly, where the processor supports it."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         if platform.machine() in ("x86_64", "AMD64"):
@@ -143,8 +143,8 @@ def _row_address(context: Any, builder: Any, kind: Any, array: Any, index: Any) 
 def row_copy(typingctx: Any, array: Any, index: Any) -> Any:
     """Copy of row ``index`` of a record array, which has one record a row, as an array of one row.
 
-    It lives where the compiler sees every use, so that its fields become registers: one array might overlap any
-    other, and each write to one would make all the others be read again.
+    Its fields become registers: arrays might overlap, so that each write to one would force all others to be read
+    again.
     """
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -220,5 +220,5 @@ else:
 
     @hot
     def prefetch(array: np.ndarray, index: int, line: int = 0) -> None:
-        """Ask the processor for a cache line, counted from that of ``array[index]``, before it is needed."""
+        """Prefetch a cache line, counted from that of ``array[index]``, before it is needed."""
         _prefetch(array, index, line)

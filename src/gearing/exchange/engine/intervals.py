@@ -1,8 +1,8 @@
 """The compiled loop: accounts through rows of a market, one decision interval at a time.
 
-The order of events within a row: ``kernel.py``. Most intervals of most accounts hold nothing but orders, funding and
-the passing of time. ``step_ordinarily`` tries that on copies, with the same functions, and gives up where more
-happens; ``step_fully`` has no such limits. How all this is called: ``batch.py``.
+The order of events within a row: ``kernel.py``. Most intervals of most accounts have only orders and funding.
+``step_ordinarily`` tries that on copies, with the same functions, and gives up where more happens; ``step_fully`` has
+no such limits. Callers: ``batch.py``.
 """
 
 from gearing.exchange.engine.compiled import hot, index, prefetch, put_row, row_copy, row_view, rule
@@ -29,7 +29,7 @@ from gearing.exchange.records import account_dtype, bytes_before, ledger_dtype, 
 _CHANGES_OF_ACCOUNT = bytes_before(account_dtype, "start_equity")
 _CHANGES_OF_POSITION = bytes_before(position_dtype, "stop")
 _LEDGER = ledger_dtype.itemsize
-_AHEAD = 8  # accounts ahead of the current one whose row is asked for: about the latency of the outer cache
+_AHEAD = 8  # accounts ahead of the current one whose row is prefetched: about the latency of the outer cache
 
 
 @hot
@@ -39,8 +39,8 @@ def advance_account(
 ):  # fmt: skip
     """One account from its next row to row ``until`` (exclusive), with orders at the first open.
 
-    Where ``ordinary``, nothing but orders, funding and the passing of time may happen: at anything else it stops
-    with False, and what it was given is to be thrown away.
+    If ``ordinary``, only orders and funding may happen: on any other event it returns False, and the caller
+    discards the records.
     """
     step.lowest = step.highest = account.equity
     step.drawdown = 0.0
@@ -71,7 +71,7 @@ def advance_account(
             held = has_position(positions, i)
         if not held:
             continue
-        # Where only closes are checked, all that settles inside the row has settled by then.
+        # If only closes are checked, settlements inside the row come before the check.
         if settles and settle(
             account, positions, i, contracts, config, tiers, rows, r, ledgers, settlements, 1,
             0 if config.close_only else 1, ordinary,
@@ -114,9 +114,9 @@ def step_ordinarily(
     accounts, positions, i, contracts, path, config, tiers, rows, settlements, ledgers, blank, steps,
     targets, t, guards,
 ):  # fmt: skip
-    """The same interval on copies, as far as nothing but orders and funding happens; False where it does.
+    """The same interval on copies if only orders and funding happen; otherwise False.
 
-    Most steps are such, and the compiler keeps all of it in registers.
+    Most steps are such, and the compiler keeps their records in registers.
     """
     if positions[i, 0].guarded:
         return False
@@ -139,7 +139,7 @@ def step_ordinarily(
 
 @hot
 def observe_ordinarily(accounts, positions, i, contracts, path, config, tiers, rows, features, observations):
-    """``observe`` for accounts that can step ordinarily, on copies likewise."""
+    """``observe`` for accounts that can step ordinarily, also on copies."""
     own, held, terms = row_copy(accounts, i), row_copy(positions, i), row_copy(contracts, path)
     terms[0, 0].inverse = 0
     return observe(own[0], held, 0, terms[0], config, tiers, rows, features, observations, i)
@@ -171,7 +171,7 @@ def is_simple(positions, contracts, config, with_guards):
 
 @hot
 def simplify(config):
-    """State what ``is_simple`` has found, so that the compiler drops the other branches."""
+    """Set what ``is_simple`` has found, so that the compiler drops the other branches."""
     config.cross = 0
     config.hedge = 0
     config.close_only = 0
@@ -196,7 +196,7 @@ def advance_accounts(
     Decision d of account i reads row ``i * stride + d`` of ``targets``; an account stops at its ruin and at the end of
     its episode. Observations are written at the end, steps and ledgers of every decision recorded, where their
     arrays have columns. ``blank`` is the ledger of a step in which nothing happened, ``growth`` the logarithmic growth
-    of the last steps, side by side for those who want nothing else.
+    of the last steps as one contiguous array.
     """
     simple = is_simple(positions, contracts, config[0], with_guards)
     rules = row_copy(config, 0)
