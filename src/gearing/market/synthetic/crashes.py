@@ -119,7 +119,7 @@ def generate(
     at: int | None = None,
     **settings: Any,
 ) -> MarketData:
-    """Market B with a crash laid over it, in the middle unless ``at`` names a bar."""
+    """Market B with a crash, in the middle unless ``at`` gives its bar."""
     settings_of({"scenario": scenario})
     market = synthetic_market("market-b", seed=seed, years=years, contracts=contracts)
     return SCENARIOS[scenario](market, market.n_bars // 2 if at is None else at, **settings)
