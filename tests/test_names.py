@@ -55,3 +55,35 @@ def test_modules_that_ship_are_imported_when_a_name_is_looked_up(tmp_path, monke
     for _ in range(2):  # a register that could not load everything does not pass for a whole one
         with pytest.raises(RuntimeError, match="imported"):
             late.names()
+
+
+def test_installed_packages_announce_their_own_by_entry_point(monkeypatch):
+    class Announced:
+        def load(self):
+            shapes.add("triangle", 3, source=did_you_mean)
+
+    monkeypatch.setattr(
+        "gearing.names.entry_points", lambda group: [Announced()] if group == "gearing.shapes" else []
+    )
+    shapes: Register = Register("shape", "gearing.shapes")
+    assert "triangle" in shapes
+
+
+def test_each_register_of_the_package_has_its_entry_point_group():
+    from gearing.features.feature import FEATURES
+    from gearing.forecasters.register import RECIPES
+    from gearing.market.synthetic.generators import GENERATORS
+    from gearing.policies.registry import CONTROLS, RULES
+    from gearing.simulation.actions import SCHEMES
+    from gearing.simulation.rewards import REWARDS
+
+    registers = (FEATURES, RECIPES, GENERATORS, CONTROLS, RULES, SCHEMES, REWARDS)
+    assert {register.kind: register.group for register in registers} == {
+        "feature": "gearing.features",
+        "forecaster": "gearing.forecasters",
+        "synthetic market": "gearing.markets",
+        "control": "gearing.controls",
+        "rule": "gearing.rules",
+        "action scheme": "gearing.action_schemes",
+        "reward": "gearing.rewards",
+    }

@@ -27,7 +27,11 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def check_names(
-    rule: str, given: Iterable[str], known: Iterable[str], error: type[Exception] = ValueError
+    rule: str,
+    given: Iterable[str],
+    known: Iterable[str],
+    error: type[Exception] = ValueError,
+    advice: str = "",
 ) -> None:
     """Refuse the first given name that is not known.
 
@@ -38,11 +42,13 @@ def check_names(
     given, known : iterable of str
     error : type of exception
         What is raised; its message suggests the nearest name.
+    advice : str
+        Ends the message.
     """
     known = list(known)
     for name in given:
         if name not in known:
-            raise error(f"{rule} {name!r}.{did_you_mean(name, known)}")
+            raise error(f"{rule} {name!r}.{did_you_mean(name, known)} {advice}".rstrip())
 
 
 class Register(Generic[Thing]):
@@ -59,7 +65,7 @@ class Register(Generic[Thing]):
     """
 
     def __init__(self, kind: str, group: str, modules: Sequence[str] = ()):
-        self.kind, self._group, self._modules = kind, group, tuple(modules)
+        self.kind, self.group, self._modules = kind, group, tuple(modules)
         self._things: dict[str, Thing] = {}
         self._sources: dict[str, tuple[str, str]] = {}
         self._loaded = False
@@ -123,7 +129,7 @@ class Register(Generic[Thing]):
         try:
             for module in self._modules:
                 import_module(module)
-            for entry in entry_points(group=self._group):
+            for entry in entry_points(group=self.group):
                 entry.load()
         except BaseException:
             self._loaded = False

@@ -1,5 +1,3 @@
-import sys
-
 import numpy as np
 import pytest
 from tests.features.markets import HOUR, random_market
@@ -61,21 +59,3 @@ def test_bounds_must_be_finite_and_apart(bounds):
 
 def test_every_feature_says_its_unit_and_source():
     assert all(f.unit and f.source and f.lookback for f in registered_features())
-
-
-def test_packages_announce_features_by_entry_point(monkeypatch):
-    class Point:
-        def load(self):
-            feature(unit="-", lower=-1.0, upper=1.0, source="plugin", lookback="0h", name="from_a_plugin")(
-                lambda market: np.zeros((market.n_bars, market.n_contracts))
-            )
-
-    module = sys.modules["gearing.features.feature"]
-    monkeypatch.setattr(module, "_loaded", [])
-    monkeypatch.setattr(
-        module, "entry_points", lambda group: [Point()] if group == "gearing.features" else []
-    )
-    try:
-        assert get_feature("from_a_plugin").source == "plugin"
-    finally:
-        forget_feature("from_a_plugin")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from difflib import get_close_matches
 from importlib.resources import files
 from typing import Any
 
 import yaml
 
 from gearing.agents.costs import checked_ranges
+from gearing.names import check_names, did_you_mean
 
 _FOLDER = "hyperparameters"
 _NESTED = ("network", "parameters")
@@ -159,7 +159,12 @@ def agent_settings(given: str | Mapping[str, Any] | AgentSettings, **changes: An
     task = changes.get("task", overrides.get("task"))
     layers: tuple[Mapping[str, Any], ...] = (_of_task(values["algorithm"], tuned, task), overrides, changes)
     for layer in layers:
-        _check_names(values["algorithm"], layer)
+        check_names(
+            f"agent {values['algorithm']!r} has no setting",
+            layer,
+            [f.name for f in fields(AgentSettings)],
+            advice="Arguments of the algorithm itself go under 'parameters'.",
+        )
         for name, value in layer.items():
             values[name] = dict(values.get(name) or {}) | dict(value or {}) if name in _NESTED else value
     return AgentSettings(**values)
@@ -169,10 +174,8 @@ def _of_task(algorithm: str, tuned: Mapping[str, Any], task: str | None) -> Mapp
     if task is None:
         return {}
     if task not in tuned:
-        near = get_close_matches(task, tuned, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
         raise ValueError(
-            f"agent {algorithm!r} has no settings for the task {task!r}; there are {', '.join(tuned) or 'none'}.{hint}"
+            f"agent {algorithm!r} has no settings for the task {task!r}.{did_you_mean(task, tuned)}"
         )
     return tuned[task]
 
@@ -180,20 +183,6 @@ def _of_task(algorithm: str, tuned: Mapping[str, Any], task: str | None) -> Mapp
 def _shipped(algorithm: str) -> dict[str, Any]:
     names = agent_names()
     if algorithm not in names:
-        near = get_close_matches(algorithm, names, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"no agent {algorithm!r}; there are {', '.join(names)}.{hint}")
+        raise ValueError(f"no agent {algorithm!r}.{did_you_mean(algorithm, names)}")
     text = files(__package__).joinpath(_FOLDER, f"{algorithm}.yaml").read_text(encoding="utf-8")
     return {**yaml.safe_load(text), "algorithm": algorithm}
-
-
-def _check_names(algorithm: str, given: Mapping[str, Any]) -> None:
-    known = [f.name for f in fields(AgentSettings)]
-    for name in given:
-        if name not in known:
-            near = get_close_matches(name, known, n=1)
-            hint = f"Did you mean {near[0]!r}?" if near else f"There are {', '.join(known)}."
-            raise ValueError(
-                f"agent {algorithm!r} has no setting {name!r}. {hint} Arguments of the algorithm itself go under "
-                "'parameters'."
-            )

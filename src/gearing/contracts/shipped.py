@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import date
-from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
 from gearing.contracts.tiers import MarginTier, TierSchedule
+from gearing.names import did_you_mean
 
 
 def read_data(name: str) -> dict[str, Any]:
@@ -51,9 +51,7 @@ def shipped_schedules(symbol: str) -> tuple[TierSchedule, ...]:
     """
     table = _shipped()
     if symbol not in table:
-        near = get_close_matches(symbol.upper(), table, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"no margin tiers ship for {symbol!r}, only for {', '.join(table)}.{hint}")
+        raise ValueError(f"no margin tiers ship for {symbol!r}.{did_you_mean(symbol.upper(), table)}")
     return table[symbol]
 
 

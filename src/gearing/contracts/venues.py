@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from difflib import get_close_matches
 from functools import cache
 from typing import Any, Literal
 
 from gearing.contracts.contract import Contract
 from gearing.contracts.shipped import read_data
 from gearing.contracts.tiers import TierSchedule
+from gearing.names import did_you_mean
 
 VENUES = ("binance-usdm", "binance-coinm", "bybit", "okx", "hyperliquid", "bitmex")
 CHOICES = {
@@ -155,9 +155,7 @@ def venue(name: str = "binance-usdm") -> VenueProfile:
         For an unknown name; the message names the nearest one.
     """
     if name not in VENUES:
-        near = get_close_matches(name, VENUES, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"unknown venue {name!r}; known: {', '.join(VENUES)}.{hint}")
+        raise ValueError(f"unknown venue {name!r}.{did_you_mean(name, VENUES)}")
     return _profile(read_data(f"{name}.json"))
 
 

@@ -10,7 +10,7 @@ from gymnasium import spaces
 
 from gearing.features import FeatureSet, FeatureTable
 from gearing.market.data import MarketData
-from gearing.simulation.config import SimulationConfig, check_names
+from gearing.simulation.config import SimulationConfig, check_settings
 from gearing.simulation.simulator import Simulator
 
 # Fields of a step that ``info`` carries, all but its last two in order;
@@ -35,7 +35,7 @@ def build_simulator(
     TypeError
         For an unknown setting; the message names the nearest.
     """
-    check_names(settings)
+    check_settings(settings)
     if market is None:
         from gearing.market.synthetic.generators import synthetic_market
 

@@ -12,7 +12,7 @@ from gearing.exchange.records import ledger_dtype, records, step_dtype
 from gearing.features import Feature, FeatureSet, FeatureTable, is_feature
 from gearing.market.data import MarketData
 from gearing.simulation.actions import make_scheme
-from gearing.simulation.config import SimulationConfig, check_names
+from gearing.simulation.config import SimulationConfig, check_settings
 from gearing.simulation.policy import Policy, check_columns
 from gearing.simulation.simulator import Simulator
 
@@ -55,7 +55,7 @@ def backtest(
     TypeError
         For an unknown setting, or an object that is no policy.
     """
-    check_names(settings)
+    check_settings(settings)
     _check_policy(policy)
     config = SimulationConfig(**{"start": "first", **getattr(policy, "settings", {}), **settings})
     simulator = Simulator(market, table_for(policy, market, features, config), config)

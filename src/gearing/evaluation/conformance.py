@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from difflib import get_close_matches
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ import numpy as np
 from gearing.evaluation.backtesting import answer, asked_columns, backtest, given_table
 from gearing.features import FeatureSet, FeatureTable, get_feature, registered_features
 from gearing.market.data import MarketData
+from gearing.names import nearest
 from gearing.simulation.actions import make_scheme
 from gearing.simulation.config import SimulationConfig
 from gearing.simulation.observation import Observation
@@ -203,8 +203,7 @@ def _misspelt(name: str) -> str:
     try:
         get_feature(name)
     except ValueError:
-        near = get_close_matches(name, known, n=1, cutoff=0.9)
-        return near[0] if near and name not in known else ""
+        return "" if name in known else nearest(name, known, cutoff=0.9) or ""
     return ""
 
 

@@ -18,7 +18,6 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +38,7 @@ from gearing.export.decision import Order
 from gearing.export.files import BundleError
 from gearing.export.manifest import Manifest
 from gearing.market.data import MarketData
+from gearing.names import check_names
 from gearing.simulation.kernel_records import config_record, contract_records
 
 _ACCOUNT = ("wallet_balance", "equity", "peak_equity", "positions")
@@ -149,7 +149,7 @@ def read_account(given: Any, manifest: Manifest, market: MarketData) -> AccountS
         For an unknown or missing field, a contract that is not the bundle's, or an account without equity.
     """
     values = _loaded(given)
-    _check_names(values, _ACCOUNT, "account")
+    check_names("account: no field", values, _ACCOUNT, BundleError)
     slots = len(manifest.contracts)
     rows, tiers = _last_rows(manifest, market)
     terms = contract_records(manifest.contracts, manifest.venue, manifest.config)
@@ -185,14 +185,6 @@ def _loaded(given: Any) -> Mapping[str, Any]:
     return values
 
 
-def _check_names(values: Mapping[str, Any], known: tuple[str, ...], what: str) -> None:
-    for name in values:
-        if name not in known:
-            near = get_close_matches(str(name), known, n=1)
-            hint = f"Did you mean {near[0]!r}?" if near else f"It takes {', '.join(known)}."
-            raise BundleError(f"{what}: no field {name!r}. {hint}")
-
-
 def _number(values: Mapping[str, Any], name: str, what: str) -> float:
     value = values[name]
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
@@ -209,7 +201,7 @@ def _fill_positions(positions: np.recarray, given: Any, manifest: Manifest, term
                 "leave it out, and its margin out of the balance."
             )
         what = f"account, position in {symbol}"
-        _check_names(values, _POSITION, what)
+        check_names(f"{what}: no field", values, _POSITION, BundleError)
         _fill_position(
             positions[0, symbols.index(symbol)], values, what, manifest, terms[symbols.index(symbol)]
         )

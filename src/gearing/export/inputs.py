@@ -19,7 +19,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ from gearing.export.files import BundleError
 from gearing.export.manifest import Manifest
 from gearing.features import get_feature
 from gearing.market.data import MarketData
+from gearing.names import check_names
 
 _PRICES = ("open", "high", "low", "close")
 _KNOWN_AT_CLOSE = ("implied_volatility", "predicted_rate")
@@ -119,11 +119,7 @@ def _with_contract(table: pd.DataFrame, manifest: Manifest, what: str) -> pd.Dat
 def _check_columns(table: pd.DataFrame, manifest: Manifest) -> None:
     needed = (*_REQUIRED, *manifest.signals, *_needed_by_features(manifest))
     known = (*_REQUIRED, *_MARK, *_INDEX, *_KNOWN_AT_CLOSE, "contract", *manifest.signals)
-    for name in table.columns:
-        if name not in known:
-            near = get_close_matches(str(name), known, n=1)
-            hint = f"Did you mean {near[0]!r}?" if near else f"Known are {', '.join(known)}."
-            raise BundleError(f"bars: unknown column {name!r}. {hint} Drop it or rename it.")
+    check_names("bars: unknown column", table.columns, known, BundleError, "Drop it or rename it.")
     missing = [name for name in needed if name not in table]
     if missing:
         raise BundleError(f"bars: no column {', '.join(missing)}; this bundle needs {', '.join(needed)}.")

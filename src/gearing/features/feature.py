@@ -6,22 +6,20 @@ so that a live process knows how many bars to fetch, and its bounds, so that an 
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gearing.market.durations import bars_in, is_duration
+from gearing.names import Register
 
 if TYPE_CHECKING:
     from gearing.market import MarketData
 
 Compute = Callable[..., NDArray[np.float64]]
-ENTRY_POINTS = "gearing.features"
 
 
 @dataclass(frozen=True)
@@ -112,30 +110,29 @@ class _Family:
     name: str
     compute: Compute
     lookback: tuple[str, ...]
-    windows: tuple[str, ...]
     unit: str
     lower: float
     upper: float
     source: str
     needs: tuple[str, ...]
 
-    def member(self, window: str) -> Feature:
-        lookback = tuple(part.replace("{window}", window) for part in self.lookback)
-        return Feature(
+    def add_member(self, window: str) -> None:
+        """Register the feature of one window."""
+        member = Feature(
             name=f"{self.name}_{window}",
             compute=_OfWindow(self.compute, window),
-            lookback=lookback,
+            lookback=tuple(part.replace("{window}", window) for part in self.lookback),
             unit=self.unit,
             lower=self.lower,
             upper=self.upper,
             source=self.source,
             needs=self.needs,
         )
+        FEATURES.add(member.name, member, source=self.compute)
 
 
-_features: dict[str, Feature] = {}
-_families: dict[str, _Family] = {}
-_loaded: list[str] = []
+FEATURES: Register[Feature] = Register("feature", "gearing.features")
+FAMILIES: Register[_Family] = Register("family of features", "gearing.features")
 
 
 def feature(
@@ -172,13 +169,14 @@ def feature(
 
     def register(compute: Compute) -> Compute:
         label = name or compute.__name__
-        _refuse_second(label, compute)
+        declared = (label, compute, parts, unit, lower, upper, source, tuple(needs))
         if windows:
-            family = _Family(label, compute, parts, tuple(windows), unit, lower, upper, source, tuple(needs))
-            _families[label] = family
-            _features.update((f"{label}_{window}", family.member(window)) for window in windows)
+            family = _Family(*declared)
+            FAMILIES.add(label, family, source=compute)
+            for window in windows:
+                family.add_member(window)
         else:
-            _features[label] = Feature(label, compute, parts, unit, lower, upper, source, tuple(needs))
+            FEATURES.add(label, Feature(*declared), source=compute)
         return compute
 
     return register
@@ -192,13 +190,10 @@ def get_feature(name: str) -> Feature:
     ValueError
         For an unknown name; the message suggests the nearest.
     """
-    load_entry_points()
-    if name not in _features:
-        if not is_feature(name):
-            raise ValueError(_unknown(name))
+    if name not in FEATURES and is_feature(name):
         family, _, window = name.rpartition("_")
-        _features[name] = _families[family].member(window)
-    return _features[name]
+        FAMILIES[family].add_member(window)
+    return FEATURES[name]
 
 
 def is_feature(name: str) -> bool:
@@ -206,30 +201,22 @@ def is_feature(name: str) -> bool:
 
     Forecasts and account columns are not.
     """
-    load_entry_points()
     family, _, window = name.rpartition("_")
-    return name in _features or (family in _families and is_duration(window))
+    return name in FEATURES or (family in FAMILIES and is_duration(window))
 
 
 def registered_features() -> tuple[Feature, ...]:
     """All registered features, including those of entry points, in order of registration."""
-    load_entry_points()
-    return tuple(_features.values())
-
-
-def load_entry_points() -> None:
-    """Import the modules that other packages announce under ``gearing.features``; once per process."""
-    if not _loaded:
-        _loaded.append(ENTRY_POINTS)
-        for point in entry_points(group=ENTRY_POINTS):
-            point.load()
+    return tuple(FEATURES[name] for name in FEATURES.names())
 
 
 def forget_feature(name: str) -> None:
     """Unregister a feature or a family (for notebooks and tests that define it again)."""
-    for label in [n for n in _features if n == name or (name in _families and n.startswith(name + "_"))]:
-        del _features[label]
-    _families.pop(name, None)
+    for label in FEATURES.names():
+        if label == name or (name in FAMILIES and label.startswith(f"{name}_")):
+            FEATURES.remove(label)
+    if name in FAMILIES:
+        FAMILIES.remove(name)
 
 
 def _bars(part: str, bar: np.timedelta64) -> int:
@@ -241,22 +228,3 @@ def _bars(part: str, bar: np.timedelta64) -> int:
 def _function(compute: Compute) -> Compute:
     """The registered function behind a family's member."""
     return compute.compute if isinstance(compute, _OfWindow) else compute
-
-
-def _refuse_second(label: str, compute: Compute) -> None:
-    old = _features.get(label) or _families.get(label)
-    if old is None:
-        return
-    before = _function(old.compute)
-    # a module that is loaded again brings the same function, and may
-    if (before.__module__, before.__qualname__) != (compute.__module__, compute.__qualname__):
-        raise ValueError(
-            f"a feature named {label!r} is already registered by {before.__module__}; "
-            f"choose another name, or take the old one off with forget_feature({label!r})."
-        )
-
-
-def _unknown(name: str) -> str:
-    near = difflib.get_close_matches(name, _features, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    return f"there is no feature named {name!r}.{hint} registered_features() lists all {len(_features)}."

@@ -5,15 +5,13 @@ A recipe is registered and exported; refitting it on a longer history needs noth
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from typing import Any
 
 from gearing.features.calendar import DAYS
+from gearing.names import Register
 
-ENTRY_POINTS = "gearing.forecasters"
 HAR_COLUMNS = ("log_variance_24h", "log_variance_7d", "log_variance_30d")
 WEEKDAYS = tuple(f"next_day_{day}" for day in DAYS)
 # Chosen on the years before 2023 (BTC and ETH): jumps, short lags, trend and season did not help there.
@@ -87,8 +85,7 @@ class Recipe:
         return self.make(**parameters)
 
 
-_recipes: dict[str, Recipe] = {}
-_loaded: list[str] = []
+RECIPES: Register[Recipe] = Register("forecaster", "gearing.forecasters", ["gearing.forecasters.catalogue"])
 
 
 def register_forecaster(
@@ -97,10 +94,7 @@ def register_forecaster(
     """Register a function that makes an estimator (or the estimator's class) under a name."""
 
     def register(make: Callable[..., Any]) -> Callable[..., Any]:
-        old = _recipes.get(name)
-        if old is not None and old.make.__qualname__ != make.__qualname__:
-            raise ValueError(f"a forecaster named {name!r} is already registered; choose another name.")
-        _recipes[name] = Recipe(name, make, tuple(columns), exports, needs)
+        RECIPES.add(name, Recipe(name, make, tuple(columns), exports, needs), source=make)
         return make
 
     return register
@@ -108,24 +102,9 @@ def register_forecaster(
 
 def forecaster(name: str) -> Recipe:
     """The recipe of that name; an unknown one is a ValueError with the nearest."""
-    _load()
-    if name not in _recipes:
-        near = difflib.get_close_matches(name, _recipes, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"there is no forecaster {name!r}.{hint} There are: {', '.join(_recipes)}.")
-    return _recipes[name]
+    return RECIPES[name]
 
 
 def forecasters() -> dict[str, Recipe]:
     """All recipes by name, the package's own first."""
-    _load()
-    return dict(_recipes)
-
-
-def _load() -> None:
-    if not _loaded:
-        _loaded.append(ENTRY_POINTS)
-        from gearing.forecasters import catalogue  # noqa: F401  registers the package's own
-
-        for point in entry_points(group=ENTRY_POINTS):
-            point.load()
+    return {name: RECIPES[name] for name in RECIPES.names()}

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from gearing.exchange.rules import largest_notional
+from gearing.names import Register
 from gearing.simulation.observation import Observation
 from gearing.simulation.policy import Policy
 
@@ -28,26 +29,19 @@ class ActionScheme(Protocol):
         ...
 
 
-_SCHEMES: dict[str, Callable[..., ActionScheme]] = {}
+SCHEMES: Register[Callable[..., ActionScheme]] = Register("action scheme", "gearing.action_schemes")
 
 
 def action_scheme(name: str) -> Callable[[Any], Any]:
     """Register an action scheme under a name."""
-
-    def register(scheme: Any) -> Any:
-        _SCHEMES[name] = scheme
-        return scheme
-
-    return register
+    return SCHEMES.register(name)
 
 
 def make_scheme(given: Any, max_leverage: float) -> ActionScheme:
     """A scheme by name, or the given instance."""
     if not isinstance(given, str):
         return given
-    if given not in _SCHEMES:
-        raise ValueError(f"no action scheme {given!r}; there are {', '.join(sorted(_SCHEMES))}.")
-    return _SCHEMES[given](max_leverage=max_leverage)
+    return SCHEMES[given](max_leverage=max_leverage)
 
 
 @action_scheme("leverage")

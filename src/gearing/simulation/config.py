@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from gearing.contracts import VenueProfile, venue
+from gearing.names import check_names
 
 CHOICES = {
     "margin_mode": ("isolated", "cross"),
@@ -209,20 +210,13 @@ class SimulationConfig:
 
     def with_(self, **changes: Any) -> SimulationConfig:
         """The same settings with some changed; an unknown name is refused with the nearest."""
-        check_names(changes)
+        check_settings(changes)
         return replace(self, **changes)
 
 
-def check_names(given: dict[str, Any]) -> None:
+def check_settings(given: dict[str, Any]) -> None:
     """Refuse a setting that does not exist, naming the nearest that does."""
-    from difflib import get_close_matches
-
-    known = list(SimulationConfig.__dataclass_fields__)
-    for name in given:
-        if name not in known:
-            near = get_close_matches(name, known, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else f" Known: {', '.join(known)}."
-            raise TypeError(f"no simulation setting {name!r}.{hint}")
+    check_names("no simulation setting", given, SimulationConfig.__dataclass_fields__, TypeError)
 
 
 def rebalance_mode(text: str) -> tuple[int, float]:

@@ -12,6 +12,8 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
+from gearing.names import Register
+
 
 class Reward(Protocol):
     """Reward of one step, from its records (``exchange.records.step_dtype``, shape (n_accounts,)).
@@ -29,26 +31,19 @@ class Reward(Protocol):
         ...
 
 
-_REWARDS: dict[str, Callable[[], Reward]] = {}
+REWARDS: Register[Callable[[], Reward]] = Register("reward", "gearing.rewards")
 
 
 def reward(name: str) -> Callable[[Any], Any]:
     """Register a reward under a name."""
-
-    def register(kind: Any) -> Any:
-        _REWARDS[name] = kind
-        return kind
-
-    return register
+    return REWARDS.register(name)
 
 
 def make_reward(given: Any) -> Reward:
     """A reward by name, or the given instance."""
     if not isinstance(given, str):
         return given
-    if given not in _REWARDS:
-        raise ValueError(f"no reward {given!r}; there are {', '.join(sorted(_REWARDS))}.")
-    return _REWARDS[given]()
+    return REWARDS[given]()
 
 
 @reward("log_growth")

@@ -6,12 +6,12 @@ OmegaConf reads and merges (``decision.margin_share=0.2``, ``${...}``), pydantic
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from gearing.names import did_you_mean, nearest
 from gearing.studies.experiment import ExperimentConfig, config_class
 from gearing.studies.study.config import StudyConfig
 
@@ -112,8 +112,8 @@ def _first_comment(path: Path) -> str:
 
 def _nearby(path: Path) -> str:
     names = [other.name for other in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
-    near = get_close_matches(path.name, names, n=1)
-    return f" Did you mean {path.with_name(near[0])}?" if near else ""
+    near = nearest(path.name, names)
+    return f" Did you mean {path.with_name(near)}?" if near else ""
 
 
 def _lines(
@@ -122,7 +122,7 @@ def _lines(
     for place, problem in _one_per_place(error):
         if problem["type"] == "extra_forbidden":
             section, key = place[:-1], place[-1]
-            message = f"no field {key!r}.{_suggestion(key, _known_fields(model, section))}"
+            message = f"no field {key!r}.{did_you_mean(key, _known_fields(model, section))}"
         else:
             section, message = place, _message(problem)
         yield f"{_origin(source, place, overrides)}{_section(section)}: {message}"
@@ -159,11 +159,6 @@ def _origin(source: str, place: list[str], overrides: list[str]) -> str:
 
 def _section(place: list[str]) -> str:
     return f", {'.'.join(place)}" if place else ""
-
-
-def _suggestion(key: str, known: list[str]) -> str:
-    near = get_close_matches(key, known, n=1)
-    return f" Did you mean {near[0]!r}?" if near else f" Known: {', '.join(known)}."
 
 
 def _is_branch(part: int | str) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 from datetime import date
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from gearing.contracts import TierSchedule, shipped_schedules, shipped_symbols
 from gearing.contracts.shipped import schedule_from_rows
 from gearing.market.history.series import Bars
 from gearing.market.timing import duration, label
+from gearing.names import did_you_mean
 
 FUNDING_DTYPE = np.dtype([("time", "datetime64[ms]"), ("rate", "f8"), ("mark", "f8")])
 PRICES = ("open", "high", "low", "close")
@@ -58,9 +58,7 @@ def symbol_folder(folder: Path, venue: str, symbol: str) -> Path:
             venues = sorted(p.name for p in folder.iterdir() if p.is_dir())
             raise ValueError(f"{folder} has no venue {venue!r}; it has {', '.join(venues) or 'none'}.")
         known = sorted(p.name for p in parent.iterdir() if p.is_dir())
-        near = get_close_matches(symbol, known, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else f" It has {', '.join(known)}."
-        raise ValueError(f"{parent} has no contract {symbol!r}.{hint}")
+        raise ValueError(f"{parent} has no contract {symbol!r}.{did_you_mean(symbol, known)}")
     return path
 
 

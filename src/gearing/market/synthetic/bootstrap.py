@@ -15,12 +15,13 @@ import numpy as np
 from numba import njit
 
 from gearing.market.data import SETTLEMENT_DTYPE, MarketData
-from gearing.market.synthetic.generators import START
+from gearing.market.synthetic.generators import GENERATORS, START
 from gearing.market.timing import YEAR, duration
 
 WEEK = np.timedelta64(7 * 86_400_000, "ms")
 
 
+@GENERATORS.register("bootstrap")
 def generate(
     seed: int = 0,
     years: float = 6.0,

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from gearing.market.data import SETTLEMENT_DTYPE, MarketData
-from gearing.market.synthetic.generators import synthetic_market
+from gearing.market.synthetic.generators import GENERATORS, synthetic_market
 from gearing.names import check_names
 
 HOUR = np.timedelta64(3_600_000, "ms")
@@ -111,6 +111,7 @@ SCENARIOS: dict[str, Callable[..., MarketData]] = {
 }
 
 
+@GENERATORS.register("crash")
 def generate(
     seed: int = 0,
     years: float = 60 / 365,

@@ -5,8 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
-from importlib import import_module
 from inspect import signature
 from typing import Any
 
@@ -15,17 +13,16 @@ import numpy as np
 from gearing.contracts import Contract, TierSchedule, shipped_schedules, venue
 from gearing.market.data import MarketData
 from gearing.market.resampling import resample
-from gearing.names import check_names
+from gearing.names import Register, check_names
 
 START = np.datetime64("2020-01-01", "ms")  # a Wednesday; where every synthetic history begins
 
 Generator = Callable[..., MarketData]
-_GENERATORS: dict[str, str | Generator] = {
-    "market-a": "gearing.market.synthetic.market_a",
-    "market-b": "gearing.market.synthetic.market_b",
-    "bootstrap": "gearing.market.synthetic.bootstrap",
-    "crash": "gearing.market.synthetic.crashes",
-}
+GENERATORS: Register[Generator] = Register(
+    "synthetic market",
+    "gearing.markets",
+    [f"{__package__}.{module}" for module in ("market_a", "market_b", "bootstrap", "crashes")],
+)
 
 
 def synthetic_market(
@@ -58,7 +55,7 @@ def synthetic_market(
     MarketData
         With ``truth``: hidden state known to the generator at the open of each bar.
     """
-    generate = _generator(kind)
+    generate = GENERATORS[kind]
     if years is not None and not years > 0.0:
         raise ValueError(f"years {years} must be positive.")
     names = (contracts,) if isinstance(contracts, str) else contracts
@@ -69,14 +66,12 @@ def synthetic_market(
 
 def register_market(name: str, generate: Generator) -> None:
     """Register a generator by name; it takes seed, years and its own keywords and returns a MarketData."""
-    if name in _GENERATORS:
-        raise ValueError(f"a market named {name!r} is registered already.")
-    _GENERATORS[name] = generate
+    GENERATORS.add(name, generate)
 
 
 def market_names() -> tuple[str, ...]:
     """Names that ``synthetic_market`` knows."""
-    return tuple(_GENERATORS)
+    return GENERATORS.names()
 
 
 def check_settings(kind: str, settings: Mapping[str, Any], others: Iterable[str] = ()) -> None:
@@ -95,7 +90,7 @@ def check_settings(kind: str, settings: Mapping[str, Any], others: Iterable[str]
     ValueError
         Naming the nearest.
     """
-    generate = _generator(kind)
+    generate = GENERATORS[kind]
     arguments = signature(generate).parameters
     settings_of = getattr(sys.modules[generate.__module__], "settings_of", None)
     takes_any = any(one.kind is one.VAR_KEYWORD for one in arguments.values())
@@ -119,12 +114,3 @@ def plain_contract(symbol: str, max_leverage: float) -> Contract:
 def streams(seed: int, count: int) -> list[np.random.Generator]:
     """Independent random streams: a common one, then one per contract."""
     return [np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(k,))) for k in range(count + 1)]
-
-
-def _generator(kind: str) -> Generator:
-    if kind not in _GENERATORS:
-        near = get_close_matches(kind, _GENERATORS, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"unknown market {kind!r}; known: {', '.join(_GENERATORS)}.{hint}")
-    entry = _GENERATORS[kind]
-    return import_module(entry).generate if isinstance(entry, str) else entry

@@ -21,7 +21,6 @@ import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
 
@@ -29,7 +28,8 @@ import numpy as np
 from numba import njit
 
 from gearing.market.data import SETTLEMENT_DTYPE, MarketData
-from gearing.market.synthetic.generators import START, plain_contract, streams
+from gearing.market.synthetic.generators import GENERATORS, START, plain_contract, streams
+from gearing.names import did_you_mean
 
 STEPS_A_YEAR = 1095
 STEP = np.timedelta64(8 * 3_600_000, "ms")
@@ -134,9 +134,7 @@ def market_a(variant: str = "full", **changes: Any) -> MarketA:
     """Parameters of a variant: "full", "one-volatility", "no-jumps", "no-funding", "zero-drift", "drift-only",
     "funding-only" or "merton" (one drift, one volatility, nothing else)."""
     if variant not in VARIANTS:
-        near = get_close_matches(variant, VARIANTS, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"market-a has no variant {variant!r}; known: {', '.join(VARIANTS)}.{hint}")
+        raise ValueError(f"market-a has no variant {variant!r}.{did_you_mean(variant, VARIANTS)}")
     try:
         return replace(MarketA(), **VARIANTS[variant], **changes)
     except TypeError:
@@ -155,6 +153,7 @@ def from_json(text: str) -> MarketA:
     return MarketA(**values)
 
 
+@GENERATORS.register("market-a")
 def generate(
     seed: int = 0,
     years: float = 6.0,

@@ -20,7 +20,7 @@ import numpy as np
 from numba import njit
 
 from gearing.market.data import SETTLEMENT_DTYPE, MarketData
-from gearing.market.synthetic.generators import START, streams, synthetic_contract
+from gearing.market.synthetic.generators import GENERATORS, START, streams, synthetic_contract
 from gearing.market.synthetic.intrabar import mark_price, path_extremes
 
 HOURS_A_YEAR = 8760
@@ -96,6 +96,7 @@ class MarketB:
             raise ValueError(f"market-b: degrees_of_freedom {self.degrees_of_freedom} must exceed 2.")
 
 
+@GENERATORS.register("market-b")
 def generate(
     seed: int = 0, years: float = 6.0, contracts: Sequence[str] = ("BTC-SYN",), **changes: Any
 ) -> MarketData:

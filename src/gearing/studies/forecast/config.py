@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
@@ -12,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from gearing.forecasters.register import forecaster
 from gearing.market.durations import is_duration, parse_duration
+from gearing.names import did_you_mean
 
 POOLED = "_pooled"
 
@@ -189,9 +189,7 @@ def _override(values: dict[str, Any], override: str) -> None:
 def _line(path: Path, problem: Any) -> str:
     place = [str(part) for part in problem["loc"]]
     if problem["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(place[-1], _known_fields(), n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        return f"{path}: no field {'.'.join(place)!r}.{hint}"
+        return f"{path}: no field {'.'.join(place)!r}.{did_you_mean(place[-1], _known_fields())}"
     return f"{path}, {'.'.join(place) or 'the whole'}: {problem['msg']} (given {problem['input']!r})."
 
 
