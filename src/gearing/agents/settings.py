@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from gearing.agents.costs import checked_ranges
-from gearing.names import check_names, did_you_mean
+from gearing.names import check_names
 
 _FOLDER = "hyperparameters"
 _NESTED = ("network", "parameters")
@@ -173,16 +173,11 @@ def agent_settings(given: str | Mapping[str, Any] | AgentSettings, **changes: An
 def _of_task(algorithm: str, tuned: Mapping[str, Any], task: str | None) -> Mapping[str, Any]:
     if task is None:
         return {}
-    if task not in tuned:
-        raise ValueError(
-            f"agent {algorithm!r} has no settings for the task {task!r}.{did_you_mean(task, tuned)}"
-        )
+    check_names(f"agent {algorithm!r} has no settings for the task", [task], tuned)
     return tuned[task]
 
 
 def _shipped(algorithm: str) -> dict[str, Any]:
-    names = agent_names()
-    if algorithm not in names:
-        raise ValueError(f"no agent {algorithm!r}.{did_you_mean(algorithm, names)}")
+    check_names("no agent", [algorithm], agent_names())
     text = files(__package__).joinpath(_FOLDER, f"{algorithm}.yaml").read_text(encoding="utf-8")
     return {**yaml.safe_load(text), "algorithm": algorithm}

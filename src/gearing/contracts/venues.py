@@ -11,7 +11,7 @@ from typing import Any, Literal
 from gearing.contracts.contract import Contract
 from gearing.contracts.shipped import read_data
 from gearing.contracts.tiers import TierSchedule
-from gearing.names import did_you_mean
+from gearing.names import check_names
 
 VENUES = ("binance-usdm", "binance-coinm", "bybit", "okx", "hyperliquid", "bitmex")
 CHOICES = {
@@ -154,8 +154,7 @@ def venue(name: str = "binance-usdm") -> VenueProfile:
     ValueError
         For an unknown name; the message names the nearest one.
     """
-    if name not in VENUES:
-        raise ValueError(f"unknown venue {name!r}.{did_you_mean(name, VENUES)}")
+    check_names("unknown venue", [name], VENUES)
     return _profile(read_data(f"{name}.json"))
 
 

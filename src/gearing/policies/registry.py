@@ -24,8 +24,9 @@ class DataclassRegister(Register[type]):
 
     def describe(self, made: Any) -> dict[str, Any]:
         """Name and parameters: what ``make`` takes back."""
+        kind: type = type(made)
         for name in self.names():
-            if self[name] is type(made):
+            if self[name] == kind:
                 return {self.kind: name, **asdict(made)}
         raise ValueError(
             f"{type(made).__name__} is not a registered {self.kind}; decorate it with @{self.kind}('name')."

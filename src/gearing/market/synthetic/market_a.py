@@ -29,7 +29,7 @@ from numba import njit
 
 from gearing.market.data import SETTLEMENT_DTYPE, MarketData
 from gearing.market.synthetic.generators import GENERATORS, START, plain_contract, streams
-from gearing.names import did_you_mean
+from gearing.names import check_names
 
 STEPS_A_YEAR = 1095
 STEP = np.timedelta64(8 * 3_600_000, "ms")
@@ -133,8 +133,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
 def market_a(variant: str = "full", **changes: Any) -> MarketA:
     """Parameters of a variant: "full", "one-volatility", "no-jumps", "no-funding", "zero-drift", "drift-only",
     "funding-only" or "merton" (one drift, one volatility, nothing else)."""
-    if variant not in VARIANTS:
-        raise ValueError(f"market-a has no variant {variant!r}.{did_you_mean(variant, VARIANTS)}")
+    check_names("market-a has no variant", [variant], VARIANTS)
     try:
         return replace(MarketA(), **VARIANTS[variant], **changes)
     except TypeError:
