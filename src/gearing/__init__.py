@@ -27,7 +27,7 @@ _HOME = {
     "oracle_leverage": "gearing.market.oracle.best_leverage",
     "oracle_policy": "gearing.policies.oracle",
     "safest_leverage": "gearing.evaluation.risk.safest_leverage",
-    "run_study": "gearing.studies.study.run",
+    "run_study": "gearing.studies.runner",
     "Policy": "gearing.simulation.policy",
     "venue": "gearing.contracts",
 }

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gearing.studies import load_config
-from gearing.studies.study.run import run_study
+from gearing.studies.runner import run_study
 
 FOLDER = Path(__file__).resolve().parents[2] / "experiments"
 # (kind, what makes it small, tables with the columns they are keyed by)

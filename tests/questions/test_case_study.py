@@ -7,7 +7,7 @@ import pytest
 
 from gearing.questions.case_study import CaseStudy, claim, ruined_cells
 from gearing.studies import load_config
-from gearing.studies.study.run import run_study
+from gearing.studies.runner import run_study
 
 EXPERIMENT = Path(__file__).resolve().parents[2] / "experiments" / "case_study.yaml"
 SMALL = """\

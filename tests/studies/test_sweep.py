@@ -8,7 +8,7 @@ import pytest
 import gearing
 from gearing.evaluation.sweep.walk_forward import sweep
 from gearing.studies import load_config
-from gearing.studies.study.run import run_study
+from gearing.studies.runner import run_study
 from gearing.studies.sweep import SweepConfig
 
 EXPERIMENT = Path(__file__).resolve().parents[2] / "experiments" / "sweep.yaml"

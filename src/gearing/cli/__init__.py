@@ -135,13 +135,20 @@ def backtest(
 def study(
     experiment: Experiment,
     settings: Settings = None,
-    jobs: Annotated[int, typer.Option(help="Agents trained side by side, in processes.")] = 1,
+    jobs: Annotated[
+        int | None,
+        typer.Option(help="Trials that run side by side, in processes; default: the experiment's."),
+    ] = None,
+    reuse: Annotated[
+        bool | None,
+        typer.Option("--reuse", help="Results that other code made count as done, and are marked."),
+    ] = None,
     json_file: Json = None,
 ) -> None:
     """Run an experiment of any kind, or what is missing of it: its tables, figures, tracked runs and bundle."""
-    from gearing.studies.study.run import run_study
+    from gearing.studies.runner import run_study
 
-    done = run_study(experiment, settings or [], jobs=jobs, progress=True)
+    done = run_study(experiment, settings or [], jobs=jobs, reuse=reuse, progress=True)
     typer.echo(f"\n{done.summary}")
     write_json(json_file, done.as_dict())
 

@@ -18,8 +18,9 @@ from gearing.questions.leverage_risk import INDEX, ISOLATED, LEVERAGES, risk_of_
 from gearing.questions.margin_modes import contagion, crash_books
 from gearing.questions.question import Answer
 from gearing.questions.reference_ablation import SIGNALS, VARIANTS, ablation, explained, signal_scan
-from gearing.studies.experiment import Findings, Work, experiment
+from gearing.studies.experiment import Findings, experiment
 from gearing.studies.fields import Duration
+from gearing.studies.work import Work
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -20,9 +20,10 @@ from gearing.questions.rule_grid.counts import over_cells
 from gearing.questions.rule_grid.play import DIRECTIONS, REBALANCING, Evidence, run_cells
 from gearing.questions.rule_grid.results import Cells, joined, judged_together
 from gearing.simulation.config import Slippage
-from gearing.studies.experiment import ExperimentConfig, Findings, Work, experiment
+from gearing.studies.experiment import ExperimentConfig, Findings, experiment
 from gearing.studies.fields import Duration
 from gearing.studies.sections import Exchange, Market, Rules
+from gearing.studies.work import Work
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,9 +14,10 @@ from gearing.questions.question import Answer, kept_cells, made
 from gearing.questions.rule_grid.counts import over_cells
 from gearing.questions.rule_grid.play import Evidence, run_cells, table_of
 from gearing.questions.rule_grid.results import Cells, joined, judged_together
-from gearing.studies.experiment import Findings, Work, experiment
+from gearing.studies.experiment import Findings, experiment
 from gearing.studies.fields import Duration
 from gearing.studies.sections import Rules
+from gearing.studies.work import Work
 
 if TYPE_CHECKING:
     import pandas as pd

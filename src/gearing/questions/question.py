@@ -10,8 +10,9 @@ from pydantic import Field
 
 from gearing.questions.rule_grid.results import Cells
 from gearing.simulation.config import Slippage
-from gearing.studies.experiment import ExperimentConfig, Work
+from gearing.studies.experiment import ExperimentConfig
 from gearing.studies.sections import Exchange, Market, Rule
+from gearing.studies.work import Work
 
 if TYPE_CHECKING:
     from gearing.market import MarketData

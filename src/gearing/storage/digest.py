@@ -9,6 +9,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+_CODE = (".py", ".yaml", ".json")  # hyper-parameters and venues ship as YAML and JSON
+
 
 def digest(*parts: Any, length: int = 16) -> str:
     """SHA-256 of values in order.
@@ -37,12 +39,13 @@ def file_digest(path: Path) -> str:
 
 @cache
 def code_digest(package: str = "gearing") -> str:
-    """Hash of a package's Python files, read once per process: results of other code are other results."""
+    """Hash of a package's Python files and settings (YAML, JSON), read once per process: other code, other results."""
     spec = find_spec(package)
     if spec is None or spec.origin is None:
         raise ValueError(f"there is no package {package!r} whose files could be read.")
     folder = Path(spec.origin).parent
-    files = sorted((path.relative_to(folder).as_posix(), path) for path in folder.rglob("*.py"))
+    read = [path for path in folder.rglob("*") if path.suffix in _CODE]
+    files = sorted((path.relative_to(folder).as_posix(), path) for path in read)
     return digest([(name, file_digest(path)) for name, path in files])
 
 

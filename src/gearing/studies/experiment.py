@@ -1,7 +1,6 @@
 """What every experiment has, whatever its kind, and the register of kinds.
 
-The ``kind`` of an experiment file says what is run. "study" (rules and agents over folds, the default) has a runner of
-its own. Every other kind is a strict config and one function from it to its findings:
+The ``kind`` of an experiment file says what is run. A kind is a strict config and one function from it to its findings:
 
     class Erosion(ExperimentConfig):
         kind: Literal["erosion"] = "erosion"
@@ -13,38 +12,37 @@ its own. Every other kind is a strict config and one function from it to its fin
         work.on({"BTCUSDT": market})
         return Findings(tables={"funding": work.part("funding", lambda: ...)}, markets={"BTCUSDT": market}, line="...")
 
-`gearing study`, `gearing show` and `gearing.run_study` then know it: tables, figures and the report are written, kept
-and tracked by ``gearing.studies.running``.
+`gearing study`, `gearing show` and `gearing.run_study` then know it. `gearing.studies.work` runs its trials,
+`gearing.studies.runner` writes and tracks its tables, figures and report.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from gearing.storage.atomic import write_atomically
+from pydantic import Field
+
+from gearing.names import Register
 from gearing.storage.digest import digest
 from gearing.studies.fields import Section
-from gearing.studies.seal import seal
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from gearing.market import MarketData
+    from gearing.studies.work import Work
 
-# Modules whose experiments ship; one line each.
+# Modules and packages whose experiments ship; one line each.
 _SHIPPED = (
-    "gearing.questions.answers",
-    "gearing.questions.case_study",
+    "gearing.studies.study.run",
     "gearing.studies.study.history",
-    "gearing.questions.methods",
     "gearing.studies.regret.run",
     "gearing.studies.sweep",
+    "gearing.questions",
 )
-_GROUP = "gearing.experiments"  # entry points of installed packages that add their own
 
 
 class Tracking(Section):
@@ -69,6 +67,10 @@ class ExperimentConfig(Section):
     tracking : Tracking
     output : str
         Folder of results.
+    jobs : int
+        Trials that run side by side, in processes.
+    reuse : bool
+        Whether results that were made by other code count as done; the tables mark them.
     """
 
     kind: str
@@ -76,11 +78,23 @@ class ExperimentConfig(Section):
     question: str = ""
     tracking: Tracking = Tracking()
     output: str = "runs"
+    jobs: int = Field(default=1, ge=1)
+    reuse: bool = False
+
+    # Fields that change no result.
+    not_hashed: ClassVar[frozenset[str]] = frozenset(
+        {"kind", "name", "question", "tracking", "output", "jobs", "reuse"}
+    )
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Everything that results depend on, as JSON knows it."""
+        return self.model_dump(mode="json", exclude=set(self.not_hashed))
 
     @property
     def digest(self) -> str:
-        """Hash of everything that results depend on; the same digest is the same experiment, taken up again."""
-        return digest(self.model_dump(mode="json", exclude=self._beside))
+        """Hash of the settings; the same digest is the same experiment, taken up again."""
+        return digest(self.settings)
 
     @property
     def key(self) -> str:
@@ -92,11 +106,6 @@ class ExperimentConfig(Section):
         """Where the results go."""
         return Path(self.output) / self.key
 
-    @property
-    def _beside(self) -> set[str]:
-        """Fields that change no result."""
-        return {"kind", "name", "question", "tracking", "output"}
-
     def to_yaml(self) -> str:
         """All of it, defaults written out, as a file that runs again."""
         import yaml
@@ -104,36 +113,6 @@ class ExperimentConfig(Section):
         values = self.model_dump(mode="json", by_alias=True)
         asked = "" if "\n" in self.question else f"# {values.pop('question')}\n"
         return asked + yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=110)
-
-
-@dataclass(frozen=True)
-class Work:
-    """What a running experiment may use.
-
-    Attributes
-    ----------
-    folder : Path
-        Of the results.
-    tell : callable
-        Tells a person, in a line, what is going on.
-    """
-
-    folder: Path
-    tell: Callable[[str], None] = lambda text: None
-
-    def on(self, markets: Mapping[str, MarketData]) -> None:
-        """Say what the parts are made of: parts on disk that were made of other values are refused."""
-        seal(self.folder, markets)
-
-    def part(self, name: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
-        """A table that is made once: an experiment started again goes on behind the parts on disk."""
-        import pandas as pd
-
-        kept = self.folder / "parts" / f"{name}.parquet"
-        if not kept.exists():
-            self.tell(name)
-            write_atomically(kept, make().to_parquet)
-        return pd.read_parquet(kept)
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,9 +129,15 @@ class Findings:
     metrics : mapping of name to number
         What a tracked run shows.
     markets : mapping of name to MarketData
-        What was looked at; data and what was done to them stand in the report.
+        The data; what was done to them stands in the report.
     notes : tuple of str
-        What a reader must know beside the tables.
+        What a reader of the tables must know.
+    printed : mapping of name to DataFrame
+        Tables as a reader looks at them, where that differs from the file.
+    results : mapping of trial to BacktestResult
+        What policies did, where the experiment played any.
+    bundle : Path, optional
+        The policy that the experiment exported.
     """
 
     line: str
@@ -161,32 +146,23 @@ class Findings:
     metrics: Mapping[str, float] = field(default_factory=dict)
     markets: Mapping[str, MarketData] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    printed: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    results: Mapping[Any, Any] = field(default_factory=dict)
+    bundle: Path | None = None
 
 
-Run = Callable[[Any, Work], Findings]
-_KINDS: dict[str, tuple[type[ExperimentConfig], Run]] = {}
+Run = Callable[[Any, "Work"], Findings]
+_KINDS: Register[tuple[type[ExperimentConfig], Run]] = Register("kind", "gearing.experiments", _SHIPPED)
 
 
 def experiment(config: type[ExperimentConfig]) -> Callable[[Run], Run]:
     """Decorator: the function runs experiments of the config's kind."""
-    name = str(config.model_fields["kind"].default)
 
     def register(run: Run) -> Run:
-        _KINDS[name] = (config, run)
+        _KINDS.add(str(config.model_fields["kind"].default), (config, run), source=run)
         return run
 
     return register
-
-
-def kinds() -> dict[str, tuple[type[ExperimentConfig], Run]]:
-    """Config and function of every registered kind; "study" is not among them."""
-    from importlib.metadata import entry_points
-
-    for module in _SHIPPED:
-        import_module(module)
-    for entry in entry_points(group=_GROUP):
-        entry.load()
-    return _KINDS
 
 
 def config_class(kind: str) -> type[ExperimentConfig]:
@@ -195,12 +171,11 @@ def config_class(kind: str) -> type[ExperimentConfig]:
     Raises
     ------
     ValueError
-        For an unknown kind; the message names those there are.
+        For an unknown kind; the message suggests the nearest.
     """
-    from gearing.studies.study.config import StudyConfig
+    return _KINDS[kind][0]
 
-    if kind == "study":
-        return StudyConfig
-    if kind not in kinds():
-        raise ValueError(f"kind {kind!r} is not known; there are {', '.join(['study', *sorted(kinds())])}.")
-    return kinds()[kind][0]
+
+def function_of(kind: str) -> Run:
+    """What runs an experiment of a kind."""
+    return _KINDS[kind][1]

@@ -6,7 +6,7 @@ leverage.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -17,9 +17,10 @@ from gearing.evaluation.statistics.inference import Difference, mean_interval
 from gearing.evaluation.statistics.selection import expected_best_sharpe
 from gearing.evaluation.sweep.search_space import check_space
 from gearing.evaluation.sweep.walk_forward import CRITERIA, SEARCHES, Sweep, sweep
-from gearing.studies.experiment import ExperimentConfig, Findings, Work, experiment
+from gearing.studies.experiment import ExperimentConfig, Findings, experiment
 from gearing.studies.fields import Duration
 from gearing.studies.sections import Decision, Exchange, Market, account_settings
+from gearing.studies.work import Work
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,6 +65,8 @@ class SweepConfig(ExperimentConfig):
     seed: int = Field(default=0, ge=0)
     threads: int = Field(default=1, ge=1)
 
+    not_hashed: ClassVar[frozenset[str]] = ExperimentConfig.not_hashed | {"threads"}
+
     @field_validator("space")
     @classmethod
     def _names_its_rule(cls, space: dict[str, Any]) -> dict[str, Any]:
@@ -86,10 +89,6 @@ class SweepConfig(ExperimentConfig):
             name: (given["low"], given["high"]) if isinstance(given, dict) else given
             for name, given in self.space.items()
         }
-
-    @property
-    def _beside(self) -> set[str]:
-        return super()._beside | {"threads"}
 
 
 @experiment(SweepConfig)

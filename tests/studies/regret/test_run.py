@@ -13,7 +13,7 @@ from gearing.market.oracle.best_leverage import oracle_leverage, path_growth_of_
 from gearing.simulation import Simulator
 from gearing.studies.regret.run import RegretConfig, references
 from gearing.studies.regret.tables import growth_of
-from gearing.studies.running import run_experiment
+from gearing.studies.runner import run_experiment
 
 QUICK = {
     "kind": "regret",

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from gearing.studies.reading import load_config
-from gearing.studies.study.run import read_leaderboards, run_study
+from gearing.studies.runner import run_study
+from gearing.studies.study.run import read_leaderboards
 
 EXPERIMENT = """\
 # Does a tiny study run?
@@ -47,7 +48,7 @@ def study(experiment):
 
 
 def trial_stamps(study):
-    return {path: path.stat().st_mtime_ns for path in (study.folder / "trials").glob("*.json")}
+    return {path: path.stat().st_mtime_ns for path in (study.folder / "trials").glob("*/summary.json")}
 
 
 def test_a_study_judges_rules_and_agents_on_the_same_test_bars(study):
@@ -63,9 +64,8 @@ def test_a_study_judges_rules_and_agents_on_the_same_test_bars(study):
 
 
 def test_a_killed_study_finishes_what_is_missing_and_repeats_nothing(experiment, study):
-    lost = (
-        study.folder / "trials" / "fold1-ppo-seed1.json"
-    )  # the last file of a trial: without it, it is missing
+    # The last file of a trial: without it, it is missing.
+    (lost,) = (study.folder / "trials").glob("fold1-ppo-seed1-*/summary.json")
     lost.unlink()
     kept = trial_stamps(study)
     again = run_study(*experiment)
@@ -85,8 +85,8 @@ def test_the_experiment_that_ran_is_kept_and_runs_again(study):
 
 
 def test_results_on_disk_are_readable_without_the_package(study):
-    told = json.loads((study.folder / "trials" / "fold0-fixed_1x.json").read_text())
-    assert told["row"]["policy"] == "fixed_1x"
+    (path,) = (study.folder / "trials").glob("fold0-fixed_1x-*/summary.json")
+    assert json.loads(path.read_text())["summary"]["policy"] == "fixed_1x"
 
 
 def test_leaderboards_of_several_studies_stand_beside_each_other(study, tmp_path):

@@ -31,9 +31,10 @@ from gearing.simulation.config import SimulationConfig
 from gearing.simulation.presets import market_a_settings, market_b_settings
 from gearing.storage.atomic import write_arrays, write_json
 from gearing.storage.digest import digest
-from gearing.studies.experiment import ExperimentConfig, Findings, Work, experiment
+from gearing.studies.experiment import ExperimentConfig, Findings, experiment
 from gearing.studies.fields import Section
 from gearing.studies.regret.tables import agent_table, reference_table, scored
+from gearing.studies.work import Work
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,8 +86,6 @@ class RegretConfig(ExperimentConfig):
         Leverages of equity among which the best fixed one is found, on the validation market.
     seeds : int
         More can be added later: what is trained and played already is not done again.
-    jobs : int
-        Processes.
     """
 
     kind: Literal["regret"] = "regret"
@@ -101,7 +100,6 @@ class RegretConfig(ExperimentConfig):
     agents: dict[str, Learner] = Field(min_length=1)
     fixed: list[float] = Field(default=[0.25, 0.5, 0.75, 1.0, 1.5], min_length=1)
     seeds: int = Field(default=10, ge=1)
-    jobs: int = Field(default=1, ge=1)
 
     @model_validator(mode="after")
     def _paths_are_different(self) -> RegretConfig:
@@ -167,7 +165,7 @@ class RegretConfig(ExperimentConfig):
         """
         from gearing.agents import agent_settings
 
-        told = self.model_dump(mode="json", exclude=self._beside | {"seeds", "jobs", "agents"})
+        told = self.model_dump(mode="json", exclude={*self.not_hashed, "seeds", "agents"})
         told["agents"] = {
             name: agent_settings({**agent.settings, "algorithm": agent.algorithm}).as_dict()
             for name, agent in self.agents.items()

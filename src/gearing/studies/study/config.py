@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -46,6 +46,8 @@ class StudyConfig(ExperimentConfig):
     export: str | None = None
     statistics: Statistics = Statistics()
 
+    not_hashed: ClassVar[frozenset[str]] = ExperimentConfig.not_hashed | {"statistics", "export"}
+
     @model_validator(mode="after")
     def _parts_agree(self) -> StudyConfig:
         self._check_names()
@@ -85,10 +87,6 @@ class StudyConfig(ExperimentConfig):
     def cuts(self) -> Split | Folds:
         """How time is cut."""
         return self.split or self.folds or Folds()
-
-    @property
-    def _beside(self) -> set[str]:
-        return super()._beside | {"statistics", "export"}
 
     def _check_names(self) -> None:
         if self.split is not None and self.folds is not None:

@@ -10,7 +10,8 @@ import numpy as np
 
 from gearing.studies.fields import FORECAST
 from gearing.studies.study.prepare import Prepared, agent_columns
-from gearing.studies.study.trials import POLICY, VALIDATION, Trial, agent_scheme, trials_of
+from gearing.studies.study.trials import POLICY, VALIDATION, PolicyTrial, agent_scheme, trials_of
+from gearing.studies.work import Work
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,11 +22,13 @@ if TYPE_CHECKING:
 BUNDLE, INPUTS = "bundle", "decide"
 
 
-def best_trial(prepared: Prepared, name: str, folder: Path) -> Trial:
-    """The seed of the newest fold that did best on validation; the test span has no say."""
+def best_trial(prepared: Prepared, name: str, work: Work) -> tuple[PolicyTrial, Path]:
+    """The seed of the newest fold that did best on validation, and its folder; the test span has no say."""
     newest = max(fold.number for fold in prepared.folds)
     trials = [t for t in trials_of(prepared) if t.policy == name and t.fold == newest]
-    return max(trials, key=lambda trial: validation_score(folder / "agents" / trial.name))
+    results = work.results(trials)
+    best = max(results, key=lambda result: validation_score(result.folder))
+    return best.trial, best.folder
 
 
 def validation_score(folder: Path) -> float:
@@ -33,18 +36,17 @@ def validation_score(folder: Path) -> float:
     return float(json.loads((folder / VALIDATION).read_text(encoding="utf-8"))["score"])
 
 
-def export_agent(prepared: Prepared, name: str, folder: Path) -> Path:
+def export_agent(prepared: Prepared, name: str, work: Work) -> Path:
     """Write the bundle of an agent into the study's folder, and the inputs of a decision beside it."""
     from gearing.agents import load_policy
     from gearing.export import export_bundle
 
     config, agent = prepared.config, prepared.config.agents[name]
-    trial = best_trial(prepared, name, folder)
+    trial, source = best_trial(prepared, name, work)
     columns = agent_columns(config, name)
-    source = folder / "agents" / trial.name
     bundle = export_bundle(
         load_policy(source / POLICY),
-        folder / BUNDLE,
+        work.folder / BUNDLE,
         market=prepared.market,
         table=prepared.table.select(columns),
         config=config.simulation(name, action=agent_scheme(config, agent), reward=agent.reward),
@@ -59,7 +61,7 @@ def export_agent(prepared: Prepared, name: str, folder: Path) -> Path:
         },
         overwrite=True,
     )
-    _write_inputs(prepared.market, bundle, folder / INPUTS, config.decision.initial_equity)
+    _write_inputs(prepared.market, bundle, work.folder / INPUTS, config.decision.initial_equity)
     return bundle
 
 
@@ -86,7 +88,9 @@ def export_from_folder(folder: Path, agent: str | None = None) -> Path:
         raise ValueError(
             f"agent {agent!r} is not in this study; choose one with --agent: {', '.join(names) or 'none'}."
         )
-    return export_agent(prepare(config, folder), agent, folder)
+    prepared, work = prepare(config, folder), Work(config, folder)
+    work.on(prepared.named_market)
+    return export_agent(prepared, agent, work)
 
 
 def _write_inputs(market: MarketData, bundle: Path, folder: Path, equity: float) -> None:

@@ -26,10 +26,11 @@ from gearing.simulation.config import SimulationConfig
 from gearing.simulation.simulator import Simulator
 from gearing.storage.atomic import write_arrays
 from gearing.storage.digest import digest
-from gearing.studies.experiment import Findings, Work, experiment
+from gearing.studies.experiment import Findings, experiment
 from gearing.studies.folds import Fold, Span
 from gearing.studies.study.history_columns import column_table
 from gearing.studies.study.history_config import HistoryConfig
+from gearing.studies.work import Work
 
 TWINS = 48  # fixed leverages that every fold is played with, to interpolate the one of the same average
 

@@ -89,8 +89,6 @@ class HistoryConfig(ExperimentConfig):
         Circular shifts in time that the leverages of every policy are played at, as a placebo of its timing.
     seeds : int
         More seeds, agents and rules can be added later: what is played already is not played again.
-    jobs : int
-        Processes.
     """
 
     kind: Literal["history"] = "history"
@@ -109,7 +107,6 @@ class HistoryConfig(ExperimentConfig):
     budget: float = Field(default=0.05, gt=0.0, lt=1.0)
     shifts: int = Field(default=200, ge=0)
     seeds: int = Field(default=10, ge=1)
-    jobs: int = Field(default=1, ge=1)
 
     @model_validator(mode="after")
     def _parts_agree(self) -> HistoryConfig:

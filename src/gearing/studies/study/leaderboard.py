@@ -11,7 +11,7 @@ from gearing.evaluation.result import BacktestResult
 from gearing.evaluation.statistics.inference import growth_difference, pooled_growth_difference
 from gearing.evaluation.statistics.scores import interquartile_mean
 from gearing.studies.study.config import StudyConfig
-from gearing.studies.study.trials import Trial, daily_growth
+from gearing.studies.study.trials import PolicyTrial, daily_growth
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,7 +64,7 @@ def _joined(parts: list[np.ndarray | None]) -> np.ndarray | None:
     return np.concatenate(known) if len(known) == len(parts) else None
 
 
-def by_policy(results: dict[Trial, BacktestResult]) -> dict[tuple[str, int | None], BacktestResult]:
+def by_policy(results: dict[PolicyTrial, BacktestResult]) -> dict[tuple[str, int | None], BacktestResult]:
     """One chained result for each policy and seed, in the order of the trials."""
     parts: dict[tuple[str, int | None], list[BacktestResult]] = {}
     for trial, result in results.items():
@@ -72,7 +72,7 @@ def by_policy(results: dict[Trial, BacktestResult]) -> dict[tuple[str, int | Non
     return {key: chained(group) for key, group in parts.items()}
 
 
-def leaderboard(config: StudyConfig, results: dict[Trial, BacktestResult]) -> pd.DataFrame:
+def leaderboard(config: StudyConfig, results: dict[PolicyTrial, BacktestResult]) -> pd.DataFrame:
     """Rows of all rules and agents: each seed, and per agent the interquartile mean over its seeds.
 
     ``versus`` is the difference in log growth a year to the baseline (the first rule unless named), with

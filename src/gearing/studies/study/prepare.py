@@ -34,6 +34,11 @@ class Prepared:
     forecast: ForecastColumn | None
     folds: list[Fold]
 
+    @property
+    def named_market(self) -> dict[str, MarketData]:
+        """The market by the name that reports give it."""
+        return {self.market.name or ",".join(self.market.symbols): self.market}
+
     def cut(self, span: Span, columns: tuple[str, ...] | None = None) -> tuple[MarketData, FeatureTable]:
         """Market and table of a span of decisions: the bar before it is kept, since its close decides first."""
         first, last = span

@@ -1,4 +1,4 @@
-"""One trial: one policy, one fold, one seed, with its result on disk before anything counts as done."""
+"""One trial: one policy, one fold, one seed, with its result on disk."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ import numpy as np
 from gearing.evaluation.backtesting import backtest
 from gearing.evaluation.metrics import daily_log_growth
 from gearing.evaluation.result import BacktestResult
-from gearing.exchange.records import step_dtype
 from gearing.simulation.actions import ResidualScheme
-from gearing.storage.atomic import write_arrays, write_json
+from gearing.storage.atomic import write_arrays
 from gearing.studies.folds import Fold
 from gearing.studies.sections import Agent
 from gearing.studies.study.config import StudyConfig
 from gearing.studies.study.prepare import Prepared, agent_columns, base_rule, made_rule
+from gearing.studies.trials import Place, Trial
 
-POLICY, VALIDATION = "policy", "validation.json"  # what a trained agent leaves in its folder
+RESULT = "result.npz"  # what a trial leaves in its folder
+POLICY, VALIDATION = "policy", "validation.json"  # and that of an agent
 
 
 @dataclass(frozen=True)
-class Trial:
-    """What is run: a rule has no seed."""
+class PolicyTrial(Trial):
+    """One policy on one fold: a rule has no seed."""
 
     policy: str
     fold: int
@@ -43,12 +44,12 @@ class Trial:
         return self.policy if self.seed is None else f"{self.policy} [{self.seed}]"
 
 
-def trials_of(prepared: Prepared) -> list[Trial]:
+def trials_of(prepared: Prepared) -> list[PolicyTrial]:
     """All trials of a study, rules first."""
     config = prepared.config
-    rules = [Trial(name, fold.number) for fold in prepared.folds for name in config.rules]
+    rules = [PolicyTrial(name, fold.number) for fold in prepared.folds for name in config.rules]
     agents = [
-        Trial(name, fold.number, seed)
+        PolicyTrial(name, fold.number, seed)
         for fold in prepared.folds
         for name in config.agents
         for seed in config.seed_list
@@ -56,21 +57,25 @@ def trials_of(prepared: Prepared) -> list[Trial]:
     return rules + agents
 
 
-def fold_of(prepared: Prepared, trial: Trial) -> Fold:
+def fold_of(prepared: Prepared, trial: PolicyTrial) -> Fold:
     """The fold a trial belongs to."""
     return prepared.folds[trial.fold]
 
 
-def play_rule(prepared: Prepared, trial: Trial) -> BacktestResult:
-    """Backtest a rule on its fold's test span."""
-    market, table = prepared.cut(fold_of(prepared, trial).test)
-    rule = made_rule(prepared.config, trial.policy)
-    return _backtest(prepared, trial, rule, market, table)
+def play(prepared: Prepared, trial: PolicyTrial, place: Place) -> dict[str, Any]:
+    """Backtest a rule on its fold's test span, or an agent that is trained first; the row of its result."""
+    if trial.seed is None:
+        market, table = prepared.cut(fold_of(prepared, trial).test)
+        result = _backtest(prepared, trial, made_rule(prepared.config, trial.policy), market, table)
+    else:
+        result = _train_and_play(prepared, trial, place)
+    save_result(result, place.folder / RESULT)
+    if place.run is not None:
+        place.run.log_figure(result.plot(), "equity.png")
+    return dict(result.row)
 
 
-def train_and_play(
-    prepared: Prepared, trial: Trial, folder: Path, run: Any, progress: bool
-) -> BacktestResult:
+def _train_and_play(prepared: Prepared, trial: PolicyTrial, place: Place) -> BacktestResult:
     """Train an agent on its fold's training span, choose its checkpoint on validation, backtest it on test."""
     from gearing.agents import train_agent
 
@@ -91,13 +96,13 @@ def train_and_play(
         config.simulation(trial.policy, action=agent_scheme(config, agent), reward=agent.reward),
         seed=int(trial.seed or 0),
         validation=prepared.cut(fold.validate, columns),
-        checkpoint_dir=folder / "checkpoint",
+        checkpoint_dir=place.folder / "checkpoint",
         resume=True,
-        run=run,
-        progress=progress,
+        run=place.run,
+        progress=place.progress,
     )
-    trained.policy.save(folder / POLICY)
-    (folder / VALIDATION).write_text(json.dumps({"score": trained.validation_score}), encoding="utf-8")
+    trained.policy.save(place.folder / POLICY)
+    (place.folder / VALIDATION).write_text(json.dumps({"score": trained.validation_score}), encoding="utf-8")
     return _backtest(prepared, trial, trained.policy, *prepared.cut(fold.test, columns))
 
 
@@ -108,7 +113,7 @@ def agent_scheme(config: StudyConfig, agent: Agent) -> Any:
     return ResidualScheme(config.decision.max_leverage, base_rule(config, agent))
 
 
-def _backtest(prepared: Prepared, trial: Trial, policy: Any, market: Any, table: Any) -> BacktestResult:
+def _backtest(prepared: Prepared, trial: PolicyTrial, policy: Any, market: Any, table: Any) -> BacktestResult:
     settings = prepared.config.simulation_settings(trial.policy)
     return backtest(policy, market, table, name=trial.label, **settings)
 
@@ -116,53 +121,28 @@ def _backtest(prepared: Prepared, trial: Trial, policy: Any, market: Any, table:
 # --- results on disk ----------------------------------------------------------------------------------------------
 
 
-def save_result(result: BacktestResult, trial: Trial, folder: Path) -> None:
-    """Write a trial's result; the JSON comes last, so a result is whole or absent."""
-    place = folder / trial.name
+def save_result(result: BacktestResult, path: Path) -> None:
+    """Write what a policy did, decision by decision."""
     optional = {"distance": result.distance, "acted": result.acted}
     arrays = {
         "time": result.time, "equity": result.equity, "target": result.target, "leverage": result.leverage,
         "mark": result.mark, "steps": np.asarray(result.steps), "ledgers": np.asarray(result.ledgers),
+        "ruined": result.ruined, "slots": np.array(result.slots), "notes": np.array(result.notes, dtype=np.str_),
     }  # fmt: skip
     arrays |= {name: array for name, array in optional.items() if array is not None}
-    write_arrays(place.with_suffix(".npz"), arrays, compressed=True)
-    told = {
-        "policy": trial.policy, "fold": trial.fold, "seed": trial.seed, "ruined": result.ruined,
-        "slots": list(result.slots), "notes": list(result.notes), "row": result.row,
-    }  # fmt: skip
-    write_json(place.with_suffix(".json"), told)
+    write_arrays(path, arrays, compressed=True)
 
 
-def is_done(trial: Trial, folder: Path) -> bool:
-    """Whether the trial's result is on disk."""
-    return (folder / f"{trial.name}.json").exists()
-
-
-def load_result(trial: Trial, folder: Path, config: Any) -> BacktestResult:
-    """Read a trial's result back."""
-    told = json.loads((folder / f"{trial.name}.json").read_text(encoding="utf-8"))
-    with np.load(folder / f"{trial.name}.npz") as kept:
+def load_result(name: str, path: Path, config: Any) -> BacktestResult:
+    """Read back what a policy did."""
+    with np.load(path) as kept:
         arrays = {name: kept[name] for name in kept.files}
-    arrays["steps"] = _with_extremes(arrays["steps"])
-    for name in ("steps", "ledgers"):
-        arrays[name] = arrays[name].view(np.recarray)
+    for name_ in ("steps", "ledgers"):
+        arrays[name_] = arrays[name_].view(np.recarray)
     return BacktestResult(
-        name=trial.label, ruined=told["ruined"], slots=tuple(told["slots"]), notes=tuple(told["notes"]),
-        config=config, **arrays,
+        name=name, ruined=bool(arrays.pop("ruined")), slots=tuple(arrays.pop("slots").tolist()),
+        notes=tuple(arrays.pop("notes").tolist()), config=config, **arrays,
     )  # fmt: skip
-
-
-def _with_extremes(steps: np.ndarray) -> np.ndarray:
-    """Steps in today's layout; results kept before bars' extremes were recorded know equity at decisions only."""
-    if "lowest" in (steps.dtype.names or ()):
-        return steps
-    full = np.zeros(steps.shape, step_dtype)
-    for name in steps.dtype.names or ():
-        full[name] = steps[name]
-    full["lowest"] = np.minimum(steps["equity_before"], steps["equity"])
-    full["highest"] = np.maximum(steps["equity_before"], steps["equity"])
-    full["drawdown"] = 1.0 - full["lowest"] / np.maximum(full["equity_before"], full["lowest"])
-    return full
 
 
 def daily_growth(result: BacktestResult) -> np.ndarray:

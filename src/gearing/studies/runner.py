@@ -1,0 +1,203 @@
+"""Running an experiment of any kind: read, run what is missing, write tables, figures and a report, track it all.
+
+Everything lies in one folder named by the experiment and a hash of its settings. An experiment that is killed and
+started again finds its finished trials there, resumes agents from their checkpoints and repeats nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gearing.studies.experiment import ExperimentConfig, Findings, function_of
+from gearing.studies.reading import load_config
+from gearing.studies.report import REPORT, shown_tables, written_report
+from gearing.studies.work import Work
+from gearing.tracking import Tracker
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from gearing.export.decision import Decision
+
+
+@dataclass(frozen=True, eq=False)
+class Experiment:
+    """A finished experiment.
+
+    Attributes
+    ----------
+    config : ExperimentConfig
+    folder : Path
+        Holds the experiment as it ran, its trials, ``report.md``, a CSV per table and a PNG per figure.
+    findings : Findings
+    figures : list of Path
+    tracking : str or None
+        The command that shows the runs.
+    """
+
+    config: ExperimentConfig
+    folder: Path
+    findings: Findings
+    figures: list[Path]
+    tracking: str | None
+
+    @property
+    def leaderboard(self) -> pd.DataFrame:
+        """The table to look at first."""
+        return next(iter(self.findings.tables.values()))
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """The same as a reader looks at it."""
+        name = next(iter(self.findings.tables))
+        return self.findings.printed.get(name, self.leaderboard)
+
+    @property
+    def results(self) -> dict[Any, Any]:
+        """What policies did, by trial, where the experiment played any."""
+        return dict(self.findings.results)
+
+    @property
+    def bundle(self) -> Path | None:
+        """The policy that the experiment exported."""
+        return self.findings.bundle
+
+    @property
+    def decision(self) -> Decision:
+        """What the bundle decides on the last bars of the experiment's market, with an empty account."""
+        from gearing.studies.study.exporting import example_decision
+
+        return example_decision(self.folder)
+
+    @property
+    def summary(self) -> str:
+        """What the command line prints at the end."""
+        tables = [f"{name}\n{table.to_string()}" for name, table in shown_tables(self.findings).items()]
+        where = [f"figure      {path}" for path in self.figures]
+        where += [f"report      {self.folder / REPORT}", f"results     {self.folder}"]
+        where += [f"runs        {self.tracking}"] if self.tracking else []
+        return "\n\n".join([*tables, "\n".join(where), *self._exported(), self.findings.line])
+
+    def _exported(self) -> list[str]:
+        if self.bundle is None:
+            return []
+        inputs = self.folder / "decide"
+        command = (
+            f"gearing decide {self.bundle} --bars {inputs}/bars.parquet --funding {inputs}/funding.parquet "
+            f"--account {inputs}/account.json"
+        )
+        return [f"bundle      {self.bundle}\ndecide      {command}", str(self.decision)]
+
+    def as_dict(self) -> dict[str, Any]:
+        """All tables, for JSON; rows of the leaderboard by name."""
+        tables: dict[str, Any] = {
+            name: table.reset_index().to_dict("records") for name, table in self.findings.tables.items()
+        }
+        if "leaderboard" in tables:
+            tables["leaderboard"] = self.leaderboard.to_dict(orient="index")
+        return {"folder": str(self.folder), "line": self.findings.line, **tables}
+
+
+def run_study(
+    experiment: str | Path | ExperimentConfig,
+    overrides: Iterable[str] = (),
+    *,
+    jobs: int | None = None,
+    reuse: bool | None = None,
+    progress: bool = False,
+) -> Experiment:
+    """Run an experiment of any kind, or what is missing of it.
+
+    Parameters
+    ----------
+    experiment : path or ExperimentConfig
+    overrides : iterable of str
+        ``section.key=value``.
+    jobs : int, optional
+        Trials that run side by side, in processes; default: the experiment's own.
+    reuse : bool, optional
+        Whether results that were made by other code count as done; default: the experiment's own.
+    progress : bool
+        Whether to show what is going on.
+
+    Raises
+    ------
+    ValueError
+        For a mistake in the experiment; nothing has been read or run then.
+    """
+    config = experiment if isinstance(experiment, ExperimentConfig) else load_config(experiment, overrides)
+    given = {name: value for name, value in (("jobs", jobs), ("reuse", reuse)) if value is not None}
+    return run_experiment(config.model_copy(update=given), _printer(progress), progress)
+
+
+def run_experiment(
+    config: ExperimentConfig, tell: Callable[[str], None] = lambda text: None, progress: bool = False
+) -> Experiment:
+    """Run an experiment, or what is missing of it, and write what it found."""
+    config.folder.mkdir(parents=True, exist_ok=True)
+    (config.folder / "experiment.yaml").write_text(config.to_yaml(), encoding="utf-8")
+    tell(f"{config.name}: {config.question}" if config.question else config.name)
+    if not config.tracking.enabled:
+        return _finished(Work(config, config.folder, tell, progress=progress), None)
+    tracker = Tracker(config.tracking.uri, config.tracking.experiment)
+    try:
+        with tracker.run(config.name, key=config.key) as tracked:
+            tracked.log_params(config.model_dump(mode="json", exclude={"question", "tracking", "output"}))
+            done = _finished(Work(config, config.folder, tell, tracker, progress), tracker.command)
+            _track(tracked, done)
+            return done
+    finally:
+        tracker.close()
+
+
+def _finished(work: Work, tracking: str | None) -> Experiment:
+    """Run an experiment and write its tables, figures and report."""
+    config = work.config
+    findings = _marked(function_of(config.kind)(config, work), work.other_code)
+    for name, table in findings.tables.items():
+        table.to_csv(config.folder / f"{name}.csv")
+    figures = []
+    for name, figure in findings.figures.items():
+        figures.append(config.folder / f"{name}.png")
+        figure.savefig(figures[-1], dpi=110)
+    (config.folder / REPORT).write_text(written_report(config, findings), encoding="utf-8")
+    return Experiment(config, config.folder, findings, figures, tracking)
+
+
+def _marked(findings: Findings, other_code: set[str]) -> Findings:
+    """Findings whose tables say in a column ``code`` that other code made the results they stand on."""
+    if not other_code:
+        return findings
+    codes = ", ".join(sorted(other_code))
+    tables = {
+        name: table if "code" in table else table.assign(code=codes)
+        for name, table in findings.tables.items()
+    }
+    note = f"Made by other code than today's, and reused: the rows that have a `code` ({codes})."
+    return replace(findings, tables=tables, notes=(*findings.notes, note))
+
+
+def _track(tracked: Any, done: Experiment) -> None:
+    for name, market in done.findings.markets.items():
+        tracked.log_dataset(name, market.fingerprint, source=market.name or name, context="study")
+    tracked.log_metrics(dict(done.findings.metrics))
+    tracked.set_tags({"result": done.findings.line})
+    for name in ("experiment.yaml", REPORT, *(f"{name}.csv" for name in done.findings.tables)):
+        tracked.log_artifact(done.folder / name)
+    for path in done.figures:
+        tracked.log_artifact(path, "figures")
+    if done.bundle is not None:
+        tracked.log_model(
+            done.bundle / "policy.onnx", "policy", beside=done.bundle, register_as=done.config.name
+        )
+
+
+def _printer(progress: bool) -> Callable[[str], None]:
+    if not progress:
+        return lambda text: None
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=True).print

@@ -1,0 +1,159 @@
+"""Trials and their results on disk: a trial is the call of a pure function, named by the hash of what it depends on.
+
+A result lies in ``FOLDER/trials/NAME-CALL-CODE``: a readable name, a hash of the experiment's settings, the data and
+the seed, and one of the code. Its summary is written last, so a result is whole or absent.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from glob import escape
+from pathlib import Path
+from typing import Any
+
+from gearing.storage.atomic import write_json
+from gearing.storage.digest import code_digest, digest
+from gearing.studies.experiment import ExperimentConfig
+
+SUMMARY = "summary.json"
+_SHORT = 8  # digits of a hash in a folder's name
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What is computed once; a subclass has the fields that tell trials apart.
+
+    Fields are numbers, text or None; they are the parameters of the trial's tracked run.
+    """
+
+    @property
+    def name(self) -> str:
+        """Name of the trial among those of its experiment, for people and folders."""
+        return "-".join(str(value) for value in asdict(self).values() if value is not None)
+
+    @property
+    def label(self) -> str:
+        """Name of its tracked run."""
+        return self.name
+
+    def settings(self, config: ExperimentConfig) -> Any:
+        """What of the experiment the result depends on: all of it, unless a subclass knows better."""
+        return config.settings
+
+    def data(self, fingerprints: Mapping[str, str]) -> Mapping[str, str]:
+        """Fingerprints of the markets that the trial reads: all, unless a subclass knows better."""
+        return fingerprints
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a trial is run.
+
+    Attributes
+    ----------
+    folder : Path
+        Of its files: weights, checkpoints, arrays.
+    run : gearing.tracking.Run, optional
+        Its tracked run.
+    progress : bool
+        Whether a person looks on.
+    """
+
+    folder: Path
+    run: Any = None
+    progress: bool = False
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a trial left on disk.
+
+    Attributes
+    ----------
+    trial : Trial
+    folder : Path
+    summary : dict
+        What its function returned.
+    code : str
+        Digest of the code that made it.
+    """
+
+    trial: Any
+    folder: Path
+    summary: dict[str, Any]
+    code: str
+
+    @property
+    def is_current(self) -> bool:
+        """Whether today's code made it."""
+        return self.code == code_digest()
+
+
+class Store:
+    """Results of an experiment, and those of experiments of the same name that computed the same.
+
+    Parameters
+    ----------
+    config : ExperimentConfig
+    folder : Path
+        Of the experiment.
+    fingerprints : mapping of name to str
+        The data.
+    """
+
+    def __init__(self, config: ExperimentConfig, folder: Path, fingerprints: Mapping[str, str]):
+        self.config, self.folder, self.fingerprints = config, folder, fingerprints
+
+    def place(self, trial: Trial) -> Path:
+        """Folder of a trial under today's code."""
+        return self.folder / "trials" / f"{self._call(trial)}-{code_digest()[:_SHORT]}"
+
+    def load(self, trial: Trial) -> Result | None:
+        """The result of a trial, if the experiment has it."""
+        for place in [self.place(trial), *(self._by_other_code(trial) if self.config.reuse else ())]:
+            if (place / SUMMARY).exists():
+                kept = json.loads((place / SUMMARY).read_text(encoding="utf-8"))
+                return Result(trial, place, kept["summary"], kept["code"])
+        return None
+
+    def save(self, trial: Trial, summary: Mapping[str, Any] | None) -> None:
+        """Mark a trial as done."""
+        facts = {
+            "trial": trial.name, **asdict(trial), "code": code_digest(),
+            "data": dict(trial.data(self.fingerprints)), "summary": dict(summary or {}),
+        }  # fmt: skip
+        write_json(self.place(trial) / SUMMARY, facts)
+
+    def copy(self, trial: Trial) -> bool:
+        """Take a result from another experiment of this name; returns whether one has it."""
+        own = self.place(trial)
+        for folder in self._relatives:
+            if (folder / own.name / SUMMARY).exists():
+                shutil.rmtree(own, ignore_errors=True)
+                draft = own.with_name(f".{own.name}.part")
+                shutil.copytree(folder / own.name, draft, dirs_exist_ok=True)
+                draft.rename(own)
+                return True
+        return False
+
+    @cached_property
+    def _relatives(self) -> list[Path]:
+        found = self.folder.parent.glob(f"{escape(self.config.name)}-*/trials")
+        return [path for path in sorted(found) if path.parent != self.folder]
+
+    def _call(self, trial: Trial) -> str:
+        call = {
+            "kind": self.config.kind, "settings": trial.settings(self.config), "trial": asdict(trial),
+            "data": dict(trial.data(self.fingerprints)),
+        }  # fmt: skip
+        readable = re.sub(r"[^\w.+=-]+", "_", trial.name)
+        return f"{readable}-{digest(call, length=_SHORT)}"
+
+    def _by_other_code(self, trial: Trial) -> list[Path]:
+        found = (self.folder / "trials").glob(f"{escape(self._call(trial))}-*/{SUMMARY}")
+        return [path.parent for path in sorted(found, key=lambda path: -path.stat().st_mtime)]

@@ -1,0 +1,133 @@
+"""What a running experiment uses: its trials are run where they are missing, in processes, each a tracked run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gearing.studies.experiment import ExperimentConfig
+from gearing.studies.trials import Place, Result, Store, Trial
+from gearing.tracking import Tracker
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from gearing.market import MarketData
+
+Play = Callable[[Any, Place], Mapping[str, Any] | None]
+_TABLE = "table.parquet"
+
+
+@dataclass(frozen=True)
+class Part(Trial):
+    """A table that is made once."""
+
+    part: str
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a running experiment may use.
+
+    Attributes
+    ----------
+    config : ExperimentConfig
+    folder : Path
+        Of the results.
+    tell : callable
+        Prints a line about what is going on.
+    tracker : Tracker, optional
+    progress : bool
+        Whether a person looks on.
+    fingerprints : dict
+        Of the markets so far, see `on`.
+    other_code : set of str
+        Digests of the code that made results which are reused.
+    """
+
+    config: ExperimentConfig
+    folder: Path
+    tell: Callable[[str], None] = lambda text: None
+    tracker: Tracker | None = None
+    progress: bool = False
+    fingerprints: dict[str, str] = field(default_factory=dict)
+    other_code: set[str] = field(default_factory=set)
+
+    def on(self, markets: Mapping[str, MarketData]) -> None:
+        """Say what data results are made of: results that were made of other values do not count as done."""
+        self.fingerprints.update({name: market.fingerprint for name, market in markets.items()})
+
+    def run(self, trials: Sequence[Trial], play: Play) -> list[Result]:
+        """Run the trials whose results are missing; all results, in the order of the trials.
+
+        Parameters
+        ----------
+        trials : sequence of Trial
+        play : callable
+            ``play(trial, place)`` computes one, writes files into ``place.folder`` and returns a summary that JSON
+            knows. A function of a module, or a ``functools.partial`` of one, so that it runs in other processes.
+        """
+        store = Store(self.config, self.folder, dict(self.fingerprints))
+        missing = [trial for trial in trials if store.load(trial) is None]
+        if len(trials) > 1:
+            self.tell(f"{len(trials) - len(missing)} of {len(trials)} trials are done, {len(missing)} to run")
+        self._run_missing(missing, store, play)
+        return self.results(trials)
+
+    def results(self, trials: Sequence[Trial]) -> list[Result]:
+        """Results of trials that are done, in the order of the trials."""
+        store = Store(self.config, self.folder, dict(self.fingerprints))
+        found = [result for result in map(store.load, trials) if result is not None]
+        self.other_code.update(result.code for result in found if not result.is_current)
+        return found
+
+    def part(self, name: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+        """A table that is made once: an experiment started again reads it from disk."""
+        import pandas as pd
+
+        def write(trial: Part, place: Place) -> None:
+            self.tell(name)
+            make().to_parquet(place.folder / _TABLE)
+
+        (result,) = self.run([Part(name)], write)
+        return pd.read_parquet(result.folder / _TABLE)
+
+    def _run_missing(self, missing: Sequence[Trial], store: Store, play: Play) -> None:
+        if self.config.jobs == 1 or len(missing) < 2:
+            for trial in missing:
+                _run(trial, store, play, self.tracker, self.progress)
+            return
+        from joblib import Parallel, delayed
+
+        if self.tracker is not None:
+            self.tracker.flush(timeout=30.0)  # so that trials in other processes find their parent
+        Parallel(n_jobs=self.config.jobs, backend="loky")(
+            delayed(_run)(trial, store, play, self.tracker, self.progress) for trial in missing
+        )
+
+
+def _run(trial: Trial, store: Store, play: Play, tracker: Tracker | None, progress: bool) -> None:
+    """Run one trial, or copy it from an experiment that ran the same, as a child of the experiment's tracked run."""
+    if tracker is None or isinstance(trial, Part):
+        _play(trial, store, play, Place(store.place(trial), None, progress))
+        return
+    parent = store.config.key
+    with tracker.run(trial.label, key=f"{parent}-{store.place(trial).name}", parent=parent) as run:
+        run.log_params({"experiment": store.config.name, **asdict(trial)})
+        summary = _play(trial, store, play, Place(store.place(trial), run, progress))
+        run.log_metrics({name: float(value) for name, value in summary.items() if _is_number(value)})
+
+
+def _play(trial: Trial, store: Store, play: Play, place: Place) -> dict[str, Any]:
+    if not store.copy(trial):
+        place.folder.mkdir(parents=True, exist_ok=True)
+        store.save(trial, play(trial, place))
+    result = store.load(trial)
+    assert result is not None
+    return result.summary
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and value == value
