@@ -243,7 +243,6 @@ def _missing(error: ModuleNotFoundError) -> str:
         "onnx": "export",
         "onnxruntime": "runtime",
         "matplotlib": "plots",
-        "plotly": "plots",
         "httpx": "data",
         "ccxt": "data",
     }
