@@ -4,7 +4,7 @@ import torch
 from tests.agents.toy import announced_market, toy_config
 
 from gearing.agents import train_agent
-from gearing.export.graph import TargetLeverage, graph_answers, write_policy_graph
+from gearing.export.graph import TargetLeverage, run_graph, write_policy_graph
 from gearing.policies.rules import FixedLeverage
 from gearing.simulation import Observation, ObservationLayout, Simulator
 from gearing.simulation.actions import ResidualScheme
@@ -73,7 +73,7 @@ def test_the_written_graph_answers_as_the_policy_for_any_number_of_rows(tmp_path
     assert [p.name for p in tmp_path.iterdir()] == ["policy.onnx"]  # weights inside, no second file
     for n in (1, 2, 333):
         observations = random_observations(layout, n)
-        found = graph_answers(tmp_path / "policy.onnx", observations)
+        found = run_graph(tmp_path / "policy.onnx", observations)
         np.testing.assert_allclose(
             found, simulated_targets(config, policy, observations), rtol=1e-5, atol=1e-5
         )

@@ -1,6 +1,6 @@
-"""The bundle: a folder that is enough to decide; its writer, its verifier and the light runtime.
+"""Bundles: folders of exported policies; writer, verifier and runtime.
 
-Deciding needs numpy, pandas, numba and, for networks, onnxruntime. Nothing of the training stack.
+Decisions need numpy, pandas, numba and, for networks, onnxruntime, but none of the training libraries.
 """
 
 from __future__ import annotations

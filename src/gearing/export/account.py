@@ -1,4 +1,4 @@
-"""The account a decision is made for, as the kernel's own records, so that its rules are those of training.
+"""Read the account of a decision into the kernel's records, so that the rules of training apply.
 
 Account: a mapping or a JSON file with
 
@@ -49,37 +49,37 @@ _REFUSED = {1: "below the smallest order", 2: "the contract is not tradable", 3:
 
 @dataclass(frozen=True, eq=False)
 class AccountState:
-    """An account at the deciding close, laid out for the kernel's functions.
+    """An account at the deciding close, as records of the kernel.
 
     Attributes
     ----------
-    account, positions, rows, tiers, terms, rules : records of ``exchange.records``
+    account, positions, rows, tiers, contracts, rules : records of ``exchange.records``
         One account; rows hold the last bar of every contract.
     liquidated : (n_contracts,) bool
         Since the last decision.
     notes, names : tuple of str
-        What was assumed; symbols of the contracts.
+        Assumptions made; symbols of the contracts.
     """
 
     account: np.recarray
     positions: np.recarray
     rows: np.recarray
     tiers: np.recarray
-    terms: np.recarray
+    contracts: np.recarray
     rules: np.recarray
     liquidated: np.ndarray
     notes: tuple[str, ...]
     names: tuple[str, ...]
 
     def observe(self) -> np.ndarray:
-        """Position and account columns of the observation (n_columns,) float32, by the kernel's own function."""
+        """Position and account columns of the observation (n_columns,) float32, by the kernel's function."""
         slots = self.positions.shape[1]
         columns = np.zeros((1, 4 * slots + 2), np.float32)
         observe_account(
             self.account[0],
             self.positions,
             0,
-            self.terms,
+            self.contracts,
             self.rules[0],
             self.tiers,
             self.rows,
@@ -95,20 +95,20 @@ class AccountState:
         position = self.positions[0, j]
         if position.quantity * target <= 0.0:
             return 0.0
-        return float(notional(position.quantity, position.mark, bool(self.terms[j].inverse)))
+        return float(notional(position.quantity, position.mark, bool(self.contracts[j].inverse)))
 
     def trade(self, targets: np.ndarray, guards: np.recarray) -> tuple[tuple[Order, ...], list[str]]:
-        """Orders of signed target leverages (n_contracts,), filled by the kernel's own function on a copy.
+        """Orders of signed target leverages (n_contracts,), filled by the kernel's function on a copy.
 
         Parameters
         ----------
         guards : (1, n_contracts) recarray
-            Protective orders that shall rest afterwards.
+            Protective orders to rest afterwards.
         """
         account, positions = self.account.copy(), self.positions.copy()
         ledgers = records(positions.shape, ledger_dtype)
         trade(
-            account[0], positions, 0, self.terms, self.rules[0], self.tiers, self.rows, 0, ledgers,
+            account[0], positions, 0, self.contracts, self.rules[0], self.tiers, self.rows, 0, ledgers,
             targets.reshape(1, -1), 0, guards, 0, False,
         )  # fmt: skip
         orders = tuple(self._order(positions[0, j], guards[0, j], j) for j in range(positions.shape[1]))
@@ -121,7 +121,7 @@ class AccountState:
         return orders, notes
 
     def _order(self, after: Any, guard: Any, j: int) -> Order:
-        before, inverse = self.positions[0, j], bool(self.terms[j].inverse)
+        before, inverse = self.positions[0, j], bool(self.contracts[j].inverse)
         change = float(after.quantity - before.quantity)
         side = "none" if change == 0.0 else ("buy" if change > 0.0 else "sell")
         price = float(self.rows[0, j].open * (1.0 + math.copysign(self.rows[0, j].slippage, change)))
@@ -146,26 +146,26 @@ def read_account(given: Any, manifest: Manifest, market: MarketData) -> AccountS
     Raises
     ------
     BundleError
-        For an unknown or missing field, a contract that is not the bundle's, or an account without equity.
+        For an unknown or missing field, a contract outside the bundle, or an account without equity.
     """
     values = _loaded(given)
     check_names("account: no field", values, _ACCOUNT, BundleError)
     slots = len(manifest.contracts)
     rows, tiers = _last_rows(manifest, market)
-    terms = contract_records(manifest.contracts, manifest.venue, manifest.config)
+    contracts = contract_records(manifest.contracts, manifest.venue, manifest.config)
     positions = records((1, slots), position_dtype)
     for name in ("stop", "take_profit", "trailing"):
         positions[name] = np.nan
     for j in range(slots):
         positions[0, j].mark = rows[0, j].mark_close
-    _fill_positions(positions, values.get("positions") or {}, manifest, terms)
+    _fill_positions(positions, values.get("positions") or {}, manifest, contracts)
     account = records(1, account_dtype)
     notes = _fill_account(account, positions, values)
     names = tuple(c.symbol for c in manifest.contracts)
     rules = config_record(manifest.config, manifest.venue, manifest.contracts)
-    told = values.get("positions") or {}
-    liquidated = np.array([bool(told.get(name, {}).get("liquidated", False)) for name in names])
-    return AccountState(account, positions, rows, tiers, terms, rules, liquidated, tuple(notes), names)
+    given_positions = values.get("positions") or {}
+    liquidated = np.array([bool(given_positions.get(name, {}).get("liquidated", False)) for name in names])
+    return AccountState(account, positions, rows, tiers, contracts, rules, liquidated, tuple(notes), names)
 
 
 def _loaded(given: Any) -> Mapping[str, Any]:
@@ -177,7 +177,7 @@ def _loaded(given: Any) -> Mapping[str, Any]:
     try:
         values = json.loads(path.read_text())
     except ValueError as error:
-        raise BundleError(f"account: {path.name} is no JSON ({error}).") from error
+        raise BundleError(f"account: {path.name} is not JSON ({error}).") from error
     if not isinstance(values, dict):
         raise BundleError(
             f"account: {path.name} holds {type(values).__name__}, it must be an object with {_ACCOUNT}."
@@ -192,7 +192,7 @@ def _number(values: Mapping[str, Any], name: str, what: str) -> float:
     return float(value)
 
 
-def _fill_positions(positions: np.recarray, given: Any, manifest: Manifest, terms: np.recarray) -> None:
+def _fill_positions(positions: np.recarray, given: Any, manifest: Manifest, contracts: np.recarray) -> None:
     symbols = [c.symbol for c in manifest.contracts]
     for symbol, values in given.items():
         if symbol not in symbols:
@@ -203,12 +203,12 @@ def _fill_positions(positions: np.recarray, given: Any, manifest: Manifest, term
         what = f"account, position in {symbol}"
         check_names(f"{what}: no field", values, _POSITION, BundleError)
         _fill_position(
-            positions[0, symbols.index(symbol)], values, what, manifest, terms[symbols.index(symbol)]
+            positions[0, symbols.index(symbol)], values, what, manifest, contracts[symbols.index(symbol)]
         )
 
 
 def _fill_position(
-    position: Any, values: Mapping[str, Any], what: str, manifest: Manifest, terms: Any
+    position: Any, values: Mapping[str, Any], what: str, manifest: Manifest, contract: Any
 ) -> None:
     quantity = _number(values, "quantity", what) if "quantity" in values else 0.0
     if quantity == 0.0:
@@ -223,7 +223,7 @@ def _fill_position(
         raise BundleError(f"{what}: entry_price {entry} must be positive and leverage {leverage} at least 1.")
     position.quantity, position.entry_price, position.leverage = quantity, entry, leverage
     position.target = _number(values, "target", what) if "target" in values else math.nan
-    inverse = bool(terms.inverse)
+    inverse = bool(contract.inverse)
     position.unrealised = unrealised_pnl(quantity, entry, position.mark, inverse)
     if manifest.config.margin_mode == "isolated":
         usual = initial_margin(quantity, entry, leverage, inverse)
@@ -243,9 +243,9 @@ def _fill_account(account: Any, positions: Any, values: Mapping[str, Any]) -> li
     if not equity > 0.0:
         raise BundleError(f"account: equity at the last mark is {equity:g}; there is nothing to decide on.")
     if "wallet_balance" in values and "equity" in values:
-        told = _number(values, "equity", "account")
-        if abs(told - equity) > 0.01 * equity:
-            notes.append(f"equity at the deciding mark is {equity:,.2f}; the account said {told:,.2f}")
+        stated = _number(values, "equity", "account")
+        if abs(stated - equity) > 0.01 * equity:
+            notes.append(f"equity at the deciding mark is {equity:,.2f}; the account states {stated:,.2f}")
     peak = _number(values, "peak_equity", "account") if "peak_equity" in values else equity
     account.wallet_balance, account.equity, account.start_equity = wallet, equity, equity
     account.peak_equity = max(peak, equity)
@@ -284,6 +284,6 @@ def effective_leverage(state: AccountState) -> dict[str, float]:
     """Signed notional at mark over equity, per contract."""
     equity = float(state.account.equity[0])
     return {
-        name: float(p.quantity * unit_value(p.mark, bool(terms.inverse)) / equity)
-        for name, p, terms in zip(state.names, state.positions[0], state.terms, strict=True)
+        name: float(p.quantity * unit_value(p.mark, bool(contract.inverse)) / equity)
+        for name, p, contract in zip(state.names, state.positions[0], state.contracts, strict=True)
     }

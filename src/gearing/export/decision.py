@@ -1,4 +1,4 @@
-"""What a bundle answers."""
+"""Decisions of a bundle, and their orders."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Order:
-    """The order that brings a position to its target, sized by the exchange's own rules at the last close.
+    """The order that brings a position to its target, sized by the exchange's rules at the last close.
 
     Attributes
     ----------
@@ -25,13 +25,13 @@ class Order:
     notional : float
         Value of the order [settle coin].
     leverage_setting : float
-        What to set at the exchange before it.
+        Leverage setting to choose at the exchange first.
     margin : float
-        Margin the position should have after it (isolated) [settle coin].
+        Margin of the position after the order (isolated) [settle coin].
     reduces : bool
         Whether it may be sent as reduce-only.
     stop, take_profit, trailing : float or None
-        Protective orders that shall rest with the position: adverse, favourable and trailing distance [fraction of
+        Protective orders of the position: adverse, favourable and trailing distance [fraction of
         the entry price, for the trailing one of the best price since].
     """
 
@@ -57,18 +57,18 @@ class Decision:
     time : datetime64[ms]
         The close at which it was decided, UTC.
     next_time : datetime64[ms]
-        When the next one falls due.
+        When the next decision is due.
     target_leverage : mapping of contract to float
         Signed, after all caps.
     effective_leverage : mapping of contract to float
-        What the account has now.
+        The account's present leverage.
     orders : tuple of Order
     reasons : tuple of str
-        What was capped, assumed or left out on the way, in words.
+        What was capped, assumed or left out, in words.
     observation : mapping of str to float
-        Everything the policy saw, by column.
+        The policy's observation, by column.
     memory : tuple
-        What the risk controls remember, and a recurrent network behind them; give it to the next ``decide``.
+        State of the risk controls, then of a recurrent network; pass it to the next ``decide``.
     """
 
     time: np.datetime64
@@ -122,7 +122,7 @@ class Decision:
 
 
 def _written(array: np.ndarray) -> dict[str, Any]:
-    """An array of a memory as plain values."""
+    """An array of the memory as plain values."""
     plain = array.astype(np.int64) if array.dtype.kind == "M" else array
     values = [None if x != x else x for x in plain.ravel().tolist()]
     return {"dtype": array.dtype.str, "shape": list(array.shape), "values": values}

@@ -13,17 +13,17 @@ CHECKSUMS = "SHA256SUMS"  # the format of sha256sum, so that `sha256sum -c SHA25
 
 
 class BundleError(ValueError):
-    """A bundle, or what it was asked to decide on, cannot be used; the message says why and what to do."""
+    """A bundle, or the input of a decision, cannot be used; the message gives the reason and the remedy."""
 
 
 def write_checksums(folder: Path) -> None:
-    """Write the checksums of every file of a folder beside them."""
+    """Write the checksums of a folder's files into it."""
     names = sorted(path.name for path in folder.iterdir() if path.name != CHECKSUMS)
     (folder / CHECKSUMS).write_text("".join(f"{file_digest(folder / name)}  {name}\n" for name in names))
 
 
 def verify_bundle(folder: str | Path) -> tuple[str, ...]:
-    """Check that a folder is a whole bundle: nothing missing, nothing changed, nothing added.
+    """Check that a bundle is complete and unchanged, without additional files.
 
     Returns
     -------
@@ -33,11 +33,11 @@ def verify_bundle(folder: str | Path) -> tuple[str, ...]:
     Raises
     ------
     BundleError
-        Naming the first file that is not as it was written.
+        Names the first file that differs.
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise BundleError(f"there is no folder {folder}; a bundle is what `gearing export` wrote.")
+        raise BundleError(f"there is no folder {folder}; `gearing export` writes bundles.")
     listed = _listed(folder)
     for name, expected in listed.items():
         path = folder / name
@@ -47,7 +47,7 @@ def verify_bundle(folder: str | Path) -> tuple[str, ...]:
         if found != expected:
             raise BundleError(
                 f"{path} was changed after it was written (SHA-256 {found[:12]}..., listed {expected[:12]}...). "
-                "A changed bundle decides something else than what was tested; copy it again, or export it anew."
+                "A changed bundle makes other decisions than the tested one; copy it again, or export it anew."
             )
     added = sorted(p.name for p in folder.iterdir() if p.name not in listed and p.name != CHECKSUMS)
     if added:
@@ -59,13 +59,13 @@ def _listed(folder: Path) -> dict[str, str]:
     path = folder / CHECKSUMS
     if not path.is_file():
         raise BundleError(
-            f"{folder} has no {CHECKSUMS}, so it is no bundle; export one with `gearing export`."
+            f"{folder} has no {CHECKSUMS}, so it is not a bundle; export one with `gearing export`."
         )
     listed = {}
     for number, line in enumerate(path.read_text().splitlines(), start=1):
         digest, separator, name = line.partition("  ")
         if not separator or len(digest) != 64 or "/" in name:
-            raise BundleError(f"{path}, line {number}: {line!r} is no checksum; export the bundle anew.")
+            raise BundleError(f"{path}, line {number}: {line!r} is not a checksum; export the bundle anew.")
         listed[name] = digest
     if MANIFEST not in listed:
         raise BundleError(f"{path} does not list {MANIFEST}; export the bundle anew.")

@@ -1,7 +1,7 @@
-"""Asking a rule for leverage inside freqtrade: its candles in, the leverage known at every candle's close out.
+"""Leverage of a rule for freqtrade's candles.
 
-freqtrade decides when to trade, a gearing rule how large. ``examples/freqtrade/GearingLeverage.py`` is a strategy that
-does so; this module knows pandas tables only and imports nothing of freqtrade.
+freqtrade decides when to trade, a gearing rule how large. ``examples/freqtrade/GearingLeverage.py`` is such a
+strategy; this module works on pandas tables and does not import freqtrade.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ def leverage_by_candle(
     mark: pd.DataFrame | None = None,
     funding: pd.DataFrame | None = None,
 ) -> pd.Series:
-    """Leverage that a rule asks for at the close of every candle; NaN while its columns warm up.
+    """Target leverage of a rule at the close of every candle; NaN while its columns warm up.
 
     Parameters
     ----------
     rule : Policy
         A registered rule, or any policy that reads features of the market.
     candles : DataFrame
-        As freqtrade gives them: ``date`` (opening, UTC), open, high, low, close, volume.
+        In freqtrade's format: ``date`` (opening, UTC), open, high, low, close, volume.
     mark : DataFrame, optional
-        Candles of the mark price (``candle_type="mark"``); without them the last price stands in.
+        Candles of the mark price (``candle_type="mark"``); default: the last price.
     funding : DataFrame, optional
-        Funding rates as freqtrade keeps them (``candle_type="funding_rate"``: the rate in the column ``open``);
+        Funding rates in freqtrade's format (``candle_type="funding_rate"``: the rate in the column ``open``);
         needed by rules that read funding.
 
     Returns
@@ -51,7 +51,7 @@ def leverage_by_candle(
     Raises
     ------
     ValueError
-        If the rule reads what candles cannot tell: its own account, a forecast, funding that was not given.
+        If the rule reads data that candles do not hold: its account, a forecast, funding that was not given.
     """
     import pandas as pd
 
@@ -69,14 +69,14 @@ def leverage_by_candle(
     known = np.isfinite(table.values).all(axis=(1, 2))
     array = np.zeros((int(known.sum()), layout.size), np.float32)
     array[:, : table.values.shape[2]] = table.values[known, 0]
-    answer, _ = rule.predict(Observation(layout, array), deterministic=True)
-    told = pd.Series(np.asarray(answer, np.float64)[:, 0], pd.DatetimeIndex(market.open_time[known]))
+    targets, _ = rule.predict(Observation(layout, array), deterministic=True)
+    leverage = pd.Series(np.asarray(targets, np.float64)[:, 0], pd.DatetimeIndex(market.open_time[known]))
     stamps = pd.DatetimeIndex(pd.to_datetime(candles["date"], utc=True)).tz_localize(None)
-    return pd.Series(told.reindex(stamps).to_numpy(), candles.index)
+    return pd.Series(leverage.reindex(stamps).to_numpy(), candles.index)
 
 
 def candles_needed(rule: Any, timeframe: str = "1h") -> int:
-    """Candles before the first leverage: what ``startup_candle_count`` must at least be."""
+    """Candles before the first leverage: the minimum of ``startup_candle_count``."""
     columns = _columns(rule, True) or ["log_return"]
     return int(FeatureSet(columns).lookback(parse_duration(timeframe).astype("timedelta64[ms]")))
 
@@ -94,7 +94,7 @@ def _columns(rule: Any, has_funding: bool) -> list[str]:
     if set(own) - {"effective_leverage"}:
         raise ValueError(
             f"{type(rule).__name__} reads {', '.join(own)} of its account, which candles do not hold; choose a "
-            "rule of the market only, or keep the limit with freqtrade's own protections."
+            "rule of the market only, or use freqtrade's protections for the limit."
         )
     columns = [name for name in rule.required_columns if name not in own]
     try:

@@ -1,10 +1,10 @@
-"""A learned policy as one ONNX graph: scaling, network, action mapping and direction inside.
+"""A learned policy as one ONNX graph, including scaling, action mapping and direction.
 
-The graph of a recurrent policy takes its state as well and answers with the next one; the runtime carries it. That of
-a masked policy takes the choices that the margin tiers allow, which the runtime knows.
+The graph of a recurrent policy takes its state as well and returns the next one. That of a masked policy takes the
+choices that the margin tiers allow, computed by the runtime.
 
-A residual policy's graph answers with the factor of its base rule. The rule itself stands in the manifest by name and
-parameters, and the runtime evaluates it with the same code as training: a formula written twice would drift apart.
+A residual policy's graph returns the factor of its base rule. The manifest holds the rule's name and parameters, and
+the runtime evaluates it with the same code as training.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ OPSET = 20
 class TargetLeverage(nn.Module):
     """Raw observation (n, n_columns) float32 to signed target leverage (n, n_slots) float32; NaN holds.
 
-    Of a residual policy: to the factor of its base rule, 0 or more. A recurrent policy takes its state
-    (parts, n, width) beside, zeros at first, and answers with a pair, the second its next state. A masked policy takes
-    its allowed choices (n, n_slots * n_choices) bool beside.
+    A residual policy returns the factor of its base rule, 0 or more. A recurrent policy takes its state
+    (parts, n, width) too, zeros at first, and returns a pair, the second its next state. A masked policy also takes
+    its allowed choices (n, n_slots * n_choices) bool.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class TargetLeverage(nn.Module):
     ----------
     policy : LearnedPolicy
     layout : ObservationLayout
-        Of the observation that the bundle makes.
+        Of the bundle's observation.
     config : SimulationConfig
     """
 
@@ -64,19 +64,19 @@ class TargetLeverage(nn.Module):
         if config.signal_column is not None:
             self.register_buffer("signal", places_of(layout, config.signal_column))
 
-    def forward(self, observation: Tensor, beside: Tensor | None = None) -> Tensor | tuple[Tensor, Tensor]:
-        """Signed target leverage, or the factor of the base rule; of a recurrent policy the next state, too.
+    def forward(self, observation: Tensor, extra: Tensor | None = None) -> Tensor | tuple[Tensor, Tensor]:
+        """Signed target leverage, or the factor of the base rule; a recurrent policy also returns its next state.
 
-        ``beside`` is a recurrent policy's state, or a masked one's allowed choices.
+        ``extra`` is a recurrent policy's state, or a masked one's allowed choices.
         """
         raw = torch.index_select(observation, 1, self.order)
         if self.state_shape is None:
-            action = self.mode(raw, beside) if self.masked else self.mode(raw)
-            return self._answer(action, observation)
-        action, after = self.mode(raw, beside)
-        return self._answer(action, observation), after
+            action = self.mode(raw, extra) if self.masked else self.mode(raw)
+            return self._leverage(action, observation)
+        action, after = self.mode(raw, extra)
+        return self._leverage(action, observation), after
 
-    def _answer(self, action: Tensor, observation: Tensor) -> Tensor:
+    def _leverage(self, action: Tensor, observation: Tensor) -> Tensor:
         if self.residual:
             return 1.0 + action
         leverage = torch.clamp(self._magnitude(action), -self.most, self.most)
@@ -104,46 +104,46 @@ def write_policy_graph(
     ``target_leverage``, or ``factor`` where the policy scales a base rule, and ``next_state``.
     """
     graph = TargetLeverage(policy, layout, config).eval()
-    answer = "factor" if graph.residual else "target_leverage"
+    output = "factor" if graph.residual else "target_leverage"
     example, n = torch.zeros(2, layout.size), torch.export.Dim("n")
     if graph.state_shape is None:
         inputs = {"observation": (example, {0: n})}
         if graph.masked:
             allowed = torch.ones(2, len(policy.description.slots) * policy.scheme.n_choices, dtype=torch.bool)
             inputs["allowed"] = (allowed, {0: n})
-        _export(graph, inputs, path, [answer])
+        _export(graph, inputs, path, [output])
         return None
     parts, width = graph.state_shape
     state = torch.zeros(parts, 2, width)
-    _export(graph, {"observation": (example, {0: n}), "state": (state, {1: n})}, path, [answer, "next_state"])
+    _export(graph, {"observation": (example, {0: n}), "state": (state, {1: n})}, path, [output, "next_state"])
     return parts, width
 
 
 def places_of(layout: ObservationLayout, name: str) -> Tensor:
-    """Where a column stands in a flat observation."""
+    """Indices of a column in a flat observation."""
     where = layout.locate(name)
     return torch.arange(layout.size)[where if isinstance(where, slice) else slice(where, where + 1)]
 
 
-def _export(graph: nn.Module, inputs: dict[str, tuple[Tensor, Any]], path: Path, answers: list[str]) -> None:
-    """``inputs``: name to an example and the axes of any length."""
+def _export(graph: nn.Module, inputs: dict[str, tuple[Tensor, Any]], path: Path, outputs: list[str]) -> None:
+    """``inputs``: name to an example and its axes of any length."""
     logger, level = logging.getLogger("torch.onnx"), logging.getLogger("torch.onnx").level
-    logger.setLevel(logging.ERROR)  # torchvision's absence is not news
+    logger.setLevel(logging.ERROR)  # no warning about missing torchvision
     examples, shapes = zip(*inputs.values(), strict=True)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             torch.onnx.export(
-                graph, examples, str(path), input_names=list(inputs), output_names=answers,
+                graph, examples, str(path), input_names=list(inputs), output_names=outputs,
                 dynamo=True, external_data=False, opset_version=OPSET, verbose=False, dynamic_shapes=shapes,
             )  # fmt: skip
     finally:
         logger.setLevel(level)
 
 
-def graph_answers(path: Path, observations: Any, **beside: Any) -> Any:
-    """Answers of a written graph, for tests and for the check after writing; ``beside`` are its other inputs."""
+def run_graph(path: Path, observations: Any, **inputs: Any) -> Any:
+    """First output of a written graph, for tests and the check after writing; ``inputs`` are its other inputs."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    return session.run(None, {"observation": observations, **beside})[0]
+    return session.run(None, {"observation": observations, **inputs})[0]

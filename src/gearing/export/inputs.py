@@ -1,15 +1,15 @@
-"""Reading what a decision is made on: recent bars, funding settlements and the account.
+"""Read the inputs of a decision: recent bars and funding settlements.
 
 Bars: a pandas table, a CSV or Parquet file, with the columns
 
     open_time                                   opening of the bar, UTC (ISO text, or milliseconds since 1970)
     open, high, low, close, volume              traded prices and volume in base units
-    mark_open, mark_high, mark_low, mark_close  optional; without them traded prices stand in
-    index_open ... index_close                  where a feature asks for the index price
-    implied_volatility                          where a feature asks for it, annualised, known at the bar's close
-    predicted_rate                              where a feature asks for it, of the settlement that comes next
+    mark_open, mark_high, mark_low, mark_close  optional; default: traded prices
+    index_open ... index_close                  where a feature needs the index price
+    implied_volatility                          where a feature needs it, annualised, known at the bar's close
+    predicted_rate                              where a feature needs it, of the next settlement
     contract                                    symbol, where the bundle decides on several contracts
-    (signal columns)                            those the bundle names, known at the bar's close
+    (signal columns)                            those the bundle lists, known at the bar's close
 
 Funding: ``time`` (UTC), ``rate`` (fraction per settlement), optional ``mark``, ``contract`` where there are several.
 Account: see :mod:`gearing.export.account`.
@@ -40,7 +40,7 @@ _FUNDING = ("time", "rate", "mark", "contract")
 
 
 def read_table(given: Any, what: str) -> pd.DataFrame:
-    """A table as it is, or from a CSV or Parquet file.
+    """A given table, or that of a CSV or Parquet file.
 
     Raises
     ------
@@ -66,13 +66,13 @@ def read_market(
 
     Parameters
     ----------
-    n_bars : bars that are needed
+    n_bars : bars required
     until : the decision is made at the last due close not after this
 
     Raises
     ------
     BundleError
-        For missing, unknown, too few or holed bars.
+        For missing, unknown, too few or incomplete bars.
     """
     table = _with_contract(read_table(bars, "bars"), manifest, "bars")
     _check_columns(table, manifest)
@@ -89,7 +89,7 @@ def read_market(
     cash, notes = _funding(manifest, funding, notes)
     has_mark = all(name in table for name in _MARK)
     if not has_mark:
-        notes.append("no mark prices were given: traded prices stand in for them")
+        notes.append("no mark prices were given: traded prices are used")
     market = _market(manifest, parts, cash, has_mark, first, moment)
     signals = {
         name: np.stack([part[name].to_numpy(np.float64) for part in parts.values()], axis=1)
@@ -111,7 +111,7 @@ def _with_contract(table: pd.DataFrame, manifest: Manifest, what: str) -> pd.Dat
     unknown = sorted(set(table["contract"]) - set(symbols))
     if unknown:
         raise BundleError(
-            f"{what}: contract {unknown[0]!r} is not of this bundle, which has {', '.join(symbols)}."
+            f"{what}: contract {unknown[0]!r} is not in this bundle, which has {', '.join(symbols)}."
         )
     return table
 
@@ -125,11 +125,13 @@ def _check_columns(table: pd.DataFrame, manifest: Manifest) -> None:
         raise BundleError(f"bars: no column {', '.join(missing)}; this bundle needs {', '.join(needed)}.")
     some = [name for name in _MARK if name in table]
     if some and len(some) < 4:
-        raise BundleError(f"bars: of the mark price only {', '.join(some)} came; give all four or none.")
+        raise BundleError(
+            f"bars: of the mark price only {', '.join(some)} were given; give all four or none."
+        )
 
 
 def _needed_by_features(manifest: Manifest) -> list[str]:
-    """Columns that features ask for beyond traded prices."""
+    """Columns that features need beyond traded prices."""
     needs = {need for name in _feature_names(manifest) for need in get_feature(name).needs}
     columns: list[str] = list(_INDEX) if "index" in needs else []
     return columns + [name for name in _KNOWN_AT_CLOSE if name in needs]
@@ -199,13 +201,13 @@ def _check_complete(
         )
     if np.unique(stamps).size < stamps.size:
         twice = stamps[1:][stamps[1:] == stamps[:-1]][0]
-        raise BundleError(f"bars of {symbol}: {twice} came twice; keep one of them.")
+        raise BundleError(f"bars of {symbol}: {twice} is repeated; keep one of them.")
     expected = first + np.arange(n_bars) * bar
     lost = np.setdiff1d(expected, stamps)
     if lost.size:
         raise BundleError(
             f"bars of {symbol}: {lost.size} missing, the first at {lost[0]} UTC; the look-back of {n_bars} bars must "
-            "have no hole."
+            "have no gap."
         )
     if stamps.size > n_bars:
         off = np.setdiff1d(stamps, expected)[0]
@@ -282,7 +284,7 @@ def _market(
 
 
 def _known_venue(name: str) -> str:
-    """The shipped profile whose settlement clock holds; a venue of one's own takes the usual eight hours."""
+    """The shipped profile with the venue's settlement interval; other venues use eight hours."""
     from gearing.contracts.venues import VENUES
 
     return name if name in VENUES else "binance-usdm"

@@ -1,4 +1,4 @@
-"""What a bundle says about itself: read and written as JSON, checked when read."""
+"""The manifest of a bundle, stored as JSON and checked when read."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class ForecastSpec:
-    """A forecast column: which network makes it, from which features.
+    """A forecast column: its network and features.
 
     Attributes
     ----------
     column, recipe, horizon : str
     inputs : tuple of str
-        Features that make a row of its X, in order.
+        Features of a row of its X, in order.
     file : str
     per_year : float
         Horizons a year: volatility = sqrt(variance x per_year).
@@ -51,32 +51,32 @@ class Manifest:
     Attributes
     ----------
     kind : {"network", "rule", "residual"}
-        A residual network answers with the factor of ``rule``.
+        A residual network returns the factor of ``rule``.
     name : str
-        Of the policy.
+        The policy's name.
     bar_milliseconds : int
     contracts : tuple of Contract
     venue : VenueProfile
     config : SimulationConfig
-        Its action and reward are left out: the policy answers with leverage.
+        Without action and reward: the policy returns leverage.
     columns : tuple of str
         Market columns of the observation, in order.
     low, high : tuple of float
         Bounds of those columns.
     features : tuple of str
-        Which of them are computed from bars.
+        Those computed from bars.
     signals : tuple of str
-        Which of them the caller gives as columns of the bars.
+        Those given as columns of the bars.
     forecasts : tuple of ForecastSpec
     lookback_bars : int
-        Bars that a decision needs.
+        Bars required by a decision.
     rule : mapping or None
         Name and parameters, for kinds "rule" and "residual".
     policy : mapping
-        About the network: algorithm, action scheme; parts and width of a recurrent one's state, and the leverages among
-        which a masked one chooses those that the margin tiers allow.
+        The network's algorithm and action scheme; parts and width of a recurrent one's state; leverages that a masked
+        one chooses from.
     provenance : mapping
-        Where it comes from.
+        Origin of the policy.
     """
 
     kind: str
@@ -118,7 +118,7 @@ class Manifest:
         try:
             values = json.loads(path.read_text())
         except ValueError as error:
-            raise BundleError(f"{path} is no JSON ({error}); export the bundle anew.") from error
+            raise BundleError(f"{path} is not JSON ({error}); export the bundle anew.") from error
         schema = values.pop("schema", None)
         if schema != SCHEMA:
             raise BundleError(
@@ -144,7 +144,7 @@ class Manifest:
 
 
 def _config_values(config: SimulationConfig) -> dict[str, Any]:
-    """Plain values of the settings; what only training or simulation reads is left out."""
+    """Plain values of the settings; without those of training and simulation only."""
     values = {name: getattr(config, name) for name in config.__dataclass_fields__}
     for name in ("action", "reward", "venue", "start", "episode_length"):
         del values[name]

@@ -1,4 +1,4 @@
-"""Deciding from a bundle: bars and an account in, target leverage out; nothing of the training stack."""
+"""The runtime of bundles: target leverage from bars and an account, without the training libraries."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from gearing.simulation.observation import Observation, ObservationLayout
 
 
 class Bundle:
-    """An exported policy with all that it needs to decide.
+    """An exported policy that makes decisions.
 
     Attributes
     ----------
     folder : Path
     manifest : Manifest
     lookback_bars : int
-        Bars that ``decide`` needs before the decision.
+        Bars required before a decision.
     """
 
     def __init__(self, folder: str | Path):
@@ -66,11 +66,11 @@ class Bundle:
             Settlements over the same span; needed where a feature reads funding.
         now : datetime, optional
             Moment of the decision, UTC. Bars that close after it are left out, and bars that ended too long
-            before it are refused. None decides at the end of the bars and says so.
+            before it are refused. None decides at the end of the bars, with a note.
         max_age : str, optional
             Longest time from the deciding close to ``now``; default one decision interval.
         memory : sequence, optional
-            ``memory`` of the last decision (or of its JSON), for risk controls that look back and recurrent networks.
+            ``memory`` of the last decision (or of its JSON), for risk controls with state and recurrent networks.
 
         Raises
         ------
@@ -82,12 +82,14 @@ class Bundle:
         notes += self._age(market.close_time[-1], moment, max_age)
         state = read_account(account, self.manifest, market)
         observation = self._observe(market, signals, state)
-        remembered, learned = self._remembered(memory)
-        wanted, learned = self._policy(observation, self._beside(learned, state))
-        asked, guards, kept, acted = self._controlled(wanted, observation, state, market, remembered)
-        kept = kept if learned is None else (*kept, (learned,))
-        blind = self._blind(kept) if memory is None else []
-        targets, caps = self._capped(asked, state)
+        control_memory, network_state = self._split_memory(memory)
+        wanted, network_state = self._policy(observation, self._extra_inputs(network_state, state))
+        limited, guards, memories, acted = self._controlled(
+            wanted, observation, state, market, control_memory
+        )
+        memories = memories if network_state is None else (*memories, (network_state,))
+        restarted = self._restarted(memories) if memory is None else []
+        targets, caps = self._capped(limited, state)
         orders, trade_notes = state.trade(targets, guards)
         targets, held = _held(targets, state)
         names = state.names
@@ -98,9 +100,9 @@ class Bundle:
             target_leverage=dict(zip(names, targets.tolist(), strict=True)),
             effective_leverage=effective_leverage(state),
             orders=orders,
-            reasons=(*notes, *state.notes, *blind, *acted, *caps, *held, *trade_notes),
+            reasons=(*notes, *state.notes, *restarted, *acted, *caps, *held, *trade_notes),
             observation=dict(zip(observation.layout.names, observation.array[0].tolist(), strict=True)),
-            memory=kept,
+            memory=memories,
         )
 
     # ------------------------------------------------------------------------------------------------ steps
@@ -121,7 +123,7 @@ class Bundle:
     def _observe(
         self, market: MarketData, signals: dict[str, np.ndarray], state: AccountState
     ) -> Observation:
-        """The one row that training would have seen."""
+        """The observation, as in training."""
         about = self.manifest
         columns: dict[str, np.ndarray] = {}
         if about.features:
@@ -154,31 +156,31 @@ class Bundle:
         volatility = np.sqrt(np.asarray(variance, np.float64).ravel() * spec.per_year)
         return np.clip(volatility, spec.lower, spec.upper).astype(np.float32)
 
-    def _remembered(self, memory: Any) -> tuple[tuple[Any, ...] | None, np.ndarray | None]:
-        """Memory of the controls, None at the beginning, and the state of a recurrent network (parts, 1, width)."""
+    def _split_memory(self, memory: Any) -> tuple[tuple[Any, ...] | None, np.ndarray | None]:
+        """Memory of the controls, None at first, and the state of a recurrent network (parts, 1, width)."""
         shape, controls = self.manifest.policy.get("state"), len(self.manifest.config.controls)
         if memory is None:
             return None, None if shape is None else np.zeros((shape[0], 1, shape[1]), np.float32)
         given = read_memory(memory)
         if len(given) != controls + (shape is not None):
             raise BundleError(
-                f"memory has {len(given)} parts, this bundle remembers {controls + (shape is not None)} (one for each "
+                f"memory has {len(given)} parts, this bundle has {controls + (shape is not None)} (one for each "
                 "risk control, and one for a recurrent network); give its own."
             )
         return given[:controls], None if shape is None else given[controls][0]
 
-    def _blind(self, kept: tuple[Any, ...]) -> list[str]:
-        """What a decision without a memory says of those that have one."""
+    def _restarted(self, memories: tuple[Any, ...]) -> list[str]:
+        """Note of a decision without memory on the controls and network that have one."""
         names = [describe_control(one)["control"] for one in self.manifest.config.controls] + ["the network"]
-        blind = [name for name, one in zip(names, kept, strict=False) if one is not None]
-        if not blind:
+        restarted = [name for name, one in zip(names, memories, strict=False) if one is not None]
+        if not restarted:
             return []
-        return [f"no memory was given: {', '.join(blind)} begin anew (memory=, of the last decision)"]
+        return [f"no memory was given: {', '.join(restarted)} restart (memory=, of the last decision)"]
 
-    def _beside(self, remembered: np.ndarray | None, state: AccountState) -> dict[str, np.ndarray]:
-        """What a network reads beside the observation: its own state, or the choices that the margin tiers allow."""
-        if remembered is not None:
-            return {"state": remembered}
+    def _extra_inputs(self, network_state: np.ndarray | None, state: AccountState) -> dict[str, np.ndarray]:
+        """Further inputs of a network: its state, or the choices that the margin tiers allow."""
+        if network_state is not None:
+            return {"state": network_state}
         known = self.manifest.policy.get("masked_levels")
         if known is None:
             return {}
@@ -186,33 +188,33 @@ class Bundle:
         for j in range(len(state.names)):
             row = state.rows[0, j]
             caps = level_caps(levels, state.tiers, int(row.tiers_first), int(row.tiers_last))
-            allowed.append(allowed_levels(levels, caps, state.terms[j].margin_share * equity))
+            allowed.append(allowed_levels(levels, caps, state.contracts[j].margin_share * equity))
         return {"allowed": np.concatenate(allowed)[None, :]}
 
     def _policy(
-        self, observation: Observation, beside: dict[str, np.ndarray]
+        self, observation: Observation, extra: dict[str, np.ndarray]
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """Signed target leverage per contract, and the next state of a recurrent network."""
         if self.manifest.kind == "network":
-            answer, state = self._network(observation, beside)
-            return answer[0], state
+            targets, state = self._network(observation, extra)
+            return targets[0], state
         leverage = np.asarray(self._rule.predict(observation, deterministic=True)[0], np.float64)
         if self.manifest.kind == "residual":
             most = self.manifest.config.max_leverage
-            factor, state = self._network(observation, beside)
+            factor, state = self._network(observation, extra)
             leverage = np.clip(factor * leverage, -most, most)
             return self._directed(leverage, observation)[0], state
         return self._directed(leverage, observation)[0], None
 
     def _network(
-        self, observation: Observation, beside: dict[str, np.ndarray]
+        self, observation: Observation, extra: dict[str, np.ndarray]
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """The network's answer (1, n_slots), leverage or the factor of a residual policy's rule, and its next state."""
-        answer, *after = self._session(POLICY).run(None, {"observation": observation.array, **beside})
-        return np.asarray(answer, np.float64), after[0] if after else None
+        """The network's output (1, n_slots), leverage or the factor of a residual policy's rule, and its next state."""
+        output, *after = self._session(POLICY).run(None, {"observation": observation.array, **extra})
+        return np.asarray(output, np.float64), after[0] if after else None
 
     def _directed(self, leverage: np.ndarray, observation: Observation) -> np.ndarray:
-        """The side that the bundle's direction gives to a rule's magnitude; a network has it inside."""
+        """A rule's magnitude with the side of the bundle's direction; networks include it."""
         config = self.manifest.config
         if config.signal_column is not None:
             return leverage * observation[config.signal_column]
@@ -224,43 +226,43 @@ class Bundle:
         observation: Observation,
         state: AccountState,
         market: MarketData,
-        remembered: tuple[Any, ...] | None,
+        memory: tuple[Any, ...] | None,
     ) -> tuple[np.ndarray, np.recarray, tuple[Any, ...], list[str]]:
-        """Targets, resting orders and memories after the bundle's risk controls, and what they did."""
+        """Targets, resting orders and memories after the bundle's risk controls, and notes."""
         controls = self.manifest.config.controls
-        given = (None,) * len(controls) if remembered is None else remembered
+        given = (None,) * len(controls) if memory is None else memory
         now = Situation(
             columns=observation,
             time=market.close_time[-1:],
             equity=np.array(state.account.equity),
             liquidated=state.liquidated[None, :],
-            begins=np.array([remembered is None]),
-            margin_share=np.array(state.terms.margin_share),
+            begins=np.array([memory is None]),
+            margin_share=np.array(state.contracts.margin_share),
         )
-        after, guards, kept, acted = apply_controls(controls, targets[None, :], now, given)
+        after, guards, memories, acted = apply_controls(controls, targets[None, :], now, given)
         names = [describe_control(one)["control"] for one in controls]
         notes = [
             f"risk control {name} changed the target"
             for name, did in zip(names, acted[0], strict=True)
             if did
         ]
-        return after[0], guards, tuple(kept), notes
+        return after[0], guards, tuple(memories), notes
 
-    def _capped(self, asked: np.ndarray, state: AccountState) -> tuple[np.ndarray, list[str]]:
-        """Targets within the bundle's largest leverage and within what the margin tiers allow at this size."""
-        targets, notes = asked.copy(), []
+    def _capped(self, limited: np.ndarray, state: AccountState) -> tuple[np.ndarray, list[str]]:
+        """Targets within the bundle's largest leverage and the margin tiers at this size."""
+        targets, notes = limited.copy(), []
         equity = float(state.account.equity[0])
         for j, name in enumerate(state.names):
             most = self.manifest.config.max_leverage
             if abs(targets[j]) > most:
-                notes.append(f"{name}: the policy asked for {targets[j]:+.4g}x; the bundle allows {most:g}x")
+                notes.append(f"{name}: the target is {targets[j]:+.4g}x; the bundle allows {most:g}x")
                 targets[j] = np.copysign(most, targets[j])
-            row, budget = state.rows[0, j], float(state.terms[j].margin_share) * equity
+            row, budget = state.rows[0, j], float(state.contracts[j].margin_share) * equity
             setting = max(1.0, abs(targets[j]))
             allowed = largest_notional(setting, state.tiers, int(row.tiers_first), int(row.tiers_last))
             allowed = max(
                 allowed, state.held(j, targets[j])
-            )  # what is held may stay: only increases are capped
+            )  # the held position may stay: only increases are capped
             if abs(targets[j]) * budget > allowed:
                 notes.append(
                     f"{name}: {targets[j]:+.4g}x of {budget:,.0f} exceeds the {allowed:,.0f} its tier allows"
@@ -304,23 +306,23 @@ class Bundle:
 
 
 def _held(targets: np.ndarray, state: AccountState) -> tuple[np.ndarray, list[str]]:
-    """Targets with the leverage of the margin share that is held where the policy said hold (NaN)."""
+    """Targets with the held leverage of the margin share where the policy holds (NaN)."""
     filled, notes = targets.copy(), []
     equity = float(state.account.equity[0])
     for j in np.flatnonzero(np.isnan(targets)):
-        name, share = state.names[j], float(state.terms[j].margin_share)
+        name, share = state.names[j], float(state.contracts[j].margin_share)
         filled[j] = effective_leverage(state)[name] / share if equity > 0.0 else 0.0
-        notes.append(f"{name}: the policy leaves the position as it is")
+        notes.append(f"{name}: the policy leaves the position unchanged")
     return filled, notes
 
 
 def load_bundle(folder: str | Path) -> Bundle:
-    """Open a bundle after checking that it is whole and unchanged.
+    """Open a bundle after checking that it is complete and unchanged.
 
     Raises
     ------
     BundleError
-        If it is not.
+        If it is not complete and unchanged.
     """
     return Bundle(folder)
 

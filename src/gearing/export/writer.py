@@ -1,4 +1,4 @@
-"""Writing a bundle: a folder that is enough to decide."""
+"""Write bundles."""
 
 from __future__ import annotations
 
@@ -41,16 +41,16 @@ def export_bundle(
     provenance: Mapping[str, Any] | None = None,
     overwrite: bool = False,
 ) -> Path:
-    """Write a policy and all it needs to decide.
+    """Write a policy and everything it needs for decisions.
 
     Parameters
     ----------
     policy : Policy
         A trained agent's policy, or a registered rule.
     folder : path
-        Appears whole or not at all.
+        Written atomically.
     market : MarketData
-        Whose contracts, venue and bar the bundle is for; its fingerprint becomes provenance.
+        The bundle's contracts, venue and bar; its fingerprint becomes provenance.
     table : FeatureTable
         Names and bounds of the observation's market columns, in order.
     config : SimulationConfig
@@ -58,7 +58,7 @@ def export_bundle(
         Forecasts among the table's columns; their newest model is exported.
     name : str, optional
     provenance : mapping, optional
-        Anything worth keeping: seeds, spans, run ids. Plain values.
+        Further plain values: seeds, spans, run ids.
     overwrite : bool
         Whether an existing folder may be replaced.
 
@@ -70,7 +70,7 @@ def export_bundle(
     Raises
     ------
     BundleError
-        If the policy, a column or a setting cannot be exported; the message says why.
+        If the policy, a column or a setting cannot be exported; the message gives the reason.
     """
     folder = Path(folder)
     if folder.exists() and not overwrite:
@@ -117,7 +117,7 @@ def _check(policy: Policy, config: SimulationConfig, table: FeatureTable) -> Non
 def _write_policy(
     policy: Any, layout: ObservationLayout, config: SimulationConfig, draft: Path
 ) -> tuple[str, dict[str, Any] | None, dict[str, Any]]:
-    """Kind of the bundle, the description of the rule (a residual policy's base), what to know about a network."""
+    """Kind of the bundle, the rule's description (a residual policy's base), and the network's."""
     if hasattr(policy, "network"):
         from gearing.export.graph import write_policy_graph
 

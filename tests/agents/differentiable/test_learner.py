@@ -7,7 +7,7 @@ from tests.agents.toy import RandomLeverage, best_growth_per_year, toy_config
 from gearing.agents import growth_per_year, load_policy, train_agent
 from gearing.agents.differentiable.learner import DifferentiableLearner
 from gearing.agents.settings import agent_settings
-from gearing.export.graph import graph_answers, write_policy_graph
+from gearing.export.graph import run_graph, write_policy_graph
 from gearing.market.oracle.best_leverage import oracle_for
 from gearing.market.synthetic.generators import synthetic_market
 from gearing.policies.oracle import state_table
@@ -100,7 +100,7 @@ def test_its_graph_answers_with_targets_and_holds_inside_the_band(direction, tmp
     observations[:200, layout.locate("effective_leverage")] = inside[
         :, None
     ]  # half of the accounts need not trade
-    found = graph_answers(tmp_path / "policy.onnx", observations)
+    found = run_graph(tmp_path / "policy.onnx", observations)
     expected, _ = agent.policy.network.predict(observations, None, None, True)
     sign = -1.0 if direction == "short" else 1.0
     if direction == "signal:tomorrow":
