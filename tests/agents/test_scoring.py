@@ -8,7 +8,8 @@ from tests.agents.toy import announced_market, toy_config
 from gearing.agents import growth_per_year, train_agent
 from gearing.agents.policy.precomputed_bands import BandsAhead, bands_ahead
 from gearing.agents.scoring import Scorer
-from gearing.evaluation.backtesting import backtest, decision_rows
+from gearing.evaluation.backtesting import backtest
+from gearing.evaluation.playing import decision_rows
 from gearing.policies.rules import FixedLeverage
 from gearing.simulation.simulator import Simulator
 
@@ -42,7 +43,7 @@ def test_a_policy_that_remembers_is_asked_at_every_decision():
     policy = trained(toy_config(), memory=4)
     simulator = Simulator(*HELD_OUT, toy_config(start="first"))
     simulator.reset(seed=0)
-    rows = decision_rows(simulator)[None, :-1]
+    rows = decision_rows(simulator)
     assert bands_ahead(policy, simulator, rows) is policy
     assert isinstance(bands_ahead(trained(toy_config()), simulator, rows), BandsAhead)
 

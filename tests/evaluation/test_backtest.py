@@ -72,8 +72,8 @@ def test_results_stand_beside_each_other_in_a_table(market, result):
 
 
 def test_a_column_that_does_not_exist_is_refused_before_anything_runs(market):
-    with pytest.raises(ValueError, match="forecast_volatility"):
-        gearing.backtest(VolatilityTarget(), market)
+    with pytest.raises(ValueError, match="nobodys_forecast"):
+        gearing.backtest(VolatilityTarget(column="nobodys_forecast"), market)
 
 
 def test_a_registered_column_is_computed_when_a_rule_asks_for_it(market):

@@ -8,7 +8,7 @@ import torch
 from tests.export import cases
 
 from gearing.agents import train_agent
-from gearing.evaluation.backtesting import answer
+from gearing.evaluation.playing import signed_targets
 from gearing.export import BundleError, export_bundle, load_bundle, verify_bundle
 from gearing.export.manifest import Manifest
 from gearing.policies.controls import DailyLossLimit, NotionalCap, StopLoss
@@ -55,7 +55,9 @@ def assert_parity(bundle, policy, config, every):
     stamps = cases.forecast().fitted_until
     exported_at = stamps[~np.isnat(stamps)].max()  # from here on the column comes from the exported model
     compared, traded = 0, 0
-    for k, (time, observation, account, target, simulator) in enumerate(cases.played(policy, config, answer)):
+    for k, (time, observation, account, target, simulator) in enumerate(
+        cases.played(policy, config, signed_targets)
+    ):
         if k % every or time < exported_at:
             continue
         decision = bundle.decide(BARS[BARS.open_time < time], json.loads(json.dumps(account)), FUNDING)
@@ -112,7 +114,7 @@ def test_risk_controls_travel_with_the_bundle_and_act_as_in_the_simulator(tmp_pa
     bundle = load_bundle(export_rule(RULE, tmp_path / "guarded", config))
     assert bundle.manifest.config.controls == controls
     memory, decided, played = None, [], []
-    for time, _, account, _, simulator in cases.played(RULE, config, answer):
+    for time, _, account, _, simulator in cases.played(RULE, config, signed_targets):
         if decided:
             played.append(simulator.decided[0, 0])  # what the last step held, after its controls
         if len(decided) == 25:
@@ -159,7 +161,7 @@ def recurrent(request, tmp_path_factory):
 def test_a_recurrent_networks_state_travels_from_decision_to_decision_through_json(recurrent):
     bundle, policy, config = recurrent
     first, memory, decided, played, forgetful = np.datetime64("2020-07-20"), None, [], [], []
-    for time, _, account, _, simulator in cases.played(policy, config, answer, first):
+    for time, _, account, _, simulator in cases.played(policy, config, signed_targets, first):
         if decided:
             played.append(simulator.decided[0, 0])
         if len(decided) == 25:
@@ -457,7 +459,7 @@ def test_a_band_policys_bundle_holds_where_the_simulator_held(tmp_path):
         forecasts=cases.forecast(),
     )
     bundle, held, traded = load_bundle(folder), 0, 0
-    for time, observation, account, target, simulator in cases.played(policy, config, answer):
+    for time, observation, account, target, simulator in cases.played(policy, config, signed_targets):
         if time < np.datetime64("2020-08-01"):
             continue
         decision = bundle.decide(BARS[BARS.open_time < time], account, FUNDING)

@@ -8,7 +8,7 @@ from tests.export import cases
 
 from gearing.agents.policy.description import PolicyDescription
 from gearing.agents.policy.learned import LearnedPolicy
-from gearing.evaluation.backtesting import answer
+from gearing.evaluation.playing import signed_targets
 from gearing.export import BundleError, export_bundle, load_bundle
 from gearing.features import FeatureSet, registered_features
 from gearing.policies import control_names, describe_rule, make_control, make_rule, rule_names
@@ -71,7 +71,7 @@ def assert_parity(policy, table, config, folder):
     simulator.reset(seed=0)
     count, memory, moved = simulator.n_decisions, None, 0
     for k in range(count):
-        targets, _ = answer(policy, simulator, None, np.zeros(1, bool))
+        targets, _ = signed_targets(policy, simulator, None, np.zeros(1, bool))
         time, account = simulator.time[0], cases.account_of(simulator)
         liquidated = bool(simulator.ledgers.liquidations[0, 0])
         simulator.step(targets)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from itertools import pairwise
+from collections.abc import Sequence
 
 import numpy as np
 
-from gearing.evaluation.backtesting import answer
+from gearing.evaluation.playing import Observer, play
 from gearing.features import FeatureTable
 from gearing.market.data import MarketData
 from gearing.simulation.config import SimulationConfig
@@ -15,7 +14,6 @@ from gearing.simulation.policy import Policy, check_columns
 from gearing.simulation.simulator import Simulator
 
 _YEAR = np.timedelta64(365, "D")
-Watch = Callable[[Simulator, np.ndarray, np.ndarray], None]
 
 _LONG = 2_000  # decisions from which a path is scored in parts that run side by side
 
@@ -52,20 +50,29 @@ class Scorer:
         decisions = sum(int(count.sum()) for _, count in played)
         return float(growth.sum() / decisions * float(_YEAR / self.simulator.interval))
 
-    def parts(self, policy: Policy, watch: Watch | None = None) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Log growth and number of decisions of every part, market by market.
+    def parts(self, policy: Policy, *observers: Observer) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Log growth and number of decisions of every part, market by market; observers see every decision."""
+        simulator, cuts = self.simulator, self._cuts
+        check_columns(policy, tuple(simulator.view))
+        path = np.repeat(np.arange(len(cuts)), [len(cut) - 1 for cut in cuts])
+        length = [np.diff(cut) for cut in cuts]
+        simulator.begin(np.concatenate([cut[:-1] for cut in cuts]), np.concatenate(length), path)
+        recorder = _Growth()
+        play(simulator, policy, *observers, recorder)
+        growth = np.split(recorder.growth, np.cumsum([len(part) for part in length])[:-1])
+        return list(zip(growth, length, strict=True))
 
-        Parameters
-        ----------
-        watch : callable, optional
-            Called at every decision with the simulator, the signed targets and which accounts are still playing.
-        """
-        growth, ends = (
-            _play(policy, self.simulator, self._cuts, watch),
-            np.cumsum([len(c) - 1 for c in self._cuts]),
-        )
-        parts = np.split(growth, ends[:-1])
-        return [(part, np.diff(cuts)) for part, cuts in zip(parts, self._cuts, strict=True)]
+
+class _Growth(Observer):
+    """Records the log growth of every account (n_accounts,)."""
+
+    def begin(self, simulator: Simulator, count: int) -> None:
+        self.growth = np.zeros(simulator.n_accounts)
+
+    def stepped(self, k: int, simulator: Simulator, active: np.ndarray) -> None:
+        self.growth += np.where(active, simulator.steps.log_growth, 0.0)
+        ruined = active & simulator.terminated
+        self.growth[ruined] = np.minimum(self.growth[ruined], np.log(0.001))
 
 
 def _parted(
@@ -82,39 +89,6 @@ def _parted(
         cuts.append(np.linspace(0, count, parts + 1).astype(np.int64))
     accounts = sum(len(c) - 1 for c in cuts)
     return simulator if accounts == 1 else Simulator(markets, tables, config, n_accounts=accounts), cuts
-
-
-def _play(policy: Policy, simulator: Simulator, cuts: list[np.ndarray], watch: Watch | None) -> np.ndarray:
-    """Log growth of every part, all parts of all paths side by side (n_accounts,)."""
-    check_columns(policy, tuple(simulator.view))
-    n, paths = simulator.n_accounts, simulator.tape.boundaries
-    spans = [edges[a : b + 1] for edges, c in zip(paths, cuts, strict=True) for a, b in pairwise(c)]
-    first, last = (np.array([span[end] for span in spans]) for end in (0, -1))
-    path = np.repeat(np.arange(len(cuts)), [len(c) - 1 for c in cuts])
-    simulator.reset(seed=0)
-    simulator._put(np.arange(n), path, first, last, np.zeros(n, np.int64))
-    simulator._kernel.observe(np.ones(n, np.bool_))
-    growth, state = np.zeros(n), None
-    begins, active = np.ones(n, np.bool_), np.ones(n, np.bool_)
-    if hasattr(policy, "ahead"):
-        policy = policy.ahead(simulator, _decisions(spans))
-    while active.any():
-        targets, state = answer(policy, simulator, state, begins)
-        begins = np.zeros(n, np.bool_)
-        if watch is not None:
-            watch(simulator, targets, active)
-        simulator.step(targets, active=active)
-        growth += np.where(active, simulator.steps.log_growth, 0.0)
-        ruined = active & simulator.terminated
-        growth[ruined] = np.minimum(growth[ruined], np.log(0.001))
-        active = active & ~(simulator.terminated | simulator.truncated)
-    return growth
-
-
-def _decisions(spans: list[np.ndarray]) -> np.ndarray:
-    """Rows at which each account decides (n_accounts, n_decisions); a shorter part repeats its last one."""
-    most = max(span.size for span in spans) - 1
-    return np.stack([span[np.minimum(np.arange(most), span.size - 2)] for span in spans])
 
 
 def growth_per_year(

@@ -92,22 +92,16 @@ def backtest(
     For example: gearing backtest volatility_weighted market.folder=data decision.margin_share=0.1
     "controls=[{control: stop_loss, margin: 0.5}]" --report btc.html --scenarios
     """
-    from gearing.evaluation.backtesting import asked_columns, given_table
     from gearing.evaluation.backtesting import backtest as run
+    from gearing.evaluation.columns import policy_table
     from gearing.evaluation.reports.tables import comparison, printed
-    from gearing.evaluation.risk.excursion_columns import join_asked_excursions
     from gearing.policies.registry import make_rule
-    from gearing.studies.fields import FORECAST
-    from gearing.studies.study.forecasting import forecast_column
+    from gearing.studies.study.forecasting import forecast_arguments
 
     config = ad_hoc("backtest", policy, settings)
     rule = make_rule(policy)
     market = config.market.open()
-    table = given_table(rule, market, None, config.simulation())
-    asked = (*rule.required_columns, *asked_columns(config.simulation()))
-    if FORECAST in asked:
-        table = forecast_column(config, market).join(table)
-    table = join_asked_excursions(table, market, asked)
+    table = policy_table(rule, market, None, config.simulation(), forecast_arguments(config))
     result = run(rule, market, table, name=policy, **config.simulation_settings())
     others, sections = [], {}
     if scenarios:

@@ -1,32 +1,32 @@
-"""A backtest: the Simulator of one account with a recorder."""
+"""A backtest: a policy plays one account of a Simulator, recorded decision by decision."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
+from gearing.evaluation.columns import DEFAULT_FORECAST, Features, policy_table
+from gearing.evaluation.playing import Observer, decision_times, play
 from gearing.evaluation.result import BacktestResult
 from gearing.exchange.records import ledger_dtype, records, step_dtype
-from gearing.features import Feature, FeatureSet, FeatureTable, is_feature
 from gearing.market.data import MarketData
-from gearing.simulation.actions import make_scheme
 from gearing.simulation.config import SimulationConfig, check_settings
-from gearing.simulation.policy import Policy, check_columns
+from gearing.simulation.policy import Policy, check_columns, check_policy_type, hooks_of
 from gearing.simulation.simulator import Simulator
 
-SHORTEST = "log_return"  # the column of a table from which nobody asks any: it is complete after two bars
 Progress = Callable[[int, int], None]  # (decisions done, decisions in all)
 
 
 def backtest(
     policy: Policy,
     market: MarketData,
-    features: FeatureTable | FeatureSet | Sequence[str] | None = None,
+    features: Features = None,
     *,
     name: str | None = None,
     progress: Progress | None = None,
+    forecast: Mapping[str, Any] | None = DEFAULT_FORECAST,
     **settings: Any,
 ) -> BacktestResult:
     """Run a policy over a whole market, from the first decision to the last.
@@ -37,13 +37,17 @@ def backtest(
         A rule, a trained agent, or anything with their ``predict``.
     market : MarketData
     features : FeatureTable, FeatureSet, or str or sequence of str, optional
-        Names and groups are computed, and with them the registered features that the policy, its direction and its
-        risk controls declare; None computes only these. The first decision is the first that has all columns, so
-        "default" begins after 90 days and a fixed leverage without features on the second.
+        Names and groups are computed, and with them the columns that the policy, its direction and its risk controls
+        declare: registered features, and forecasts. None computes only these; a table is taken as it is. The first
+        decision is the first that has all columns, so "default" begins after 90 days and a fixed leverage without
+        features on the second.
     name : str, optional
         Row name; the policy's class by default.
     progress : callable, optional
         Called with (decisions done, decisions in all) now and then.
+    forecast : mapping or None
+        How ``forecast_volatility`` is forecast where it is declared: forecaster, horizon, schedule and parameters of
+        :func:`gearing.forecasters.forecast_volatility_column`. None makes no forecasts.
     **settings
         Fields of :class:`gearing.SimulationConfig`, for example ``direction="long", margin_share=0.1``. They win
         over the ``settings`` that a policy may carry.
@@ -56,106 +60,68 @@ def backtest(
         For an unknown setting, or an object that is no policy.
     """
     check_settings(settings)
-    _check_policy(policy)
-    config = SimulationConfig(**{"start": "first", **getattr(policy, "settings", {}), **settings})
-    simulator = Simulator(market, table_for(policy, market, features, config), config)
-    check_columns(policy, tuple(simulator.view))
-    return _play(policy, simulator, name or type(policy).__name__, progress)
+    check_policy_type(policy)
+    config = SimulationConfig(**{"start": "first", **hooks_of(policy).settings, **settings})
+    table = policy_table(policy, market, features, config, forecast)
+    return run_account(policy, Simulator(market, table, config), name, progress)
 
 
-def _check_policy(policy: Any) -> None:
-    lacks = [name for name in ("required_columns", "action_scheme", "predict") if not hasattr(policy, name)]
-    if lacks:
-        raise TypeError(
-            f"{type(policy).__name__} has no {', '.join(lacks)}: a policy declares the columns that it reads and the "
-            "scheme of its actions, and predicts; gearing.check_policy goes through all of it."
-        )
+def run_account(
+    policy: Policy | np.ndarray,
+    simulator: Simulator,
+    name: str | None = None,
+    progress: Progress | None = None,
+) -> BacktestResult:
+    """Play a policy, or a series of leverages, on the one account of a simulator, from its start to its end.
 
-
-def table_for(policy: Policy, market: MarketData, features: Any, config: SimulationConfig) -> FeatureTable:
-    """Table that a policy is played on: the features given, and those that the policy and the settings declare."""
-    table = given_table(policy, market, features, config)
-    # A policy may bring columns of its own: the oracle's bands, a forecaster's output.
-    return policy.join(table) if hasattr(policy, "join") else table
-
-
-def given_table(policy: Policy, market: MarketData, features: Any, config: SimulationConfig) -> FeatureTable:
-    """The same without the columns that the policy brings itself."""
-    if isinstance(features, FeatureTable):
-        return features
-    given: tuple[Feature, ...] = ()
-    if features:
-        given = (features if isinstance(features, FeatureSet) else FeatureSet(features)).features
-    names = {feature.name for feature in given}
-    asked = dict.fromkeys([*policy.required_columns, *asked_columns(config)])
-    columns: list[str | Feature] = [*given, *(c for c in asked if is_feature(c) and c not in names)]
-    return FeatureSet(columns or [SHORTEST]).compute(market)
-
-
-def asked_columns(config: SimulationConfig) -> tuple[str, ...]:
-    """Columns that the settings themselves read: the signal's and those of the risk controls."""
-    signal = (config.signal_column,) if config.signal_column else ()
-    return (*signal, *(column for control in config.controls for column in control.required_columns))
-
-
-def answer(policy: Policy, simulator: Simulator, state: Any, begins: np.ndarray) -> tuple[np.ndarray, Any]:
-    """Signed targets of a policy at the simulator's current observations, and its next state."""
-    asked: Any = policy
-    masks = {}
-    if getattr(policy, "masked", False):
-        allowed = simulator.action_masks(asked.scheme.magnitudes)
-        masks["action_masks"] = allowed.reshape(simulator.n_accounts, -1)
-    actions, state = asked.predict(simulator.view, state, begins, deterministic=True, **masks)
-    if policy.action_scheme == "target":
-        return simulator.directed(actions), state
-    scheme = make_scheme(getattr(policy, "scheme", policy.action_scheme), simulator.config.max_leverage)
-    return simulator.targets(np.asarray(actions), scheme), state
-
-
-def _play(policy: Policy, simulator: Simulator, name: str, progress: Progress | None) -> BacktestResult:
+    Parameters
+    ----------
+    policy : Policy or array
+        As in :func:`gearing.evaluation.playing.play`.
+    """
+    if not isinstance(policy, np.ndarray):
+        check_columns(policy, tuple(simulator.view))
     simulator.reset(seed=0)
-    count, slots = simulator.n_decisions, len(simulator.slots)
-    time = np.empty(count + 1, "datetime64[ms]")
-    equity = np.empty(count + 1)
-    target, leverage, mark = (np.zeros((count, slots)) for _ in range(3))
-    distance, acted = np.ones((count, slots)), np.zeros((count, len(simulator.config.controls)), np.bool_)
-    steps, ledgers = records(count, step_dtype), records((count, slots), ledger_dtype)
-    time[0], equity[0] = simulator.time[0], simulator.accounts.equity[0]
-    state, begins = None, np.ones(1, np.bool_)
-    time[:] = decision_times(simulator)
-    if hasattr(policy, "ahead"):  # what depends on the market alone is computed for the whole path
-        policy = policy.ahead(simulator, decision_rows(simulator)[None, :-1])
-    for k in range(count):
-        targets, state = answer(policy, simulator, state, begins)
-        begins = np.zeros(1, np.bool_)
-        simulator.step(targets)
-        target[k], steps[k], ledgers[k] = simulator.decided[0], simulator.steps[0], simulator.ledgers[0]
-        equity[k + 1] = simulator.accounts.equity[0]
-        leverage[k] = simulator.view["effective_leverage"][0]
-        distance[k], acted[k] = simulator.view["liquidation_distance"][0], simulator.acted[0]
-        mark[k] = simulator.positions.mark[0]
-        if progress is not None and (k % 256 == 0 or k + 1 == count):
-            progress(k + 1, count)
-        if simulator.steps[0].terminated:
-            equity[k + 1 :] = equity[k + 1]
-            mark[k:] = mark[k]
-            break
-    return BacktestResult(
-        name=name, time=time, equity=equity, target=target, leverage=leverage, steps=steps, ledgers=ledgers,
-        ruined=bool(simulator.steps[0].terminated), slots=simulator.slots, config=simulator.config, mark=mark,
-        notes=simulator.markets[0].notes, distance=distance, acted=acted,
-    )  # fmt: skip
+    recorder = _Recorder(name or type(policy).__name__, progress)
+    play(simulator, policy, recorder)
+    return recorder.result()
 
 
-def decision_times(simulator: Simulator) -> np.ndarray:
-    """Moments of the decisions of the first account's episode, and of its end."""
-    span, times = decision_rows(simulator), simulator.tape.row_time
-    closing = simulator.markets[int(simulator.accounts[0].path)].close_time[-1]
-    return np.array([times[row] if row < times.size else closing for row in span], "datetime64[ms]")
+class _Recorder(Observer):
+    """Records all of one account."""
 
+    def __init__(self, name: str, progress: Progress | None):
+        self._name, self._progress = name, progress
 
-def decision_rows(simulator: Simulator) -> np.ndarray:
-    """Rows of the tape at which the first account decides in its episode, and the row of its end."""
-    account = simulator.accounts[0]
-    edges = simulator.tape.boundaries[int(account.path)]
-    return edges[np.searchsorted(edges, account.row) : np.searchsorted(edges, account.last_row) + 1]
+    def begin(self, simulator: Simulator, count: int) -> None:
+        slots = len(simulator.slots)
+        self._simulator, self._done = simulator, 0
+        self._time = decision_times(simulator)[: count + 1]
+        self._equity = np.full(count + 1, simulator.accounts.equity[0])
+        self._target, self._leverage, self._mark = (np.zeros((count, slots)) for _ in range(3))
+        self._distance = np.ones((count, slots))
+        self._acted = np.zeros((count, len(simulator.config.controls)), np.bool_)
+        self._steps, self._ledgers = records(count, step_dtype), records((count, slots), ledger_dtype)
+
+    def stepped(self, k: int, simulator: Simulator, active: np.ndarray) -> None:
+        view = simulator.view
+        self._target[k], self._steps[k] = simulator.decided[0], simulator.steps[0]
+        self._ledgers[k], self._acted[k] = simulator.ledgers[0], simulator.acted[0]
+        self._equity[k + 1] = simulator.accounts.equity[0]
+        self._leverage[k] = view["effective_leverage"][0]
+        self._distance[k] = view["liquidation_distance"][0]
+        self._mark[k] = simulator.positions.mark[0]
+        self._done, count = k + 1, len(self._target)
+        if self._progress is not None and (k % 256 == 0 or self._done == count):
+            self._progress(self._done, count)
+
+    def result(self) -> BacktestResult:
+        """What was recorded; equity and mark stay after a ruin."""
+        simulator, done = self._simulator, self._done
+        self._equity[done:], self._mark[done:] = self._equity[done], self._mark[done - 1]
+        return BacktestResult(
+            name=self._name, time=self._time, equity=self._equity, target=self._target, leverage=self._leverage,
+            steps=self._steps, ledgers=self._ledgers, ruined=bool(simulator.terminated[0]), slots=simulator.slots,
+            config=simulator.config, mark=self._mark, notes=simulator.markets[0].notes, distance=self._distance,
+            acted=self._acted,
+        )  # fmt: skip

@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gearing.evaluation.backtesting import answer, asked_columns, backtest, given_table
+from gearing.evaluation.backtesting import backtest
+from gearing.evaluation.columns import column_table, columns_read
+from gearing.evaluation.playing import play
 from gearing.features import FeatureSet, FeatureTable, get_feature, registered_features
 from gearing.market.data import MarketData
 from gearing.names import nearest
 from gearing.simulation.actions import make_scheme
 from gearing.simulation.config import SimulationConfig
 from gearing.simulation.observation import Observation
-from gearing.simulation.policy import Policy
+from gearing.simulation.policy import Policy, hooks_of
 from gearing.simulation.simulator import Simulator
 
 if TYPE_CHECKING:
@@ -54,15 +56,9 @@ class _Trial:
         made.reset(seed=0)
         return made
 
-    def walk(self, simulator: Simulator, count: int = N_STEPS) -> tuple[np.ndarray, Any]:
-        """Step the policy; its last targets and state."""
-        state, begins = None, np.ones(simulator.n_accounts, np.bool_)
-        targets = np.zeros(simulator.positions.shape)
-        for _ in range(count):
-            targets, state = answer(self.policy, simulator, state, begins)
-            begins = np.zeros(simulator.n_accounts, np.bool_)
-            simulator.step(targets)
-        return targets, state
+    def walk(self, simulator: Simulator, count: int = N_STEPS) -> Any:
+        """Step the policy; its last state."""
+        return play(simulator, self.policy, count=count).state
 
     def ask(
         self, observation: Observation, state: Any = None, begins: np.ndarray | None = None
@@ -127,7 +123,7 @@ def check_policy(
         market = synthetic_market("market-b", seed=3, years=0.5, contracts=("A", "B"))
     findings = [_checked(_DECLARES, _declares, policy)]
     if not findings[0].broken:
-        given = {"direction": "long", **getattr(policy, "settings", {}), **settings}
+        given = {"direction": "long", **hooks_of(policy).settings, **settings}
         trial = _Trial(policy, market, _table(policy, market, features, given), given)
         for name, check in _CHECKS.items():
             findings.append(_checked(name, check, trial))
@@ -153,13 +149,15 @@ def _table(policy: Any, market: MarketData, features: Any, settings: Mapping[str
     if isinstance(features, FeatureTable):
         return features
     config = SimulationConfig(**settings)
-    table = given_table(policy, market, features, config)
+    read = columns_read(policy, config)
+    table = column_table(read, market, features, forecast=None)
     known = {*table.columns, *_own_columns()}
-    for name in dict.fromkeys([*policy.required_columns, *asked_columns(config)]):
+    for name in dict.fromkeys(read):
         if name not in known:
             values = np.random.default_rng(0).uniform(*STAND_IN, (market.n_bars, market.n_contracts))
             table = table.join(name, values, lower=0.0, upper=1.0)
-    return policy.join(table) if hasattr(policy, "join") else table
+    join = hooks_of(policy).join
+    return table if join is None else join(table)
 
 
 def _own_columns() -> tuple[str, ...]:
@@ -194,7 +192,7 @@ def _declares(policy: Any) -> None:
     for name in columns:
         _require(not (meant := _misspelt(name)), f"no feature {name!r}. Did you mean {meant!r}?")
     if scheme != "target":
-        make_scheme(getattr(policy, "scheme", scheme), 10.0)
+        make_scheme(hooks_of(policy).scheme or scheme, 10.0)
 
 
 def _misspelt(name: str) -> str:
@@ -263,7 +261,7 @@ def _leaves_alone(trial: _Trial) -> None:
 
 def _forgets(trial: _Trial) -> None:
     simulator = trial.simulator()
-    _, state = trial.walk(simulator)
+    state = trial.walk(simulator)
     view, begins = simulator.view, np.ones(simulator.n_accounts, np.bool_)
     fresh, used = trial.ask(view, None, begins), trial.ask(view, deepcopy(state), begins)
     _require(

@@ -1,122 +1,257 @@
-"""Many leverage series as accounts of one Simulator on one path: what comparisons and placebos are made of."""
+"""One way to play: a policy, or a series of leverages, steps the accounts of one Simulator while observers record.
+
+Backtests, scores, comparisons, sweeps and risk estimates differ in their observers only.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from gearing.evaluation.backtesting import asked_columns, decision_times
-from gearing.evaluation.metrics import daily_returns, log_growth, sharpe_ratio, volatility, years_between
-from gearing.evaluation.result import BacktestResult
-from gearing.features import FeatureSet, FeatureTable
-from gearing.market.data import MarketData
+from gearing.exchange.records import ledger_dtype, records, step_dtype
+from gearing.simulation.actions import make_scheme
 from gearing.simulation.observation import Observation
+from gearing.simulation.policy import Policy, hooks_of
 from gearing.simulation.simulator import Simulator
 
-Floats = np.ndarray
+_Targets = Callable[[int, Any, np.ndarray], tuple[np.ndarray, Any]]
 
 
-@dataclass(frozen=True, eq=False)
-class Accounts:
-    """What several accounts did side by side.
+class Observer:
+    """Sees every decision that `play` takes. A subclass overrides what it needs."""
+
+    def begin(self, simulator: Simulator, count: int) -> None:
+        """Before the first of at most ``count`` decisions."""
+
+    def decided(self, k: int, simulator: Simulator, targets: np.ndarray, active: np.ndarray) -> None:
+        """After the k-th decision and before its interval: the simulator's view is what the policy saw.
+
+        Parameters
+        ----------
+        targets : (n_accounts, n_slots) float64
+            Signed target leverage before risk controls; NaN holds.
+        active : (n_accounts,) bool
+            Accounts that decide; what is said of the others does not count.
+        """
+
+    def stepped(self, k: int, simulator: Simulator, active: np.ndarray) -> None:
+        """After the k-th interval, which the ``active`` accounts went through."""
+
+
+class Records(Observer):
+    """Records the steps, the ledgers or both of every interval.
+
+    The only observer that does not slow down a series of leverages: both are recorded in compiled code.
 
     Attributes
     ----------
-    time : (n_decisions + 1,) datetime64[ms]
-    equity : (n_accounts, n_decisions + 1) float64
-    leverage : (n_accounts,) float64
-        Mean effective leverage (gross notional over equity) while the account lived.
-    hits : (n_accounts, n_decisions) int64
-        Liquidations of each interval.
-    ruined : (n_accounts,) bool
-    fees : (n_accounts,) float64
-        Paid in all, each interval's in parts of the equity at its start.
-    drawdown : (n_accounts,) float64
-        Largest loss from a peak at the closes of all bars.
+    steps : (n_accounts, n_decisions) recarray of ``step_dtype``
+        Zero after an account's end; without columns where not wanted.
+    ledgers : (n_accounts, n_decisions, n_slots) recarray of ``ledger_dtype``
     """
 
-    time: Floats
-    equity: Floats
-    leverage: Floats
-    hits: Floats
-    ruined: Floats
-    fees: Floats
-    drawdown: Floats
+    def __init__(self, steps: bool = True, ledgers: bool = False):
+        self.wanted = steps, ledgers
+        self.steps = records((0, 0), step_dtype)
+        self.ledgers = records((0, 0, 0), ledger_dtype)
 
-    @property
-    def liquidations(self) -> Floats:
-        """How often each account was liquidated (n_accounts,)."""
-        return self.hits.sum(axis=1)
+    def begin(self, simulator: Simulator, count: int) -> None:
+        """Make room."""
+        n, (steps, ledgers) = simulator.n_accounts, self.wanted
+        self.steps = records((n, count if steps else 0), step_dtype)
+        self.ledgers = records((n, count if ledgers else 0, len(simulator.slots)), ledger_dtype)
 
-    @property
-    def growth(self) -> Floats:
-        """Log growth per year (n_accounts,)."""
-        years = years_between(self.time[0], self.time[-1])
-        return np.array([log_growth(path, years) for path in self.equity])
-
-    @property
-    def volatility(self) -> Floats:
-        """Volatility of daily returns per year (n_accounts,)."""
-        return np.array([volatility(daily_returns(self.time, path)) for path in self.equity])
-
-    @property
-    def sharpe(self) -> Floats:
-        """Sharpe ratio per year, NaN where ruined (n_accounts,)."""
-        ratios = [sharpe_ratio(daily_returns(self.time, path)) for path in self.equity]
-        return np.where(self.ruined, np.nan, ratios)
+    def stepped(self, k: int, simulator: Simulator, active: np.ndarray) -> None:
+        """Copy the step."""
+        steps, ledgers = self.wanted
+        if steps:
+            self.steps[active, k] = simulator.steps[active]
+        if ledgers:
+            self.ledgers[active, k] = simulator.ledgers[active]
 
 
-def simulator_like(
-    result: BacktestResult, market: MarketData, table: FeatureTable | None, n_accounts: int
-) -> Simulator:
-    """Accounts under the settings of a result, from its first decision on; without its risk controls."""
-    config = result.config.with_(start=str(result.time[0]), controls=())
-    if table is None:
-        table = FeatureSet(["log_return", *asked_columns(config)]).compute(market)
-    simulator = Simulator(market, table, config, n_accounts)
-    simulator.reset(seed=0)
-    if simulator.n_decisions != len(result.target):
-        raise ValueError(
-            f"{result!r} has {len(result.target)} decisions, this market {simulator.n_decisions} from there on; give "
-            "the market that the result was made on."
-        )
-    return simulator
+class Continuation(NamedTuple):
+    """Where `play` stopped; given back to it, it goes on from there."""
+
+    active: np.ndarray  # (n_accounts,) bool, which accounts have not ended
+    state: Any  # what the policy returned last
 
 
-def play_sizes(simulator: Simulator, sizes: Floats) -> Accounts:
-    """Play leverage magnitudes; the simulation's direction gives them their side.
+def play(
+    simulator: Simulator,
+    policy: Policy | np.ndarray,
+    *observers: Observer,
+    count: int | None = None,
+    active: np.ndarray | None = None,
+    state: Any = None,
+) -> Continuation:
+    """Step the accounts of a simulator from where they stand until all have ended, or for some decisions.
 
     Parameters
     ----------
-    sizes : (n_accounts, n_decisions, n_slots) or broadcastable to it
-        Signed where the direction is free; NaN holds.
+    simulator : Simulator
+        Whose accounts were placed by ``reset`` or ``begin``, or by an earlier call.
+    policy : Policy, or array (n_decisions, n_slots) or (n_accounts, n_decisions, n_slots)
+        A policy, its hooks included (see :class:`gearing.simulation.policy.PolicyHooks`), or a series of target
+        leverages for all accounts or for each: magnitudes, to which the direction of the simulation gives the side, or
+        signed ones where it is "free" or in hedge mode. NaN holds.
+    *observers : Observer
+        With a series, no risk controls and no other observers than `Records`, all decisions run in one compiled call,
+        which writes no observations.
+    count : int, optional
+        Decisions; by default all that are left, or as many as the series has.
+    active : (n_accounts,) bool, optional
+        Accounts that take part; all by default. One that ends, by ruin or by the end of its episode, stops.
+    state : object, optional
+        Of the policy, from an earlier call; None where episodes begin.
+
+    Raises
+    ------
+    ValueError
+        If a target is on the wrong side or beyond ``max_leverage``.
     """
-    n, count = simulator.n_accounts, simulator.n_decisions
-    sizes = np.broadcast_to(sizes, (n, count, len(simulator.slots)))
-    time = decision_times(simulator)
-    equity = np.empty((n, count + 1))
-    equity[:, 0] = simulator.accounts.equity
-    gross, lived, fees = np.zeros(n), np.zeros(n), np.zeros(n)
-    hits, alive = np.zeros((n, count), np.int64), np.ones(n, np.bool_)
-    peak, worst, steps = simulator.accounts.equity.copy(), np.zeros(n), simulator.steps
+    active = np.ones(simulator.n_accounts, np.bool_) if active is None else active
+    if isinstance(policy, np.ndarray):
+        series = np.asarray(policy, np.float64)[..., :count, :]
+        if not simulator.config.controls and all(type(observer) is Records for observer in observers):
+            return _run(simulator, series, observers, active)
+        return _step(simulator, _of_series(series, simulator), observers, series.shape[-2], active, None)
+    ahead = hooks_of(policy).ahead
+    if ahead is not None:
+        policy = ahead(simulator, decision_rows(simulator))
+    left = int(decisions_left(simulator).max()) if count is None else count
+    return _step(simulator, _of_policy(policy, simulator), observers, left, active, state)
+
+
+def _step(
+    simulator: Simulator,
+    choose: _Targets,
+    observers: Sequence[Observer],
+    count: int,
+    active: np.ndarray,
+    state: Any,
+) -> Continuation:
+    """Decision by decision."""
+    for observer in observers:
+        observer.begin(simulator, count)
+    decided = [o.decided for o in observers if type(o).decided is not Observer.decided]
+    stepped = [o.stepped for o in observers if type(o).stepped is not Observer.stepped]
+    begins = np.full(simulator.n_accounts, state is None)
     for k in range(count):
-        simulator.step(simulator.directed(sizes[:, k]), active=alive)
-        equity[:, k + 1] = simulator.accounts.equity
-        gross += alive * np.abs(simulator.view["effective_leverage"]).sum(axis=1)
-        hits[:, k] = alive * simulator.steps.liquidations
-        fees -= alive * simulator.steps.fees / simulator.steps.equity_before
-        worst = np.maximum(worst, alive * np.maximum(1.0 - steps.lowest / peak, steps.drawdown))
-        peak = np.maximum(peak, steps.highest)
-        lived += alive
-        alive = alive & ~simulator.terminated
-    return Accounts(time, equity, gross / lived, hits, ~alive, fees, worst)
+        targets, state = choose(k, state, begins)
+        begins = np.zeros(simulator.n_accounts, np.bool_)
+        for see in decided:
+            see(k, simulator, targets, active)
+        simulator.step(targets, active=active)
+        for record in stepped:
+            record(k, simulator, active)
+        active = active & ~simulator.ended
+        if not active.any():
+            break
+    return Continuation(active, state)
 
 
-def all_decisions(simulator: Simulator) -> tuple[Observation, Floats]:
+def _run(
+    simulator: Simulator, series: np.ndarray, observers: Sequence[Any], active: np.ndarray
+) -> Continuation:
+    """All decisions in one compiled call."""
+    steps, ledgers = (any(o.wanted[part] for o in observers) for part in (0, 1))
+    found = simulator.run(_signed(series, simulator), steps, ledgers, active)
+    for observer in observers:
+        observer.begin(simulator, 0)
+        for name, wanted, recorded in zip(("steps", "ledgers"), observer.wanted, found, strict=True):
+            if wanted:
+                setattr(observer, name, recorded)
+    return Continuation(active & ~simulator.ended, None)
+
+
+def _signed(series: np.ndarray, simulator: Simulator) -> np.ndarray:
+    """The series with its side, which a signal column gives decision by decision."""
+    column = simulator.config.signal_column
+    if column is None:
+        return simulator.directed(series)
+    tape, rows = simulator.tape, decision_rows(simulator, series.shape[-2])
+    known = tape.features[tape.rows.bar[rows - 1, 0]]
+    return simulator.directed(series, known[..., simulator.layout.locate(column)])
+
+
+def _of_series(series: np.ndarray, simulator: Simulator) -> _Targets:
+    shape = (simulator.n_accounts, len(simulator.slots))
+
+    def choose(k: int, state: Any, begins: np.ndarray) -> tuple[np.ndarray, Any]:
+        return simulator.directed(np.broadcast_to(series[..., k, :], shape)), None
+
+    return choose
+
+
+def _of_policy(policy: Policy, simulator: Simulator) -> _Targets:
+    """Signed targets of a policy at the simulator's current observations, and its next state."""
+    hooks, n_accounts = hooks_of(policy), simulator.n_accounts
+    predict: Any = policy.predict
+    signed = simulator.directed
+    if policy.action_scheme != "target":
+        scheme = make_scheme(hooks.scheme or policy.action_scheme, simulator.config.max_leverage)
+
+        def signed(actions: Any) -> np.ndarray:
+            return simulator.targets(np.asarray(actions), scheme)
+
+    def choose(k: int, state: Any, begins: np.ndarray) -> tuple[np.ndarray, Any]:
+        masks = {}
+        if hooks.masked:
+            masks["action_masks"] = simulator.action_masks(hooks.scheme.magnitudes).reshape(n_accounts, -1)
+        actions, state = predict(simulator.view, state, begins, deterministic=True, **masks)
+        return signed(actions), state
+
+    return choose
+
+
+def signed_targets(
+    policy: Policy, simulator: Simulator, state: Any, begins: np.ndarray
+) -> tuple[np.ndarray, Any]:
+    """Signed targets (n_accounts, n_slots) of one decision, and the policy's next state; nothing is stepped."""
+    return _of_policy(policy, simulator)(0, state, begins)
+
+
+def decisions_left(simulator: Simulator) -> np.ndarray:
+    """Decisions of each account from where it stands to the end of its episode (n_accounts,)."""
+    accounts = simulator.accounts.view(np.ndarray)
+    left = np.zeros(simulator.n_accounts, np.int64)
+    for path, edges in enumerate(simulator.tape.boundaries):
+        here = accounts["path"] == path
+        row, last = (np.searchsorted(edges, accounts[name][here]) for name in ("row", "last_row"))
+        left[here] = last - row
+    return left
+
+
+def decision_rows(simulator: Simulator, count: int | None = None) -> np.ndarray:
+    """Rows of the tape at which each account decides until its episode ends (n_accounts, n_decisions).
+
+    An episode shorter than the longest, or than ``count``, repeats its last row.
+    """
+    left, accounts = decisions_left(simulator), simulator.accounts.view(np.ndarray)
+    ahead = np.minimum(np.arange(left.max() if count is None else count), left[:, None] - 1)
+    rows = np.empty_like(ahead)
+    for path, edges in enumerate(simulator.tape.boundaries):
+        here = accounts["path"] == path
+        rows[here] = edges[np.searchsorted(edges, accounts["row"][here])[:, None] + ahead[here]]
+    return rows
+
+
+def decision_times(simulator: Simulator) -> np.ndarray:
+    """Moments of the decisions of the first account's episode, and of its end (n_decisions + 1,) datetime64[ms]."""
+    account, times = simulator.accounts[0], simulator.tape.row_time
+    edges = simulator.tape.boundaries[int(account.path)]
+    span = edges[np.searchsorted(edges, account.row) : np.searchsorted(edges, account.last_row) + 1]
+    closing = simulator.markets[int(account.path)].close_time[-1]
+    return np.array([times[row] if row < times.size else closing for row in span], "datetime64[ms]")
+
+
+def all_decisions(simulator: Simulator) -> tuple[Observation, np.ndarray]:
     """Every decision of the first account's episode as one batch of observations, and each one's side.
 
-    A rule that reads nothing of its account answers all of them at once. The account's columns are zero.
+    A rule that reads nothing of its account returns all of its targets at once. The account's columns are zero.
 
     Returns
     -------

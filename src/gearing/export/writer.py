@@ -20,7 +20,7 @@ from gearing.market.data import MarketData
 from gearing.policies.registry import describe_control, describe_rule
 from gearing.simulation.config import SimulationConfig
 from gearing.simulation.observation import ObservationLayout
-from gearing.simulation.policy import Policy, check_columns
+from gearing.simulation.policy import Policy, check_columns, hooks_of
 
 _YEAR = np.timedelta64(365, "D")
 _PACKAGES = (
@@ -101,7 +101,7 @@ def _check(policy: Policy, config: SimulationConfig, table: FeatureTable) -> Non
             "position_mode 'hedge' cannot be exported: an account file has one position per contract."
         )
     known = (*table.columns, *POSITION_COLUMNS, *ACCOUNT_COLUMNS)
-    base = getattr(getattr(policy, "scheme", None), "base", None)
+    base = getattr(hooks_of(policy).scheme, "base", None)
     for reader in (policy, *config.controls, *([] if base is None else [base])):
         try:
             check_columns(reader, known)
@@ -118,7 +118,7 @@ def _write_policy(
     policy: Any, layout: ObservationLayout, config: SimulationConfig, draft: Path
 ) -> tuple[str, dict[str, Any] | None, dict[str, Any]]:
     """Kind of the bundle, the rule's description (a residual policy's base), and the network's."""
-    if hasattr(policy, "network"):
+    if hooks_of(policy).network is not None:
         from gearing.export.graph import write_policy_graph
 
         state = write_policy_graph(policy, layout, config, draft / POLICY)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gearing.evaluation.accounts import play_sizes
 from gearing.evaluation.comparisons.scenarios import with_funding
-from gearing.evaluation.playing import play_sizes
 from gearing.evaluation.risk.safest_leverage import Starts
 from gearing.evaluation.statistics.bootstrap import block_mean
 from gearing.features import FeatureSet, parse_duration

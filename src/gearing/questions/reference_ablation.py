@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gearing.contracts import TierSchedule
-from gearing.evaluation.playing import all_decisions, play_sizes
+from gearing.evaluation.accounts import play_sizes
+from gearing.evaluation.playing import all_decisions
 from gearing.evaluation.risk.safest_leverage import HORIZONS, Starts
 from gearing.features import FeatureSet, FeatureTable, parse_duration
 from gearing.market.data import MarketData

@@ -149,11 +149,12 @@ class Simulator:
         self._reads_drawdown = getattr(self.reward, "reads_drawdown", True)
         self._grows = getattr(self.reward, "is_log_growth", False)
         self._no_drawdown = np.full(n, np.nan)
+        self._largest_target = self.config.max_leverage * (1.0 + 1e-9)
         tape = self.tape
         self._kernel = Kernel(
             self.accounts, self.positions, self._terms, self._rules, tape.tiers, tape.rows, tape.settlements,
             self.ledgers, self.steps, tape.features, self.observations, self.saturated, n_threads,
-            self.config.max_leverage * (1.0 + 1e-9),
+            self._largest_target,
         )  # fmt: skip
 
     # ------------------------------------------------------------------------------------------------ episodes
@@ -194,11 +195,11 @@ class Simulator:
         self._place(which)
         return self._begun(mask)
 
-    def begin(self, starts: np.ndarray, count: int, path: int | np.ndarray = 0) -> np.ndarray:
+    def begin(self, starts: np.ndarray, count: int | np.ndarray, path: int | np.ndarray = 0) -> np.ndarray:
         """Begin account i at the ``starts[i]``-th decision of its path, for ``count`` decisions or to the data's end.
 
-        ``path`` is one for all, or one each. Returns the observations, written in place. For questions like "what if
-        one had started then", start by start.
+        ``count`` and ``path`` are one for all, or one each. Returns the observations, written in place. For questions
+        like "what if one had started then", start by start.
         """
         starts, paths = np.asarray(starts, np.int64), np.broadcast_to(path, self.n_accounts)
         last = np.array([edges.size - 1 for edges in self.tape.boundaries])[paths]
@@ -255,8 +256,14 @@ class Simulator:
             return scheme.leverage(actions, self.view, False) * self._legs
         return self.directed(scheme.leverage(actions, self.view, self.config.direction == "free"))
 
-    def directed(self, leverage: np.ndarray) -> np.ndarray:
+    def directed(self, leverage: np.ndarray, signal: np.ndarray | None = None) -> np.ndarray:
         """Give target leverages their side; in hedge mode, where every leg has one, they come signed.
+
+        Parameters
+        ----------
+        leverage : (n_accounts, n_slots)
+        signal : array that broadcasts to it, optional
+            Values of the signal column, by default those that are observed now.
 
         Raises
         ------
@@ -271,9 +278,9 @@ class Simulator:
                 f"target leverage {np.nanmin(leverage):g} is negative, but direction is {self.config.direction!r}, "
                 "which owns the side; return magnitudes or use direction='free'."
             )
-        signal = self.config.signal_column
-        if signal is not None:
-            return leverage * self.view[signal]
+        column = self.config.signal_column
+        if column is not None:
+            return leverage * (self.view[column] if signal is None else signal)
         return leverage if self.config.direction == "long" else -leverage
 
     def action_masks(self, levels: np.ndarray | None = None) -> np.ndarray:
@@ -341,15 +348,17 @@ class Simulator:
             self._check_legs(targets)
         targets = targets.reshape(self._shape)
         targets, guards = self._desk.decide(self, targets, guards, active)
-        largest = self._kernel.step(active, targets, guards)
-        if largest > 0.0:
+        self._check_largest(self._kernel.step(active, targets, guards))
+        if self._grows:
+            return self._kernel.growth.copy()
+        return self.reward(self.steps, self.drawdown if self._reads_drawdown else self._no_drawdown)
+
+    def _check_largest(self, largest: float) -> None:
+        if largest > self._largest_target:
             raise ValueError(
                 f"target leverage {largest:g} exceeds max_leverage {self.config.max_leverage:g}; "
                 "bound the policy or raise max_leverage."
             )
-        if self._grows:
-            return self._kernel.growth.copy()
-        return self.reward(self.steps, self.drawdown if self._reads_drawdown else self._no_drawdown)
 
     def _check_legs(self, targets: np.ndarray) -> None:
         """Refuse targets that are no answer for two legs of each contract."""
@@ -390,6 +399,11 @@ class Simulator:
         return self._truncated.astype(np.bool_)
 
     @property
+    def ended(self) -> np.ndarray:
+        """Which accounts the last step ruined or brought to the end of their episode (n_accounts,)."""
+        return (self._terminated | self._truncated).astype(np.bool_)
+
+    @property
     def n_decisions(self) -> int:
         """Decisions left to the first account before its episode ends."""
         edges = self.tape.boundaries[int(self.accounts.path[0])]
@@ -423,13 +437,15 @@ class Simulator:
         Raises
         ------
         ValueError
-            If there are risk controls: they see each decision's account, so they need ``step``.
+            If there are risk controls, which see each decision's account and need ``step``, or a target is beyond
+            ``max_leverage``.
         """
         if self.config.controls:
             raise ValueError(
                 "precomputed targets pass no controls; step the simulator, or leave controls out."
             )
         targets = np.ascontiguousarray(targets, np.float64)
+        self._check_largest(np.fmax.reduce(np.abs(targets), axis=None, initial=0.0))
         count = targets.shape[-2]
         stride = count if targets.ndim == 3 else 0
         steps = records((self.n_accounts, count if record_steps else 0), step_dtype)

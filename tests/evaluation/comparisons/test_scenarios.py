@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import gearing
+from gearing.evaluation.accounts import play_sizes, simulator_like
 from gearing.evaluation.comparisons.matched_fixed import fixed_twins
 from gearing.evaluation.comparisons.placebo import circular_shifts
 from gearing.evaluation.comparisons.scenarios import (
@@ -15,7 +16,6 @@ from gearing.evaluation.comparisons.scenarios import (
     with_maintenance,
     with_one_tier,
 )
-from gearing.evaluation.playing import play_sizes, simulator_like
 from gearing.evaluation.reports.regimes import growth_by_regime
 from gearing.policies.rules import FixedLeverage, VolatilityWeighted
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gearing.evaluation.accounts import Accounts, play_sizes, simulator_like
 from gearing.evaluation.backtesting import backtest
 from gearing.evaluation.metrics import daily_log_growth, daily_returns
-from gearing.evaluation.playing import Accounts, play_sizes, simulator_like
 from gearing.evaluation.result import BacktestResult
 from gearing.evaluation.statistics.inference import Difference, growth_difference, sharpe_difference
 from gearing.features import FeatureTable

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gearing.evaluation.playing import play_sizes, simulator_like
+from gearing.evaluation.accounts import play_sizes, simulator_like
 from gearing.evaluation.result import BacktestResult
 from gearing.features import FeatureTable
 from gearing.market.data import MarketData

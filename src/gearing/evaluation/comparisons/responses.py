@@ -12,6 +12,7 @@ from gearing.features import FeatureTable
 from gearing.simulation.actions import make_scheme
 from gearing.simulation.config import SimulationConfig
 from gearing.simulation.observation import Observation, ObservationLayout
+from gearing.simulation.policy import hooks_of
 
 _FLAT = {"liquidation_distance": 1.0, "free_share": 1.0}  # of an account without a position; all else is zero
 
@@ -66,7 +67,7 @@ def _effective(policy: Any, view: Observation, config: SimulationConfig) -> np.n
     actions, _ = policy.predict(view, None, np.ones(len(view.array), np.bool_), deterministic=True)
     targets = np.asarray(actions, float)
     if policy.action_scheme != "target":
-        scheme = make_scheme(getattr(policy, "scheme", policy.action_scheme), config.max_leverage)
+        scheme = make_scheme(hooks_of(policy).scheme or policy.action_scheme, config.max_leverage)
         targets = scheme.leverage(np.asarray(actions), view, config.direction == "free")
     if config.signal_column is not None:
         targets = targets * view[config.signal_column]

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gearing.contracts import Contract, TierSchedule
-from gearing.evaluation.backtesting import backtest, table_for
+from gearing.evaluation.backtesting import run_account
+from gearing.evaluation.columns import policy_table
 from gearing.evaluation.result import BacktestResult
 from gearing.features import FeatureTable
 from gearing.market.data import MarketData
 from gearing.simulation.config import SimulationConfig, Slippage
-from gearing.simulation.policy import Policy
+from gearing.simulation.policy import Policy, hooks_of
+from gearing.simulation.simulator import Simulator
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,8 +65,8 @@ class _World:
 
     @classmethod
     def of(cls, policy: Policy, market: MarketData, features: Any, settings: Mapping[str, Any]) -> _World:
-        given = {**getattr(policy, "settings", {}), **settings}
-        return cls(policy, market, table_for(policy, market, features, SimulationConfig(**given)), given)
+        given = {**hooks_of(policy).settings, **settings}
+        return cls(policy, market, policy_table(policy, market, features, SimulationConfig(**given)), given)
 
     @property
     def config(self) -> SimulationConfig:
@@ -74,10 +76,8 @@ class _World:
         return Scenario(name, market or self.market, self.table, changes)
 
     def play(self, scenario: Scenario) -> BacktestResult:
-        settings = {**self.settings, **scenario.changes}
-        return backtest(
-            _AsGiven(self.policy), scenario.market, scenario.table, name=scenario.name, **settings
-        )
+        config = SimulationConfig(**{"start": "first", **self.settings, **scenario.changes})
+        return run_account(self.policy, Simulator(scenario.market, scenario.table, config), scenario.name)
 
     def taker(self, fee: float) -> dict[str, Any]:
         return {"venue": replace(self.config.profile(self.market.venue), taker_fee=fee), "fee_level": None}
@@ -91,21 +91,6 @@ class _World:
         rows = pd.concat([result.table for result in results])[list(COLUMNS)]
         rows.insert(1, "change", rows["log_growth"] - base.row["log_growth"])
         return rows.rename_axis("scenario")
-
-
-class _AsGiven:
-    """A policy whose own columns are already in the table, and whose settings were merged."""
-
-    def __init__(self, policy: Policy):
-        self._policy = policy
-        self.required_columns = policy.required_columns
-        self.action_scheme = policy.action_scheme
-        if hasattr(policy, "scheme"):
-            self.scheme = policy.scheme
-
-    def predict(self, *given: Any, **named: Any) -> Any:
-        """As the policy does."""
-        return self._policy.predict(*given, **named)
 
 
 def stress_grid(policy: Policy, market: MarketData, features: Any = None, **settings: Any) -> pd.DataFrame:

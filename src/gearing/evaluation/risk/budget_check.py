@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from gearing.evaluation.backtesting import table_for
-from gearing.evaluation.playing import all_decisions
+from gearing.evaluation.columns import policy_table
+from gearing.evaluation.playing import Records, all_decisions, play
 from gearing.evaluation.risk.safest_leverage import Probability, Starts, safest_leverage, share_of
 from gearing.market.data import MarketData
 from gearing.policies.controls import StopLoss
@@ -75,20 +75,22 @@ def budget_kept(
         **settings,
     }
     config = SimulationConfig(**given)
-    table = table_for(rule, market, features, config)
+    table = policy_table(rule, market, features, config)
     path = Simulator(market, table, config)
     path.reset(seed=0)
-    view, sides = all_decisions(path)
+    view, _ = all_decisions(path)
     leverage = np.asarray(rule.predict(view, deterministic=True)[0])
     # The kernel itself tells a touched price: a stop rests where the part of the margin is lost.
     touch = (StopLoss(margin=rule.drawdown),) if rule.event == "drawdown" else ()
     opened = Simulator(market, table, config.with_(controls=(*config.controls, *touch)), len(leverage))
     opened.begin(np.arange(len(leverage)), 1)
-    opened.step(leverage * sides)
+    records = Records(ledgers=True)
+    play(opened, leverage[:, None], records)
     # Days are what interval estimates resample; the contracts of a day move together.
-    met = opened.ledgers.liquidations > 0
+    ledgers = records.ledgers[:, 0]
+    met = ledgers.liquidations > 0
     if touch:
-        met |= opened.ledgers.stops > 0
+        met |= ledgers.stops > 0
     hit = met.mean(axis=1)
     return Kept(rule.probability, share_of(hit, 1.0, seed=seed, replications=1000), float(leverage.mean()))
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gearing.evaluation.playing import Records, decisions_left, play
 from gearing.evaluation.statistics.bootstrap import block_mean
 from gearing.features import FeatureSet, parse_duration
 from gearing.market.data import MarketData
@@ -159,17 +160,15 @@ class Starts:
             self._simulator = Simulator(self.market, self._table, self.config, self.days.size)
         simulator = self._simulator
         simulator.begin(self.days, count)
-        first = simulator.accounts.row.copy()
-        side = 1.0 if self.config.direction == "long" else -1.0
-        simulator.step(np.full((self.days.size, 1), side * leverage))
-        steps = simulator.steps.copy()
-        at_once, not_had = simulator.terminated.copy(), (steps.turnover == 0.0) | (steps.capped > 0)
-        rest, _ = simulator.run(np.full((count, 1), np.nan), record_steps=booked)
-        edges = simulator.tape.boundaries[0]
-        lived = np.searchsorted(edges, simulator.accounts.row) - np.searchsorted(edges, first)
-        times = np.where(simulator.terminated, lived.astype(np.float64), np.inf)
-        times = np.where(not_had, np.nan, np.where(at_once, 1.0, times))
-        return times, {column: steps[column] + rest[column].sum(axis=1) for column in _BOOKED.values()}
+        left = decisions_left(simulator)
+        opening, holding = Records(), Records(steps=booked)
+        active, _ = play(simulator, np.full((1, 1), leverage), opening)
+        play(simulator, np.full((count, 1), np.nan), holding, active=active)
+        first, rest = opening.steps[:, 0], holding.steps
+        not_had = (first.turnover == 0.0) | (first.capped > 0)
+        lived = (left - decisions_left(simulator)).astype(np.float64)
+        times = np.where(not_had, np.nan, np.where(simulator.terminated, lived, np.inf))
+        return times, {column: first[column] + rest[column].sum(axis=1) for column in _BOOKED.values()}
 
     def probability(
         self,

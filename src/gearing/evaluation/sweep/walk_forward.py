@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from gearing.evaluation.backtesting import backtest, decision_times, table_for
+from gearing.evaluation.backtesting import run_account
+from gearing.evaluation.columns import policy_table
 from gearing.evaluation.metrics import daily_returns, years_between
-from gearing.evaluation.playing import all_decisions
+from gearing.evaluation.playing import Records, all_decisions, decision_times, play
 from gearing.evaluation.result import BacktestResult
 from gearing.evaluation.statistics.selection import deflated_sharpe
 from gearing.evaluation.sweep.search_space import (
@@ -95,23 +96,6 @@ class Sweep:
 
     def __repr__(self) -> str:
         return f"Sweep({self.n_configurations} configurations, {len(self.chosen)} windows: {self.result!r})"
-
-
-class Playback:
-    """Precomputed sizes as a policy: the k-th decision gets the k-th row."""
-
-    required_columns: tuple[str, ...] = ()
-    action_scheme = "target"
-
-    def __init__(self, sizes: np.ndarray):
-        self.sizes = sizes
-
-    def predict(
-        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
-    ) -> tuple[np.ndarray, int]:
-        """The next row, for every account."""
-        k = 0 if state is None else state
-        return np.repeat(self.sizes[k : k + 1], len(observation.array), axis=0), k + 1
 
 
 def sweep(
@@ -213,7 +197,7 @@ class _Trials:
         self.simulator.reset(seed=0)
         self.times = decision_times(self.simulator)
         self.edges = _edges(self.times, train, test)
-        self.view, self.sides = all_decisions(self.simulator)
+        self.view, _ = all_decisions(self.simulator)
         self._batch = Simulator(market, self.table, config, _ACCOUNTS, n_threads=n_threads)
         # The period of every decision; what comes after the last test window is not run.
         self._period = np.repeat(np.arange(len(self.edges) - 1), np.diff(self.edges))
@@ -233,7 +217,7 @@ class _Trials:
         for first in range(0, len(made), _ACCOUNTS):
             part = made[first : first + _ACCOUNTS]
             for i, configuration in enumerate(part):
-                targets[i] = (self.sizes(configuration) * self.sides)[: len(self._period)]
+                targets[i] = self.sizes(configuration)[: len(self._period)]
             self._keep(self._summed(targets), len(part))
         self.configurations += made
 
@@ -241,12 +225,12 @@ class _Trials:
         """Growth, return, squared return and ruins of every account, summed per period."""
         sums = tuple(np.zeros((_ACCOUNTS, len(self.edges) - 1)) for _ in range(4))
         self._batch.reset(seed=0)
-        alive = np.ones(_ACCOUNTS, np.bool_)
+        active = np.ones(_ACCOUNTS, np.bool_)
         for first in range(0, len(self._period), _CHUNK):
             chunk = slice(first, first + _CHUNK)
-            steps, _ = self._batch.run(targets[:, chunk], active=alive)
-            _add_up(steps.view(np.ndarray), self._period[chunk], *sums)
-            alive = alive & ~self._batch.terminated
+            records = Records()
+            active, _ = play(self._batch, targets[:, chunk], records, active=active)
+            _add_up(records.steps.view(np.ndarray), self._period[chunk], *sums)
         return sums
 
     def _keep(self, sums: tuple[np.ndarray, ...], count: int) -> None:
@@ -305,10 +289,10 @@ class _Trials:
                 for pick, a, b in zip(picks, self.edges[1:-1], self.edges[2:], strict=True)
             ]
         )
-        settings = {**self.settings, "start": str(self.times[first])}
+        config = SimulationConfig(**{**self.settings, "start": str(self.times[first])})
         end = self.times[self.edges[-1]]
         market, table = self.market.between(None, end), self.table.between(None, end)
-        result = backtest(Playback(sizes), market, table, name="chosen on the past", **settings)
+        result = run_account(sizes, Simulator(market, table, config), "chosen on the past")
         rows = []
         for k, pick in enumerate(picks):
             a, b = self.edges[k + 1] - first, self.edges[k + 2] - first
@@ -383,4 +367,4 @@ def _table(space: Space, market: MarketData, features: Any, config: SimulationCo
         )
     choices = [x for given in space.values() if isinstance(given, list) for x in given]
     named = list(dict.fromkeys(x for x in choices if isinstance(x, str) and is_feature(x)))
-    return table_for(rule, market, named if features is None else features, config)
+    return policy_table(rule, market, named if features is None else features, config)

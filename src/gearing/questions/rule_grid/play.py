@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gearing.evaluation.backtesting import asked_columns, backtest
+from gearing.evaluation.accounts import Accounts, play_sizes
+from gearing.evaluation.backtesting import backtest
+from gearing.evaluation.columns import asked_columns, column_table
 from gearing.evaluation.metrics import (
     DAYS_PER_YEAR,
     daily_log_growth,
@@ -20,8 +22,7 @@ from gearing.evaluation.metrics import (
     performance,
     years_between,
 )
-from gearing.evaluation.playing import Accounts, all_decisions, play_sizes
-from gearing.evaluation.risk.excursion_columns import join_asked_excursions
+from gearing.evaluation.playing import all_decisions
 from gearing.evaluation.statistics.bootstrap import block_mean
 from gearing.evaluation.statistics.inference import (
     growth_difference,
@@ -30,7 +31,7 @@ from gearing.evaluation.statistics.inference import (
     sharpe_difference,
 )
 from gearing.exchange.observing import ACCOUNT_COLUMNS, POSITION_COLUMNS
-from gearing.features import FeatureSet, FeatureTable
+from gearing.features import FeatureTable
 from gearing.market.data import MarketData
 from gearing.policies.rules import FixedLeverage
 from gearing.questions.rule_grid.results import Cells, joined
@@ -341,8 +342,4 @@ def table_of(market: MarketData, rules: Mapping[str, Any], directions: list[str]
     """Columns that rules and directions read; forecast touch probabilities where a rule asks for them."""
     names = [column for rule in rules.values() for column in rule.required_columns]
     names += [c for direction in directions for c in asked_columns(SimulationConfig(direction=direction))]
-    own = (*POSITION_COLUMNS, *ACCOUNT_COLUMNS)
-    touches = tuple(name for name in names if name.startswith("touch_"))
-    chosen = [name for name in dict.fromkeys(names) if name not in own and name not in touches]
-    table = FeatureSet(chosen or ["log_return"]).compute(market)
-    return join_asked_excursions(table, market, touches)
+    return column_table(names, market)

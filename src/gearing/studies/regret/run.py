@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
+from gearing.evaluation.playing import Observer
 from gearing.features import FeatureSet, FeatureTable
 from gearing.market import MarketData
 from gearing.market.oracle.bayes_filter import bayes_filter
@@ -308,27 +309,32 @@ def _formulas(config: RegretConfig, market: MarketData) -> dict[str, np.ndarray]
     return growth
 
 
-def play(scorer: Any, policy: Any) -> dict[str, np.ndarray]:
-    """Growth and length of every part of a path, mean leverage, and how the leverage lies to the oracle's band."""
-    share = scorer.simulator.config.shares(1)[0]
-    told = {"decisions": 0, "leverage": 0.0, "inside": 0, "outside_by": 0.0}
+class _Watch(Observer):
+    """Adds up leverage, and how it lies to the oracle's band."""
 
-    def watch(simulator: Any, targets: np.ndarray, active: np.ndarray) -> None:
+    def begin(self, simulator: Any, count: int) -> None:
+        self.decisions, self.leverage, self.inside, self.outside_by = 0, 0.0, 0, 0.0
+
+    def decided(self, k: int, simulator: Any, targets: np.ndarray, active: np.ndarray) -> None:
         view = simulator.view
+        if LOWER not in view:
+            return
+        share = simulator.config.shares(1)[0]
         chosen = np.where(np.isnan(targets), view["effective_leverage"], share * targets)[active, 0]
         beyond = np.maximum(view[LOWER][active, 0] - chosen, chosen - view[UPPER][active, 0])
-        told["decisions"] += chosen.size
-        told["leverage"] += np.abs(chosen).sum()
-        told["inside"] += np.count_nonzero(beyond <= GRID)
-        told["outside_by"] += np.maximum(beyond, 0.0).sum()
+        self.decisions += chosen.size
+        self.leverage += np.abs(chosen).sum()
+        self.inside += np.count_nonzero(beyond <= GRID)
+        self.outside_by += np.maximum(beyond, 0.0).sum()
 
-    growth, length = scorer.parts(policy, watch if LOWER in scorer.simulator.view else None)[0]
-    count = max(told.pop("decisions"), 1)
-    return {
-        "growth": growth,
-        "length": length,
-        **{name: np.array(value / count) for name, value in told.items()},
-    }
+
+def play(scorer: Any, policy: Any) -> dict[str, np.ndarray]:
+    """Growth and length of every part of a path, mean leverage, and how the leverage lies to the oracle's band."""
+    watch = _Watch()
+    growth, length = scorer.parts(policy, watch)[0]
+    count = max(watch.decisions, 1)
+    sums = {"leverage": watch.leverage, "inside": watch.inside, "outside_by": watch.outside_by}
+    return {"growth": growth, "length": length, **{name: np.array(x / count) for name, x in sums.items()}}
 
 
 def best_fixed(config: RegretConfig) -> FixedLeverage:

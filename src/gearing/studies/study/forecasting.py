@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gearing.forecasters import ForecastColumn
@@ -15,17 +15,25 @@ if TYPE_CHECKING:
 
 
 def forecast_column(config: StudyConfig, market: MarketData) -> ForecastColumn:
-    """The forecast that the experiment asks for, out of sample at every bar."""
+    """The forecast that the experiment requests, out of sample at every bar."""
     from gearing.forecasters import forecast_volatility_column
 
-    asked = config.forecast
-    if asked is None:
+    arguments = forecast_arguments(config)
+    if arguments is None:
         raise ValueError(
             f"{config.name}: forecast is null; name a forecaster, as in forecast.forecaster=har_dow."
         )
-    return forecast_volatility_column(
-        market, asked.forecaster, asked.horizon, schedule=asked.schedule, **asked.settings
-    )
+    return forecast_volatility_column(market, **arguments)
+
+
+def forecast_arguments(config: StudyConfig) -> dict[str, Any] | None:
+    """The same as arguments of ``forecast_volatility_column``; None where the experiment has no forecast."""
+    asked = config.forecast
+    if asked is None:
+        return None
+    return {
+        "forecaster": asked.forecaster, "horizon": asked.horizon, "schedule": asked.schedule, **asked.settings
+    }  # fmt: skip
 
 
 def run_tracked_forecast(

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from gearing.agents.settings import agent_settings
+from gearing.evaluation.accounts import play_sizes
 from gearing.evaluation.backtesting import backtest
 from gearing.evaluation.comparisons.placebo import circular_shifts
 from gearing.evaluation.metrics import daily_log_growth
-from gearing.evaluation.playing import play_sizes
 from gearing.evaluation.result import BacktestResult
 from gearing.features import FeatureTable
 from gearing.market.data import MarketData

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gearing.evaluation.backtesting import asked_columns
+from gearing.evaluation.columns import asked_columns
 from gearing.features import FeatureSet, FeatureTable, is_feature
 from gearing.policies import make_rule
 from gearing.storage.atomic import write_atomically

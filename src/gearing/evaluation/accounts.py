@@ -1,0 +1,116 @@
+"""Many leverage series as accounts of one Simulator on one path: what comparisons and placebo tests are made of."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gearing.evaluation.columns import SHORTEST, asked_columns
+from gearing.evaluation.metrics import daily_returns, log_growth, sharpe_ratio, volatility, years_between
+from gearing.evaluation.playing import Observer, decision_times, play
+from gearing.evaluation.result import BacktestResult
+from gearing.features import FeatureSet, FeatureTable
+from gearing.market.data import MarketData
+from gearing.simulation.simulator import Simulator
+
+Floats = np.ndarray
+
+
+class Accounts(Observer):
+    """Records what several accounts did on one path, all from the same decision on.
+
+    Attributes
+    ----------
+    time : (n_decisions + 1,) datetime64[ms]
+    equity : (n_accounts, n_decisions + 1) float64
+    hits : (n_accounts, n_decisions) int64
+        Liquidations of each interval.
+    ruined : (n_accounts,) bool
+    fees : (n_accounts,) float64
+        Sum over the intervals, each interval's as a share of the equity at its start.
+    drawdown : (n_accounts,) float64
+        Largest loss from a peak at the closes of all bars.
+    """
+
+    def begin(self, simulator: Simulator, count: int) -> None:
+        """Before the first decision."""
+        n = simulator.n_accounts
+        self.time = decision_times(simulator)[: count + 1]
+        self.equity = np.empty((n, count + 1))
+        self.equity[:] = simulator.accounts.equity[:, None]
+        self.hits, self.ruined = np.zeros((n, count), np.int64), np.zeros(n, np.bool_)
+        self.fees, self.drawdown = np.zeros(n), np.zeros(n)
+        self._gross, self._lived = np.zeros(n), np.zeros(n)
+        self._peak = simulator.accounts.equity.copy()
+
+    def stepped(self, k: int, simulator: Simulator, active: Floats) -> None:
+        """Add an interval."""
+        steps, equity = simulator.steps, simulator.accounts.equity
+        self.equity[:, k + 1] = equity
+        self._gross += active * np.abs(simulator.view["effective_leverage"]).sum(axis=1)
+        self._lived += active
+        self.hits[:, k] = active * steps.liquidations
+        self.fees -= active * steps.fees / steps.equity_before
+        fallen = np.maximum(1.0 - steps.lowest / self._peak, steps.drawdown)
+        self.drawdown = np.maximum(self.drawdown, active * fallen)
+        self._peak = np.maximum(self._peak, steps.highest)
+        self.ruined |= active & simulator.terminated
+        if self.ruined.all():
+            self.equity[:, k + 1 :] = equity[:, None]
+
+    @property
+    def leverage(self) -> Floats:
+        """Mean effective leverage (gross notional over equity) while the account lived (n_accounts,)."""
+        return self._gross / self._lived
+
+    @property
+    def liquidations(self) -> Floats:
+        """How often each account was liquidated (n_accounts,)."""
+        return self.hits.sum(axis=1)
+
+    @property
+    def growth(self) -> Floats:
+        """Log growth per year (n_accounts,)."""
+        years = years_between(self.time[0], self.time[-1])
+        return np.array([log_growth(path, years) for path in self.equity])
+
+    @property
+    def volatility(self) -> Floats:
+        """Volatility of daily returns per year (n_accounts,)."""
+        return np.array([volatility(daily_returns(self.time, path)) for path in self.equity])
+
+    @property
+    def sharpe(self) -> Floats:
+        """Sharpe ratio per year, NaN where ruined (n_accounts,)."""
+        ratios = [sharpe_ratio(daily_returns(self.time, path)) for path in self.equity]
+        return np.where(self.ruined, np.nan, ratios)
+
+
+def play_sizes(simulator: Simulator, sizes: Floats) -> Accounts:
+    """Play leverage magnitudes to the end of the path; the simulation's direction gives them their side.
+
+    Parameters
+    ----------
+    sizes : (n_accounts, n_decisions, n_slots) or broadcastable to it
+        Signed where the direction is free; NaN holds.
+    """
+    shape = (simulator.n_accounts, simulator.n_decisions, len(simulator.slots))
+    accounts = Accounts()
+    play(simulator, np.broadcast_to(sizes, shape), accounts)
+    return accounts
+
+
+def simulator_like(
+    result: BacktestResult, market: MarketData, table: FeatureTable | None, n_accounts: int
+) -> Simulator:
+    """Accounts under the settings of a result, from its first decision on; without its risk controls."""
+    config = result.config.with_(start=str(result.time[0]), controls=())
+    if table is None:
+        table = FeatureSet([SHORTEST, *asked_columns(config)]).compute(market)
+    simulator = Simulator(market, table, config, n_accounts)
+    simulator.reset(seed=0)
+    if simulator.n_decisions != len(result.target):
+        raise ValueError(
+            f"{result!r} has {len(result.target)} decisions, this market {simulator.n_decisions} from there on; give "
+            "the market that the result was made on."
+        )
+    return simulator

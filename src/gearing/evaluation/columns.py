@@ -1,0 +1,93 @@
+"""The columns that a policy needs, as one feature table: features, its forecasts, and columns of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from gearing.features import Feature, FeatureSet, FeatureTable, is_feature
+from gearing.market.data import MarketData
+from gearing.simulation.config import SimulationConfig
+from gearing.simulation.policy import Policy, hooks_of
+
+SHORTEST = "log_return"  # the column of a table that needs none: it is complete after two bars
+FORECAST = "forecast_volatility"
+DEFAULT_FORECAST: Mapping[str, Any] = {"forecaster": "har_dow", "horizon": "24h"}
+Features = FeatureTable | FeatureSet | Sequence[str] | None
+
+
+def policy_table(
+    policy: Policy,
+    market: MarketData,
+    features: Features,
+    config: SimulationConfig,
+    forecast: Mapping[str, Any] | None = DEFAULT_FORECAST,
+) -> FeatureTable:
+    """Table that a policy is played on.
+
+    Parameters
+    ----------
+    features : FeatureTable, FeatureSet, or str or sequence of str, optional
+        A table is taken as it is. Otherwise what is given is computed, and with it what the policy, its direction and
+        its risk controls read, see `column_table`.
+    forecast : mapping or None
+        As in `column_table`.
+    """
+    if isinstance(features, FeatureTable):
+        table = features
+    else:
+        table = column_table(columns_read(policy, config), market, features, forecast)
+    join = hooks_of(policy).join
+    return table if join is None else join(table)
+
+
+def columns_read(policy: Policy, config: SimulationConfig) -> tuple[str, ...]:
+    """Columns that a policy and the settings of its simulation read."""
+    return (*policy.required_columns, *asked_columns(config))
+
+
+def asked_columns(config: SimulationConfig) -> tuple[str, ...]:
+    """Columns that the settings themselves read: the signal's and those of the risk controls."""
+    signal = (config.signal_column,) if config.signal_column else ()
+    return (*signal, *(column for control in config.controls for column in control.required_columns))
+
+
+def column_table(
+    names: Iterable[str],
+    market: MarketData,
+    features: FeatureSet | Sequence[str] | None = None,
+    forecast: Mapping[str, Any] | None = DEFAULT_FORECAST,
+) -> FeatureTable:
+    """Table of the given features and of those columns among the names that can be computed.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Registered features are computed; ``forecast_volatility`` and the touch probabilities ``touch_down_...`` and
+        ``touch_up_...`` are forecast, out of sample. Others, of the account or of nobody, are left out.
+    forecast : mapping or None
+        Arguments of :func:`gearing.forecasters.forecast_volatility_column` for ``forecast_volatility``: forecaster,
+        horizon, schedule, parameters of the estimator. None makes no forecast. Touch probabilities have settings of
+        their own, see :func:`gearing.evaluation.risk.excursion_columns.join_excursions`.
+    """
+    wanted = dict.fromkeys(names)
+    given: tuple[Feature, ...] = ()
+    if features:
+        given = (features if isinstance(features, FeatureSet) else FeatureSet(features)).features
+    known = {feature.name for feature in given}
+    columns: list[str | Feature] = [
+        *given,
+        *(name for name in wanted if is_feature(name) and name not in known),
+    ]
+    table = FeatureSet(columns or [SHORTEST]).compute(market)
+    if forecast is None:
+        return table
+    if FORECAST in wanted:
+        from gearing.forecasters import forecast_volatility_column
+
+        table = forecast_volatility_column(market, **forecast).join(table)
+    if any(name.startswith("touch_") for name in wanted):
+        from gearing.evaluation.risk.excursion_columns import join_asked_excursions
+
+        table = join_asked_excursions(table, market, wanted)
+    return table
