@@ -32,3 +32,10 @@ def test_rules_are_reached_by_their_class_names():
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="backtets"):
         gearing.backtets  # noqa: B018
+
+
+def test_signals_of_trades_keep_their_public_path():
+    from gearing.market.importing import trades_signal
+    from gearing.market.sources import importing
+
+    assert trades_signal is importing.trades_signal
