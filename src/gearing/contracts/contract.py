@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
 from typing import Any, Literal
@@ -81,10 +80,6 @@ class Contract:
         """Whether a schedule as old as ``time`` exists; if not, ``schedule_at`` gives a later one."""
         first = self.schedules[0].as_of
         return first is None or bool(np.datetime64(first) <= np.datetime64(time, "D"))
-
-    def with_schedules(self, schedules: Sequence[TierSchedule]) -> Contract:
-        """Return the same contract with other margin tiers."""
-        return replace(self, schedules=tuple(schedules))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON; ``from_dict`` reads them back."""

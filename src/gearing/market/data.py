@@ -284,10 +284,6 @@ class MarketData:
             _check_finer(self, finer)
         return self._with(finer=finer)
 
-    def with_truth(self, **arrays: np.ndarray) -> MarketData:
-        """Return the same market with more arrays of ``truth``."""
-        return self._with(truth={**(self.truth or {}), **arrays})
-
     def renamed(self, name: str, *notes: str) -> MarketData:
         """Return the same market under another name, with notes added."""
         return self._with(name=name, notes=(*self.notes, *notes))

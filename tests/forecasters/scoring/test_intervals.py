@@ -57,12 +57,12 @@ def test_pinball_loss_is_least_at_the_quantile():
 
 
 def test_quantile_regression_finds_the_quantiles_of_a_lognormal():
-    from gearing.forecasters.models.quantile import quantile_pair
+    from gearing.forecasters.models.quantile import QuantileVariance
 
     rng = np.random.default_rng(1)
     X = rng.normal(size=(2_000, 2))
     y = np.exp(X[:, 0] + 0.5 * rng.normal(size=2_000))
-    low, high = (model.fit(X, y).predict(X) for model in quantile_pair(0.9))
+    low, high = (model.fit(X, y).predict(X) for model in map(QuantileVariance, (0.05, 0.95)))
     assert (y < low).mean() == pytest.approx(0.05, abs=0.01)
     assert (y > high).mean() == pytest.approx(0.05, abs=0.01)
 

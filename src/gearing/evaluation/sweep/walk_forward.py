@@ -139,7 +139,7 @@ def sweep(
     **settings
         Of the simulation.
     """
-    _check(search, criterion, n)
+    _check(search, criterion)
     check_space(space, search, n)
     tried = _Trials(space, market, features, settings, n_threads, train, test)
     if search == "optuna":
@@ -335,7 +335,7 @@ def _guided(tried: _Trials, space: Space, window: int, n: int, criterion: str, s
     return tried.best(window, criterion)
 
 
-def _check(search: str, criterion: str, n: int | None) -> None:
+def _check(search: str, criterion: str) -> None:
     if search not in SEARCHES:
         raise ValueError(f"search is {search!r}; it must be one of {', '.join(SEARCHES)}.")
     if criterion not in CRITERIA:

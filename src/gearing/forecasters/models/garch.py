@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 
 from gearing.forecasters.models.base import VarianceForecaster
 
-DAYS_BACK = 29
 PERCENT = 100.0  # arch converges best on returns of about one
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -33,9 +31,3 @@ class QuantileVariance(LinearVariance):
         model = QuantileRegressor(quantile=self.quantile, alpha=self.l1, solver="highs")
         model.fit((X - mean) / spread, np.log(y))
         self._set_line(X, model.coef_, float(model.intercept_))
-
-
-def quantile_pair(level: float = 0.9, **parameters: Any) -> tuple[QuantileVariance, QuantileVariance]:
-    """Estimators of the two ends of a central interval."""
-    ends = (1.0 - level) / 2.0, (1.0 + level) / 2.0
-    return QuantileVariance(ends[0], **parameters), QuantileVariance(ends[1], **parameters)

@@ -98,7 +98,7 @@ def check_folder(
     for path in sorted(root.glob("other-venues-funding/*.parquet")):
         if symbols is None and venues is None:
             findings += _guarded(path, root, files, "funding")
-    findings += _check_together(root, homes)
+    findings += _check_together(homes)
     findings += _check_extras(root)
     return Report(tuple(files), tuple(findings))
 
@@ -237,7 +237,7 @@ def _dates(root: Path) -> list[str]:
 # -------------------------------------------------------------------- the folder as a whole
 
 
-def _check_together(root: Path, homes: Sequence[Path]) -> Iterator[Finding]:
+def _check_together(homes: Sequence[Path]) -> Iterator[Finding]:
     """Contracts whose series end before the others of their venue, and coins without some kind of data."""
     ends: dict[str, dict[str, np.datetime64]] = {}
     for home in homes:

@@ -206,7 +206,7 @@ def _bar_oracle(
         chance = rate * step
         trend = drift * step - np.log1p(chance * model.mean_jump())
     else:
-        _require_own_bars(market, json.loads(parameters))
+        _require_own_bars(market)
         shocks, jump_shocks, jumps = _market_b_nodes(json.loads(parameters))
         chance = -np.expm1(-rate * step)
         trend = drift * step
@@ -231,7 +231,7 @@ def _state_oracle(market: MarketData, max_leverage: float, floor: float, moved_f
     return best[state], growth[state]
 
 
-def _require_own_bars(market: MarketData, parameters: dict[str, float]) -> None:
+def _require_own_bars(market: MarketData) -> None:
     if market.bar != np.timedelta64(3_600_000, "ms"):
         raise ValueError(
             f"the distribution of market-b is known for its own hourly bars, not for those of {market!r}."

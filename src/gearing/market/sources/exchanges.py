@@ -202,7 +202,7 @@ def _pages(
     rows: list[Any] = []
     since, count = first, 0
     while since < last:
-        batch = _retried(lambda since=since: page(since), client, sleep)  # type: ignore[misc]
+        batch = _retried(lambda since=since: page(since), sleep)  # type: ignore[misc]
         fresh = [row for row in batch if row[0] >= since]
         rows += fresh
         since = max(int(row[0]) for row in fresh) + 1 if fresh else since + span
@@ -213,7 +213,7 @@ def _pages(
     yield rows
 
 
-def _retried(call: Callable[[], Any], client: Any, sleep: Callable[[float], None]) -> Any:
+def _retried(call: Callable[[], Any], sleep: Callable[[float], None]) -> Any:
     """Retry a call after network errors (ccxt's NetworkError, including rate limits), with growing waits."""
     for attempt in range(TRIES):
         try:

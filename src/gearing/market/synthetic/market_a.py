@@ -17,7 +17,6 @@ more informative funding is about the drift, the more the filter earns). ``docs/
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -284,9 +283,3 @@ def _settlements(open_time: np.ndarray, funding: np.ndarray, mark: np.ndarray) -
     rows["time"], rows["contract"] = open_time[1:, None], np.arange(m)
     rows["rate"], rows["mark"] = funding[: n - 1, None], mark[1:]
     return rows.ravel()
-
-
-def state_names(model: MarketA) -> list[str]:
-    """Readable names of the states, in order: drift a year, volatility a year, funding in bp."""
-    parts = itertools.product(model.drift, model.volatility, model.funding)
-    return [f"drift {d:+.1f}, volatility {v:.2f}, funding {f * 1e4:+.0f} bp" for d, v, f in parts]
