@@ -179,7 +179,7 @@ def test_a_recurrent_networks_state_travels_from_decision_to_decision_through_js
     assert not np.allclose(forgetful, found, rtol=1e-3)  # the state matters, or nothing was tested
     reasons = " ".join(decided[0].reasons)
     assert "no memory was given" in reasons
-    assert "the network restart" in told
+    assert "the network restart" in reasons
     assert "no memory was given" not in " ".join(decided[1].reasons)
 
 
