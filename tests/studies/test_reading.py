@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from gearing.studies import StudyConfig, load_config
-from gearing.studies.reading import config_from
+from gearing.studies.reading import load_study
 
 EXPERIMENT = """\
 # Does a volatility forecast help PPO choose leverage? Same agent, with and without the column.
@@ -168,12 +168,12 @@ def test_time_is_cut_one_way_only(path):
         for k, n in enumerate(("train", "validate", "test"))
     }
     with pytest.raises(ValueError, match="split or by folds, and both are given"):
-        config_from({"name": "x", "rules": ["fixed_3x"], "split": spans, "folds": {"test": "30d"}})
+        load_study({"name": "x", "rules": ["fixed_3x"], "split": spans, "folds": {"test": "30d"}})
 
 
 def test_an_experiment_of_nothing_is_refused():
     with pytest.raises(ValueError, match="nothing to study"):
-        config_from({"name": "x"})
+        load_study({"name": "x"})
 
 
 def test_a_missing_file_is_refused_with_the_nearest(path):
@@ -195,7 +195,7 @@ def test_two_experiments_differ_in_digest_where_their_results_can_differ(path):
 
 
 def test_a_study_of_a_generated_market_opens_it(tmp_path):
-    config = config_from(
+    config = load_study(
         {"name": "x", "rules": ["fixed_3x"], "market": {"years": 0.1, "seed": 3, "from": "2020-01-05"}}
     )
     market = config.market.open()

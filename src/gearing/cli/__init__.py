@@ -61,12 +61,18 @@ def forecast(
     json_file: Json = None,
     tracked: Annotated[bool, typer.Option("--track/--no-track", help="Record the run in MLflow.")] = True,
 ) -> None:
-    """Walk an experiment's volatility forecasters through its markets, score them out of sample and choose one."""
-    from gearing.studies.study.forecasting import run_tracked_forecast
+    """Compare an experiment's volatility forecasters out of sample and choose one; `study` runs the same."""
+    from gearing.studies import load_config
+    from gearing.studies.runner import run_study
 
-    report = run_tracked_forecast(experiment, settings or [], tracked=tracked, progress=True)
-    typer.echo(f"{report}\n\n{report.line}")
-    write_json(json_file, report.to_dict())
+    config = load_config(experiment, [*(settings or []), *([] if tracked else ["tracking.enabled=false"])])
+    if config.kind != "forecast":
+        raise ValueError(
+            f"{experiment} is an experiment of kind {config.kind!r}; run it with `gearing study`."
+        )
+    done = run_study(config, progress=True)
+    typer.echo(f"\n{done.summary}")
+    write_json(json_file, done.as_dict())
 
 
 @app.command()
@@ -96,12 +102,12 @@ def backtest(
     from gearing.evaluation.columns import policy_table
     from gearing.evaluation.reports.tables import comparison, printed
     from gearing.policies.registry import make_rule
-    from gearing.studies.study.forecasting import forecast_arguments
 
     config = ad_hoc("backtest", policy, settings)
     rule = make_rule(policy)
     market = config.market.open()
-    table = policy_table(rule, market, None, config.simulation(), forecast_arguments(config))
+    forecast = config.forecast.arguments if config.forecast else None
+    table = policy_table(rule, market, None, config.simulation(), forecast)
     result = run(rule, market, table, name=policy, **config.simulation_settings())
     others, sections = [], {}
     if scenarios:

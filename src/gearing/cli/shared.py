@@ -22,9 +22,9 @@ Json = Annotated[Path | None, typer.Option("--json", help="Also write the result
 
 def ad_hoc(name: str, rule: str, settings: list[str] | None) -> StudyConfig:
     """An experiment of one rule, from the command line alone."""
-    from gearing.studies.reading import config_from
+    from gearing.studies.reading import load_study
 
-    return config_from({"name": name, "rules": [rule]}, settings or [], source=f"gearing {name}")
+    return load_study({"name": name, "rules": [rule]}, settings or [], source=f"gearing {name}")
 
 
 def write_json(json_file: Path | None, values: Mapping[str, Any]) -> None:

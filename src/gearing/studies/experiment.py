@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 _SHIPPED = (
     "gearing.studies.study.run",
     "gearing.studies.study.history",
+    "gearing.studies.forecast.run",
     "gearing.studies.regret.run",
     "gearing.studies.sweep",
     "gearing.questions",
@@ -138,6 +139,10 @@ class Findings:
         What policies did, where the experiment played any.
     bundle : Path, optional
         The policy that the experiment exported.
+    models : mapping of name to Path
+        Other models that were exported as ONNX graphs, each in a folder of its own.
+    json : mapping, optional
+        What is written as JSON, if not the tables.
     """
 
     line: str
@@ -149,6 +154,8 @@ class Findings:
     printed: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     results: Mapping[Any, Any] = field(default_factory=dict)
     bundle: Path | None = None
+    models: Mapping[str, Path] = field(default_factory=dict)
+    json: Mapping[str, Any] | None = None
 
 
 Run = Callable[[Any, "Work"], Findings]

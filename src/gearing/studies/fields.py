@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from gearing.contracts import venue
+from gearing.evaluation.columns import FORECAST
 from gearing.exchange.observing import ACCOUNT_COLUMNS, POSITION_COLUMNS
 from gearing.features import is_feature, registered_features
 from gearing.features.feature_set import GROUPS
@@ -32,7 +33,6 @@ from gearing.policies.registry import make_rule
 from gearing.simulation.actions import make_scheme
 from gearing.simulation.rewards import make_reward
 
-FORECAST = "forecast_volatility"  # the column of the forecast
 _TOUCHES = ("touch_down_", "touch_up_")  # columns of touch probabilities begin so
 _SIDES = ("long", "short", "free")
 

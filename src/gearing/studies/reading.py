@@ -16,56 +16,55 @@ from gearing.studies.experiment import ExperimentConfig, config_class
 from gearing.studies.study.config import StudyConfig
 
 
-def load_config(path: str | Path, overrides: Iterable[str] = ()) -> ExperimentConfig:
-    """Read an experiment file; its ``kind`` says what it is made of, a `StudyConfig` unless it says otherwise.
+def load_config(
+    experiment: str | Path | Mapping[str, Any], overrides: Iterable[str] = (), source: str | None = None
+) -> ExperimentConfig:
+    """Read an experiment; its ``kind`` says what it is made of.
+
+    Without a kind it is a forecast experiment if it names ``models``, otherwise a study.
 
     Parameters
     ----------
-    path : path
-        YAML. Its first line, a comment, is the question unless ``question`` says it.
+    experiment : path or mapping
+        YAML, or what it would hold. The first line of a file, a comment, is the question unless ``question`` says it.
     overrides : iterable of str
         ``section.key=value``, as YAML values: ``market.contracts=[ETHUSDT]``, ``seeds=1``.
+    source : str, optional
+        What errors call it; by default the path.
 
     Raises
     ------
     ValueError
         Each mistake on a line of its own: file and section, what was given, the rule, what to do.
     """
-    path, overrides = Path(path), list(overrides)
+    overrides = list(overrides)
+    if isinstance(experiment, Mapping):
+        source = source or "settings"
+        return _validated(_merged(dict(experiment), overrides, source), overrides, source)
+    path, source = Path(experiment), source or str(experiment)
     if not path.is_file():
         raise ValueError(f"there is no experiment file {path}.{_nearby(path)}")
-    values = _merged(path, overrides, str(path))
-    values.setdefault("name", path.stem)
-    values.setdefault("question", _first_comment(path))
-    return _validated(values, overrides, str(path))
+    named = {"name": path.stem, "question": _first_comment(path)}
+    return _validated({**named, **_merged(path, overrides, source)}, overrides, source)
 
 
-def load_study(path: str | Path, overrides: Iterable[str] = ()) -> StudyConfig:
-    """`load_config`, refusing experiments of another kind."""
-    return _as_study(load_config(path, overrides), str(path))
-
-
-def config_from(
-    values: Mapping[str, Any], overrides: Iterable[str] = (), source: str = "settings"
+def load_study(
+    experiment: str | Path | Mapping[str, Any], overrides: Iterable[str] = (), source: str | None = None
 ) -> StudyConfig:
-    """A study from a mapping; ``source`` is what errors call it."""
-    overrides = list(overrides)
-    return _as_study(_validated(_merged(dict(values), overrides, source), overrides, source), source)
-
-
-def _as_study(config: ExperimentConfig, source: str) -> StudyConfig:
+    """`load_config`, refusing experiments of another kind."""
+    config = load_config(experiment, overrides, source)
     if not isinstance(config, StudyConfig):
-        raise ValueError(f"{source} is an experiment of kind {config.kind!r}; a study is needed here.")
+        raise ValueError(
+            f"{source or experiment} is an experiment of kind {config.kind!r}; a study is needed here."
+        )
     return config
 
 
 def _validated(values: dict[str, Any], overrides: list[str], source: str) -> ExperimentConfig:
     try:
-        model = config_class(str(values.get("kind", "study")))
+        model = config_class(str(values.get("kind", "forecast" if "models" in values else "study")))
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from None
-    if "models" in values and "models" not in model.model_fields:
-        raise ValueError(f"{source} names models to forecast with; run it with `gearing forecast {source}`.")
     try:
         return model.model_validate(values)
     except ValidationError as error:

@@ -92,13 +92,16 @@ class Experiment:
         return [f"bundle      {self.bundle}\ndecide      {command}", str(self.decision)]
 
     def as_dict(self) -> dict[str, Any]:
-        """All tables, for JSON; rows of the leaderboard by name."""
+        """What the experiment found, for JSON; rows of the leaderboard by name."""
+        where = {"folder": str(self.folder), "line": self.findings.line}
+        if self.findings.json is not None:
+            return {**where, **self.findings.json}
         tables: dict[str, Any] = {
             name: table.reset_index().to_dict("records") for name, table in self.findings.tables.items()
         }
         if "leaderboard" in tables:
             tables["leaderboard"] = self.leaderboard.to_dict(orient="index")
-        return {"folder": str(self.folder), "line": self.findings.line, **tables}
+        return {**where, **tables}
 
 
 def run_study(
@@ -189,6 +192,11 @@ def _track(tracked: Any, done: Experiment) -> None:
         tracked.log_artifact(done.folder / name)
     for path in done.figures:
         tracked.log_artifact(path, "figures")
+    for name, graph in done.findings.models.items():
+        register_as = f"{done.config.name}-{name}"
+        tracked.log_model(
+            graph, f"model-{name}", beside=graph.parent, register_as=register_as, aliases=["newest"]
+        )
     if done.bundle is not None:
         tracked.log_model(
             done.bundle / "policy.onnx", "policy", beside=done.bundle, register_as=done.config.name

@@ -7,14 +7,14 @@ experiment.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from gearing.agents.hyperparameter_names import check_hyperparameters
 from gearing.agents.settings import AgentSettings, agent_settings
 from gearing.contracts import venue_names
-from gearing.forecasters.register import forecaster
+from gearing.forecasters.register import Recipe, forecaster
 from gearing.forecasters.walk_forward import Schedule
 from gearing.market.history.layout import PROFILES
 from gearing.market.synthetic.generators import check_settings
@@ -27,6 +27,7 @@ from gearing.studies.fields import (
     Direction,
     Duration,
     Forecaster,
+    Gap,
     Moment,
     Named,
     Reward,
@@ -142,13 +143,13 @@ class Market(Named):
         """Contracts of real history, by symbol."""
         return self.contracts or ["BTCUSDT"]
 
-    def each(self, symbols: Iterable[str] = ()) -> dict[str, MarketData]:
-        """Markets of one contract each, every one over its own span; of the market's contracts by default."""
+    def each(self, symbols: Iterable[str] | None = None) -> dict[str, MarketData]:
+        """Markets of one contract each: history over its own span; by default, of the market's own contracts."""
+        names = self.contracts if symbols is None else list(symbols)
         if not self.is_history:
-            market = self.open()
-            return {symbol: market.select([symbol]) for symbol in symbols or market.symbols}
-        names = symbols or self.symbols
-        return {name: self.model_copy(update={"contracts": [name]}).open() for name in names}
+            market = self.model_copy(update={"contracts": names}).open()
+            return {symbol: market.select([symbol]) for symbol in market.symbols}
+        return {name: self.model_copy(update={"contracts": [name]}).open() for name in names or self.symbols}
 
     def open(self) -> MarketData:
         """Read or generate the market."""
@@ -224,38 +225,89 @@ class Training(Section):
         First training window.
     window : {"expanding", "rolling"}
         Whether later windows keep their beginning or their length.
+    length : duration, optional
+        Of a rolling window; ``train`` by default.
     refit : "month" or duration
+    embargo : duration
+        Gap between the end of the last target of training and the refit.
     """
 
     train: Duration = "365d"
     window: Literal["expanding", "rolling"] = "expanding"
+    length: Duration | None = None
     refit: Literal["month"] | Duration = "month"
+    embargo: Gap = "0h"
 
-    @property
-    def schedule(self) -> Schedule:
-        """The same for `gearing.forecasters.walk_forward`."""
-        return Schedule(self.train, self.train if self.window == "rolling" else None, self.refit)
+    @model_validator(mode="after")
+    def _only_rolling_windows_have_a_length(self) -> Self:
+        if self.length is not None and self.window == "expanding":
+            raise ValueError("length belongs to window: rolling; an expanding window begins with train.")
+        return self
+
+    def refits(self, fit_every: str | None = None) -> Schedule:
+        """The same as `gearing.forecasters.walk_forward` takes it; ``fit_every`` is the clock of training rows."""
+        length = (self.length or self.train) if self.window == "rolling" else None
+        return Schedule(self.train, length, self.refit, fit_every, self.embargo)
 
 
-class Forecast(Named, Training):
-    """The volatility forecast that becomes a column: out of sample over its whole length.
+class NamedForecaster(Named):
+    """A volatility forecaster: ``{forecaster: ridge, alpha: 2.0}``, or only its name.
 
     Attributes
     ----------
     forecaster : str
-        Name of a recipe, see `gearing.forecasters.forecasters`; settings are the estimator's own.
+        See `gearing.forecasters.forecasters`; settings are the estimator's own.
     """
 
     named_by = "forecaster"
 
-    forecaster: Forecaster = "har_dow"
-    horizon: Duration = "24h"
+    forecaster: Forecaster
+
+    @property
+    def recipe(self) -> Recipe:
+        """Estimator and columns."""
+        return forecaster(self.forecaster)
 
     def check(self) -> None:
         """Refuse a setting that the estimator does not have."""
         if self.settings:  # only then is the library of the estimator imported
-            known = forecaster(self.forecaster).estimator().get_params()
+            known = self.recipe.estimator().get_params()
             check_names("no field", self.settings, [*self.field_names(), *known])
+
+
+class Forecast(NamedForecaster, Training):
+    """The volatility forecast that becomes a column: out of sample over its whole length."""
+
+    forecaster: Forecaster = "har_dow"
+    horizon: Duration = "24h"
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The same as arguments of `gearing.forecasters.forecast_volatility_column`."""
+        named = {"forecaster": self.forecaster, "horizon": self.horizon, "schedule": self.refits()}
+        return named | self.settings
+
+
+class Excursions(Forecast):
+    """Forecast probabilities that the mark touches a price within the horizon, which become columns.
+
+    ``forecaster`` forecasts the variance, from which a curve makes probabilities.
+
+    Attributes
+    ----------
+    sizes : list of float
+        Moves against the position, as fractions of price.
+    curve : duration
+        First training window of the curve.
+    """
+
+    forecaster: Forecaster = "har"
+    sizes: list[float] = Field(default=[0.02, 0.05, 0.10], min_length=1)
+    curve: Duration = "180d"
+
+    def curve_refits(self) -> Schedule:
+        """When the curve is fitted."""
+        return Schedule(self.curve, refit=self.refit)
 
 
 class Pretraining(Named):
@@ -279,29 +331,6 @@ class Pretraining(Named):
     def check(self) -> None:
         """Refuse an unknown generator or setting of it."""
         check_settings(self.generator, self.settings, self.field_names())
-
-
-class Excursions(Forecast):
-    """Forecast probabilities that the mark touches a price within the horizon, which become columns.
-
-    ``forecaster`` forecasts the variance, from which a curve makes probabilities.
-
-    Attributes
-    ----------
-    sizes : list of float
-        Moves against the position, as fractions of price.
-    curve : duration
-        First training window of the curve.
-    """
-
-    forecaster: Forecaster = "har"
-    sizes: list[float] = Field(default=[0.02, 0.05, 0.10], min_length=1)
-    curve: Duration = "180d"
-
-    @property
-    def curve_schedule(self) -> Schedule:
-        """When the curve is fitted."""
-        return Schedule(self.curve, refit=self.refit)
 
 
 class Agent(Named):

@@ -7,7 +7,7 @@ import pytest
 from gearing.forecasters import forecast_volatility_column
 from gearing.market import load_market
 from gearing.studies.forecast.config import ForecastConfig
-from gearing.studies.forecast.run import run_forecast
+from gearing.studies.runner import run_experiment
 
 pytestmark = pytest.mark.slow
 
@@ -15,9 +15,12 @@ pytestmark = pytest.mark.slow
 @pytest.mark.parametrize(
     ("symbol", "pool", "most"), [("BTCUSDT", "ETHUSDT", 0.87), ("ETHUSDT", "BTCUSDT", 0.86)]
 )
-def test_ridge_beats_har_by_the_margin_asked_for(real_history, symbol, pool, most):
+def test_ridge_beats_har_by_the_required_margin(real_history, tmp_path, symbol, pool, most):
     config = ForecastConfig.model_validate(
         {
+            "name": "real",
+            "output": str(tmp_path),
+            "tracking": {"enabled": False},
             "market": {
                 "folder": str(real_history),
                 "contracts": [symbol],
@@ -30,12 +33,13 @@ def test_ridge_beats_har_by_the_margin_asked_for(real_history, symbol, pool, mos
             "combinations": {"ridge_both": ["ridge", "ridge_pooled"]},
         }
     )
-    report = run_forecast(config)
-    row = report.table.loc[(symbol, report.chosen)]
+    findings = run_experiment(config).findings
+    table = findings.tables["scores"]
+    row = table.loc[(symbol, findings.json["chosen"])]
     assert row["ratio_to_har"] <= most
     assert row["mcs_p"] >= 0.10
     assert row["coverage"] == pytest.approx(0.90, abs=0.02)
-    assert report.table.loc[(symbol, "har_dow"), "ratio_to_har"] < 1.0
+    assert table.loc[(symbol, "har_dow"), "ratio_to_har"] < 1.0
 
 
 def test_the_demos_column_takes_less_than_thirty_seconds(real_history):

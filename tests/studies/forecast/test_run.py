@@ -6,15 +6,16 @@ import pytest
 from tests.features.markets import random_market
 
 from gearing.forecasters.scoring.scores import qlike
-from gearing.studies.forecast.config import ForecastConfig
-from gearing.studies.forecast.report import out_of_sample
+from gearing.studies import load_config
+from gearing.studies.forecast.report import findings_of, out_of_sample
 from gearing.studies.forecast.run import run_forecast
+from gearing.studies.work import Work
 
 YAML = """# Does the weekday help?
 market: {contracts: [AAA, BBB]}
 models: [har, har_dow, ridge, ridge_pooled]
 combinations: {both: [ridge, ridge_pooled]}
-schedule: {first_train: 60d}
+schedule: {train: 60d}
 choose_before: 2024-01-01
 tried_before: 7
 confidence_set: {replications: 200}
@@ -39,17 +40,25 @@ def markets():
 def report(markets, tmp_path_factory):
     place = tmp_path_factory.mktemp("experiment") / "weekday.yaml"
     place.write_text(YAML)
-    return run_forecast(ForecastConfig.read(place), markets=markets)
+    config = load_config(place)
+    return run_forecast(config, Work(config, place.parent), markets)
 
 
 def test_the_first_line_is_the_question_and_the_file_the_name(path):
-    config = ForecastConfig.read(path)
-    assert (config.name, config.question) == ("weekday", "Does the weekday help?")
-    assert ForecastConfig.model_validate(config.model_dump()) == config
+    config = load_config(path)
+    assert (config.kind, config.name, config.question) == ("forecast", "weekday", "Does the weekday help?")
+
+
+def test_a_model_is_a_name_or_a_forecaster_with_settings(path):
+    models = "models={har: har, strong: {forecaster: ridge, alphas: [1.0], pooled: true}}"
+    config = load_config(path, [models, "combinations={}"])
+    assert config.models["har"].forecaster == "har"
+    assert config.models["strong"].settings == {"alphas": [1.0]}
+    assert load_config(path).models["ridge_pooled"].model_dump() == {"forecaster": "ridge", "pooled": True}
 
 
 def test_overrides_are_dotted(path):
-    config = ForecastConfig.read(path, ["schedule.refit=30d", "market.contracts=[AAA]"])
+    config = load_config(path, ["schedule.refit=30d", "market.contracts=[AAA]"])
     assert config.schedule.refit == "30d"
     assert config.market.contracts == ["AAA"]
 
@@ -59,6 +68,7 @@ def test_overrides_are_dotted(path):
     [
         ("horizn=24h", "no field 'horizn'. Did you mean 'horizon'"),
         ("schedule.embrgo=1d", "Did you mean 'embargo'"),
+        ("schedule.length=90d", "length belongs to window: rolling"),
         ("horizon=tomorrow", "not a duration"),
         ("models=[har, rige]", "Did you mean 'ridge'"),
         ("reference=ewma", "must be one of the models"),
@@ -69,7 +79,7 @@ def test_overrides_are_dotted(path):
 )
 def test_a_mistake_is_named_before_data_is_read(path, override, message):
     with pytest.raises(ValueError, match=message):
-        ForecastConfig.read(path, [override])
+        load_config(path, [override])
 
 
 def test_the_table_has_every_model_on_the_same_rows(report):
@@ -89,10 +99,11 @@ def test_ratios_are_those_of_the_forecasts_handed_over(report):
     assert (one.fitted_until <= one.known_at).all()
 
 
-def test_the_choice_looks_at_the_years_before_the_cut_only(report, markets):
+def test_the_choice_looks_at_the_years_before_the_cut_only(report, markets, tmp_path):
     assert report.chosen == report.table.loc["all"]["qlike_before"].idxmin()
     later = {s: _shaken_after(m, np.datetime64("2024-01-02")) for s, m in markets.items()}
-    again = run_forecast(report.config.model_copy(update={"excursions": None}), markets=later)
+    config = report.config.model_copy(update={"excursions": None})
+    again = run_forecast(config, Work(config, tmp_path), later)
     assert again.chosen == report.chosen
     np.testing.assert_allclose(again.table["qlike_before"], report.table["qlike_before"], rtol=1e-9)
 
@@ -110,7 +121,6 @@ def test_the_json_holds_what_the_command_promises(report):
     assert found["models"][found["chosen"]]["chosen"] is True
     assert found["configurations_tried"] == 7 + 4 + 1
     assert "configurations tried" in report.line
-    assert report.line in str(report)
 
 
 def test_touches_are_scored_beside_both_baselines(report):
@@ -119,48 +129,27 @@ def test_touches_are_scored_beside_both_baselines(report):
     assert {"brier_ewma", "brier_garch_t", "less_than_ewma_low", "worst_decile"} <= set(row.index)
 
 
-class Tracked:
-    def __init__(self):
-        self.params, self.metrics, self.figures, self.files, self.models = {}, {}, [], [], []
-
-    def log_params(self, params):
-        self.params |= params
-
-    def log_metrics(self, metrics, step=None):
-        self.metrics |= metrics
-
-    def log_figure(self, figure, name):
-        self.figures.append(name)
-
-    def log_artifact(self, path):
-        self.files.append(path.name)
-
-    def log_model(self, path, name, beside, register_as, aliases):
-        self.models.append((path.name, register_as, (beside / "recipe.json").is_file()))
+def test_findings_are_tables_figures_metrics_and_the_chosen_models(report, markets, tmp_path):
+    findings = findings_of(report, markets, tmp_path)
+    assert set(findings.tables) == {"scores", "years", "excursions", "forecasts"}
+    assert set(findings.figures) == {"forecast", "calibration", "loss", "years"}
+    assert findings.metrics["AAA.har.ratio_to_har"] == 1.0
+    assert findings.json["chosen"] == report.chosen
+    assert set(findings.models) == ({"AAA", "BBB"} if report.recipe()["exports"] else set())
+    for graph in findings.models.values():
+        assert json.loads((graph.parent / "recipe.json").read_text())["chosen"] == report.chosen
 
 
-def test_a_run_receives_scores_figures_forecasts_and_the_model(markets, path):
-    tracked = Tracked()
-    config = ForecastConfig.read(
-        path, ["models=[har]", "combinations={}", "excursions=null", "market.contracts=[AAA]"]
-    )
-    run_forecast(config, markets={"AAA": markets["AAA"]}, run=tracked)
-    assert tracked.params["chosen"] == "har"
-    assert tracked.metrics["AAA.har.ratio_to_har"] == 1.0
-    assert set(tracked.figures) == {"forecast.png", "calibration.png", "loss.png", "years.png"}
-    assert {"scores.parquet", "forecasts.parquet", "report.txt"} <= set(tracked.files)
-    assert tracked.models == [("forecaster.onnx", "weekday-AAA", True)]
-
-
-def test_a_stopped_experiment_goes_on_from_its_cache(markets, path, tmp_path):
-    config = ForecastConfig.read(path, ["excursions=null", "models=[har, ridge]", "combinations={}"])
-    first = run_forecast(config, markets=markets, cache=tmp_path / "kept")
-    files = sorted((tmp_path / "kept").iterdir())
+def test_a_stopped_experiment_repeats_no_walk_and_keeps_its_models(markets, path, tmp_path):
+    config = load_config(path, ["excursions=null", "models=[har, ridge]", "combinations={}"])
+    first = run_forecast(config, Work(config, tmp_path), markets)
+    files = sorted(tmp_path.glob("trials/*/forecast.joblib"))
     assert len(files) == 4  # two models, two contracts
     stamps = [f.stat().st_mtime_ns for f in files]
-    second = run_forecast(config, markets=markets, cache=tmp_path / "kept")
+    second = run_forecast(config, Work(config, tmp_path), markets)
     assert [f.stat().st_mtime_ns for f in files] == stamps
     np.testing.assert_array_equal(first.table["qlike"], second.table["qlike"])
+    assert second.final_model("AAA") is not None
 
 
 def test_a_target_from_finer_bars_measures_the_same_with_less_noise():
@@ -182,20 +171,20 @@ def test_a_target_from_finer_bars_measures_the_same_with_less_noise():
     assert fine.mean() == pytest.approx(coarse.mean(), rel=0.1)
 
 
-def test_a_cut_before_the_first_forecast_leaves_nothing_to_choose_by(markets, path):
-    config = ForecastConfig.read(
+def test_a_cut_before_the_first_forecast_leaves_nothing_to_choose_by(markets, path, tmp_path):
+    config = load_config(
         path, ["choose_before=2023-01-05", "excursions=null", "models=[har]", "combinations={}"]
     )
     with pytest.raises(ValueError, match="nothing can choose"):
-        run_forecast(config, markets=markets)
+        run_forecast(config, Work(config, tmp_path), markets)
 
 
-def test_a_chosen_combination_exports_as_one_model(markets, path):
+def test_a_chosen_combination_exports_as_one_model(markets, path, tmp_path):
     from gearing.features import FeatureSet
 
     onnxruntime = pytest.importorskip("onnxruntime")
-    config = ForecastConfig.read(path, ["models=[har, ridge, ridge_pooled]", "excursions=null"])
-    report = run_forecast(config, markets=markets)
+    config = load_config(path, ["models=[har, ridge, ridge_pooled]", "excursions=null"])
+    report = run_forecast(config, Work(config, tmp_path), markets)
     report = replace(report, chosen="both")
     recipe, made = report.recipe("BBB"), report.forecasts["BBB"]["both"]
     assert recipe["members"] == ["ridge", "ridge_pooled"]

@@ -1,9 +1,8 @@
-"""Touch probabilities of an experiment beside the baselines they must beat."""
+"""Touch probabilities of an experiment, compared with the reflection principle under two variances."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,9 +25,9 @@ from gearing.forecasters.scoring.event_scores import (
     reliability,
     worst_by_chance,
 )
-from gearing.forecasters.walk_forward import Forecast, Schedule, walk_forward
+from gearing.forecasters.walk_forward import Forecast, walk_forward
 from gearing.market.durations import parse_duration
-from gearing.studies.forecast.config import ExcursionSection, ForecastConfig
+from gearing.studies.forecast.config import ForecastConfig, Touches
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,32 +39,30 @@ BASELINES = ("ewma", "garch_t")
 BLOCK_DAYS = 10
 
 
-def excursion_table(
-    config: ForecastConfig, markets: Mapping[str, MarketData], tell: Callable[[str, int], None]
-) -> pd.DataFrame:
+def excursion_table(config: ForecastConfig, markets: Mapping[str, MarketData]) -> pd.DataFrame:
     """Scores by contract, horizon, side and size: the calibrated probability and two reflection principles."""
     import pandas as pd
 
     section = config.excursions
     assert section is not None
     rows: list[dict[str, Any]] = []
-    for number, horizon in enumerate(section.horizons):
-        tell(horizon, number)
+    for horizon in section.horizons:
         for symbol in config.market.contracts:
             rows += _contract_rows(symbol, markets[symbol], horizon, section, config)
     return pd.DataFrame(rows).set_index(["contract", "horizon", "side", "size"])
 
 
 def _contract_rows(
-    symbol: str, market: MarketData, horizon: str, section: ExcursionSection, config: ForecastConfig
+    symbol: str, market: MarketData, horizon: str, section: Touches, config: ForecastConfig
 ) -> list[dict[str, Any]]:
     made = {
-        name: _variance(name, market, horizon, section.every, config) for name in (section.model, *BASELINES)
+        name: _variance(name, market, horizon, section.every, config)
+        for name in (section.forecaster, *BASELINES)
     }
     sizes = tuple(sorted({*SIZES, *section.sizes}))
     found = []
     for side in ("down", "up"):
-        probabilities = walk_forward_touches(market, made[section.model], side, sizes)
+        probabilities = walk_forward_touches(market, made[section.forecaster], side, sizes)
         for size in section.sizes:
             one = of_size(probabilities, size, side)
             scores = _scores(one, made, size, side, horizon, section.every)
@@ -76,8 +73,8 @@ def _contract_rows(
 def _variance(name: str, market: MarketData, horizon: str, every: str, config: ForecastConfig) -> Forecast:
     recipe = forecaster(name)
     rows = forecast_rows(market, recipe.columns, horizon, every)
-    schedule = Schedule(**config.schedule.model_dump())
-    schedule = replace(schedule, fit_every=max(every, schedule.clock(horizon), key=parse_duration))
+    clock = max(every, config.schedule.refits().clock(horizon), key=parse_duration)
+    schedule = config.schedule.refits(clock)
     return walk_forward(recipe.estimator(), rows, schedule, n_jobs=config.jobs)
 
 

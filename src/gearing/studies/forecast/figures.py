@@ -8,6 +8,7 @@ import numpy as np
 
 from gearing.forecasters.scoring.scores import qlike
 from gearing.forecasters.targets import annual_volatility
+from gearing.studies.fields import as_time
 
 if TYPE_CHECKING:
     from gearing.studies.forecast.report import ForecastReport
@@ -72,7 +73,7 @@ def loss_figure(report: ForecastReport, symbol: str) -> Any:
     for name in dict.fromkeys((report.chosen, *best)):
         difference = qlike(rows.y[known], models[name].value[known]) - reference
         axes.plot(rows.known_at[known], np.cumsum(difference), lw=1.0, label=name)
-    axes.axvline(np.datetime64(report.config.choose_before), color="grey", ls="--", lw=0.8)
+    axes.axvline(as_time(report.config.choose_before), color="grey", ls="--", lw=0.8)
     axes.set_title(f"{symbol}: loss over time; models were chosen left of the line")
     axes.legend(fontsize=8)
     return figure

@@ -20,6 +20,7 @@ from gearing.forecasters.scoring.scores import (
 )
 from gearing.forecasters.walk_forward import Forecast
 from gearing.market.durations import parse_duration
+from gearing.studies.fields import as_time
 from gearing.studies.forecast.config import ForecastConfig
 from gearing.studies.forecast.report import ForecastReport
 
@@ -91,7 +92,7 @@ def _table(loss: pd.DataFrame, extra: Mapping[str, dict[str, Any]], config: Fore
     import pandas as pd
 
     ends_at = loss.index.to_numpy() + parse_duration(config.horizon)
-    in_time = np.asarray(ends_at <= np.datetime64(config.choose_before))
+    in_time = np.asarray(ends_at <= as_time(config.choose_before))
     before, after = loss[in_time].mean(), loss[~in_time].mean()
     section = config.confidence_set
     mcs = model_confidence_set(
@@ -141,7 +142,7 @@ def _own_scores(forecast: Forecast) -> dict[str, float]:
 
 def _coverage(forecast: Forecast, config: ForecastConfig) -> Coverage | None:
     section = config.intervals
-    intervals = conformal_intervals(forecast, section.level, section.window, section.adapt)
+    intervals = conformal_intervals(forecast, section.level, section.past, section.adapt)
     if not (np.isfinite(forecast.rows.y) & np.isfinite(intervals.lower)).any():
         return None
     return coverage(forecast.rows.y, intervals)

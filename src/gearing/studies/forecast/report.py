@@ -1,32 +1,24 @@
-"""What a forecasting experiment found: tables, a line, JSON and figures."""
+"""What a comparison of forecasters found: scores, a line, JSON, and the chosen model as a file."""
 
 from __future__ import annotations
 
 import json
 import math
-import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gearing.forecasters.register import forecaster
 from gearing.forecasters.walk_forward import Forecast
-from gearing.studies.forecast.config import POOLED, ForecastConfig
+from gearing.studies.experiment import Findings
+from gearing.studies.forecast.config import ForecastConfig
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SHOWN = (
-    "qlike",
-    "ratio_to_har",
-    "ratio_before",
-    "ratio_after",
-    "ratio_to_ridge",
-    "dm_t",
-    "dm_dow_t",
-    "mcs_p",
-    "coverage",
-)
+    from gearing.market import MarketData
+
+SHOWN = ("qlike", "ratio_before", "ratio_after", "ratio_to_ridge", "dm_t", "dm_dow_t", "mcs_p", "coverage")
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +33,7 @@ class ForecastReport:
     by_year : DataFrame, index (contract, model)
         Ratio of QLIKE to the reference's, one column per year.
     excursions : DataFrame or None
-        Touch probabilities beside their baselines.
+        Scores of touch probabilities and of their baselines.
     chosen : str
         Model of least QLIKE before ``config.choose_before``.
     judged : str
@@ -75,20 +67,16 @@ class ForecastReport:
             f"{int(row['n_rows'])} forecasts, {self.n_configurations} configurations tried"
         )
 
-    def __str__(self) -> str:
-        parts = [self.config.question, self._shown().to_string(float_format="%.3f")]
-        parts += ["", "QLIKE over the reference's, by year", self.by_year.to_string(float_format="%.3f")]
-        if self.excursions is not None:
-            parts += ["", "Touch probabilities", self.excursions.to_string(float_format="%.4f")]
-        return "\n".join([*parts, "", self.line])
-
-    def _shown(self) -> pd.DataFrame:
-        columns = [c for c in SHOWN if c in self.table]
-        return self.table[columns].sort_values(["contract", "qlike"])
+    @property
+    def shown(self) -> pd.DataFrame:
+        """The scores that a reader looks at first, best model first."""
+        columns = [f"ratio_to_{self.config.reference}", *SHOWN]
+        return self.table[[c for c in columns if c in self.table]].sort_values(["contract", "qlike"])
 
     def to_dict(self) -> dict[str, Any]:
         """What ``--json`` writes."""
         contracts = self.table.index.get_level_values(0).unique()
+        touches = None if self.excursions is None else self.excursions.reset_index().to_dict("records")
         return {
             "experiment": self.config.name,
             "question": self.config.question,
@@ -96,9 +84,7 @@ class ForecastReport:
             "models": self._models(self.judged),
             "contracts": {c: self._models(c) for c in contracts if c != self.judged},
             "by_year": {c: _plain(self.by_year.loc[c].T.to_dict()) for c in contracts},
-            "excursions": None
-            if self.excursions is None
-            else self.excursions.reset_index().to_dict("records"),
+            "excursions": touches,
             "configurations_tried": self.n_configurations,
             "data": {symbol: list(facts) for symbol, facts in self.data.items()},
             "config": self.config.model_dump(mode="json"),
@@ -106,16 +92,14 @@ class ForecastReport:
 
     def _models(self, contract: str) -> dict[str, dict[str, Any]]:
         level = f"coverage_{self.config.intervals.level * 100:g}"
-        found = {}
-        for model, row in self.table.loc[contract].iterrows():
-            scores = {
-                level if key == "coverage" else key: value for key, value in _plain(row.to_dict()).items()
-            }
-            found[str(model)] = {**scores, "chosen": model == self.chosen}
-        return found
+        scores = self.table.loc[contract].rename(columns={"coverage": level})
+        return {
+            str(model): {**_plain(row.to_dict()), "chosen": model == self.chosen}
+            for model, row in scores.iterrows()
+        }
 
     def final_model(self, contract: str | None = None) -> Any:
-        """The chosen model's newest fit, bias correction included; None where it came from a cache.
+        """The chosen model's newest fit, bias correction included.
 
         Parameters
         ----------
@@ -128,7 +112,7 @@ class ForecastReport:
         """What the chosen model is and needs: members, columns of X in order, horizon, last refit."""
         made = self._chosen(contract)
         members = self.config.combinations.get(self.chosen, [self.chosen])
-        recipes = [forecaster(member.removesuffix(POOLED)) for member in members]
+        recipes = [self.config.models[member].recipe for member in members]
         return {
             "chosen": self.chosen,
             "members": members,
@@ -143,55 +127,39 @@ class ForecastReport:
         return self.forecasts[contract or next(iter(self.forecasts))][self.chosen]
 
 
-def log_report(run: Any, report: ForecastReport) -> None:
-    """Send a report to a tracked run: parameters, metrics, tables, figures, forecasts and the exported model."""
-    run.log_params({**report.config.model_dump(mode="json"), "chosen": report.chosen})
+def findings_of(report: ForecastReport, markets: Mapping[str, MarketData], folder: Path) -> Findings:
+    """A report as what an experiment found; the chosen model of every contract is written to the folder."""
+    from gearing.studies.forecast.figures import report_figures
+
+    tables = {"scores": report.table, "years": report.by_year}
+    if report.excursions is not None:
+        tables["excursions"] = report.excursions
+    tables["forecasts"] = out_of_sample(report).set_index(["contract", "known_at"])
     scores: dict[Any, dict[str, Any]] = report.table.to_dict("index")
-    run.log_metrics(
-        {
-            f"{contract}.{model}.{key}": value
-            for (contract, model), row in scores.items()
-            for key, value in _plain(row).items()
-            if value is not None
-        }
-    )
-    if hasattr(run, "log_dataset"):
-        for symbol, (fingerprint, *notes) in report.data.items():
-            run.log_dataset(symbol, fingerprint, context="walk-forward", notes="; ".join(notes))
-    if hasattr(run, "log_figure"):
-        from gearing.studies.forecast.figures import report_figures
-
-        for name, figure in report_figures(report).items():
-            run.log_figure(figure, f"{name}.png")
-    if hasattr(run, "log_artifact"):
-        _log_files(run, report)
+    metrics = {
+        f"{contract}.{model}.{key}": value
+        for (contract, model), row in scores.items()
+        for key, value in _plain(row).items()
+        if value is not None
+    }
+    return Findings(
+        report.line, tables, report_figures(report), metrics, markets, printed={"scores": report.shown},
+        models=_exported(report, folder / "models"), json=report.to_dict(),
+    )  # fmt: skip
 
 
-def _log_files(run: Any, report: ForecastReport) -> None:
-    with tempfile.TemporaryDirectory() as draft:
-        folder = Path(draft)
-        report.table.reset_index().to_parquet(folder / "scores.parquet")
-        out_of_sample(report).to_parquet(folder / "forecasts.parquet")
-        (folder / "report.txt").write_text(str(report))
-        for path in sorted(folder.iterdir()):
-            run.log_artifact(path)
-        _log_model(run, report, folder)
-
-
-def _log_model(run: Any, report: ForecastReport, folder: Path) -> None:
-    """Register every contract's newest fit of the chosen recipe, with the recipe beside it."""
-    if not hasattr(run, "log_model"):
-        return
+def _exported(report: ForecastReport, folder: Path) -> dict[str, Path]:
+    """ONNX graph of every contract's newest fit of the chosen model, in a folder with its recipe."""
+    graphs = {}
     for contract in report.forecasts:
-        recipe, beside = report.recipe(contract), folder / contract
+        recipe, place = report.recipe(contract), folder / contract
         if not recipe["exports"]:
             continue
-        beside.mkdir()
-        (beside / "recipe.json").write_text(json.dumps(recipe, indent=1))
-        graph = beside / "forecaster.onnx"
-        graph.write_bytes(report.final_model(contract).to_onnx().SerializeToString())
-        name = f"{report.config.name}-{contract}"
-        run.log_model(graph, f"forecaster-{contract}", beside=beside, register_as=name, aliases=["newest"])
+        place.mkdir(parents=True, exist_ok=True)
+        (place / "recipe.json").write_text(json.dumps(recipe, indent=1))
+        graphs[contract] = place / "forecaster.onnx"
+        graphs[contract].write_bytes(report.final_model(contract).to_onnx().SerializeToString())
+    return graphs
 
 
 def out_of_sample(report: ForecastReport) -> pd.DataFrame:
@@ -201,16 +169,11 @@ def out_of_sample(report: ForecastReport) -> pd.DataFrame:
     parts = []
     for symbol, models in report.forecasts.items():
         first = next(iter(models.values()))
-        frame = pd.DataFrame(
-            {
-                "contract": symbol,
-                "known_at": first.rows.known_at,
-                "ends_at": first.rows.ends_at,
-                "fitted_until": first.fitted_until,
-                "realised": first.rows.y,
-            }
-        )
-        parts.append(frame.assign(**{name: made.value for name, made in models.items()}))
+        stamps = {
+            "contract": symbol, "known_at": first.rows.known_at, "ends_at": first.rows.ends_at,
+            "fitted_until": first.fitted_until, "realised": first.rows.y,
+        }  # fmt: skip
+        parts.append(pd.DataFrame({**stamps, **{name: made.value for name, made in models.items()}}))
     return pd.concat(parts, ignore_index=True)
 
 

@@ -1,134 +1,118 @@
-"""Run a forecasting experiment: every model walked through every contract, judged on the same rows."""
+"""Forecasters compared out of sample: every model walks through every contract and is scored on the same rows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, replace
-from pathlib import Path
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gearing.forecasters.cache import cached_forecast
-from gearing.forecasters.register import Recipe, forecaster
 from gearing.forecasters.rows import Rows, forecast_rows
 from gearing.forecasters.targets import finer_future_variance, future_variance
-from gearing.forecasters.walk_forward import Forecast, Schedule, walk_forward
-from gearing.studies.forecast.config import POOLED, ForecastConfig
+from gearing.forecasters.walk_forward import Forecast, walk_forward
+from gearing.studies.experiment import Findings, experiment
+from gearing.studies.forecast.config import ForecastConfig
+from gearing.studies.forecast.excursions import excursion_table
+from gearing.studies.forecast.judging import judge
+from gearing.studies.forecast.report import ForecastReport, findings_of
+from gearing.studies.trials import Place, Trial
+from gearing.studies.work import Work
 
 if TYPE_CHECKING:
     from gearing.market import MarketData
-    from gearing.studies.forecast.report import ForecastReport
 
-Progress = Callable[[str, int, int], None]  # what is being done, steps done, steps in all
+_WALK = "forecast.joblib"
+_SHARED = ("market", "horizon", "every", "target", "schedule")  # settings that every walk depends on
 
 
-def run_forecast(
-    config: ForecastConfig,
-    *,
-    markets: Mapping[str, MarketData] | None = None,
-    run: Any = None,
-    cache: Path | None = None,
-    progress: Progress | None = None,
-) -> ForecastReport:
-    """Forecast, score and choose, as the config says.
+@dataclass(frozen=True)
+class Walk(Trial):
+    """A model walked through a contract; a pooled one, without a contract, through all of them."""
+
+    model: str
+    contract: str | None = None
+
+    def settings(self, config: Any) -> dict[str, Any]:
+        """Those of the model, the rows and the schedule."""
+        shared = {name: config.settings[name] for name in _SHARED}
+        return {**shared, "columns": config.columns, "model": config.settings["models"][self.model]}
+
+    def data(self, fingerprints: Mapping[str, str]) -> Mapping[str, str]:
+        """The contract's, or all."""
+        return fingerprints if self.contract is None else {self.contract: fingerprints[self.contract]}
+
+
+@experiment(ForecastConfig)
+def forecast(config: ForecastConfig, work: Work) -> Findings:
+    """Tables: ``scores`` of every contract and model; ``years``, QLIKE over the reference's year by year;
+    ``excursions``, touch probabilities; ``forecasts``, all of them with what was realised.
+    """
+    markets = config.market.each([*config.market.contracts, *config.market.pool])
+    return findings_of(run_forecast(config, work, markets), markets, work.folder)
+
+
+def run_forecast(config: ForecastConfig, work: Work, markets: Mapping[str, MarketData]) -> ForecastReport:
+    """Forecast, score and choose.
 
     Parameters
     ----------
     config : ForecastConfig
-    markets : mapping of symbol to MarketData, optional
-        Instead of loading the config's contracts.
-    run : object with log_params, log_metrics and log_figure, optional
-        A tracked run; whatever it lacks is not called.
-    cache : path, optional
-        Folder for finished forecasts; the same call then goes on where it stopped.
-    progress : callable, optional
-        ``progress(what, done, total)``.
+    work : Work
+    markets : mapping of symbol to MarketData
+        Of one contract each: the config's contracts, then those of the pool.
     """
-    from gearing.studies.forecast.judging import judge
-    from gearing.studies.forecast.report import log_report
-
-    markets = load_markets(config) if markets is None else markets
-    rows = problem_rows(config, markets)
-    steps = len(config.models) + (len(config.excursions.horizons) if config.excursions else 0)
-    made: dict[str, dict[str, Forecast]] = {}
-    for done, model in enumerate(config.models):
-        _tell(progress, model, done, steps)
-        made[model] = _walk(model, rows, config, cache)
+    work.on(markets)
+    made = _walks(config, work, problem_rows(config, markets))
     made |= {name: _combined([made[m] for m in members]) for name, members in config.combinations.items()}
     excursions = None
     if config.excursions is not None:
-        from gearing.studies.forecast.excursions import excursion_table
-
-        excursions = excursion_table(
-            config, markets, lambda h, i: _tell(progress, f"touches {h}", len(config.models) + i, steps)
-        )
-    _tell(progress, "judging", steps, steps)
-    report = judge(config, markets, _aligned(made), excursions)
-    if run is not None:
-        log_report(run, report)
-    return report
-
-
-def load_markets(config: ForecastConfig) -> dict[str, MarketData]:
-    """One market per contract, each over its own span."""
-    from gearing.market import load_market
-
-    section = config.market
-    names = ("bar", "venue", "missing_mark", "missing_funding", "missing_tiers", "finer")
-    options = {name: getattr(section, name) for name in names}
-    return {
-        symbol: load_market(section.folder, [symbol], start=section.from_, end=section.to, **options)
-        for symbol in (*section.contracts, *section.pool)
-    }
+        excursions = work.part("excursions", lambda: excursion_table(config, markets))
+    return judge(config, markets, _aligned(made), excursions)
 
 
 def problem_rows(config: ForecastConfig, markets: Mapping[str, MarketData]) -> dict[str, Rows]:
     """Rows with the columns of all models, so that every model has the same rows; by symbol."""
-    columns = tuple(dict.fromkeys(c for model in config.models for c in recipe_of(model).columns))
+    measure = finer_future_variance if config.target == "finer" else future_variance
     found = {}
     for number, (symbol, market) in enumerate(markets.items()):
-        measure = finer_future_variance if config.target == "finer" else future_variance
-        rows = forecast_rows(market, columns, config.horizon, config.every, measure(market, config.horizon))
+        target = measure(market, config.horizon)
+        rows = forecast_rows(market, config.columns, config.horizon, config.every, target)
         rows = rows.take(rows.known_at >= rows.known_at[np.isfinite(rows.y)].min())
         found[symbol] = replace(rows, contract=np.full(len(rows), number))
     return found
 
 
-def recipe_of(model: str) -> Recipe:
-    """The recipe behind a model's name, pooled or not."""
-    return forecaster(model.removesuffix(POOLED))
+def _walks(config: ForecastConfig, work: Work, rows: Mapping[str, Rows]) -> dict[str, dict[str, Forecast]]:
+    """Model to symbol to forecast."""
+    import joblib
 
-
-def _walk(
-    model: str, rows: Mapping[str, Rows], config: ForecastConfig, cache: Path | None
-) -> dict[str, Forecast]:
-    recipe = recipe_of(model)
-    mine = {symbol: _with_columns(one, recipe.columns) for symbol, one in rows.items()}
-    if not model.endswith(POOLED):
-        return {s: _one_walk(recipe, mine[s], config, cache) for s in config.market.contracts}
-    whole = _one_walk(recipe, Rows.stacked(list(mine.values())), config, cache)
+    trials = [
+        Walk(name, contract)
+        for name, model in config.models.items()
+        for contract in ([None] if model.pooled else config.market.contracts)
+    ]
     numbers = {symbol: number for number, symbol in enumerate(rows)}
-    return {s: whole.take(whole.rows.contract == numbers[s]) for s in config.market.contracts}
+    made: dict[str, dict[str, Forecast]] = {name: {} for name in config.models}
+    for result in work.run(trials, partial(_walk, config, rows)):
+        whole = joblib.load(result.folder / _WALK)
+        for symbol in config.market.contracts:
+            if result.trial.contract in (None, symbol):
+                made[result.trial.model][symbol] = whole.take(whole.rows.contract == numbers[symbol])
+    return made
 
 
-def _one_walk(recipe: Recipe, rows: Rows, config: ForecastConfig, cache: Path | None) -> Forecast:
-    schedule = schedule_of(config)
-    facts = {
-        "recipe": recipe.name,
-        "columns": recipe.columns,
-        "horizon": rows.horizon,
-        "schedule": asdict(schedule),
-    }
-    estimator = recipe.estimator()
-    return cached_forecast(
-        cache, rows, facts, lambda: walk_forward(estimator, rows, schedule, n_jobs=config.jobs)
-    )
+def _walk(config: ForecastConfig, rows: Mapping[str, Rows], trial: Walk, place: Place) -> dict[str, Any]:
+    """Leave the forecast in the trial's folder."""
+    import joblib
 
-
-def schedule_of(config: ForecastConfig) -> Schedule:
-    """The experiment's schedule; all rows are training rows, for they are already on the origins' clock."""
-    return Schedule(**config.schedule.model_dump(), fit_every=config.every)
+    model = config.models[trial.model]
+    mine = [one for symbol, one in rows.items() if trial.contract in (None, symbol)]
+    whole = Rows.stacked([_with_columns(one, model.recipe.columns) for one in mine])
+    made = walk_forward(model.recipe.estimator(**model.settings), whole, config.schedule.refits(config.every))
+    joblib.dump(made, place.folder / _WALK)
+    return {"forecasts": len(made.value)}
 
 
 def _with_columns(rows: Rows, columns: Iterable[str]) -> Rows:
@@ -151,9 +135,8 @@ def _averaged(parts: list[Forecast]) -> Any:
     """The members' newest fits as one, where they read the same columns; else None."""
     from gearing.forecasters.models.scaled import AveragedForecaster
 
-    models = [part.last_model for part in parts]
     same = all(part.rows.columns == parts[0].rows.columns for part in parts)
-    return AveragedForecaster(models) if same and None not in models else None
+    return AveragedForecaster([part.last_model for part in parts]) if same else None
 
 
 def _aligned(made: Mapping[str, Mapping[str, Forecast]]) -> dict[str, dict[str, Forecast]]:
@@ -167,8 +150,3 @@ def _common(parts: list[Forecast]) -> list[Forecast]:
     for part in parts[1:]:
         times = np.intersect1d(times, part.rows.known_at)
     return [part.take(np.isin(part.rows.known_at, times)) for part in parts]
-
-
-def _tell(progress: Progress | None, what: str, done: int, total: int) -> None:
-    if progress is not None:
-        progress(what, done, total)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gearing.studies.fields import FORECAST
+from gearing.evaluation.columns import FORECAST
 from gearing.studies.study.prepare import Prepared, agent_columns
 from gearing.studies.study.trials import POLICY, VALIDATION, PolicyTrial, agent_scheme, trials_of
 from gearing.studies.work import Work

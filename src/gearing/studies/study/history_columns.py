@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from gearing.evaluation.columns import FORECAST
 from gearing.features import FeatureSet, FeatureTable, is_feature
 from gearing.market.data import MarketData
 from gearing.policies.registry import make_rule
 from gearing.policies.rules.risk_budget import touch_column
-from gearing.studies.fields import FORECAST
 from gearing.studies.sections import Excursions
 from gearing.studies.study.history_config import HistoryConfig
 
@@ -73,12 +73,8 @@ def _sides(config: HistoryConfig) -> tuple[int, ...]:
 def _with_forecast(config: HistoryConfig, market: MarketData, table: FeatureTable) -> FeatureTable:
     from gearing.forecasters import forecast_volatility_column
 
-    asked = config.forecast
-    assert asked is not None
-    column = forecast_volatility_column(
-        market, asked.forecaster, asked.horizon, schedule=asked.schedule, **asked.settings
-    )
-    return column.join(table)
+    assert config.forecast is not None
+    return forecast_volatility_column(market, **config.forecast.arguments).join(table)
 
 
 def _with_excursions(asked: Excursions, side: int, market: MarketData, table: FeatureTable) -> FeatureTable:
@@ -86,5 +82,5 @@ def _with_excursions(asked: Excursions, side: int, market: MarketData, table: Fe
 
     return join_excursions(
         table, market, side=side, forecaster=asked.forecaster, horizon=asked.horizon, sizes=asked.sizes,
-        variance_schedule=asked.schedule, touch_schedule=asked.curve_schedule, **asked.settings,
+        variance_schedule=asked.refits(), touch_schedule=asked.curve_refits(), **asked.settings,
     )  # fmt: skip

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gearing.evaluation.columns import asked_columns
+from gearing.evaluation.columns import FORECAST, asked_columns
 from gearing.features import FeatureSet, FeatureTable, is_feature
 from gearing.policies import make_rule
 from gearing.storage.atomic import write_atomically
 from gearing.storage.digest import digest
-from gearing.studies.fields import FORECAST
 from gearing.studies.folds import Fold, Span
 from gearing.studies.sections import Agent
 from gearing.studies.study.config import StudyConfig
