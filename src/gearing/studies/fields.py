@@ -6,7 +6,7 @@ A thing that has a name and settings is written in one way everywhere: its name 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Self
 
@@ -125,9 +125,15 @@ def as_time(moment: str) -> np.datetime64:
     return np.datetime64(moment, "ms")
 
 
-def check_column(name: str) -> None:
-    """Refuse a column that is no feature, no forecast and nothing that an account shows of itself."""
-    others = (FORECAST, *POSITION_COLUMNS, *ACCOUNT_COLUMNS)
+def check_column(name: str, groups: Iterable[str] = ()) -> None:
+    """Refuse a column that is no feature, no forecast, nothing that an account shows of itself and none of the groups.
+
+    Raises
+    ------
+    ValueError
+        Naming the nearest.
+    """
+    others = (*groups, FORECAST, *POSITION_COLUMNS, *ACCOUNT_COLUMNS)
     if is_feature(name) or name in others or name.startswith(_TOUCHES):
         return
     near = nearest(name, [*others, *(feature.name for feature in registered_features())])
@@ -136,8 +142,7 @@ def check_column(name: str) -> None:
 
 
 def _check_observed(name: str) -> None:
-    if name not in (*GROUPS, "forecast", "excursions"):
-        check_column(name)
+    check_column(name, (*GROUPS, "forecast", "excursions"))
 
 
 def _check_direction(text: str) -> None:

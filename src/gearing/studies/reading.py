@@ -100,7 +100,7 @@ def _apply(config: Any, override: str) -> None:
     value = OmegaConf.select(OmegaConf.from_dotlist([override]), key)
     try:
         OmegaConf.update(config, key, value, merge=False)
-    except (TypeError, AttributeError, KeyError) as error:
+    except (TypeError, AttributeError, KeyError, ValueError) as error:
         raise ValueError(f"override {override!r} does not fit what stands there: {error}") from None
 
 

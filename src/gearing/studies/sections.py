@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from gearing.agents.hyperparameter_names import check_hyperparameters
 from gearing.agents.settings import AgentSettings, agent_settings
-from gearing.contracts import venue_names
+from gearing.contracts import venue, venue_names
 from gearing.forecasters.register import Recipe, forecaster
 from gearing.forecasters.walk_forward import Schedule
 from gearing.market.history.layout import PROFILES
@@ -214,6 +214,14 @@ class Exchange(Section):
     settlement: Literal["bankruptcy", "fee_then_return", "venue"] = "bankruptcy"
     deleveraging_move: float | None = Field(default=None, gt=0.0)
     profit_is_free: bool = False
+
+    @model_validator(mode="after")
+    def _fee_level_exists(self) -> Self:
+        if self.fee_level is not None:
+            profiles = [venue(name) for name in ([self.venue] if self.venue else venue_names())]
+            levels = dict.fromkeys(level for profile in profiles for level, _, _ in profile.fee_levels)
+            check_names("no fee level", [self.fee_level], levels)
+        return self
 
 
 class Training(Section):

@@ -103,7 +103,7 @@ class ForecastConfig(ExperimentConfig):
     """
 
     kind: Literal["forecast"] = "forecast"
-    market: PooledMarket
+    market: PooledMarket = PooledMarket()
     horizon: Duration = "24h"
     every: Duration = "24h"
     target: Literal["bars", "finer"] = "bars"
