@@ -1,8 +1,8 @@
-"""Runs, datasets and models in MLflow, through a writer that survives the tracker being away.
+"""Runs, datasets and models in MLflow; records survive killed processes and an unreachable server.
 
-The only room that imports MLflow, and it does so late. What a run logs goes to a journal on disk first
-(``journal``), the ``Tracker`` sends journals in batches from a background thread (``delivery``), and what a
-killed process or an absent tracker left behind is sent by the next one, exactly once.
+The only package that imports MLflow, and only when used. A run writes to a journal on disk first (``journal``), the
+``Tracker`` sends journals in batches from a background thread (``delivery``), and the next tracker sends what a
+killed process left, exactly once.
 """
 
 from gearing.tracking.reading import find_runs

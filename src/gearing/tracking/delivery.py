@@ -1,9 +1,8 @@
-"""Sending journals to MLflow so that each record arrives exactly once.
+"""Send journals to MLflow so that each record arrives exactly once.
 
-A batch is sent, then the journal notes it as delivered. A process that dies between the two sends the batch
-again, and every operation here bears that: MLflow stores a metric once per (name, step, time, value),
-parameters, tags, statuses and files overwrite themselves, runs and models carry the name of the record they
-came from and are looked up by it.
+A batch is sent, then the journal marks it as delivered. If the process dies between the two, the batch is sent again,
+and every operation here is idempotent: MLflow stores a metric once per (name, step, time, value), parameters, tags,
+statuses and files overwrite themselves, runs and models are tagged with the name of their record and found by it.
 """
 
 from __future__ import annotations
@@ -30,12 +29,12 @@ _REFUSALS = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "INVALID_STATE", "PERMISS
 _logger = logging.getLogger(__name__)
 
 
-class TrackerAway(ConnectionError):  # noqa: N818 - a state of the world rather than a mistake
-    """The tracker could not be reached or could not answer; trying again later is right."""
+class TrackerAway(ConnectionError):  # noqa: N818  a state, not a mistake
+    """The tracker cannot be reached; retry later."""
 
 
 class ParentMissing(TrackerAway):
-    """The run this one belongs to has not arrived yet; its own journal will bring it."""
+    """The parent run has not arrived yet; its own journal delivers it."""
 
 
 class MlflowSender:
@@ -46,9 +45,9 @@ class MlflowSender:
     uri : str
         Tracking URI.
     artifacts : Path or None
-        Where new experiments keep their files; None leaves that to the server.
+        Artifact folder of new experiments; None leaves it to the server.
     setup_lock : Path
-        Held while the store is opened: two processes must not lay out a new database at once.
+        Held while the store is opened: two processes must not create a database at once.
     """
 
     def __init__(self, uri: str, artifacts: Path | None, setup_lock: Path):
@@ -60,12 +59,12 @@ class MlflowSender:
         self._runs: dict[tuple[str, str], str] = {}
 
     def deliver(self, journal: Journal) -> None:
-        """Send what the journal still holds.
+        """Send the pending records of a journal.
 
         Raises
         ------
         TrackerAway
-            Nothing is lost; what was not sent stays pending.
+            Unsent records stay pending.
         """
         with self._away_on_error():
             for records, offset in _batches(journal.pending()):
@@ -74,12 +73,12 @@ class MlflowSender:
                 journal.delivered(offset)
 
     def mark_killed(self, journal: Journal) -> None:
-        """Say of a run whose process died that it did."""
+        """Mark a run whose process died as killed."""
         with self._away_on_error():
             self._client.set_terminated(journal.state.run_id, "KILLED")
 
-    def answers(self) -> bool:
-        """Whether the tracker answers at all."""
+    def is_reachable(self) -> bool:
+        """Whether the tracker responds."""
         try:
             with self._away_on_error():
                 self._client.search_experiments(max_results=1)
@@ -95,7 +94,7 @@ class MlflowSender:
         except Exception as error:
             if not _is_refusal(error):
                 raise
-            if len(records) > 1:  # one of them is at fault; the others shall arrive
+            if len(records) > 1:  # one of them is invalid; send the others
                 for record in records:
                     self._send_or_refuse(journal, [record])
                 return
@@ -129,7 +128,7 @@ class MlflowSender:
             return None if run_id is None else self._client.get_run(run_id).info.run_id
         except Exception as error:
             if getattr(error, "error_code", None) == "RESOURCE_DOES_NOT_EXIST":
-                return None  # somebody deleted the database
+                return None  # the database was deleted
             raise
 
     def _send_values(self, journal: Journal, operation: str, records: list[Record]) -> None:
@@ -180,7 +179,7 @@ class MlflowSender:
     def _send_end(self, journal: Journal, record: Record) -> None:
         self._client.set_terminated(journal.state.run_id, record["status"], record["time"])
 
-    # -- names the tracker knows things by -----------------------------------------------------------------
+    # -- ids of runs and experiments -------------------------------------------------------------------------
 
     @contextlib.contextmanager
     def _away_on_error(self) -> Iterator[None]:
@@ -190,15 +189,14 @@ class MlflowSender:
         except ParentMissing:
             raise
         except Exception as error:
-            self._experiments.clear()  # what is known may no longer be so when the tracker is back
+            self._experiments.clear()  # ids may have changed when the tracker is back
             self._runs.clear()
             raise TrackerAway(f"{type(error).__name__}: {error}") from error
 
     def _connect(self) -> None:
         if self._client is not None:
             return
-        # This writer tries again by itself; MLflow's own patience of several minutes would hold up
-        # everything else.
+        # This writer retries by itself; MLflow's retries of several minutes would block it.
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -210,7 +208,7 @@ class MlflowSender:
         with FileLock(self._setup_lock, timeout=60.0):
             mlflow.set_tracking_uri(self.uri)
             client = mlflow.MlflowClient(self.uri)
-            client.search_experiments(max_results=1)  # lays out a new database
+            client.search_experiments(max_results=1)  # creates a new database
         self._client = client
 
     def _experiment(self, name: str) -> str:
@@ -251,7 +249,7 @@ def _is_refusal(error: Exception) -> bool:
 
 
 def _batches(pending: Iterator[tuple[Record, int]]) -> Iterator[tuple[list[Record], int]]:
-    """Neighbouring records of values go together; everything else goes alone."""
+    """Batches of consecutive metric, parameter and tag records; other records one by one."""
     for operation, group in groupby(pending, key=lambda item: item[0]["op"]):
         size = _METRICS_PER_BATCH if operation in ("metrics", "params", "tags") else 1
         chunk: list[tuple[Record, int]] = []
@@ -269,6 +267,6 @@ def _file_name(name: str) -> str:
 
 
 def _quiet_set_up() -> None:
-    """Laying out a database reports each step, and a model of plain rows has no schema to infer."""
+    """Silence MLflow's messages about new databases and missing schemas."""
     for name in ("alembic", "mlflow.store.db.utils", "mlflow.pyfunc"):
         logging.getLogger(name).setLevel(logging.ERROR)

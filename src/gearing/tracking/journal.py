@@ -1,13 +1,12 @@
-"""The journal of one run: everything it logged, on disk, and how much of it the tracker has.
+"""The journal of one run: its records on disk, and how many of them are delivered.
 
-A record is one line of JSON, written by one system call before the logging call returns. So a process that
-is killed loses nothing it had logged: at most a line that was never finished, which readers leave alone and
-the next writer cuts off. An open journal holds the lock ``<name>.lock``; the system releases it when the process
-dies, which is how others see that it did.
+A record is one line of JSON, written by one system call before the logging call returns. So a killed process loses no
+record: at most an unfinished line, which readers ignore and the next writer removes. An open journal holds the lock
+``<name>.lock``; the system releases it when the process dies, which is how others see that it did.
 
-Beside ``<name>.jsonl`` stand ``<name>.state.json`` (the tracker's id of the run, the bytes delivered, the
-last step of each metric), ``<name>.files`` (copies of logged files) and, if the tracker ever refused a
-record, ``<name>.refused.jsonl``.
+Next to ``<name>.jsonl`` are ``<name>.state.json`` (the tracker's id of the run, the bytes delivered, the last step of
+each metric), ``<name>.files`` (copies of logged files) and, if the tracker ever refused a record,
+``<name>.refused.jsonl``.
 """
 
 from __future__ import annotations
@@ -31,33 +30,33 @@ Record = dict[str, Any]
 
 @dataclass
 class JournalState:
-    """How far a journal has been delivered."""
+    """Delivery state of a journal."""
 
-    run_id: str | None = None  # the tracker's own name of the run
-    delivered: int = 0  # bytes of the journal that the tracker has
-    ended: bool = False  # what was delivered last is the end of the run
-    keyed: bool = False  # the caller named the run and may take it up again, finished or not
-    last_step: dict[str, int] = field(default_factory=dict)  # per metric, of what was delivered
+    run_id: str | None = None  # the tracker's id of the run
+    delivered: int = 0  # bytes delivered
+    ended: bool = False  # the last delivered record ends the run
+    keyed: bool = False  # the caller named the run and may resume it
+    last_step: dict[str, int] = field(default_factory=dict)  # per delivered metric
 
 
 class Journal:
-    """One run's records, appended by its owner and read by whoever delivers them.
+    """One run's records, appended by its owner and read for delivery.
 
     Parameters
     ----------
     path : Path
-        The ``.jsonl`` file; made when it does not exist.
+        The ``.jsonl`` file; created if missing.
     patience : float
         Seconds to wait for another process that holds this journal; 0 does not wait.
     create : bool
-        Whether to make a journal that does not exist.
+        Whether to create a missing journal.
 
     Raises
     ------
     BlockingIOError
-        Another process still writes or delivers this journal.
+        Another process holds this journal.
     FileNotFoundError
-        There is none, and ``create`` is off.
+        There is none, and ``create`` is False.
     """
 
     def __init__(self, path: Path, patience: float = 0.0, create: bool = True):
@@ -77,7 +76,7 @@ class Journal:
     # -- writing -------------------------------------------------------------------------------------------
 
     def append(self, record: Record) -> None:
-        """Write one record; when this returns, the record outlives the process."""
+        """Write one record; afterwards it survives the process."""
         line = json.dumps(record, separators=(",", ":")).encode() + b"\n"
         with self._writing:
             before = os.fstat(self._descriptor).st_size
@@ -121,30 +120,30 @@ class Journal:
         return last
 
     def delivered(self, offset: int) -> None:
-        """Note that the tracker has everything before ``offset`` [bytes]."""
+        """Mark everything before ``offset`` [bytes] as delivered."""
         self.state.delivered = offset
         self._write_state()
 
     def refused(self, record: Record, reason: str) -> None:
-        """Put aside a record that the tracker will never take, so that those behind it are not held up."""
+        """Set aside a record that the tracker rejects, so that it does not block later ones."""
         with self.path.with_suffix(".refused.jsonl").open("a") as lines:
             lines.write(json.dumps({"reason": reason, "record": record}) + "\n")
 
     def close(self) -> None:
-        """Let go of the journal; what is not delivered stays on disk."""
+        """Close the journal; undelivered records stay on disk."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
             self._unlock()
 
     def remove(self) -> None:
-        """Delete a delivered journal, but the state of a run that may be taken up again."""
+        """Delete a delivered journal, except the state of a run that may be resumed."""
         if self.state.keyed or not self.state.ended:
             self.state.delivered = 0
             self._write_state()
         else:
             self._state_path.unlink(missing_ok=True)
-        if os.name == "nt":  # where an open file cannot be deleted
+        if os.name == "nt":  # an open file cannot be deleted there
             self.close()
         self.path.unlink(missing_ok=True)
         shutil.rmtree(self.files, ignore_errors=True)
@@ -153,7 +152,7 @@ class Journal:
     # -- details -------------------------------------------------------------------------------------------
 
     def _unlock(self) -> None:
-        with contextlib.suppress(PermissionError):  # where an open file cannot be deleted, filelock does it
+        with contextlib.suppress(PermissionError):  # an open file cannot be deleted there, filelock does it
             os.unlink(self._lock.lock_file)
         self._lock.release()
 
@@ -174,14 +173,14 @@ class Journal:
 
 
 def first_record(path: Path) -> Record | None:
-    """The record a journal opens with, or None where its first line was never finished."""
+    """The first record of a journal, or None if its first line is unfinished."""
     with path.open("rb") as lines:
         line = lines.readline()
     return json.loads(line) if line.endswith(b"\n") else None
 
 
 def _locked(path: Path, patience: float, create: bool) -> BaseFileLock:
-    """The held lock of a journal; whoever lets go of it deletes its file, which those that wait notice."""
+    """The held lock of a journal; releasing it deletes its file, which waiting processes notice."""
     if create:
         path.parent.mkdir(parents=True, exist_ok=True)
     elif not path.exists():

@@ -1,4 +1,4 @@
-"""Logging an ONNX file as an MLflow model, once, however often it is tried."""
+"""Log an ONNX file as an MLflow model, idempotently."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gearing.tracking.journal import Journal, Record
 
 
 def send_model(client: Any, journal: Journal, record: Record, tag: str) -> None:
-    """Log, register and alias the model that ``record`` describes; what is there already is left as it is."""
+    """Log, register and alias the model that ``record`` describes; existing ones are left unchanged."""
     run_id = journal.state.run_id
     tags = {tag: f"{run_id}-{record['time']}"}
     experiment = client.get_run(run_id).info.experiment_id
@@ -36,7 +36,7 @@ def _log_model(client: Any, experiment: str, journal: Journal, record: Record, t
     if "beside" in record:
         artifacts["beside"] = str(journal.files / record["beside"])
     run_id = journal.state.run_id
-    # Made by hand first: MLflow itself would put it into whatever experiment is current in this process.
+    # Created explicitly: MLflow would otherwise use the process's current experiment.
     model = client.create_logged_model(experiment, name=record["name"], source_run_id=run_id, tags=tags)
     Model.log(
         artifact_path=None,
@@ -49,7 +49,7 @@ def _log_model(client: Any, experiment: str, journal: Journal, record: Record, t
             "mlflow",
             "numpy",
             "onnxruntime",
-        ],  # named, so that MLflow need not guess by running it
+        ],  # otherwise MLflow would run it to infer them
     )
     return model.model_id
 
@@ -57,7 +57,7 @@ def _log_model(client: Any, experiment: str, journal: Journal, record: Record, t
 def _version(client: Any, name: str, model_id: str, run_id: str | None, tags: dict[str, str]) -> str:
     source = f"models:/{model_id}"
     if not client.search_registered_models(f"name = '{name}'"):
-        with contextlib.suppress(Exception):  # another process may be faster; if not, the next call says why
+        with contextlib.suppress(Exception):  # another process may be faster; otherwise the next call raises
             client.create_registered_model(name)
     found = client.search_model_versions(f"name = '{name}'")
     ours = [version.version for version in found if tags.items() <= version.tags.items()]

@@ -8,7 +8,7 @@ from mlflow.pyfunc import PythonModel
 
 
 class OnnxModel(PythonModel):
-    """Runs the ONNX file logged beside it: rows of the raw table in, the network's first output out."""
+    """Runs the ONNX file logged with it: raw rows to the network's first output."""
 
     def load_context(self, context: Any) -> None:
         """Open the network; called once when the model is loaded."""

@@ -1,4 +1,4 @@
-"""Finding finished runs again, by what was logged about them."""
+"""Find finished runs by their logged parameters."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def find_runs(
     Returns
     -------
     list of (params, metrics)
-        Empty where nothing was ever tracked there.
+        Empty if nothing was tracked there.
     """
     from gearing.tracking.tracker import DEFAULT_URI
 

@@ -1,4 +1,4 @@
-"""What a run offers to whoever logs: calls that write to its journal and return at once."""
+"""A tracked run: its calls write to a journal and return at once."""
 
 from __future__ import annotations
 
@@ -20,15 +20,14 @@ class Run:
     """One tracked run; made by `Tracker.run`, used as a context manager.
 
     Every call appends to a journal on disk and returns; sending happens in the background. A resumed run
-    (same key) does not log again what it had already logged: a metric at or before its last logged step is
-    left out.
+    (same key) skips metrics at or before their last logged step.
 
     Attributes
     ----------
     name : str
-        What people read.
+        Display name.
     key : str
-        What machines know it by; the same key is the same run, across processes and restarts.
+        Identifier; the same key is the same run, across processes and restarts.
     """
 
     def __init__(self, journal: Journal, name: str, key: str):
@@ -54,7 +53,7 @@ class Run:
         self.append({"op": "params", "params": flat})
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Log numbers at a step of the run's own clock (0 where there is none)."""
+        """Log numbers at a step of the run (default 0)."""
         for name in metrics:
             _check_name(name)
         at = int(step or 0)
@@ -71,20 +70,20 @@ class Run:
     def log_dataset(
         self, name: str, fingerprint: str, *, source: str = "", context: str = "training", **facts: Any
     ) -> None:
-        """Log which data the run saw.
+        """Log a data set that the run used.
 
         Parameters
         ----------
         name : str
-            For people, for example ``"BTCUSDT 1h"``.
+            Display name, for example ``"BTCUSDT 1h"``.
         fingerprint : str
             Hash of the canonical values (`MarketData.fingerprint`).
         source : str
             Where the data came from, in words.
         context : str
-            What the data was used for: ``"training"``, ``"validation"``, ``"test"``.
+            Use of the data: ``"training"``, ``"validation"``, ``"test"``.
         **facts
-            Anything else worth showing beside it (first and last bar, gaps filled); values become strings.
+            Further facts (first and last bar, gaps filled); values become strings.
         """
         shown = {key: str(value) for key, value in facts.items()}
         record = {
@@ -97,7 +96,7 @@ class Run:
         self.append({**record, "facts": shown})
 
     def log_artifact(self, path: str | Path, folder: str | None = None) -> None:
-        """Log a file, or a folder with all it holds, as it is now."""
+        """Log the present content of a file or folder."""
         path = _existing(path)
         self.append({"op": "artifact", "kept": self._journal.keep(path, path.name), "folder": folder})
 
@@ -133,7 +132,7 @@ class Run:
     ) -> None:
         """Log an ONNX file as an MLflow model that anyone can load and serve with onnxruntime alone.
 
-        The model is its own short program (``onnx_model.py``) beside the ONNX file; nothing is pickled.
+        The model is a short program (``onnx_model.py``) and the ONNX file; nothing is pickled.
 
         Parameters
         ----------
@@ -146,7 +145,7 @@ class Run:
         register_as : str, optional
             Also make it a version of this model in the registry.
         aliases : iterable of str
-            Names that shall point to this version from now on, for example ``["champion"]``.
+            Aliases of this version, for example ``["champion"]``.
         """
         onnx = _existing(onnx)
         if list(aliases) and register_as is None:
@@ -167,7 +166,7 @@ class Run:
         self._journal.append({**record, "time": self._now()})
 
     def _now(self) -> int:
-        """Milliseconds since 1970, never the same twice: deliveries are told apart by it."""
+        """Milliseconds since 1970, strictly increasing, so that records are distinct."""
         self._last_time = max(self._last_time + 1, time.time_ns() // 1_000_000)
         return self._last_time
 

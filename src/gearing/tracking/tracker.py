@@ -1,4 +1,4 @@
-"""The tracker as the rest of the library sees it: opens runs, and sends their journals in the background."""
+"""The tracker: opens runs, and sends their journals in the background."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _logger = logging.getLogger(__name__)
 
 
 class Tracker:
-    """Runs in MLflow; neither a killed process nor an absent tracker loses or doubles anything.
+    """Runs in MLflow; a killed process or an unreachable server neither loses nor duplicates records.
 
     Parameters
     ----------
@@ -33,12 +33,12 @@ class Tracker:
     experiment : str
         MLflow experiment the runs belong to.
     spool : path, optional
-        Folder of the journals; default ``spool`` beside the database, or ``mlruns/spool`` for a server.
+        Folder of the journals; default ``spool`` next to the database, or ``mlruns/spool`` for a server.
     interval : float
         Seconds between two deliveries.
     patience : float
-        Seconds that the end of the last open run waits for delivery. What is not sent then stays in the
-        spool, and the next tracker on the same spool (or `flush`) sends it.
+        Seconds that the end of the last open run waits for delivery. Unsent records stay in the
+        spool; the next tracker on it (or `flush`) sends them.
 
     Notes
     -----
@@ -64,11 +64,11 @@ class Tracker:
         self.last_error: str | None = None
         artifacts = None if home is None else home / "artifacts"
         self._sender = MlflowSender(self.uri, artifacts, self.spool / ".setup.lock")
-        self._open: dict[str, Journal] = {}  # runs of this process that go on
-        self._ended: dict[str, Journal] = {}  # and those that only wait for delivery
+        self._open: dict[str, Journal] = {}  # open runs of this process
+        self._ended: dict[str, Journal] = {}  # ended runs waiting for delivery
         self._changed = threading.Condition()
         self._wake = threading.Event()
-        self._asked = self._served = 0
+        self._requested = self._served = 0
         self._thread: threading.Thread | None = None
         self._stopped = False
         self._parent_missing = False
@@ -102,9 +102,9 @@ class Tracker:
         name : str
             For people.
         key : str, optional
-            The same key is the same run: a killed run opened again goes on where it was. Default: a new one.
+            The same key is the same run: a killed run opened again continues. Default: a new one.
         parent : Run or str, optional
-            The run this one is part of, or its key (from another process).
+            The parent run, or its key (from another process).
         tags : mapping, optional
             Set at the start.
         """
@@ -117,17 +117,17 @@ class Tracker:
         self._end(run, "FINISHED")
 
     def flush(self, timeout: float | None = None) -> int:
-        """Send everything pending, of this process and of dead ones; returns the records left."""
+        """Send everything pending, of this and of killed processes; returns the records left."""
         deadline = time.monotonic() + (threading.TIMEOUT_MAX if timeout is None else timeout)
         self._attempt(deadline)
-        # A parent in another process needs a moment to arrive; anything else is not worth waiting for.
+        # Wait only for parents in another process.
         while self._parent_missing and time.monotonic() < deadline:
             time.sleep(min(1.0, self.interval))
             self._attempt(deadline)
         return self.pending
 
     def close(self) -> None:
-        """Send what can be sent and let go of everything; what is left stays on disk for the next tracker."""
+        """Send what can be sent and close; the rest stays on disk for the next tracker."""
         if self._thread is not None:
             self.flush(self.patience)
             self._stopped = True
@@ -140,7 +140,7 @@ class Tracker:
 
     @property
     def pending(self) -> int:
-        """Records on disk that this tracker does not have yet."""
+        """Records on disk not yet delivered."""
         own = {journal.path: journal for journal in [*self._open.values(), *self._ended.values()]}
         return sum(_count_pending(path, own.get(path)) for path in self._journals())
 
@@ -175,7 +175,7 @@ class Tracker:
     def _journal(self, key: str) -> Journal:
         with self._changed:
             waiting = self._ended.pop(key, None)
-        if waiting is not None:  # ended moments ago in this process and taken up again
+        if waiting is not None:  # ended in this process and resumed
             return waiting
         path = self.spool / f"{digest(_without_password(self.uri), self.experiment, key, length=24)}.jsonl"
         try:
@@ -192,7 +192,7 @@ class Tracker:
             last = not self._open
         if last and self.flush(self.patience):
             _logger.warning(
-                "%d records have not reached the tracker (%s). They are kept in %s and will be sent by the "
+                "%d records have not reached the tracker (%s). They are stored in %s and will be sent by the "
                 "next run or by Tracker.flush().",
                 self.pending,
                 self.last_error or "it is slow to answer",
@@ -200,10 +200,10 @@ class Tracker:
             )
 
     def _attempt(self, deadline: float) -> None:
-        """Have the writer go through everything once."""
+        """Let the writer try everything once."""
         with self._changed:
-            self._asked += 1
-            request = self._asked
+            self._requested += 1
+            request = self._requested
             self._ensure_thread()
             self._wake.set()
             self._changed.wait_for(lambda: self._served >= request, deadline - time.monotonic())
@@ -220,19 +220,19 @@ class Tracker:
         while not self._stopped:
             self._wake.wait(self.interval)
             self._wake.clear()
-            asked = self._asked
+            requested = self._requested
             try:
                 self._deliver_all()
                 self.last_error, self._parent_missing = None, False
-            except Exception as error:  # whatever it is, the run goes on and the journals stay
+            except Exception as error:  # the run continues and the journals stay
                 self.last_error, self._parent_missing = str(error), isinstance(error, ParentMissing)
                 _logger.info("not delivered: %s", error)
             with self._changed:
-                self._served = asked
+                self._served = requested
                 self._changed.notify_all()
 
     def _deliver_all(self) -> None:
-        """Try everything once; a journal in trouble holds up the others only where the tracker is silent."""
+        """Try everything once; a failing journal stops the others only if the tracker is unreachable."""
         with self._changed:
             own = {journal.path: key for key, journal in [*self._open.items(), *self._ended.items()]}
         trouble: TrackerAway | None = None
@@ -241,7 +241,7 @@ class Tracker:
                 self._deliver_own(own[path]) if path in own else self._deliver_orphan(path)
             except TrackerAway as error:
                 trouble = error
-                if not isinstance(error, ParentMissing) and not self._sender.answers():
+                if not isinstance(error, ParentMissing) and not self._sender.is_reachable():
                     break
         if trouble is not None:
             raise trouble
@@ -255,13 +255,13 @@ class Tracker:
                 journal.remove()
 
     def _deliver_orphan(self, path: Path) -> None:
-        """Send what a process that is gone left behind."""
+        """Send the journal of a process that ended."""
         try:
             journal = Journal(path, create=False)
         except (
             BlockingIOError,
             FileNotFoundError,
-        ):  # its process is alive and sends by itself, or has just done so
+        ):  # its process is running and sends it, or has just sent it
             return
         with contextlib.closing(journal):
             self._sender.deliver(journal)
@@ -270,7 +270,7 @@ class Tracker:
             journal.remove()
 
     def _journals(self) -> list[Path]:
-        """Journals in the spool that are meant for this tracker; those of parents, begun earlier, first."""
+        """Journals in the spool for this tracker, parents first."""
         here = _without_password(self.uri)
         found = []
         for path in self.spool.glob("*.jsonl"):
