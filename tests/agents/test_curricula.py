@@ -87,14 +87,14 @@ def test_the_price_of_liquidations_rises_above_its_budget_and_falls_below_it():
     allowed = -np.log(0.9) / 10  # a day, so that 10 days without one have probability 0.9
     assert learner._allowed == pytest.approx(allowed)
     learner.ledger.price = 1.0
-    learner._keep_budget(0.0)
+    learner._update_price(0.0)
     assert learner.ledger.price < 1.0
     assert learner.within_budget
     for _ in range(50):
-        told = learner._keep_budget(3.0 * allowed)
+        metrics = learner._update_price(3.0 * allowed)
     assert learner.ledger.price > 1.0
     assert not learner.within_budget
-    assert told["train/budget_used"] == pytest.approx(3.0, rel=0.1)
+    assert metrics["train/budget_used"] == pytest.approx(3.0, rel=0.1)
 
 
 def test_an_agent_that_must_not_be_liquidated_takes_less_leverage():

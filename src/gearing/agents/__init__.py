@@ -1,6 +1,7 @@
-"""Learning a policy: stable-baselines3 families and the differentiable agent; checkpoints and resume.
+"""Training of agents: stable-baselines3 algorithms and the differentiable agent; checkpoints.
 
-Importing this package imports nothing heavy; torch and stable-baselines3 come with the first name that needs them.
+Importing this package loads no heavy library; torch and stable-baselines3 are imported by the first name that needs
+them.
 """
 
 from __future__ import annotations

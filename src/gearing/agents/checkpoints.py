@@ -1,4 +1,4 @@
-"""Checkpoints: one file, replaced in a single step, so that a kill leaves the old one or the new one."""
+"""Checkpoints: one file, replaced atomically."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _NAME = "checkpoint.pt"
 
 
 class CheckpointFolder:
-    """Where a training keeps what it needs to go on.
+    """The checkpoint of a training.
 
     Parameters
     ----------
     folder : path
-        Made if missing.
+        Created if missing.
     identity : mapping
-        What the training is: settings, market fingerprints, seed. A checkpoint of another one is refused.
+        Settings, market fingerprints and seed of the training. A checkpoint of another training is refused.
     """
 
     def __init__(self, folder: str | Path, identity: Mapping[str, Any]):
@@ -32,7 +32,7 @@ class CheckpointFolder:
 
     @property
     def path(self) -> Path:
-        """The one file."""
+        """The checkpoint file."""
         return self.folder / _NAME
 
     def write(self, state: Mapping[str, Any]) -> None:
@@ -54,7 +54,7 @@ class CheckpointFolder:
             state = torch.load(self.path, weights_only=True)
         except Exception as error:
             raise ValueError(
-                f"{self.path} is no checkpoint that can be read ({type(error).__name__}); delete it to train from the "
+                f"{self.path} is not a readable checkpoint ({type(error).__name__}); delete it to train from the "
                 "start."
             ) from error
         if state.pop("identity") != self.identity:

@@ -1,7 +1,7 @@
-"""Costs that change during training: rising from nothing, and drawn anew for every update.
+"""Costs that change during training: rising from zero, or drawn at random for every update.
 
-With full costs from the start an agent that knows nothing yet learns first that trading costs, and then trades no
-more. Drawn costs keep it from relying on one venue's fees, one funding level and one slippage.
+With full costs from the start an untrained agent learns first that trading costs, and stops trading. Random costs
+prevent it from relying on one venue's fees, one funding level and one slippage.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ RANDOMISED = ("fees", "slippage", "funding")
 
 @dataclass(frozen=True)
 class CostFactors:
-    """What fees, slippage and funding are multiplied by."""
+    """Factors of fees, slippage and funding."""
 
     fees: float = 1.0
     slippage: float = 1.0
@@ -26,12 +26,12 @@ class CostFactors:
 
 @dataclass(frozen=True)
 class CostSchedule:
-    """Factors of every moment of a training; equal arguments give equal factors, so a resumed training agrees.
+    """Cost factors during a training, determined by the arguments, so that a resumed training agrees.
 
     Parameters
     ----------
     warmup : float
-        Part of the budget over which fees and slippage rise from nothing to their full size.
+        Share of the budget over which fees and slippage rise from zero to their full size.
     randomise : mapping of "fees", "slippage", "funding" to (low, high)
         Each update draws a factor, uniform in its logarithm.
     seed : int
@@ -56,7 +56,7 @@ class CostSchedule:
 
     @property
     def is_constant(self) -> bool:
-        """Whether it never changes anything."""
+        """Whether all factors are always 1."""
         return self.warmup == 0.0 and not self.randomise
 
 
@@ -96,7 +96,7 @@ class SimulatorCosts:
         if not simulator.tape.rows.flags.writeable:
             raise ValueError(
                 "cost_warmup and randomise change the rows of the simulator, and those of a market mapped from a store "
-                "belong to all processes; train on a market in memory."
+                "are shared by all processes; train on a market in memory."
             )
         self._terms, self._tape = simulator._terms, simulator.tape
         self._fees = {name: np.array(self._terms[name]) for name in ("taker_fee", "maker_fee")}
@@ -104,7 +104,7 @@ class SimulatorCosts:
         self._rate = np.array(self._tape.settlements["rate"])
 
     def apply(self, factors: CostFactors) -> None:
-        """Charge so much of the true costs from now on."""
+        """Apply the factors from now on."""
         for name, true in self._fees.items():
             self._terms[name][:] = factors.fees * true
         for name, true in self._worse.items():

@@ -1,4 +1,4 @@
-"""A training that has diverged is stopped and says what broke first."""
+"""Stop a training that has diverged, naming the first bad numbers."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ class TrainingDiverged(RuntimeError):  # noqa: N818  named for what happened
 
 
 def check_numbers(named: Mapping[str, np.ndarray | float], decisions: int, advice: str) -> None:
-    """Refuse to go on with NaN or infinite numbers; the first bad one is named.
+    """Raise for NaN or infinite numbers, naming the first.
 
     Parameters
     ----------
-    named : what was computed, in the order in which it was
-    decisions : how far the training was
-    advice : what to do about it
+    named : values in the order of their computation
+    decisions : decisions trained so far
+    advice : end of the message
     """
     for name, values in named.items():
         values = np.asarray(values)
@@ -32,7 +32,7 @@ def check_numbers(named: Mapping[str, np.ndarray | float], decisions: int, advic
 
 
 def check_weights(weights: Iterable[tuple[str, torch.Tensor]], decisions: int, advice: str) -> None:
-    """Refuse to go on with weights that are not finite."""
+    """Raise for weights that are not finite."""
     with torch.no_grad():
         bad = [name for name, weight in weights if not torch.isfinite(weight).all()]
     if bad:

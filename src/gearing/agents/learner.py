@@ -1,4 +1,4 @@
-"""What a training drives: one update at a time, with a state that can be saved and continued."""
+"""The protocol of learners: one update at a time, with a state that can be saved and restored."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from gearing.agents.policy.learned import LearnedPolicy
 
 
 class Learner(Protocol):
-    """An agent while it learns.
+    """An agent in training.
 
     Attributes
     ----------
     decisions : int
         Decisions taken by all accounts so far.
     within_budget : bool
-        Whether the agent keeps the risk budget that it was given, if any, on the training span.
+        Whether the agent is within its risk budget, if any, on the training span.
     policy : LearnedPolicy
-        The agent as it is now; it shares its weights with the learner.
+        The present policy; it shares its weights with the learner.
     """
 
     policy: LearnedPolicy
@@ -29,7 +29,7 @@ class Learner(Protocol):
         ...
 
     def update(self) -> dict[str, float]:
-        """Gather one rollout, learn from it, and return what is worth logging.
+        """Collect one rollout, learn from it, and return metrics.
 
         Raises
         ------
@@ -43,5 +43,5 @@ class Learner(Protocol):
         ...
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continue where ``state`` was taken, to the last bit."""
+        """Restore a ``state``, to the last bit."""
         ...

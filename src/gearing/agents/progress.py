@@ -1,4 +1,4 @@
-"""How far a training is: decisions, decisions per second, validation, time left."""
+"""Progress of a training: decisions, decisions per second, validation, time left."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Status:
-    """Where a training stands.
+    """Progress of a training.
 
     Attributes
     ----------
@@ -45,9 +45,9 @@ class ProgressBar:
         self._label = label
         self._bar: Any = Progress(
             TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"),
-            TextColumn("{task.fields[told]}"),
+            TextColumn("{task.fields[text]}"),
         )  # fmt: skip
-        self._task = self._bar.add_task(label, total=total, told="")
+        self._task = self._bar.add_task(label, total=total, text="")
 
     def __enter__(self) -> ProgressBar:
         self._bar.start()
@@ -59,8 +59,8 @@ class ProgressBar:
         self._bar.stop()
 
     def __call__(self, status: Status) -> None:
-        """Show where the training stands."""
-        told = f"{status.per_second:,.0f} decisions/s, {status.seconds_left:,.0f} s left"
+        """Show the progress."""
+        text = f"{status.per_second:,.0f} decisions/s, {status.seconds_left:,.0f} s left"
         if status.validation is not None:
-            told += f", validation {status.validation:+.3f} (best {status.best:+.3f}) a year"
-        self._bar.update(self._task, completed=status.decisions, told=told)
+            text += f", validation {status.validation:+.3f} (best {status.best:+.3f}) a year"
+        self._bar.update(self._task, completed=status.decisions, text=text)

@@ -1,4 +1,4 @@
-"""The learning libraries draw from global generators; here they are given their own and the caller's are kept."""
+"""Seed the learning libraries' global generators without changing the caller's."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ import torch
 
 @contextmanager
 def own_randomness(seed: int) -> Iterator[None]:
-    """Seed the global generators inside the block and put the caller's back after it; one torch thread.
+    """Seed the global generators inside the block and restore the caller's afterwards; one torch thread.
 
     Two threads are slower than one for small networks, and their sums depend on the machine.
     """
     outside, threads = random_state(), torch.get_num_threads()
     torch.set_num_threads(1)
     random.seed(seed)
-    np.random.seed(seed % 2**32)  # noqa: NPY002  what stable-baselines3 shuffles with
+    np.random.seed(seed % 2**32)  # noqa: NPY002  stable-baselines3 shuffles with it
     torch.manual_seed(seed)
     try:
         yield
@@ -42,7 +42,7 @@ def random_state() -> dict[str, Any]:
 
 
 def set_random_state(state: dict[str, Any]) -> None:
-    """Continue where ``random_state`` was taken."""
+    """Restore a ``random_state``."""
     version, words, gauss = json.loads(state["python"])
     random.setstate((version, tuple(words), gauss))
     name, keys, position, has_gauss, cached = json.loads(state["numpy"])

@@ -1,4 +1,4 @@
-"""What an agent is trained with: one YAML of hyper-parameters per algorithm, and overrides checked by name."""
+"""Settings of agents: one YAML of hyper-parameters per algorithm, and overrides checked by name."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NESTED = ("network", "parameters")
 
 @dataclass(frozen=True)
 class AgentSettings:
-    """Everything that decides how an agent learns, but for the market, the account and the seed.
+    """All settings of a training except market, account and seed.
 
     Parameters
     ----------
@@ -29,43 +29,43 @@ class AgentSettings:
     total_decisions : int
         Training budget: decisions taken by all accounts together.
     n_accounts : int
-        Accounts that learn side by side in one compiled batch.
+        Accounts in one compiled batch.
     episode : str or None
-        Length of a training episode where the simulation's settings leave it open; None runs to the end of the data.
+        Length of a training episode unless the simulation's settings give one; None runs to the end of the data.
     scaling : {"robust", "standard", "none"}
         How the network's first layer scales observations, fitted on the training span: median and
         interquartile range, mean and standard deviation, or not at all.
     clip : float
-        Scaled values are held within +- clip.
+        Scaled values are clipped to +- clip.
     columns : tuple of str or None
-        What the network sees of the observation; None is all of it.
+        Columns that the network reads; None for all.
     reward_scale : float
         Rewards are multiplied by this for learning; a day's log growth is a few hundredths.
     baseline : bool
-        Subtract from each reward the growth that the base rule (or 1x) would have had over the same bars. The market
-        does not answer, so this changes no expected gradient and takes most of the price's noise out of it
+        Subtract from each reward the growth of the base rule (or 1x) over the same bars. Orders have no market
+        impact, so this changes no expected gradient and removes most of the noise
         (an input-driven baseline; Mao et al., 2019).
     validate_every : int
-        Decisions between validations; the best weights by them are the ones kept.
+        Decisions between validations; the best weights are kept.
     patience : int or None
         Stop after this many validations without a better score; None trains to the end of the budget.
     cost_warmup : float
-        Part of the budget over which fees and slippage rise from nothing to their full size.
+        Share of the budget over which fees and slippage rise from zero to their full size.
     randomise : mapping
-        Ranges of factors that fees, slippage and funding are multiplied by, drawn for every update, such as
-        ``{fees: [0.5, 2], funding: [0.5, 2]}``. Validation always charges the true ones.
+        Ranges of factors of fees, slippage and funding, drawn for every update, such as
+        ``{fees: [0.5, 2], funding: [0.5, 2]}``. Validation uses the true costs.
     checkpoint_seconds : float
         Least time between two checkpoints; 0 writes one after every update.
     action_noise : float or None
-        Standard deviation of the noise that a deterministic off-policy agent (TD3) explores with.
+        Standard deviation of the exploration noise of a deterministic off-policy agent (TD3).
     exploration : (float, float) or None
-        Standard deviation of the actions that PPO, A2C or TRPO tries, of [-1, 1], at the beginning and at the end of
-        the budget (geometric between them). None lets the algorithm learn it.
+        Standard deviation of the actions of PPO, A2C or TRPO in [-1, 1], at the beginning and at the end of the
+        budget (geometric between them). None lets the algorithm learn it.
     network : mapping
-        ``layers``, ``activation`` and what else the algorithm's policy takes. ``start_leverage`` (of equity) is what
-        the untrained policy holds; None is the middle of the action's range.
+        ``layers``, ``activation`` and other arguments of the algorithm's policy. ``start_leverage`` (of equity) is the
+        leverage of the untrained policy; None is the middle of the action's range.
     parameters : mapping
-        Arguments of the algorithm itself, by its own names; "linear_0.002" falls from there to zero.
+        Arguments of the algorithm, by its own names; "linear_0.002" falls from there to zero.
     """
 
     algorithm: str
@@ -136,7 +136,7 @@ def agent_settings(given: str | Mapping[str, Any] | AgentSettings, **changes: An
     Parameters
     ----------
     given : str, mapping or AgentSettings
-        A name, or a mapping with the key ``algorithm`` and whatever differs from its YAML; the key ``task`` takes
+        A name, or a mapping with the key ``algorithm`` and overrides of its YAML; the key ``task`` adds
         the settings tuned for it. ``network`` and ``parameters`` are merged, not replaced.
 
     Raises

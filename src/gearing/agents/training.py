@@ -1,4 +1,4 @@
-"""Training: update, validate, keep the best, checkpoint, and tell how far it is."""
+"""Training: update, validate, keep the best weights, checkpoint, report progress."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ Tables = FeatureTable | Sequence[FeatureTable]
 
 @dataclass(frozen=True, eq=False)
 class TrainedAgent:
-    """What a training leaves.
+    """The result of a training.
 
     Attributes
     ----------
     policy : LearnedPolicy
-        With the best weights on validation, or the last ones where there was no validation.
+        With the best weights on validation, or the last ones without validation.
     history : list of dict
-        One row per validation: decisions, score, best, and the seconds of processor time that learning took until
-        then (without validation; what other processes do does not count).
+        One row per validation: decisions, score, best, and the processor seconds of learning until then
+        (without validation).
     decisions : int
         Decisions trained on.
     best_decisions : int
-        When the kept weights were reached.
+        Decisions at the chosen weights.
     validation_score : float or None
-        Log growth per year of the kept weights on the validation span.
+        Log growth per year of the chosen weights on the validation span.
     seconds : float
-        Time spent, earlier parts of a resumed training included.
+        Duration, including earlier parts of a resumed training.
     stopped_early : bool
     """
 
@@ -80,26 +80,26 @@ def train_agent(
     Parameters
     ----------
     agent : str, mapping or AgentSettings
-        Name, or name and whatever differs from its hyper-parameters; see :func:`gearing.agents.agent_settings`.
+        Name, or name and overrides of its hyper-parameters; see :func:`gearing.agents.agent_settings`.
     market, table : training span; several markets are paths that episodes draw from
     config : SimulationConfig
-        Its ``action`` is the scheme the agent acts through. Training begins episodes at random times, of the agent's
-        own length where the config leaves it open.
+        Its ``action`` is the agent's action scheme. Training episodes begin at random times and have the agent's
+        length unless the config gives one.
     seed : int
-        Of the network's weights, the exploration and the episodes.
+        Seed of the network's weights, the exploration and the episodes.
     total_decisions : int, optional
-        Instead of the settings' own budget.
+        Overrides the budget of the settings.
     validation : (market, table), optional
-        Chooses the weights that are kept; must lie after the training span.
+        Chooses the weights; must be after the training span.
     checkpoint_dir : path, optional
-        Where checkpoints go; None writes none.
+        Folder of the checkpoints; None writes none.
     resume : bool
         Continue from the checkpoint if there is one; the result equals that of an uninterrupted training.
     start_from : LearnedPolicy, optional
         Begin with its weights and its scaling instead of random ones: fine-tuning, as after a synthetic market. It
         must be of the same algorithm and network, and read the same columns.
     run : object with ``log_metrics(mapping, step)``, optional
-        A tracked run; the step is the number of decisions.
+        A tracked run; its step is the number of decisions.
     progress : bool or callable
         True shows a bar; a callable gets a `Status` after every update.
 
@@ -137,7 +137,7 @@ def train_agent(
 
 @dataclass
 class _Training:
-    """A training under way."""
+    """A running training."""
 
     settings: AgentSettings
     learner: Learner
@@ -152,7 +152,7 @@ class _Training:
     stopped: bool = False
 
     def resume(self) -> None:
-        """Go on where the checkpoint was written, if there is one."""
+        """Resume from the checkpoint, if there is one."""
         state = self.folder.read() if self.folder is not None else None
         if state is None:
             return
@@ -179,12 +179,12 @@ class _Training:
             last = self.learner.decisions >= self.settings.total_decisions
             if last or self.learner.decisions // every > before // every:
                 self._validate()
-            self._tell()
+            self._report()
             self._checkpoint(last or self.stopped)
         return self._result()
 
     def _validate(self) -> None:
-        """Score the policy as it is; keep its weights if they are the best so far."""
+        """Score the present policy; keep its weights if they are the best so far."""
         score = self.scorer(self.learner.policy) if self.scorer is not None else float("nan")
         if self.best is None or self._is_better(score, self.best):
             weights = self.learner.policy.network.state_dict()
@@ -208,13 +208,13 @@ class _Training:
         self.stopped = self._is_done()
 
     def _is_better(self, score: float, best: Mapping[str, Any]) -> bool:
-        """Keeping a risk budget comes first, the score second; without validation the last weights are kept."""
+        """A risk budget comes first, the score second; without validation the last weights are kept."""
         if self.scorer is None:
             return True
         return (self.learner.within_budget, score) > (best["within_budget"], best["score"])
 
     def _is_done(self) -> bool:
-        """Whether the last ``patience`` validations brought nothing better."""
+        """Whether the last ``patience`` validations brought no improvement."""
         patience = self.settings.patience
         if patience is None or self.scorer is None or self.best is None:
             return False
@@ -225,7 +225,7 @@ class _Training:
         if self.run is not None:
             self.run.log_metrics(metrics, step=self.learner.decisions)
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         now = time.monotonic()
         self.seconds = self._before + now - self._began
         if self.listener is not None:
@@ -307,7 +307,7 @@ def _lists(market: Markets, table: Tables) -> tuple[list[MarketData], list[Featu
 
 
 def _check_spans(training: list[MarketData], validation: list[MarketData]) -> None:
-    """Weights chosen on bars they were trained on would be no choice."""
+    """Refuse validation on bars of the training span."""
     for seen in training:
         for held_out in validation:
             if _share_bars(seen, held_out):
@@ -318,10 +318,10 @@ def _check_spans(training: list[MarketData], validation: list[MarketData]) -> No
 
 
 def _share_bars(one: MarketData, other: MarketData) -> bool:
-    """Whether two markets hold a bar in common; synthetic paths share their dates with all others, but no prices."""
+    """Whether two markets share bars; synthetic paths share dates with all others, but no prices."""
     overlap = one.open_time[0] < other.close_time[-1] and other.open_time[0] < one.close_time[-1]
     if not overlap or (one.truth is None and other.truth is None):
-        return bool(overlap)  # on real history the same dates are the same news, also for another contract
+        return bool(overlap)  # on real history the same dates carry the same news for all contracts
     _, mine, theirs = np.intersect1d(one.open_time, other.open_time, return_indices=True)
     same_shape = one.last.shape[1:] == other.last.shape[1:]
     return bool(same_shape and (one.last[mine] == other.last[theirs]).all(axis=(1, 2)).any())
@@ -335,7 +335,7 @@ def _identity(
     seed: int,
     held_out: tuple[list[MarketData], list[FeatureTable]],
 ) -> dict[str, Any]:
-    """What makes a training this one and no other; also the provenance of its policy."""
+    """The identity of a training; also the provenance of its policy."""
     return {
         "agent": settings.as_dict(),
         "seed": seed,

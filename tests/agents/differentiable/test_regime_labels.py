@@ -77,7 +77,7 @@ def test_growth_does_not_teach_the_memory():
     priced, *_ = learner._unroll(index)
     priced.mean().backward()
     member = learner.network.members[0]
-    assert all(p.grad is None for part in member.teachers() for p in part.parameters())
+    assert all(p.grad is None for part in member.regime_layers() for p in part.parameters())
     assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in member.body.parameters())
 
 

@@ -7,7 +7,7 @@ from tests.features.markets import random_market
 
 from gearing.agents.costs import CostFactors
 from gearing.agents.differentiable.compiled_unroll import CompiledLedger
-from gearing.agents.differentiable.interval_data import course_of
+from gearing.agents.differentiable.interval_data import interval_data
 from gearing.agents.differentiable.torch_ledger import TorchLedger
 from gearing.features import FeatureSet
 from gearing.simulation import SimulationConfig, Simulator, Slippage
@@ -43,12 +43,12 @@ def random_targets(count, slots, seed=0, largest=2.0):
 
 def torch_growth(sim, targets):
     """Log growth (n_decisions,) of the torch accounting; targets may carry a gradient."""
-    course, ledger = course_of(sim), TorchLedger(sim)
+    data, ledger = interval_data(sim), TorchLedger(sim)
     accounts, growths = ledger.open_accounts(1), []
     for k in range(len(targets)):
         hold = torch.isnan(targets[k : k + 1])
         target = torch.nan_to_num(targets[k : k + 1])
-        accounts, growth, _ = ledger.step(accounts, target, hold, course.at(torch.tensor([k])))
+        accounts, growth, _ = ledger.step(accounts, target, hold, data.at(torch.tensor([k])))
         growths.append(growth[0])
     return torch.stack(growths)
 
@@ -117,7 +117,7 @@ def test_a_liquidation_costs_what_was_posted_and_no_more():
 )
 def test_what_the_accounting_does_not_cover_is_refused(changes, what):
     with pytest.raises(ValueError, match=f"does not cover .*{what}"):
-        course_of(simulator(**changes))
+        interval_data(simulator(**changes))
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_the_compiled_unroll_is_the_torch_ledger_and_so_is_its_gradient(name, ha
     market, changes = VARIANTS[name]
     # Impact grows with wealth, whose derivative the compiled pass leaves out: tenths of a percent of the gradient.
     sim = simulator(market, **{**changes, "slippage": Slippage(constant=2e-4, range_share=0.05)})
-    course, ledger = course_of(sim), TorchLedger(sim, softness)
+    data, ledger = interval_data(sim), TorchLedger(sim, softness)
     ledger.costs, ledger.price = CostFactors(fees=0.7, slippage=1.5, funding=2.0), 0.3
     rng = np.random.default_rng(7)
     index = torch.tensor([[0, 1, 2, 3, 4, 5, 6, 7], [10, 11, 12, 13, 14, 15, 16, 17]])
@@ -140,9 +140,9 @@ def test_the_compiled_unroll_is_the_torch_ledger_and_so_is_its_gradient(name, ha
         low, high = (torch.tensor(middle + d, requires_grad=True) for d in (-half_width, half_width))
         accounts = ledger.open_accounts(2)
         if compiled:
-            priced, liquidated, after = CompiledLedger(ledger, course).unroll(accounts, low, high, index)
+            priced, liquidated, after = CompiledLedger(ledger, data).unroll(accounts, low, high, index)
         else:
-            priced, liquidated, after = torch_unroll(ledger, accounts, low, high, course.at(index))
+            priced, liquidated, after = torch_unroll(ledger, accounts, low, high, data.at(index))
         (priced * torch.tensor([[1.0], [2.0]])).sum().backward()
         results.append(
             (
@@ -150,7 +150,7 @@ def test_the_compiled_unroll_is_the_torch_ledger_and_so_is_its_gradient(name, ha
                 liquidated,
                 low.grad,
                 high.grad,
-                after.effective_leverage(course.end[index[:, -1]]),
+                after.effective_leverage(data.end[index[:, -1]]),
                 after.backing,
             )
         )
@@ -160,10 +160,10 @@ def test_the_compiled_unroll_is_the_torch_ledger_and_so_is_its_gradient(name, ha
     assert results[0][2].abs().sum() > 0
 
 
-def torch_unroll(ledger, accounts, low, high, course):
+def torch_unroll(ledger, accounts, low, high, data):
     growths, weights = [], []
     for t in range(low.shape[1]):
-        now = course.step(t)
+        now = data.step(t)
         held = accounts.effective_leverage(now.mark)
         target = torch.minimum(torch.maximum(held, low[:, t]), high[:, t])
         hold = (held >= low[:, t]) & (held <= high[:, t]) & (held != 0.0)

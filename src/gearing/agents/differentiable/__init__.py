@@ -1,1 +1,1 @@
-"""The differentiable agent: gradients of log growth through the account's own accounting."""
+"""The differentiable agent: gradients of log growth through the account mechanics."""

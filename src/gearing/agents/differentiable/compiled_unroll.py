@@ -2,7 +2,7 @@
 
 The accounting is that of `TorchLedger`, in shares of equity: growth and the leverage held next depend on the leverage
 held now and on the edge of the band that is traded to. Each step therefore carries four derivatives, by dual numbers
-(value, d/d held, d/d edge); walking back over them gives the gradient of the whole path. That wealth itself moves
+(value, d/d held, d/d edge); a backward pass over them gives the gradient of the whole path. The effect of wealth on
 impact and tiers is in the values but not in the derivatives.
 """
 
@@ -16,11 +16,11 @@ import torch
 from numba import njit
 from torch import Tensor
 
-from gearing.agents.differentiable.interval_data import Course
+from gearing.agents.differentiable.interval_data import IntervalData
 from gearing.agents.differentiable.torch_ledger import Accounts, TorchLedger
 
-_FUNDING = [6, 9]  # columns of the rows: what one unit pays at the open, and after it
-_LOWER, _UPPER = 1, 2  # which edge was traded to; 0: the position was left, or nothing could change
+_FUNDING = [6, 9]  # columns of the rows: funding of one unit at the open, and after it
+_LOWER, _UPPER = 1, 2  # the edge traded to; 0: the position was left unchanged
 
 
 @njit(inline="always")
@@ -132,7 +132,7 @@ def _fill(held, checked, edge, equity, setting, row, terms, tiers):
 
 @njit(cache=True, error_model="numpy")
 def _step(leverage, edge, hold, equity, setting, backing, row, terms, tiers, floor):
-    """Growth less what liquidations are priced at, next leverage (dual numbers), next setting and backing, growth of
+    """Growth less the price of liquidations, next leverage (dual numbers), next setting and backing, growth of
     equity and smoothed liquidation, of one account over one interval."""
     mark, mark_open, end_mark, low, high = row[0], row[2], row[3], row[4], row[5]
     funding_open, funding_after = row[6], row[9]
@@ -156,7 +156,7 @@ def _step(leverage, edge, hold, equity, setting, backing, row, terms, tiers, flo
     last, weight = _const(0.0), _const(0.0)
     if quantity[0] != 0.0:
         extreme = low if quantity[0] > 0.0 else high
-        paid = _shift(_scale(price, -1.0), mark_open)  # minus what the fill was worse than the mark
+        paid = _shift(_scale(price, -1.0), mark_open)  # minus the fill's loss against the mark
         worst = _add(posted, _mul(quantity, _shift(paid, extreme - mark_open - funding_after)))
         last = _add(posted, _mul(quantity, _shift(paid, end_mark - mark_open - funding_after)))
         value = _scale(_abs(quantity), extreme)
@@ -248,10 +248,10 @@ class CompiledLedger:
     Parameters
     ----------
     ledger : TorchLedger
-    course : Course
+    data : IntervalData
     """
 
-    def __init__(self, ledger: TorchLedger, course: Course):
+    def __init__(self, ledger: TorchLedger, data: IntervalData):
         tiers = ledger.tiers[0]
         self.terms = np.array(
             [
@@ -268,19 +268,19 @@ class CompiledLedger:
         self.tiers = np.stack([part.numpy() for part in parts], axis=1)
         self.floor, self._ledger = 0.001 * ledger.initial_equity, ledger
         fields = (
-            course.mark, course.open, course.mark_open, course.end, course.low, course.high, course.funding_at_open,
-            course.slippage, course.impact, course.funding_after,
+            data.mark, data.open, data.mark_open, data.end, data.low, data.high, data.funding_at_open,
+            data.slippage, data.impact, data.funding_after,
         )  # fmt: skip
         self.rows = np.concatenate([f.numpy() for f in fields], axis=1)
 
     def unroll(
         self, accounts: Accounts, low: Tensor, high: Tensor, index: Tensor
     ) -> tuple[Tensor, Tensor, Accounts]:
-        """What bands of effective leverage (b, t, 1) bring.
+        """Growth under bands of effective leverage (b, t, 1).
 
         Parameters
         ----------
-        index : (b, t) decisions of the course
+        index : (b, t) decisions
 
         Returns
         -------

@@ -1,7 +1,7 @@
-"""A market as the torch accounting reads it: one row per decision, everything between two decisions summed up.
+"""Market data per decision interval, as the torch accounting needs it.
 
-The market does not answer, so all that an account needs of the bars between two decisions is: where its order fills,
-where the interval ends, what funding one unit pays, and how far the mark went against it.
+Orders have no market impact, so an account needs only the fill price, the last mark, the funding of one unit and the
+extremes of the mark price of each interval.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from gearing.simulation.simulator import Simulator
 
 
 @dataclass(frozen=True)
-class Course:
+class IntervalData:
     """Per decision k and contract j; prices in float64.
 
     Attributes
@@ -52,22 +52,22 @@ class Course:
     columns: Tensor
     last: Tensor
 
-    def at(self, index: Tensor) -> Course:
+    def at(self, index: Tensor) -> IntervalData:
         """Rows of some decisions; an index (b, t) gives fields (b, t, ...)."""
-        return Course(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
+        return IntervalData(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
 
-    def step(self, t: int) -> Course:
+    def step(self, t: int) -> IntervalData:
         """Decision t of fields (b, t, ...)."""
-        return Course(**{f.name: getattr(self, f.name)[:, t] for f in fields(self)})
+        return IntervalData(**{f.name: getattr(self, f.name)[:, t] for f in fields(self)})
 
 
-def course_of(simulator: Simulator) -> Course:
-    """The course of a simulator's market.
+def interval_data(simulator: Simulator) -> IntervalData:
+    """The intervals of a simulator's market.
 
     Raises
     ------
     ValueError
-        For inverse contracts, hedge mode, untraded bars or a rebalance mode the torch accounting does not know.
+        For inverse contracts, hedge mode, untraded bars or a rebalance mode that the torch accounting does not support.
     """
     _check(simulator)
     tape = simulator.tape
@@ -92,7 +92,7 @@ def course_of(simulator: Simulator) -> Course:
         "columns": tape.features[rows.bar[first - 1, 0]],
         "last": last,
     }
-    return Course(**{name: torch.from_numpy(np.array(values)) for name, values in arrays.items()})
+    return IntervalData(**{name: torch.from_numpy(np.array(values)) for name, values in arrays.items()})
 
 
 def _check(simulator: Simulator) -> None:
@@ -128,7 +128,7 @@ def _funding(simulator: Simulator, first: np.ndarray, end: np.ndarray) -> tuple[
     cash, rows = tape.settlements, tape.rows
     row = np.repeat(
         np.arange(len(rows)), rows.settlements_last[:, 0] - rows.settlements_first[:, 0]
-    )  # settlements stand in row order
+    )  # settlements are in row order
     mark = np.where(np.isnan(cash.mark), rows.mark_open[row, cash.contract], cash.mark)
     decision = np.searchsorted(first, row, side="right") - 1
     inside = (decision >= 0) & (row < end[decision])

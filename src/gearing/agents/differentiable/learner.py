@@ -1,8 +1,8 @@
-"""The differentiable agent: gradients of log growth through the account's own mechanics.
+"""The differentiable agent: gradients of log growth through the account mechanics.
 
-The market does not answer, so equity is a differentiable function of leverage along a path. Accounts walk on
-through the history from random starts; every update unrolls some decisions of all of them and follows the
-gradient of their mean log growth.
+Orders have no market impact, so equity is a differentiable function of leverage along a path. Accounts run through
+the history from random starts; every update unrolls some decisions of all of them and follows the gradient of their
+mean log growth.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch import Tensor
 
 from gearing.agents.costs import CostSchedule, checked_ranges
 from gearing.agents.differentiable.compiled_unroll import CompiledLedger
-from gearing.agents.differentiable.interval_data import Course, course_of
+from gearing.agents.differentiable.interval_data import IntervalData, interval_data
 from gearing.agents.differentiable.regime_labels import RegimeLabels
 from gearing.agents.differentiable.torch_ledger import Accounts, TorchLedger
 from gearing.agents.health import check_numbers, check_weights
@@ -35,7 +35,7 @@ from gearing.simulation.simulator import Simulator
 
 _YEAR = np.timedelta64(365, "D")
 _MEMORY = 0.05  # weight of an update in the average rate of liquidations
-_LARGEST_EXCESS = 3.0  # that one update answers to, so that a bad start does not end all trading
+_LARGEST_EXCESS = 3.0  # per update, so that a bad start does not end all trading
 
 
 @dataclass(frozen=True)
@@ -53,16 +53,16 @@ class GradientParameters:
     softness : float
         Width of the smoothed liquidation, see `TorchLedger`.
     random_start : float
-        Part of the episodes that begin with a random leverage held, most of them small. A flat account inside a band
-        around zero never trades, so nothing would ever move that band.
+        Share of the episodes that begin with a random held leverage, mostly small. A flat account inside a band
+        around zero never trades, so that band would get no gradient.
     liquidation_budget : float or None
-        Probability of a liquidation within ``budget_horizon`` that is to be kept: the price of a liquidation rises
-        while the training span sees more of them and falls while it sees fewer (dual ascent). Only weights that kept
-        the budget are chosen, if there are any.
+        Largest probability of a liquidation within ``budget_horizon``: the price of a liquidation rises while the
+        training span has more of them and falls while it has fewer (dual ascent). Only weights within budget are
+        chosen, if there are any.
     budget_horizon : str
         Duration.
     budget_rate : float
-        By how much log growth the price of a liquidation changes in an update at twice the budget.
+        Change of the price of a liquidation [log growth] per update at twice the budget.
     """
 
     n_steps: int = 48
@@ -99,10 +99,10 @@ class DifferentiableLearner:
         self.settings, self.total = settings, total_decisions
         self.parameters = GradientParameters(**settings.parameters)
         self.simulator = Simulator(list(markets), list(tables), config.with_(action="leverage"), n_accounts=1)
-        self.course: Course = course_of(self.simulator)
+        self.data: IntervalData = interval_data(self.simulator)
         self.ledger = TorchLedger(self.simulator, self.parameters.softness)
         single = len(self.simulator.contracts) == 1
-        self._compiled = CompiledLedger(self.ledger, self.course) if single else None
+        self._compiled = CompiledLedger(self.ledger, self.data) if single else None
         network = _network_arguments(settings, self.simulator, tables)
         self.network = BandNetwork(**network)
         beliefs = int(settings.network.get("beliefs", 0))
@@ -111,7 +111,9 @@ class DifferentiableLearner:
         described = PolicyDescription.of(settings.algorithm, self.simulator, scheme, network, facts)
         self.policy = LearnedPolicy(self.network, described)
         weights = [p for p in self.network.parameters() if p.requires_grad]
-        self._taught = [p for m in self.network.members for part in m.teachers() for p in part.parameters()]
+        self._taught = [
+            p for m in self.network.members for part in m.regime_layers() for p in part.parameters()
+        ]
         by_regimes = set(map(id, self._taught))
         self._grown = [p for p in weights if id(p) not in by_regimes]
         self.optimizer = torch.optim.Adam(
@@ -132,7 +134,7 @@ class DifferentiableLearner:
     # ------------------------------------------------------------------------------------------------ accounts
 
     def _begin(self) -> None:
-        """Place all accounts; their first episodes are cut short at random, so that they end at different times."""
+        """Start all accounts; their first episodes are shortened at random, so that they end at different times."""
         count = self.settings.n_accounts
         self._accounts = self.ledger.open_accounts(count)
         self._memory = torch.zeros(len(self.network.members), count, self.network.memory)
@@ -143,8 +145,8 @@ class DifferentiableLearner:
 
     def _place(self, which: np.ndarray) -> None:
         """Start new episodes: flat, at a random decision that leaves room for one update."""
-        steps, n = self.parameters.n_steps, len(self.course.last)
-        last = self.course.last.numpy()
+        steps, n = self.parameters.n_steps, len(self.data.last)
+        last = self.data.last.numpy()
         fits = np.flatnonzero(last - np.arange(n) + 1 >= steps)
         if fits.size == 0:
             raise ValueError(
@@ -162,13 +164,13 @@ class DifferentiableLearner:
         self._memory = self._memory * (~mask).float()[:, None]
 
     def _fresh_accounts(self, count: int) -> Accounts:
-        """Accounts that begin at their decision: flat, or with a random leverage held."""
+        """New accounts: flat, or with a random held leverage."""
         fresh, network, slots = self.ledger.open_accounts(count), self.network, len(self.ledger.tiers)
         u = self._rng.uniform(-1.0, 1.0, (count, slots))
         held = np.where(u < 0.0, network.lower, network.upper) * u**2 / slots
         held[self._rng.random(count) >= self.parameters.random_start] = 0.0
         leverage = torch.from_numpy(held)
-        mark = self.course.mark[torch.from_numpy(self._at)]
+        mark = self.data.mark[torch.from_numpy(self._at)]
         equity = fresh.equity[:, None]
         return Accounts(
             fresh.equity,
@@ -210,16 +212,16 @@ class DifferentiableLearner:
         }
         if self._labels is not None:
             told["train/belief_cross_entropy"] = float(surprise.detach())
-        return told | self._keep_budget(rate)
+        return told | self._update_price(rate)
 
     def _clip_gradients(self) -> Tensor:
-        """Clip what regimes taught apart from what growth taught; returns the norm of the latter."""
+        """Clip the gradients of the regimes and of growth separately; returns the norm of the latter."""
         clip, most = torch.nn.utils.clip_grad_norm_, self.parameters.max_grad_norm
         clip(self._taught, most)
         return clip(self._grown, most)
 
-    def _keep_budget(self, rate: float) -> dict[str, float]:
-        """Dual ascent: move the price of a liquidation by how far their rate is from what is allowed."""
+    def _update_price(self, rate: float) -> dict[str, float]:
+        """Dual ascent: change the price of a liquidation with the excess of their rate."""
         if self._allowed is None:
             return {}
         self._seen += _MEMORY * (rate - self._seen)
@@ -229,27 +231,27 @@ class DifferentiableLearner:
 
     @property
     def within_budget(self) -> bool:
-        """Whether liquidations on the training span stay within what the budget allows."""
+        """Whether liquidations on the training span are within budget."""
         return self._allowed is None or self._seen <= self._allowed
 
     def _unroll(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Accounts]:
-        """Priced growth (b, t), liquidations (b, t), mean absolute leverage of the band's middle, how much the
-        beliefs were surprised, accounts after."""
-        low, high, logits = self._edges(self.course.columns[index])
+        """Priced growth (b, t), liquidations (b, t), mean absolute leverage of the band's middle, loss of the
+        beliefs, accounts after."""
+        low, high, logits = self._edges(self.data.columns[index])
         low, high = low.double(), high.double()
         surprise = torch.zeros(()) if self._labels is None else self._labels.loss(logits, index)
         middle = 0.5 * (low + high).detach().abs().mean()
         if self._compiled is not None:
             priced, liquidated, accounts = self._compiled.unroll(self._accounts, low, high, index)
         else:
-            priced, liquidated, accounts = self._step_by_step(low, high, self.course.at(index))
+            priced, liquidated, accounts = self._step_by_step(low, high, self.data.at(index))
         return priced, liquidated, middle, surprise, accounts
 
-    def _step_by_step(self, low: Tensor, high: Tensor, course: Course) -> tuple[Tensor, Tensor, Accounts]:
-        """Several contracts: every operation of the accounting is torch's."""
+    def _step_by_step(self, low: Tensor, high: Tensor, data: IntervalData) -> tuple[Tensor, Tensor, Accounts]:
+        """Several contracts: the accounting runs in torch."""
         accounts, growths, weights = self._accounts, [], []
-        for t in range(course.mark.shape[1]):
-            now = course.step(t)
+        for t in range(data.mark.shape[1]):
+            now = data.step(t)
             held = accounts.effective_leverage(now.mark)
             target = torch.minimum(torch.maximum(held, low[:, t]), high[:, t])
             hold = (held >= low[:, t]) & (held <= high[:, t]) & (held != 0.0)
@@ -259,7 +261,7 @@ class DifferentiableLearner:
         return torch.stack(growths, dim=1), torch.stack(weights, dim=1), accounts
 
     def _edges(self, columns: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Band and beliefs of every account and decision; each member of an ensemble leads its part of the accounts."""
+        """Band and beliefs of every account and decision; each member of an ensemble has its share of accounts."""
         parts = torch.tensor_split(torch.arange(columns.shape[0]), len(self.network.members))
         answers = []
         for member, part in enumerate(parts):
@@ -283,7 +285,7 @@ class DifferentiableLearner:
     # ------------------------------------------------------------------------------------------------ checkpoints
 
     def state(self) -> dict[str, Any]:
-        """Weights, optimiser, accounts, and where they are."""
+        """Weights, optimiser, accounts and their positions."""
         return {
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -297,7 +299,7 @@ class DifferentiableLearner:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Put everything back where ``state`` was taken."""
+        """Restore a ``state``."""
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         self._accounts = Accounts(*state["accounts"])
@@ -309,7 +311,7 @@ class DifferentiableLearner:
 
 
 def _allowed(parameters: GradientParameters, interval: np.timedelta64) -> float | None:
-    """Liquidations per decision at which the budget is just used up; they count as independent."""
+    """Liquidations per decision that use up the budget, assuming independence."""
     if parameters.liquidation_budget is None:
         return None
     decisions = float(parse_duration(parameters.budget_horizon) / interval)
@@ -317,7 +319,7 @@ def _allowed(parameters: GradientParameters, interval: np.timedelta64) -> float 
 
 
 def _decisions(config: SimulationConfig, interval: np.timedelta64) -> int:
-    """Decisions of an episode; without a length, very many: the path's end ends it."""
+    """Decisions of an episode; without a length, until the path ends."""
     if config.episode_length is None:
         return 10**9
     return int(parse_duration(config.episode_length) // interval)

@@ -1,10 +1,9 @@
-"""Hidden regimes of synthetic training markets, which teach a recurrent layer what to remember.
+"""Hidden regimes of synthetic training markets, as labels for a recurrent layer.
 
-On prices alone the gradient of growth hardly tells what to look for: a step's return is nearly all noise. A synthetic
-market knows its regimes, so the memory learns to tell them apart (cross entropy), as a forecaster would, and the band
-learns from growth what to do with its chances of them. The regimes are read while training on synthetic markets only;
-the policy that comes out sees what everyone sees. The idea of a critic or teacher that knows the state: Pinto et al.,
-"Asymmetric Actor Critic for Image-Based Robot Learning", 2018.
+On prices alone the gradient of growth is nearly all noise. A synthetic market knows its regimes, so the recurrent
+layer learns to classify them (cross entropy), and the band learns from growth how to use their probabilities. The
+regimes are used in training on synthetic markets only; the trained policy observes prices. Source of the idea: Pinto
+et al., "Asymmetric Actor Critic for Image-Based Robot Learning", 2018.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ def coming_regimes(market: MarketData) -> np.ndarray:
     Raises
     ------
     ValueError
-        If the market does not know its regimes, as real history does not.
+        If the market's regimes are unknown, as on real history.
     """
     truth = market.truth or {}
     if "regime" not in truth:
@@ -40,13 +39,13 @@ def coming_regimes(market: MarketData) -> np.ndarray:
 
 
 class RegimeLabels:
-    """The regime that comes after each decision of a simulator's course.
+    """The regime after each decision of a simulator.
 
     Parameters
     ----------
     simulator : Simulator
     beliefs : int
-        Regimes that the network can tell apart.
+        Number of regimes that the network distinguishes.
     """
 
     def __init__(self, simulator: Simulator, beliefs: int):

@@ -1,7 +1,7 @@
 """The simulator's accounting in torch: equity after a decision interval as a differentiable function of leverage.
 
-On paths without liquidation it is the kernel's ledger, operation by operation (but for lots, ticks and smallest orders,
-which have no gradient). A liquidation is smoothed: its weight rises from 0 to 1 as the margin balance at the
+On paths without liquidation it equals the kernel's ledger, operation by operation (except lots, ticks and smallest
+orders, which have no gradient). A liquidation is smoothed: its weight rises from 0 to 1 as the margin balance at the
 adverse extreme falls through the maintenance margin.
 """
 
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from gearing.agents.costs import CostFactors
-from gearing.agents.differentiable.interval_data import Course
+from gearing.agents.differentiable.interval_data import IntervalData
 from gearing.simulation.simulator import Simulator
 
 _SMALLEST = 1e-12
@@ -33,7 +33,7 @@ class Accounts:
     setting : (b, m)
         Leverage setting of each position.
     backing : (b, m)
-        Margin balance of each position at the last close (isolated): what a liquidation takes.
+        Margin balance of each position at the last close (isolated), lost in a liquidation.
     """
 
     equity: Tensor
@@ -42,7 +42,7 @@ class Accounts:
     backing: Tensor
 
     def detach(self) -> Accounts:
-        """The same numbers without their history."""
+        """The same values without gradient history."""
         return Accounts(*(part.detach() for part in self.parts()))
 
     def parts(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -60,16 +60,16 @@ class TorchLedger:
     Parameters
     ----------
     simulator : Simulator
-        Whose fees, tiers, margin rules and venue hold.
+        Its fees, tiers, margin rules and venue apply.
     softness : float
-        Width of the smoothed liquidation as a part of the posted margin.
+        Width of the smoothed liquidation as a share of the posted margin.
 
     Attributes
     ----------
     costs : CostFactors
-        What fees, slippage and funding are multiplied by: 1, but during a curriculum.
+        Factors of fees, slippage and funding: 1, except during a curriculum.
     price : float
-        Of a liquidation, in log growth: what a risk budget takes off for one, beyond the money it loses.
+        Penalty of a liquidation in log growth, in addition to the money it loses.
     """
 
     def __init__(self, simulator: Simulator, softness: float = 0.02):
@@ -91,7 +91,7 @@ class TorchLedger:
         return Accounts(equity, flat, torch.ones_like(flat), flat)
 
     def step(
-        self, accounts: Accounts, target: Tensor, hold: Tensor, course: Course
+        self, accounts: Accounts, target: Tensor, hold: Tensor, data: IntervalData
     ) -> tuple[Accounts, Tensor, Tensor]:
         """Hold a target over one decision interval.
 
@@ -100,8 +100,8 @@ class TorchLedger:
         target : (b, m) float64
             Signed target leverage of the margin share.
         hold : (b, m) bool
-            True leaves the position as it is, as a NaN target does in the simulator.
-        course : fields (b, m)
+            True leaves the position unchanged, as a NaN target does in the simulator.
+        data : fields (b, m)
 
         Returns
         -------
@@ -110,38 +110,38 @@ class TorchLedger:
         liquidated : (b,) smoothed number of liquidations
         """
         equity, held = accounts.equity, accounts.quantity
-        at_open, after = (self.costs.funding * f for f in (course.funding_at_open, course.funding_after))
+        at_open, after = (self.costs.funding * f for f in (data.funding_at_open, data.funding_after))
         after_open = equity - (held * at_open).sum(dim=1)
-        now = after_open + (held * (course.mark_open - course.mark)).sum(dim=1)
+        now = after_open + (held * (data.mark_open - data.mark)).sum(dim=1)
         checked = torch.minimum(equity, now)[:, None] * self.share
-        quantity, price, setting = self._fill(accounts, target, course, checked)
+        quantity, price, setting = self._fill(accounts, target, data, checked)
         quantity = torch.where(hold, held, quantity)
         setting = torch.where(hold, accounts.setting, setting)
-        price = torch.where(hold, course.mark_open, price)
+        price = torch.where(hold, data.mark_open, price)
         fees = self.costs.fees * self.fee * (quantity - held).abs() * price
-        profit = held * (price - course.mark) + quantity * (course.end - price) - fees - quantity * after
+        profit = held * (price - data.mark) + quantity * (data.end - price) - fees - quantity * after
         end = after_open + profit.sum(dim=1)
-        carried = accounts.backing + held * (course.mark_open - course.mark - at_open)
+        carried = accounts.backing + held * (data.mark_open - data.mark - at_open)
         posted = (now[:, None] if self.cross else torch.where(hold, carried, checked)) - fees
-        end, quantity, backing, weight = self._liquidate(equity, end, quantity, posted, price, course)
+        end, quantity, backing, weight = self._liquidate(equity, end, quantity, posted, price, data)
         floor = 0.001 * self.initial_equity
         growth = torch.log(torch.clamp(end, min=floor)) - torch.log(torch.clamp(equity, min=floor))
         return Accounts(torch.clamp(end, min=floor), quantity, setting, backing), growth, weight
 
     def _fill(
-        self, accounts: Accounts, target: Tensor, course: Course, checked: Tensor
+        self, accounts: Accounts, target: Tensor, data: IntervalData, checked: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Signed quantity after the order, its fill price, and the leverage setting; see ``exchange.orders``."""
         held = accounts.quantity
         side = torch.where(target == 0.0, -torch.sign(held), torch.sign(target))
-        wanted = target.abs() * self.share * accounts.equity[:, None] / course.mark
+        wanted = target.abs() * self.share * accounts.equity[:, None] / data.mark
         setting = self._setting(accounts, target, held)
         rough = torch.where(target == 0.0, -held, side * wanted - held)
-        slip = course.slippage + course.impact * torch.sqrt(rough.abs() * course.open + _SMALLEST)
-        slip = torch.where(course.impact > 0.0, slip, course.slippage)
-        price = course.open * (1.0 + torch.sign(rough) * self.costs.slippage * slip)
+        slip = data.slippage + data.impact * torch.sqrt(rough.abs() * data.open + _SMALLEST)
+        slip = torch.where(data.impact > 0.0, slip, data.slippage)
+        price = data.open * (1.0 + torch.sign(rough) * self.costs.slippage * slip)
         same = side * held
-        cost = self.costs.fees * self.fee * price + torch.clamp(side * (price - course.mark_open), min=0.0)
+        cost = self.costs.fees * self.fee * price + torch.clamp(side * (price - data.mark_open), min=0.0)
         affordable = (checked + cost * same) / (price / setting + cost)
         allowed = torch.stack([t.largest(setting[:, j]) for j, t in enumerate(self.tiers)], dim=1) / price
         limited = torch.minimum(torch.minimum(wanted, affordable), allowed)
@@ -158,23 +158,23 @@ class TorchLedger:
         return torch.where(held * target > 0.0, kept, wanted)
 
     def _liquidate(
-        self, equity: Tensor, end: Tensor, quantity: Tensor, posted: Tensor, price: Tensor, course: Course
+        self, equity: Tensor, end: Tensor, quantity: Tensor, posted: Tensor, price: Tensor, data: IntervalData
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Mix in what is left after a liquidation, with the weight that its margin balance gives it.
+        """Mix in the state after a liquidation, weighted by the margin balance.
 
         ``posted`` is the margin balance right after the fill; returns equity, quantity and backing at the end, and
         the smoothed number of liquidations.
         """
-        extreme = torch.where(quantity > 0.0, course.low, course.high)
-        move = torch.stack([extreme - course.mark_open, course.end - course.mark_open], dim=0)
+        extreme = torch.where(quantity > 0.0, data.low, data.high)
+        move = torch.stack([extreme - data.mark_open, data.end - data.mark_open], dim=0)
         worst, last = (
             posted
-            + quantity * (move - self.costs.funding * course.funding_after)
-            - quantity * (price - course.mark_open)
+            + quantity * (move - self.costs.funding * data.funding_after)
+            - quantity * (price - data.mark_open)
         )
         notional = quantity.abs() * extreme
         needed = torch.stack([t.maintenance(notional[:, j]) for j, t in enumerate(self.tiers)], dim=1)
-        # The width grows with wealth: how near a liquidation is depends on leverage, not on the account's size.
+        # The width grows with wealth: the distance to liquidation depends on leverage, not on the account's size.
         wealth = (equity / equity.detach())[:, None]
         scale = self.softness * posted.detach().clamp(min=1e-9) * wealth
         weight = torch.sigmoid((needed - worst) / scale)
@@ -184,7 +184,7 @@ class TorchLedger:
 
 
 class _Tiers:
-    """Margin tiers of one contract, those in force at the end of the data."""
+    """Margin tiers of one contract at the end of the data."""
 
     def __init__(self, simulator: Simulator, j: int):
         row: Any = simulator.tape.rows[-1, j]

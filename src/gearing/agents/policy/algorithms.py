@@ -1,4 +1,4 @@
-"""Algorithms by name: where their class lives and what kind of actions they take."""
+"""Algorithms by name: their class and kind of actions."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ class Algorithm:
 
     Attributes
     ----------
-    module, name : where its class is
+    module, name : of its class
     policy : str
         Name of its policy for flat observations.
     actions : {"any", "continuous", "discrete"}
     on_policy : bool
-        Whether it learns from the rollout just made, or from a buffer.
+        Whether it learns from the last rollout instead of a buffer.
     recurrent : bool
     """
 
@@ -55,7 +55,7 @@ ALGORITHMS = {
 
 
 def check_action_kind(name: str, n_choices: int | None) -> None:
-    """Refuse an algorithm whose actions are not those of the action scheme."""
+    """Refuse an algorithm whose actions do not match the action scheme."""
     wanted = ALGORITHMS[name].actions
     given = "continuous" if n_choices is None else "discrete"
     if wanted not in ("any", given):

@@ -1,4 +1,4 @@
-"""Networks whose answer is a no-trade band: with proportional costs the best policy trades to its nearest edge.
+"""Networks that output a no-trade band: with proportional costs the best policy trades to its nearest edge.
 
 The band depends on the market columns alone (and a recurrent state of them), the leverage held decides whether to
 trade. So a training unrolls many decisions with one pass through the network.
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from gearing.agents.policy.extractor import ScaledColumns
 
-_STEEP = 10.0  # of the function that keeps a width positive: narrow bands still move quickly
+_STEEP = 10.0  # of the function that makes a width positive: narrow bands still move quickly
 
 _ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU, "elu": nn.ELU, "gelu": nn.GELU, "silu": nn.SiLU}
 
@@ -30,25 +30,25 @@ class BandNetwork(nn.Module):
     layers : sequence of int
     activation : str
     memory : int
-        Width of a recurrent layer (GRU) in front; 0 has none.
+        Width of a recurrent layer (GRU) in front; 0 for none.
     beliefs : int
-        Hidden regimes that the recurrent layer is taught to tell apart, see ``DifferentiableLearner``; the layers
-        behind it then see its chances of them instead of the memory. 0 has none.
+        Hidden regimes that the recurrent layer is trained to classify, see ``DifferentiableLearner``; later layers then
+        receive their probabilities instead of the memory. 0 for none.
     members : int
-        Networks of an ensemble; the band is the mean of theirs.
+        Networks of an ensemble; the band is their mean.
     lower, upper : float
         Bounds of effective leverage (of equity).
     shares : sequence of float
         Margin share per contract: target leverage = effective leverage / share.
     side : {"free", "long", "short", "signal"}
-        A short side answers with magnitudes, as the simulator's direction wants them; under a signal the band is one
-        of magnitudes, and a column in [-1, 1] gives them their side.
+        A short side returns magnitudes, as the simulator's direction requires; with a signal the band consists of
+        magnitudes, and a column in [-1, 1] sets the side.
     held_at : sequence of int
-        Places of the columns ``effective_leverage`` in the observation.
+        Indices of the columns ``effective_leverage`` in the observation.
     signal_at : sequence of int
-        Places of the signal's columns.
+        Indices of the signal's columns.
     start_width : float
-        Half width of the band before training, as a part of the bounds' distance.
+        Half width of the band before training, as a share of the bounds' distance.
     start_leverage : float or None
         Effective leverage that the band lies around before training; None is the middle of the bounds. On little
         data an early stop keeps an agent near it.
@@ -90,7 +90,7 @@ class BandNetwork(nn.Module):
         start = 0.0 if start_leverage is None else (start_leverage - middle) / half
         self.members = nn.ModuleList(
             _Member(
-                self.scaled.n_kept,
+                self.scaled.n_columns,
                 layers,
                 _ACTIVATIONS[activation],
                 memory,
@@ -130,9 +130,9 @@ class BandNetwork(nn.Module):
         return low, high, after[0], answers[0][3]
 
     def _bounded(self, edge: Tensor) -> Tensor:
-        """From the network's own scale, where +-1 are the bounds, to leverage; reaches the bounds themselves."""
+        """From the network's scale, where +-1 are the bounds, to leverage, bounds included."""
         middle, half = 0.5 * (self.lower + self.upper), 0.5 * (self.upper - self.lower)
-        # Beyond a bound a little gradient is kept, so that an edge can come back.
+        # Beyond a bound a small gradient remains, so that an edge can return.
         inside = torch.clamp(edge, -1.0, 1.0)
         beyond = 0.01 * (edge - inside)
         return middle + half * (inside + (beyond - beyond.detach()))
@@ -147,8 +147,7 @@ class BandNetwork(nn.Module):
         return band_targets(torch.index_select(raw, -1, self.held_at), low, high, self.divisor(raw))
 
     def divisor(self, raw: Tensor) -> Tensor:
-        """What effective leverage is divided by to be a target: the margin share, and the side, by which the simulator
-        multiplies again."""
+        """Effective leverage over target: the margin share times the side, by which the simulator multiplies again."""
         share = -self.shares if self.side == "short" else self.shares
         if self.side != "signal":
             return share
@@ -159,7 +158,7 @@ class BandNetwork(nn.Module):
         self, raw: np.ndarray, state: Any, episode_start: np.ndarray | None, deterministic: bool
     ) -> tuple[np.ndarray, Any]:
         """Targets of numpy observations; the state is (members, n, memory), zeroed where an episode begins."""
-        del deterministic  # a band has no noise of its own
+        del deterministic  # a band has no noise
         with torch.no_grad():
             rows = torch.from_numpy(np.ascontiguousarray(raw))
             before = None
@@ -172,7 +171,7 @@ class BandNetwork(nn.Module):
 
 
 def band_targets(held: Tensor, low: Tensor, high: Tensor, divisor: Tensor) -> Tensor:
-    """Targets of effective leverages held beside a band: its nearer edge over the divisor; NaN holds inside."""
+    """Targets for held effective leverages and a band: its nearer edge over the divisor; NaN (hold) inside."""
     edge = torch.minimum(torch.maximum(held, low), high) / divisor
     inside = (held >= low) & (held <= high) & (held != 0.0)
     return torch.where(inside, torch.full_like(edge, float("nan")), edge)
@@ -204,7 +203,7 @@ class _Member(nn.Module):
         self.body = nn.Sequential(*parts)
         self.head = nn.Linear(width, 2 * slots)
         with torch.no_grad():
-            # A band that is wide at first and holds zero would never trade, and so never learn.
+            # A wide initial band around zero would never trade, and so never learn.
             self.head.bias[:slots] = start
             self.head.weight[slots:] = 0.0
             self.head.bias[slots:] = float(np.log(np.expm1(_STEEP * start_width))) / _STEEP
@@ -217,13 +216,13 @@ class _Member(nn.Module):
             remembered, last = self.recurrent(scaled, before[None].contiguous())
             if self.believe is not None:
                 logits = self.believe(remembered)
-                # Growth is a noisy teacher: what is remembered is taught by the regimes alone.
+                # The gradient of growth is noisy: only the regimes train the recurrent layer.
                 remembered = torch.softmax(logits.detach(), dim=-1)
             scaled, after = torch.cat([scaled, remembered], dim=-1), last[0]
         centre, width = self.head(self.body(scaled)).chunk(2, dim=-1)
         half = nn.functional.softplus(width, beta=_STEEP)
         return centre - half, centre + half, after, logits
 
-    def teachers(self) -> list[nn.Module]:
-        """The parts that regimes teach, if any."""
+    def regime_layers(self) -> list[nn.Module]:
+        """The layers trained on regimes, if any."""
         return [] if self.believe is None else [self.recurrent, self.believe]

@@ -1,4 +1,4 @@
-"""What a learned policy was trained on: enough to build it again from its weights."""
+"""Descriptions of learned policies, from which weights rebuild them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PolicyDescription:
-    """What is needed to build a learned policy again; its weights lie beside it.
+    """Everything needed to rebuild a learned policy, except its weights.
 
     Attributes
     ----------
@@ -29,7 +29,7 @@ class PolicyDescription:
     network : mapping
         Arguments of the network besides its weights.
     training : mapping
-        Where it comes from: seed, decisions, spans, fingerprints, scores.
+        Provenance: seed, decisions, spans, fingerprints, scores.
     """
 
     algorithm: str

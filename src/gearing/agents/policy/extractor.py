@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 
 class ScaledColumns(nn.Module):
-    """clip((raw - centre) / spread), of the kept columns; learns nothing.
+    """clip((raw - centre) / spread) of the selected columns, without trainable weights.
 
     Parameters
     ----------
@@ -24,13 +24,13 @@ class ScaledColumns(nn.Module):
         super().__init__()
         keep = torch.as_tensor(np.asarray(keep, np.int64))
         self.clip = float(clip)
-        self.n_kept = int(keep.numel())
+        self.n_columns = int(keep.numel())
         self.register_buffer("keep", keep)
         self.register_buffer("centre", torch.as_tensor(np.asarray(centre, np.float32))[keep])
         self.register_buffer("spread", torch.as_tensor(np.asarray(spread, np.float32))[keep])
 
     def forward(self, raw: Tensor) -> Tensor:
-        """Scaled observation (n, n_kept) of a raw one (n, n_columns)."""
+        """Scaled observation (n, n_selected) of a raw one (n, n_columns)."""
         chosen = torch.index_select(raw, -1, self.keep)
         return torch.clamp((chosen - self.centre) / self.spread, -self.clip, self.clip)
 

@@ -1,4 +1,4 @@
-"""A trained agent as a `Policy`: it answers observations, saves to a folder without pickles, and loads from it."""
+"""Trained agents as `Policy` objects, saved to folders without pickles."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ class LearnedPolicy:
         As built by :func:`gearing.agents.policy.networks.build_network`.
     description : PolicyDescription
     scheme : ActionScheme or None
-        Maps its normalised actions to leverage; None where it answers with target leverage itself.
+        Maps its normalised actions to leverage; None where it returns target leverage.
     required_columns : tuple of str
     action_scheme : str
         Name of the scheme.
     masked : bool
-        Whether it was trained with choices masked by the margin tiers, and wants them masked when it decides.
+        Whether it was trained with choices masked by the margin tiers, and needs them masked in decisions.
     """
 
     def __init__(self, network: torch.nn.Module, description: PolicyDescription):
@@ -73,7 +73,7 @@ class LearnedPolicy:
         return bands_ahead(self, simulator, rows)
 
     def arranged(self, observation: Observation) -> np.ndarray:
-        """The observation with this policy's columns, in this policy's order."""
+        """The observation with this policy's columns, in their order."""
         wanted, given = self.description.names, observation.layout.names
         if given == wanted:
             return observation.array
@@ -86,7 +86,7 @@ class LearnedPolicy:
         )
 
     def save(self, folder: str | Path) -> Path:
-        """Write ``policy.json`` and ``weights.npz`` into a folder, which is made if missing."""
+        """Write ``policy.json`` and ``weights.npz`` into a folder, created if missing."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / _DESCRIPTION).write_text(json.dumps(asdict(self.description), indent=1) + "\n")
@@ -129,7 +129,7 @@ def describe_scheme(scheme: Any) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        For a scheme that is not one of the package's own, or a base rule that is not registered.
+        For a scheme outside the package, or a base rule that is not registered.
     """
     if isinstance(scheme, ResidualScheme):
         return {"action": "residual", "max_leverage": scheme.max_leverage, "base": describe_rule(scheme.base)}

@@ -1,4 +1,4 @@
-"""From a description to a policy network, and to the bare graph that an export needs."""
+"""Policy networks from descriptions, and their graphs for export."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def policy_arguments(network: dict[str, Any]) -> dict[str, Any]:
     Parameters
     ----------
     network : mapping
-        ``layers``, ``activation``, ``scaling`` (centre, spread, keep, clip), and others passed on as they are.
+        ``layers``, ``activation``, ``scaling`` (centre, spread, keep, clip), and others passed on unchanged.
 
     Raises
     ------
@@ -107,7 +107,7 @@ class RecurrentMode(nn.Module):
             self.shape = (2 * policy.lstm_actor.num_layers, policy.lstm_actor.hidden_size)
 
     def forward(self, raw: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Deterministic action, and what to remember."""
+        """Deterministic action, and the next state."""
         if self.is_band:
             low, high, after, _ = self.policy.band(raw[:, None], state=state)
             return self.policy.targets(raw, low[:, 0], high[:, 0]), after

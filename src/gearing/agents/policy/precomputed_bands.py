@@ -1,4 +1,4 @@
-"""Bands that depend on the market alone are known for a whole path at once, by one pass of the network."""
+"""Bands that depend on the market alone, computed for a whole path by one pass of the network."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gearing.agents.policy.band_network import BandNetwork, band_targets
 from gearing.simulation.observation import Observation
 from gearing.simulation.simulator import Simulator
 
-_MOST = 64  # accounts; more of them make a batch of their own at every decision
+_MOST = 64  # accounts; more of them are a large enough batch at every decision
 
 
 class BandsAhead:
@@ -25,7 +25,7 @@ class BandsAhead:
     policy : LearnedPolicy
         Of a `BandNetwork` without memory.
     low, high, divisor : (n_accounts, n_decisions, n_slots) float32 tensors
-        Edges of effective leverage, and what they are divided by to be targets.
+        Edges of effective leverage, and their ratio to targets.
     """
 
     def __init__(self, policy: Any, low: Tensor, high: Tensor, divisor: Tensor):
@@ -49,7 +49,7 @@ class BandsAhead:
 
 
 def bands_ahead(policy: Any, simulator: Simulator, rows: np.ndarray) -> Any:
-    """The policy with its bands looked up, or the policy itself where they cannot be known before.
+    """The policy with precomputed bands, or the policy itself if they depend on the account.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Constants of the network's first layer: where each observation column lies and how wide it spreads."""
+"""Constants of the network's first layer: centre and spread of each observation column."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class ObservationScaling:
     ----------
     centre, spread : (n_columns,) float32
         For all observation columns, in their order.
-    keep : (n_kept,) int64
-        Columns that the network sees.
+    keep : (n_selected,) int64
+        Columns that the network reads.
     clip : float
     """
 
@@ -45,9 +45,9 @@ def fit_scaling(
 
     Parameters
     ----------
-    tables : the training span's, and nothing else: what is fitted here travels into the exported policy
+    tables : of the training span only: the constants are part of the exported policy
     kind : {"robust", "standard", "none"}
-    columns : names the network sees, None for all
+    columns : names the network reads, None for all
     largest_leverage : spread of the column ``effective_leverage``; the others lie in [0, 1] by nature
     """
     centre, spread = np.zeros(layout.size), np.ones(layout.size)
@@ -59,7 +59,7 @@ def fit_scaling(
         spread[:market] = np.tile(width, len(layout.symbols))
         spread[layout.locate("effective_leverage")] = largest_leverage
     return ObservationScaling(
-        centre.astype(np.float32), spread.astype(np.float32), _kept(layout, columns), clip
+        centre.astype(np.float32), spread.astype(np.float32), _selected(layout, columns), clip
     )
 
 
@@ -76,12 +76,12 @@ def _standard(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _robust(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     low, middle, high = np.percentile(values, [25.0, 50.0, 75.0], axis=0)
     width = (high - low) / _QUARTILES_OF_A_NORMAL
-    # A rate that sticks at one value has no quartiles to speak of; its standard deviation still has.
+    # A rate that is mostly constant has an interquartile range of zero, but a positive standard deviation.
     _, usual = _standard(values)
     return middle, np.where(width > 0.1 * usual, width, usual)
 
 
-def _kept(layout: ObservationLayout, columns: Sequence[str] | None) -> np.ndarray:
+def _selected(layout: ObservationLayout, columns: Sequence[str] | None) -> np.ndarray:
     if columns is None:
         return np.arange(layout.size)
     places: list[int] = []

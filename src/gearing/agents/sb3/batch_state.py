@@ -1,4 +1,4 @@
-"""State of a batch of accounts as tensors, so that a checkpoint continues in the middle of its episodes."""
+"""State of a batch of accounts as tensors, so that a checkpoint resumes within episodes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _FACE = ("_returns", "_lengths")
 
 
 def batch_state(env: PerpetualVecEnv) -> dict[str, Any]:
-    """Accounts, positions, episode counters, and what the reward and the risk controls remember."""
+    """Accounts, positions, episode counters, and the state of reward and risk controls."""
     simulator = env.simulator
     return {
         "records": {name: _bytes(getattr(simulator, name)) for name in _RECORDS},
@@ -27,41 +27,42 @@ def batch_state(env: PerpetualVecEnv) -> dict[str, Any]:
 
 
 def restore_batch(env: PerpetualVecEnv, state: dict[str, Any]) -> None:
-    """Put a batch of the same size back where ``state`` was taken."""
+    """Restore the ``state`` of a batch of the same size."""
     simulator = env.simulator
-    for name, kept in state["records"].items():
-        _fill(getattr(simulator, name), kept)
-    for name, kept in state["face"].items():
-        _fill(getattr(env, name), kept)
+    for name, stored in state["records"].items():
+        _fill(getattr(simulator, name), stored)
+    for name, stored in state["face"].items():
+        _fill(getattr(env, name), stored)
     env._fresh, env._seed = state["fresh"], state["seed"]
-    for name, kept in state["reward"].items():
-        setattr(simulator.reward, name, kept.numpy().copy())
+    for name, stored in state["reward"].items():
+        setattr(simulator.reward, name, stored.numpy().copy())
     desk = simulator._desk
     desk._begins = state["controls"]["begins"].numpy().copy()
     desk._memories = [
-        None if one is None else tuple(_array(kept) for kept in one) for one in state["controls"]["memories"]
+        None if one is None else tuple(_array(stored) for stored in one)
+        for one in state["controls"]["memories"]
     ]
 
 
 def _memory(reward: Any) -> dict[str, np.ndarray]:
-    """Arrays that a reward keeps per account."""
+    """Arrays of a reward's state per account."""
     return {name: value for name, value in vars(reward).items() if isinstance(value, np.ndarray)}
 
 
 def _controls_state(simulator: Any) -> dict[str, Any]:
-    """What the risk controls remember of every account."""
+    """State of the risk controls of every account."""
     desk = simulator._desk
     memories = [None if one is None else [_typed(array) for array in one] for one in desk._memories]
     return {"begins": torch.from_numpy(desk._begins.copy()), "memories": memories}
 
 
 def _typed(array: np.ndarray) -> list[Any]:
-    """An array of any type, with what is needed to make it again."""
+    """An array of any type, with its type and shape."""
     return [array.dtype.str, list(array.shape), _bytes(array)]
 
 
-def _array(kept: list[Any]) -> np.ndarray:
-    dtype, shape, raw = kept
+def _array(stored: list[Any]) -> np.ndarray:
+    dtype, shape, raw = stored
     return np.frombuffer(raw.numpy().tobytes(), dtype=dtype).reshape(shape).copy()
 
 
@@ -69,8 +70,8 @@ def _bytes(array: np.ndarray) -> torch.Tensor:
     return torch.frombuffer(bytearray(np.ascontiguousarray(array).tobytes()), dtype=torch.uint8)
 
 
-def _fill(array: np.ndarray, kept: torch.Tensor) -> None:
-    raw = np.frombuffer(kept.numpy().tobytes(), dtype=array.dtype)
+def _fill(array: np.ndarray, stored: torch.Tensor) -> None:
+    raw = np.frombuffer(stored.numpy().tobytes(), dtype=array.dtype)
     if raw.size != array.size:
         raise ValueError(
             f"the checkpoint holds {raw.size} values where this training has {array.size}; it was made with other "

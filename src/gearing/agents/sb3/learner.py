@@ -49,12 +49,12 @@ class SB3Learner:
         With the episodes that training uses.
     seed : int
     total_decisions : int
-        What schedules of the algorithm run over.
+        Length of the algorithm's schedules.
     facts : mapping
         Written into the policy's description.
     """
 
-    within_budget = True  # these agents have no budget of their own; risk controls hold one
+    within_budget = True  # these agents have no budget; use risk controls
 
     def __init__(
         self,
@@ -118,7 +118,7 @@ class SB3Learner:
         return model
 
     def _start_at(self, target: float) -> None:
-        """Lay the untrained mode of the policy at a target leverage; by itself it is the middle of the range."""
+        """Set the untrained mode of the policy to a target leverage; by default it is the middle of the range."""
         scheme, free = self.env.simulator.scheme, self.env.simulator.config.direction == "free"
         if not isinstance(scheme, LeverageScheme) or not hasattr(self.model.policy, "action_net"):
             raise ValueError(
@@ -150,7 +150,7 @@ class SB3Learner:
         return int(self.model.num_timesteps)
 
     def _act(self, observations: np.ndarray) -> np.ndarray:
-        """Mode of the policy as it is now."""
+        """Mode of the present policy."""
         with torch.no_grad():
             actions = self._mode(torch.from_numpy(observations)).numpy()
         return actions.astype(np.float64) if actions.dtype == np.float32 else actions
@@ -158,15 +158,15 @@ class SB3Learner:
     # ------------------------------------------------------------------------------------------------ learning
 
     def update(self) -> dict[str, float]:
-        """One rollout and what the algorithm learns from it."""
-        self.env.forget()
+        """One rollout and one update of the algorithm."""
+        self.env.reset_averages()
         if self._costs is not None:
             self._costs.apply(self._schedule.at(self.decisions))
         self._explore()
         self.model.logger.name_to_value.clear()
         try:
             self._rollout_and_train()
-        except ValueError as error:  # torch's distributions refuse NaN before anyone else notices
+        except ValueError as error:  # torch's distributions are the first to refuse NaN
             check_weights(self.model.policy.named_parameters(), self.decisions, self._advice())
             if "invalid values" not in str(error):
                 raise
@@ -181,7 +181,7 @@ class SB3Learner:
         return {**self.env.averages(self._per_year), **losses}
 
     def _explore(self) -> None:
-        """Set the size of the exploration where it is not learned."""
+        """Set the exploration where it is not learned."""
         if self.settings.exploration is None:
             return
         first, last = self.settings.exploration
@@ -238,7 +238,7 @@ class SB3Learner:
         return saved
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Put everything back where ``state`` was taken."""
+        """Restore a ``state``."""
         model = self.model
         names, variables = model._get_torch_save_params()
         for name in names:
@@ -260,14 +260,14 @@ class SB3Learner:
 
 
 def scheduled(value: Any) -> Any:
-    """A parameter as it is, or for ``"linear_0.002"`` a schedule that falls from there to zero over the budget."""
+    """A parameter unchanged, or for ``"linear_0.002"`` a schedule that falls from there to zero over the budget."""
     if not (isinstance(value, str) and value.startswith("linear_")):
         return value
     try:
         start = float(value.removeprefix("linear_"))
     except ValueError:
         raise ValueError(
-            f"{value!r} is no schedule; write linear_0.002 for one that falls from 0.002."
+            f"{value!r} is not a schedule; write linear_0.002 for one that falls from 0.002."
         ) from None
     return lambda remaining: start * max(remaining, 0.0)
 

@@ -1,4 +1,4 @@
-"""The batch an agent learns in: rewards scaled for learning and freed of the price's own noise."""
+"""The training environment: scaled rewards relative to a baseline."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from gearing.envs.sb3 import PerpetualVecEnv
 from gearing.exchange.observing import ACCOUNT_COLUMNS, POSITION_COLUMNS
 from gearing.simulation.observation import Observation
 
-_SETTLING = 4  # answers until a leverage that is approached step by step is nearly reached
-_LEAST_GROWTH = 0.05  # equity that the baseline keeps at least, so that its logarithm is finite
+_SETTLING = 4  # steps until a leverage approached step by step is nearly reached
+_LEAST_GROWTH = 0.05  # least equity of the baseline, so that its logarithm is finite
 
 Leverage = Callable[[np.ndarray], np.ndarray]
 
@@ -21,9 +21,9 @@ class LearningVecEnv(PerpetualVecEnv):
     """`PerpetualVecEnv` whose reward is ``scale * (reward - baseline)``.
 
     The baseline of a step is the frictionless log growth over its bars of a leverage chosen from the market columns
-    alone: where an account that begins flat would settle if the moment lasted. The market does not answer and the
-    choice does not depend on the account, so the baseline is independent of everything the agent did: subtracting it
-    changes no expected gradient. The nearer it lies to what accounts hold, the more of the price's noise it takes out.
+    alone: the one at which an account that begins flat would settle under constant columns. Orders have no market
+    impact and the choice does not depend on the account, so the baseline is independent of the agent's actions:
+    subtracting it changes no expected gradient. The closer it is to the held leverages, the more noise it removes.
 
     Attributes
     ----------
@@ -37,14 +37,14 @@ class LearningVecEnv(PerpetualVecEnv):
         self.baseline: Leverage | None = None
         self._returns_ahead = _interval_returns(self.simulator)
         self._neutral = _neutral_columns(self.simulator)
-        self.forget()
+        self.reset_averages()
 
-    def forget(self) -> None:
-        """Start new averages of what the accounts did."""
+    def reset_averages(self) -> None:
+        """Start new averages of the accounts' behaviour."""
         self.n_steps, self.growth, self.leverage, self.fees, self.liquidations = 0, 0.0, 0.0, 0.0, 0
 
     def averages(self, per_year: float) -> dict[str, float]:
-        """What the accounts did since ``forget``; ``per_year`` decisions make a year."""
+        """Averages since ``reset_averages``; ``per_year`` decisions make a year."""
         steps = max(self.n_steps, 1)
         return {
             "train/log_growth_per_year": self.growth / steps * per_year,
@@ -82,7 +82,7 @@ class LearningVecEnv(PerpetualVecEnv):
 
 
 def policy_leverage(simulator: Any, act: Callable[[np.ndarray], np.ndarray]) -> Leverage:
-    """The leverage that a policy's mode asks for, as a function of raw observations.
+    """The target leverage of a policy's mode, as a function of raw observations.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def _interval_returns(simulator: Any) -> np.ndarray:
 
 
 def _neutral_columns(simulator: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Places of the account's columns in an observation, and their values for a flat account."""
+    """Indices of the account columns in an observation, and their values for a flat account."""
     slots = len(simulator.slots)
     # effective leverage, margin ratio, distance to liquidation (1 = none), unrealised share; drawdown, free share
     values = np.array([0.0, 0.0, 1.0, 0.0] * slots + [0.0, 1.0], np.float32)
