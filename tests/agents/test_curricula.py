@@ -100,8 +100,8 @@ def test_the_price_of_liquidations_rises_above_its_budget_and_falls_below_it():
 def test_an_agent_that_must_not_be_liquidated_takes_less_leverage():
     """Blind to the side of a daily move of 2 %: 60x is liquidated by half of them, and a budget forbids that."""
     market, table = announced_market(n_days=400, seed=2)
-    rising = market._with(last=market.last * np.exp(0.006 * np.arange(400))[:, None, None])
-    rising = rising._with(mark=rising.last, index=None)
+    rising = market.replace(last=market.last * np.exp(0.006 * np.arange(400))[:, None, None])
+    rising = rising.replace(mark=rising.last, index=None)
     config = toy_config(max_leverage=10.0, margin_share=1.0)
     found = {}
     for budget in (None, 0.001):

@@ -23,7 +23,7 @@ TINY = {
 MARKET, TABLE = announced_market()
 HELD_OUT = announced_market(n_days=120, seed=1)
 CONFIG = toy_config()
-LATER = HELD_OUT[0]._with(open_time=HELD_OUT[0].open_time + np.timedelta64(400, "D"))
+LATER = HELD_OUT[0].replace(open_time=HELD_OUT[0].open_time + np.timedelta64(400, "D"))
 VALIDATION = (LATER, HELD_OUT[1].__class__(**{**vars(HELD_OUT[1]), "open_time": LATER.open_time}))
 
 

@@ -44,7 +44,7 @@ def test_lengths_that_do_not_fit_are_refused(market, bar, words):
 
 def test_longer_bars_of_a_store_are_made_once_and_equal_those_made_in_memory(tmp_path, monkeypatch):
     monkeypatch.setattr(resampling, "CACHED_FROM", 1)
-    market = synthetic_market("market-b", seed=3, years=0.1, contracts=("A", "B"))._with(truth=None)
+    market = synthetic_market("market-b", seed=3, years=0.1, contracts=("A", "B")).replace(truth=None)
     stored = open_store(write_store(tmp_path / "s", [market]))
     made = [resample(stored.select("B"), "4h") for _ in range(2)]
     assert len(list((tmp_path / "s" / "derived").glob("bars-*"))) == 1

@@ -15,7 +15,7 @@ def market():
 
 
 def plain(market):
-    return market._with(truth=None)
+    return market.replace(truth=None)
 
 
 def owner(array):
@@ -86,12 +86,12 @@ def test_identity_names_the_part_of_the_store_and_fingerprint_the_values(tmp_pat
             opened.between(None, "2020-02-02"), opened.with_finer(None)]  # fmt: skip
     assert len({cut.identity for cut in cuts}) == len(cuts) - 1  # the last is the first again
     assert opened.select("BTCUSDT").fingerprint == plain(market).select("BTCUSDT").fingerprint
-    assert opened._with(volume=2 * opened.volume).origin is None
+    assert opened.replace(volume=2 * opened.volume).origin is None
 
 
 def test_an_index_that_one_contract_lacks_is_left_out(tmp_path, market):
     parts = [plain(market).select(s) for s in market.symbols]
-    parts[1] = parts[1]._with(index=None)
+    parts[1] = parts[1].replace(index=None)
     opened = open_store(write_store(tmp_path / "s", parts))
     assert opened.index is None
     assert not (tmp_path / "s" / "index.npy").exists()

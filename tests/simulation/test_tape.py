@@ -45,7 +45,7 @@ def market():
         for rate, day in ((0.004, "2019-01-01"), (0.005, "2020-02-01"), (0.006, "2020-03-03"))
     )
     contracts = tuple(Contract(s, schedules=dated[k:]) for k, s in enumerate(whole.symbols))
-    return whole._with(tradable=tradable, contracts=contracts, truth=None, **prices)
+    return whole.replace(tradable=tradable, contracts=contracts, truth=None, **prices)
 
 
 @pytest.fixture
@@ -97,7 +97,9 @@ def test_a_mapped_tape_has_the_numbers_of_one_in_memory(tmp_path, market, mapped
 
 
 def test_a_simulation_on_mapped_files_gives_the_rewards_of_one_in_memory(tmp_path, mapped_always):
-    whole = synthetic_market("market-b", seed=4, years=0.5, contracts=("AAA", "BBB", "CCC"))._with(truth=None)
+    whole = synthetic_market("market-b", seed=4, years=0.5, contracts=("AAA", "BBB", "CCC")).replace(
+        truth=None
+    )
     stored = open_store(write_store(tmp_path / "s", [whole]))
     config = SimulationConfig(episode_length="30d")
     targets = np.random.default_rng(0).uniform(0.0, 15.0, (20, 50, 1))
@@ -136,7 +138,7 @@ def test_files_are_made_once_and_whatever_they_depend_on_makes_others(tmp_path, 
         count = len(entries())
         other()
         assert len(entries()) > count
-    flat = stored._with(contracts=(replace(stored.contracts[0], schedules=(TierSchedule.flat(0.02, 20),)),))
+    flat = stored.replace(contracts=(replace(stored.contracts[0], schedules=(TierSchedule.flat(0.02, 20),)),))
     assert flat.cache_folder is None  # no longer what the store says
     assert flat.identity != stored.identity
 

@@ -98,7 +98,7 @@ class SimulatorCosts:
                 "cost_warmup and randomise change the rows of the simulator, and those of a market mapped from a store "
                 "are shared by all processes; train on a market in memory."
             )
-        self._terms, self._tape = simulator._terms, simulator.tape
+        self._terms, self._tape = simulator.kernel_contracts, simulator.tape
         self._fees = {name: np.array(self._terms[name]) for name in ("taker_fee", "maker_fee")}
         self._worse = {name: np.array(self._tape.rows[name]) for name in ("slippage", "impact")}
         self._rate = np.array(self._tape.settlements["rate"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnv, VecEnvIndices
 from gearing.envs.build import INFO, action_space, build_simulator, observation_space, shaped_actions
 from gearing.features import FeatureSet, FeatureTable
 from gearing.market.data import MarketData
+from gearing.simulation.simulator import copy_bytes
 
 
 class PerpetualVecEnv(VecEnv):
@@ -73,6 +74,20 @@ class PerpetualVecEnv(VecEnv):
             simulator.reset(mask=over)
             self._returns[over], self._lengths[over] = 0.0, 0
         return simulator.observations.copy(), rewards.astype(np.float32), over, infos
+
+    def state(self) -> dict[str, Any]:
+        """Copies of all that a batch needs to go on in the middle of its episodes, for ``restore``."""
+        return {
+            "simulator": self.simulator.state(), "returns": self._returns.copy(), "lengths": self._lengths.copy(),
+            "fresh": self._fresh, "seed": self._seed,
+        }  # fmt: skip
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Put a batch of the same size back where ``state`` was taken."""
+        self.simulator.restore(state["simulator"])
+        copy_bytes(state["returns"], self._returns)
+        copy_bytes(state["lengths"], self._lengths)
+        self._fresh, self._seed = state["fresh"], state["seed"]
 
     def _final_info(self, i: int) -> dict[str, Any]:
         return {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from itertools import pairwise
@@ -112,7 +112,7 @@ class MarketData:
             put("truth", {key: _frozen(value, None) for key, value in self.truth.items()})
 
     @classmethod
-    def _trusted(cls, **values: Any) -> MarketData:
+    def trusted(cls, **values: Any) -> MarketData:
         """Build from validated arrays without reading them again (slices, memory maps)."""
         market = object.__new__(cls)
         for field in fields(cls):
@@ -123,9 +123,14 @@ class MarketData:
     def _values(self) -> dict[str, Any]:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
-    def _with(self, **changes: Any) -> MarketData:
+    def replace(self, **changes: Any) -> MarketData:
+        """Return the market with some fields replaced, for example ``replace(last=prices)``.
+
+        The values are trusted: unlike ``dataclasses.replace`` it checks nothing, so that what is cut from a large
+        market is not read.
+        """
         origin = self.origin if changes.keys() <= _ASIDE else None
-        return self._trusted(**(self._values() | {"origin": origin} | changes))
+        return self.trusted(**(self._values() | {"origin": origin} | changes))
 
     # ---------------------------------------------------------------- shape and views
 
@@ -243,7 +248,7 @@ class MarketData:
         last = self.n_bars if end is None else int(np.searchsorted(self.open_time, stamp(end)))
         if first >= last:
             raise ValueError(f"no bar of {self!r} opens in [{start}, {end}). Choose a span inside it.")
-        return self._rows(first, last)
+        return self.rows(first, last)
 
     def split(self, *times: Any) -> list[MarketData]:
         """Cut in time: ``split(t1, t2)`` returns the parts before t1, from t1 to t2, and from t2 on."""
@@ -268,9 +273,9 @@ class MarketData:
         changes["origin"] = self.origin
         changes["contracts"] = tuple(self.contracts[k] for k in columns)
         changes["settlements"] = _select_settlements(self.settlements, columns)
-        changes["truth"] = self._truth(lambda value: value[:, columns] if value.ndim > 1 else value)
+        changes["truth"] = self.map_truth(lambda value: value[:, columns] if value.ndim > 1 else value)
         changes["finer"] = None if self.finer is None else self.finer.select(wanted)
-        return self._with(**changes)
+        return self.replace(**changes)
 
     def with_finer(self, finer: MarketData | None) -> MarketData:
         """Return the same bars with finer bars as the path inside them.
@@ -282,13 +287,14 @@ class MarketData:
         """
         if finer is not None:
             _check_finer(self, finer)
-        return self._with(finer=finer)
+        return self.replace(finer=finer)
 
     def renamed(self, name: str, *notes: str) -> MarketData:
         """Return the same market under another name, with notes added."""
-        return self._with(name=name, notes=(*self.notes, *notes))
+        return self.replace(name=name, notes=(*self.notes, *notes))
 
-    def _rows(self, first: int, last: int) -> MarketData:
+    def rows(self, first: int, last: int) -> MarketData:
+        """Return bars first .. last - 1, and what belongs to them; a view where the market is mapped."""
         span = slice(first, last)
         changes: dict[str, Any] = {
             name: value[span] for name in (*PRICES, *COLUMNS) if (value := getattr(self, name)) is not None
@@ -298,11 +304,12 @@ class MarketData:
         cut = np.searchsorted(self.settlements["time"], [start, end])
         changes["open_time"] = self.open_time[span]
         changes["settlements"] = self.settlements[cut[0] : cut[1]]
-        changes["truth"] = self._truth(lambda value: value[span])
+        changes["truth"] = self.map_truth(lambda value: value[span])
         changes["finer"] = None if self.finer is None else _overlap(self.finer, start, end)
-        return self._with(**changes)
+        return self.replace(**changes)
 
-    def _truth(self, change: Any) -> dict[str, np.ndarray] | None:
+    def map_truth(self, change: Callable[[np.ndarray], np.ndarray]) -> dict[str, np.ndarray] | None:
+        """``truth`` with a function applied to every array that has a value per bar; constants stay."""
         if self.truth is None:
             return None
         rows = self.n_bars
@@ -336,7 +343,7 @@ def _frozen(values: Any, dtype: Any) -> np.ndarray:
 
 
 def _rebuild(values: dict[str, Any]) -> MarketData:
-    return MarketData._trusted(**values)
+    return MarketData.trusted(**values)
 
 
 def _reopen(
@@ -348,7 +355,7 @@ def _reopen(
     if whole.origin != origin:
         raise ValueError(f"the store {origin.folder} has been replaced since; open the new one.")
     first = int(np.searchsorted(whole.open_time, start))
-    return whole.select(symbols)._rows(first, first + n_bars)._with(**aside)
+    return whole.select(symbols).rows(first, first + n_bars).replace(**aside)
 
 
 def _select_settlements(settlements: np.ndarray, columns: Sequence[int]) -> np.ndarray:
@@ -363,7 +370,7 @@ def _select_settlements(settlements: np.ndarray, columns: Sequence[int]) -> np.n
 
 def _overlap(finer: MarketData, start: np.datetime64, end: np.datetime64) -> MarketData | None:
     first, last = np.searchsorted(finer.open_time, [start, end])
-    return finer._rows(int(first), int(last)) if last > first else None
+    return finer.rows(int(first), int(last)) if last > first else None
 
 
 def _check_finer(market: MarketData, finer: MarketData) -> None:

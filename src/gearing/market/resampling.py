@@ -44,17 +44,17 @@ def resample(market: MarketData, bar: Any, keep_finer: bool = True) -> MarketDat
     count = (market.n_bars - offset) // parts
     if count < 1:
         raise ValueError(f"{market!r} holds no whole bar of {label(length)}.")
-    cut = market._rows(offset, offset + count * parts)
+    cut = market.rows(offset, offset + count * parts)
 
     if cut.cache_folder is not None and cut.n_bars * cut.n_contracts >= CACHED_FROM:
         changes = _cached_longer(cut, length, parts)
     else:
         changes = _longer(cut, parts)
-    return cut._with(
+    return cut.replace(
         open_time=cut.open_time[::parts],
         bar=length,
-        truth=cut._truth(lambda value: value[::parts]),
-        finer=cut._with(truth=None, finer=None) if keep_finer else None,
+        truth=cut.map_truth(lambda value: value[::parts]),
+        finer=cut.replace(truth=None, finer=None) if keep_finer else None,
         **changes,
     )
 

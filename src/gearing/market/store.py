@@ -94,7 +94,7 @@ def open_store(target: str | os.PathLike[str]) -> MarketData:
     if facts.get("layout") != LAYOUT:
         raise ValueError(f"{home} is not a store of layout {LAYOUT}; build it again.")
     bar = np.timedelta64(facts["bar_ms"], "ms")
-    return MarketData._trusted(
+    return MarketData.trusted(
         open_time=stamp(facts["start"]) + bar * np.arange(facts["n_bars"]),
         bar=bar,
         contracts=tuple(Contract.from_dict(c) for c in facts["contracts"]),

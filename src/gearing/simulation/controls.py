@@ -110,7 +110,7 @@ def apply_controls(
     return targets, guards, kept, acted
 
 
-class ControlDesk:
+class ControlState:
     """The controls of a simulation, with what each remembers of every account.
 
     Attributes
@@ -142,6 +142,16 @@ class ControlDesk:
     def begin(self, mask: np.ndarray) -> None:
         """Accounts whose next decision is the first of an episode."""
         self._begins |= mask
+
+    def state(self) -> dict[str, Any]:
+        """Copies of what is remembered: ``begins`` (n_accounts,), and per control None or a list of arrays."""
+        memories = [None if one is None else [array.copy() for array in one] for one in self._memories]
+        return {"begins": self._begins.copy(), "memories": memories}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Remember what ``state`` returned."""
+        self._begins = state["begins"].copy()
+        self._memories = [None if one is None else tuple(a.copy() for a in one) for one in state["memories"]]
 
     def decide(
         self, simulator: Simulator, targets: np.ndarray, guards: np.recarray | None, active: np.ndarray

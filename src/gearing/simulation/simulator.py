@@ -6,7 +6,8 @@ of many rules on one path.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,7 @@ from gearing.features import FeatureSet, FeatureTable, parse_duration
 from gearing.market.data import MarketData
 from gearing.simulation.actions import ActionScheme, allowed_levels, level_caps, make_scheme
 from gearing.simulation.config import SimulationConfig
-from gearing.simulation.controls import ControlDesk
+from gearing.simulation.controls import ControlState
 from gearing.simulation.kernel_records import config_record, contract_records
 from gearing.simulation.observation import Observation, ObservationLayout
 from gearing.simulation.rewards import make_reward
@@ -58,7 +59,11 @@ class Simulator:
     accounts, positions, ledgers, steps : recarrays
         State and last step; shapes (n_accounts,), (n_accounts, n_slots), (n_accounts, n_slots), (n_accounts,).
     observations : (n_accounts, n_columns) float32
-        Written in place by each step: faces hand out copies.
+        Written in place by each step: the environments return copies.
+    kernel_contracts : (n_paths, n_contracts) recarray of ``contract_dtype``
+        Rounding, fees and margin share of every contract, as the kernel reads them.
+    kernel_config : (1,) recarray of ``config_dtype``
+        How the kernel treats an account.
     """
 
     def __init__(
@@ -87,16 +92,16 @@ class Simulator:
             self.markets, self.tables, interval, self.config.slippage, self._entry_signal()
         )
         self.interval = interval
-        self._terms = np.stack(
+        self.kernel_contracts = np.stack(
             [contract_records(m.contracts, self.profile, self.config) for m in self.markets]
         ).view(np.recarray)
-        self._rules = config_record(
+        self.kernel_config = config_record(
             self.config, self.profile, tuple(c for m in self.markets for c in m.contracts)
         )
         self._episode_decisions = self._decisions_per_episode()
         self.n_accounts = n_accounts
         self._allocate(seed, n_threads)
-        self._desk = ControlDesk(self.config.controls, self)
+        self._controls = ControlState(self.config.controls, self)
 
     def _check(self) -> None:
         for contract in {c.symbol: c for m in self.markets for c in m.contracts}.values():
@@ -152,8 +157,8 @@ class Simulator:
         self._largest_target = self.config.max_leverage * (1.0 + 1e-9)
         tape = self.tape
         self._kernel = Kernel(
-            self.accounts, self.positions, self._terms, self._rules, tape.tiers, tape.rows, tape.settlements,
-            self.ledgers, self.steps, tape.features, self.observations, self.saturated, n_threads,
+            self.accounts, self.positions, self.kernel_contracts, self.kernel_config, tape.tiers, tape.rows,
+            tape.settlements, self.ledgers, self.steps, tape.features, self.observations, self.saturated, n_threads,
             self._largest_target,
         )  # fmt: skip
 
@@ -218,7 +223,7 @@ class Simulator:
 
     def _begun(self, mask: np.ndarray) -> np.ndarray:
         self.reward.reset(mask)
-        self._desk.begin(mask)
+        self._controls.begin(mask)
         self._kernel.observe(mask)
         return self.observations
 
@@ -298,7 +303,7 @@ class Simulator:
         last = self.tape.rows[self.accounts.row - 1]
         slot_contract = np.arange(len(self.slots)) // (len(self.slots) // len(self.contracts))
         first, end = (last[name][:, slot_contract] for name in ("tiers_first", "tiers_last"))
-        budget = self._terms.margin_share[0, slot_contract] * self.accounts.equity[:, None]
+        budget = self.kernel_contracts.margin_share[0, slot_contract] * self.accounts.equity[:, None]
         known = tuple(levels.tolist())
         if known not in self._caps:
             self._caps[known] = self._level_caps(levels)
@@ -347,7 +352,7 @@ class Simulator:
         if self._legs is not None:
             self._check_legs(targets)
         targets = targets.reshape(self._shape)
-        targets, guards = self._desk.decide(self, targets, guards, active)
+        targets, guards = self._controls.decide(self, targets, guards, active)
         self._check_largest(self._kernel.step(active, targets, guards))
         if self._grows:
             return self._kernel.growth.copy()
@@ -373,15 +378,50 @@ class Simulator:
             leg = self.slots[int(np.flatnonzero(against.any(axis=0))[0])]
             raise ValueError(f"a target leverage of {leg} is on the other side; {told}")
 
+    def state(self) -> dict[str, Any]:
+        """Copies of the arrays that say where every account stands, for ``restore``: nested dicts and lists.
+
+        Accounts and positions, the last step, episode counters, and what the reward and the risk controls remember.
+        """
+        return {
+            "records": {name: array.copy() for name, array in self._state_records().items()},
+            "reward": {name: array.copy() for name, array in self._reward_arrays().items()},
+            "controls": self._controls.state(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Put the accounts back where ``state`` was taken, in a simulator of the same settings.
+
+        Raises
+        ------
+        ValueError
+            If the arrays are of another size.
+        """
+        for name, array in self._state_records().items():
+            copy_bytes(state["records"][name], array)
+        for name, array in state["reward"].items():
+            setattr(self.reward, name, array.copy())
+        self._controls.restore(state["controls"])
+
+    def _state_records(self) -> dict[str, np.ndarray]:
+        return {
+            "accounts": self.accounts, "positions": self.positions, "ledgers": self.ledgers, "steps": self.steps,
+            "observations": self.observations, "saturated": self.saturated, "keys": self._keys,
+        }  # fmt: skip
+
+    def _reward_arrays(self) -> dict[str, np.ndarray]:
+        """Arrays that the reward remembers per account."""
+        return {name: value for name, value in vars(self.reward).items() if isinstance(value, np.ndarray)}
+
     @property
     def acted(self) -> np.ndarray:
         """Which controls changed a target of the last step (n_accounts, n_controls)."""
-        return self._desk.acted
+        return self._controls.acted
 
     @property
     def decided(self) -> np.ndarray:
         """Target leverage of the last step, after all controls (n_accounts, n_slots)."""
-        return self._desk.decided
+        return self._controls.decided
 
     @property
     def drawdown(self) -> np.ndarray:
@@ -453,6 +493,22 @@ class Simulator:
         active = self._all if active is None else active
         self._kernel.run(active, targets.reshape(-1, len(self.slots)), stride, count, steps, ledgers)
         return steps, ledgers
+
+
+def copy_bytes(saved: np.ndarray, array: np.ndarray) -> None:
+    """Write saved values into an array of the same size, in place.
+
+    Raises
+    ------
+    ValueError
+        If the sizes differ.
+    """
+    if saved.nbytes != array.nbytes:
+        raise ValueError(
+            f"the checkpoint holds {saved.nbytes // array.itemsize} values where this training has {array.size}; it "
+            "was made with other settings."
+        )
+    array[...] = np.frombuffer(saved.tobytes(), array.dtype).reshape(array.shape)
 
 
 def _comparable(markets: list[MarketData]) -> tuple[Contract, ...]:

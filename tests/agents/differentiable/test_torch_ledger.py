@@ -95,7 +95,7 @@ def test_a_liquidation_costs_what_was_posted_and_no_more():
     """10x with half of equity posted on a path that falls by a fifth: half of equity is gone, as in the kernel."""
     prices = np.linspace(1.0, 0.8, ONE.n_bars)[:, None, None] * 30_000.0
     fallen = np.repeat(prices, 4, axis=2)
-    market = ONE._with(last=fallen, mark=fallen, settlements=ONE.settlements[:0], index=None)
+    market = ONE.replace(last=fallen, mark=fallen, settlements=ONE.settlements[:0], index=None)
     sim = simulator(market, margin_share=0.5, max_leverage=10.0, decision_interval="24h", slippage=0.0)
     count = sim.n_decisions
     targets = np.full((count, 1), np.nan)

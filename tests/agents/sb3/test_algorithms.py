@@ -126,7 +126,7 @@ def test_a_masked_policy_chooses_no_leverage_that_the_tiers_forbid_at_its_size()
     tiers = TierSchedule.from_rates(
         [0.0, 10_000.0], [0.0, 0.0], [10.0, 1.0], source="test: 1x for large sizes"
     )
-    market = VALIDATION[0]._with(contracts=(replace(MARKET.contracts[0], schedules=(tiers,)),))
+    market = VALIDATION[0].replace(contracts=(replace(MARKET.contracts[0], schedules=(tiers,)),))
     for equity, largest in ((1_000.0, 3.0), (1_000_000.0, 1.0)):
         settings = {"initial_equity": equity, "ruin_fraction": 0.0}
         result = backtest(policy, market, VALIDATION[1], **vars_of(toy_config(start="first", **settings)))

@@ -195,7 +195,7 @@ class Statement:
         s, position = self.simulation, self.simulation.positions[0, 0]
         row = s.tape.rows[int(s.accounts.row[0]) - 1, 0]
         price = position_liquidation_price(
-            position, s._terms[0, 0], s._rules[0], s.tape.tiers, row, position.margin
+            position, s.kernel_contracts[0, 0], s.kernel_config[0], s.tape.tiers, row, position.margin
         )
         numbers = {
             "quantity": abs(float(position.quantity)), "entry": float(position.entry_price),

@@ -70,7 +70,7 @@ def test_the_same_values_give_the_same_fingerprint_by_any_way():
     )
     rates = pd.DataFrame({name: market.settlements[name] for name in ("time", "rate", "mark")})
     again = MarketData.from_frames(table, mark=marks, funding=rates, contract=market.contracts[0])
-    assert again.fingerprint == market._with(index=None, truth=None).fingerprint
+    assert again.fingerprint == market.replace(index=None, truth=None).fingerprint
 
 
 @pytest.mark.parametrize(

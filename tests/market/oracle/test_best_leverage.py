@@ -205,7 +205,7 @@ def test_student_nodes_have_unit_variance_and_heavy_tails():
 
 
 def test_a_market_without_truth_has_no_oracle():
-    market = synthetic_market("market-b", seed=0, years=0.1)._with(truth=None)
+    market = synthetic_market("market-b", seed=0, years=0.1).replace(truth=None)
     with pytest.raises(ValueError, match="has no known parameters"):
         oracle_leverage(market)
 

@@ -47,7 +47,7 @@ def market():
     move = np.datetime64("2023-01-01", "ms") - shifted.open_time[0]
     rows = shifted.settlements.copy()
     rows["time"] += move
-    return shifted._with(open_time=shifted.open_time + move, settlements=rows, truth=None)
+    return shifted.replace(open_time=shifted.open_time + move, settlements=rows, truth=None)
 
 
 @pytest.fixture(scope="module")

@@ -89,11 +89,11 @@ def test_what_an_agent_is_shown_of_market_b_is_what_its_oracle_reads(costless):
 
 def test_market_b_is_played_without_costs_and_market_a_with_its_own(costless):
     config, market, table = costless
-    found = Simulator(market, table, config.simulation())._terms
+    found = Simulator(market, table, config.simulation()).kernel_contracts
     assert [found[name].max() for name in ("taker_fee", "maker_fee", "tick_size", "lot_size")] == [0.0] * 4
     assert config.simulation().slippage.constant == 0.0
     other = RegretConfig(**QUICK)
-    assert Simulator(*other.open(7, 1.0), other.simulation())._terms["taker_fee"].min() == 5e-4
+    assert Simulator(*other.open(7, 1.0), other.simulation()).kernel_contracts["taker_fee"].min() == 5e-4
 
 
 def test_the_bayes_filter_is_the_reference_where_the_state_is_hidden(tmp_path):

@@ -75,7 +75,7 @@ def interval_data(simulator: Simulator) -> IntervalData:
     end = np.concatenate([edges[1:] for edges in tape.boundaries])
     sizes = [edges.size - 1 for edges in tape.boundaries]
     last = np.repeat(np.cumsum(sizes) - 1, sizes)
-    rows, close_only = tape.rows, bool(simulator._rules[0].close_only)
+    rows, close_only = tape.rows, bool(simulator.kernel_config[0].close_only)
     finish = rows.mark_close[end - 1]
     at_open, after = _funding(simulator, first, end)
     arrays: dict[str, Any] = {

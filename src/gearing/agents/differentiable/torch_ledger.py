@@ -73,7 +73,7 @@ class TorchLedger:
     """
 
     def __init__(self, simulator: Simulator, softness: float = 0.02):
-        terms, rules = simulator._terms[0], simulator._rules[0]
+        terms, rules = simulator.kernel_contracts[0], simulator.kernel_config[0]
         self.fee = torch.from_numpy(np.array(terms.taker_fee))
         self.share = torch.from_numpy(np.array(terms.margin_share))
         self.cross = bool(rules.cross)

@@ -18,7 +18,7 @@ from gearing.agents.policy.description import PolicyDescription
 from gearing.agents.policy.learned import LearnedPolicy, describe_scheme
 from gearing.agents.policy.networks import ModeOfPolicy, policy_arguments
 from gearing.agents.policy.scaling import ObservationScaling, fit_scaling
-from gearing.agents.sb3.batch_state import batch_state, restore_batch
+from gearing.agents.sb3.batch_state import as_arrays, as_tensors
 from gearing.agents.sb3.learning_env import LearningVecEnv, policy_leverage
 from gearing.agents.settings import AgentSettings
 from gearing.features import FeatureTable
@@ -230,7 +230,7 @@ class SB3Learner:
         saved["last_obs"] = torch.from_numpy(np.array(model._last_obs))
         saved["last_starts"] = torch.from_numpy(np.array(model._last_episode_starts))
         saved["action_draws"] = json.dumps(model.action_space.np_random.bit_generator.state)
-        saved["batch"] = batch_state(self.env)
+        saved["batch"] = as_tensors(self.env.state())
         if self.algorithm.recurrent:
             saved["lstm"] = [tensor for pair in model._last_lstm_states for tensor in pair]
         if not self.algorithm.on_policy:
@@ -251,7 +251,7 @@ class SB3Learner:
         model._last_obs = state["last_obs"].numpy().copy()
         model._last_episode_starts = state["last_starts"].numpy().copy()
         model.action_space.np_random.bit_generator.state = json.loads(state["action_draws"])
-        restore_batch(self.env, state["batch"])
+        self.env.restore(as_arrays(state["batch"]))
         if self.algorithm.recurrent:
             kept = state["lstm"]
             model._last_lstm_states = type(model._last_lstm_states)((kept[0], kept[1]), (kept[2], kept[3]))

@@ -26,7 +26,7 @@ class LinearVariance(VarianceForecaster):
 
     def _set_line(self, X: np.ndarray, coefficients: np.ndarray, level: float) -> None:
         """Fold the standardisation of X back into the line; ``level`` is its value at the mean row."""
-        mean, spread = _standards(X)
+        mean, spread = standards(X)
         self.coef_ = coefficients / spread
         self.intercept_ = float(level - mean @ self.coef_)
 
@@ -60,7 +60,7 @@ class RidgeVariance(LinearVariance):
         self.alphas = alphas
 
     def _fit(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
-        mean, spread = _standards(X)
+        mean, spread = standards(X)
         target = np.log(y)
         left, size, right = np.linalg.svd((X - mean) / spread, full_matrices=False)
         along = left.T @ (target - target.mean())
@@ -89,7 +89,7 @@ class ElasticNetVariance(LinearVariance):
         from sklearn.linear_model import ElasticNet, ElasticNetCV
 
         order = order_of_values(X, y)  # folds must not depend on the order of rows
-        mean, spread = _standards(X)
+        mean, spread = standards(X)
         scaled, target, fold = ((X - mean) / spread)[order], np.log(y)[order], np.arange(len(y)) % 5
         splits = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(min(5, len(y)))]
         self.search_ = ElasticNetCV(l1_ratio=self.l1_ratio, alphas=self.n_alphas, cv=splits, max_iter=5_000)
@@ -115,7 +115,7 @@ class GammaVariance(LinearVariance):
     def _fit(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
         from sklearn.linear_model import GammaRegressor
 
-        mean, spread = _standards(X)
+        mean, spread = standards(X)
         model = GammaRegressor(alpha=self.alpha, max_iter=2_000, solver="newton-cholesky")
         model.fit((X - mean) / spread, y / y.mean())
         self._set_line(X, model.coef_, float(model.intercept_) + np.log(y.mean()))
@@ -126,7 +126,7 @@ def order_of_values(X: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[n
     return np.lexsort((*X.T, y))
 
 
-def _standards(X: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def standards(X: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     spread = X.std(axis=0)
     return X.mean(axis=0), np.where(spread > 0.0, spread, 1.0)
 

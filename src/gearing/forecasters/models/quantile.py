@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from gearing.forecasters.models.linear import LinearVariance, _standards
+from gearing.forecasters.models.linear import LinearVariance, standards
 
 
 class QuantileVariance(LinearVariance):
@@ -27,7 +27,7 @@ class QuantileVariance(LinearVariance):
     def _fit(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
         from sklearn.linear_model import QuantileRegressor
 
-        mean, spread = _standards(X)
+        mean, spread = standards(X)
         model = QuantileRegressor(quantile=self.quantile, alpha=self.l1, solver="highs")
         model.fit((X - mean) / spread, np.log(y))
         self._set_line(X, model.coef_, float(model.intercept_))

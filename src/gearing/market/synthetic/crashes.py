@@ -7,6 +7,7 @@ market's parameters no longer describe the result, so ``truth`` is dropped.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from inspect import signature
 from typing import Any
 
@@ -101,7 +102,7 @@ def funding_squeeze(
     new["rate"], new["mark"] = rate, np.nan
     joined = np.concatenate([kept, new.ravel()])
     order = np.lexsort((joined["contract"], joined["time"]))
-    return moved._with(settlements=joined[order])
+    return moved.replace(settlements=joined[order])
 
 
 SCENARIOS: dict[str, Callable[..., MarketData]] = {
@@ -149,10 +150,8 @@ def _shifted(
     rows = market.settlements.copy()
     bar = np.searchsorted(market.open_time, rows["time"], side="right") - 1
     rows["mark"] *= np.exp(mark_open[bar])
-    note = f"scenario {name}"
-    return MarketData(
-        **(market._values() | changes | {"settlements": rows, "truth": None, "finer": None, "name": note})
-    )
+    changes |= {"settlements": rows, "truth": None, "finer": None, "name": f"scenario {name}"}
+    return replace(market, **changes)
 
 
 def _moved(prices: np.ndarray, opens: np.ndarray, closes: np.ndarray) -> np.ndarray:

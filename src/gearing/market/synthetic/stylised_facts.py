@@ -118,7 +118,7 @@ class Sample:
 
 def _tradable_part(market: MarketData) -> MarketData:
     rows = np.flatnonzero(market.tradable[:, 0])
-    return market._rows(int(rows[0]), int(rows[-1]) + 1)
+    return market.rows(int(rows[0]), int(rows[-1]) + 1)
 
 
 def _funding(market: MarketData, close: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

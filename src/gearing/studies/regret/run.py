@@ -133,7 +133,7 @@ class RegretConfig(ExperimentConfig):
         """A path and what is shown of it."""
         market = synthetic_market(self.market, seed=seed, years=years, **self.variant)
         if self.market == "market-b":
-            market = market._with(
+            market = market.replace(
                 contracts=tuple(
                     replace(contract, tick_size=0.0, lot_size=0.0, min_notional=0.0)
                     for contract in market.contracts

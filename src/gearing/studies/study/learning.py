@@ -121,7 +121,7 @@ def as_one_contract(
         scaled = {name: getattr(market, name) * scale for name in ("last", "mark")}
         index = None if market.index is None else market.index * scale
         markets.append(
-            market._with(
+            market.replace(
                 contracts=(contract,),
                 volume=market.volume / scale,
                 settlements=settlements,
