@@ -7,32 +7,33 @@ comes when it is first used.
 from __future__ import annotations
 
 from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
 
 from gearing.lazy import lazy_exports
 
-_HOME = {
-    "MarketData": "gearing.market.data",
-    "load_market": "gearing.market.history.load",
-    "synthetic_market": "gearing.market.synthetic.generators",
-    "FeatureSet": "gearing.features",
-    "FeatureTable": "gearing.features",
-    "feature": "gearing.features",
-    "SimulationConfig": "gearing.simulation.config",
-    "Simulator": "gearing.simulation.simulator",
-    "Slippage": "gearing.simulation.config",
-    "backtest": "gearing.evaluation.backtesting",
-    "check_policy": "gearing.evaluation.conformance",
-    "load_bundle": "gearing.export.runtime",
-    "oracle_growth": "gearing.market.oracle.best_leverage",
-    "oracle_leverage": "gearing.market.oracle.best_leverage",
-    "oracle_policy": "gearing.policies.oracle",
-    "safest_leverage": "gearing.evaluation.risk.safest_leverage",
-    "run_study": "gearing.studies.runner",
-    "Policy": "gearing.simulation.policy",
-    "venue": "gearing.contracts",
-}
-__getattr__, __dir__, __all__ = lazy_exports(__name__, _HOME, {"rules": "gearing.policies.rules"})
-__all__ += ["__version__"]
+if TYPE_CHECKING:
+    from gearing.contracts import venue as venue
+    from gearing.evaluation.backtesting import backtest as backtest
+    from gearing.evaluation.conformance import check_policy as check_policy
+    from gearing.evaluation.risk.safest_leverage import safest_leverage as safest_leverage
+    from gearing.export.runtime import load_bundle as load_bundle
+    from gearing.features import FeatureSet as FeatureSet, FeatureTable as FeatureTable, feature as feature
+    from gearing.market.data import MarketData as MarketData
+    from gearing.market.history.load import load_market as load_market
+    from gearing.market.oracle.best_leverage import (
+        oracle_growth as oracle_growth,
+        oracle_leverage as oracle_leverage,
+    )
+    from gearing.market.synthetic.generators import synthetic_market as synthetic_market
+    from gearing.policies import rules as rules
+    from gearing.policies.oracle import oracle_policy as oracle_policy
+    from gearing.simulation.config import SimulationConfig as SimulationConfig, Slippage as Slippage
+    from gearing.simulation.policy import Policy as Policy
+    from gearing.simulation.simulator import Simulator as Simulator
+    from gearing.studies.runner import run_study as run_study
+else:
+    __getattr__, __dir__, __all__ = lazy_exports(__name__)
+    __all__ += ["__version__"]
 
 try:
     __version__ = version("gearing")

@@ -1,42 +1,60 @@
 """Public names of a package, imported when they are first used.
 
-Each package states where its public names live; `dir()`, `help()` and completion show them all, and importing the
-package stays cheap. A few lines here instead of the lazy-loader library, because an exported policy imports this
-package and needs numpy and onnxruntime only.
+A package's ``__init__`` imports its public names where only type checkers look, and this module reads them there, so
+that `dir()`, `help()`, completion and type checkers show the same names while importing the package stays cheap:
+
+    if TYPE_CHECKING:
+        from gearing.evaluation.backtesting import backtest as backtest
+    else:
+        __getattr__, __dir__, __all__ = lazy_exports(__name__)
+
+A few lines here instead of the lazy-loader library, because an exported policy imports this package and needs numpy
+and onnxruntime only.
 """
 
 from __future__ import annotations
 
+import ast
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType
 from typing import Any
 
 
-def lazy_exports(
-    package: str, homes: Mapping[str, str], modules: Mapping[str, str] | None = None
-) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
-    """``__getattr__``, ``__dir__`` and ``__all__`` of a package.
+def lazy_exports(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+    """``__getattr__``, ``__dir__`` and ``__all__`` of a package, from the names that it imports ``as`` themselves.
 
     Parameters
     ----------
     package : str
         Its ``__name__``.
-    homes : mapping of public name to the full name of the module that defines it
-    modules : mapping of public name to full name, optional
-        Public names that are modules themselves.
     """
-    modules = modules or {}
-    public = sorted({*homes, *modules})
+    module = sys.modules[package]
+    modules = _imported(module)
+    public = sorted(modules)
 
     def load(name: str) -> Any:
-        if name in homes:
-            value = getattr(import_module(homes[name]), name)
-        elif name in modules:
-            value = import_module(modules[name])
-        else:
+        if name not in modules:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        setattr(sys.modules[package], name, value)
+        home = import_module(modules[name])
+        submodule = f"{modules[name]}.{name}"
+        is_module = hasattr(home, "__path__") and find_spec(submodule) is not None
+        value = import_module(submodule) if is_module else getattr(home, name)
+        setattr(module, name, value)
         return value
 
     return load, lambda: public, public
+
+
+def _imported(module: ModuleType) -> dict[str, str]:
+    """Full name of the module that each public name is imported from."""
+    loader: Any = module.__spec__ and module.__spec__.loader
+    return {
+        alias.name: node.module
+        for node in ast.walk(ast.parse(loader.get_source(module.__name__)))
+        if isinstance(node, ast.ImportFrom) and node.module
+        for alias in node.names
+        if alias.asname == alias.name
+    }

@@ -2,8 +2,7 @@ from datetime import date
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from gearing.contracts import MarginTier, TierSchedule, shipped_schedules, shipped_symbols
 

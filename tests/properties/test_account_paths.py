@@ -9,8 +9,7 @@ from decimal import Decimal
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import assume, given
-from hypothesis import strategies as st
+from hypothesis import assume, given, strategies as st
 from tests.exchange.oracle import Row
 from tests.exchange.scenarios import MONEY, WALLET, Arrays, Scenario, run_kernel
 

@@ -6,8 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
-from hypothesis import strategies as st
+from hypothesis import assume, given, strategies as st
 from tests.exchange.venue_rules import hedge_liquidation_prices
 from tests.properties.positions import Held, positions, tier_schedules
 

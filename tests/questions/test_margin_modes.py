@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-from tests.simulation.markets import contract
-from tests.simulation.markets import market as tiny_market
+from tests.simulation.markets import contract, market as tiny_market
 
 from gearing.questions.margin_modes import contagion, crash_books, default_books, hold_books
 

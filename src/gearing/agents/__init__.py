@@ -6,19 +6,20 @@ them.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from gearing.lazy import lazy_exports
 
-__getattr__, __dir__, __all__ = lazy_exports(
-    __name__,
-    {
-        "AgentSettings": "gearing.agents.settings",
-        "agent_settings": "gearing.agents.settings",
-        "agent_names": "gearing.agents.settings",
-        "LearnedPolicy": "gearing.agents.policy.learned",
-        "load_policy": "gearing.agents.policy.learned",
-        "TrainedAgent": "gearing.agents.training",
-        "train_agent": "gearing.agents.training",
-        "growth_per_year": "gearing.agents.scoring",
-        "TrainingDiverged": "gearing.agents.health",
-    },
-)
+if TYPE_CHECKING:
+    from gearing.agents.health import TrainingDiverged as TrainingDiverged
+    from gearing.agents.learner import Learner as Learner
+    from gearing.agents.policy.learned import LearnedPolicy as LearnedPolicy, load_policy as load_policy
+    from gearing.agents.scoring import Scorer as Scorer, growth_per_year as growth_per_year
+    from gearing.agents.settings import (
+        AgentSettings as AgentSettings,
+        agent_names as agent_names,
+        agent_settings as agent_settings,
+    )
+    from gearing.agents.training import TrainedAgent as TrainedAgent, train_agent as train_agent
+else:
+    __getattr__, __dir__, __all__ = lazy_exports(__name__)

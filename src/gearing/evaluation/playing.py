@@ -190,7 +190,7 @@ def _of_policy(policy: Policy, simulator: Simulator) -> _Targets:
     """Signed targets of a policy at the simulator's current observations, and its next state."""
     hooks, n_accounts = hooks_of(policy), simulator.n_accounts
     predict: Any = policy.predict
-    signed = simulator.directed
+    signed: Callable[[Any], np.ndarray] = simulator.directed
     if policy.action_scheme != "target":
         scheme = make_scheme(hooks.scheme or policy.action_scheme, simulator.config.max_leverage)
 

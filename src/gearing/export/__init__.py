@@ -5,17 +5,14 @@ Decisions need numpy, pandas, numba and, for networks, onnxruntime, but none of 
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from gearing.lazy import lazy_exports
 
-__getattr__, __dir__, __all__ = lazy_exports(
-    __name__,
-    {
-        "Bundle": "gearing.export.runtime",
-        "BundleError": "gearing.export.files",
-        "Decision": "gearing.export.decision",
-        "Order": "gearing.export.decision",
-        "export_bundle": "gearing.export.writer",
-        "load_bundle": "gearing.export.runtime",
-        "verify_bundle": "gearing.export.files",
-    },
-)
+if TYPE_CHECKING:
+    from gearing.export.decision import Decision as Decision, Order as Order
+    from gearing.export.files import BundleError as BundleError, verify_bundle as verify_bundle
+    from gearing.export.runtime import Bundle as Bundle, load_bundle as load_bundle
+    from gearing.export.writer import export_bundle as export_bundle
+else:
+    __getattr__, __dir__, __all__ = lazy_exports(__name__)

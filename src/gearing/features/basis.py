@@ -56,5 +56,6 @@ def mark_dislocation(market: MarketData, window: str) -> Array:
 )
 def index_basis(market: MarketData) -> Array:
     """Log distance of the mark's close from the index; an index of bars counts by its close."""
+    assert market.index is not None  # the feature needs it
     index = market.index[..., 3] if market.index.ndim == 3 else market.index
     return np.log(market.mark_close / index)

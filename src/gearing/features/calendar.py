@@ -51,7 +51,7 @@ _circle("season", 365.25 * 24 * HOUR, 0.0, "time of the year at the close")
 )
 def days_since_2000(market: MarketData) -> Array:
     """Days from 2000-01-01 00:00 UTC to the close."""
-    days = (market.open_time + market.bar - np.datetime64("2000-01-01", "ms")) / np.timedelta64(1, "D")
+    days = (market.close_time - np.datetime64("2000-01-01", "ms")) / np.timedelta64(1, "D")
     return np.repeat(days[:, None], market.n_contracts, axis=1)
 
 

@@ -121,7 +121,7 @@ class FeatureSet:
         """Values of bars first .. last - 1, from the lookback's history only, and counts of saturated ones."""
         start = max(0, first - self.lookback(market.bar) + 1)
         part = market if (start, last) == (0, market.n_bars) else market.rows(start, last)
-        known = market.tradable[:start].any(axis=0)
+        known = np.any(market.tradable[:start], axis=0)
         values = np.empty((last - first, market.n_contracts, len(self.features)), dtype=np.float32)
         saturated = {}
         for i, f in enumerate(self.features):

@@ -61,4 +61,5 @@ def implied_proxy(market: MarketData, window: str) -> Array:
 
 def _implied(market: MarketData) -> Array:
     values = market.implied_volatility
+    assert values is not None  # every feature here needs it
     return values[..., 3] if values.ndim == 3 else values

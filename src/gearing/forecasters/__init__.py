@@ -4,6 +4,12 @@ Heavy libraries (scikit-learn, LightGBM, arch, torch, onnx) are imported when a 
 """
 
 from gearing.forecasters.column import ForecastColumn, forecast_volatility_column
+from gearing.forecasters.excursion import (
+    TouchProbability,
+    liquidation_probability,
+    touches,
+    walk_forward_touches,
+)
 from gearing.forecasters.register import Recipe, forecaster, forecasters, register_forecaster
 from gearing.forecasters.rows import Rows, forecast_rows
 from gearing.forecasters.targets import annual_volatility, future_variance
@@ -15,12 +21,16 @@ __all__ = [
     "Recipe",
     "Rows",
     "Schedule",
+    "TouchProbability",
     "annual_volatility",
     "forecast_rows",
     "forecast_volatility_column",
     "forecaster",
     "forecasters",
     "future_variance",
+    "liquidation_probability",
     "register_forecaster",
+    "touches",
     "walk_forward",
+    "walk_forward_touches",
 ]

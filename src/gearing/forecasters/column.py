@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gearing.features.volatility import MOST
-from gearing.forecasters.register import Recipe
-from gearing.forecasters.register import forecaster as recipe_named
+from gearing.forecasters.register import Recipe, forecaster as recipe_named
 from gearing.forecasters.rows import forecast_rows
 from gearing.forecasters.targets import annual_volatility
 from gearing.forecasters.walk_forward import Forecast, Progress, Schedule, walk_forward

@@ -89,10 +89,10 @@ def forecast_rows(
     """
     table = FeatureSet(list(columns)).compute(market)
     y = future_variance(market, horizon) if target is None else target
-    close = market.open_time + market.bar
+    close = market.close_time
     keep = table.complete & market.tradable & on_clock(close, every)[:, None]
     contract, bar = np.nonzero(keep.T)
-    known_at = close[bar]
+    known_at: NDArray[np.datetime64] = close[bar]
     return Rows(
         X=table.values[bar, contract].astype(np.float64),
         y=y[bar, contract],

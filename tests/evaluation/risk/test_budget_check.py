@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-from tests.simulation.markets import contract
-from tests.simulation.markets import market as tiny_market
+from tests.simulation.markets import contract, market as tiny_market
 
 import gearing
 from gearing.evaluation.risk.budget_check import budget_kept, safest_kept

@@ -4,8 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.simulation.markets import contract
-from tests.simulation.markets import market as tiny_market
+from tests.simulation.markets import contract, market as tiny_market
 
 import gearing
 from gearing.contracts import TierSchedule

@@ -1,1 +1,16 @@
 """Account statements replayed through the exchange rules."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gearing.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from gearing.evaluation.reconcile.replay import (
+        Reconciliation as Reconciliation,
+        reconcile as reconcile,
+        reconcile_files as reconcile_files,
+    )
+else:
+    __getattr__, __dir__, __all__ = lazy_exports(__name__)

@@ -87,7 +87,7 @@ def budget_kept(
     records = Records(ledgers=True)
     play(opened, leverage[:, None], records)
     # Days are what interval estimates resample; the contracts of a day move together.
-    ledgers = records.ledgers[:, 0]
+    ledgers: Any = records.ledgers[:, 0]
     met = ledgers.liquidations > 0
     if touch:
         met |= ledgers.stops > 0

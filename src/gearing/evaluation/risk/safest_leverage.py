@@ -164,7 +164,8 @@ class Starts:
         opening, holding = Records(), Records(steps=booked)
         active, _ = play(simulator, np.full((1, 1), leverage), opening)
         play(simulator, np.full((count, 1), np.nan), holding, active=active)
-        first, rest = opening.steps[:, 0], holding.steps
+        first: Any = opening.steps[:, 0]
+        rest = holding.steps
         not_had = (first.turnover == 0.0) | (first.capped > 0)
         lived = (left - decisions_left(simulator)).astype(np.float64)
         times = np.where(not_had, np.nan, np.where(simulator.terminated, lived, np.inf))

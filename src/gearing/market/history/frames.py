@@ -9,8 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 
-from gearing.contracts import Contract, shipped_schedules, shipped_symbols
-from gearing.contracts import venue as venue_profile
+from gearing.contracts import Contract, shipped_schedules, shipped_symbols, venue as venue_profile
 from gearing.market.data import MarketData
 from gearing.market.history.assemble import Missing, assemble
 from gearing.market.history.layout import PRICES, settlement_rows

@@ -324,7 +324,7 @@ class _Watch(Observer):
         beyond = np.maximum(view[LOWER][active, 0] - chosen, chosen - view[UPPER][active, 0])
         self.decisions += chosen.size
         self.leverage += np.abs(chosen).sum()
-        self.inside += np.count_nonzero(beyond <= GRID)
+        self.inside += int(np.count_nonzero(beyond <= GRID))
         self.outside_by += np.maximum(beyond, 0.0).sum()
 
 
