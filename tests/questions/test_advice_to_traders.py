@@ -1,4 +1,4 @@
-"""Traders differ from their twins in moments only, and majorities are counted with their weeks."""
+"""A trader's two accounts differ in timing only, and majorities are counted with their weeks."""
 
 import numpy as np
 import pandas as pd
@@ -6,7 +6,7 @@ import pytest
 
 import gearing
 from gearing.policies import make_rule
-from gearing.questions.advice_to_traders import _levelled, better_for_most, trader_outcomes
+from gearing.questions.advice_to_traders import _scaled, better_for_most, trader_outcomes
 from gearing.questions.rule_grid.play import table_of
 
 
@@ -17,18 +17,18 @@ def market():
 
 def test_a_fixed_rule_ties_with_fixed_leverage_for_every_trader(market):
     rules = {"fixed_4x": make_rule("fixed_4x")}
-    told = trader_outcomes(market, table_of(market, rules, []), rules, appetites=(2.0,), horizon="90d")
-    np.testing.assert_allclose(told.dynamic, told.fixed, rtol=1e-12)
-    assert better_for_most(told).loc["fixed_4x", "tied"] == 1.0
+    found = trader_outcomes(market, table_of(market, rules, []), rules, appetites=(2.0,), horizon="90d")
+    np.testing.assert_allclose(found.dynamic, found.fixed, rtol=1e-12)
+    assert better_for_most(found).loc["fixed_4x", "tied"] == 1.0
 
 
 def test_a_traders_account_is_a_backtest_from_that_day(market):
     rules = {"inverse_atr": make_rule("inverse_atr")}
     table = table_of(market, rules, [])
-    told = trader_outcomes(
+    found = trader_outcomes(
         market, table, rules, appetites=(2.0,), directions=("short",), horizon="90d", margin_share=0.5
     )
-    trader = told[told.start == 3].iloc[0]
+    trader = found[found.start == 3].iloc[0]
     first = gearing.backtest(make_rule("fixed_2x"), market, table, direction="short", margin_share=0.5)
     day = first.time[3 * 7]
     alone = gearing.backtest(
@@ -38,9 +38,9 @@ def test_a_traders_account_is_a_backtest_from_that_day(market):
     assert trader.fixed == pytest.approx(alone.equity[-1] / alone.equity[0], rel=1e-9)
 
 
-def test_the_average_of_a_levelled_stretch_is_the_appetite_and_no_moment_exceeds_the_cap():
+def test_the_mean_of_a_scaled_stretch_is_the_appetite_and_no_leverage_exceeds_the_cap():
     sizes = np.array([1.0, 1.0, 1.0, 40.0, 1.0, 2.0])[:, None]
-    played = _levelled(sizes, np.array([0, 1]), 5, 5.0, 10.0)
+    played = _scaled(sizes, np.array([0, 1]), 5, 5.0, 10.0)
     np.testing.assert_allclose(played.mean(axis=(1, 2)), 5.0, rtol=1e-3)
     assert played.max() <= 10.0
 
@@ -53,7 +53,7 @@ def outcomes(dynamic, fixed, ruined=False):
     )  # fmt: skip
 
 
-def test_a_clear_majority_is_told_and_ties_do_not_count():
+def test_a_clear_majority_is_named_and_ties_do_not_count():
     won = better_for_most(outcomes([2.0] * 400 + [1.0] * 20, [1.0] * 420)).loc["r"]
     assert won.better == 1.0
     assert won.tied == pytest.approx(20 / 420)
@@ -63,9 +63,9 @@ def test_a_clear_majority_is_told_and_ties_do_not_count():
 
 
 def test_two_ruined_accounts_are_a_tie_whatever_is_left_of_them():
-    told = better_for_most(outcomes([0.04] * 50, [0.01] * 50, ruined=True)).loc["r"]
-    assert told.tied == 1.0
-    assert told.verdict == "nearly all end alike"
+    found = better_for_most(outcomes([0.04] * 50, [0.01] * 50, ruined=True)).loc["r"]
+    assert found.tied == 1.0
+    assert found.verdict == "nearly all end alike"
 
 
 def test_halves_that_come_in_long_stretches_show_nothing():

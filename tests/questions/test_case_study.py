@@ -72,5 +72,10 @@ def test_cells_are_counted_by_rule_and_the_claim_by_its_ratio():
         index=index,
     )
     assert ruined_cells(cells).loc[("B", "a")].tolist()[:2] == [1, 2]
-    told = claim(cells).loc[("B", "a")]
-    assert (told["least"], told.largest, told.surely_better, told.surely_worse) == (0.9, 1.4, 1, 0)
+    found = claim(cells).loc[("B", "a")]
+    assert (found["least"], found.largest, found.significantly_better, found.significantly_worse) == (
+        0.9,
+        1.4,
+        1,
+        0,
+    )

@@ -7,6 +7,7 @@ import pytest
 import gearing
 from gearing.evaluation.risk.safest_leverage import Starts
 from gearing.questions.leverage_risk import INDEX, risk_of_leverage, safest_by_appetite
+from gearing.questions.question import Bootstrap
 
 
 @pytest.fixture(scope="module")
@@ -17,16 +18,16 @@ def market():
 @pytest.fixture(scope="module")
 def risk(market):
     return risk_of_leverage(
-        {"X": market},
+        market,
         leverages=(2.0, 10.0, 50.0),
         horizons=("1d", "7d"),
-        replications=100,
+        bootstrap=Bootstrap(replications=100),
         initial_equity=5_000.0,
     )
 
 
 def test_a_row_is_the_answer_to_the_single_question(market, risk):
-    row = risk.loc[("X", "drawdown", "isolated, all posted", "short", 10.0, "7d")]
+    row = risk.loc[("drawdown", "isolated, all posted", "short", 10.0, "7d")]
     alone = Starts(market, event="drawdown", direction="short", initial_equity=5_000.0).probability(
         10.0, "7d", replications=100
     )
@@ -48,7 +49,7 @@ def test_one_contract_in_cross_margin_has_the_risk_of_the_same_notional_isolated
     assert isolated.estimate > 0.0
 
 
-def test_cross_rows_are_told_at_the_setting_that_holds_the_same_notional(risk):
+def test_cross_rows_stand_at_the_setting_that_holds_the_same_notional(risk):
     cross, whole = (
         risk.xs(name, level="arrangement") for name in ("cross, 0.1 used", "isolated, all posted")
     )
@@ -59,8 +60,8 @@ def test_cross_rows_are_told_at_the_setting_that_holds_the_same_notional(risk):
 
 def test_leverage_that_a_contract_does_not_allow_is_left_out(market):
     rows = risk_of_leverage(
-        {"X": market}, leverages=(5.0, 500.0), horizons=("1d",), events=("liquidation",), directions=("long",),
-        replications=100,
+        market, leverages=(5.0, 500.0), horizons=("1d",), events=("liquidation",), directions=("long",),
+        bootstrap=Bootstrap(replications=100),
     )  # fmt: skip
     assert set(rows.effective_leverage) == {5.0}
 
@@ -70,7 +71,7 @@ def test_the_safest_leverage_ends_before_the_first_that_breaks_the_budget():
     index = pd.MultiIndex.from_tuples(keys, names=INDEX)
     # 5x is over the budget, so 10x, which looks safe by chance, does not count.
     risk = pd.DataFrame({"probability": [0.0, 0.04, 0.08, 0.03], "high": [0.02, 0.06, 0.2, 0.1]}, index=index)
-    told = safest_by_appetite(risk, budgets=(0.05, 0.001)).iloc[0]
-    assert told["5%"] == 2.0
-    assert told["5%, surely"] == 1.0
-    assert told["0%"] == 1.0
+    safest = safest_by_appetite(risk, budgets=(0.05, 0.001)).iloc[0]
+    assert safest["5%"] == 2.0
+    assert safest["5%, upper bound"] == 1.0
+    assert safest["0%"] == 1.0

@@ -1,15 +1,27 @@
 """Market A's reference values come out of quadrature, of sampled paths and of the ordinary simulator."""
 
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
 
+from gearing.market.oracle.finite_oracle import solve
 from gearing.market.synthetic.market_a import VARIANTS, market_a
-from gearing.questions.market_a_answers import Answer, answer_table, answers, closed_form, variant_answers
+from gearing.questions.market_a_answers import (
+    KnownPolicy,
+    closed_form,
+    growth_table,
+    oracles,
+    protocol_policies,
+)
+from gearing.studies.runner import run_study
 
+TABLES = Path(__file__).resolve().parents[2] / "docs" / "tables"
 UNNUMBERED = {
     "frictionless L, costs charged",
     "sign of drift x 1",
-}  # hang on what the protocol does not number
+}  # depend on what the protocol gives no numbers for
 
 
 def assert_one_law(table):
@@ -24,7 +36,7 @@ def assert_one_law(table):
 
 @pytest.mark.slow
 def test_the_protocols_table_comes_out_three_ways():
-    table = answer_table(years=2_000)
+    table = growth_table("full", protocol_policies(), years=2_000)
     assert_one_law(table)
     known = table[~table.index.isin(UNNUMBERED) & table["published_error"].notna()]
     away = (known["computed"] - known["published"]).abs() / known["published_error"]
@@ -40,7 +52,7 @@ def test_the_protocols_table_comes_out_three_ways():
 @pytest.mark.slow
 @pytest.mark.parametrize("variant", [v for v in VARIANTS if v != "full"])
 def test_every_known_answer_comes_out_three_ways(variant):
-    table = answer_table(variant, variant_answers(), years=1_000)
+    table = growth_table(variant, oracles(), years=1_000)
     assert_one_law(table)
     known = closed_form(market_a(variant))
     if not np.isnan(known):
@@ -48,8 +60,8 @@ def test_every_known_answer_comes_out_three_ways(variant):
 
 
 def test_a_short_run_has_a_row_per_policy_and_no_error_of_one_account():
-    rows = [Answer("nothing", lambda o: np.zeros(o.model.n_states)), answers()[4]]
-    table = answer_table("merton", rows, years=20)
+    rows = [KnownPolicy("nothing", lambda o: np.zeros(o.model.n_states)), protocol_policies()[4]]
+    table = growth_table("merton", rows, years=20)
     assert table.loc["nothing", ["computed", "sampled", "played"]].tolist() == [0.0, 0.0, 0.0]
     assert np.isnan(table["played_error"]).all()
     assert table.loc["a quarter of it", "played"] == pytest.approx(
@@ -70,3 +82,22 @@ def test_a_short_run_has_a_row_per_policy_and_no_error_of_one_account():
 )
 def test_closed_forms_are_mertons(variant, expected):
     assert closed_form(market_a(variant)) == pytest.approx(expected, nan_ok=True)
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_the_shipped_table_holds_the_growth_that_quadrature_gives(moved):
+    shipped = pd.read_csv(TABLES / "market_a_full.csv", index_col="policy")
+    oracle = solve(market_a("full"), moved_funding=moved)
+    computed = {row.name: row.growth(oracle, moved) for row in protocol_policies()}
+    column = shipped["computed_moved" if moved else "computed"]
+    assert column.to_dict() == pytest.approx(computed, abs=6e-5)
+
+
+def test_it_is_an_experiment(tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text("kind: market_a_answers\nyears: 20\n", encoding="utf-8")
+    done = run_study(path, [f"output={tmp_path}", "tracking.enabled=false"])
+    tables = done.findings.tables
+    assert len(tables["full"]) == len(protocol_policies())
+    assert set(tables["variants"].index.get_level_values("variant")) == set(VARIANTS) - {"full"}
+    assert "20 sampled years" in done.findings.line

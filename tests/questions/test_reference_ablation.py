@@ -7,6 +7,7 @@ from tests.simulation.markets import market as tiny_market
 
 import gearing
 from gearing.policies import make_rule
+from gearing.questions.question import Bootstrap
 from gearing.questions.reference_ablation import (
     RUINED,
     Variant,
@@ -36,7 +37,9 @@ def test_the_base_counts_what_the_cells_of_the_case_study_count(market, found):
         {"rule": "volatility_weighted", "column": "volatility_percentile_30d"}
     )
     cells = run_cells(
-        {"X": market.between("2020-04-30T12:00", None)}, rules, evidence=Evidence(shifts=0, replications=100)
+        {"X": market.between("2020-04-30T12:00", None)},
+        rules,
+        evidence=Evidence(shifts=0, bootstrap=Bootstrap(replications=100)),
     ).rows
     # Thirty-one days of warm-up from there end on 31 May: the first decision is the same.
     ruined = cells.xs(1.0, level="margin_share").groupby("rule").ruined.sum()
@@ -75,16 +78,16 @@ def test_an_explanation_is_named_only_where_a_number_carries_it():
          "open": [0.85, 0.6, 0.7, 0.5]}, index=rows,
     )  # fmt: skip
     signals = pd.DataFrame({name: [5.0, 2.0, 6.0] for name in found}, index=["reference", "a", "b"])
-    told = explained(found, signals)
-    assert told.explanation["same"] == "agrees"
-    assert told.explanation["moved"] == "one change"
-    assert told.explanation["spanned"].startswith("momentum")
-    assert told.explanation["open"] == "not found"
-    assert told.nearest["open"] == "one change"
-    assert told.nearest["same"] is None  # nothing is nearer than the case study itself
+    table = explained(found, signals)
+    assert table.explanation["same"] == "agrees"
+    assert table.explanation["moved"] == "one change"
+    assert table.explanation["spanned"].startswith("momentum")
+    assert table.explanation["open"] == "not found"
+    assert table.nearest["open"] == "one change"
+    assert table.nearest["same"] is None  # nothing is nearer than the case study itself
 
 
-def test_a_figure_without_a_value_in_any_variant_is_told_so_and_stops_nothing():
+def test_a_figure_without_a_value_in_any_variant_is_marked_so_and_stops_nothing():
     rows = ["reference", "as here", "one change", "another"]
     gone = [0.85, np.nan, np.nan, np.nan]
     found = pd.DataFrame(
@@ -93,12 +96,12 @@ def test_a_figure_without_a_value_in_any_variant_is_told_so_and_stops_nothing():
     signals = pd.DataFrame(
         {"scanned": [0.85, 0.5, 0.9], "same": [5.0, 2.0, 6.0]}, index=["reference", "a", "b"]
     )
-    told = explained(found, signals)
-    assert told.explanation["gone"] == "no value: ruined in every variant, or too short a history"
-    assert told.nearest["gone"] is None
-    assert told.explanation["scanned"].startswith("momentum")
-    assert told.explanation["lost"] == "not found"
-    assert told.explanation["same"] == "agrees"
+    table = explained(found, signals)
+    assert table.explanation["gone"] == "no value: ruined in every variant, or too short a history"
+    assert table.nearest["gone"] is None
+    assert table.explanation["scanned"].startswith("momentum")
+    assert table.explanation["lost"] == "not found"
+    assert table.explanation["same"] == "agrees"
 
 
 def test_a_table_without_the_reference_and_the_case_study_is_refused():

@@ -1,5 +1,27 @@
-"""Published questions, each an experiment of its own kind; the modules below register them."""
+"""The published questions, one file each: config, computation, tables, figures and the answer in one line.
 
-from gearing.questions import answers, case_study, methods
+Importing this package registers their kinds of experiment; nothing below imports it by module. A new question is a file
+with an `ExperimentConfig` and a function decorated with `experiment`, and its name in the list below.
+"""
 
-__all__ = ["answers", "case_study", "methods"]
+from gearing.questions import (
+    case_study,
+    crash_replay,
+    funding_erosion,
+    leverage_risk,
+    margin_modes,
+    market_a_answers,
+    methods,
+    reference_ablation,
+)
+
+__all__ = [
+    "case_study",
+    "crash_replay",
+    "funding_erosion",
+    "leverage_risk",
+    "margin_modes",
+    "market_a_answers",
+    "methods",
+    "reference_ablation",
+]

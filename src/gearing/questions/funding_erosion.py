@@ -1,4 +1,4 @@
-"""What funding takes from a leveraged position: every start of a history with and without it.
+"""What does funding take from a leveraged position? Every start of a history with and without it.
 
 A funding payment is on the notional, so its weight on the margin grows with leverage; and it moves the liquidation
 price of a position that is held.
@@ -7,27 +7,103 @@ price of a position that is held.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
+from pydantic import Field
 
-from gearing.evaluation.accounts import play_sizes
+from gearing.evaluation.accounts import Accounts, play_sizes
 from gearing.evaluation.comparisons.scenarios import with_funding
+from gearing.evaluation.reports.figures import new_figure
 from gearing.evaluation.risk.safest_leverage import Starts
-from gearing.evaluation.statistics.bootstrap import block_mean
-from gearing.features import FeatureSet, parse_duration
+from gearing.features import FeatureSet
 from gearing.market.data import MarketData
+from gearing.questions.question import (
+    BOOTSTRAP,
+    DAY,
+    Bootstrap,
+    Question,
+    block_of,
+    by_contract,
+    levels,
+    line_with_band,
+    metrics_of,
+    percent_axis,
+    share_panel,
+    with_interval,
+)
 from gearing.simulation.config import SimulationConfig
 from gearing.simulation.simulator import Simulator
-
-if TYPE_CHECKING:
-    import pandas as pd
+from gearing.studies.experiment import Findings, experiment
+from gearing.studies.fields import Duration
+from gearing.studies.work import Work
 
 PARTS = ("price", "fees", "funding", "liquidation", "total")
 BURDENS = (0.01, 0.05, 0.10, 0.25, 0.50)
-_DAY = np.timedelta64(1, "D")
-_LEAST_BLOCK = 20.0  # days
+DIRECTIONS = ("long", "short")
 _SHORTEST_YEAR = 30  # days
+
+
+class FundingErosion(Question):
+    """What does funding take from a leveraged position?
+
+    Attributes
+    ----------
+    leverages : list of float
+    horizons : list of duration
+        For how long positions are held.
+    burdens : list of float
+        Shares of the margin that a month of funding is compared with.
+    """
+
+    kind: Literal["funding_erosion"] = "funding_erosion"
+    leverages: list[float] = Field(default=[1.0, 3.0, 5.0, 10.0, 20.0], min_length=1)
+    horizons: list[Duration] = Field(default=["30d", "90d"])
+    burdens: list[float] = Field(default=list(BURDENS))
+
+
+@experiment(FundingErosion)
+def funding_erosion(config: FundingErosion, work: Work) -> Findings:
+    """Tables: ``overall``, held positions of all years; ``held`` by year; ``rebalanced`` every day; ``months``."""
+    markets, settings = config.markets(), config.simulation()
+    work.on(markets)
+
+    def held_by_horizon(market: MarketData) -> pd.DataFrame:
+        parts = {
+            h: held_positions(market, config.leverages, horizon=h, bootstrap=config.bootstrap, **settings)
+            for h in config.horizons
+        }
+        return pd.concat(parts, names=["horizon"])
+
+    def rebalanced_daily(market: MarketData) -> pd.DataFrame:
+        return rebalanced_positions(market, config.leverages, **settings)
+
+    def by_month(market: MarketData) -> pd.DataFrame:
+        return heavy_months(market, config.leverages, burdens=config.burdens, bootstrap=config.bootstrap)
+
+    held = by_contract(work, "held", markets, held_by_horizon)
+    rebalanced = by_contract(work, "rebalanced", markets, rebalanced_daily)
+    months = by_contract(work, "months", markets, by_month)
+    overall: Any = held.xs("all", level="year")
+    first, horizon = next(iter(markets)), config.horizons[0]
+    figure = erosion_figure(
+        held.xs((first, horizon), level=["contract", "horizon"]), months.xs(first, level="contract"),
+        f"{first}: positions held for {horizon}",
+    )  # fmt: skip
+    tables = {"overall": overall, "held": held, "rebalanced": rebalanced, "months": months}
+    return Findings(_line(overall), tables, {"erosion": figure}, metrics_of(overall.effect), markets)
+
+
+def _line(overall: pd.DataFrame) -> str:
+    rows = overall.reset_index()
+    rows = rows[(rows.direction == "long") & (rows.leverage == 10.0)]
+    parts = [
+        f"{row['contract']} {row['leverage']:g}x long for {row['horizon']}: {with_interval(row, 'effect', '+.1%')} of "
+        f"the margin; {with_interval(row, 'caused', '.1%')} of liquidations would not have come without"
+        for row in rows.to_dict("records")
+    ]
+    return "funding: " + "; ".join(parts)
 
 
 def held_positions(
@@ -35,9 +111,8 @@ def held_positions(
     leverages: Sequence[float],
     *,
     horizon: str = "30d",
-    directions: Sequence[str] = ("long", "short"),
-    seed: int = 0,
-    replications: int = 500,
+    directions: Sequence[str] = DIRECTIONS,
+    bootstrap: Bootstrap = BOOTSTRAP,
     **settings: Any,
 ) -> pd.DataFrame:
     """What a position opened each day and held for a horizon earned on its margin, and what funding did to it.
@@ -52,26 +127,22 @@ def held_positions(
     Returns
     -------
     DataFrame
-        Indexed by direction, leverage and year of the start, and ``"all"``. Means over starts, in parts of the equity
+        Indexed by direction, leverage and year of the start, and ``"all"``. Means over starts, as shares of the equity
         posted: ``price``, ``fees``, ``funding``, ``liquidation``, their sum ``total``; ``total_without`` funding;
         ``effect`` = total - total_without with its 95 % interval (``effect_low``, ``effect_high``); ``liquidated``
         and ``liquidated_without``; ``caused``, the share of liquidations that would not have come without funding,
-        with its interval; ``prevented``, those that funding received has kept away, as a share of the same; starts.
+        with its interval; ``prevented``, those that funding received has prevented, as a share of the same; starts.
     """
-    import pandas as pd
-
-    days = float(parse_duration(horizon) / _DAY)
     rows = []
     for direction in directions:
         real, free = (Starts(m, direction=direction, **settings) for m in (market, with_funding(market, 0.0)))
-        opened = real.opened
         for leverage in leverages:
             if leverage > real.config.max_leverage:
                 continue
-            mine, other = real.outcomes(leverage, horizon), free.outcomes(leverage, horizon)
-            whole = np.isfinite(mine["total"]) & np.isfinite(other["total"])
-            for year, chosen in _years(opened, whole):
-                found = _compared(mine, other, chosen, max(days, _LEAST_BLOCK), seed, replications)
+            paid, without = real.outcomes(leverage, horizon), free.outcomes(leverage, horizon)
+            whole = np.isfinite(paid["total"]) & np.isfinite(without["total"])
+            for year, chosen in _years(real.opened, whole):
+                found = _compared(paid, without, chosen, block_of(horizon), bootstrap)
                 rows.append({"direction": direction, "leverage": leverage, "year": year, **found})
     return pd.DataFrame(rows).set_index(["direction", "leverage", "year"])
 
@@ -83,35 +154,25 @@ def _years(opened: np.ndarray, whole: np.ndarray) -> list[tuple[str, np.ndarray]
 
 
 def _compared(
-    mine: Mapping[str, np.ndarray],
-    other: Mapping[str, np.ndarray],
+    paid: Mapping[str, np.ndarray],
+    without: Mapping[str, np.ndarray],
     chosen: np.ndarray,
     block: float,
-    seed: int,
-    replications: int,
+    bootstrap: Bootstrap,
 ) -> dict[str, Any]:
-    told: dict[str, Any] = {name: float(mine[name][chosen].mean()) for name in PARTS}
-    told["total_without"] = float(other["total"][chosen].mean())
-    gap = mine["total"][chosen] - other["total"][chosen]
-    told |= _named("effect", block_mean(gap, block, seed=seed, replications=replications))
-    hit, spared = mine["liquidated"][chosen], other["liquidated"][chosen]
-    told["liquidated"], told["liquidated_without"] = float(hit.mean()), float(spared.mean())
-    caused = block_mean(hit * (1.0 - spared), block, weights=hit, seed=seed, replications=replications)
-    told |= _named("caused", caused)
-    told["prevented"] = float((spared * (1.0 - hit)).sum() / hit.sum()) if hit.any() else np.nan
-    return {**told, "starts": int(chosen.sum())}
+    """Outcomes of the chosen starts, with and without funding."""
+    found: dict[str, Any] = {name: float(paid[name][chosen].mean()) for name in PARTS}
+    found["total_without"] = float(without["total"][chosen].mean())
+    found |= bootstrap.mean("effect", paid["total"][chosen] - without["total"][chosen], block)
+    hit, free_hit = paid["liquidated"][chosen], without["liquidated"][chosen]
+    found["liquidated"], found["liquidated_without"] = float(hit.mean()), float(free_hit.mean())
+    found |= bootstrap.mean("caused", hit * (1.0 - free_hit), block, weights=hit)
+    found["prevented"] = float((free_hit * (1.0 - hit)).sum() / hit.sum()) if hit.any() else np.nan
+    return {**found, "starts": int(chosen.sum())}
 
 
-def _named(name: str, found: tuple[float, float, float]) -> dict[str, float]:
-    return {name: found[0], f"{name}_low": found[1], f"{name}_high": found[2]}
-
-
-def kept_leverage(
-    market: MarketData,
-    leverages: Sequence[float],
-    *,
-    directions: Sequence[str] = ("long", "short"),
-    **settings: Any,
+def rebalanced_positions(
+    market: MarketData, leverages: Sequence[float], *, directions: Sequence[str] = DIRECTIONS, **settings: Any
 ) -> pd.DataFrame:
     """Log growth of an account that rebalances to one leverage every day, by calendar year, with and without funding.
 
@@ -124,39 +185,36 @@ def kept_leverage(
         Indexed by direction, leverage and year: ``growth``, ``growth_without``, ``cost`` (their difference, per
         year of 365 days; NaN where either was ruined), ``ruined``, ``ruined_without``.
     """
-    import pandas as pd
+    parts = []
+    for year, part in _calendar_years(market):
+        for direction in directions:
+            config = SimulationConfig(direction=direction, start="first", **settings)
+            sizes = np.array([x for x in leverages if x <= config.max_leverage])
+            paid, free = (_accounts(m, config, sizes) for m in (part, with_funding(part, 0.0)))
+            # What a ruined account saved in funding says nothing.
+            cost = np.where(paid.ruined | free.ruined, np.nan, free.growth - paid.growth)
+            found = {
+                "direction": direction, "leverage": sizes, "year": year, "growth": paid.growth,
+                "growth_without": free.growth, "cost": cost, "ruined": paid.ruined, "ruined_without": free.ruined,
+            }  # fmt: skip
+            parts.append(pd.DataFrame(found))
+    return pd.concat(parts).set_index(["direction", "leverage", "year"])
 
-    rows = []
-    years = np.unique(market.open_time.astype("datetime64[Y]"))
-    for year in years:
+
+def _calendar_years(market: MarketData) -> list[tuple[str, MarketData]]:
+    """Parts of the market by year; years with less than a month of bars are left out."""
+    parts = []
+    for year in np.unique(market.open_time.astype("datetime64[Y]")):
         try:
             part = market.between(str(year), str(year + 1))
         except ValueError:
             continue
-        if part.n_bars * part.bar < _SHORTEST_YEAR * _DAY:
-            continue
-        for direction in directions:
-            config = SimulationConfig(direction=direction, start="first", **settings)
-            sizes = np.array([x for x in leverages if x <= config.max_leverage])
-            paid, free = (_kept(m, config, sizes) for m in (part, with_funding(part, 0.0)))
-            growth, without = paid.growth, free.growth
-            ruined = paid.ruined | free.ruined
-            cost = np.where(
-                ruined, np.nan, without - growth
-            )  # what a ruined account saved in funding tells nothing
-            for k, leverage in enumerate(sizes):
-                rows.append(
-                    {
-                        "direction": direction, "leverage": float(leverage), "year": str(year),
-                        "growth": float(growth[k]), "growth_without": float(without[k]),
-                        "cost": float(cost[k]), "ruined": bool(paid.ruined[k]),
-                        "ruined_without": bool(free.ruined[k]),
-                    }
-                )  # fmt: skip
-    return pd.DataFrame(rows).set_index(["direction", "leverage", "year"])
+        if part.n_bars * part.bar >= _SHORTEST_YEAR * DAY:
+            parts.append((str(year), part))
+    return parts
 
 
-def _kept(market: MarketData, config: SimulationConfig, sizes: np.ndarray) -> Any:
+def _accounts(market: MarketData, config: SimulationConfig, sizes: np.ndarray) -> Accounts:
     table = FeatureSet(["log_return"]).compute(market)
     simulator = Simulator(market, table, config, sizes.size)
     simulator.reset(seed=0)
@@ -168,23 +226,20 @@ def heavy_months(
     leverages: Sequence[float],
     *,
     burdens: Sequence[float] = BURDENS,
-    directions: Sequence[str] = ("long", "short"),
-    seed: int = 0,
-    replications: int = 500,
+    directions: Sequence[str] = DIRECTIONS,
+    bootstrap: Bootstrap = BOOTSTRAP,
 ) -> pd.DataFrame:
-    """Share of calendar months in which funding took more than a part of the margin.
+    """Share of calendar months in which funding took more than a share of the margin.
 
-    A position kept at L times its margin pays L x (sum of the month's rates) of it, whatever the price does. Intervals
+    A position held at L times its margin pays L x (sum of the month's rates) of it, whatever the price does. Intervals
     resample blocks of six months.
 
     Returns
     -------
     DataFrame
-        Indexed by direction, leverage and burden: ``share``, ``low``, ``high``, ``months``, and ``worst``, the largest
-        part that one month took.
+        Indexed by direction, leverage and burden: ``share``, ``share_low``, ``share_high``, ``months``, and ``worst``,
+        the largest share that one month took.
     """
-    import pandas as pd
-
     monthly = monthly_rates(market)
     rows = []
     for direction in directions:
@@ -193,20 +248,14 @@ def heavy_months(
             paid = side * leverage * monthly.to_numpy()
             for burden in burdens:
                 hit = (paid > burden).astype(np.float64)
-                share, low, high = block_mean(hit, 6.0, seed=seed, replications=replications)
-                rows.append(
-                    {
-                        "direction": direction, "leverage": leverage, "burden": burden, "share": share, "low": low,
-                        "high": high, "months": hit.size, "worst": float(paid.max()),
-                    }
-                )  # fmt: skip
+                key = {"direction": direction, "leverage": leverage, "burden": burden}
+                share = bootstrap.mean("share", hit, 6.0)
+                rows.append({**key, **share, "months": hit.size, "worst": float(paid.max())})
     return pd.DataFrame(rows).set_index(["direction", "leverage", "burden"])
 
 
 def monthly_rates(market: MarketData) -> pd.Series:
     """Sum of funding rates of each whole calendar month; of one contract."""
-    import pandas as pd
-
     settlements = market.settlements
     month = settlements["time"].astype("datetime64[M]")
     whole = (month.astype("datetime64[ms]") >= market.open_time[0]) & (
@@ -214,3 +263,41 @@ def monthly_rates(market: MarketData) -> pd.Series:
     )
     rates = pd.Series(settlements["rate"][whole], index=pd.PeriodIndex(month[whole], freq="M"))
     return rates.groupby(level=0).sum()
+
+
+def erosion_figure(held: pd.DataFrame, months: pd.DataFrame, title: str) -> Any:
+    """What funding did to held longs by year, and how often a month of it was heavy."""
+    figure = new_figure(12, 4.6)
+    left, right = figure.subplots(1, 2)
+    _draw_years(left, held.xs("long", level="direction"))
+    longs = months.xs("long", level="direction")
+    for k, leverage in enumerate(levels(longs, "leverage")):
+        rows, style = longs.xs(leverage, level="leverage"), {"color": f"C{k}", "label": f"{leverage:g}x"}
+        line_with_band(right, rows, "share", ("share_low", "share_high"), marker="o", **style)
+    right.set_title(
+        "Longs: share of calendar months\nin which funding took more than this share of the margin"
+    )
+    percent_axis(right.xaxis)
+    share_panel(right)
+    for panel in (left, right):
+        panel.legend(fontsize=8)
+    figure.suptitle(title)
+    return figure
+
+
+def _draw_years(panel: Any, longs: pd.DataFrame) -> None:
+    """Bars of the effect with its interval, by year and leverage."""
+    years = [year for year in levels(longs, "year") if year != "all"]
+    leverages = levels(longs, "leverage")
+    width = 0.8 / len(leverages)
+    for k, leverage in enumerate(leverages):
+        rows = longs.xs(leverage, level="leverage").reindex(years)
+        at = np.arange(len(years)) + (k - 0.5 * (len(leverages) - 1)) * width
+        spread = [rows.effect - rows.effect_low, rows.effect_high - rows.effect]
+        panel.bar(at, rows.effect, width, yerr=spread, error_kw={"lw": 0.8}, label=f"{leverage:g}x")
+    panel.set_xticks(np.arange(len(years)), years)
+    panel.axhline(0.0, color="0.3", lw=0.8)
+    panel.grid(alpha=0.3, axis="y")
+    panel.set_title(
+        "Longs: result with less result without funding,\nshares of the margin, by year of the start"
+    )

@@ -1,51 +1,117 @@
-"""How much leverage suits which appetite for risk: contracts, sides and margin modes beside each other.
+"""How much leverage for which appetite for risk?
 
 Every number is a share of starts of `gearing.evaluation.risk.safest_leverage`, with its block-bootstrap interval.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
+from pydantic import Field
 
+from gearing.evaluation.reports.figures import new_figure
 from gearing.evaluation.risk.safest_leverage import HORIZONS, Starts
 from gearing.features import parse_duration
 from gearing.market.data import MarketData
-
-if TYPE_CHECKING:
-    import pandas as pd
+from gearing.questions.question import (
+    BOOTSTRAP,
+    Bootstrap,
+    Question,
+    by_contract,
+    levels,
+    line_with_band,
+    metrics_of,
+    share_panel,
+    with_interval,
+)
+from gearing.studies.experiment import Findings, experiment
+from gearing.studies.fields import Duration
+from gearing.studies.work import Work
 
 LEVERAGES = (1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0)
 BUDGETS = (0.01, 0.05, 0.25)
 ISOLATED = "isolated, all posted"
 USED = 0.1  # of the equity, as margin of the position in a cross account
 INDEX = ("contract", "event", "arrangement", "direction", "leverage", "horizon")
-Progress = Callable[[str], None]
+_BOUNDS = ("low", "high")
+
+
+class LeverageRisk(Question):
+    """How much leverage for which appetite for risk?
+
+    Attributes
+    ----------
+    leverages : list of float
+        Leverage settings looked at.
+    horizons : list of duration
+    drawdown : float
+        Share of the equity whose loss is the second event.
+    initial_equity : float
+        Small, so that tiers cut few positions.
+    """
+
+    kind: Literal["leverage_risk"] = "leverage_risk"
+    leverages: list[float] = Field(default=list(LEVERAGES), min_length=1)
+    horizons: list[Duration] = Field(default=list(HORIZONS))
+    drawdown: float = Field(default=0.5, gt=0.0, lt=1.0)
+    initial_equity: float = Field(default=5_000.0, gt=0.0)
+
+
+@experiment(LeverageRisk)
+def leverage_risk(config: LeverageRisk, work: Work) -> Findings:
+    """Tables: ``safest``, by appetite; ``risk``, every probability with its interval."""
+    markets = config.markets()
+    work.on(markets)
+
+    def risk_of(market: MarketData) -> pd.DataFrame:
+        return risk_of_leverage(
+            market, leverages=config.leverages, horizons=config.horizons, bootstrap=config.bootstrap,
+            drawdown=config.drawdown, initial_equity=config.initial_equity, **config.simulation(),
+        )  # fmt: skip
+
+    risk = by_contract(work, "risk", markets, risk_of)
+    tables = {"safest": safest_by_appetite(risk), "risk": risk}
+    figures = {"risk": risk_figure(risk)}
+    return Findings(_line(config, risk), tables, figures, metrics_of(risk.probability), markets)
+
+
+def _line(config: LeverageRisk, risk: Any) -> str:
+    horizon = "30d" if "30d" in config.horizons else config.horizons[-1]
+    names = [name for name in INDEX if name != "leverage"]
+    parts = []
+    for contract in levels(risk, "contract"):
+        rows = risk.xs((contract, "liquidation", ISOLATED, "long", horizon), level=names)
+        shown = [
+            f"{x:g}x {with_interval(rows.loc[x], 'probability', '.1%', _BOUNDS)}"
+            for x in (3.0, 5.0, 10.0)
+            if x in rows.index
+        ]
+        parts.append(f"{contract}: {', '.join(shown)}")
+    return f"a long held for {horizon} is liquidated in this share of starts: " + "; ".join(parts)
 
 
 def risk_of_leverage(
-    markets: Mapping[str, MarketData],
+    market: MarketData,
     *,
     leverages: Sequence[float] = LEVERAGES,
     horizons: Sequence[str] = HORIZONS,
     events: Sequence[str] = ("liquidation", "drawdown"),
     directions: Sequence[str] = ("long", "short"),
     used: float = USED,
-    seed: int = 0,
-    replications: int = 500,
-    progress: Progress | None = None,
+    bootstrap: Bootstrap = BOOTSTRAP,
     **settings: Any,
 ) -> pd.DataFrame:
-    """Probability of an event by contract, margin arrangement, direction, leverage setting and horizon.
+    """Probability of an event by margin arrangement, direction, leverage setting and horizon.
 
     Parameters
     ----------
-    markets : mapping of name to MarketData
-        One contract each.
+    market : MarketData
+        One contract.
     used : float
-        Part of the equity that is margin in the cross account.
+        Share of the equity that is margin in the cross account.
     **settings
         Of :class:`gearing.evaluation.risk.safest_leverage.Starts`, for example ``drawdown=0.5`` or ``initial_equity``.
 
@@ -59,35 +125,28 @@ def risk_of_leverage(
     -----
     A cross account with one contract is as good as the isolated account with all equity posted: the whole wallet
     stands behind the notional in both. Only the entry costs, which come out of what is posted, differ: at a setting of
-    50x they make the position 3 % smaller. So a leverage setting of L with a part of the equity used has the risk of L
-    times that part, all posted, and is told without being played again. In isolated margin the part posted does not
-    move the liquidation; it is the most that can be lost.
+    50x they make the position 3 % smaller. So a leverage setting of L with a share of the equity used has the risk of L
+    times that share, all posted, and is not played again. In isolated margin the share posted does not move the
+    liquidation; it is the most that can be lost.
     """
-    import pandas as pd
-
     rows = []
-    for symbol, market in markets.items():
-        for event in events:
-            for direction in directions:
-                if progress is not None:
-                    progress(f"{symbol}, {event}, {direction}")
-                starts = Starts(market, event=event, direction=direction, **settings)
-                key = {"contract": symbol, "event": event, "direction": direction}
-                found = _rows(starts, leverages, horizons, seed, replications)
-                rows += [{**key, "arrangement": ISOLATED, **row} for row in found]
-                rows += [
-                    {**key, "arrangement": f"cross, {used:g} used", **_in_cross(row, used)} for row in found
-                ]
-    return pd.DataFrame(rows).set_index(list(INDEX))
+    for event in events:
+        for direction in directions:
+            starts = Starts(market, event=event, direction=direction, **settings)
+            found = _rows(starts, leverages, horizons, bootstrap)
+            key = {"event": event, "direction": direction}
+            rows += [{**key, "arrangement": ISOLATED, **row} for row in found]
+            rows += [{**key, "arrangement": f"cross, {used:g} used", **_in_cross(row, used)} for row in found]
+    return pd.DataFrame(rows).set_index(list(INDEX[1:]))
 
 
 def _in_cross(row: Mapping[str, Any], used: float) -> dict[str, Any]:
-    """The same notional in a cross account that uses a part of its equity."""
+    """The same notional in a cross account that uses a share of its equity."""
     return {**row, "leverage": round(row["leverage"] / used, 9)}
 
 
 def _rows(
-    starts: Starts, leverages: Sequence[float], horizons: Sequence[str], seed: int, replications: int
+    starts: Starts, leverages: Sequence[float], horizons: Sequence[str], bootstrap: Bootstrap
 ) -> list[dict[str, Any]]:
     longest = max(horizons, key=parse_duration)
     rows = []
@@ -98,18 +157,13 @@ def _rows(
         for horizon in horizons:
             if starts.counted(times, horizon) < 2:
                 continue
-            found = starts.probability(leverage, horizon, times=times, seed=seed, replications=replications)
+            found = starts.probability(leverage, horizon, times=times, **bootstrap.settings)
             rows.append(
                 {
-                    "leverage": leverage,
-                    "effective_leverage": leverage,
-                    "horizon": horizon,
-                    "probability": found.estimate,
-                    "low": found.low,
-                    "high": found.high,
-                    "n_starts": found.n_starts,
+                    "leverage": leverage, "effective_leverage": leverage, "horizon": horizon,
+                    "probability": found.estimate, "low": found.low, "high": found.high, "n_starts": found.n_starts,
                 }
-            )
+            )  # fmt: skip
     return rows
 
 
@@ -119,28 +173,59 @@ def safest_by_appetite(risk: pd.DataFrame, budgets: Sequence[float] = BUDGETS) -
     Parameters
     ----------
     risk : DataFrame
-        Of `risk_of_leverage`.
+        Of `risk_of_leverage`, with the contract as first index level.
 
     Returns
     -------
     DataFrame
         One row per contract, event, arrangement, direction and horizon; per budget the leverage by the estimate, and
-        ("surely") by the upper bound of the interval.
+        by the upper bound of the interval.
 
     Notes
     -----
     Only the leverages of the table are looked at; `gearing.safest_leverage` searches between them.
     """
-    import pandas as pd
-
     keys = [name for name in INDEX if name != "leverage"]
     parts = {}
     for budget in budgets:
-        for label, column in ((f"{budget:.0%}", "probability"), (f"{budget:.0%}, surely", "high")):
+        for label, column in ((f"{budget:.0%}", "probability"), (f"{budget:.0%}, upper bound", "high")):
             within = risk[column].unstack("leverage").sort_index(axis=1) <= budget
             # Risk rises with leverage; a leverage beyond the first failure does not count.
-            kept = within.cummin(axis=1)
-            largest = [max((x for x in row.index if row[x]), default=0.0) for _, row in kept.iterrows()]
-            parts[label] = pd.Series(np.array(largest, float), index=kept.index)
+            safe = within.cummin(axis=1)
+            largest = [max((x for x in row.index if row[x]), default=0.0) for _, row in safe.iterrows()]
+            parts[label] = pd.Series(np.array(largest, float), index=safe.index)
     order = risk.reset_index()[keys].drop_duplicates()
     return pd.DataFrame(parts).reorder_levels(keys).reindex(pd.MultiIndex.from_frame(order))
+
+
+def risk_figure(risk: pd.DataFrame) -> Any:
+    """Probability by leverage, a panel per event and contract, a line per horizon; long solid, short dashed."""
+    chosen: Any = risk.xs(levels(risk, "arrangement")[0], level="arrangement")
+    events, contracts = levels(risk, "event"), levels(risk, "contract")
+    figure = new_figure(4.2 * len(contracts), 3.4 * len(events))
+    panels = figure.subplots(len(events), len(contracts), sharex=True, sharey=True, squeeze=False)
+    ticks = sorted(levels(chosen, "leverage"))
+    for event, row in zip(events, panels, strict=True):
+        for contract, panel in zip(contracts, row, strict=True):
+            _draw(panel, chosen.xs((contract, event), level=["contract", "event"]))
+            panel.set_title(
+                f"{contract}: {'liquidated' if event == 'liquidation' else 'half the equity lost'}"
+            )
+            panel.set_xscale("log")
+            share_panel(panel)
+            panel.set_xticks(ticks, [f"{x:g}x" for x in ticks])
+            panel.minorticks_off()
+    labels = panels[0, 0].get_legend_handles_labels()
+    figure.legend(*labels, title="held for", ncols=6, fontsize=8, loc="outside lower center")
+    figure.suptitle("Share of starts; long solid with 95 % interval, short dashed")
+    return figure
+
+
+def _draw(panel: Any, rows: pd.DataFrame) -> None:
+    horizons = sorted(levels(rows, "horizon"), key=parse_duration)
+    for (horizon, direction), part in rows.groupby(["horizon", "direction"], sort=False):
+        line, color = part.droplevel(["horizon", "direction"]), f"C{horizons.index(horizon)}"
+        if direction == "long":
+            line_with_band(panel, line, "probability", _BOUNDS, color=color, lw=1.4, label=horizon)
+        else:
+            panel.plot(line.index, line.probability, "--", color=color, lw=1.4)

@@ -1,77 +1,133 @@
-"""Cross against isolated margin for a book of several contracts: when does one loss take the others with it?
+"""Cross or isolated margin for several contracts? When does one loss liquidate the other positions?
 
-A book is opened on every day of a history and held. In isolated margin each position has its own part of the equity
-and dies alone; in cross margin all equity backs all positions, and a liquidation closes everything.
+Positions in all contracts are opened on every day of a history and held. In isolated margin each position has its own
+part of the equity and is liquidated alone; in cross margin all equity backs all positions, and a liquidation closes
+everything.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
+from pydantic import Field
 
-from gearing.evaluation.statistics.bootstrap import block_mean
-from gearing.features import FeatureSet, parse_duration
+from gearing.evaluation.reports.figures import new_figure
+from gearing.features import FeatureSet
 from gearing.market.data import MarketData
+from gearing.questions.question import (
+    BOOTSTRAP,
+    DAY,
+    Bootstrap,
+    Question,
+    block_of,
+    days_of,
+    levels,
+    line_with_band,
+    metrics_of,
+    share_panel,
+    with_interval,
+)
 from gearing.simulation.config import SimulationConfig
 from gearing.simulation.simulator import Simulator
+from gearing.studies.experiment import Findings, experiment
+from gearing.studies.fields import Duration
+from gearing.studies.work import Work
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-MODES: dict[str, dict[str, str]] = {
-    "isolated": {"margin_mode": "isolated"},
-    # Closing the largest loss first ends alike where the clearance fee (1.25 %) exceeds the maintenance that it frees.
-    "cross": {"margin_mode": "cross"},
-}
+# Closing the largest loss first ends alike where the clearance fee (1.25 %) exceeds the maintenance that it frees.
+MODES = ("isolated", "cross")
 CRASHES = {
     "2020-03-12": ("2020-03-12", "2020-03-14"),
     "2021-05-19": ("2021-05-19", "2021-05-21"),
     "2022-11-08": ("2022-11-07", "2022-11-11"),
 }
-_DAY = np.timedelta64(1, "D")
-_LEAST_BLOCK = 20.0  # days
+_INDEX = ["book", "leverage", "mode"]
 
 
-@dataclass(frozen=True, eq=False)
-class Books:
-    """What became of a book opened on each of many days.
+class MarginModes(Question):
+    """Cross or isolated margin for several contracts?
 
     Attributes
     ----------
-    opened : (n_starts,) datetime64[ms]
-    equity : (n_starts,) float64
-        At the end, in parts of the start.
-    dead : (n_starts, n_contracts) bool
-        Which positions were liquidated.
+    leverages : list of float
+        Of every position; each contract has an equal part of the equity.
+    horizons : list of duration
     """
 
-    opened: np.ndarray
+    kind: Literal["margin_modes"] = "margin_modes"
+    leverages: list[float] = Field(default=[2.0, 3.0, 5.0, 10.0], min_length=1)
+    horizons: list[Duration] = Field(default=["30d"])
+
+
+@experiment(MarginModes)
+def margin_modes(config: MarginModes, work: Work) -> Findings:
+    """Tables: ``modes``, cross and isolated margin over all starts; ``crashes``, the same through known crashes."""
+    market = config.market.open()
+    work.on({"market": market})
+    settings = config.simulation()
+
+    def compared(horizon: str) -> pd.DataFrame:
+        return compare_modes(
+            market, config.leverages, horizon=horizon, bootstrap=config.bootstrap, **settings
+        )
+
+    parts = {h: work.part(f"modes-{h}", partial(compared, h)) for h in config.horizons}
+    rows = pd.concat(parts, names=["horizon"])
+    crashes = work.part("crashes", lambda: crash_outcomes(market, config.leverages, **settings))
+    first: Any = rows.loc[config.horizons[0]]
+    tables, figures = {"modes": rows, "crashes": crashes}, {"modes": modes_figure(first)}
+    metrics = metrics_of(first.xs("cross", level="mode").contagion)
+    return Findings(_line(config, first), tables, figures, metrics, {market.name: market})
+
+
+def _line(config: MarginModes, rows: pd.DataFrame) -> str:
+    middle = config.leverages[len(config.leverages) // 2]
+    rows = rows.xs((middle, "cross"), level=["leverage", "mode"])
+    parts = [
+        f"{row['book']} at {middle:g}x: {_share(row, 'contagion')} of cross liquidations hit a position that isolated "
+        f"margin would not have liquidated, {_share(row, 'avoided')} of isolated ones were avoided, mean end equity "
+        f"{with_interval(row, 'gain', '+.3f')}"
+        for row in rows.reset_index().to_dict("records")
+    ]
+    return f"cross against isolated, {config.horizons[0]}: " + "; ".join(parts)
+
+
+def _share(row: Any, name: str) -> str:
+    """A share with its interval; "none" of nothing."""
+    return with_interval(row, name, ".0%") if row[name] == row[name] else "none"
+
+
+@dataclass(frozen=True, eq=False)
+class HeldBooks:
+    """What became of positions opened on each of many days.
+
+    Attributes
+    ----------
+    equity : (n_starts,) float64
+        At the end, as a share of the start.
+    liquidated : (n_starts, n_contracts) bool
+    """
+
     equity: np.ndarray
-    dead: np.ndarray
+    liquidated: np.ndarray
 
 
 def hold_books(
-    market: MarketData,
-    leverages: Sequence[float],
-    *,
-    horizon: str = "30d",
-    first: Any = None,
-    count: int | None = None,
-    **settings: Any,
-) -> Books:
-    """Open a book at the first open after each midnight (UTC) and hold it for a horizon.
+    market: MarketData, leverages: Sequence[float], *, horizon: str = "30d", **settings: Any
+) -> HeldBooks:
+    """Open positions in all contracts at the first open after each midnight (UTC) and hold them for a horizon.
+
+    Starts are all days that are followed by the whole horizon.
 
     Parameters
     ----------
     market : MarketData
-        All contracts of the book.
     leverages : (n_contracts,)
         Signed; each contract has an equal part of the equity as its margin share.
-    first : time, optional
-        First day; with ``count`` days from there on. Default: all days that have the horizon behind them.
     **settings
         Of the simulation.
     """
@@ -81,39 +137,41 @@ def hold_books(
     )  # fmt: skip
     table = FeatureSet(["log_return"]).compute(market)
     probe = Simulator(market, table, config)
-    steps = int(parse_duration(horizon) // _DAY)
-    edges = probe.tape.boundaries[0]
-    times = probe.tape.row_time[edges[:-1]]
-    days = np.flatnonzero(np.arange(times.size) + steps <= edges.size - 1)
-    if first is not None:
-        days = days[times[days] >= np.datetime64(first, "ms")]
-    days = days[:count]
+    steps = int(days_of(horizon))
+    days = np.arange(probe.tape.boundaries[0].size - steps)
     if not days.size:
-        raise ValueError(f"{market!r} has no day with {horizon} behind it; give a shorter horizon.")
+        raise ValueError(f"{market!r} has no day followed by {horizon} of data; give a shorter horizon.")
     simulator = Simulator(market, table, config, days.size)
     simulator.begin(days, steps)
-    opened = simulator.time.copy()
     simulator.step(np.broadcast_to(np.asarray(leverages, float), (days.size, market.n_contracts)))
-    dead = simulator.ledgers.liquidations > 0
+    liquidated = simulator.ledgers.liquidations > 0
     if steps > 1:
-        # What was liquidated stays closed: holding is asked for, never a new order.
+        # NaN holds: what was liquidated stays closed.
         held = np.full((steps - 1, market.n_contracts), np.nan)
         _, ledgers = simulator.run(held, record_steps=False, record_ledgers=True)
-        dead = dead | (ledgers.liquidations > 0).any(axis=1)
-    return Books(opened, simulator.accounts.equity / config.initial_equity, dead)
+        liquidated = liquidated | (ledgers.liquidations > 0).any(axis=1)
+    return HeldBooks(simulator.accounts.equity / config.initial_equity, liquidated)
 
 
-def contagion(
+def default_books(n_contracts: int) -> dict[str, tuple[float, ...]]:
+    """All long; and the first contract long against the others short, which share its size."""
+    others = n_contracts - 1
+    return {
+        "all long": (1.0,) * n_contracts,
+        "first long, others short": (1.0, *(-1.0 / others,) * others),
+    }
+
+
+def compare_modes(
     market: MarketData,
     leverages: Sequence[float],
     *,
     books: Mapping[str, Sequence[float]] | None = None,
     horizon: str = "30d",
-    seed: int = 0,
-    replications: int = 500,
+    bootstrap: Bootstrap = BOOTSTRAP,
     **settings: Any,
 ) -> pd.DataFrame:
-    """Cross beside isolated margin for books of several contracts.
+    """Cross and isolated margin for positions in several contracts.
 
     Parameters
     ----------
@@ -125,76 +183,55 @@ def contagion(
     Returns
     -------
     DataFrame
-        Indexed by book, leverage and mode. ``any_dead``: share of starts in which a position was liquidated;
-        ``all_dead``: all of them. For cross margin: ``taken``, the share of positions that cross margin liquidated
-        though isolated margin would have kept them (contagion), among those that it liquidated, with its interval;
-        ``rescued``, the share of isolated liquidations that cross margin avoided, with its interval. ``mean`` and
-        ``p05`` of end equity in parts of the start, ``lost_all``: share of starts with less than 5 % left; ``gain``,
-        mean end equity less that of isolated margin on the same starts, with its interval.
+        Indexed by book, leverage and mode. ``any_liquidated``: share of starts in which a position was liquidated;
+        ``all_liquidated``: all of them. For cross margin: ``contagion``, the share of positions that cross margin
+        liquidated and isolated margin would not have, among those that it liquidated, with its interval; ``avoided``,
+        the share of isolated liquidations that cross margin avoided, with its interval. ``mean`` and ``p05`` of end
+        equity as a share of the start, ``lost_all``: share of starts with less than 5 % left; ``gain``, mean end
+        equity less that of isolated margin on the same starts, with its interval.
     """
-    import pandas as pd
-
     if market.n_contracts < 2:
-        raise ValueError(f"{market!r} has one contract; contagion needs at least two.")
-    books = books or default_books(market.n_contracts)
-    block = max(_LEAST_BLOCK, float(parse_duration(horizon) / _DAY))
+        raise ValueError(f"{market!r} has one contract; margin modes are compared on at least two.")
+    block = block_of(horizon)
     rows = []
-    for name, sides in books.items():
+    for name, sides in (books or default_books(market.n_contracts)).items():
         for leverage in leverages:
             signed = [side * leverage for side in sides]
-            found = {
-                mode: hold_books(market, signed, horizon=horizon, **{**settings, **how})
-                for mode, how in MODES.items()
+            isolated, cross = (
+                hold_books(market, signed, horizon=horizon, **{**settings, "margin_mode": mode})
+                for mode in MODES
+            )
+            found = {"isolated": _outcome(isolated, block, bootstrap)}
+            found["cross"] = {
+                **_outcome(cross, block, bootstrap),
+                **_against_isolated(cross, isolated, block, bootstrap),
             }
-            for mode, held in found.items():
-                told = _told(held, found["isolated"], block, seed, replications)
-                rows.append({"book": name, "leverage": leverage, "mode": mode, **told})
-    return pd.DataFrame(rows).set_index(["book", "leverage", "mode"])
+            rows += [{"book": name, "leverage": leverage, "mode": m, **row} for m, row in found.items()]
+    return pd.DataFrame(rows).set_index(_INDEX)
 
 
-def default_books(n_contracts: int) -> dict[str, tuple[float, ...]]:
-    """All long; and the first contract long against the others short, with half the size each where there are two."""
-    others = n_contracts - 1
+def _outcome(held: HeldBooks, block: float, bootstrap: Bootstrap) -> dict[str, Any]:
     return {
-        "all long": (1.0,) * n_contracts,
-        "first long, others short": (1.0, *(-1.0 / others,) * others),
-    }
-
-
-def _told(held: Books, isolated: Books, block: float, seed: int, replications: int) -> dict[str, Any]:
-    told: dict[str, Any] = {}
-    told |= _interval("any_dead", held.dead.any(axis=1).astype(float), block, seed, replications)
-    told["all_dead"] = float(held.dead.all(axis=1).mean())
-    if held is not isolated:
-        taken = (held.dead & ~isolated.dead).sum(axis=1).astype(float)
-        saved = (isolated.dead & ~held.dead).sum(axis=1).astype(float)
-        told |= _interval("taken", taken, block, seed, replications, held.dead.sum(axis=1).astype(float))
-        told |= _interval(
-            "rescued", saved, block, seed, replications, isolated.dead.sum(axis=1).astype(float)
-        )
-    told |= {
+        **bootstrap.mean("any_liquidated", held.liquidated.any(axis=1).astype(float), block),
+        "all_liquidated": float(held.liquidated.all(axis=1).mean()),
         "mean": float(held.equity.mean()),
         "p05": float(np.quantile(held.equity, 0.05)),
         "lost_all": float((held.equity < 0.05).mean()),
+        "starts": held.equity.size,
     }
-    if held is not isolated:
-        told |= _interval("gain", held.equity - isolated.equity, block, seed, replications)
-    return {**told, "starts": held.equity.size}
 
 
-def _interval(
-    name: str,
-    values: np.ndarray,
-    block: float,
-    seed: int,
-    replications: int,
-    weights: np.ndarray | None = None,
+def _against_isolated(
+    cross: HeldBooks, isolated: HeldBooks, block: float, bootstrap: Bootstrap
 ) -> dict[str, float]:
-    found = block_mean(values, block, weights=weights, seed=seed, replications=replications)
-    return {name: found[0], f"{name}_low": found[1], f"{name}_high": found[2]}
+    found: dict[str, float] = {}
+    for name, one, other in (("contagion", cross, isolated), ("avoided", isolated, cross)):
+        only = (one.liquidated & ~other.liquidated).sum(axis=1).astype(float)
+        found |= bootstrap.mean(name, only, block, weights=one.liquidated.sum(axis=1).astype(float))
+    return found | bootstrap.mean("gain", cross.equity - isolated.equity, block)
 
 
-def crash_books(
+def crash_outcomes(
     market: MarketData,
     leverages: Sequence[float],
     *,
@@ -202,38 +239,73 @@ def crash_books(
     books: Mapping[str, Sequence[float]] | None = None,
     **settings: Any,
 ) -> pd.DataFrame:
-    """The same books opened at 00:00 UTC of a crash's first day and held to its end.
+    """The same positions opened at 00:00 UTC of a crash's first day and held to its end.
 
     Crashes outside the market's history are left out.
 
     Returns
     -------
     DataFrame
-        Indexed by crash, book, leverage and mode: ``dead`` (symbols liquidated), ``equity`` at the end in parts of the
+        Indexed by crash, book, leverage and mode: the symbols ``liquidated``, ``equity`` at the end as a share of the
         start.
     """
-    import pandas as pd
-
     rows = []
     for crash, (start, end) in crashes.items():
-        span = np.datetime64(start, "ms"), np.datetime64(end, "ms")
-        if span[0] - _DAY < market.open_time[0] or span[1] > market.close_time[-1]:
+        first, last = np.datetime64(start, "ms"), np.datetime64(end, "ms")
+        if first - DAY < market.open_time[0] or last > market.close_time[-1]:
             continue
-        part = market.between(span[0] - _DAY, span[1])
-        horizon = f"{int((span[1] - span[0]) / _DAY)}d"
+        part, horizon = market.between(first - DAY, last), f"{int((last - first) / DAY)}d"
         for name, sides in (books or default_books(market.n_contracts)).items():
             for leverage in leverages:
                 signed = [side * leverage for side in sides]
-                for mode, how in MODES.items():
-                    held = hold_books(
-                        part, signed, horizon=horizon, first=span[0], count=1, **{**settings, **how}
-                    )
-                    dead = [s for s, d in zip(market.symbols, held.dead[0], strict=True) if d]
-                    rows.append(
-                        {
-                            "crash": crash, "book": name, "leverage": leverage, "mode": mode,
-                            "dead": " ".join(dead) or "none", "equity": round(float(held.equity[0]), 9),
-                        }
-                    )  # fmt: skip
-    names = ["crash", "book", "leverage", "mode"]
-    return pd.DataFrame(rows, columns=[*names, "dead", "equity"]).set_index(names)
+                for mode in MODES:
+                    given = {**settings, "margin_mode": mode}
+                    held = hold_books(part, signed, horizon=horizon, **given)
+                    key = {"crash": crash, "book": name, "leverage": leverage, "mode": mode}
+                    rows.append({**key, **_single(held, market.symbols)})
+    names = ["crash", *_INDEX]
+    return pd.DataFrame(rows, columns=[*names, "liquidated", "equity"]).set_index(names)
+
+
+def _single(held: HeldBooks, symbols: Sequence[str]) -> dict[str, Any]:
+    """Which positions of the first start were liquidated, and what was left."""
+    hit = [symbol for symbol, gone in zip(symbols, held.liquidated[0], strict=True) if gone]
+    return {"liquidated": " ".join(hit) or "none", "equity": round(float(held.equity[0]), 9)}
+
+
+def modes_figure(rows: pd.DataFrame) -> Any:
+    """Cross and isolated margin by leverage: what is liquidated, and the end equity."""
+    books = levels(rows, "book")
+    figure = new_figure(12, 3.4 * len(books))
+    for panels, book in zip(figure.subplots(len(books), 3, squeeze=False), books, strict=True):
+        first, second, third = panels
+        part = rows.xs(book, level="book")
+        for k, mode in enumerate(levels(part, "mode")):
+            line, color = part.xs(mode, level="mode"), f"C{k}"
+            first.plot(line.index, line.any_liquidated, "o-", color=color, label=f"{mode}: any position")
+            first.plot(line.index, line.all_liquidated, "s--", color=color, label=f"{mode}: all of them")
+            third.plot(line.index, line.p05, "o-", color=color, label=f"{mode}: 5th percentile")
+            third.plot(line.index, line["mean"], "s--", color=color, label=f"{mode}: mean")
+        _draw_cross(second, part.xs("cross", level="mode"))
+        for panel, title in zip(
+            panels,
+            (f"{book}: liquidated", "cross: share of liquidations", "end equity over start"),
+            strict=True,
+        ):
+            panel.set_title(title)
+            panel.set_xlabel("leverage")
+            panel.grid(alpha=0.3)
+            panel.legend(fontsize=7)
+        share_panel(first)
+        share_panel(second)
+    return figure
+
+
+def _draw_cross(panel: Any, cross: pd.DataFrame) -> None:
+    labels = {
+        "contagion": "contagion: not liquidated in isolated margin",
+        "avoided": "isolated liquidations avoided",
+    }
+    for k, (name, label) in enumerate(labels.items(), start=2):
+        bounds = (f"{name}_low", f"{name}_high")
+        line_with_band(panel, cross, name, bounds, marker="o", color=f"C{k}", label=label)

@@ -1,47 +1,68 @@
-"""Which way to choose leverage, and for whom: rules beside fixed twins, the usual table, and its advice tested."""
+"""Which way to choose leverage, and for whom? Rules against matched fixed leverage, and the advice to most traders.
+
+The table ``methods`` is the usual comparison (ideal for, advantages, limits), with every phrase decided by a measured
+number: "significantly" counts 95 % intervals that exclude zero, "corrected" is what remains of them after correction
+for all tests, and only what remains makes a method ideal for anyone.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+import pandas as pd
 from pydantic import Field
+from scipy.stats import binom
 
-from gearing.questions.advice_to_traders import APPETITES, better_for_most, trader_outcomes
-from gearing.questions.answer_figures import dynamic_figure, majority_figure
-from gearing.questions.method_table import comparison_of_methods
-from gearing.questions.question import Answer, kept_cells, made
-from gearing.questions.rule_grid.counts import over_cells
+from gearing.evaluation.statistics.multiple_testing import LEVEL
+from gearing.market.data import MarketData
+from gearing.questions.advice_to_traders import (
+    APPETITES,
+    MOST_ARE_BETTER,
+    better_for_most,
+    majority_figure,
+    trader_outcomes,
+)
+from gearing.questions.question import (
+    Question,
+    as_tuple,
+    by_contract,
+    levels,
+    make_rules,
+    metrics_of,
+    with_interval,
+)
+from gearing.questions.rule_grid.counts import difference_figure, over_cells
 from gearing.questions.rule_grid.play import Evidence, run_cells, table_of
-from gearing.questions.rule_grid.results import Cells, joined, judged_together
+from gearing.questions.rule_grid.results import Cells, corrected, joined
 from gearing.studies.experiment import Findings, experiment
 from gearing.studies.fields import Duration
 from gearing.studies.sections import Rules
 from gearing.studies.work import Work
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from gearing.market import MarketData
-
 DIRECTIONS = {"long": "long", "long/short": "signal:momentum_side_30d"}
+COLUMNS = ("ideal for", "advantages", "limits")
+_CHANCE = 0.05  # of as many cells at 5 % by luck alone
+_WIDE_GROWTH = 0.5  # a year of log growth; fixed leverage that varies as much with its cell is noted
+_HIGH_FEES = 0.01  # a year as a share of equity; higher ones are noted
 
 
-class Methods(Answer):
+class Methods(Question):
     """Methods of choosing leverage.
 
     Attributes
     ----------
     rules : mapping of name to rule
-        Fixed ones stand in the table as yardsticks.
+        Fixed ones are the baselines of the table.
     directions : mapping of name to direction
     margin_share : float
-        Below 1 an account outlives its liquidations, so that they can be counted.
+        Below 1 an account survives its liquidations, so that they can be counted.
     max_leverage : float
     shifts : int
         Circular shifts of each rule's leverages.
     appetites : list of float
-        Average leverages of the traders whom the advice is tested on; all their equity is margin.
+        Mean leverages of the traders whom the advice is tested on; all their equity is margin.
     traders : list of str
         Rules that the traders try: those that read nothing of their account.
     horizon : duration
@@ -50,46 +71,49 @@ class Methods(Answer):
 
     kind: Literal["methods"] = "methods"
     rules: Rules
-    directions: dict[str, str] = Field(default_factory=lambda: dict(DIRECTIONS))
+    directions: dict[str, str] = DIRECTIONS
     margin_share: float = Field(default=0.1, gt=0.0, le=1.0)
     max_leverage: float = Field(default=40.0, gt=0.0)
     shifts: int = Field(default=300, ge=0)
-    appetites: list[float] = Field(default_factory=lambda: list(APPETITES))
-    traders: list[str] = Field(default_factory=list)
+    appetites: list[float] = Field(default=list(APPETITES))
+    traders: list[str] = Field(default=[])
     horizon: Duration = "365d"
 
 
 @experiment(Methods)
 def methods(config: Methods, work: Work) -> Findings:
-    """Tables: ``methods``, for whom, advantages and limits; ``judged``, the counts behind; ``advice``, by rule;
-    ``traders``, by rule, direction and appetite; ``cells``, all of them.
+    """Tables: ``methods``, for whom, advantages and limits; ``advice`` to traders, by rule; ``comparison``, the counts
+    behind; ``cells``, all of them; ``traders``, by rule, direction and appetite; ``appetites``, without direction.
     """
-
-    markets, rules = config.markets(), made(config.rules)
+    markets, rules = config.markets(), make_rules(config.rules)
     unknown = set(config.traders) - set(rules)
     if unknown:
-        raise ValueError(f"traders name {', '.join(sorted(unknown))}, which the rules do not have.")
+        raise ValueError(f"traders name {', '.join(sorted(unknown))}, which are not among the rules.")
     work.on(markets)
     played = joined([_cells(config, symbol, market, rules, work) for symbol, market in markets.items()])
-    cells = judged_together(played, seed=config.seed)
-    judged = over_cells(cells)
-    tables = {"judged": judged, "cells": cells}
-    figures = {"dynamic": dynamic_figure(cells)}
-    advice = None
-    if config.traders:
-        outcomes = _outcomes(config, markets, rules, work)
-        advice = better_for_most(outcomes, ("rule", "direction", "appetite"), **config.chance)
-        by_appetite = better_for_most(outcomes, ("rule", "appetite"), **config.chance)
-        overall = better_for_most(outcomes, **config.chance)
-        tables = {"advice": overall, **tables, "traders": advice, "appetites": by_appetite}
-        figures["majority"] = majority_figure(by_appetite)
-    tables = {"methods": comparison_of_methods(judged, cells, advice), **tables}
-    line = _line(judged, tables.get("advice"))
-    return Findings(line, tables, figures, _metrics(judged), markets)
+    cells = corrected(played, seed=config.seed)
+    counts = over_cells(cells)
+    advice = _advice(config, markets, rules, work) if config.traders else {}
+    tables = {
+        "methods": comparison_of_methods(counts, cells, advice.get("traders")),
+        **{name: table for name, table in advice.items() if name == "advice"},
+        "comparison": counts, "cells": cells,
+        **{name: table for name, table in advice.items() if name != "advice"},
+    }  # fmt: skip
+    figures = {"dynamic": difference_figure(cells)}
+    if advice:
+        figures["majority"] = majority_figure(advice["appetites"])
+    shown = [
+        "cut",
+        *(f"{name}_same_leverage" for name in ("growth", "fewer", "worse")),
+        "growth_same_volatility",
+    ]
+    metrics = metrics_of(counts[shown].astype(float).stack())
+    return Findings(_line(counts, advice.get("advice")), tables, figures, metrics, markets)
 
 
 def _cells(config: Methods, symbol: str, market: MarketData, rules: dict[str, Any], work: Work) -> Cells:
-    evidence = Evidence("", config.shifts, config.replications, seed=config.seed)
+    evidence = Evidence("", config.shifts, config.bootstrap)
 
     def played() -> Cells:
         return run_cells(
@@ -98,14 +122,13 @@ def _cells(config: Methods, symbol: str, market: MarketData, rules: dict[str, An
             progress=work.tell, **config.simulation(),
         )  # fmt: skip
 
-    return kept_cells(work, f"cells-{symbol}", played)
+    return Cells.part(work, f"cells-{symbol}", played)
 
 
-def _outcomes(
+def _advice(
     config: Methods, markets: dict[str, MarketData], rules: dict[str, Any], work: Work
-) -> pd.DataFrame:
-    import pandas as pd
-
+) -> dict[str, pd.DataFrame]:
+    """Whether traders are better off, overall and by group."""
     chosen = {name: rules[name] for name in config.traders}
 
     def played(market: MarketData) -> pd.DataFrame:
@@ -114,40 +137,134 @@ def _outcomes(
             max_leverage=config.max_leverage, **config.simulation(),
         )  # fmt: skip
 
+    better = partial(
+        better_for_most, by_contract(work, "traders", markets, played), bootstrap=config.bootstrap
+    )
+    return {
+        "traders": better(("rule", "direction", "appetite")),
+        "appetites": better(("rule", "appetite")),
+        "advice": better(("rule",)),
+    }
+
+
+def _line(counts: pd.DataFrame, advice: pd.DataFrame | None) -> str:
+    total = counts.sum(numeric_only=True)
+    shown = {
+        name: f"{total[f'{name}_same_leverage']:g} ({total[f'{name}_same_leverage_family']:g})"
+        for name in ("fewer", "more", "better", "worse")
+    }
     parts = [
-        work.part(f"traders-{symbol}", partial(played, market)).assign(contract=symbol)
-        for symbol, market in markets.items()
-    ]
-    return pd.concat(parts, ignore_index=True)
-
-
-def _line(judged: pd.DataFrame, advice: pd.DataFrame | None) -> str:
-    total = judged.sum(numeric_only=True)
-
-    def told(name: str) -> str:
-        return f"{total[f'{name}_same_leverage']:g} ({total[f'{name}_same_leverage_family']:g})"
-
-    parts = [
-        f"{total.cells:g} cells of {len(judged)} rules beside fixed leverage of the same average (in parentheses after "
-        f"correction for all tests): surely fewer liquidations in {told('fewer')}, surely more in {told('more')}; "
-        f"surely more growth in {told('better')}, surely less in {told('worse')}"
+        f"{total.cells:g} cells of {len(counts)} rules against fixed leverage of the same mean (in parentheses after "
+        f"correction for all tests): significantly fewer liquidations in {shown['fewer']}, significantly more in "
+        f"{shown['more']}; significantly more growth in {shown['better']}, significantly less in {shown['worse']}"
     ]
     if advice is not None:
-        verdicts = advice.verdict.value_counts()
-        parts.append(
-            "dynamic for most traders: "
-            + ", ".join(f"{name} with {count} of {len(advice)} rules" for name, count in verdicts.items())
-        )
+        verdicts = [
+            f"{name} with {n} of {len(advice)} rules" for name, n in advice.verdict.value_counts().items()
+        ]
+        parts.append("dynamic for most traders: " + ", ".join(verdicts))
     return "; ".join(parts)
 
 
-def _metrics(judged: pd.DataFrame) -> dict[str, float]:
-    names = (
-        "cut",
-        "growth_same_leverage",
-        "growth_same_volatility",
-        "fewer_same_leverage",
-        "worse_same_leverage",
-    )
-    told = {f"{rule}.{name}": float(row[name]) for rule, row in judged.T.to_dict().items() for name in names}
-    return {name: x for name, x in told.items() if x == x}
+def comparison_of_methods(
+    counts: pd.DataFrame, cells: pd.DataFrame, traders: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """Rules against fixed leverage of the same mean: ideal for, advantages, limits.
+
+    Parameters
+    ----------
+    counts : DataFrame
+        Of `over_cells`.
+    cells : DataFrame
+        Of `run_cells`, the same.
+    traders : DataFrame, optional
+        Of `better_for_most` by rule, direction and appetite.
+
+    Returns
+    -------
+    DataFrame
+        One row per rule, columns ``COLUMNS``.
+    """
+    rows = {}
+    for name in levels(cells, "rule"):
+        own: Any = cells.xs(name, level="rule")
+        if name in counts.index:
+            row = counts.loc[name]
+            phrases = (_ideal(name, own, traders), _advantages(row), _limits(row, own))
+        else:
+            phrases = _of_fixed(own)
+        rows[name] = dict(zip(COLUMNS, ("; ".join(parts) for parts in phrases), strict=True))
+    return pd.DataFrame(rows).T.rename_axis("method")
+
+
+def _of_fixed(own: pd.DataFrame) -> tuple[list[str], list[str], list[str]]:
+    """Fixed leverage is the baseline: what it did, cell by cell."""
+    worst, best = own.log_growth.min(), own.log_growth.max()
+    ruined = int(own.ruined.astype(bool).sum())
+    limits = [f"{own.liquidations.mean():.1f} liquidations a year, ruined in {ruined} of {len(own)} cells"]
+    if best - worst > _WIDE_GROWTH:
+        limits.append(f"growth between {worst:+.2f} and {best:+.2f} a year, by contract and side")
+    advantages = [f"fees of {own.fees.mean():.1%} of equity a year, nothing to estimate"]
+    return ["the baseline of the others"], advantages, limits
+
+
+def _ideal(name: str, own: pd.DataFrame, traders: pd.DataFrame | None) -> list[str]:
+    parts = []
+    better = own[own.vs_same_leverage_low > 0.0].sort_values("vs_same_leverage", ascending=False)
+    for key, cell in _remaining(better, "vs_same_leverage_p_family").head(2).iterrows():
+        where = " ".join(part for part in as_tuple(key) if isinstance(part, str) and part != "every_decision")
+        parts.append(
+            f"{where}: {with_interval(cell, 'vs_same_leverage', '+.2f')} growth a year against fixed leverage"
+        )
+    if traders is not None and name in traders.index.get_level_values("rule"):
+        own_traders = _remaining(traders.xs(name, level="rule"), "p_family")
+        for key, row in own_traders[own_traders.verdict == MOST_ARE_BETTER].iterrows():
+            who = " ".join(f"{part:g}x" if isinstance(part, float) else str(part) for part in as_tuple(key))
+            parts.append(f"{who} traders: {with_interval(row, 'better', '.0%')} better off")
+    return parts or ["nobody in these data: nowhere significantly better than fixed leverage"]
+
+
+def _remaining(rows: pd.DataFrame, p_value: str) -> pd.DataFrame:
+    """Rows that remain after correction for all tests, where it was made."""
+    return rows[rows[p_value] <= LEVEL] if p_value in rows else rows
+
+
+def _advantages(row: Any) -> list[str]:
+    parts, n = [], int(row.cells)
+    if row.fewer_same_leverage:
+        parts.append(
+            f"liquidated {row.cut:.0%} less often than fixed leverage of the same mean, significantly in "
+            f"{_of(row, 'fewer_same_leverage')} cells"
+        )
+    if row.better_same_leverage:
+        parts.append(f"grew faster than it, significantly in {_of(row, 'better_same_leverage')}")
+    if row.better_same_volatility:
+        count = _of(row, "better_same_volatility")
+        parts.append(f"grew faster at the same volatility, significantly in {count}")
+    for name, what in (("timed_liquidations", "fewer liquidations"), ("timed_growth", "more growth")):
+        if row.get(name) and binom.sf(row[name] - 1, n, LEVEL) < _CHANCE:
+            parts.append(
+                f"its timing, not its mean, brought {what} in {_of(row, name)} against circular shifts at 5 %"
+            )
+    return parts or ["none that these data show"]
+
+
+def _limits(row: Any, own: pd.DataFrame) -> list[str]:
+    parts = [f"growth at the same mean leverage: median {row.growth_same_leverage:+.2f} a year"]
+    if row.worse_same_leverage:
+        parts[0] += f", significantly lower in {_of(row, 'worse_same_leverage')}"
+    if row.more_same_leverage:
+        parts.append(f"significantly more liquidations in {_of(row, 'more_same_leverage')}")
+    if row.fees > _HIGH_FEES:
+        parts.append(f"fees of {row.fees:.1%} of equity a year")
+    if row.ruined:
+        parts.append(
+            f"ruined in {row.ruined:g} of {row.cells:g} (fixed leverage of the same mean in {row.fixed_ruined:g})"
+        )
+    return [*parts, f"largest drawdown {own.max_drawdown.max():.0%}"]
+
+
+def _of(row: Mapping[str, Any], name: str) -> str:
+    """A count of a rule's cells; in parentheses how many remain after correction for the cells of all rules."""
+    family = f" ({row[f'{name}_family']:g} corrected)" if f"{name}_family" in row else ""
+    return f"{row[name]:g} of {row['cells']:g}{family}"

@@ -1,24 +1,53 @@
-"""What the experiments that answer one question each have in common."""
+"""What the published questions share: their config, bootstrap intervals and how tables, lines and figures show them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
 
+import numpy as np
+import pandas as pd
 from pydantic import Field
 
-from gearing.questions.rule_grid.results import Cells
+from gearing.evaluation.statistics.bootstrap import block_mean
+from gearing.features import parse_duration
+from gearing.market.data import MarketData
 from gearing.simulation.config import Slippage
 from gearing.studies.experiment import ExperimentConfig
 from gearing.studies.sections import Exchange, Market, Rule
 from gearing.studies.work import Work
 
-if TYPE_CHECKING:
-    from gearing.market import MarketData
+DAY = np.timedelta64(1, "D")
+_LEAST_BLOCK = 20.0  # days
+_BAND = 0.18  # opacity of an interval
 
 
-class Answer(ExperimentConfig):
+@dataclass(frozen=True)
+class Bootstrap:
+    """Seed and number of resamples of the 95 % intervals."""
+
+    seed: int = 0
+    replications: int = 500
+
+    @property
+    def settings(self) -> dict[str, int]:
+        """As keyword arguments of the functions in `gearing.evaluation.statistics`."""
+        return asdict(self)
+
+    def mean(
+        self, name: str, values: np.ndarray, mean_block: float, weights: np.ndarray | None = None
+    ) -> dict[str, float]:
+        """A mean with its interval as the columns ``name``, ``name_low`` and ``name_high``; see `block_mean`."""
+        found = block_mean(values, mean_block, weights=weights, **self.settings)
+        return dict(zip((name, f"{name}_low", f"{name}_high"), found, strict=True))
+
+
+BOOTSTRAP = Bootstrap()
+
+
+class Question(ExperimentConfig):
     """An experiment on one or several contracts under one exchange.
 
     Attributes
@@ -50,21 +79,71 @@ class Answer(ExperimentConfig):
         return {**settings, "slippage": Slippage(**self.exchange.slippage.model_dump())}
 
     @property
-    def chance(self) -> dict[str, Any]:
-        """Seed and replications of a bootstrap."""
-        return {"seed": self.seed, "replications": self.replications}
+    def bootstrap(self) -> Bootstrap:
+        """Seed and replications of every interval."""
+        return Bootstrap(self.seed, self.replications)
 
 
-def made(rules: dict[str, Rule]) -> dict[str, Any]:
+def make_rules(rules: Mapping[str, Rule]) -> dict[str, Any]:
     """Rules of an experiment, by name."""
     return {name: rule.make() for name, rule in rules.items()}
 
 
-def kept_cells(work: Work, name: str, play: Callable[[], Cells]) -> Cells:
-    """Cells that are played once: rows, days and shifts are parts of the experiment."""
-    played = cache(play)
-    return Cells(
-        work.part(name, lambda: played().rows),
-        work.part(f"{name}-days", lambda: played().days),
-        work.part(f"{name}-shifts", lambda: played().shifts),
-    )
+def by_contract(
+    work: Work, name: str, markets: Mapping[str, MarketData], make: Callable[[MarketData], pd.DataFrame]
+) -> pd.DataFrame:
+    """One table of all contracts; each contract's rows are a part of the experiment."""
+    parts = {symbol: work.part(f"{name}-{symbol}", partial(make, part)) for symbol, part in markets.items()}
+    return pd.concat(parts, names=["contract"])
+
+
+def days_of(horizon: str) -> float:
+    """Length of a horizon [days]."""
+    return float(parse_duration(horizon) / DAY)
+
+
+def block_of(horizon: str) -> float:
+    """Mean block for daily starts that are held for a horizon, and so share most of it [days]."""
+    return max(_LEAST_BLOCK, days_of(horizon))
+
+
+def with_interval(row: Any, name: str, spec: str, bounds: tuple[str, str] | None = None) -> str:
+    """A number of a row with its interval as text; ``bounds`` names the columns if they are not ``name_low``, ..."""
+    low, high = bounds or (f"{name}_low", f"{name}_high")
+    return f"{row[name]:{spec}} [{row[low]:{spec}}, {row[high]:{spec}}]"
+
+
+def metrics_of(values: pd.Series) -> dict[str, float]:
+    """A column as metrics of a tracked run, named by its index; what is not known is left out."""
+    known: Any = values.dropna()
+    named = {".".join(map(str, as_tuple(key))): float(x) for key, x in known.items()}
+    return {"".join(c if c.isalnum() or c in "_-. /" else "_" for c in name): x for name, x in named.items()}
+
+
+def as_tuple(key: Any) -> tuple[Any, ...]:
+    """The parts of an index key, of one level or several."""
+    return key if isinstance(key, tuple) else (key,)
+
+
+def levels(table: pd.DataFrame, name: str) -> list[Any]:
+    """Values of an index level in the order of the rows."""
+    return list(dict.fromkeys(table.index.get_level_values(name)))
+
+
+def line_with_band(panel: Any, rows: Any, name: str, bounds: tuple[str, str], **style: Any) -> None:
+    """Draw a column over the index, its interval shaded."""
+    panel.plot(rows.index, rows[name], **style)
+    low, high = (rows[bound].astype(float) for bound in bounds)
+    panel.fill_between(rows.index, low, high, color=style["color"], alpha=_BAND, lw=0)
+
+
+def percent_axis(axis: Any) -> None:
+    """Label an axis in per cent."""
+    axis.set_major_formatter(lambda value, _: f"{value:.0%}")
+
+
+def share_panel(panel: Any) -> None:
+    """Let the vertical axis be shares from 0 to 100 %."""
+    panel.set_ylim(0.0, 1.0)
+    percent_axis(panel.yaxis)
+    panel.grid(alpha=0.3)

@@ -1,40 +1,46 @@
-"""An independent run of the case study, and what moves this one's figures towards it.
+"""Why do the case study's figures differ from an independent reference's? What moves them towards it.
 
 The reference: 5 bp fees, real funding, maintenance 0.5 %, hourly last-price extremes, BTC, 2020-01 to 2026-05. It does
-not tell its momentum, its way of rebalancing, nor how it knows high from low volatility; so those are varied, too.
+not state its momentum, its way of rebalancing, nor how it measures volatility; so those are varied, too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from itertools import product
+from typing import Annotated, Any, Literal
 
 import numpy as np
+import pandas as pd
+from pydantic import Field, Strict
 
 from gearing.contracts import TierSchedule
 from gearing.evaluation.accounts import play_sizes
 from gearing.evaluation.playing import all_decisions
+from gearing.evaluation.reports.figures import new_figure
 from gearing.evaluation.risk.safest_leverage import HORIZONS, Starts
-from gearing.features import FeatureSet, FeatureTable, parse_duration
+from gearing.features import FeatureSet, FeatureTable
 from gearing.market.data import MarketData
 from gearing.market.durations import bars_in
+from gearing.policies import make_rule
+from gearing.questions.question import Question, days_of
 from gearing.questions.rule_grid.play import REBALANCING
 from gearing.simulation.config import SimulationConfig
 from gearing.simulation.simulator import Simulator
-
-if TYPE_CHECKING:
-    import pandas as pd
+from gearing.studies.experiment import Findings, experiment
+from gearing.studies.fields import Duration
+from gearing.studies.work import Work
 
 RUINED = {"fixed_3x": 5, "fixed_5x": 8, "fixed_10x": 9, "fixed_20x": 9, "volatility_weighted": 8}
 LIQUIDATED = {"1d": 0.02, "7d": 0.19, "30d": 0.49, "90d": 0.68, "365d": 0.75}
-RATIO = (
-    0.85,
-    2.29,
-)  # Sharpe of the 3x/8x rule over fixed 10x's with a tenth of equity as margin, least and largest
+# Sharpe of the 3x/8x rule over fixed 10x's with a tenth of equity as margin, least and largest
+RATIO = (0.85, 2.29)
 INVERSE_ATR = (0.69, 0.76, 0.98)  # its best rule's Sharpe, taken to be long, long/short, long/flat
 TOLERANCE = 0.0151  # counts must be equal; ratios and shares agree to about a hundredth
 CASE_STUDY_START = "2020-01-24"  # mark prices begin on 23 December 2019, and 30 days of columns are warm then
+_SIDES = {"long": "long", "long/short": "signal:side", "long/flat": "signal:rise"}
+_PERCENTILE, _STEP_PERCENTILE = "volatility_percentile_30d", "volatility_percentile_90d"
 
 Progress = Callable[[str], None]
 
@@ -64,11 +70,10 @@ class Variant:
     step: bool = False
 
 
-_LAST = {"liquidation_series": "last"}
-_NO_SLIPPAGE = {"slippage": 0.0}
-_FREE = {"profit_is_free": True}
-_TOLD: dict[str, Any] = {"settings": {**_LAST, **_NO_SLIPPAGE}, "maintenance": 0.005, "start": "2020-01-01"}
-_TOLD_FREE = {**_TOLD, "settings": {**_TOLD["settings"], **_FREE}}
+_LAST, _NO_SLIPPAGE, _FREE = {"liquidation_series": "last"}, {"slippage": 0.0}, {"profit_is_free": True}
+_STATED = Variant({**_LAST, **_NO_SLIPPAGE}, maintenance=0.005, start="2020-01-01")
+_STATED_FREE = replace(_STATED, settings={**_STATED.settings, **_FREE})
+_STATED_MEAN = replace(_STATED_FREE, signal=("mean", "30d"))
 VARIANTS: dict[str, Variant] = {
     "as here": Variant(),
     "maintenance 0.5 %, one tier": Variant(maintenance=0.005),
@@ -79,14 +84,52 @@ VARIANTS: dict[str, Variant] = {
     "3x above, 8x below the median": Variant(step=True),
     "side by the 30-day mean": Variant(signal=("mean", "30d")),
     "side by the 20-day return": Variant(signal=("return", "20d")),
-    "all that the reference tells": Variant(**_TOLD),
-    "and profit may leave": Variant(**_TOLD_FREE),
-    "and side by the 30-day mean": Variant(**_TOLD_FREE, signal=("mean", "30d")),
-    "and 3x above, 8x below the median": Variant(**_TOLD_FREE, signal=("mean", "30d"), step=True),
+    "all that the reference states": _STATED,
+    "and profit may leave": _STATED_FREE,
+    "and side by the 30-day mean": _STATED_MEAN,
+    "and 3x above, 8x below the median": replace(_STATED_MEAN, step=True),
 }
 SIGNALS = tuple((kind, f"{days}d") for kind in ("return", "mean") for days in (7, 14, 20, 30, 50, 60, 90))
-_PERCENTILE, _STEP_PERCENTILE = "volatility_percentile_30d", "volatility_percentile_90d"
-_WAYS = ("long", "long/short", "long/flat")
+
+
+class ReferenceAblation(Question):
+    """Why do the case study's figures differ from an independent reference's?
+
+    Attributes
+    ----------
+    market : Market
+        One contract, beginning three months before 2020 for the columns.
+    signals : list of (kind, window)
+        Momentum definitions to try; the reference does not state its own.
+    """
+
+    kind: Literal["reference_ablation"] = "reference_ablation"
+    # A pair of a file is a list, which strict reading would refuse.
+    signals: list[Annotated[tuple[str, Duration], Strict(False)]] = Field(default=list(SIGNALS))
+
+
+@experiment(ReferenceAblation)
+def reference_ablation(config: ReferenceAblation, work: Work) -> Findings:
+    """Tables: ``explained``, figure by figure; ``ablation``, by change; ``signals``, by momentum window."""
+    markets = config.markets()
+    work.on(markets)
+    market = next(iter(markets.values()))
+    given = {"progress": work.tell, **config.simulation()}
+    found = work.part("ablation", lambda: ablation(market, VARIANTS, **given))
+    signals = work.part("signals", lambda: signal_scan(market, config.signals, **given))
+    tables = {"explained": explained(found, signals), "ablation": found, "signals": signals}
+    figures = {"ablation": ablation_figure(found), "signals": ablation_figure(signals)}
+    return Findings(_line(found, signals), tables, figures, markets=markets)
+
+
+def _line(found: pd.DataFrame, signals: pd.DataFrame) -> str:
+    own, reference = signals.iloc[1:], found.iloc[0]
+    columns = [f"ruined_{name}" for name in ("fixed_3x", "fixed_5x", "volatility_weighted")]
+    parts = [
+        f"{name.removeprefix('ruined_')} {own[name].min():g} to {own[name].max():g} ({reference[name]:g})"
+        for name in columns
+    ]
+    return "ruined cells of nine by momentum window alone (reference): " + ", ".join(parts)
 
 
 def ablation(
@@ -96,14 +139,14 @@ def ablation(
     progress: Progress | None = None,
     **settings: Any,
 ) -> pd.DataFrame:
-    """Replay the case study's nine cells under each variant, beside the reference's figures.
+    """Replay the case study's nine cells under each variant, after the reference's figures.
 
     Parameters
     ----------
     market : MarketData
         One contract, with three months before each variant's ``start``, so that columns are warm by then.
     **settings
-        Of the simulation, beneath each variant's own.
+        Of the simulation; each variant's own come first.
 
     Returns
     -------
@@ -112,8 +155,6 @@ def ablation(
         and largest ``ratio`` of the rule's Sharpe to fixed 10x's, and inverse ATR's Sharpe under daily rebalancing;
         ``held_...``: share of starts of a held 10x long liquidated within a horizon.
     """
-    import pandas as pd
-
     rows = {"reference": _reference()}
     for name, variant in variants.items():
         if progress is not None:
@@ -125,26 +166,25 @@ def ablation(
 def signal_scan(
     market: MarketData,
     signals: Sequence[tuple[str, str]] = SIGNALS,
-    base: Variant | None = None,
+    base: Variant = _STATED_FREE,
     *,
     progress: Progress | None = None,
     **settings: Any,
 ) -> pd.DataFrame:
-    """How much the counts owe to the momentum window, which the reference does not tell.
+    """How much the counts depend on the momentum window, which the reference does not state.
 
     Parameters
     ----------
-    base : Variant, optional
-        By default all that the reference tells, with profit that may leave a position.
+    base : Variant
+        By default all that the reference states, with profit that may leave a position.
     """
-    base = base or VARIANTS["and profit may leave"]
     variants = {f"{kind} {window}": replace(base, signal=(kind, window)) for kind, window in signals}
     found = ablation(market, variants, progress=progress, **settings)
     return found[[name for name in found.columns if not str(name).startswith("held_")]].rename_axis("signal")
 
 
 def explained(found: pd.DataFrame, signals: pd.DataFrame) -> pd.DataFrame:
-    """Every figure beside the reference's, and what moves it there.
+    """Every figure, the reference's, and what moves the one to the other.
 
     Parameters
     ----------
@@ -156,19 +196,17 @@ def explained(found: pd.DataFrame, signals: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Per figure: ``reference``, ``here``, the variant ``nearest`` to the reference with its value (None if none is
-        nearer than the case study as it is), the range over momentum windows (``signals_low``, ``signals_high``), and
-        the ``explanation``: it agrees; a variant brings it within the tolerance; the momentum, which the reference does
-        not tell, spans it; it has no value, as a ratio of ruined accounts or a horizon beyond the history has none;
-        or it is not found.
+        Per figure: ``reference``, ``here``, the variant ``nearest`` to the reference with its value ``there`` (None if
+        none is nearer than the case study as it is), the range over momentum windows (``signals_low``,
+        ``signals_high``), and the ``explanation``: it agrees; a variant brings it within the tolerance; the momentum,
+        which the reference does not state, spans it; it has no value, as a ratio of ruined accounts or a horizon
+        beyond the history has none; or it is not found.
 
     Raises
     ------
     ValueError
         If ``found`` lacks its first two rows.
     """
-    import pandas as pd
-
     if len(found) < 2:
         raise ValueError(
             f"there are rows {list(found.index)}; the first two rows are the reference and the case study as it is: "
@@ -176,75 +214,75 @@ def explained(found: pd.DataFrame, signals: pd.DataFrame) -> pd.DataFrame:
         )
     rows = {}
     for figure in found.columns:
-        values: Any = found[figure].astype(float)
-        other, here, variants = float(values.iloc[0]), float(values.iloc[1]), values.iloc[2:]
-        distance = (variants - other).abs().dropna()
-        nearer = len(distance) > 0 and not abs(here - other) <= distance.min()
-        nearest: Any = distance.idxmin() if nearer else None
-        told: dict[str, Any] = {"reference": other, "here": here, "nearest": nearest}
-        told["there"] = here if nearest is None else float(variants[nearest])
-        low, high = np.nan, np.nan
-        if figure in signals.columns:
-            scanned = signals[figure].iloc[1:].astype(float)
-            low, high = float(scanned.min()), float(scanned.max())
-        why = _why(other, here, nearest, told["there"], low, high)
-        rows[figure] = {**told, "signals_low": low, "signals_high": high, "explanation": why}
+        scanned = signals[figure].iloc[1:].astype(float) if figure in signals.columns else pd.Series([np.nan])
+        row = _nearest(found[figure].astype(float))
+        row |= {"signals_low": float(scanned.min()), "signals_high": float(scanned.max())}
+        rows[figure] = {**row, "explanation": _explanation(row)}
     return pd.DataFrame(rows).T.rename_axis("figure")
 
 
-def _why(other: float, here: float, nearest: Any, there: float, low: float, high: float) -> str:
-    if abs(here - other) <= TOLERANCE:
+def _nearest(values: pd.Series) -> dict[str, Any]:
+    """The reference's value, the case study's, and the variant that comes nearer."""
+    reference, here, variants = float(values.iloc[0]), float(values.iloc[1]), values.iloc[2:]
+    distance = (variants - reference).abs().dropna()
+    nearer = len(distance) > 0 and not abs(here - reference) <= distance.min()
+    nearest: Any = distance.idxmin() if nearer else None
+    there = here if nearest is None else float(variants[nearest])
+    return {"reference": reference, "here": here, "nearest": nearest, "there": there}
+
+
+def _explanation(row: Mapping[str, Any]) -> str:
+    reference, here, there = row["reference"], row["here"], row["there"]
+    if abs(here - reference) <= TOLERANCE:
         return "agrees"
-    if abs(there - other) <= TOLERANCE:
-        return f"{nearest}"
-    if low <= other <= high:
-        return "momentum, which the reference does not tell: other windows span it"
+    if abs(there - reference) <= TOLERANCE:
+        return f"{row['nearest']}"
+    if row["signals_low"] <= reference <= row["signals_high"]:
+        return "momentum, which the reference does not state: other windows span it"
     if here != here and there != there:
         return "no value: ruined in every variant, or too short a history"
     return "not found"
 
 
 def _reference() -> dict[str, float]:
-    told: dict[str, float] = {f"ruined_{name}": float(count) for name, count in RUINED.items()}
-    told |= {"ratio_least": RATIO[0], "ratio_largest": RATIO[1]}
-    told |= {f"inverse_atr_{way}": x for way, x in zip(_WAYS, INVERSE_ATR, strict=True)}
-    return told | {f"held_{horizon}": share for horizon, share in LIQUIDATED.items()}
+    row: dict[str, float] = {f"ruined_{name}": float(count) for name, count in RUINED.items()}
+    row |= {"ratio_least": RATIO[0], "ratio_largest": RATIO[1]}
+    row |= {f"inverse_atr_{side}": x for side, x in zip(_SIDES, INVERSE_ATR, strict=True)}
+    return row | {f"held_{horizon}": share for horizon, share in LIQUIDATED.items()}
 
 
 def _replayed(market: MarketData, variant: Variant, settings: Mapping[str, Any]) -> dict[str, float]:
-    world = market if variant.maintenance is None else with_flat_tier(market, variant.maintenance)
+    """All figures of one variant."""
+    if variant.maintenance is not None:
+        market = with_flat_tier(market, variant.maintenance)
     given = {**settings, **variant.settings}
-    table = _table(world, variant.signal)
-    ruined = dict.fromkeys(RUINED, 0.0)
-    ratios, told = [], {}
-    for way, direction in zip(_WAYS, ("long", "signal:side", "signal:rise"), strict=True):
-        for mode in REBALANCING:
-            config = SimulationConfig(
-                **{
-                    "direction": direction,
-                    "rebalance": mode,
-                    "start": variant.start,
-                    "max_leverage": 20.0,
-                    **given,
-                }
-            )
-            whole = _played(world, table, config.with_(margin_share=1.0), variant.step)
-            for name in RUINED:
-                ruined[name] += float(whole[name][1])
-            tenth = _played(world, table, config.with_(margin_share=0.1), variant.step)
-            ratios.append(tenth["volatility_weighted"][0] / tenth["fixed_10x"][0])
-            if mode == "every_decision":
-                told[f"inverse_atr_{way}"] = tenth["inverse_atr"][0]
-    found = {f"ruined_{name}": count for name, count in ruined.items()}
+    table = _table(market, variant.signal)
+    ruined, ratios, inverse_atr = dict.fromkeys(RUINED, 0.0), [], {}
+    for (side, direction), mode in product(_SIDES.items(), REBALANCING):
+        own = {"direction": direction, "rebalance": mode, "start": variant.start, "max_leverage": 20.0}
+        config = SimulationConfig(**{**own, **given})
+        whole = _played(market, table, config.with_(margin_share=1.0), variant.step)
+        for name in RUINED:
+            ruined[name] += float(whole[name][1])
+        tenth = _played(market, table, config.with_(margin_share=0.1), variant.step)
+        ratios.append(tenth["volatility_weighted"][0] / tenth["fixed_10x"][0])
+        if mode == "every_decision":
+            inverse_atr[f"inverse_atr_{side}"] = tenth["inverse_atr"][0]
     known = [ratio for ratio in ratios if ratio == ratio]  # NaN where either was ruined
-    found |= {"ratio_least": min(known, default=np.nan), "ratio_largest": max(known, default=np.nan), **told}
-    return found | _held(world, variant, given)
+    return {
+        **{f"ruined_{name}": count for name, count in ruined.items()},
+        "ratio_least": min(known, default=np.nan),
+        "ratio_largest": max(known, default=np.nan),
+        **inverse_atr,
+        **_held(market, variant, given),
+    }
 
 
 def _held(market: MarketData, variant: Variant, settings: Mapping[str, Any]) -> dict[str, float]:
-    kept = {name: value for name, value in settings.items() if name != "max_leverage"}
-    starts = Starts(market.between(variant.start, None), **kept)
-    whole = [h for h in HORIZONS if starts.days.size > parse_duration(h) / np.timedelta64(1, "D")]
+    """Share of held 10x longs that were liquidated, by horizon."""
+    given = {name: value for name, value in settings.items() if name != "max_leverage"}
+    starts = Starts(market.between(variant.start, None), **given)
+    whole = [h for h in HORIZONS if starts.days.size > days_of(h)]
     times = starts.times(10.0, whole[-1])
     return {f"held_{h}": starts.probability(10.0, h, times=times, replications=1).estimate for h in whole}
 
@@ -257,14 +295,11 @@ def _played(
     simulator = Simulator(market, table, config, len(names))
     simulator.reset(seed=0)
     view, _ = all_decisions(simulator)
-    sizes = [_sizes(name, view, step) for name in names]
-    accounts = play_sizes(simulator, np.stack(sizes))
+    accounts = play_sizes(simulator, np.stack([_sizes(name, view, step) for name in names]))
     return {name: (float(accounts.sharpe[k]), bool(accounts.ruined[k])) for k, name in enumerate(names)}
 
 
 def _sizes(name: str, view: Any, step: bool) -> np.ndarray:
-    from gearing.policies.registry import make_rule
-
     if name == "volatility_weighted" and step:
         return np.where(view[_STEP_PERCENTILE] > 0.5, 3.0, 8.0)
     spec = {"rule": name, "column": _PERCENTILE} if name == "volatility_weighted" else name
@@ -298,3 +333,29 @@ def with_flat_tier(market: MarketData, rate: float) -> MarketData:
     flat = TierSchedule.flat(rate, min(125.0, 1.0 / rate))
     contracts = tuple(replace(contract, schedules=(flat,)) for contract in market.contracts)
     return replace(market, contracts=contracts)
+
+
+def ablation_figure(
+    found: pd.DataFrame, names: Sequence[str] = ("fixed_3x", "fixed_5x", "volatility_weighted")
+) -> Any:
+    """Ruined cells and ratio of Sharpe ratios by variant; the reference's as lines."""
+    reference, variants = found.iloc[0], found.iloc[1:].astype(float)
+    figure = new_figure(12, 0.36 * len(variants) + 2.0)
+    left, right = figure.subplots(1, 2, sharey=True)
+    at = np.arange(len(variants))
+    for k, name in enumerate(names):
+        column = f"ruined_{name}"
+        left.plot(variants[column], at + 0.12 * (k - 1), "o", color=f"C{k}", label=name)
+        left.axvline(float(reference[column]) + 0.03 * (k - 1), color=f"C{k}", ls=":", lw=1.2)
+    left.set_xlim(0, 9.3)
+    left.set_title("Cells of nine ruined, all equity as margin\n(dotted: reference)")
+    left.legend(fontsize=8, loc="lower left")
+    right.hlines(at, variants.ratio_least, variants.ratio_largest, color="C0", lw=2.5)
+    for name in ("ratio_least", "ratio_largest"):
+        right.axvline(float(reference[name]), color="0.4", ls=":", lw=1.2)
+    right.set_title("Sharpe of 3x/8x over fixed 10x,\nleast to largest cell, a tenth as margin")
+    left.set_yticks(at, list(variants.index))
+    left.invert_yaxis()
+    for panel in (left, right):
+        panel.grid(alpha=0.3, axis="x")
+    return figure

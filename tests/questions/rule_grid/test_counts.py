@@ -1,4 +1,4 @@
-"""Cells count liquidations against twins and shifts, and the count over cells is a plain count."""
+"""Cells compare liquidations with fixed leverage and shifts, and the count over cells is a plain count."""
 
 import numpy as np
 import pandas as pd
@@ -6,7 +6,8 @@ import pytest
 
 import gearing
 from gearing.policies import make_rule
-from gearing.questions.method_table import COLUMNS, comparison_of_methods
+from gearing.questions.methods import COLUMNS, comparison_of_methods
+from gearing.questions.question import Bootstrap
 from gearing.questions.rule_grid.counts import over_cells
 from gearing.questions.rule_grid.play import Evidence, run_cells
 
@@ -26,7 +27,7 @@ def cells(market):
         directions={"long": "long", "long/short": "signal:momentum_side_7d"},
         rebalancing=("every_decision",),
         margin_shares=(0.2,),
-        evidence=Evidence(shifts=20, replications=100),
+        evidence=Evidence(shifts=20, bootstrap=Bootstrap(replications=100)),
     ).rows
 
 
@@ -45,7 +46,7 @@ def test_a_rule_that_reads_its_account_is_played_as_its_backtest(market, cells):
         assert row.liquidations <= cells.loc[("X", 0.2, way, "every_decision", "fixed_10x")].liquidations
 
 
-def test_liquidations_saved_are_the_twins_less_the_rules(cells):
+def test_liquidations_avoided_are_those_of_fixed_leverage_less_the_rules(cells):
     moving = cells[cells.vs_same_leverage.notna()]
     saved = moving.same_leverage_liquidations - moving.liquidations
     np.testing.assert_allclose(moving.fewer_same_leverage, saved, atol=1e-9)
@@ -72,30 +73,30 @@ def cell(rule, way, **changes):
     return row | changes
 
 
-def test_over_cells_counts_what_is_sure():
-    sure = {
+def test_over_cells_counts_what_is_significant():
+    significant = {
         "fewer_same_leverage_low": 0.2,
         "shift_p_fewer": 0.01,
         "vs_same_leverage": -0.2,
         "vs_same_leverage_high": -0.1,
     }
-    told = over_cells(made([cell("a", "long", **sure), cell("a", "short")])).loc["a"]
-    assert (told.cells, told.fewer_same_leverage, told.more_same_leverage) == (2, 1, 0)
-    assert (told.better_same_leverage, told.worse_same_leverage, told.timed_liquidations) == (0, 1, 1)
-    assert told.cut == pytest.approx(0.5)  # 1 a year instead of 2
-    assert told.growth_same_leverage == pytest.approx(-0.1)
+    found = over_cells(made([cell("a", "long", **significant), cell("a", "short")])).loc["a"]
+    assert (found.cells, found.fewer_same_leverage, found.more_same_leverage) == (2, 1, 0)
+    assert (found.better_same_leverage, found.worse_same_leverage, found.timed_liquidations) == (0, 1, 1)
+    assert found.cut == pytest.approx(0.5)  # 1 a year instead of 2
+    assert found.growth_same_leverage == pytest.approx(-0.1)
 
 
-def test_over_cells_counts_apart_what_stands_in_the_family():
+def test_over_cells_counts_apart_what_remains_after_correction():
     alone = {"vs_same_leverage_low": 0.1, "vs_same_leverage_high": 0.3}
     rows = [
         cell("a", "long", **alone, vs_same_leverage_p_family=0.01),
         cell("a", "short", **alone, vs_same_leverage_p_family=0.4),
         cell("a", "free", vs_same_leverage_p_family=0.01),  # never counted where its own interval holds zero
     ]
-    told = over_cells(made(rows)).loc["a"]
-    assert (told.better_same_leverage, told.better_same_leverage_family) == (2, 1)
-    assert told.worse_same_leverage_family == 0
+    found = over_cells(made(rows)).loc["a"]
+    assert (found.better_same_leverage, found.better_same_leverage_family) == (2, 1)
+    assert found.worse_same_leverage_family == 0
 
 
 def test_a_phrase_stands_only_where_a_number_says_so():
@@ -110,9 +111,9 @@ def test_a_phrase_stands_only_where_a_number_says_so():
     assert table.loc["quiet", "advantages"] == "none that these data show"
     assert table.loc["quiet", "ideal for"].startswith("nobody")
     assert table.loc["loud", "ideal for"].startswith("long: +0.30 [+0.10")
-    assert "surely in 1 of 1" in table.loc["loud", "advantages"]
+    assert "significantly in 1 of 1" in table.loc["loud", "advantages"]
     unsure = cells.assign(vs_same_leverage_p_family=0.3)
     table = comparison_of_methods(over_cells(unsure), unsure)
     assert table.loc["loud", "ideal for"].startswith("nobody")
-    assert "surely in 1 of 1 (0 corrected)" in table.loc["loud", "advantages"]
-    assert table.loc["fixed_3x", "ideal for"] == "the yardstick of the others"
+    assert "significantly in 1 of 1 (0 corrected)" in table.loc["loud", "advantages"]
+    assert table.loc["fixed_3x", "ideal for"] == "the baseline of the others"

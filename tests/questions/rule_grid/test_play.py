@@ -1,12 +1,13 @@
-"""Cells are backtests side by side, with their twins and shifts."""
+"""Cells are backtests of many rules, compared with matched fixed leverage and circular shifts."""
 
 import numpy as np
 import pytest
 
 import gearing
 from gearing.policies import make_rule
+from gearing.questions.question import Bootstrap
 from gearing.questions.rule_grid.play import Evidence, run_cells
-from gearing.questions.rule_grid.results import joined, judged_together
+from gearing.questions.rule_grid.results import corrected, joined
 
 RULES = {name: make_rule(name) for name in ("fixed_2x", "fixed_10x", "inverse_atr")}
 
@@ -24,7 +25,7 @@ def cells(market):
         directions={"long": "long", "long/short": "signal:momentum_side_7d"},
         rebalancing=("every_decision",),
         margin_shares=(0.2,),
-        evidence=Evidence(shifts=10, replications=100),
+        evidence=Evidence(shifts=10, bootstrap=Bootstrap(replications=100)),
     )
 
 
@@ -48,7 +49,7 @@ def test_every_rule_stands_in_every_cell(rows):
     assert rows.index.names == ["contract", "margin_share", "direction", "rebalance", "rule"]
 
 
-def test_only_rules_that_move_have_twins_and_shifts(rows):
+def test_only_rules_that_move_are_compared_with_fixed_leverage_and_shifts(rows):
     by_rule = rows.groupby("rule")
     assert by_rule.shift_p.count().to_dict() == {"fixed_10x": 0, "fixed_2x": 0, "inverse_atr": 2}
     moving = rows.xs("inverse_atr", level="rule")
@@ -64,18 +65,18 @@ def test_the_baseline_is_compared_with_all_but_itself(rows):
 
 
 def test_a_ruined_rule_has_a_lifetime_and_no_ratio(market):
-    told = run_cells(
+    row = run_cells(
         {"X": market},
         {"fixed_50x": make_rule("fixed_50x")},
         directions={"long": "long"},
         rebalancing=("every_decision",),
         margin_shares=(1.0,),
-        evidence=Evidence(shifts=0, replications=100),
+        evidence=Evidence(shifts=0, bootstrap=Bootstrap(replications=100)),
         max_leverage=50.0,
     ).rows.iloc[0]
-    assert told.ruined
-    assert 0.0 < told.years_to_ruin < 1.0
-    assert np.isnan(told.sharpe)
+    assert row.ruined
+    assert 0.0 < row.years_to_ruin < 1.0
+    assert np.isnan(row.sharpe)
 
 
 def test_days_and_shifts_add_up_to_the_numbers_of_their_rows(cells, rows):
@@ -94,23 +95,23 @@ def test_days_and_shifts_add_up_to_the_numbers_of_their_rows(cells, rows):
     assert (1 + np.count_nonzero(np.array(shifted) >= own)) / 11 == row.shift_p
 
 
-def test_judged_together_nothing_becomes_surer(cells, rows):
-    told = judged_together(cells, replications=300)
-    assert told.drop(columns=[c for c in told if c.endswith("family")]).equals(rows)
-    moving = told.xs("inverse_atr", level="rule")
+def test_correction_makes_nothing_more_significant(cells, rows):
+    found = corrected(cells, replications=300)
+    assert found.drop(columns=[c for c in found if c.endswith("family")]).equals(rows)
+    moving = found.xs("inverse_atr", level="rule")
     assert (moving.shift_p_family >= moving.shift_p - 1e-12).all()
     assert moving.vs_same_leverage_p_family.between(0.0, 1.0).all()
-    assert told.xs("fixed_2x", level="rule").vs_same_leverage_p_family.isna().all()
+    assert found.xs("fixed_2x", level="rule").vs_same_leverage_p_family.isna().all()
 
 
 def test_the_same_cells_twice_are_no_more_tests_than_once(cells):
     twice = joined([_renamed(cells, "X"), _renamed(cells, "Y")])
-    once, both = judged_together(cells, replications=300), judged_together(twice, replications=300)
+    once, both = corrected(cells, replications=300), corrected(twice, replications=300)
     column = "vs_same_leverage_p_family"
     np.testing.assert_array_equal(
         both.xs("Y", level="contract")[column], once.xs("X", level="contract")[column]
     )
-    apart = judged_together(twice, apart=("contract",), replications=300)
+    apart = corrected(twice, apart=("contract",), replications=300)
     np.testing.assert_array_equal(apart[column], both[column])
 
 

@@ -1,17 +1,21 @@
-"""Cells of rules, and what is left of their findings when all of them are judged together."""
+"""Cells of rules, what is left of their findings after correction for all tests, and counts over cells."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from gearing.evaluation.statistics.multiple_testing import family_of_means, family_of_shifts
+from gearing.questions.question import DAY
+from gearing.studies.work import Work
 
-if TYPE_CHECKING:
-    import pandas as pd
+SeriesOfRules = Mapping[tuple[str, str], np.ndarray]  # by rule and question
+_TABLES = ("rows", "days", "shifts")
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,8 +27,8 @@ class Cells:
     rows : DataFrame
         A row per rule of a cell.
     days : DataFrame
-        A row per rule of a cell and question (its name in ``rows``): what each day adds to the answer's mean. Columns
-        are the days; NaN where a contract did not trade yet.
+        A row per rule of a cell and question (its name in ``rows``): what each day adds to its mean. Columns are the
+        days; NaN where a contract did not trade yet.
     shifts : DataFrame
         The same for circular shifts: what the rule reached, then what each shift did; larger is better.
     """
@@ -35,36 +39,37 @@ class Cells:
 
     @classmethod
     def of(
-        cls,
-        rows: list[dict[str, Any]],
-        days: Mapping[tuple[str, str], np.ndarray],
-        first: np.datetime64,
-        shifts: Mapping[tuple[str, str], np.ndarray],
+        cls, rows: list[dict[str, Any]], days: SeriesOfRules, first: np.datetime64, shifts: SeriesOfRules
     ) -> Cells:
-        """One cell: rows that name their rule, series by rule and question, and the moment of the first decision."""
-        import pandas as pd
-
-        length = max((len(values) for values in days.values()), default=0)
-        dates = (first + np.arange(length) * np.timedelta64(1, "D")).astype("datetime64[D]").astype(str)
-        counts = [str(k) for k in range(max((len(values) for values in shifts.values()), default=0))]
+        """One cell: rows that name their rule, series by rule and question, and the time of the first decision."""
+        dates = (first + np.arange(_longest(days)) * DAY).astype("datetime64[D]").astype(str).tolist()
+        counts = [str(k) for k in range(_longest(shifts))]
         return cls(
             pd.DataFrame(rows).set_index("rule"), _by_question(days, dates), _by_question(shifts, counts)
         )
 
+    @classmethod
+    def part(cls, work: Work, name: str, play: Callable[[], Cells]) -> Cells:
+        """Cells that are played once: rows, days and shifts are parts of the experiment."""
+        played = cache(play)
+
+        def table(kind: str) -> pd.DataFrame:
+            return work.part(f"{name}-{kind}", lambda: getattr(played(), kind))
+
+        return cls(*map(table, _TABLES))
+
     def at(self, place: Mapping[str, Any]) -> Cells:
         """The same with the place of the cell in front of every index."""
-        return Cells(*(_placed(table, place) for table in (self.rows, self.days, self.shifts)))
+        return Cells(*(_placed(getattr(self, name), place) for name in _TABLES))
 
 
 def joined(parts: Iterable[Cells]) -> Cells:
     """Cells one after another; days are put under days."""
-    import pandas as pd
-
     parts = list(parts)
-    return Cells(*(pd.concat([getattr(part, name) for part in parts]) for name in ("rows", "days", "shifts")))
+    return Cells(*(pd.concat([getattr(part, name) for part in parts]) for name in _TABLES))
 
 
-def judged_together(
+def corrected(
     cells: Cells, *, apart: Sequence[str] = (), seed: int = 0, replications: int = 2000
 ) -> pd.DataFrame:
     """The rows with ``..._p_family`` per question: the p-value that holds for all cells of the question together.
@@ -76,20 +81,17 @@ def judged_together(
     Parameters
     ----------
     apart : sequence of str
-        Index levels whose values are families of their own, beside the question.
+        Index levels whose values are families of their own, as are the questions.
     """
-    import pandas as pd
-
-    days, shifts = cells.days.sort_index(axis=1), cells.shifts
     found = {
         f"{question}_p_family": [
             family_of_means(part, seed=seed, replications=replications).p_family for part in parts
         ]
-        for question, parts in _families(days, apart)
+        for question, parts in _families(cells.days.sort_index(axis=1), apart)
     }
     found |= {
         f"{question}_family": [family_of_shifts(part) for part in parts]
-        for question, parts in _families(shifts, apart)
+        for question, parts in _families(cells.shifts, apart)
     }
     return cells.rows.assign(**{name: pd.concat(parts) for name, parts in found.items()})
 
@@ -100,12 +102,13 @@ def _families(table: pd.DataFrame, apart: Sequence[str]) -> Iterable[tuple[str, 
         yield question, [part for _, part in rows.groupby(list(apart), sort=False)] if apart else [rows]
 
 
-def _by_question(series: Mapping[tuple[str, str], np.ndarray], columns: Any) -> pd.DataFrame:
-    import pandas as pd
+def _longest(series: SeriesOfRules) -> int:
+    return max((len(values) for values in series.values()), default=0)
 
-    index = pd.MultiIndex.from_tuples(list(series), names=["rule", "question"]) if series else None
-    if index is None:
-        index = pd.MultiIndex.from_arrays([[], []], names=["rule", "question"])
+
+def _by_question(series: SeriesOfRules, columns: Sequence[str]) -> pd.DataFrame:
+    keys: Any = list(zip(*series, strict=True)) or [[], []]
+    index = pd.MultiIndex.from_arrays(keys, names=["rule", "question"])
     return pd.DataFrame(list(series.values()), index=index, columns=list(columns))
 
 

@@ -16,7 +16,7 @@ SMALL = {
     ),
     "funding_erosion": (
         "market: {years: 0.8}\nleverages: [3, 10]\nhorizons: [7d]\nreplications: 100\n",
-        {"overall": "leverage", "held": "year", "kept": "year", "months": "burden"},
+        {"overall": "leverage", "held": "year", "rebalanced": "year", "months": "burden"},
     ),
     "margin_modes": (
         "market: {years: 0.4, contracts: [A, B]}\nleverages: [5, 20]\nhorizons: [7d]\nreplications: 100\n",
@@ -25,7 +25,7 @@ SMALL = {
     "methods": (
         "market: {years: 0.6}\nrules: [fixed_10x, inverse_atr]\nreplications: 100\nshifts: 5\n"
         "traders: [inverse_atr]\nappetites: [3]\nhorizon: 90d\n",
-        {"methods": "method", "advice": "rule", "judged": "rule", "cells": "rule", "traders": "rule"},
+        {"methods": "method", "advice": "rule", "comparison": "rule", "cells": "rule", "traders": "rule"},
     ),
 }  # fmt: skip
 
@@ -37,7 +37,8 @@ def small(tmp_path, kind):
 
 
 @pytest.mark.parametrize(
-    "kind", ["leverage_risk", "funding_erosion", "margin_modes", "reference_ablation", "methods"]
+    "kind",
+    ["leverage_risk", "funding_erosion", "margin_modes", "reference_ablation", "methods", "crash_replay"],
 )
 def test_the_shipped_experiment_can_be_read(kind, monkeypatch):
     monkeypatch.setenv("GEARING_DATA", "somewhere")
