@@ -11,7 +11,7 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnv, VecEnvIndices
 from gearing.envs.build import INFO, action_space, build_simulator, observation_space, shaped_actions
 from gearing.features import FeatureSet, FeatureTable
 from gearing.market.data import MarketData
-from gearing.simulation.simulator import copy_bytes
+from gearing.simulation.state import accounts_state, copy_bytes, restore_accounts
 
 
 class PerpetualVecEnv(VecEnv):
@@ -78,13 +78,13 @@ class PerpetualVecEnv(VecEnv):
     def state(self) -> dict[str, Any]:
         """Copies of all that a batch needs to go on in the middle of its episodes, for ``restore``."""
         return {
-            "simulator": self.simulator.state(), "returns": self._returns.copy(), "lengths": self._lengths.copy(),
-            "fresh": self._fresh, "seed": self._seed,
+            "simulator": accounts_state(self.simulator), "returns": self._returns.copy(),
+            "lengths": self._lengths.copy(), "fresh": self._fresh, "seed": self._seed,
         }  # fmt: skip
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Put a batch of the same size back where ``state`` was taken."""
-        self.simulator.restore(state["simulator"])
+        restore_accounts(self.simulator, state["simulator"])
         copy_bytes(state["returns"], self._returns)
         copy_bytes(state["lengths"], self._lengths)
         self._fresh, self._seed = state["fresh"], state["seed"]

@@ -64,6 +64,35 @@ def level_caps(levels: np.ndarray, tiers: np.ndarray, first: int, last: int) -> 
     return np.array([largest_notional(max(1.0, level), tiers, first, last) for level in levels])
 
 
+def schedule_caps(levels: np.ndarray, tiers: np.ndarray, schedules: np.ndarray) -> np.ndarray:
+    """Largest notional at each level for the schedule (first tier, number of tiers); unused pairs are zero."""
+    pairs = [(int(first), int(last)) for first, last in schedules]
+    caps = np.zeros((tiers.size, max(last - first for first, last in pairs) + 1, levels.size))
+    for first, last in pairs:
+        caps[first, last - first] = level_caps(levels, tiers, first, last)
+    return caps
+
+
+def check_legs(targets: np.ndarray, slots: tuple[str, ...], sides: np.ndarray) -> None:
+    """Refuse targets (n_accounts, n_slots) that do not fit the two legs of each contract, whose ``sides`` are 1 and -1.
+
+    Raises
+    ------
+    ValueError
+        If their number differs from that of the legs, or a target is on the other side of its leg.
+    """
+    rule = (
+        f"in hedge mode a policy returns signed target leverage for every leg, {', '.join(slots)}: long legs 0 or "
+        "more, short legs 0 or less. Rules return one leverage per contract: use position_mode='one_way'."
+    )
+    if targets.shape[-1] != len(slots):
+        raise ValueError(f"{targets.shape[-1]} target leverages for {len(slots)} legs; {rule}")
+    against = targets.reshape(-1, len(slots)) * sides < 0.0
+    if against.any():
+        leg = slots[int(np.flatnonzero(against.any(axis=0))[0])]
+        raise ValueError(f"a target leverage of {leg} is on the other side; {rule}")
+
+
 def allowed_levels(levels: np.ndarray, caps: np.ndarray, budget: Any) -> np.ndarray:
     """Which levels (..., n_levels) an account may take with margins (...) at caps that broadcast to them.
 

@@ -6,27 +6,27 @@ of many rules on one path.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
-from gearing.contracts import Contract
 from gearing.exchange.engine.batch import Kernel
-from gearing.exchange.records import (
-    account_dtype,
-    ledger_dtype,
-    position_dtype,
-    records,
-    step_dtype,
-)
-from gearing.features import FeatureSet, FeatureTable, parse_duration
+from gearing.exchange.records import account_dtype, ledger_dtype, position_dtype, records, step_dtype
+from gearing.features import FeatureTable, parse_duration
 from gearing.market.data import MarketData
-from gearing.simulation.actions import ActionScheme, allowed_levels, level_caps, make_scheme
+from gearing.simulation.actions import ActionScheme, allowed_levels, check_legs, make_scheme, schedule_caps
 from gearing.simulation.config import SimulationConfig
 from gearing.simulation.controls import ControlState
 from gearing.simulation.kernel_records import config_record, contract_records
 from gearing.simulation.observation import Observation, ObservationLayout
+from gearing.simulation.paths import (
+    check_paths,
+    comparable_contracts,
+    decisions_per_episode,
+    entry_signal,
+    path_tables,
+    slot_names,
+)
 from gearing.simulation.rewards import make_reward
 from gearing.simulation.starts import account_keys, draw_episodes
 from gearing.simulation.tape import Tape, build_tape
@@ -60,6 +60,10 @@ class Simulator:
         State and last step; shapes (n_accounts,), (n_accounts, n_slots), (n_accounts, n_slots), (n_accounts,).
     observations : (n_accounts, n_columns) float32
         Written in place by each step: the environments return copies.
+    episode_keys : (n_accounts,) uint64
+        What each account draws its episodes from.
+    controls : ControlState
+        The risk controls, and what they remember of every account.
     kernel_contracts : (n_paths, n_contracts) recarray of ``contract_dtype``
         Rounding, fees and margin share of every contract, as the kernel reads them.
     kernel_config : (1,) recarray of ``config_dtype``
@@ -77,19 +81,23 @@ class Simulator:
     ):
         self.config = config or SimulationConfig()
         self.markets = [markets] if isinstance(markets, MarketData) else list(markets)
-        self.contracts = _comparable(self.markets)
-        self.tables = _tables(self.markets, tables)
+        self.contracts = comparable_contracts(self.markets)
+        self.tables = path_tables(self.markets, tables)
         self.profile = self.config.profile(self.markets[0].venue)
-        self.slots = _slots(self.markets, self.config)
+        self.slots = slot_names(self.markets, self.config)
         hedged = self.config.position_mode == "hedge"
         self._legs = np.tile([1.0, -1.0], len(self.slots) // 2) if hedged else None
         self.layout = ObservationLayout.of(self.tables[0], self.slots)
         self.scheme = make_scheme(self.config.action, self.config.max_leverage)
         self.reward = make_reward(self.config.reward)
-        self._check()
+        check_paths(self.markets, self.config, self.layout)
         interval = parse_duration(self.config.decision_interval).astype("timedelta64[ms]")
         self.tape: Tape = build_tape(
-            self.markets, self.tables, interval, self.config.slippage, self._entry_signal()
+            self.markets,
+            self.tables,
+            interval,
+            self.config.slippage,
+            entry_signal(self.config, len(self.contracts)),
         )
         self.interval = interval
         self.kernel_contracts = np.stack(
@@ -98,40 +106,10 @@ class Simulator:
         self.kernel_config = config_record(
             self.config, self.profile, tuple(c for m in self.markets for c in m.contracts)
         )
-        self._episode_decisions = self._decisions_per_episode()
+        self._episode_decisions = decisions_per_episode(self.config, interval, self.tape.boundaries)
         self.n_accounts = n_accounts
         self._allocate(seed, n_threads)
-        self._controls = ControlState(self.config.controls, self)
-
-    def _check(self) -> None:
-        for contract in {c.symbol: c for m in self.markets for c in m.contracts}.values():
-            if self.config.max_leverage > contract.top_leverage:
-                raise ValueError(
-                    f"max_leverage {self.config.max_leverage:g} exceeds {contract.top_leverage:g}, the most that "
-                    f"{contract.symbol} allows; lower max_leverage."
-                )
-        signal = self.config.signal_column
-        if signal is not None and signal not in self.layout.columns:
-            raise ValueError(
-                f"direction asks for the column {signal!r}; the features have {', '.join(self.layout.columns)}."
-            )
-        if signal is not None:
-            k = self.layout.columns.index(signal)
-            if self.layout.low[k] < -1.0 or self.layout.high[k] > 1.0:
-                raise ValueError(
-                    f"the signal column {signal!r} has bounds [{self.layout.low[k]:g}, {self.layout.high[k]:g}]; a "
-                    "direction is in [-1, 1]. Join its sign as a column of its own."
-                )
-
-    def _entry_signal(self) -> str | None:
-        if self.config.decision != "at_entry":
-            return None
-        if len(self.contracts) > 1 or self.config.episode_length is not None:
-            raise ValueError(
-                "decision='at_entry' takes one contract and whole paths: trades, not clock time, are its steps. "
-                "Leave episode_length None and give one contract."
-            )
-        return self.config.signal_column
+        self.controls = ControlState(self.config.controls, self)
 
     def _allocate(self, seed: int, n_threads: int) -> None:
         n, slots = self.n_accounts, len(self.slots)
@@ -143,7 +121,7 @@ class Simulator:
         self.saturated = np.zeros(n, np.int64)
         self._all = np.ones(n, np.bool_)
         self._caps: dict[tuple[float, ...], np.ndarray] = {}  # by the levels that they are of
-        self._keys = account_keys(seed + np.arange(n))
+        self.episode_keys = account_keys(seed + np.arange(n))
         # Attribute access of a recarray costs microseconds; what every step reads is looked up once.
         accounts, steps = self.accounts.view(np.ndarray), self.steps.view(np.ndarray)
         self._records = accounts, self.positions.view(np.ndarray)
@@ -164,23 +142,6 @@ class Simulator:
 
     # ------------------------------------------------------------------------------------------------ episodes
 
-    def _decisions_per_episode(self) -> int | None:
-        if self.config.episode_length is None:
-            return None
-        length = parse_duration(self.config.episode_length)
-        if length < self.interval or length % self.interval != np.timedelta64(0, "ms"):
-            raise ValueError(
-                f"episode_length {self.config.episode_length} must be a multiple of the decision interval "
-                f"{self.config.decision_interval}."
-            )
-        count = int(length // self.interval)
-        longest = max(edges.size - 1 for edges in self.tape.boundaries)
-        if count > longest:
-            raise ValueError(
-                f"episode_length {self.config.episode_length} is {count} decisions; the market has {longest}."
-            )
-        return count
-
     def reset(self, seed: int | None = None, mask: np.ndarray | None = None) -> np.ndarray:
         """Begin new episodes (of the accounts in ``mask``) and return the observations, written in place.
 
@@ -191,7 +152,7 @@ class Simulator:
         mask : (n_accounts,) bool, optional
         """
         if seed is not None:
-            self._keys = account_keys(seed + np.arange(self.n_accounts))
+            self.episode_keys = account_keys(seed + np.arange(self.n_accounts))
             self.accounts.episode = -1
         elif mask is None and not self.accounts.start_equity.any():
             self.accounts.episode = -1
@@ -223,7 +184,7 @@ class Simulator:
 
     def _begun(self, mask: np.ndarray) -> np.ndarray:
         self.reward.reset(mask)
-        self._controls.begin(mask)
+        self.controls.begin(mask)
         self._kernel.observe(mask)
         return self.observations
 
@@ -231,7 +192,7 @@ class Simulator:
         """Put accounts at the start of their next episode with nothing but their initial equity."""
         episode = self._episode[which] + 1
         path, first, last = draw_episodes(
-            self._keys[which], episode, self.tape.boundaries, self.tape.row_time, self.config.start,
+            self.episode_keys[which], episode, self.tape.boundaries, self.tape.row_time, self.config.start,
             self._episode_decisions,
         )  # fmt: skip
         self._put(which, path, first, last, episode)
@@ -306,17 +267,9 @@ class Simulator:
         budget = self.kernel_contracts.margin_share[0, slot_contract] * self.accounts.equity[:, None]
         known = tuple(levels.tolist())
         if known not in self._caps:
-            self._caps[known] = self._level_caps(levels)
+            self._caps[known] = schedule_caps(levels, self.tape.tiers, self.tape.schedules)
         caps = self._caps[known]
         return allowed_levels(levels, caps[first, end - first], budget)
-
-    def _level_caps(self, levels: np.ndarray) -> np.ndarray:
-        """Largest notional at each level for the schedule (first tier, count); unused pairs are zero."""
-        pairs = [(int(a), int(b)) for a, b in self.tape.schedules]
-        caps = np.zeros((self.tape.tiers.size, max(b - a for a, b in pairs) + 1, levels.size))
-        for a, b in pairs:
-            caps[a, b - a] = level_caps(levels, self.tape.tiers, a, b)
-        return caps
 
     @property
     def view(self) -> Observation:
@@ -350,9 +303,9 @@ class Simulator:
         active = self._all if active is None else active
         targets = np.asarray(targets, np.float64)
         if self._legs is not None:
-            self._check_legs(targets)
+            check_legs(targets, self.slots, self._legs)
         targets = targets.reshape(self._shape)
-        targets, guards = self._controls.decide(self, targets, guards, active)
+        targets, guards = self.controls.decide(self, targets, guards, active)
         self._check_largest(self._kernel.step(active, targets, guards))
         if self._grows:
             return self._kernel.growth.copy()
@@ -365,63 +318,15 @@ class Simulator:
                 "bound the policy or raise max_leverage."
             )
 
-    def _check_legs(self, targets: np.ndarray) -> None:
-        """Refuse targets that are no answer for two legs of each contract."""
-        told = (
-            f"in hedge mode a policy answers signed target leverage for every leg, {', '.join(self.slots)}: long legs "
-            "0 or more, short legs 0 or less. Rules answer one leverage per contract: use position_mode='one_way'."
-        )
-        if targets.size != self.positions.size:
-            raise ValueError(f"{targets.shape[-1]} target leverages for {len(self.slots)} legs; {told}")
-        against = targets.reshape(self.positions.shape) * self._legs < 0.0
-        if against.any():
-            leg = self.slots[int(np.flatnonzero(against.any(axis=0))[0])]
-            raise ValueError(f"a target leverage of {leg} is on the other side; {told}")
-
-    def state(self) -> dict[str, Any]:
-        """Copies of the arrays that say where every account stands, for ``restore``: nested dicts and lists.
-
-        Accounts and positions, the last step, episode counters, and what the reward and the risk controls remember.
-        """
-        return {
-            "records": {name: array.copy() for name, array in self._state_records().items()},
-            "reward": {name: array.copy() for name, array in self._reward_arrays().items()},
-            "controls": self._controls.state(),
-        }
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Put the accounts back where ``state`` was taken, in a simulator of the same settings.
-
-        Raises
-        ------
-        ValueError
-            If the arrays are of another size.
-        """
-        for name, array in self._state_records().items():
-            copy_bytes(state["records"][name], array)
-        for name, array in state["reward"].items():
-            setattr(self.reward, name, array.copy())
-        self._controls.restore(state["controls"])
-
-    def _state_records(self) -> dict[str, np.ndarray]:
-        return {
-            "accounts": self.accounts, "positions": self.positions, "ledgers": self.ledgers, "steps": self.steps,
-            "observations": self.observations, "saturated": self.saturated, "keys": self._keys,
-        }  # fmt: skip
-
-    def _reward_arrays(self) -> dict[str, np.ndarray]:
-        """Arrays that the reward remembers per account."""
-        return {name: value for name, value in vars(self.reward).items() if isinstance(value, np.ndarray)}
-
     @property
     def acted(self) -> np.ndarray:
         """Which controls changed a target of the last step (n_accounts, n_controls)."""
-        return self._controls.acted
+        return self.controls.acted
 
     @property
     def decided(self) -> np.ndarray:
         """Target leverage of the last step, after all controls (n_accounts, n_slots)."""
-        return self._controls.decided
+        return self.controls.decided
 
     @property
     def drawdown(self) -> np.ndarray:
@@ -493,70 +398,3 @@ class Simulator:
         active = self._all if active is None else active
         self._kernel.run(active, targets.reshape(-1, len(self.slots)), stride, count, steps, ledgers)
         return steps, ledgers
-
-
-def copy_bytes(saved: np.ndarray, array: np.ndarray) -> None:
-    """Write saved values into an array of the same size, in place.
-
-    Raises
-    ------
-    ValueError
-        If the sizes differ.
-    """
-    if saved.nbytes != array.nbytes:
-        raise ValueError(
-            f"the checkpoint holds {saved.nbytes // array.itemsize} values where this training has {array.size}; it "
-            "was made with other settings."
-        )
-    array[...] = np.frombuffer(saved.tobytes(), array.dtype).reshape(array.shape)
-
-
-def _comparable(markets: list[MarketData]) -> tuple[Contract, ...]:
-    """Contracts of the first market, if all markets can be paths of one simulation."""
-    if not markets:
-        raise ValueError("a simulation needs at least one market.")
-    first = markets[0]
-    for market in markets[1:]:
-        if market.bar != first.bar or market.venue != first.venue:
-            raise ValueError(
-                f"all markets of a simulation have the same bar and venue: {first.bar} on {first.venue} and "
-                f"{market.bar} on {market.venue} do not. Use one simulation each."
-            )
-        if market.symbols != first.symbols and (market.n_contracts, first.n_contracts) != (1, 1):
-            raise ValueError(
-                f"several markets hold the same contracts, or one contract each: {first.symbols} and "
-                f"{market.symbols} do not. Cut them with select(), or use one simulation each."
-            )
-    settle = {(c.kind, c.settle) for market in markets for c in market.contracts}
-    if len(settle) > 1:
-        raise ValueError(f"one account settles in one coin; the contracts have {sorted(settle)}.")
-    return first.contracts
-
-
-def _tables(
-    markets: list[MarketData], tables: FeatureTable | Sequence[FeatureTable] | None
-) -> list[FeatureTable]:
-    if tables is None:
-        return FeatureSet.default().compute_all(markets)
-    given = [tables] if isinstance(tables, FeatureTable) else list(tables)
-    if len(given) != len(markets):
-        raise ValueError(f"{len(markets)} markets need as many feature tables, given {len(given)}.")
-    for market, table in zip(markets, given, strict=True):
-        same = market.open_time is table.open_time or np.array_equal(market.open_time, table.open_time)
-        if not same or table.symbols != market.symbols:
-            raise ValueError(
-                f"{table!r} does not belong to {market!r}: bars and contracts must agree. Compute it on this market, "
-                "or cut both with between(start, end)."
-            )
-        if table.columns != given[0].columns:
-            raise ValueError(f"feature tables differ in columns: {given[0].columns} and {table.columns}.")
-    return given
-
-
-def _slots(markets: list[MarketData], config: SimulationConfig) -> tuple[str, ...]:
-    symbols = markets[0].symbols
-    if any(market.symbols != symbols for market in markets):
-        symbols = ("contract",)
-    if config.position_mode == "one_way":
-        return symbols
-    return tuple(f"{symbol}:{leg}" for symbol in symbols for leg in ("long", "short"))
