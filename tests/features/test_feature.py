@@ -3,22 +3,6 @@ import pytest
 from tests.features.markets import HOUR, random_market
 
 from gearing.features import FeatureSet, feature, forget_feature, get_feature, registered_features
-from gearing.market.durations import bars_in, parse_duration
-
-
-def test_durations_become_bars_of_any_length():
-    assert bars_in("24h", HOUR) == 24
-    assert bars_in("24h", 8 * HOUR) == 3
-    assert bars_in("6h", 8 * HOUR) == 1  # shorter than a bar: one bar
-    assert bars_in("0h", HOUR) == 0
-    assert bars_in("3bar", 8 * HOUR) == 3
-    assert parse_duration("1w") == np.timedelta64(7, "D")
-
-
-@pytest.mark.parametrize("text", ["24", "h", "1.5h", "day", ""])
-def test_a_duration_that_cannot_be_read_is_refused(text):
-    with pytest.raises(ValueError, match="not a duration"):
-        parse_duration(text)
 
 
 def test_a_family_has_a_member_for_any_window():

@@ -24,7 +24,7 @@ from gearing.features.feature import (
 )
 from gearing.features.feature_set import GROUPS, FeatureSet
 from gearing.features.table import FeatureTable
-from gearing.market.durations import bars_in, bars_per_year, parse_duration
+from gearing.market.timing import bars_in, bars_per_year, parse_duration
 
 __all__ = [
     "GROUPS",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from gearing.market.durations import bars_in, is_duration
+from gearing.market.timing import bars_in, is_duration
 from gearing.names import Register
 
 if TYPE_CHECKING:

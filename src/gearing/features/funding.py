@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gearing.features.feature import feature
 from gearing.features.windows import last_seen, rolling_sum
-from gearing.market.durations import YEAR, bars_in
+from gearing.market.timing import YEAR, bars_in
 
 if TYPE_CHECKING:
     from gearing.market import MarketData

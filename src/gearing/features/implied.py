@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from gearing.features.feature import feature
 from gearing.features.volatility import MOST, realized_volatility
 from gearing.features.windows import lag, rolling_mean
-from gearing.market.durations import bars_in
+from gearing.market.timing import bars_in
 
 if TYPE_CHECKING:
     from gearing.market import MarketData

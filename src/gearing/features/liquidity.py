@@ -11,7 +11,7 @@ from gearing.features.feature import feature
 from gearing.features.returns import bar_returns
 from gearing.features.volatility import DAY
 from gearing.features.windows import lag, rolling_mean, rolling_sum
-from gearing.market.durations import bars_in
+from gearing.market.timing import bars_in
 
 if TYPE_CHECKING:
     from gearing.market import MarketData

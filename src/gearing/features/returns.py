@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from gearing.features.feature import feature
 from gearing.features.windows import lag
-from gearing.market.durations import bars_in
+from gearing.market.timing import bars_in
 
 if TYPE_CHECKING:
     from gearing.market import MarketData

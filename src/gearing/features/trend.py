@@ -12,7 +12,7 @@ from gearing.features.ranges import true_range
 from gearing.features.returns import window_return
 from gearing.features.volatility import DAY, variance_per_day
 from gearing.features.windows import exponential_mean, lag, rolling_max, rolling_mean, rolling_min
-from gearing.market.durations import bars_in
+from gearing.market.timing import bars_in
 
 if TYPE_CHECKING:
     from gearing.market import MarketData

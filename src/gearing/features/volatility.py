@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from gearing.features.feature import feature
 from gearing.features.returns import bar_returns
 from gearing.features.windows import exponential_mean, lag, rolling_max, rolling_mean, trailing_rank
-from gearing.market.durations import YEAR, bars_in, bars_per_year, parse_duration
+from gearing.market.timing import YEAR, bars_in, bars_per_year, parse_duration
 
 if TYPE_CHECKING:
     from gearing.market import MarketData

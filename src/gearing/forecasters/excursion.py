@@ -20,7 +20,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from gearing.features.windows import rolling_max, rolling_min
 from gearing.forecasters.rows import Rows
 from gearing.forecasters.walk_forward import Forecast, Progress, Schedule, walk_forward
-from gearing.market.durations import bars_in
+from gearing.market.timing import bars_in
 
 if TYPE_CHECKING:
     from gearing.market import MarketData

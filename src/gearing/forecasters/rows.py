@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gearing.features import FeatureSet
 from gearing.forecasters.targets import future_variance
-from gearing.market.durations import parse_duration
+from gearing.market.timing import parse_duration
 
 if TYPE_CHECKING:
     from gearing.market import MarketData

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from gearing.features.returns import bar_returns
 from gearing.features.windows import rolling_sum
-from gearing.market.durations import YEAR, bars_in, parse_duration
+from gearing.market.timing import YEAR, bars_in, parse_duration
 
 if TYPE_CHECKING:
     from gearing.market import MarketData

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gearing.forecasters.rows import Rows, on_clock
-from gearing.market.durations import parse_duration
+from gearing.market.timing import parse_duration
 
 Progress = Callable[[int, int], None]  # blocks done, blocks in total
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from gearing.market.data import MarketData
 from gearing.market.history.series import group_ohlc
-from gearing.market.timing import duration, label
+from gearing.market.timing import label, positive_duration
 from gearing.storage.digest import digest
 from gearing.storage.mapped import ArrayFile, cached_folder, mapped
 
@@ -32,7 +32,7 @@ def resample(market: MarketData, bar: Any, keep_finer: bool = True) -> MarketDat
     ValueError
         If the length is not a multiple, or no whole long bar fits.
     """
-    length = duration(bar)
+    length = positive_duration(bar)
     if length == market.bar:
         return market
     if length < market.bar or length % market.bar != np.timedelta64(0, "ms"):

@@ -1,4 +1,9 @@
-"""Bar lengths and time stamps: parsing and formatting."""
+"""Durations, bar lengths and moments: reading and writing them.
+
+A duration is a whole number and a unit: ``ms``, ``s``, ``m`` or ``min``, ``h``, ``d``, ``w`` (seven days) or ``bar``
+(bars of the market at hand), as in "15m", "24h", "7d" or "3bar". Spaces and capitals do not matter, except in names of
+columns. Wherever a duration is expected, a ``timedelta`` or ``timedelta64`` will do as well.
+"""
 
 from __future__ import annotations
 
@@ -7,31 +12,71 @@ from typing import Any
 
 import numpy as np
 
-MILLISECONDS = {"ms": 1, "s": 1_000, "m": 60_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
+MILLISECONDS = {
+    "ms": 1,
+    "s": 1_000,
+    "m": 60_000,
+    "min": 60_000,
+    "h": 3_600_000,
+    "d": 86_400_000,
+    "w": 604_800_000,
+}
 HOURS_A_YEAR = 8_760.0  # 365 days x 24 h, the convention of every annualised number
 YEAR = np.timedelta64(365 * 86_400_000, "ms")
+_DURATION = re.compile(rf"(\d+)({'|'.join(MILLISECONDS)}|bar)")
 
 
-def duration(value: Any) -> np.timedelta64:
-    """Read a length of time ("1h", "15m", "8h", "1d", timedelta, timedelta64) as timedelta64[ms].
+def is_duration(text: str) -> bool:
+    """Whether a part of a column's name is a duration, such as "24h" in "log_variance_24h"."""
+    return _DURATION.fullmatch(text) is not None
+
+
+def parse_duration(value: Any, bar: np.timedelta64 | None = None) -> np.timedelta64:
+    """Length of a duration [ms]; "3bar" needs the length of a bar.
 
     Raises
     ------
     ValueError
-        If the text is not a number followed by s, m, h or d, or the length is not positive.
+        If the text is not a whole number and a unit.
     """
-    if isinstance(value, str):
-        match = re.fullmatch(r"(\d+)\s*(ms|s|min|m|h|d)", value.strip().lower())
-        if match is None:
-            raise ValueError(
-                f"{value!r} is not a bar length; write a number and s, m, h or d, as in '15m' or '1h'."
-            )
-        result = np.timedelta64(int(match[1]) * MILLISECONDS[match[2]], "ms")
-    else:
-        result = np.timedelta64(value).astype("timedelta64[ms]")
-    if result <= np.timedelta64(0, "ms"):
-        raise ValueError(f"bar length {value!r} must be positive.")
-    return result
+    if not isinstance(value, str):
+        return np.timedelta64(value).astype("timedelta64[ms]")
+    match = _DURATION.fullmatch("".join(value.split()).lower())
+    if match is None:
+        raise ValueError(
+            f"{value!r} is not a duration; write a whole number and s, m, h, d, w or bar, like '24h'."
+        )
+    count, unit = int(match[1]), match[2]
+    if unit != "bar":
+        return np.timedelta64(count * MILLISECONDS[unit], "ms")
+    if bar is None:
+        raise ValueError(f"{value!r} counts bars, but no bar length is known here; write it in m, h, d or w.")
+    return count * bar.astype("timedelta64[ms]")
+
+
+def positive_duration(value: Any) -> np.timedelta64:
+    """Length of a bar, or of anything else that takes time [ms].
+
+    Raises
+    ------
+    ValueError
+        If it is not a duration, or not positive.
+    """
+    length = parse_duration(value)
+    if length <= np.timedelta64(0, "ms"):
+        raise ValueError(f"{value!r} is not positive; give a positive duration such as '24h'.")
+    return length
+
+
+def bars_in(text: str, bar: np.timedelta64) -> int:
+    """Bars that cover a duration, rounded up; a duration shorter than a bar is one bar, "0h" none."""
+    length = parse_duration(text, bar).astype(np.int64)
+    return int(-(-length // bar.astype("timedelta64[ms]").astype(np.int64)))
+
+
+def bars_per_year(bar: np.timedelta64) -> float:
+    """Bars in 365 days; trading never stops, so annual figures count every hour."""
+    return float(YEAR / bar)
 
 
 def label(bar: np.timedelta64) -> str:

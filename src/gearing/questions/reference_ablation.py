@@ -22,7 +22,7 @@ from gearing.evaluation.reports.figures import new_figure
 from gearing.evaluation.risk.safest_leverage import HORIZONS, Starts
 from gearing.features import FeatureSet, FeatureTable
 from gearing.market.data import MarketData
-from gearing.market.durations import bars_in
+from gearing.market.timing import bars_in
 from gearing.policies import make_rule
 from gearing.questions.question import Question, days_of
 from gearing.questions.rule_grid.play import REBALANCING

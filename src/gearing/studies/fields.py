@@ -27,7 +27,7 @@ from gearing.exchange.observing import ACCOUNT_COLUMNS, POSITION_COLUMNS
 from gearing.features import is_feature, registered_features
 from gearing.features.feature_set import GROUPS
 from gearing.forecasters.register import forecaster
-from gearing.market.durations import parse_duration
+from gearing.market.timing import parse_duration, positive_duration
 from gearing.names import nearest
 from gearing.policies.registry import make_rule
 from gearing.simulation.actions import make_scheme
@@ -103,8 +103,7 @@ def by_name(given: Any) -> Any:
 
 
 def _duration(text: str) -> str:
-    if parse_duration(text) <= np.timedelta64(0):
-        raise ValueError(f"{text!r} is zero; give a positive duration such as '24h'.")
+    positive_duration(text)
     return text
 
 

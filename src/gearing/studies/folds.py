@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from gearing.market.durations import parse_duration
+from gearing.market.timing import parse_duration
 from gearing.studies.fields import Duration, Moment, Section, as_time
 
 Span = tuple[np.datetime64, np.datetime64]

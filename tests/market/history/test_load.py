@@ -207,7 +207,7 @@ def test_a_broken_file_is_refused_by_name_stamp_and_rule(folder, change, words):
     [
         ({"symbols": "AAAUSD"}, "Did you mean 'AAAUSDT'"),
         ({"venue": "okx-swap"}, "has no venue 'okx-swap'"),
-        ({"bar": "1x"}, "is not a bar length"),
+        ({"bar": "1x"}, "is not a duration"),
         ({"bar": "5m"}, "no traded bars that divide 5m; stored: 1h"),
         ({"start": "2019-01-01", "end": "2020-01-05"}, "bars reach from 2020-01-01"),
         ({"start": "yesterday"}, "is not a date"),

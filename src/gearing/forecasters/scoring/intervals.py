@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gearing.forecasters.walk_forward import Forecast
-from gearing.market.durations import parse_duration
+from gearing.market.timing import parse_duration
 
 Array = NDArray[np.float64]
 LEAST = 60  # past errors per group before an interval is given

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from gearing.market.history.findings import Finding, span
+from gearing.market.history.check_series import Finding, span
 from gearing.market.history.layout import settlement_rows
 from gearing.market.history.series import Bars
 

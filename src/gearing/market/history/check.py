@@ -18,10 +18,16 @@ import pandas as pd
 from gearing.contracts import venue as venue_profile
 from gearing.market.history import layout
 from gearing.market.history.archive import check_archive_file
-from gearing.market.history.check_series import check_bars, check_coverage, check_funding, check_prices_agree
-from gearing.market.history.findings import Finding, span
+from gearing.market.history.check_series import (
+    Finding,
+    check_bars,
+    check_coverage,
+    check_funding,
+    check_prices_agree,
+    span,
+)
 from gearing.market.history.series import Bars
-from gearing.market.timing import duration, label
+from gearing.market.timing import label, positive_duration
 from gearing.storage.digest import file_digest
 
 LEVELS = ("note", "warning", "error")
@@ -170,9 +176,11 @@ def _funding_or_none(path: Path) -> np.ndarray | None:
 
 def _interval(venue: str) -> np.timedelta64:
     try:
-        return duration(f"{venue_profile(layout.PROFILES.get(venue, venue)).funding_interval_hours:g}h")
+        return positive_duration(
+            f"{venue_profile(layout.PROFILES.get(venue, venue)).funding_interval_hours:g}h"
+        )
     except ValueError:
-        return duration("8h")
+        return positive_duration("8h")
 
 
 def _extent(times: np.ndarray) -> dict[str, Any]:

@@ -3,18 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
-from gearing.market.history.findings import Finding, span
 from gearing.market.history.series import Bars, missing_settlements, runs
-from gearing.market.timing import label
+from gearing.market.timing import label, text
 
 HOUR = np.timedelta64(3_600_000, "ms")
 RETURN_SD = 25.0  # a close that moves this many usual standard deviations and back is an outlier
 LARGE_RATE = 0.03  # the usual cap of a funding rate
 WICK = 0.01  # mark low above the traded low by this fraction
 MARK_GAP = 0.02  # distance of mark close from traded close
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A problem of a series, or a note on it.
+
+    Parameters
+    ----------
+    level : {"error", "warning", "note"}
+    file : str
+        Path inside the data folder, or the contract's folder.
+    rule : str
+    first, last : str
+        Where it begins and ends, UTC; "" if it concerns the whole series.
+    count : int
+        How many rows, steps or settlements.
+    detail : str
+    """
+
+    level: str
+    file: str
+    rule: str
+    first: str = ""
+    last: str = ""
+    count: int = 1
+    detail: str = ""
+
+
+def span(first: np.datetime64, last: np.datetime64) -> tuple[str, str]:
+    """Both moments as text."""
+    return text(first), text(last)
 
 
 def check_bars(bars: Bars, bar: np.timedelta64, name: str, has_volume: bool) -> list[Finding]:

@@ -14,7 +14,7 @@ from gearing.market.data import MarketData
 from gearing.market.history.assemble import Missing, assemble
 from gearing.market.history.layout import PRICES, settlement_rows
 from gearing.market.history.series import Bars, Series
-from gearing.market.timing import duration
+from gearing.market.timing import positive_duration
 
 Frames: TypeAlias = pd.DataFrame | Mapping[str, pd.DataFrame] | None
 
@@ -57,7 +57,7 @@ def market_from_frames(
         As in :func:`gearing.load_market`; tiers newer than the bars are accepted by default.
     """
     frames = _by_symbol(last, contract)
-    length = duration(bar) if bar is not None else _usual_step(next(iter(frames.values())))
+    length = positive_duration(bar) if bar is not None else _usual_step(next(iter(frames.values())))
     series = [
         Series(
             contract=_contract(symbol, contract, venue),
@@ -70,7 +70,7 @@ def market_from_frames(
         )
         for symbol, frame in frames.items()
     ]
-    interval = duration(f"{venue_profile(venue).funding_interval_hours:g}h")
+    interval = positive_duration(f"{venue_profile(venue).funding_interval_hours:g}h")
     missing = Missing(missing_mark, missing_funding, missing_tiers)  # type: ignore[arg-type]
     return assemble(series, length, start, end, missing, interval, venue, name or " ".join(frames))
 

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from gearing.contracts import TierSchedule, shipped_schedules, shipped_symbols
 from gearing.contracts.shipped import schedule_from_rows
 from gearing.market.history.series import Bars
-from gearing.market.timing import duration, label
+from gearing.market.timing import label, positive_duration
 from gearing.names import did_you_mean
 
 FUNDING_DTYPE = np.dtype([("time", "datetime64[ms]"), ("rate", "f8"), ("mark", "f8")])
@@ -72,7 +72,7 @@ def stored_bars(folder: Path, kind: str) -> list[np.timedelta64]:
     found = []
     for path in folder.glob(f"{PREFIX[kind]}*.parquet"):
         try:
-            found.append(duration(path.stem.removeprefix(PREFIX[kind])))
+            found.append(positive_duration(path.stem.removeprefix(PREFIX[kind])))
         except ValueError:
             continue
     return sorted(found)

@@ -15,7 +15,7 @@ from gearing.market.history import layout
 from gearing.market.history.assemble import Missing, assemble
 from gearing.market.history.finer import finer_market
 from gearing.market.history.series import Bars, Series
-from gearing.market.timing import duration, label, stamp
+from gearing.market.timing import label, positive_duration, stamp
 
 
 def load_market(
@@ -59,7 +59,7 @@ def load_market(
     """
     root = layout.data_folder(folder)
     names = (symbols,) if isinstance(symbols, str) else tuple(symbols)
-    length = duration(bar)
+    length = positive_duration(bar)
     profile = layout.PROFILES.get(venue, venue)
     missing = Missing(missing_mark, missing_funding, missing_tiers)
     series, notes = [], []
@@ -67,10 +67,10 @@ def load_market(
         one, note = _series(root, venue, symbol, length, missing)
         series.append(one)
         notes += note
-    interval = duration(f"{venue_profile(profile).funding_interval_hours:g}h")
+    interval = positive_duration(f"{venue_profile(profile).funding_interval_hours:g}h")
     market = assemble(series, length, start, end, missing, interval, profile, f"{venue} {' '.join(names)}")
     market = market.renamed(market.name, *notes)
-    return market if finer is None else _with_finer(market, root, venue, duration(finer), missing)
+    return market if finer is None else _with_finer(market, root, venue, positive_duration(finer), missing)
 
 
 def _series(

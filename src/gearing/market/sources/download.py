@@ -22,7 +22,7 @@ from gearing.market.history.archive import read_funding_rates, read_klines, read
 from gearing.market.history.series import Bars
 from gearing.market.history.writing import write_bars, write_funding
 from gearing.market.sources.fetching import Fetcher, FetchSettings, Outcome, remove_abandoned_parts
-from gearing.market.timing import duration, label, stamp
+from gearing.market.timing import label, positive_duration, stamp
 from gearing.storage.atomic import write_atomically
 
 KINDS = {
@@ -125,7 +125,7 @@ def fetch(
     _check_request(kinds, venue)
     days = _days(start, end)
     root = Path(folder)
-    length = label(duration(bar))
+    length = label(positive_duration(bar))
     remove_abandoned_parts(root)
     own = fetcher or Fetcher(root / ARCHIVE, settings or FetchSettings())
     paths = [p for s in wanted for kind in kinds for p in archive_paths(kind, s, length, *days)]
@@ -177,7 +177,7 @@ def build(root: Path, venue: str, symbol: str, kind: str, bar: str) -> str | Non
         table = pd.concat([read_table(p.read_bytes(), str(p)) for p in sources]).drop_duplicates()
         write_atomically(target, lambda part: table.to_parquet(part, index=False))
     else:
-        target = layout.bar_file(home, KINDS[kind], duration(bar))
+        target = layout.bar_file(home, KINDS[kind], positive_duration(bar))
         bars = [read_klines(p.read_bytes(), str(p), volume=kind == "klines") for p in sources]
         if target.is_file():
             bars.append(layout.read_bars(target, volume=kind == "klines"))

@@ -24,7 +24,7 @@ from gearing.market.history.series import Bars
 from gearing.market.history.writing import STAMP, write_bars, write_funding
 from gearing.market.sources.download import joined_bars
 from gearing.market.sources.fetching import RETRIED
-from gearing.market.timing import duration, label, stamp
+from gearing.market.timing import label, positive_duration, stamp
 from gearing.storage.atomic import write_atomically
 
 FOLDERS = {"bybit": "bybit-linear", "okx": "okx-swap"}
@@ -89,7 +89,7 @@ def fetch_ccxt(
             return _rates(client, symbol, since, since + span)
 
     else:
-        length = duration(bar)
+        length = positive_duration(bar)
         target, price = layout.bar_file(home, kind, length), PRICES[kind]
         inner = outer = int(length.astype(np.int64))
         span, given = PAGE * inner, {} if price is None else {"price": price}
@@ -108,7 +108,7 @@ def fetch_ccxt(
             if kind == "funding":
                 write_funding(target, _funding_rows(table, target), origin)
             else:
-                _add_bars(target, table, kind == "last", duration(bar), origin)
+                _add_bars(target, table, kind == "last", positive_duration(bar), origin)
     stamps = _stamps(target)
     if not ((stamps >= first) & (stamps < last)).any():
         raise ValueError(

@@ -16,7 +16,7 @@ from gearing.market.data import MarketData
 from gearing.market.history import layout
 from gearing.market.history.frames import bars_from_frame
 from gearing.market.history.writing import write_bars, write_funding
-from gearing.market.timing import duration
+from gearing.market.timing import positive_duration
 
 FREQTRADE = re.compile(
     r"(?P<base>\w+?)_(?P<quote>\w+?)_(?P<settle>\w+)-(?P<bar>\w+)-(?P<kind>futures|mark|funding_rate)"
@@ -153,7 +153,7 @@ def _write(
         rows = layout.settlement_rows(_moments(table["time"]), table["rate"].to_numpy(float), mark, where)
         write_funding(target, rows, f"import of {Path(where).name}")
     else:
-        length = duration(bar)
+        length = positive_duration(bar)
         target = layout.bar_file(home, kind, length)
         stamped = table.assign(open_time=_moments(table["open_time"]))
         columns = stamped if kind == "last" else stamped.drop(columns="volume", errors="ignore")

@@ -16,7 +16,7 @@ from numba import njit
 
 from gearing.market.data import SETTLEMENT_DTYPE, MarketData
 from gearing.market.synthetic.generators import GENERATORS, START
-from gearing.market.timing import YEAR, duration
+from gearing.market.timing import YEAR, positive_duration
 
 WEEK = np.timedelta64(7 * 86_400_000, "ms")
 
@@ -50,7 +50,7 @@ def generate(
     """
     market = _checked(source, contracts)
     n = round(years * float(YEAR / market.bar))
-    mean = max(float(duration(block) / market.bar), 1.0)
+    mean = max(float(positive_duration(block) / market.bar), 1.0)
     stream = np.random.default_rng(seed)
     week = int(WEEK / market.bar) if WEEK % market.bar == np.timedelta64(0, "ms") else 1
     rows = _blocks(market.n_bars, n, week, 1.0 / mean, stream.random((n, 2)), _first(market, week))

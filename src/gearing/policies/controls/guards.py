@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from gearing.market.durations import YEAR, parse_duration
+from gearing.market.timing import YEAR, parse_duration
 from gearing.policies.controls.leverage_limit import Decision, LeverageLimit, check_fraction
 from gearing.policies.registry import control
 from gearing.policies.rules.risk_budget import SIZES, ExcursionBudget, leverage_of_size

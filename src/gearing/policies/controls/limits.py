@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from gearing.market.durations import parse_duration
+from gearing.market.timing import parse_duration
 from gearing.policies.controls.leverage_limit import Decision, check_fraction
 from gearing.policies.registry import control
 from gearing.policies.rules.portfolio import portfolio_volatility

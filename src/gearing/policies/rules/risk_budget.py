@@ -12,7 +12,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from gearing.market.durations import YEAR, parse_duration
+from gearing.market.timing import YEAR, parse_duration
 from gearing.policies.registry import rule
 from gearing.policies.rules.rule import Columns, Rule, check_positive, values, volatility
 

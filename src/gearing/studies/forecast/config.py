@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from gearing.market.durations import parse_duration
+from gearing.market.timing import parse_duration
 from gearing.names import did_you_mean
 from gearing.studies.experiment import ExperimentConfig
 from gearing.studies.fields import Duration, Forecaster, Moment, Section

@@ -26,7 +26,7 @@ from gearing.forecasters.scoring.event_scores import (
     worst_by_chance,
 )
 from gearing.forecasters.walk_forward import Forecast, walk_forward
-from gearing.market.durations import parse_duration
+from gearing.market.timing import parse_duration
 from gearing.studies.forecast.config import ForecastConfig, Touches
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from gearing.forecasters.scoring.scores import (
     rmse_log_volatility,
 )
 from gearing.forecasters.walk_forward import Forecast
-from gearing.market.durations import parse_duration
+from gearing.market.timing import parse_duration
 from gearing.studies.fields import as_time
 from gearing.studies.forecast.config import ForecastConfig
 from gearing.studies.forecast.report import ForecastReport

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from gearing.market.durations import parse_duration
+from gearing.market.timing import parse_duration
 from gearing.policies.registry import make_rule
 from gearing.simulation.config import SimulationConfig
 from gearing.studies.experiment import ExperimentConfig
