@@ -35,7 +35,7 @@ def test_two_steps_give_the_same_as_one(market):
 
 
 @pytest.mark.parametrize(
-    ("bar", "words"), [("90m", "no multiple"), ("30m", "no multiple"), ("60d", "no whole bar")]
+    ("bar", "words"), [("90m", "not a multiple"), ("30m", "not a multiple"), ("60d", "no whole bar")]
 )
 def test_lengths_that_do_not_fit_are_refused(market, bar, words):
     with pytest.raises(ValueError, match=words):
