@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from functools import cache
 from typing import Any, Literal
 
 from gearing.contracts.contract import Contract
 from gearing.contracts.shipped import read_data
 from gearing.contracts.tiers import TierSchedule
-from gearing.names import check_names
+from gearing.names import Register
 
-VENUES = ("binance-usdm", "binance-coinm", "bybit", "okx", "hyperliquid", "bitmex")
+_SHIPPED = ("binance-usdm", "binance-coinm", "bybit", "okx", "hyperliquid", "bitmex")  # JSON files
 CHOICES = {
     "settlement": ("bankruptcy", "fee_then_return"),
     "maintenance": ("mark", "entry", "mark_plus_fee"),
@@ -141,21 +140,32 @@ class VenueProfile:
 
 
 def venue_names() -> tuple[str, ...]:
-    """Names of the venue profiles that ship with the package."""
-    return VENUES
+    """Names of all venue profiles: shipped ones first, then registered ones."""
+    return VENUES.names()
 
 
-@cache
 def venue(name: str = "binance-usdm") -> VenueProfile:
-    """Return a shipped venue profile.
+    """Return a venue profile.
 
     Raises
     ------
     ValueError
         For an unknown name; the message names the nearest one.
     """
-    check_names("unknown venue", [name], VENUES)
-    return _profile(read_data(f"{name}.json"))
+    return VENUES[name]
+
+
+def register_venue(profile: VenueProfile) -> None:
+    """Register a profile under its name.
+
+    Raises
+    ------
+    ValueError
+        If another profile has that name.
+    """
+    if profile.name in VENUES and VENUES[profile.name] != profile:
+        raise ValueError(f"a venue named {profile.name!r} is already registered; choose another name.")
+    VENUES.add(profile.name, profile, source=VenueProfile)
 
 
 def _profile(data: dict[str, Any]) -> VenueProfile:
@@ -164,3 +174,8 @@ def _profile(data: dict[str, Any]) -> VenueProfile:
     data["fee_levels"] = tuple((level, taker, maker) for level, taker, maker in data["fee_levels"])
     data["sources"], data["notes"] = tuple(data["sources"]), tuple(data["notes"])
     return VenueProfile(**data)
+
+
+VENUES: Register[VenueProfile] = Register("venue", "gearing.venues")
+for _name in _SHIPPED:
+    VENUES.add(_name, _profile(read_data(f"{_name}.json")), source=VenueProfile)

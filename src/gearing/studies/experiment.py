@@ -159,14 +159,14 @@ class Findings:
 
 
 Run = Callable[[Any, "Work"], Findings]
-_KINDS: Register[tuple[type[ExperimentConfig], Run]] = Register("kind", "gearing.experiments", _SHIPPED)
+KINDS: Register[tuple[type[ExperimentConfig], Run]] = Register("kind", "gearing.experiments", _SHIPPED)
 
 
 def experiment(config: type[ExperimentConfig]) -> Callable[[Run], Run]:
     """Decorator: the function runs experiments of the config's kind."""
 
     def register(run: Run) -> Run:
-        _KINDS.add(str(config.model_fields["kind"].default), (config, run), source=run)
+        KINDS.add(str(config.model_fields["kind"].default), (config, run), source=run)
         return run
 
     return register
@@ -180,9 +180,9 @@ def config_class(kind: str) -> type[ExperimentConfig]:
     ValueError
         For an unknown kind; the message suggests the nearest.
     """
-    return _KINDS[kind][0]
+    return KINDS[kind][0]
 
 
 def function_of(kind: str) -> Run:
     """What runs an experiment of a kind."""
-    return _KINDS[kind][1]
+    return KINDS[kind][1]
