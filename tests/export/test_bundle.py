@@ -270,7 +270,7 @@ def test_a_manifest_reads_back_as_it_was_written(network_bundle, tmp_path):
 def test_a_changed_file_is_refused(rule_copy):
     path = rule_copy / "manifest.json"
     path.write_text(path.read_text().replace('"target": 1.5', '"target": 9.9'))
-    with pytest.raises(BundleError, match=r"manifest\.json was changed.*export it anew"):
+    with pytest.raises(BundleError, match=r"manifest\.json was changed.*export it again"):
         load_bundle(rule_copy)
 
 

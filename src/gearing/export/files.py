@@ -42,12 +42,12 @@ def verify_bundle(folder: str | Path) -> tuple[str, ...]:
     for name, expected in listed.items():
         path = folder / name
         if not path.is_file():
-            raise BundleError(f"{folder} lacks {name}; copy the whole folder again, or export it anew.")
+            raise BundleError(f"{folder} lacks {name}; copy the whole folder again, or export it again.")
         found = file_digest(path)
         if found != expected:
             raise BundleError(
                 f"{path} was changed after it was written (SHA-256 {found[:12]}..., listed {expected[:12]}...). "
-                "A changed bundle makes other decisions than the tested one; copy it again, or export it anew."
+                "A changed bundle makes other decisions than the tested one; copy it again, or export it again."
             )
     added = sorted(p.name for p in folder.iterdir() if p.name not in listed and p.name != CHECKSUMS)
     if added:
@@ -65,8 +65,8 @@ def _listed(folder: Path) -> dict[str, str]:
     for number, line in enumerate(path.read_text().splitlines(), start=1):
         digest, separator, name = line.partition("  ")
         if not separator or len(digest) != 64 or "/" in name:
-            raise BundleError(f"{path}, line {number}: {line!r} is not a checksum; export the bundle anew.")
+            raise BundleError(f"{path}, line {number}: {line!r} is not a checksum; export the bundle again.")
         listed[name] = digest
     if MANIFEST not in listed:
-        raise BundleError(f"{path} does not list {MANIFEST}; export the bundle anew.")
+        raise BundleError(f"{path} does not list {MANIFEST}; export the bundle again.")
     return listed

@@ -118,17 +118,17 @@ class Manifest:
         try:
             values = json.loads(path.read_text())
         except ValueError as error:
-            raise BundleError(f"{path} is not JSON ({error}); export the bundle anew.") from error
+            raise BundleError(f"{path} is not JSON ({error}); export the bundle again.") from error
         schema = values.pop("schema", None)
         if schema != SCHEMA:
             raise BundleError(
-                f"{path} has schema {schema!r}, this version of gearing reads {SCHEMA}; export the bundle anew, or "
+                f"{path} has schema {schema!r}, this version of gearing reads {SCHEMA}; export the bundle again, or "
                 "install the version that wrote it."
             )
         try:
             return cls._of(values)
         except (KeyError, TypeError) as error:
-            raise BundleError(f"{path} is incomplete: {error}. Export the bundle anew.") from error
+            raise BundleError(f"{path} is incomplete: {error}. Export the bundle again.") from error
 
     @classmethod
     def _of(cls, values: dict[str, Any]) -> Manifest:

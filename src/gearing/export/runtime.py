@@ -280,7 +280,7 @@ class Bundle:
     @cached_property
     def _rule(self) -> Any:
         if self.manifest.rule is None:
-            raise BundleError(f"{self.folder / MANIFEST} names no rule; export the bundle anew.")
+            raise BundleError(f"{self.folder / MANIFEST} names no rule; export the bundle again.")
         return make_rule(self.manifest.rule)
 
     @cached_property
@@ -299,7 +299,7 @@ class Bundle:
                 )
             except Exception as error:
                 raise BundleError(
-                    f"{self.folder / file} cannot be opened ({error}); export the bundle anew."
+                    f"{self.folder / file} cannot be opened ({error}); export the bundle again."
                 ) from error
             self._sessions[file] = session
         return self._sessions[file]

@@ -59,10 +59,10 @@ def liquidation_size(leverage: float, maintenance_rate: float, side: Literal["lo
     ValueError
         If the position would be liquidated at once.
     """
-    room = 1.0 / leverage - maintenance_rate
-    if room <= 0.0:
+    distance = 1.0 / leverage - maintenance_rate
+    if distance <= 0.0:
         raise ValueError(f"leverage {leverage} is too high for a maintenance rate of {maintenance_rate}.")
-    return room / (1.0 - maintenance_rate if side == "long" else 1.0 + maintenance_rate)
+    return distance / (1.0 - maintenance_rate if side == "long" else 1.0 + maintenance_rate)
 
 
 def reflection_probability(variance: Array, distance: float | Array) -> Array:

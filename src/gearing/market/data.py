@@ -242,7 +242,7 @@ class MarketData:
         Raises
         ------
         ValueError
-            If no bar lies in the span.
+            If no bar is in the span.
         """
         first = 0 if start is None else int(np.searchsorted(self.open_time, stamp(start)))
         last = self.n_bars if end is None else int(np.searchsorted(self.open_time, stamp(end)))

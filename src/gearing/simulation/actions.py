@@ -1,7 +1,7 @@
-"""Action schemes: from a normalised action to a signed target leverage.
+"""Action schemes: normalised actions to signed target leverages.
 
-The env's space is always normalised, Box(-1, 1) or Discrete; a scheme owns the mapping. Schemes register by name, so
-that YAML can name them.
+The env's space is always normalised, Box(-1, 1) or Discrete; a scheme maps it to leverage. Schemes register by
+name, for YAML.
 """
 
 from __future__ import annotations
@@ -134,8 +134,7 @@ class TierScheme:
 class ResidualScheme:
     """Scale a base rule: -1 is nothing of it, 0 the rule itself, +1 twice its leverage, at most ``max_leverage``.
 
-    An agent that has learned nothing yet behaves like the rule, which is why this trains where free leverage collapses
-    to zero.
+    An untrained agent behaves like the rule, so this trains where free leverage collapses to zero.
     """
 
     max_leverage: float

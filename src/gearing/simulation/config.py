@@ -1,4 +1,4 @@
-"""How accounts are simulated: one frozen, validated, printable record shared by env, backtest and runtime."""
+"""Settings of the simulated account, shared by env, backtest and runtime."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ REBALANCE = ("every_decision", "on_change", "never")
 
 @dataclass(frozen=True)
 class Slippage:
-    """How much worse than the open an order fills, all of it known before the open.
+    """How much worse than the open an order fills, known before the open.
 
     slippage = constant + range_share * (high - low) / close of the bar before
                + impact * daily volatility * sqrt(order / daily volume), both over the 24 h before
@@ -65,22 +65,22 @@ class SimulationConfig:
         Largest target leverage; a contract whose top tier allows less refuses the config.
     margin_mode : {"isolated", "cross"}
     margin_share : float or tuple of float
-        Part of equity posted per contract; the shares of all contracts sum to at most 1. A float is
-        what each contract gets if there is one, and is divided evenly among several.
-        Isolated: what is posted, the order's costs included, so the most that can be lost. A fill better than the
-        mark leaves its gain in the free balance.
+        Share of equity posted per contract; the shares of all contracts sum to at most 1. A float is
+        divided evenly among several contracts.
+        Isolated: the posted margin including the order's costs, the most that can be lost. The gain of a fill better
+        than the mark stays in the free balance.
     sizing : {"equity", "free_balance"}
-        What limits an increase: its margin share of equity, or also, as venues have it, the free balance (wallet
-        balance plus unrealised losses less all initial margins), to which unrealised profit adds nothing.
+        What limits an increase: its margin share of equity, or also, as on venues, the free balance (wallet
+        balance plus unrealised losses less all initial margins), which excludes unrealised profit.
     initial_equity : float
-        In the settle coin. Tiers and smallest orders bite by size.
+        In the settle coin. Tiers and smallest orders depend on it.
     decision_interval : str
         From one bar to a week; decisions fall on closes divisible by it from 00:00 UTC (weeks: Monday).
     rebalance : str
         "every_decision", "on_change" (of the target), "band(x)" (when effective leverage over the margin share is
         more than x away from the target), or "never" (from entry to exit).
     decision : {"interval", "at_entry"}
-        "at_entry": a signal column opens and closes, leverage is chosen at entry and kept to the exit.
+        "at_entry": a signal column opens and closes, leverage is fixed from entry to exit.
     action, reward : str or object
         Names or instances, see :mod:`gearing.simulation.actions` and :mod:`gearing.simulation.rewards`.
     slippage : float or Slippage
@@ -101,18 +101,18 @@ class SimulationConfig:
     liquidation : {"full", "tier_step_down", "two_tiers_down", "fifth_first"}
         All but "full", the conservative default, are for isolated positions. "tier_step_down" sells down to the tier
         below while margin suffices there, "two_tiers_down" two tiers at a time (OKX). "fifth_first" (Hyperliquid) sells
-        a fifth of a position above 100,000 first and the rest only if the path goes on against it within the bar; with
-        less than two thirds of the maintenance margin left, nothing returns.
+        a fifth of a position above 100,000 first and the rest only if the path continues against it within the bar; with
+        less than two thirds of the maintenance margin left, nothing is returned.
     cross_liquidation : {"all_at_once", "largest_loss_first"}
     settlement : {"bankruptcy", "fee_then_return", "venue"}
-        What a liquidation leaves: nothing (conservative), what remains after the clearance fee, or as the venue does.
+        What a liquidation returns: nothing (conservative), the rest after the clearance fee, or as the venue.
     position_mode : {"one_way", "hedge"}
     deleveraging_move : float or None
         Stress: a winning position is closed, without fee, once a bar moves this fraction its way.
     profit_is_free : bool
         Idealised venue: unrealised profit of an isolated position may be withdrawn at a rebalance.
     ruin_fraction : float
-        The episode terminates below this part of its start equity.
+        The episode terminates below this share of its start equity.
     controls : tuple
         Risk controls that every decision passes, in order; see :mod:`gearing.policies.controls`.
     """
@@ -203,7 +203,7 @@ class SimulationConfig:
         return (self.margin_share / n_contracts,) * n_contracts
 
     def profile(self, market_venue: str) -> VenueProfile:
-        """The venue whose rules hold."""
+        """The venue whose rules apply."""
         if isinstance(self.venue, VenueProfile):
             return self.venue
         return venue(self.venue or market_venue)

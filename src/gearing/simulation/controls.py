@@ -1,7 +1,7 @@
-"""What risk controls are told at a decision, and how a list of them is applied.
+"""Risk controls: their inputs at a decision, and how a list of them is applied.
 
-A control is an object with ``required_columns`` and one method, ``apply``. It knows nothing of simulators: an
-exported policy that decides on live bars applies the same list.
+A control is an object with ``required_columns`` and one method, ``apply``. It does not depend on the simulator: an
+exported policy applies the same list to live bars.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ class Situation:
     liquidated : (n, n_slots) bool
         Whether the position was liquidated since the previous decision.
     begins : (n,) bool
-        Whether the episode begins here: what a control remembers is then void.
+        Whether the episode begins here: the controls' memories are then void.
     margin_share : (n_slots,) float64
-        Part of equity behind each slot.
+        Share of equity of each slot.
     """
 
     columns: Mapping[str, np.ndarray]
@@ -47,7 +47,7 @@ class Situation:
 
     @property
     def leverage(self) -> np.ndarray:
-        """Signed leverage that each position has now, in units of a target (n, n_slots)."""
+        """Present signed leverage of each position, in units of a target (n, n_slots)."""
         return self.columns["effective_leverage"].astype(np.float64) / self.margin_share
 
     def of(self, name: str) -> np.ndarray:
@@ -55,19 +55,19 @@ class Situation:
         return self.per_slot(self.columns[name].astype(np.float64))
 
     def per_slot(self, values: np.ndarray) -> np.ndarray:
-        """Values of contracts, or of the account, given to each of their slots."""
+        """Values of contracts, or of the account, for each of their slots."""
         return np.repeat(values, self.margin_share.size // values.shape[1], axis=1)
 
 
 class Control(Protocol):
-    """Changes decisions and says where it did."""
+    """Changes decisions."""
 
     required_columns: tuple[str, ...]
 
     def apply(
         self, targets: np.ndarray, guards: np.recarray, now: Situation, memory: Any
     ) -> tuple[np.ndarray, np.recarray, Any]:
-        """Targets (n, n_slots; NaN holds) and resting orders after this control, and what it remembers next time.
+        """Targets (n, n_slots; NaN holds) and resting orders after this control, and its next memory.
 
         ``memory`` is None at first, then what was returned: None or a tuple of arrays whose first axis is accounts.
         Inputs are not changed in place.
@@ -76,7 +76,7 @@ class Control(Protocol):
 
 
 def no_guards(shape: tuple[int, ...]) -> np.recarray:
-    """Resting orders of nobody: every distance NaN."""
+    """No resting orders: every distance NaN."""
     guards = records(shape, guard_dtype)
     guards.stop = guards.take_profit = guards.trailing = np.nan
     return guards
@@ -89,13 +89,13 @@ def apply_controls(
     memories: Sequence[Any],
     guards: np.recarray | None = None,
 ) -> tuple[np.ndarray, np.recarray, list[Any], np.ndarray]:
-    """Put decisions through a list of controls, in order.
+    """Apply a list of controls to decisions, in order.
 
     Returns
     -------
     targets : (n, n_slots) float64
     guards : (n, n_slots) recarray of ``guard_dtype``
-    memories : one per control, to be given back at the next decision
+    memories : one per control, for the next decision
     acted : (n, n_controls) bool
         Where a control changed a target. Resting orders act at the exchange; the ledger counts those.
     """
@@ -111,7 +111,7 @@ def apply_controls(
 
 
 class ControlState:
-    """The controls of a simulation, with what each remembers of every account.
+    """The controls of a simulation, with their memories of every account.
 
     Attributes
     ----------
@@ -140,16 +140,16 @@ class ControlState:
                 )
 
     def begin(self, mask: np.ndarray) -> None:
-        """Accounts whose next decision is the first of an episode."""
+        """Mark accounts whose next decision is the first of an episode."""
         self._begins |= mask
 
     def state(self) -> dict[str, Any]:
-        """Copies of what is remembered: ``begins`` (n_accounts,), and per control None or a list of arrays."""
+        """Copies of the memories: ``begins`` (n_accounts,), and per control None or a list of arrays."""
         memories = [None if one is None else [array.copy() for array in one] for one in self._memories]
         return {"begins": self._begins.copy(), "memories": memories}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Remember what ``state`` returned."""
+        """Restore a ``state``."""
         self._begins = state["begins"].copy()
         self._memories = [None if one is None else tuple(a.copy() for a in one) for one in state["memories"]]
 
@@ -169,15 +169,17 @@ class ControlState:
             margin_share=self._margin_share,
         )
         targets, guards, memories, acted = apply_controls(self.controls, targets, now, self._memories, guards)
-        self._memories = [_kept(old, new, active) for old, new in zip(self._memories, memories, strict=True)]
+        self._memories = [
+            _updated(old, new, active) for old, new in zip(self._memories, memories, strict=True)
+        ]
         self.acted[active] = acted[active]
         self._begins[active] = False
         self.decided = targets
         return targets, guards
 
 
-def _kept(old: Any, new: Any, active: np.ndarray) -> Any:
-    """What is remembered: of accounts that do not step, what it was."""
+def _updated(old: Any, new: Any, active: np.ndarray) -> Any:
+    """New memories, unchanged for accounts that do not step."""
     if old is None or new is None or active.all():
         return new
     return tuple(

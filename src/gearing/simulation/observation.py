@@ -1,4 +1,4 @@
-"""What a policy sees: one raw float32 array for everyone, and a view of it by column name."""
+"""Observations: one raw float32 array, and a view of it by column name."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ObservationLayout:
 
     @classmethod
     def of(cls, table: FeatureTable, slots: tuple[str, ...]) -> ObservationLayout:
-        """Layout of a feature table's columns and the account's own."""
+        """Layout of a feature table's columns and the account columns."""
         position = np.array(POSITION_BOUNDS * len(slots) + ACCOUNT_BOUNDS, np.float32)
         low = np.concatenate([np.tile(table.lower, len(table.symbols)), position[:, 0]])
         high = np.concatenate([np.tile(table.upper, len(table.symbols)), position[:, 1]])
@@ -61,7 +61,7 @@ class ObservationLayout:
         return pd.DataFrame({"column": self.names, "low": self.low, "high": self.high, "unit": units})
 
     def locate(self, name: str) -> slice | int:
-        """Where a column stands in the flat array: a slice over contracts or slots, or one index."""
+        """Index of a column in the flat array: a slice over contracts or slots, or one index."""
         market = len(self.columns) * len(self.symbols)
         if name in self.columns:
             return slice(self.columns.index(name), market, len(self.columns))

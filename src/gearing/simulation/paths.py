@@ -1,4 +1,4 @@
-"""What a simulation is made on: markets that can be paths of one simulation, their tables, and the checks of both."""
+"""Checks of the markets and feature tables of a simulation."""
 
 from __future__ import annotations
 

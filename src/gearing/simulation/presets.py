@@ -1,4 +1,4 @@
-"""Settings under which the simulator plays the synthetic tasks with a known best leverage."""
+"""Simulation settings of the synthetic tasks with a known best leverage."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from gearing.contracts import VenueProfile
 
-MARKET_A_SHARE = 0.95  # of equity is margin: a liquidation leaves the protocol's floor of 0.05
+MARKET_A_SHARE = 0.95  # of equity as margin: a liquidation leaves the protocol's floor of 0.05
 MARKET_A_LEVERAGE = 10.0
 MARKET_A_COST = 5e-4
 
@@ -24,9 +24,9 @@ def market_a_settings() -> dict[str, Any]:
     """Simulation settings in which market A pays max(1 + L R - L f, 0.05) for leverage L of equity.
 
     Evaluation protocol, section 8.2: isolated margin of 0.95 of equity at a target of L / 0.95, a close-only walk, no
-    slippage. Two differences remain. Funding is paid on the notional at the end of the step, which the price has moved.
-    And an increase to the largest leverage leaves room for its own fee, so it falls short by up to a twentieth of
-    a percent per unit of leverage.
+    slippage. Two differences remain. Funding is paid on the notional at the end of the step. And an increase to
+    the largest leverage must cover its own fee, so it falls short by up to a twentieth of a percent per unit of
+    leverage.
     """
     return {
         "direction": "free",

@@ -1,7 +1,7 @@
-"""Rewards: pure functions of what a step did to an account.
+"""Rewards: pure functions of an account's step records.
 
 A reward object is called with the step records after each decision interval and returns one float64 per account.
-Those with a memory per account (differential Sharpe) are told which accounts begin a new episode.
+Those with state per account (differential Sharpe) are reset for accounts that begin a new episode.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from gearing.names import Register
 class Reward(Protocol):
     """Reward of one step, from its records (``exchange.records.step_dtype``, shape (n_accounts,)).
 
-    An attribute ``reads_drawdown = False`` spares the simulation a drawdown that is not looked at (it is then NaN);
-    ``is_log_growth = True`` says that the reward is the records' ``log_growth``, which lies ready elsewhere.
+    An attribute ``reads_drawdown = False`` skips the computation of the drawdown (it is then NaN);
+    ``is_log_growth = True`` declares that the reward is the records' ``log_growth``, already computed elsewhere.
     """
 
     def reset(self, mask: np.ndarray) -> None:
-        """Forget the accounts where ``mask`` is True; called with all of them first."""
+        """Reset accounts where ``mask`` is True; called for all of them first."""
         ...
 
     def __call__(self, steps: np.recarray, drawdown: np.ndarray) -> np.ndarray:
@@ -54,7 +54,7 @@ class LogGrowth:
     is_log_growth: ClassVar[bool] = True
 
     def reset(self, mask: np.ndarray) -> None:
-        """Nothing to forget."""
+        """No state."""
 
     def __call__(self, steps: np.recarray, drawdown: np.ndarray) -> np.ndarray:
         return steps.view(np.ndarray)["log_growth"].copy()
@@ -70,7 +70,7 @@ class MeanVariance:
     aversion: float = 1.0
 
     def reset(self, mask: np.ndarray) -> None:
-        """Nothing to forget."""
+        """No state."""
 
     def __call__(self, steps: np.recarray, drawdown: np.ndarray) -> np.ndarray:
         simple = steps.equity / steps.equity_before - 1.0
@@ -85,7 +85,7 @@ class DrawdownAware:
     penalty: float = 0.01
 
     def reset(self, mask: np.ndarray) -> None:
-        """Nothing to forget."""
+        """No state."""
 
     def __call__(self, steps: np.recarray, drawdown: np.ndarray) -> np.ndarray:
         return steps.log_growth - self.penalty * drawdown
@@ -101,7 +101,7 @@ class LiquidationAware:
     penalty: float = 0.1
 
     def reset(self, mask: np.ndarray) -> None:
-        """Nothing to forget."""
+        """No state."""
 
     def __call__(self, steps: np.recarray, drawdown: np.ndarray) -> np.ndarray:
         return steps.log_growth - self.penalty * steps.liquidations
@@ -112,7 +112,7 @@ class LiquidationAware:
 class CVaRAware:
     """Log growth less ``penalty`` x the part of a loss beyond ``threshold``.
 
-    With the threshold at a quantile of losses, the mean of that part is what the conditional value at risk adds to the
+    With the threshold at a quantile of losses, the mean of that part is the difference of conditional value at risk and
     quantile (Rockafellar and Uryasev, 2000).
 
     Parameters
@@ -128,7 +128,7 @@ class CVaRAware:
     penalty: float = 1.0
 
     def reset(self, mask: np.ndarray) -> None:
-        """Nothing to forget."""
+        """No state."""
 
     def __call__(self, steps: np.recarray, drawdown: np.ndarray) -> np.ndarray:
         return steps.log_growth - self.penalty * np.maximum(-steps.log_growth - self.threshold, 0.0)
@@ -146,7 +146,7 @@ class DifferentialSharpe:
     _square: np.ndarray = field(default_factory=lambda: np.empty(0), repr=False)
 
     def reset(self, mask: np.ndarray) -> None:
-        """Forget the moments of the accounts that begin anew."""
+        """Reset the moments of accounts that begin an episode."""
         if self._mean.size != mask.size:
             self._mean, self._square = np.zeros(mask.size), np.zeros(mask.size)
         self._mean[mask] = 0.0

@@ -195,7 +195,7 @@ class Tracker:
                 "%d records have not reached the tracker (%s). They are stored in %s and will be sent by the "
                 "next run or by Tracker.flush().",
                 self.pending,
-                self.last_error or "it is slow to answer",
+                self.last_error or "it responds slowly",
                 self.spool,
             )
 

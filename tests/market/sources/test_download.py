@@ -326,7 +326,7 @@ def test_a_damaged_zip_says_so():
     [
         ({"kinds": ("trades",)}, "no data kind trades"),
         ({"venue": "okx-swap"}, "no public archive"),
-        ({"start": "2023-04-01"}, "no day lies in"),
+        ({"start": "2023-04-01"}, "no day is in"),
     ],
 )
 def test_wrong_requests_are_refused(server, tmp_path, options, words):

@@ -204,15 +204,15 @@ class DifferentiableLearner:
         self._at, self._left = self._at + steps, self._left - steps
         self.decisions += priced.numel()
         rate = float(liquidated.mean())
-        told = {
+        metrics = {
             "train/log_growth_per_year": -float(loss.detach()) + self.ledger.price * rate * self._per_year,
             "train/effective_leverage": float(leverage),
             "train/gradient_norm": float(norm),
             "train/liquidations_per_year": rate * self._per_year,
         }
         if self._labels is not None:
-            told["train/belief_cross_entropy"] = float(surprise.detach())
-        return told | self._update_price(rate)
+            metrics["train/belief_cross_entropy"] = float(surprise.detach())
+        return metrics | self._update_price(rate)
 
     def _clip_gradients(self) -> Tensor:
         """Clip the gradients of the regimes and of growth separately; returns the norm of the latter."""
@@ -263,14 +263,14 @@ class DifferentiableLearner:
     def _edges(self, columns: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Band and beliefs of every account and decision; each member of an ensemble has its share of accounts."""
         parts = torch.tensor_split(torch.arange(columns.shape[0]), len(self.network.members))
-        answers = []
+        edges = []
         for member, part in enumerate(parts):
             state = self._memory[member, part] if self.network.memory else None
             low, high, after, logits = self.network.band(columns[part], member, state)
             if self.network.memory:
                 self._memory[member, part] = after.detach()
-            answers.append((low, high, logits))
-        low, high, logits = (torch.cat(values) for values in zip(*answers, strict=True))
+            edges.append((low, high, logits))
+        low, high, logits = (torch.cat(values) for values in zip(*edges, strict=True))
         return low, high, logits
 
     def _learning_rate(self) -> float:

@@ -50,7 +50,7 @@ class BandNetwork(nn.Module):
     start_width : float
         Half width of the band before training, as a share of the bounds' distance.
     start_leverage : float or None
-        Effective leverage that the band lies around before training; None is the middle of the bounds. On little
+        Effective leverage at the middle of the band before training; None is the middle of the bounds. On little
         data an early stop keeps an agent near it.
     """
 
@@ -111,23 +111,23 @@ class BandNetwork(nn.Module):
 
         Parameters
         ----------
-        columns : raw observations or market columns; only the kept ones are read
+        columns : raw observations or market columns; only the selected ones are read
         member : one network of the ensemble, None for their mean
         state : (members, b, memory), or (b, memory) for one member
         """
         chosen = list(self.members) if member is None else [self.members[member]]
         states = [None] * len(chosen) if state is None else list(state if member is None else state[None])
         scaled = self.scaled(columns)
-        answers = [m(scaled, s) for m, s in zip(chosen, states, strict=True)]
-        low = torch.stack([self._bounded(a[0]) for a in answers]).mean(dim=0)
-        high = torch.stack([self._bounded(a[1]) for a in answers]).mean(dim=0)
-        after = torch.stack([a[2] for a in answers])
+        outputs = [m(scaled, s) for m, s in zip(chosen, states, strict=True)]
+        low = torch.stack([self._bounded(a[0]) for a in outputs]).mean(dim=0)
+        high = torch.stack([self._bounded(a[1]) for a in outputs]).mean(dim=0)
+        after = torch.stack([a[2] for a in outputs])
         if self.side == "signal":
             edges = torch.stack([low, high]) * torch.index_select(columns, -1, self.signal_at)
             low, high = edges.amin(dim=0), edges.amax(dim=0)
         if member is None:
             return low, high, after, after.new_zeros(0)
-        return low, high, after[0], answers[0][3]
+        return low, high, after[0], outputs[0][3]
 
     def _bounded(self, edge: Tensor) -> Tensor:
         """From the network's scale, where +-1 are the bounds, to leverage, bounds included."""

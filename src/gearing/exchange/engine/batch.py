@@ -190,8 +190,8 @@ class Kernel:
         self._address = self._frame.ctypes.data
         self._mode = ""
         self._planned: tuple[np.ndarray, ...] = ()
-        kept = (self._frame, self._targets, self._arrays)
-        self._helpers = [_Helper(self._address, kept) for _ in range(min(n_threads, -(-n // block)) - 1)]
+        arrays = (self._frame, self._targets, self._arrays)
+        self._helpers = [_Helper(self._address, arrays) for _ in range(min(n_threads, -(-n // block)) - 1)]
 
     def _put(self, **arrays: np.ndarray) -> None:
         """Set the addresses of arrays, which the caller keeps alive."""
@@ -255,11 +255,11 @@ class Kernel:
             return self._interpret()
         for helper in self._helpers:
             helper.wake()
-        answer = advance(self._address, CALL)
-        while answer == NOT_YET:
+        result = advance(self._address, CALL)
+        while result == NOT_YET:
             time.sleep(0)  # a helper was preempted within a block
-            answer = advance(self._address, WAIT)
-        return answer
+            result = advance(self._address, WAIT)
+        return result
 
     def _interpret(self) -> float:
         """The same call in plain Python, on one thread."""
@@ -280,8 +280,8 @@ class Kernel:
 class _Helper:
     """A thread that takes blocks of a kernel's calls; it ends with the kernel."""
 
-    def __init__(self, address: int, kept: tuple[Any, ...]) -> None:
-        self._given = (address, kept)
+    def __init__(self, address: int, arrays: tuple[Any, ...]) -> None:
+        self._given = (address, arrays)
         self._start()
 
     def _start(self) -> None:
@@ -302,7 +302,7 @@ class _Helper:
             self._start()
 
 
-def _help(address: int, kept: tuple[Any, ...], bell: queue.SimpleQueue[bool], sleeps: list[bool]) -> None:
+def _help(address: int, arrays: tuple[Any, ...], bell: queue.SimpleQueue[bool], sleeps: list[bool]) -> None:
     """Loop of a helper; it keeps the kernel's arrays alive, not the kernel."""
     more = True
     while more:

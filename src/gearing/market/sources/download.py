@@ -207,7 +207,7 @@ def _days(start: Any, end: Any) -> tuple[date, date]:
     first = stamp(start).astype("datetime64[D]").item()
     last = today if end is None else min(stamp(end).astype("datetime64[D]").item(), today)
     if first >= last:
-        raise ValueError(f"no day lies in [{first}, {last}); choose an earlier start or a later end.")
+        raise ValueError(f"no day is in [{first}, {last}); choose an earlier start or a later end.")
     return first, last
 
 

@@ -133,11 +133,11 @@ def fetch_dvol(
     until = last - 1
     while until >= first:
         query = {"currency": coin, "start_timestamp": first, "end_timestamp": until, "resolution": "1D"}
-        answer = _json(own, f"{base_url.rstrip('/')}/api/v2/public/get_volatility_index_data", query, sleep)[
+        page = _json(own, f"{base_url.rstrip('/')}/api/v2/public/get_volatility_index_data", query, sleep)[
             "result"
         ]
-        rows |= {int(row[0]): float(row[4]) for row in answer["data"] if first <= row[0] < last}
-        following = answer.get("continuation")
+        rows |= {int(row[0]): float(row[4]) for row in page["data"] if first <= row[0] < last}
+        following = page.get("continuation")
         if following is None or following >= until:
             break
         until = following

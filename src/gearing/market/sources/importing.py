@@ -101,7 +101,7 @@ def trades_signal(
     """Read freqtrade's exported backtest trades as a signal: 1 long, -1 short, 0 flat, shape (n_bars,).
 
     Row k holds what is known at the close of bar k: a trade that opens at a bar's open was decided at the close of
-    the one before, so its signal lies in the rows whose close is at or after its opening and before its closing.
+    the one before, so its signal is in the rows whose close is at or after its opening and before its closing.
 
     Parameters
     ----------

@@ -83,7 +83,7 @@ def path_extremes(
     when : float
         Moment of the jump as a fraction of the bar.
     split : float
-        Standard normal: where the bridge stands at that moment.
+        Standard normal: position of the bridge at that moment.
     uniforms : array of four numbers in (0, 1]
     """
     if jump == 0.0:

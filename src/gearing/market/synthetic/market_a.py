@@ -277,7 +277,7 @@ def _package(
 
 
 def _settlements(open_time: np.ndarray, funding: np.ndarray, mark: np.ndarray) -> np.ndarray:
-    """The level of each step settles at its end; the last one lies beyond the bars."""
+    """The level of each step settles at its end; the last one is after the bars."""
     n, m = mark.shape
     rows = np.empty((n - 1, m), SETTLEMENT_DTYPE)
     rows["time"], rows["contract"] = open_time[1:, None], np.arange(m)

@@ -384,7 +384,7 @@ def _package(
 
 
 def _settlements(rates: np.ndarray, mark: np.ndarray, open_time: np.ndarray) -> np.ndarray:
-    """Settlements at 00, 08 and 16 UTC from the first bar on; that at the last close lies beyond."""
+    """Settlements at 00, 08 and 16 UTC from the first bar on; the one at the last close is excluded."""
     bars = np.arange(0, open_time.size, SETTLEMENT_HOURS)
     rows = np.empty((bars.size, rates.shape[1]), SETTLEMENT_DTYPE)
     rows["time"] = open_time[bars, None]

@@ -104,7 +104,7 @@ class RiskBudget(Rule):
         return (self.column,)
 
     def choose(self, observation: Columns) -> np.ndarray:
-        """Leverage at the distance that the budget asks for."""
+        """Leverage at the distance of the budget."""
         years = float(parse_duration(self.horizon, None) / YEAR)
         z = NormalDist().inv_cdf(1.0 - 0.5 * self.probability)
         distance = self.tail * z * volatility(observation, self.column) * np.sqrt(years)
