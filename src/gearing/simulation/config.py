@@ -101,7 +101,7 @@ class SimulationConfig:
     liquidation : {"full", "tier_step_down", "two_tiers_down", "fifth_first"}
         All but "full", the conservative default, are for isolated positions. "tier_step_down" sells down to the tier
         below while margin suffices there, "two_tiers_down" two tiers at a time (OKX). "fifth_first" (Hyperliquid) sells
-        a fifth of a position above 100,000 first and the rest only if the path continues against it within the bar; with
+        a fifth of a position above 100,000 first and the rest if the path continues against it within the bar; with
         less than two thirds of the maintenance margin left, nothing is returned.
     cross_liquidation : {"all_at_once", "largest_loss_first"}
     settlement : {"bankruptcy", "fee_then_return", "venue"}
