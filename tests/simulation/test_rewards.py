@@ -39,20 +39,29 @@ def test_a_cvar_aware_reward_charges_only_what_a_loss_is_beyond_its_threshold():
 
 def test_the_differential_sharpe_ratio_is_the_change_of_the_moving_one_to_first_order():
     """After Moody and Saffell: D = dS / d rate at rate 0, S = mean / sd of exponential moments."""
-    reward, rng = DifferentialSharpe(rate=1e-6), np.random.default_rng(0)
+    reward, rng = DifferentialSharpe(), np.random.default_rng(0)
     reward.reset(np.ones(1, bool))
-    reward._mean[:], reward._square[:] = 0.001, 0.0004
-    for end in 100.0 * (1.0 + 0.02 * rng.normal(size=5)):
-        before = reward._mean / np.sqrt(reward._square - reward._mean**2)
-        found = reward(steps(float(end)), np.zeros(1))
-        after = reward._mean / np.sqrt(reward._square - reward._mean**2)
-        assert (after - before)[0] / 1e-6 == pytest.approx(found[0], rel=1e-3, abs=1e-6)
+    moments = np.zeros(2)
+    for reward.rate in (*[0.05] * 50, *[1e-6] * 5):
+        move = 0.001 + 0.02 * rng.normal()
+        found = reward(steps(float(100.0 * (1.0 + move))), np.zeros(1))
+        after = moments + reward.rate * (np.array([move, move**2]) - moments)
+        if reward.rate == 1e-6:
+            change = (moving_sharpe(*after) - moving_sharpe(*moments)) / reward.rate
+            assert change == pytest.approx(found[0], rel=1e-3, abs=1e-6)
+        moments = after
+
+
+def moving_sharpe(mean, square):
+    return mean / np.sqrt(square - mean**2)
 
 
 def test_an_account_that_begins_anew_is_forgotten():
     reward = DifferentialSharpe()
     reward.reset(np.ones(2, bool))
-    reward(steps(101.0, 102.0), np.zeros(2))
+    for ends in ((101.0, 101.0), (102.0, 102.0)):
+        reward(steps(*ends), np.zeros(2))
     reward.reset(np.array([True, False]))
-    assert reward._mean[0] == 0.0
-    assert reward._mean[1] > 0.0
+    anew, onwards = reward(steps(101.0, 101.0), np.zeros(2))
+    assert anew == 0.0  # a first step has no moments to change
+    assert onwards != 0.0

@@ -34,7 +34,7 @@ def test_the_baseline_does_not_know_what_the_accounts_did():
     env = env_of(half_way_to(1.0))
     env.step(np.array([[-1.0], [0.0], [1.0]]))
     assert np.ptp(env.simulator.accounts.equity) > 0.0
-    growth = env._baseline_growth()
+    growth = env.baseline_growth()
     np.testing.assert_allclose(growth, growth[0], rtol=0, atol=0)
 
 
@@ -43,7 +43,7 @@ def test_the_baseline_holds_what_a_policy_that_moves_step_by_step_would_settle_a
     for _ in range(5):
         move = MOVE * TABLE.column("tomorrow")[env.simulator.accounts.row[0] - 1, 0]
         settled = 1.2 * (1.0 - 0.5**4)
-        assert env._baseline_growth() == pytest.approx(np.log1p(settled * move), rel=1e-4)
+        assert env.baseline_growth() == pytest.approx(np.log1p(settled * move), rel=1e-4)
         env.step(np.zeros((3, 1)))
 
 

@@ -55,12 +55,13 @@ class LearningVecEnv(PerpetualVecEnv):
 
     def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, Any]]]:
         """One decision interval of every account."""
-        expected = self._baseline_growth() if self.baseline is not None else 0.0
+        expected = self.baseline_growth() if self.baseline is not None else 0.0
         observations, rewards, over, infos = super().step_wait()
         self._tally()
         return observations, (self.scale * (rewards - expected)).astype(np.float32), over, infos
 
-    def _baseline_growth(self) -> np.ndarray:
+    def baseline_growth(self) -> np.ndarray:
+        """Log growth of the next interval at the leverage where the baseline would settle now, (n_accounts,)."""
         simulator = self.simulator
         neutral = simulator.observations.copy()
         neutral[:, self._neutral[0]] = self._neutral[1]

@@ -127,6 +127,7 @@ def order_of_values(X: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[n
 
 
 def standards(X: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and spread of every column; the spread of a constant column counts as 1."""
     spread = X.std(axis=0)
     return X.mean(axis=0), np.where(spread > 0.0, spread, 1.0)
 
