@@ -111,10 +111,10 @@ def backtest(
     result = run(rule, market, table, name=policy, **config.simulation_settings())
     others, sections = [], {}
     if scenarios:
-        from gearing.evaluation.comparisons.matched_fixed import fixed_twins
+        from gearing.evaluation.comparisons.matched_fixed import matched_fixed
         from gearing.evaluation.reports.sections import trader_sections
 
-        others = [fixed_twins(result, market, table).same_leverage]
+        others = [matched_fixed(result, market, table).same_leverage]
         sections = trader_sections(rule, market, table, result)
     typer.echo("\n".join([str(market), *(f"  note: {note}" for note in market.notes), result.span, ""]))
     typer.echo(printed(comparison([result, *others])).to_string())

@@ -9,7 +9,11 @@ from gearing.lazy import lazy_exports
 if TYPE_CHECKING:
     from gearing.evaluation import reconcile as reconcile, sweep as sweep
     from gearing.evaluation.backtesting import backtest as backtest
-    from gearing.evaluation.comparisons.matched_fixed import Twins as Twins, fixed_twins as fixed_twins
+    from gearing.evaluation.comparisons.matched_fixed import (
+        FixedGrid as FixedGrid,
+        MatchedFixed as MatchedFixed,
+        matched_fixed as matched_fixed,
+    )
     from gearing.evaluation.comparisons.placebo import Placebo as Placebo, circular_shifts as circular_shifts
     from gearing.evaluation.comparisons.responses import leverage_response as leverage_response
     from gearing.evaluation.comparisons.scenarios import (

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from gearing.evaluation.comparisons.matched_fixed import Twins, fixed_twins
+from gearing.evaluation.comparisons.matched_fixed import MatchedFixed, matched_fixed
 from gearing.evaluation.metrics import daily_log_growth
 from gearing.evaluation.reports.figures import equity_figure
 from gearing.evaluation.statistics.inference import Difference, mean_interval
@@ -95,7 +95,7 @@ class SweepConfig(ExperimentConfig):
 def run_sweep(config: SweepConfig, work: Work) -> Findings:
     """Choose window by window, trade what was chosen, and stand it beside fixed leverage of the same average.
 
-    Tables: ``outcome``, the traded account and its fixed twins; ``windows``, what was chosen in each;
+    Tables: ``outcome``, the traded account and matched fixed leverage; ``windows``, what was chosen in each;
     ``configurations``, all that were tried, with their Sharpe ratio over the whole path.
     """
     market = config.market.open()
@@ -106,13 +106,13 @@ def run_sweep(config: SweepConfig, work: Work) -> Findings:
         criterion=config.criterion, seed=config.seed, n_threads=config.threads, **settings,
     )  # fmt: skip
     work.tell(repr(done))
-    twins = fixed_twins(done.result, market.between(None, done.result.time[-1]))
-    beside = twins.growth(config.seed)
+    matched = matched_fixed(done.result, market.between(None, done.result.time[-1]))
+    beside = matched.growth(config.seed)
     tables = {
-        "outcome": _outcome(twins, beside), "windows": done.windows.set_index("from"), "configurations": done.tried,
+        "outcome": _outcome(matched, beside), "windows": done.windows.set_index("from"), "configurations": done.tried,
     }  # fmt: skip
     figure = equity_figure(
-        [twins.result, twins.same_leverage], f"{config.name}: chosen on the past, judged on the next"
+        [matched.result, matched.same_leverage], f"{config.name}: chosen on the past, judged on the next"
     )
     line, metrics = _line(config, done, beside[0]), _metrics(done, beside)
     return Findings(
@@ -120,8 +120,8 @@ def run_sweep(config: SweepConfig, work: Work) -> Findings:
     )
 
 
-def _outcome(twins: Twins, beside: tuple[Difference, Difference]) -> pd.DataFrame:
-    """The traded account and its fixed twins; growth less theirs, with its 95 % interval."""
+def _outcome(matched: MatchedFixed, beside: tuple[Difference, Difference]) -> pd.DataFrame:
+    """The traded account and matched fixed leverage; growth less theirs, with its 95 % interval."""
     columns = [
         "effective_leverage",
         "log_growth",
@@ -131,7 +131,7 @@ def _outcome(twins: Twins, beside: tuple[Difference, Difference]) -> pd.DataFram
         "fees",
         "funding",
     ]
-    table = twins.table[columns]
+    table = matched.table[columns]
     return table.assign(
         less_theirs=[float("nan"), *(found.estimate for found in beside)],
         low=[float("nan"), *(found.low for found in beside)],

@@ -1,11 +1,10 @@
-"""Other worlds change what they say, and twins, shifts and regimes add up."""
+"""Other worlds change what they say, and matched leverage, shifts and regimes add up."""
 
 import numpy as np
 import pytest
 
 import gearing
 from gearing.evaluation.accounts import play_sizes, simulator_like
-from gearing.evaluation.comparisons.matched_fixed import fixed_twins
 from gearing.evaluation.comparisons.placebo import circular_shifts
 from gearing.evaluation.comparisons.scenarios import (
     capacity,
@@ -39,27 +38,6 @@ def test_accounts_side_by_side_are_the_backtest(market, result):
     assert accounts.growth[0] == result.performance.log_growth
     assert accounts.leverage[0] == pytest.approx(np.abs(result.leverage).mean())
     assert accounts.liquidations[0] == result.steps.liquidations.sum()
-
-
-def test_the_twins_have_the_same_leverage_and_the_same_volatility(market, result):
-    twins = fixed_twins(result, market)
-    row = twins.same_leverage.row
-    assert row["effective_leverage"] == pytest.approx(result.row["effective_leverage"], rel=2e-3)
-    assert twins.same_volatility.performance.volatility == pytest.approx(
-        result.performance.volatility, rel=2e-2
-    )
-    leverage, level = twins.growth()
-    assert leverage.low <= leverage.estimate <= leverage.high
-    assert level.estimate == pytest.approx(
-        result.performance.log_growth - twins.same_volatility.performance.log_growth, abs=1e-9
-    )
-    assert twins.table.index[0] == "VolatilityWeighted"
-
-
-def test_the_twin_of_a_fixed_leverage_is_itself(market):
-    fixed = gearing.backtest(FixedLeverage(4.0), market, **SETTINGS)
-    twins = fixed_twins(fixed, market)
-    assert twins.same_leverage.performance.log_growth == pytest.approx(fixed.performance.log_growth, abs=2e-3)
 
 
 def test_shifting_a_constant_leverage_changes_nothing(market):

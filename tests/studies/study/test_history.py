@@ -15,7 +15,6 @@ from gearing.studies.study.daily_results import (
     Days,
     Played,
     days_of,
-    fixed_at,
     largest_drawdown,
     on_days,
     windows_with_liquidation,
@@ -25,13 +24,6 @@ from gearing.studies.study.history_columns import column_names, column_table
 from gearing.studies.study.history_config import HistoryConfig
 from gearing.studies.study.history_tables import history_table
 from gearing.studies.study.learning import as_one_contract
-
-
-def test_the_twin_lies_between_the_fixed_leverages_that_were_played():
-    leverage, growth = np.array([0.0, 1.0, 2.0]), np.array([[0.0, 0.0], [0.1, -0.1], [0.15, -0.25]])
-    np.testing.assert_allclose(fixed_at(leverage, growth, 1.5), [0.125, -0.175])
-    np.testing.assert_allclose(fixed_at(leverage, growth, 0.0), [0.0, 0.0])
-    np.testing.assert_allclose(fixed_at(leverage, growth, 9.0), growth[2])  # no more than the largest
 
 
 def test_a_liquidation_touches_every_window_of_30_days_that_holds_it():

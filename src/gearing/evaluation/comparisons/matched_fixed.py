@@ -1,34 +1,93 @@
-"""Does timing add anything? A dynamic policy beside fixed leverage of the same average, and of the same volatility.
+"""Does timing add anything? A policy compared with fixed leverage of the same mean, and of the same volatility.
 
 Without these two comparisons deleveraging passes for skill: whoever holds less leverage in a falling market looks wise.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from gearing.evaluation.accounts import Accounts, play_sizes, simulator_like
-from gearing.evaluation.backtesting import backtest
-from gearing.evaluation.metrics import daily_log_growth, daily_returns
+from gearing.evaluation.backtesting import run_account
+from gearing.evaluation.metrics import daily_log_growth
 from gearing.evaluation.result import BacktestResult
-from gearing.evaluation.statistics.inference import Difference, growth_difference, sharpe_difference
+from gearing.evaluation.statistics.inference import Difference, growth_difference
 from gearing.features import FeatureTable
 from gearing.market.data import MarketData
 from gearing.policies.rules import FixedLeverage
+from gearing.simulation.simulator import Simulator
 
 if TYPE_CHECKING:
     import pandas as pd
 
+Measure = Literal["leverage", "volatility"]
+GRID_SIZE = 48  # fixed leverages between which a matched one is interpolated
+_SMALLEST = 0.02
 _CANDIDATES, _ROUNDS = 24, 3
 
 
 @dataclass(frozen=True, eq=False)
-class Twins:
-    """A policy and its two fixed twins.
+class FixedGrid:
+    """Fixed leverages of ascending size, played over one path.
+
+    Attributes
+    ----------
+    sizes : (n,)
+    accounts : Accounts
+    """
+
+    sizes: np.ndarray
+    accounts: Accounts
+
+    @classmethod
+    def play(cls, simulator: Simulator, flat: bool = False) -> FixedGrid:
+        """One account for each size, up to the simulation's largest leverage; ``flat``: the first holds nothing."""
+        sizes = np.geomspace(_SMALLEST, simulator.config.max_leverage, simulator.n_accounts - flat)
+        return cls.of(simulator, np.append(0.0, sizes) if flat else sizes)
+
+    @classmethod
+    def of(cls, simulator: Simulator, sizes: np.ndarray) -> FixedGrid:
+        """One account for each of the given sizes."""
+        return cls(sizes, play_sizes(simulator, sizes[:, None, None]))
+
+    @cached_property
+    def growth(self) -> np.ndarray:
+        """Daily log growth (n, n_days)."""
+        return np.stack([daily_log_growth(self.accounts.time, path) for path in self.accounts.equity])
+
+    def rising(self, measure: Measure) -> np.ndarray:
+        """Mean effective leverage, or volatility a year, made to rise where accounts were ruined (n,)."""
+        return np.maximum.accumulate(getattr(self.accounts, measure))
+
+    def matched_size(self, measure: Measure, wanted: np.ndarray) -> np.ndarray:
+        """Sizes at which the measure has the wanted values, between those that were played."""
+        return np.interp(wanted, self.rising(measure), self.sizes)
+
+    def at_leverage(self, wanted: float, values: np.ndarray) -> np.ndarray:
+        """What the fixed leverage of a mean effective leverage did, between the two sizes that were played.
+
+        Parameters
+        ----------
+        values : (n, ...)
+            What each size did.
+        """
+        return interpolated(self.rising("leverage"), values, wanted)
+
+
+def interpolated(rising: np.ndarray, values: np.ndarray, wanted: float) -> np.ndarray:
+    """Values (n, ...) at a wanted level, linear between the two neighbours of ``rising`` (n,), constant beyond."""
+    k = int(np.clip(np.searchsorted(rising, wanted), 1, rising.size - 1))
+    share = np.clip((wanted - rising[k - 1]) / max(rising[k] - rising[k - 1], 1e-12), 0.0, 1.0)
+    return (1.0 - share) * values[k - 1] + share * values[k]
+
+
+@dataclass(frozen=True, eq=False)
+class MatchedFixed:
+    """A policy, and fixed leverage of the same mean and of the same volatility.
 
     Attributes
     ----------
@@ -42,19 +101,13 @@ class Twins:
     same_volatility: BacktestResult
 
     def growth(self, seed: int = 0) -> tuple[Difference, Difference]:
-        """Log growth a year of the policy less that of each twin, on the same days."""
+        """Log growth a year of the policy less that of each fixed leverage, on the same days."""
         mine = daily_log_growth(self.result.time, self.result.equity)
-        return tuple(  # type: ignore[return-value]
-            growth_difference(mine, daily_log_growth(twin.time, twin.equity), seed=seed)
-            for twin in (self.same_leverage, self.same_volatility)
+        leverage, volatility = (
+            growth_difference(mine, daily_log_growth(fixed.time, fixed.equity), seed=seed)
+            for fixed in (self.same_leverage, self.same_volatility)
         )
-
-    def sharpe(self, seed: int = 0) -> tuple[Difference | None, Difference | None]:
-        """Sharpe ratio of the policy less that of each twin; None where one of the two was ruined."""
-        return tuple(  # type: ignore[return-value]
-            None if self.result.ruined or twin.ruined else _sharpe_difference(self.result, twin, seed)
-            for twin in (self.same_leverage, self.same_volatility)
-        )
+        return leverage, volatility
 
     @property
     def table(self) -> pd.DataFrame:
@@ -64,7 +117,9 @@ class Twins:
         return pd.concat([r.table for r in (self.result, self.same_leverage, self.same_volatility)])
 
 
-def fixed_twins(result: BacktestResult, market: MarketData, features: FeatureTable | None = None) -> Twins:
+def matched_fixed(
+    result: BacktestResult, market: MarketData, features: FeatureTable | None = None
+) -> MatchedFixed:
     """Find the fixed leverages of the same mean effective leverage, and of the same volatility, as a policy.
 
     Parameters
@@ -76,22 +131,20 @@ def fixed_twins(result: BacktestResult, market: MarketData, features: FeatureTab
 
     Notes
     -----
-    A volatility that no fixed leverage survives has no twin; the largest leverage with a lower one stands in.
+    Where no fixed leverage survives with the same volatility, the largest leverage with a lower one is returned.
     """
-    leverage = float(np.abs(result.leverage[: result.end]).sum(axis=1).mean())
-    found = _search(result, market, features, leverage, lambda accounts: accounts.leverage)
-    level = _search(
-        result, market, features, result.performance.volatility, lambda accounts: accounts.volatility
+    mean = float(np.abs(result.leverage[: result.end]).sum(axis=1).mean())
+    wanted: dict[Measure, float] = {"leverage": mean, "volatility": result.performance.volatility}
+    sizes = [_search(result, market, features, measure, level) for measure, level in wanted.items()]
+    fixed = (
+        run_account(FixedLeverage(size), simulator_like(result, market, features, 1), f"fixed {size:.2f}x")
+        for size in sizes
     )
-    return Twins(result, *(_fixed(result, market, features, size) for size in (found, level)))
+    return MatchedFixed(result, *fixed)
 
 
 def _search(
-    result: BacktestResult,
-    market: MarketData,
-    features: FeatureTable | None,
-    wanted: float,
-    measure: Callable[[Accounts], np.ndarray],
+    result: BacktestResult, market: MarketData, features: FeatureTable | None, measure: Measure, wanted: float
 ) -> float:
     """Fixed leverage at which the measure has the wanted value, by grids that close in on it."""
     low, high = 1e-3, result.config.max_leverage
@@ -99,25 +152,9 @@ def _search(
         return 0.0
     for _ in range(_ROUNDS):
         sizes = np.geomspace(low, high, _CANDIDATES)
-        simulator = simulator_like(result, market, features, _CANDIDATES)
-        rising = np.maximum.accumulate(measure(play_sizes(simulator, sizes[:, None, None])))
+        rising = FixedGrid.of(simulator_like(result, market, features, _CANDIDATES), sizes).rising(measure)
         k = int(np.clip(np.searchsorted(rising, wanted), 1, _CANDIDATES - 1))
         low, high = sizes[k - 1], sizes[k]
         if high / low < 1.001:
             break
     return float(np.interp(wanted, rising[k - 1 : k + 1], sizes[k - 1 : k + 1]))
-
-
-def _fixed(
-    result: BacktestResult, market: MarketData, features: FeatureTable | None, size: float
-) -> BacktestResult:
-    settings = {name: getattr(result.config, name) for name in result.config.__dataclass_fields__}
-    settings |= {"start": str(result.time[0]), "controls": ()}
-    columns = features if features is not None else ["log_return"]
-    rule: Any = FixedLeverage(size)
-    return backtest(rule, market, columns, name=f"fixed {size:.2f}x", **settings)
-
-
-def _sharpe_difference(mine: BacktestResult, other: BacktestResult, seed: int) -> Difference:
-    pair = (daily_returns(one.time, one.equity) for one in (mine, other))
-    return sharpe_difference(*pair, seed=seed)

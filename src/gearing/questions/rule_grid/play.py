@@ -17,6 +17,7 @@ import numpy as np
 from gearing.evaluation.accounts import Accounts, play_sizes
 from gearing.evaluation.backtesting import backtest
 from gearing.evaluation.columns import asked_columns, column_table
+from gearing.evaluation.comparisons.matched_fixed import GRID_SIZE, FixedGrid
 from gearing.evaluation.metrics import (
     DAYS_PER_YEAR,
     daily_log_growth,
@@ -47,8 +48,6 @@ DIRECTIONS = {
 }
 REBALANCING = ("every_decision", "on_change", "never")
 KINDS = ("same_leverage", "same_volatility")  # of matched fixed leverage
-_FIXED_SIZES = 48
-_SMALLEST = 0.02
 _BOOTSTRAP = Bootstrap(replications=1000)
 # What a rule may read of its account and still answer all decisions at once: the shape of it, not the value.
 _READ_OF_ACCOUNT = {*POSITION_COLUMNS, *ACCOUNT_COLUMNS} - {"effective_leverage"}
@@ -245,11 +244,11 @@ def _against_baseline(accounts: Accounts, i: int, base: int, evidence: Evidence)
 
 def _matched_fixed(setting: _Setting, accounts: Accounts, moving: list[int]) -> Accounts:
     """Fixed leverage of the same mean, then of the same volatility, for each moving rule in turn."""
-    grid = np.geomspace(_SMALLEST, setting.config.max_leverage, _FIXED_SIZES)
-    played = setting.play(grid[:, None, None])
-    measures = np.maximum.accumulate(played.leverage), np.maximum.accumulate(played.volatility)
-    wanted = accounts.leverage[moving], accounts.volatility[moving]
-    chosen = [np.interp(x, rising, grid) for x, rising in zip(wanted, measures, strict=True)]
+    grid = FixedGrid.play(setting.simulator(GRID_SIZE))
+    chosen = [
+        grid.matched_size("leverage", accounts.leverage[moving]),
+        grid.matched_size("volatility", accounts.volatility[moving]),
+    ]
     return setting.play(np.stack(chosen, axis=1).reshape(-1)[:, None, None])
 
 

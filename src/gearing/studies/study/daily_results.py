@@ -11,7 +11,8 @@ import numpy as np
 from gearing.evaluation.metrics import DAYS_PER_YEAR
 
 if TYPE_CHECKING:
-    from gearing.studies.study.history import Bench, Trial, Twins
+    from gearing.evaluation.comparisons.matched_fixed import FixedGrid
+    from gearing.studies.study.history import Bench, Trial
 
 WINDOW = 30  # days within which a liquidation is counted once
 Floats = np.ndarray
@@ -143,7 +144,7 @@ def _seed(bench: Bench, example: Trial, symbol: str, seed: int | None) -> dict[s
     kept = [
         dict(np.load(_of(example, symbol, fold.number, seed).file(bench, symbol))) for fold in bench.folds
     ]
-    twins = [bench.twins(symbol, example.direction, fold.number) for fold in bench.folds]
+    grids = [bench.fixed(symbol, example.direction, fold.number) for fold in bench.folds]
     means = [float(fold["leverage"].mean()) for fold in kept]
     place = [days_of(fold, bench.folds[k].test) for k, fold in enumerate(kept)]
     growth = [on_days(fold["growth"], *where) for fold, where in zip(kept, place, strict=True)]
@@ -152,13 +153,13 @@ def _seed(bench: Bench, example: Trial, symbol: str, seed: int | None) -> dict[s
             on_days(days[first:last], first, last, count)
             for days, (first, last, count) in zip(played, place, strict=True)
         ]
-        for played in (_twins(twins, means), _twins(twins, [float(np.mean(means))] * len(means)))
+        for played in (_matched(grids, means), _matched(grids, [float(np.mean(means))] * len(means)))
     )
     years = sum(one.size for one in growth) / DAYS_PER_YEAR
     totals = {
         name: sum(fold[name].sum() for fold in kept) / years for name in ("fees", "funding", "liquidations")
     }
-    paid = sum(fixed_at(t.leverage, t.fees, mean) for t, mean in zip(twins, means, strict=True))
+    paid = sum(g.at_leverage(mean, g.accounts.fees) for g, mean in zip(grids, means, strict=True))
     return {
         "growth": np.concatenate(growth), "twin": np.concatenate(twin),
         "level": np.concatenate(level),
@@ -199,22 +200,9 @@ def _told(kept: list[dict[str, Floats]], name: str) -> list[Floats]:
     )
 
 
-def _twins(twins: list[Twins], leverages: list[float]) -> list[Floats]:
-    return [fixed_at(t.leverage, t.growth, wanted) for t, wanted in zip(twins, leverages, strict=True)]
-
-
-def fixed_at(leverage: Floats, values: Floats, wanted: float) -> Floats:
-    """What the fixed leverage of a mean effective leverage did, between the two that were played.
-
-    Parameters
-    ----------
-    leverage : (n,) mean effective leverage of fixed leverages, ascending but where accounts were ruined
-    values : (n, ...) what each of them did
-    """
-    rising = np.maximum.accumulate(leverage)
-    k = int(np.clip(np.searchsorted(rising, wanted), 1, rising.size - 1))
-    share = np.clip((wanted - rising[k - 1]) / max(rising[k] - rising[k - 1], 1e-12), 0.0, 1.0)
-    return (1.0 - share) * values[k - 1] + share * values[k]
+def _matched(grids: list[FixedGrid], leverages: list[float]) -> list[Floats]:
+    """Daily growth of the fixed leverage with each mean."""
+    return [grid.at_leverage(wanted, grid.growth) for grid, wanted in zip(grids, leverages, strict=True)]
 
 
 def windows_with_liquidation(fold: dict[str, Floats]) -> Floats:

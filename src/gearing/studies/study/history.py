@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from gearing.agents.settings import agent_settings
-from gearing.evaluation.accounts import play_sizes
 from gearing.evaluation.backtesting import backtest
+from gearing.evaluation.comparisons.matched_fixed import GRID_SIZE, FixedGrid
 from gearing.evaluation.comparisons.placebo import circular_shifts
 from gearing.evaluation.metrics import daily_log_growth
 from gearing.evaluation.result import BacktestResult
@@ -31,8 +31,6 @@ from gearing.studies.folds import Fold, Span
 from gearing.studies.study.history_columns import column_table
 from gearing.studies.study.history_config import HistoryConfig
 from gearing.studies.work import Work
-
-TWINS = 48  # fixed leverages that every fold is played with, to interpolate the one of the same average
 
 
 @dataclass(frozen=True)
@@ -57,25 +55,6 @@ class Trial:
         controls = "+controls" if self.controlled else ""
         name = f"{self.policy}{controls}-{self.direction}-{self.group}-fold{self.fold}{seed}-{symbol}"
         return bench.folder / "trials" / bench.tag(self.policy) / f"{name}.npz"
-
-
-@dataclass(frozen=True, eq=False)
-class Twins:
-    """Fixed leverages that were played over a fold.
-
-    Attributes
-    ----------
-    leverage : (n,)
-        Mean effective leverage, ascending but where accounts were ruined.
-    growth : (n, n_days)
-        Daily log growth.
-    fees : (n,)
-        Paid over the fold, in parts of equity.
-    """
-
-    leverage: np.ndarray
-    growth: np.ndarray
-    fees: np.ndarray
 
 
 class Bench:
@@ -116,16 +95,13 @@ class Bench:
         return market.between(start, last), cut if columns is None else cut.select(columns)
 
     @lru_cache(maxsize=64)  # noqa: B019  one bench lives as long as its process
-    def twins(self, symbol: str, direction: str, fold: int) -> Twins:
+    def fixed(self, symbol: str, direction: str, fold: int) -> FixedGrid:
         """Fixed leverages over a test fold."""
         settings = self.config.simulation(self.config.directions[direction], start="first")
         market, table = self.cut(symbol, self.folds[fold].test)
-        simulator = Simulator(market, table, settings, TWINS)
+        simulator = Simulator(market, table, settings, GRID_SIZE)
         simulator.reset(seed=0)
-        sizes = np.concatenate([[0.0], np.geomspace(0.02, settings.max_leverage, TWINS - 1)])
-        played = play_sizes(simulator, sizes[:, None, None])
-        growth = np.stack([daily_log_growth(played.time, path) for path in played.equity])
-        return Twins(played.leverage, growth, played.fees)
+        return FixedGrid.play(simulator, flat=True)
 
 
 def _midnight(moment: np.datetime64) -> np.datetime64:
