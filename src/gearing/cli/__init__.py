@@ -1,7 +1,7 @@
-"""The `gearing` command: a thin face of the functions that do the work.
+"""The `gearing` command.
 
-Settings are words of the experiment files, ``section.key=value``, whatever the command. Each command imports
-what it needs when it runs, so that `gearing --help` answers at once.
+Settings are those of experiment files, ``section.key=value``, for every command. Each command imports what it needs
+when it runs, so that `gearing --help` is fast.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from gearing.cli.shared import Experiment, Json, Settings, ad_hoc, write_json
 
 app = typer.Typer(
     name="gearing",
-    help="Learn and judge leverage on perpetual futures.",
+    help="Learn and evaluate leverage on perpetual futures.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -27,7 +27,7 @@ app.add_typer(data, name="data")
 
 
 def main() -> None:
-    """Run the command line; a mistake in what was given ends in one message, not in a traceback."""
+    """Run the command line; invalid input prints one message instead of a traceback."""
     try:
         app()
     except (ValueError, FileNotFoundError) as error:
@@ -48,7 +48,7 @@ def version() -> None:
 
 @app.command()
 def show(experiment: Experiment, settings: Settings = None) -> None:
-    """Check an experiment and print the whole of it, defaults written out; the output runs again."""
+    """Check an experiment and print it with its defaults; the output can be run."""
     from gearing.studies import load_config
 
     typer.echo(load_config(experiment, settings or []).to_yaml(), nl=False)
@@ -61,7 +61,7 @@ def forecast(
     json_file: Json = None,
     tracked: Annotated[bool, typer.Option("--track/--no-track", help="Record the run in MLflow.")] = True,
 ) -> None:
-    """Compare an experiment's volatility forecasters out of sample and choose one; `study` runs the same."""
+    """Evaluate an experiment's volatility forecasters out of sample and choose one; `study` does the same."""
     from gearing.studies import load_config
     from gearing.studies.runner import run_study
 
@@ -88,12 +88,12 @@ def backtest(
         bool,
         typer.Option(
             "--scenarios",
-            help="Also fixed leverage of the same average, and growth by regime, under laxer rules, under stress "
-            "and by size of the account.",
+            help="Also fixed leverage with the same mean, a breakdown by regime, laxer rules, stress tests and "
+            "capacity.",
         ),
     ] = False,
 ) -> None:
-    """Run one rule over a market: a table, and on request the ledger and a report to keep.
+    """Run one rule over a market and print a table; optionally write the ledger and a report.
 
     For example: gearing backtest volatility_weighted market.folder=data decision.margin_share=0.1
     "controls=[{control: stop_loss, margin: 0.5}]" --report btc.html --scenarios
@@ -137,15 +137,15 @@ def study(
     settings: Settings = None,
     jobs: Annotated[
         int | None,
-        typer.Option(help="Trials that run side by side, in processes; default: the experiment's."),
+        typer.Option(help="Number of processes; default: the experiment's."),
     ] = None,
     reuse: Annotated[
         bool | None,
-        typer.Option("--reuse", help="Results that other code made count as done, and are marked."),
+        typer.Option("--reuse", help="Reuse results of other code versions, marked in the tables."),
     ] = None,
     json_file: Json = None,
 ) -> None:
-    """Run an experiment of any kind, or what is missing of it: its tables, figures, tracked runs and bundle."""
+    """Run an experiment of any kind, reusing finished trials: tables, figures, tracked runs and bundle."""
     from gearing.studies.runner import run_study
 
     done = run_study(experiment, settings or [], jobs=jobs, reuse=reuse, progress=True)
@@ -158,7 +158,7 @@ def reconcile(
     statements: Annotated[list[Path], typer.Argument(help="Fills, funding and liquidations, JSON or CSV.")],
     venue: Annotated[str, typer.Option(help="Venue profile: binance-usdm, bybit, okx, ...")] = "binance-usdm",
     fee_level: Annotated[str | None, typer.Option(help="Level of the venue's fee table.")] = None,
-    contracts: Annotated[Path | None, typer.Option(help="JSON list of contracts, tiers included.")] = None,
+    contracts: Annotated[Path | None, typer.Option(help="JSON list of contracts with tiers.")] = None,
     funding: Annotated[
         Path | None,
         typer.Option(help="Settlements the records omit: symbol, time, rate, mark (CSV, Parquet)."),
@@ -185,7 +185,7 @@ def compare(
     study_folders: Annotated[list[Path], typer.Argument(help="Folders of finished studies.")],
     json_file: Json = None,
 ) -> None:
-    """Put the leaderboards of several studies beside each other."""
+    """Print the leaderboards of several studies in one table."""
     from gearing.evaluation.reports.tables import printed
     from gearing.studies.study.run import TABLE, read_leaderboards
 
@@ -201,10 +201,10 @@ def export(
         Path, typer.Argument(help="Folder of a finished study, as `gearing study` prints it.")
     ],
     agent: Annotated[
-        str | None, typer.Option(help="Which agent; needed where the study trained several.")
+        str | None, typer.Option(help="Agent to export; required if the study trained several.")
     ] = None,
 ) -> None:
-    """Write the bundle of an agent that a study trained: the seed that did best on validation."""
+    """Write the bundle of a study's agent, the seed with the best validation score."""
     from gearing.studies.study.exporting import export_from_folder
 
     typer.echo(f"bundle      {export_from_folder(study_folder, agent)}")
@@ -218,17 +218,17 @@ def decide(
     funding: Annotated[Path | None, typer.Option(help="Recent funding settlements, CSV or Parquet.")] = None,
     now: Annotated[str | None, typer.Option(help="Moment of the decision, UTC; refuses stale bars.")] = None,
     last: Annotated[
-        Path | None, typer.Option(help="JSON of the decision before, whose memory risk controls go on with.")
+        Path | None, typer.Option(help="JSON of the previous decision, to continue its memory.")
     ] = None,
     json_file: Json = None,
 ) -> None:
-    """Print the target leverage that an exported policy asks for; needs nothing of the training stack."""
+    """Print the target leverage of an exported policy; needs no training libraries."""
     from gearing.export.runtime import load_bundle
 
     memory = None if last is None else json.loads(last.read_text(encoding="utf-8"))["memory"]
-    answer = load_bundle(bundle).decide(bars, account, funding, now=now, memory=memory)
-    typer.echo(str(answer))
-    write_json(json_file, answer.as_dict())
+    decision = load_bundle(bundle).decide(bars, account, funding, now=now, memory=memory)
+    typer.echo(str(decision))
+    write_json(json_file, decision.as_dict())
 
 
 def _missing(error: ModuleNotFoundError) -> str:

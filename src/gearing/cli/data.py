@@ -10,7 +10,7 @@ import typer
 
 from gearing.cli.shared import Json, Settings, ad_hoc, write_json
 
-data = typer.Typer(help="Market data: what there is, and whether it is sound.", no_args_is_help=True)
+data = typer.Typer(help="Market data: download, import, check, store and describe.", no_args_is_help=True)
 Folder = Annotated[Path | None, typer.Option(help="Data folder; default $GEARING_DATA, else data.")]
 
 
@@ -21,10 +21,12 @@ def _folder(given: Path | None) -> Path:
 @data.command("describe")
 def describe_data(
     settings: Settings = None,
-    figure: Annotated[Path | None, typer.Option(help="Also draw tails, memory, the day and funding.")] = None,
+    figure: Annotated[
+        Path | None, typer.Option(help="Also plot tails, memory, the daily pattern and funding.")
+    ] = None,
     json_file: Json = None,
 ) -> None:
-    """Stylised facts of a market beside those that bitcoin and ether have shown."""
+    """Stylised facts of a market, compared with those of bitcoin and ether."""
     from gearing.market.synthetic.stylised_facts import describe, period_note, plot_facts
 
     config = ad_hoc("describe", "fixed_1x", settings)
@@ -48,7 +50,7 @@ def check_data(
     symbol: Annotated[list[str] | None, typer.Option(help="Only this contract; may be repeated.")] = None,
     json_file: Json = None,
 ) -> None:
-    """Say what a data folder holds and what is wrong with it; exits with 1 if a file cannot be used."""
+    """Check a data folder and list its files and problems; exits with 1 if a file is unusable."""
     from gearing.market.history.check import check_folder
 
     report = check_folder(folder, symbols=symbol)
@@ -78,7 +80,7 @@ def fetch_data(
     workers: Annotated[int, typer.Option(help="Files fetched at a time.")] = 4,
     json_file: Json = None,
 ) -> None:
-    """Download history; what is there and whole is not fetched again. Exits with 1 if a file failed."""
+    """Download history; complete files are not fetched again. Exits with 1 if a file failed."""
     from gearing.market.sources.download import DEFAULT_KINDS
 
     first = f"{start}-01" if start.count("-") == 1 else start
@@ -108,7 +110,7 @@ def _fetch_exchange(
     end: str | None,
     kinds: tuple[str, ...],
 ) -> None:
-    """Through ccxt; "BTCUSDT" is written as ccxt wants it."""
+    """Download through ccxt, in its spelling of symbols."""
     from gearing.market.sources.download import KINDS
     from gearing.market.sources.exchanges import FOLDERS, fetch_ccxt
 
@@ -151,7 +153,7 @@ def _fetch_archive(
         typer.secho(f"failed      {outcome.path}: {outcome.detail}", fg="red", err=True)
     for symbol in report.unknown:
         typer.secho(
-            f"unknown     the archive has no file of {symbol} in this period; is it spelt so?",
+            f"unknown     the archive has no file of {symbol} in this period; check the spelling.",
             fg="red",
             err=True,
         )
@@ -161,7 +163,7 @@ def _fetch_archive(
 
 @data.command("store")
 def store_data(
-    target: Annotated[Path, typer.Argument(help="Folder of the store; made, or replaced as a whole.")],
+    target: Annotated[Path, typer.Argument(help="Folder of the store; replaced if it exists.")],
     symbols: Annotated[list[str], typer.Argument(help="Contracts, such as BTCUSDT ETHUSDT")],
     start: Annotated[str, typer.Option("--from", help="First bar, UTC.")],
     end: Annotated[str, typer.Option("--to", help="First bar left out, UTC.")],
@@ -172,7 +174,7 @@ def store_data(
     missing_funding: Annotated[str, typer.Option(help="error or zero")] = "error",
     missing_tiers: Annotated[str, typer.Option(help="error or earliest")] = "error",
 ) -> None:
-    """Lay out many contracts of short bars for `open_store`, which maps them instead of loading them."""
+    """Write many contracts of short bars as memory-mapped files for `open_store`."""
     from gearing.market import build_store, open_store
 
     build_store(
@@ -197,7 +199,7 @@ def import_data(
     column: Annotated[list[str] | None, typer.Option(help="OURS=THEIRS, such as open_time=date.")] = None,
     folder: Folder = None,
 ) -> None:
-    """Bring data of other programs into the folder layout."""
+    """Import data of other programs into the folder layout."""
     from gearing.market.sources.importing import import_freqtrade, import_table
 
     target = _folder(folder)
@@ -207,10 +209,10 @@ def import_data(
         written = import_freqtrade(freqtrade, target)
     else:
         if symbol is None:
-            raise ValueError("--table needs --symbol: which contract the table is of.")
+            raise ValueError("--table needs --symbol: the contract of the table.")
         assert table is not None
         if not table.is_file():
-            raise ValueError(f"--table {table}: there is no such file.")
+            raise ValueError(f"--table {table}: the file does not exist.")
         written = [import_table(table, target, symbol, kind, bar, _mapping(column or []))]
     for name in written:
         typer.echo(f"wrote       {target / name}")

@@ -1,4 +1,4 @@
-"""What the commands share: arguments, ad hoc experiments, results as JSON."""
+"""Arguments that commands share, experiments from the command line, results as JSON."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ Json = Annotated[Path | None, typer.Option("--json", help="Also write the result
 
 
 def ad_hoc(name: str, rule: str, settings: list[str] | None) -> StudyConfig:
-    """An experiment of one rule, from the command line alone."""
+    """An experiment of one rule, from command-line settings."""
     from gearing.studies.reading import load_study
 
     return load_study({"name": name, "rules": [rule]}, settings or [], source=f"gearing {name}")
 
 
 def write_json(json_file: Path | None, values: Mapping[str, Any]) -> None:
-    """Write a result where the user asked for it."""
+    """Write a result to the given file, if any."""
     if json_file is not None:
         json_file.write_text(json.dumps(values, indent=2, default=str) + "\n")
