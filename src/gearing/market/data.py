@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from gearing.contracts import Contract
+from gearing.market.fingerprint import fingerprint, identity
 from gearing.market.timing import label, stamp, text
 from gearing.market.validate import check_market
 
@@ -29,6 +30,7 @@ class Origin:
 
     folder: Path
     digest: str  # of all values of the store
+    reopen: Callable[[Path], MarketData]  # opens the folder again, in another process
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -93,7 +95,7 @@ class MarketData:
 
     def __post_init__(self) -> None:
         self._canonicalise()
-        check_market(self)
+        check_market(self._values())
 
     def _canonicalise(self) -> None:
         def put(name: str, value: Any) -> None:
@@ -218,16 +220,12 @@ class MarketData:
     @cached_property
     def identity(self) -> str:
         """Hash that differs where the values do; markets from a store are not read for it."""
-        from gearing.market.fingerprint import identity
-
-        return identity(self)
+        return identity(self._values())
 
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the values (not of files, names or notes): two copies of the same bars agree."""
-        from gearing.market.fingerprint import fingerprint
-
-        return fingerprint(self)
+        return fingerprint(self._values())
 
     # ---------------------------------------------------------------- cutting
 
@@ -349,9 +347,7 @@ def _rebuild(values: dict[str, Any]) -> MarketData:
 def _reopen(
     origin: Origin, symbols: tuple[str, ...], start: np.datetime64, n_bars: int, aside: dict[str, Any]
 ) -> MarketData:
-    from gearing.market.store import open_store
-
-    whole = open_store(origin.folder)
+    whole = origin.reopen(origin.folder)
     if whole.origin != origin:
         raise ValueError(f"the store {origin.folder} has been replaced since; open the new one.")
     first = int(np.searchsorted(whole.open_time, start))

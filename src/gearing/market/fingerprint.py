@@ -3,45 +3,44 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from gearing.contracts import Contract
 
-if TYPE_CHECKING:
-    from gearing.market.data import MarketData
-
 CHUNK = 1 << 26  # bytes hashed at a time, so that memory-mapped arrays are never loaded whole
 
 
-def fingerprint(market: MarketData) -> str:
-    """SHA-256 over stamps, prices, volume, settlements, contracts, venue and finer bars."""
-    digest = _values(market)
-    digest.update((market.finer.fingerprint if market.finer is not None else "no finer bars").encode())
+def fingerprint(fields: Mapping[str, Any]) -> str:
+    """SHA-256 over stamps, prices, volume, settlements, contracts, venue and finer bars of a market's fields."""
+    digest, finer = _values(fields), fields["finer"]
+    digest.update((finer.fingerprint if finer is not None else "no finer bars").encode())
     return digest.hexdigest()
 
 
-def identity(market: MarketData) -> str:
+def identity(fields: Mapping[str, Any]) -> str:
     """The same hash, with a store's digest in place of its arrays' values."""
-    if market.origin is None:
-        digest = _values(market)
+    origin, open_time, finer = fields["origin"], fields["open_time"], fields["finer"]
+    if origin is None:
+        digest = _values(fields)
     else:
-        span = f"{market.symbols}|{market.open_time[0]}|{market.n_bars}"
-        digest = hashlib.sha256(f"gearing-store|{market.origin.digest}|{span}|".encode())
-    digest.update((market.finer.identity if market.finer is not None else "no finer bars").encode())
+        span = f"{tuple(c.symbol for c in fields['contracts'])}|{open_time[0]}|{open_time.size}"
+        digest = hashlib.sha256(f"gearing-store|{origin.digest}|{span}|".encode())
+    digest.update((finer.identity if finer is not None else "no finer bars").encode())
     return digest.hexdigest()
 
 
-def _values(market: MarketData) -> hashlib._Hash:
+def _values(fields: Mapping[str, Any]) -> hashlib._Hash:
     digest = hashlib.sha256(b"gearing-market/1")
-    digest.update(f"{market.venue}|{int(market.bar.astype(np.int64))}|".encode())
-    for contract in market.contracts:
+    digest.update(f"{fields['venue']}|{int(fields['bar'].astype(np.int64))}|".encode())
+    for contract in fields["contracts"]:
         digest.update(_describe(contract).encode())
-    digest.update(market.open_time.astype("<i8").tobytes())
+    digest.update(fields["open_time"].astype("<i8").tobytes())
     for name in ("last", "mark", "volume", "tradable", "index", "predicted_rate", "implied_volatility"):
-        _update(digest, name, getattr(market, name))
-    settlements = market.settlements
+        _update(digest, name, fields[name])
+    settlements = fields["settlements"]
     digest.update(settlements["time"].astype("<i8").tobytes())
     for name in ("contract", "rate", "mark"):
         _update(digest, name, settlements[name])

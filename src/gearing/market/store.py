@@ -102,7 +102,7 @@ def open_store(target: str | os.PathLike[str]) -> MarketData:
         name=facts["name"],
         venue=facts["venue"],
         notes=tuple(facts["notes"]),
-        origin=Origin(home, facts["digest"]),
+        origin=Origin(home, facts["digest"], open_store),
         **{name: mapped(home / f"{name}.npy").swapaxes(0, 1) for name in facts["arrays"]},
     )
 

@@ -2,41 +2,38 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from gearing.market.timing import label, text
 
-if TYPE_CHECKING:
-    from gearing.market.data import MarketData
-
 FIELDS = ("open", "high", "low", "close")
 
 
-def check_market(market: MarketData) -> None:
-    """Raise ValueError for the first rule that a market's arrays violate."""
-    n, m = market.n_bars, market.n_contracts
-    where = market.name or "MarketData"
+def check_market(fields: Mapping[str, Any]) -> None:
+    """Raise ValueError for the first rule that the fields of a market, by name, violate."""
+    symbols, open_time, bar = [c.symbol for c in fields["contracts"]], fields["open_time"], fields["bar"]
+    n, m = open_time.size, len(symbols)
+    where = fields["name"] or "MarketData"
     if m == 0:
         raise ValueError(f"{where}: needs at least one contract.")
-    if len(set(market.symbols)) != m:
-        raise ValueError(f"{where}: contracts {market.symbols} are named twice.")
-    check_grid(market.open_time, market.bar, where)
+    if len(set(symbols)) != m:
+        raise ValueError(f"{where}: contracts {', '.join(symbols)} are named twice.")
+    check_grid(open_time, bar, where)
     for name in ("last", "mark", "index"):
-        _check_shape(where, name, getattr(market, name), (n, m, 4))
+        _check_shape(where, name, fields[name], (n, m, 4))
     for name in ("volume", "tradable", "predicted_rate", "implied_volatility"):
-        _check_shape(where, name, getattr(market, name), (n, m))
-    for column, symbol in enumerate(market.symbols):
-        live = market.tradable[:, column]
+        _check_shape(where, name, fields[name], (n, m))
+    for column, symbol in enumerate(symbols):
+        live = fields["tradable"][:, column]
         for name in ("last", "mark", "index"):
-            if getattr(market, name) is not None:
-                check_ohlc(
-                    getattr(market, name)[:, column], market.open_time, f"{where}: {name} of {symbol}", live
-                )
-        _check_volume(market.volume[:, column], market.open_time, f"{where}: volume of {symbol}", live)
-    _check_settlements(market, where)
-    for name, values in (market.truth or {}).items():
+            if fields[name] is not None:
+                check_ohlc(fields[name][:, column], open_time, f"{where}: {name} of {symbol}", live)
+        _check_volume(fields["volume"][:, column], open_time, f"{where}: volume of {symbol}", live)
+    _check_settlements(fields["settlements"], symbols, (open_time[0], open_time[-1] + bar), where)
+    for name, values in (fields["truth"] or {}).items():
         if (
             values.dtype.kind == "f"
             and values.ndim
@@ -119,12 +116,13 @@ def _check_shape(where: str, name: str, array: np.ndarray | None, shape: tuple[i
         )
 
 
-def _check_settlements(market: MarketData, where: str) -> None:
-    rows = market.settlements
+def _check_settlements(
+    rows: np.ndarray, symbols: Sequence[str], span: tuple[np.datetime64, np.datetime64], where: str
+) -> None:
     if rows.size == 0:
         return
-    if not ((rows["contract"] >= 0) & (rows["contract"] < market.n_contracts)).all():
-        raise ValueError(f"{where}: settlements name a contract outside 0..{market.n_contracts - 1}.")
+    if not ((rows["contract"] >= 0) & (rows["contract"] < len(symbols))).all():
+        raise ValueError(f"{where}: settlements name a contract outside 0..{len(symbols) - 1}.")
     step = np.diff(rows["time"].astype(np.int64))
     if ((step < 0) | ((step == 0) & (np.diff(rows["contract"]) <= 0))).any():
         raise ValueError(f"{where}: settlements must be sorted by (time, contract), each pair once.")
@@ -132,12 +130,12 @@ def _check_settlements(market: MarketData, where: str) -> None:
     if bad.any():
         row = rows[int(bad.argmax())]
         raise ValueError(
-            f"{where}: funding rate {row['rate']} of {market.symbols[row['contract']]} at "
+            f"{where}: funding rate {row['rate']} of {symbols[row['contract']]} at "
             f"{text(row['time'])}; rates are fractions per settlement (0.0001 for 0.01 %)."
         )
     if (known := rows["mark"][~np.isnan(rows["mark"])]).size and not (known > 0.0).all():
         raise ValueError(f"{where}: a settlement's mark must be positive, or NaN where it is not known.")
-    if rows["time"][0] < market.open_time[0] or rows["time"][-1] >= market.open_time[-1] + market.bar:
+    if rows["time"][0] < span[0] or rows["time"][-1] >= span[1]:
         raise ValueError(
             f"{where}: settlements must lie within the bars, from the first open to the last close."
         )
