@@ -1,4 +1,5 @@
 import copy
+import dataclasses
 import pickle
 
 import numpy as np
@@ -164,14 +165,12 @@ def test_a_rate_in_percent_is_refused():
 def test_finer_bars_must_divide_and_are_cut_with_the_bars():
     fine = make(192)
     market = make()
-    quarter = MarketData(
-        **{
-            **market._values(),
-            "open_time": np.datetime64("2024-01-01", "ms") + HOUR / 4 * np.arange(192),
-            "bar": HOUR / 4,
-            "settlements": np.empty(0, SETTLEMENT_DTYPE),
-            **{name: getattr(fine, name) for name in ("last", "mark", "volume", "tradable")},
-        }
+    quarter = dataclasses.replace(
+        market,
+        open_time=np.datetime64("2024-01-01", "ms") + HOUR / 4 * np.arange(192),
+        bar=HOUR / 4,
+        settlements=np.empty(0, SETTLEMENT_DTYPE),
+        **{name: getattr(fine, name) for name in ("last", "mark", "volume", "tradable")},
     )
     both = market.with_finer(quarter)
     assert both.between("2024-01-01T02:00", "2024-01-01T04:00").finer.n_bars == 8

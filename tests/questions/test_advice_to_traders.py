@@ -6,7 +6,7 @@ import pytest
 
 import gearing
 from gearing.policies import make_rule
-from gearing.questions.advice_to_traders import _scaled, better_for_most, trader_outcomes
+from gearing.questions.advice_to_traders import better_for_most, scaled_to_mean, trader_outcomes
 from gearing.questions.rule_grid.play import table_of
 
 
@@ -40,7 +40,7 @@ def test_a_traders_account_is_a_backtest_from_that_day(market):
 
 def test_the_mean_of_a_scaled_stretch_is_the_appetite_and_no_leverage_exceeds_the_cap():
     sizes = np.array([1.0, 1.0, 1.0, 40.0, 1.0, 2.0])[:, None]
-    played = _scaled(sizes, np.array([0, 1]), 5, 5.0, 10.0)
+    played = scaled_to_mean(sizes, np.array([0, 1]), 5, 5.0, 10.0)
     np.testing.assert_allclose(played.mean(axis=(1, 2)), 5.0, rtol=1e-3)
     assert played.max() <= 10.0
 

@@ -35,7 +35,7 @@ def market():
 def test_the_parts_of_a_held_position_add_up_to_its_equity(market):
     starts = Starts(market)
     parts = starts.outcomes(10.0, "7d")
-    simulator = starts._simulator  # the accounts as they ended
+    simulator = starts.simulator  # the accounts as they ended
     ended = simulator.accounts.equity / starts.config.initial_equity - 1.0
     whole = np.isfinite(parts["total"])
     assert whole.sum() > 300

@@ -154,7 +154,7 @@ def agent_settings(given: str | Mapping[str, Any] | AgentSettings, **changes: An
     overrides = {"algorithm": given} if isinstance(given, str) else dict(given)
     if "algorithm" not in overrides:
         raise ValueError(f"agent settings need the key 'algorithm', one of {', '.join(agent_names())}.")
-    values = _shipped(str(overrides["algorithm"]))
+    values = shipped_settings(str(overrides["algorithm"]))
     tuned = values.pop("tasks", {})
     task = changes.get("task", overrides.get("task"))
     layers: tuple[Mapping[str, Any], ...] = (_of_task(values["algorithm"], tuned, task), overrides, changes)
@@ -177,7 +177,8 @@ def _of_task(algorithm: str, tuned: Mapping[str, Any], task: str | None) -> Mapp
     return tuned[task]
 
 
-def _shipped(algorithm: str) -> dict[str, Any]:
+def shipped_settings(algorithm: str) -> dict[str, Any]:
+    """Settings of an agent as its file in the package holds them."""
     check_names("no agent", [algorithm], agent_names())
     text = files(__package__).joinpath(_FOLDER, f"{algorithm}.yaml").read_text(encoding="utf-8")
     return {**yaml.safe_load(text), "algorithm": algorithm}

@@ -76,7 +76,7 @@ def trader_outcomes(
         for appetite in appetites:
             fixed = _end(simulator, starts, sides[0] * np.full((starts.size, count, 1), appetite))
             for name, sizes in leverages.items():
-                scaled = _scaled(sizes, starts, count, appetite, config.max_leverage)
+                scaled = scaled_to_mean(sizes, starts, count, appetite, config.max_leverage)
                 found = {"dynamic": _end(simulator, starts, sides[0] * scaled), "fixed": fixed}
                 ruined = {f"{kind}_ruined": equity < config.ruin_fraction for kind, equity in found.items()}
                 key = {"direction": direction, "appetite": appetite, "rule": name}
@@ -84,7 +84,7 @@ def trader_outcomes(
     return pd.concat(parts, ignore_index=True)
 
 
-def _scaled(sizes: np.ndarray, starts: np.ndarray, count: int, mean: float, top: float) -> np.ndarray:
+def scaled_to_mean(sizes: np.ndarray, starts: np.ndarray, count: int, mean: float, top: float) -> np.ndarray:
     """Each trader's stretch of the series with this mean, none above ``top`` (n_starts, count, 1)."""
     stretch = sizes[starts[:, None] + np.arange(count)[None, :]]
     for _ in range(20):  # what the cap cuts is spread over the rest, until nothing is left to spread

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import gearing
-from gearing.evaluation.sweep.walk_forward import _Trials, sweep
+from gearing.evaluation.sweep.walk_forward import TriedConfigurations, sweep
 from gearing.policies.rules import VolatilityWeighted
 
 SPACE = {"rule": "volatility_weighted", "low": [0.5, 1.0, 2.0], "high": [2.0, 4.0, 8.0]}
@@ -23,7 +23,7 @@ def done(market):
 
 
 def test_a_configuration_grows_as_its_backtest_does(market):
-    tried = _Trials(SPACE, market, None, SETTINGS, 1, "120d", "60d")
+    tried = TriedConfigurations(SPACE, market, None, SETTINGS, 1, "120d", "60d")
     tried.add([{"rule": "volatility_weighted", "low": 1.0, "high": 4.0}])
     alone = gearing.backtest(VolatilityWeighted(1.0, 4.0), market, ["volatility_percentile_90d"], **SETTINGS)
     first, last = tried.edges[0], tried.edges[1]
@@ -32,7 +32,7 @@ def test_a_configuration_grows_as_its_backtest_does(market):
 
 
 def test_the_choice_of_a_window_was_the_best_before_it(market, done):
-    tried = _Trials(SPACE, market, None, SETTINGS, 1, "120d", "60d")
+    tried = TriedConfigurations(SPACE, market, None, SETTINGS, 1, "120d", "60d")
     grid = [{"rule": "volatility_weighted", "low": a, "high": b} for a in SPACE["low"] for b in SPACE["high"]]
     tried.add(grid)
     assert done.n_configurations == len(grid)

@@ -133,9 +133,9 @@ def test_other_settings_of_a_task_are_another_study(monkeypatch):
     # A task's settings ship with the package: retuned ones must not be taken for what trained before.
     tuned = QUICK | {"agents": {"ppo": {"algorithm": "ppo", "settings": {"task": "market_a_full"}}}}
     before = RegretConfig(**tuned).digest
-    shipped = settings._shipped("ppo")
+    shipped = settings.shipped_settings("ppo")
     shipped["tasks"]["market_a_full"]["total_decisions"] += 1
-    monkeypatch.setattr(settings, "_shipped", lambda name: deepcopy(shipped))
+    monkeypatch.setattr(settings, "shipped_settings", lambda name: deepcopy(shipped))
     assert RegretConfig(**tuned).digest != before
 
 

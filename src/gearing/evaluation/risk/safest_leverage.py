@@ -89,6 +89,11 @@ class Starts:
         Default: the market's only one.
     margin_mode, margin_share
         As in :class:`gearing.SimulationConfig`. An isolated position's liquidation does not depend on the share.
+
+    Attributes
+    ----------
+    simulator : Simulator
+        Its accounts, one a start, stand where the last leverage and horizon ended.
     """
 
     def __init__(
@@ -119,16 +124,16 @@ class Starts:
             decision_interval=f"{int(self.step / np.timedelta64(1, 'm'))}m", **settings,
         )  # fmt: skip
         self._table = FeatureSet(["log_return"]).compute(market)
-        self._simulator = Simulator(market, self._table, self.config)
-        edges = self._simulator.tape.boundaries[0]
-        times = self._simulator.tape.row_time[edges[:-1]]
+        self.simulator = Simulator(market, self._table, self.config)
+        edges = self.simulator.tape.boundaries[0]
+        times = self.simulator.tape.row_time[edges[:-1]]
         self.days = np.flatnonzero((times - times[0].astype("datetime64[D]")) % _DAY == np.timedelta64(0))
         self._last = edges.size - 1
 
     @property
     def opened(self) -> np.ndarray:
         """Moment of every start (n_days,) datetime64[ms]."""
-        tape = self._simulator.tape
+        tape = self.simulator.tape
         return tape.row_time[tape.boundaries[0][self.days]]
 
     def times(self, leverage: float, horizon: str) -> np.ndarray:
@@ -156,9 +161,9 @@ class Starts:
 
     def _hold(self, leverage: float, count: int, *, booked: bool) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Hold every start for ``count`` steps: see `times`; and what was booked, of the first step only if not all."""
-        if self._simulator.n_accounts != self.days.size:
-            self._simulator = Simulator(self.market, self._table, self.config, self.days.size)
-        simulator = self._simulator
+        if self.simulator.n_accounts != self.days.size:
+            self.simulator = Simulator(self.market, self._table, self.config, self.days.size)
+        simulator = self.simulator
         simulator.begin(self.days, count)
         left = decisions_left(simulator)
         opening, holding = Records(), Records(steps=booked)

@@ -141,7 +141,7 @@ def sweep(
     """
     _check(search, criterion)
     check_space(space, search, n)
-    tried = _Trials(space, market, features, settings, n_threads, train, test)
+    tried = TriedConfigurations(space, market, features, settings, n_threads, train, test)
     if search == "optuna":
         picks = [_guided(tried, space, k, int(n or 0), criterion, seed) for k in range(tried.n_windows)]
     else:
@@ -177,7 +177,7 @@ class Pick(NamedTuple):
     known: int
 
 
-class _Trials:
+class TriedConfigurations:
     """Configurations tried so far, with their sums per period; period 0 is the first training window."""
 
     def __init__(
@@ -313,7 +313,7 @@ class _Trials:
         return Sweep(result, chosen, pd.DataFrame(rows), list(self.configurations), sharpes)
 
 
-def _guided(tried: _Trials, space: Space, window: int, n: int, criterion: str, seed: int) -> Pick:
+def _guided(tried: TriedConfigurations, space: Space, window: int, n: int, criterion: str, seed: int) -> Pick:
     """Best of ``n`` configurations that optuna proposes for a window, seeing nothing but its past."""
     import optuna
 
