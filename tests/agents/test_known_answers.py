@@ -5,7 +5,8 @@ import pytest
 
 from gearing.agents import train_agent
 from gearing.agents.scoring import Scorer
-from gearing.studies.regret.run import RegretConfig, play, references
+from gearing.studies.regret.config import RegretConfig
+from gearing.studies.regret.run import play, references
 
 AGENT = {
     "algorithm": "differentiable", "task": "market_a_full", "total_decisions": 8_000_000, "validate_every": 8_000_000,
@@ -16,7 +17,7 @@ AGENT = {
 @pytest.mark.parametrize("variant", ["zero-drift", "one-volatility", "funding-only", "no-jumps"])
 def test_the_learned_leverage_lies_in_the_optimums_no_trade_band(variant):
     config = RegretConfig(
-        name="known", variant={"variant": variant}, agents={"differentiable": {"algorithm": "differentiable"}}
+        name="known", market={"generator": "market-a", "variant": variant}, agents=["differentiable"]
     )
     # 2,000 years: with 400 the sample's own drift moves the best leverage by as much as the grid's step.
     market, table = config.open(seed=1, years=2000)

@@ -90,7 +90,25 @@ class Rule(Named):
 Rules = Annotated[dict[str, Rule], BeforeValidator(by_name)]
 
 
-class Market(Named):
+class Generator(Named):
+    """A generated market: ``{generator: market-a, variant: merton}``, or only its name.
+
+    Attributes
+    ----------
+    generator, settings
+        See `gearing.synthetic_market`.
+    """
+
+    named_by = "generator"
+
+    generator: str = "market-b"
+
+    def check(self) -> None:
+        """Refuse an unknown generator or setting of it."""
+        check_settings(self.generator, self.settings, self.field_names())
+
+
+class Market(Generator):
     """Which market: history where a folder is given, otherwise a generated one.
 
     Attributes
@@ -106,8 +124,6 @@ class Market(Named):
         The generated market, see `gearing.synthetic_market`.
     """
 
-    named_by = "generator"
-
     folder: str | None = None
     venue: str = "binance-um"
     contracts: list[str] | None = Field(default=None, min_length=1)
@@ -118,7 +134,6 @@ class Market(Named):
     missing_funding: Literal["error", "zero"] = "error"
     missing_tiers: Literal["error", "earliest"] = "error"
     finer: Duration | None = None
-    generator: str = "market-b"
     seed: int = Field(default=0, ge=0)
     years: float = Field(default=6.0, gt=0.0)
 
@@ -131,7 +146,7 @@ class Market(Named):
     def check(self) -> None:
         """Refuse an unknown venue, generator or setting of it."""
         check_names("no venue", [self.venue], [*PROFILES, *venue_names()])
-        check_settings(self.generator, self.settings, self.field_names())
+        super().check()
 
     @property
     def is_history(self) -> bool:
@@ -318,27 +333,39 @@ class Excursions(Forecast):
         return Schedule(self.curve, refit=self.refit)
 
 
-class Pretraining(Named):
+class Pretraining(Generator):
     """Training on a synthetic market before the real one.
 
     Attributes
     ----------
-    generator, settings
-        See `gearing.synthetic_market`.
     seed, years : of the paths
     decisions : int
     """
 
-    named_by = "generator"
-
-    generator: str = "market-b"
     seed: int = Field(default=0, ge=0)
     years: float = Field(default=40.0, gt=0.0)
     decisions: int = Field(default=1_000_000, ge=1)
 
+
+class Learner(Named):
+    """A learning algorithm: ``{algorithm: ppo, task: market_a_full}``, or only its name.
+
+    Attributes
+    ----------
+    algorithm, settings
+        See `gearing.agents.AgentSettings`.
+    seeds : int, optional
+        Instead of the experiment's number.
+    """
+
+    named_by = "algorithm"
+
+    algorithm: str
+    seeds: int | None = Field(default=None, ge=1)
+
     def check(self) -> None:
-        """Refuse an unknown generator or setting of it."""
-        check_settings(self.generator, self.settings, self.field_names())
+        """Refuse an unknown algorithm, task or hyper-parameter."""
+        check_agent(self.algorithm, self.settings, self.field_names())
 
 
 class Agent(Named):

@@ -3,6 +3,7 @@
 from copy import deepcopy
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from gearing.agents import settings
@@ -11,8 +12,9 @@ from gearing.market import synthetic_market
 from gearing.market.oracle.bayes_filter import bayes_filter
 from gearing.market.oracle.best_leverage import oracle_leverage, path_growth_of_targets
 from gearing.simulation import Simulator
-from gearing.studies.regret.run import RegretConfig, references
-from gearing.studies.regret.tables import growth_of
+from gearing.studies import load_config
+from gearing.studies.regret.config import RegretConfig
+from gearing.studies.regret.run import Player, references
 from gearing.studies.runner import run_experiment
 
 QUICK = {
@@ -39,7 +41,7 @@ QUICK = {
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory):
     output = str(tmp_path_factory.mktemp("regret"))
-    return run_experiment(RegretConfig(**QUICK, output=output), tell=lambda text: None)
+    return run_experiment(RegretConfig(**QUICK, output=output))
 
 
 def test_the_simulators_oracle_earns_what_its_formula_says(quick):
@@ -101,7 +103,7 @@ def test_the_bayes_filter_is_the_reference_where_the_state_is_hidden(tmp_path):
         "shown": "prices", "columns": ["log_return", "predicted_rate"], "output": str(tmp_path),
         "test": {"seed": 200, "years": 20.0, "count": 1},
     }  # fmt: skip
-    found = run_experiment(RegretConfig(**hidden), tell=lambda text: None).findings.tables["references"]
+    found = run_experiment(RegretConfig(**hidden)).findings.tables["references"]
     market = synthetic_market("market-a", seed=200, years=20.0)
     row = found.loc["Bayes filter by its formula"]
     assert row["growth"] == pytest.approx(bayes_filter(market).growth.sum() / 20.0)
@@ -110,33 +112,55 @@ def test_the_bayes_filter_is_the_reference_where_the_state_is_hidden(tmp_path):
 
 def test_scores_are_growth_over_the_oracles_on_the_same_paths(quick):
     agents, seeds = quick.findings.tables["agents"], quick.findings.tables["seeds"]
-    config = quick.config
-    oracle, error, parts = growth_of(config, quick.folder, "oracle")
-    mine, _, _ = growth_of(config, quick.folder, "differentiable-seed0")
-    assert seeds.loc[("differentiable", 0), "score"] == pytest.approx(mine / oracle)
-    assert agents.loc["differentiable", "score"] == pytest.approx(mine / oracle)
-    assert parts.sum() == pytest.approx(oracle * 40)
-    assert error > 0.0
+    (oracle,) = (np.load(path)["growth"] for path in quick.folder.glob("trials/oracle-*/growth.npz"))
+    (mine,) = (np.load(path)["growth"] for path in quick.folder.glob("trials/differentiable-0-*/growth.npz"))
+    assert seeds.loc[("differentiable", 0), "score"] == pytest.approx(mine.sum() / oracle.sum())
+    assert agents.loc["differentiable", "score"] == pytest.approx(mine.sum() / oracle.sum())
+    references = quick.findings.tables["references"]
+    assert references.loc["oracle", "growth"] == pytest.approx(oracle.sum() / 40.0)
+    assert references.loc["oracle", "error"] > 0.0
 
 
-def test_a_second_run_trains_and_plays_nothing_and_more_seeds_go_on(quick):
+def test_a_second_run_trains_and_plays_nothing(quick):
     before = {path: path.stat().st_mtime_ns for path in quick.folder.rglob("*.npz")}
-    again = run_experiment(quick.config, tell=lambda text: None)
+    again = run_experiment(quick.config)
     assert {path: path.stat().st_mtime_ns for path in quick.folder.rglob("*.npz")} == before
-    np.testing.assert_array_equal(
-        again.findings.tables["seeds"]["growth"], quick.findings.tables["seeds"]["growth"]
-    )
-    assert quick.config.model_copy(update={"seeds": 5}).folder == quick.folder
+    pd.testing.assert_frame_equal(again.findings.tables["seeds"], quick.findings.tables["seeds"])
 
 
-def test_other_settings_of_a_task_are_another_study(monkeypatch):
+def test_more_seeds_and_agents_leave_a_trial_what_it_was(quick):
+    trial = Player("differentiable", 0)
+    more = RegretConfig(**{**QUICK, "seeds": 5, "agents": {**QUICK["agents"], "ppo": "ppo"}})
+    assert trial.settings(more) == trial.settings(quick.config)
+    assert Player("oracle").settings(more) == Player("oracle").settings(quick.config)
+
+
+def test_other_settings_of_a_task_are_another_trial(monkeypatch):
     # A task's settings ship with the package: retuned ones must not be taken for what trained before.
-    tuned = QUICK | {"agents": {"ppo": {"algorithm": "ppo", "settings": {"task": "market_a_full"}}}}
-    before = RegretConfig(**tuned).digest
+    trial = Player("ppo", 0)
+    config = RegretConfig(**QUICK | {"agents": {"ppo": {"algorithm": "ppo", "task": "market_a_full"}}})
+    before = trial.settings(config)
     shipped = settings.shipped_settings("ppo")
     shipped["tasks"]["market_a_full"]["total_decisions"] += 1
     monkeypatch.setattr(settings, "shipped_settings", lambda name: deepcopy(shipped))
-    assert RegretConfig(**tuned).digest != before
+    assert trial.settings(config) != before
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("market=crash", "no market with an oracle 'crash'"),
+        ("market={generator: market-a, variant: mertn}", "Did you mean 'merton'?"),
+        ("account.max_levrage=3", "account: no field 'max_levrage'. Did you mean 'max_leverage'?"),
+        ("columns=[log_retrn]", "columns.0: no column 'log_retrn'"),
+        ("agents=[pppo]", "agents.pppo: no agent 'pppo'. Did you mean 'ppo'?"),
+        ("agents={a: {algorithm: ppo, seds: 1}}", "agents.a: no field 'seds'. Did you mean 'seeds'?"),
+    ],
+)
+def test_names_are_checked_before_anything_is_generated(override, message):
+    with pytest.raises(ValueError) as refused:
+        load_config(QUICK, [override])
+    assert message in str(refused.value)
 
 
 def test_markets_that_train_and_test_on_the_same_paths_are_refused():

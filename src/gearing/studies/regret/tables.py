@@ -1,93 +1,81 @@
-"""Tables of a regret study, read from what its trials left on disk."""
+"""Tables of a comparison with a known optimum."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gearing.evaluation.statistics.scores import aggregate
+from gearing.studies.regret.config import RegretConfig
+from gearing.studies.trials import Result
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from gearing.studies.regret.run import RegretConfig
-
-REFERENCES = ("oracle", "half_of_the_oracle", "best_fixed")
+GROWTH = "growth.npz"
 REACHED = 0.9  # of the oracle on validation: when an agent counts as having learned
+_MEASURED = ("inside", "outside_by", "leverage")
 
 
-def growth_of(config: RegretConfig, folder: Path, name: str) -> tuple[float, float, np.ndarray]:
-    """Growth a year over all test paths, its standard error, and the growth of each part (n_parts,)."""
-    played = [np.load(folder / "test" / str(k) / f"{name}.npz") for k in range(config.test.count)]
-    growth = np.concatenate([one["growth"] for one in played])
-    years = config.test.years * config.test.count
-    # Parts are years apart from each other, and their states forget each other in months.
-    error = growth.std(ddof=1) * np.sqrt(growth.size) / years
-    return float(growth.sum() / years), float(error), growth
+def growth_of(result: Result) -> np.ndarray:
+    """Log growth of each part of the test paths (n_parts,)."""
+    return np.load(result.folder / GROWTH)["growth"]
 
 
-def mean_of(config: RegretConfig, folder: Path, name: str, number: str) -> float:
-    """Mean over the test paths of a number that was told per path."""
-    paths = range(config.test.count)
-    return float(np.mean([float(np.load(folder / "test" / str(k) / f"{name}.npz")[number]) for k in paths]))
-
-
-def reference_table(config: RegretConfig, folder: Path) -> pd.DataFrame:
+def reference_table(config: RegretConfig, known: Sequence[Result]) -> pd.DataFrame:
     """Policies that need no training; "by its formula" are paths of the formula itself, outside the simulator."""
     import pandas as pd
 
-    best, _, oracle = growth_of(config, folder, "oracle")
-    formula = mean_of(config, folder, "formula", "growth")
-    rows: list[dict[str, Any]] = [
-        {"policy": "oracle by its formula", "growth": formula, "score": formula / best}
-    ]
+    *played, formula = known
+    best = growth_of(played[0]).sum() / config.test_years
+    by_formula = {"oracle": float(np.mean(growth_of(formula)))}
     if config.filtered:
-        filtered = mean_of(config, folder, "formula", "filtered")
-        rows.append({"policy": "Bayes filter by its formula", "growth": filtered, "score": filtered / best})
-    for name in REFERENCES:
-        growth, error, parts = growth_of(config, folder, name)
-        rows.append(
-            {
-                "policy": name.replace("_", " "),
-                "growth": growth,
-                "error": error,
-                "score": growth / best,
-                "regret": best - growth,
-                "regret_error": _paired_error(config, oracle - parts),
-                "leverage": mean_of(config, folder, name, "leverage"),
-            }
-        )
+        by_formula["Bayes filter"] = float(np.mean(formula.summary["filtered"]))
+    rows: list[dict[str, Any]] = [
+        {"policy": f"{name} by its formula", "growth": growth, "score": growth / best}
+        for name, growth in by_formula.items()
+    ]
+    for result in played:
+        row = {"policy": result.trial.policy.replace("_", " "), **_row(config, result, played[0])}
+        rows.append({name: value for name, value in row.items() if name not in ("inside", "outside_by")})
     return pd.DataFrame(rows).set_index("policy")
 
 
-def scored(config: RegretConfig, folder: Path) -> pd.DataFrame:
+def seed_table(config: RegretConfig, trained: Sequence[Result], oracle: Result) -> pd.DataFrame:
     """One row per agent and seed."""
     import pandas as pd
 
-    best, _, oracle = growth_of(config, folder, "oracle")
-    rows = []
-    for name, seed in config.trials():
-        told = json.loads((folder / "agents" / f"{name}-seed{seed}" / "training.json").read_text())
-        growth, error, parts = growth_of(config, folder, f"{name}-seed{seed}")
-        rows.append(
-            {
-                "agent": name,
-                "seed": seed,
-                "growth": growth,
-                "error": error,
-                "score": growth / best,
-                "regret": best - growth,
-                "regret_error": _paired_error(config, oracle - parts),
-                "inside": mean_of(config, folder, f"{name}-seed{seed}", "inside"),
-                "outside_by": mean_of(config, folder, f"{name}-seed{seed}", "outside_by"),
-                "leverage": mean_of(config, folder, f"{name}-seed{seed}", "leverage"),
-                **_learned(told),
-            }
-        )
+    rows = [
+        {
+            "agent": result.trial.policy,
+            "seed": result.trial.seed,
+            **_row(config, result, oracle),
+            **_learned(result.summary),
+        }
+        for result in trained
+    ]
     return pd.DataFrame(rows).set_index(["agent", "seed"])
+
+
+def _row(config: RegretConfig, result: Result, oracle: Result) -> dict[str, float]:
+    """Growth a year and its standard error, the same of the regret, and means over the test paths."""
+    growth, best, years = growth_of(result), growth_of(oracle), config.test_years
+
+    def error(parts: np.ndarray) -> float:
+        # Parts are years apart from each other, and their states forget each other in months.
+        return float(parts.std(ddof=1) * np.sqrt(parts.size) / years)
+
+    mine, most = float(growth.sum() / years), float(best.sum() / years)
+    return {
+        "growth": mine,
+        "error": error(growth),
+        "score": mine / most,
+        "regret": most - mine,
+        "regret_error": error(best - growth),
+        **{name: float(np.mean(result.summary[name])) for name in _MEASURED},
+    }
 
 
 def agent_table(seeds: pd.DataFrame) -> pd.DataFrame:
@@ -107,35 +95,24 @@ def agent_table(seeds: pd.DataFrame) -> pd.DataFrame:
                 "score_low": interval.low,
                 "score_high": interval.high,
                 "worst_seed": scores.min(),
-                "regret": group["regret"].mean(),
-                "inside": group["inside"].mean(),
-                "outside_by": group["outside_by"].mean(),
-                "leverage": group["leverage"].mean(),
+                **{column: group[column].mean() for column in ("regret", *_MEASURED)},
                 "reached": int(group["decisions_to_reach"].notna().sum()),
                 "decisions_to_reach": group["decisions_to_reach"].median(),
                 "seconds_to_reach": group["seconds_to_reach"].median(),
-                "decisions": group["decisions"].mean(),
-                "seconds": group["seconds"].mean(),
+                **{column: group[column].mean() for column in ("decisions", "seconds")},
             }
         )
     return pd.DataFrame(rows).set_index("agent")
 
 
-def _learned(told: dict[str, Any]) -> dict[str, float]:
+def _learned(summary: dict[str, Any]) -> dict[str, float]:
     """What training took: all of it, and until 0.9 of the oracle on validation (NaN if never)."""
-    bar = REACHED * told["oracle_on_validation"]
-    first = next((row for row in told["history"] if row["score"] >= bar), None)
-    last = told["history"][-1]
+    bar = REACHED * summary["oracle_on_validation"]
+    first = next((row for row in summary["history"] if row["score"] >= bar), None)
+    last = summary["history"][-1]
     return {
         "decisions_to_reach": first["decisions"] if first else np.nan,
         "seconds_to_reach": first["seconds"] if first else np.nan,
         "decisions": last["decisions"],
         "seconds": last["seconds"],
     }
-
-
-def _paired_error(config: RegretConfig, differences: np.ndarray) -> float:
-    """Standard error of a mean difference a year, from the differences of the parts."""
-    return float(
-        differences.std(ddof=1) * np.sqrt(differences.size) / (config.test.years * config.test.count)
-    )

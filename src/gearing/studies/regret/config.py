@@ -1,0 +1,130 @@
+"""Settings of a comparison with a known optimum, and the markets that they describe."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import combinations
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from gearing.features import FeatureSet, FeatureTable
+from gearing.market import MarketData
+from gearing.market.synthetic.generators import synthetic_market
+from gearing.names import check_names
+from gearing.policies.oracle import state_table
+from gearing.simulation.config import SimulationConfig
+from gearing.simulation.presets import market_a_settings, market_b_settings
+from gearing.studies.experiment import ExperimentConfig
+from gearing.studies.fields import Column, Section, by_name
+from gearing.studies.sections import Generator, Learner
+
+_PRESETS = {"market-a": market_a_settings, "market-b": market_b_settings}
+
+
+class Paths(Section):
+    """Synthetic paths: their seeds count up from ``seed``."""
+
+    seed: int = Field(ge=0)
+    years: float = Field(gt=0.0)
+    count: int = Field(default=1, ge=1)
+
+
+class RegretConfig(ExperimentConfig):
+    """Agents on markets whose best leverage is known.
+
+    Attributes
+    ----------
+    market : Generator
+        "market-a" or "market-b". The oracle of market B knows no costs, so that everyone plays it without: no fees,
+        slippage, ticks or lots.
+    shown : {"state", "prices"}
+        What policies see: the market's true state, or features of prices and funding.
+    columns : list of str
+        Features where prices are shown.
+    account : mapping
+        Settings of `SimulationConfig` that differ from the task's own.
+    train : Paths
+        Seed k trains on the paths k x count, ... of them.
+    validate : Paths
+        These choose the weights.
+    test : Paths
+        Every policy plays them once.
+    agents : mapping of name to Learner
+    fixed : list of float
+        Leverages of equity among which the best fixed one is found, on the validation paths.
+    seeds : int
+    """
+
+    kind: Literal["regret"] = "regret"
+    market: Generator = Generator(generator="market-a")
+    shown: Literal["state", "prices"] = "state"
+    columns: list[Column] = Field(default=["default"], min_length=1)
+    account: dict[str, Any] = Field(default_factory=dict)
+    train: Paths = Paths(seed=1_000, years=1_000.0)
+    validate_: Paths = Field(default=Paths(seed=500, years=400.0), alias="validate")
+    test: Paths = Paths(seed=100_000, years=1_000.0, count=8)
+    agents: Annotated[dict[str, Learner], BeforeValidator(by_name)] = Field(min_length=1)
+    fixed: list[float] = Field(default=[0.25, 0.5, 0.75, 1.0, 1.5], min_length=1)
+    seeds: int = Field(default=10, ge=1)
+
+    @field_validator("market")
+    @classmethod
+    def _has_an_oracle(cls, market: Generator) -> Generator:
+        check_names("no market with an oracle", [market.generator], _PRESETS)
+        return market
+
+    @field_validator("account")
+    @classmethod
+    def _settings_exist(cls, account: dict[str, Any]) -> dict[str, Any]:
+        check_names("no field", account, SimulationConfig.__dataclass_fields__)
+        return account
+
+    @model_validator(mode="after")
+    def _paths_are_different(self) -> RegretConfig:
+        spans = {
+            "train": (self.train.seed, self.train.seed + self.seeds * self.train.count),
+            "validate": (self.validate_.seed, self.validate_.seed + self.validate_.count),
+            "test": (self.test.seed, self.test.seed + self.test.count),
+        }
+        for (one, (first, end)), (other, (start, last)) in combinations(spans.items(), 2):
+            if first < last and start < end:
+                raise ValueError(
+                    f"{one} has the market seeds {first} to {end - 1}, {other} {start} to {last - 1}: they share "
+                    "paths. Move one of them."
+                )
+        self.simulation()
+        return self
+
+    @property
+    def test_years(self) -> float:
+        """Length of all test paths."""
+        return self.test.years * self.test.count
+
+    @property
+    def filtered(self) -> bool:
+        """Whether the Bayes filter is the reference: the state of market A is hidden."""
+        return self.market.generator == "market-a" and self.shown == "prices"
+
+    def simulation(self) -> SimulationConfig:
+        """Mechanics that everyone plays under."""
+        config = SimulationConfig(**(_PRESETS[self.market.generator]() | self.account))
+        if self.market.generator == "market-a":
+            return config
+        free = replace(config.profile(MarketData.venue), taker_fee=0.0, maker_fee=0.0)
+        return config.with_(venue=free, fee_level=None, slippage=0.0)
+
+    def open(self, seed: int, years: float) -> tuple[MarketData, FeatureTable]:
+        """A path and what is shown of it."""
+        market = synthetic_market(self.market.generator, seed=seed, years=years, **self.market.settings)
+        if self.market.generator == "market-b":
+            free: dict[str, Any] = {"tick_size": 0.0, "lot_size": 0.0, "min_notional": 0.0}
+            market = market.replace(contracts=tuple(replace(one, **free) for one in market.contracts))
+        if self.shown == "state":
+            return market, state_table(market)
+        return market, FeatureSet(list(self.columns)).compute(market)
+
+    def markets(self, paths: Paths, first: int = 0) -> tuple[list[MarketData], list[FeatureTable]]:
+        """Some paths, from the one numbered ``first``."""
+        pairs = [self.open(paths.seed + first + k, paths.years) for k in range(paths.count)]
+        return [market for market, _ in pairs], [table for _, table in pairs]
