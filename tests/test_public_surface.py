@@ -142,3 +142,8 @@ def test_a_module_of_the_same_name_does_not_hide_a_function():
 
     assert callable(gearing.forecasters.walk_forward)
     assert callable(gearing.evaluation.sweep.sweep)
+
+
+def test_a_function_wins_over_the_module_of_its_name():
+    assert gearing.feature.__name__ == "feature"
+    assert gearing.rules.__name__ == "gearing.policies.rules"

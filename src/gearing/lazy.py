@@ -18,7 +18,6 @@ import ast
 import sys
 from collections.abc import Callable
 from importlib import import_module
-from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
@@ -38,10 +37,10 @@ def lazy_exports(package: str) -> tuple[Callable[[str], Any], Callable[[], list[
     def load(name: str) -> Any:
         if name not in modules:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        home = import_module(modules[name])
-        submodule = f"{modules[name]}.{name}"
-        is_module = hasattr(home, "__path__") and find_spec(submodule) is not None
-        value = import_module(submodule) if is_module else getattr(home, name)
+        try:  # as an import statement does it: what the package defines, else its module of that name
+            value = getattr(import_module(modules[name]), name)
+        except AttributeError:
+            value = import_module(f"{modules[name]}.{name}")
         setattr(module, name, value)
         return value
 
