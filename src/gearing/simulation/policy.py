@@ -32,8 +32,11 @@ class Policy(Protocol):
     PolicyHooks : what a policy may have besides.
     """
 
-    required_columns: tuple[str, ...]
-    action_scheme: str
+    @property  # read only here, so that a class attribute will do
+    def required_columns(self) -> tuple[str, ...]: ...
+
+    @property
+    def action_scheme(self) -> str: ...
 
     def predict(
         self,
