@@ -172,7 +172,7 @@ def reconcile(
     json_file: Json = None,
 ) -> None:
     """Replay account statements through the exchange rules; exits with 1 if a printed number differs."""
-    from gearing.evaluation.reconcile.replay import reconcile_files
+    from gearing.evaluation.reconcile.files import reconcile_files
 
     found = reconcile_files(statements, venue, fee_level, contracts, funding, marks)
     typer.echo(str(found))

@@ -46,7 +46,11 @@ if TYPE_CHECKING:
     from gearing.evaluation.reports.tables import comparison as comparison
     from gearing.evaluation.reports.trades import trades as trades
     from gearing.evaluation.result import BacktestResult as BacktestResult
-    from gearing.evaluation.risk.budget_check import budget_kept as budget_kept, safest_kept as safest_kept
+    from gearing.evaluation.risk.budget_check import (
+        BudgetCheck as BudgetCheck,
+        check_budget as check_budget,
+        check_safest_leverage as check_safest_leverage,
+    )
     from gearing.evaluation.risk.safest_leverage import (
         SafestLeverage as SafestLeverage,
         risk_by_leverage as risk_by_leverage,

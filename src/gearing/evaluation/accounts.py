@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gearing.evaluation.columns import SHORTEST, asked_columns
+from gearing.evaluation.columns import SHORTEST, settings_columns
 from gearing.evaluation.metrics import daily_returns, log_growth, sharpe_ratio, volatility, years_between
 from gearing.evaluation.playing import Observer, decision_times, play
 from gearing.evaluation.result import BacktestResult
@@ -105,7 +105,7 @@ def simulator_like(
     """Accounts under the settings of a result, from its first decision on; without its risk controls."""
     config = result.config.with_(start=str(result.time[0]), controls=())
     if table is None:
-        table = FeatureSet([SHORTEST, *asked_columns(config)]).compute(market)
+        table = FeatureSet([SHORTEST, *settings_columns(config)]).compute(market)
     simulator = Simulator(market, table, config, n_accounts)
     simulator.reset(seed=0)
     if simulator.n_decisions != len(result.target):

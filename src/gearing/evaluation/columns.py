@@ -43,11 +43,11 @@ def policy_table(
 
 def columns_read(policy: Policy, config: SimulationConfig) -> tuple[str, ...]:
     """Columns that a policy and the settings of its simulation read."""
-    return (*policy.required_columns, *asked_columns(config))
+    return (*policy.required_columns, *settings_columns(config))
 
 
-def asked_columns(config: SimulationConfig) -> tuple[str, ...]:
-    """Columns that the settings themselves read: the signal's and those of the risk controls."""
+def settings_columns(config: SimulationConfig) -> tuple[str, ...]:
+    """Columns that the settings of a simulation read: the signal's and those of the risk controls."""
     signal = (config.signal_column,) if config.signal_column else ()
     return (*signal, *(column for control in config.controls for column in control.required_columns))
 
@@ -87,7 +87,7 @@ def column_table(
 
         table = forecast_volatility_column(market, **forecast).join(table)
     if any(name.startswith("touch_") for name in wanted):
-        from gearing.evaluation.risk.excursion_columns import join_asked_excursions
+        from gearing.evaluation.risk.excursion_columns import join_named_excursions
 
-        table = join_asked_excursions(table, market, wanted)
+        table = join_named_excursions(table, market, wanted)
     return table

@@ -309,7 +309,7 @@ def test_prices_of_a_liquidation_without_known_margin_are_said_to_be_unchecked(s
     records = [r for r, e in zip(statement.records, statement.events, strict=True) if e.kind != "position"]
     found = statement.check(records)
     assert found.differences.empty, str(found)
-    assert any("for want of a snapshot" in reason for reason in found.unchecked)
+    assert any("no snapshot with margin" in reason for reason in found.unchecked)
 
 
 def test_a_liquidation_left_out_is_missed_at_the_bar_in_which_it_was_due(statement):

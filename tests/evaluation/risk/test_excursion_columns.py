@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import gearing
-from gearing.evaluation.risk.budget_check import budget_kept
+from gearing.evaluation.risk.budget_check import check_budget
 from gearing.evaluation.risk.excursion_columns import join_excursions
 from gearing.forecasters import Schedule
 from gearing.policies.rules import ExcursionBudget
@@ -36,10 +36,10 @@ def test_a_larger_move_is_less_likely(table):
 
 @pytest.mark.slow
 def test_the_excursion_budget_is_near_its_promise(market, table):
-    kept = budget_kept(ExcursionBudget(0.05, sizes=SIZES, max_leverage=50.0), market, table)
-    assert kept.realised.low <= 0.08
-    assert 0.005 < kept.realised.estimate < 0.10
-    assert np.isfinite(kept.leverage)
+    checked = check_budget(ExcursionBudget(0.05, sizes=SIZES, max_leverage=50.0), market, table)
+    assert checked.realised.low <= 0.08
+    assert 0.005 < checked.realised.estimate < 0.10
+    assert np.isfinite(checked.leverage)
 
 
 def test_a_side_is_long_or_short(market):

@@ -2,27 +2,26 @@
 
 Each printed number is compared at its own precision: it differs when ours is more than one unit of its last
 printed decimal away, or than what one unit of the printed wallet and entry price may move it. The rule that
-produced ours stands beside it. A liquidation is checked in size, side and price: where the mark triggers it, and at
-which price the venue then closes, see ``liquidation_prices``. With the venue's mark prices, so is its moment: a
+produced ours is in the last column. A liquidation is checked in size, side and price: where the mark triggers it, and
+at which price the venue then closes, see ``liquidation_prices``. With the venue's mark prices, so is its time: a
 liquidation on a gap, one that no mark explains, one that was due and did not come.
 """
 
 from __future__ import annotations
 
-import json
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from gearing.contracts import Contract, VenueProfile, shipped_schedules, shipped_symbols, venue
-from gearing.evaluation.reconcile.mark_path import MarkPath, Touch, read_marks
-from gearing.evaluation.reconcile.statements import Line, read_statement
+from gearing.contracts import Contract, VenueProfile
+from gearing.evaluation.reconcile.mark_path import MarkPath, Touch
+from gearing.evaluation.reconcile.statements import Line
 from gearing.exchange.records import margin_tier_dtype, records
 from gearing.exchange.rules import (
     average_entry_price,
@@ -35,7 +34,6 @@ from gearing.exchange.rules import (
     trading_fee,
     unrealised_pnl,
 )
-from gearing.market.history.layout import PROFILES
 
 COLUMNS = ["line", "time", "symbol", "kind", "field", "printed", "ours", "unit", "rule"]
 _ROUNDING = Decimal("1e-9")  # of a unit: ours is a double
@@ -86,7 +84,7 @@ class _Held:
     backing: float = math.nan
     unit: float = 0.0  # of the printed margin
     traded: bool = False
-    overdue: bool = False  # a liquidation that was due is told once
+    overdue: bool = False  # a liquidation that was due is reported once
     since: np.datetime64 = field(default_factory=lambda: np.datetime64("NaT", "ms"))  # of its last line
 
 
@@ -97,7 +95,7 @@ class _Replay:
     settlements: Mapping[tuple[str, np.datetime64], tuple[float, float]]
     rates: tuple[float, float]
     marks: Mapping[str, MarkPath] = field(default_factory=dict)
-    held: dict[str, _Held] = field(default_factory=dict)
+    held: dict[str, _Held] = field(default_factory=lambda: defaultdict(_Held))
     rows: list[tuple[object, ...]] = field(default_factory=list)
     unchecked: list[str] = field(default_factory=list)
     checked: int = 0
@@ -118,16 +116,17 @@ class _Replay:
         else:
             differs = abs(Decimal(ours) - theirs) > max(unit, Decimal(slack)) * (1 + _ROUNDING)
         if differs:
-            self.rows.append(
-                (line.number, line.time, line.symbol, line.kind, name, printed, ours, str(unit), rule)
-            )
+            self.differs(line, name, printed, ours, rule, str(unit))
+
+    def differs(self, line: Line, name: str, printed: str, ours: float, rule: str, unit: str = "1") -> None:
+        """Add a row of ``COLUMNS``."""
+        self.rows.append((line.number, line.time, line.symbol, line.kind, name, printed, ours, unit, rule))
 
     def skip(self, line: Line, reason: str) -> None:
         self.unchecked.append(f"line {line.number}, {line.symbol}, {line.kind}: {reason}")
 
     def wrong_side(self, line: Line, rule: str) -> None:
-        told = (str(line.side), -line.side, "1", rule)
-        self.rows.append((line.number, line.time, line.symbol, line.kind, "side", *told))
+        self.differs(line, "side", str(line.side), -line.side, rule)
 
     def size(self, line: Line) -> float:
         """Base coins, or quote where inverse; venues that count contracts multiply."""
@@ -137,7 +136,7 @@ class _Replay:
         if line.symbol not in self.contracts:
             self.skip(line, f"no contract {line.symbol} was given")
             return
-        held = self.held.setdefault(line.symbol, _Held())
+        held = self.held[line.symbol]
         if line.kind != "liquidation":
             self.overdue(line, held)
         getattr(self, line.kind)(line)
@@ -154,21 +153,24 @@ class _Replay:
         )
         if due is not None:
             held.overdue = True
-            told = ("liquidation", "none", due.mark, "1", f"{rule}: due at {due.opened}")
-            self.rows.append((line.number, line.time, line.symbol, line.kind, *told))
+            self.differs(line, "liquidation", "none", due.mark, f"{rule}: due at {due.opened}")
 
     def trigger(self, line: Line, held: _Held) -> tuple[float, str, float]:
         """Liquidation price of what is held, its rule and how far the printed margin may move it; NaN if unknown."""
         if held.quantity == 0.0 or math.isnan(held.backing) or line.symbol not in self.marks:
             return math.nan, "", 0.0
-        contract = self.contracts[line.symbol]
-        level, rule = self.liquidation_price(contract, line, held.quantity, held.entry, held.backing)
-        moved = self.liquidation_price(contract, line, held.quantity, held.entry, held.backing + held.unit)[0]
-        return level, rule, abs(moved - level)
+        return self.level(line, held)
+
+    def level(self, line: Line, held: _Held) -> tuple[float, str, float]:
+        """Liquidation price of a position, its rule, and how far one unit of the printed margin moves it."""
+        given = self.contracts[line.symbol], line, held.quantity, held.entry
+        price, rule = self.liquidation_price(*given, held.backing)
+        moved, _ = self.liquidation_price(*given, held.backing + held.unit)
+        return price, rule, abs(moved - price)
 
     def fill(self, line: Line) -> None:
         inverse = self.contracts[line.symbol].kind == "inverse"
-        held, price = self.held.setdefault(line.symbol, _Held()), float(line.given["price"])
+        held, price = self.held[line.symbol], float(line.given["price"])
         quantity = line.side * self.size(line)
         rate = self.rates[1] if line.given.get("maker") == "true" else self.rates[0]
         rate = float(line.given.get("rate", rate))
@@ -197,7 +199,7 @@ class _Replay:
 
     def funding(self, line: Line) -> None:
         inverse = self.contracts[line.symbol].kind == "inverse"
-        held = self.held.setdefault(line.symbol, _Held())
+        held = self.held[line.symbol]
         minute = line.time.astype("datetime64[m]").astype("datetime64[ms]")
         rate, mark = self.settlements.get((line.symbol, minute), (math.nan, math.nan))
         rate, mark = float(line.given.get("rate", rate)), float(line.given.get("price", mark))
@@ -218,7 +220,7 @@ class _Replay:
     def liquidation(self, line: Line) -> None:
         """A liquidation closes the position: size, side, prices and what they make of them."""
         contract = self.contracts[line.symbol]
-        held, inverse = self.held.setdefault(line.symbol, _Held()), contract.kind == "inverse"
+        held, inverse = self.held[line.symbol], contract.kind == "inverse"
         size, price = abs(held.quantity), float(line.given["price"])
         self.compare(line, "quantity", size / contract.multiplier, "liquidation closes all")
         if line.side * held.quantity > 0.0:
@@ -236,15 +238,17 @@ class _Replay:
         sold where the mark triggered, by an order whose limit is the bankruptcy price on the tick grid.
         """
         if math.isnan(held.backing):
-            self.skip(line, "its prices, for want of a snapshot with margin or leverage after the last fill")
+            self.skip(
+                line, "no snapshot with margin or leverage after the last fill, so its prices are unknown"
+            )
             return
         inverse = contract.kind == "inverse"
-        found = self.liquidation_price(contract, line, held.quantity, held.entry, held.backing)
-        trigger, rule = found
-        bust = bankruptcy_price(held.quantity, held.entry, held.backing, inverse)
-        nudged = held.backing + held.unit
-        slack = abs(self.liquidation_price(contract, line, held.quantity, held.entry, nudged)[0] - trigger)
-        bust_slack = abs(bankruptcy_price(held.quantity, held.entry, nudged, inverse) - bust)
+        trigger, rule, slack = self.level(line, held)
+        bust, moved = (
+            bankruptcy_price(held.quantity, held.entry, backing, inverse)
+            for backing in (held.backing, held.backing + held.unit)
+        )
+        bust_slack = abs(moved - bust)
         met = self.met(line, held, trigger, slack, rule)
         if met is not None and met.gap:
             trigger, rule, slack = met.mark, "gap: the first mark", 0.0
@@ -257,7 +261,7 @@ class _Replay:
             self.compare(line, "execution_price", trigger, rule, slack)
 
     def met(self, line: Line, held: _Held, level: float, slack: float, rule: str) -> Touch | None:
-        """The mark that liquidated; told where there is none, or where it came more than a bar before the record."""
+        """The mark that liquidated; a difference where there is none, or more than a bar before the record."""
         path = self.marks.get(line.symbol)
         if path is None or math.isnan(level):
             return None
@@ -267,11 +271,9 @@ class _Replay:
         if found is None:
             worst = path.furthest(side, held.since, line.time)
             if not side * (worst - level) <= slack:
-                told = ("trigger_mark", str(level), worst, "1", f"{rule}: no mark reaches it")
-                self.rows.append((line.number, line.time, line.symbol, line.kind, *told))
+                self.differs(line, "trigger_mark", str(level), worst, f"{rule}: no mark reaches it")
         elif line.time > found.ended + path.bar:
-            told = ("time", str(line.time), math.nan, "1", f"{rule}: due at {found.opened}")
-            self.rows.append((line.number, line.time, line.symbol, line.kind, *told))
+            self.differs(line, "time", str(line.time), math.nan, f"{rule}: due at {found.opened}")
         return found
 
     def position(self, line: Line) -> None:
@@ -281,7 +283,7 @@ class _Replay:
         if quantity == 0.0:
             return
         entry = float(line.given["entry"])
-        held = self.held.setdefault(line.symbol, _Held())
+        held = self.held[line.symbol]
         if held.traded:
             self.compare(line, "quantity", abs(held.quantity) / contract.multiplier, "fills")
             self.compare(line, "entry", held.entry, "average entry price")
@@ -361,61 +363,3 @@ def reconcile(
         replay.play(line)
     table = pd.DataFrame(replay.rows, columns=COLUMNS)
     return Reconciliation(table, replay.checked, tuple(replay.unchecked))
-
-
-def reconcile_files(
-    paths: Iterable[Path],
-    venue_name: str,
-    fee_level: str | None = None,
-    contracts: Path | None = None,
-    funding: Path | None = None,
-    marks: Path | None = None,
-) -> Reconciliation:
-    """Reconcile statements on disk.
-
-    Parameters
-    ----------
-    paths : files of records as the venue returns them
-    venue_name : name of the venue profile
-    contracts : JSON list of ``Contract.to_dict``; without it, the contracts whose tiers ship with the package
-    funding : table with symbol, time, rate and mark, for records that omit them
-    marks : mark prices as :func:`gearing.evaluation.reconcile.mark_path.read_marks` reads them,
-        for the moment of liquidations
-
-    Raises
-    ------
-    ValueError
-        If the tiers of a contract are not known, or the marks cannot be read.
-    """
-    profile = venue(venue_name)
-    lines = [line for path in paths for line in read_statement(path, venue_name)]
-    symbols = sorted({line.symbol for line in lines})
-    if contracts is not None:
-        known = [Contract.from_dict(one) for one in json.loads(contracts.read_text(encoding="utf-8"))]
-    else:
-        known = [_shipped(symbol, profile) for symbol in symbols]
-    paths_of_marks = None if marks is None else read_marks(marks, symbols, _folder_of(venue_name))
-    return reconcile(lines, known, profile, _settlements(funding), fee_level, paths_of_marks)
-
-
-def _folder_of(venue_name: str) -> str:
-    """Name of the venue's subfolder in a folder of market data."""
-    return next((folder for folder, name in PROFILES.items() if name == venue_name), venue_name)
-
-
-def _shipped(symbol: str, profile: VenueProfile) -> Contract:
-    if symbol not in shipped_symbols():
-        raise ValueError(
-            f"the margin tiers of {symbol!r} do not ship with the package ({', '.join(shipped_symbols())} do); "
-            "give them with --contracts FILE."
-        )
-    return profile.contract(symbol, shipped_schedules(symbol))
-
-
-def _settlements(path: Path | None) -> dict[tuple[str, np.datetime64], tuple[float, float]]:
-    if path is None:
-        return {}
-    table = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
-    times = pd.to_datetime(table["time"], utc=True).dt.tz_localize(None).to_numpy().astype("datetime64[m]")
-    rows = zip(table["symbol"], times, table["rate"], table["mark"], strict=True)
-    return {(symbol, time): (float(rate), float(mark)) for symbol, time, rate, mark in rows}

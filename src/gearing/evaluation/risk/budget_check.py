@@ -1,4 +1,4 @@
-"""Is a budget kept? What was promised beside how often it happened, later."""
+"""Was a risk budget met? The promised probability of an event compared with how often it happened afterwards."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from gearing.simulation.simulator import Simulator
 
 
 @dataclass(frozen=True)
-class Kept:
-    """A promise and what came of it.
+class BudgetCheck:
+    """A promised probability and the realised one.
 
     Attributes
     ----------
     promised : float
         Probability that was not to be exceeded.
     realised : Probability
-        How often the event came, with its 95 % interval.
+        Share of the positions that met the event, with its 95 % interval.
     leverage : float
-        Mean leverage asked for.
+        Mean target leverage.
     """
 
     promised: float
@@ -36,30 +36,30 @@ class Kept:
     leverage: float
 
     @property
-    def broken(self) -> bool:
+    def exceeded(self) -> bool:
         """Whether even the lower bound exceeds the promise."""
         return self.realised.low > self.promised
 
     def __str__(self) -> str:
-        verdict = "broken" if self.broken else "kept"
+        verdict = "exceeded" if self.exceeded else "within budget"
         return f"promised {self.promised:.1%}, realised {self.realised} at {self.leverage:.2f}x: {verdict}"
 
 
-def budget_kept(
+def check_budget(
     rule: Any, market: MarketData, features: Any = None, *, seed: int = 0, **settings: Any
-) -> Kept:
+) -> BudgetCheck:
     """How often the positions of a risk-budget rule met its event within its horizon.
 
-    Every decision opens a new position of the leverage that the rule asks for and looks at it for one horizon: a
-    position that is carried on has the margin of its past profits, and is safer than the budget says. The rule's
-    forecasts are out of sample, so the whole path is.
+    Every decision opens a new position of the rule's leverage and holds it for one horizon: a position that is carried
+    on has the margin of its past profits, and is safer than the budget says. The rule's forecasts are out of sample, so
+    the whole path is.
 
     Parameters
     ----------
     rule : RiskBudget or ExcursionBudget
         Its event is the liquidation, or that the mark touches the price at which ``drawdown`` of the margin is lost
         (fees, slippage and funding are not counted, as in its formula). Its horizon is the decision interval;
-        ``decision_interval`` names it for a rule that does not.
+        ``decision_interval`` gives it for a rule without one.
     **settings
         Of the simulation.
     """
@@ -80,22 +80,22 @@ def budget_kept(
     path.reset(seed=0)
     view, _ = all_decisions(path)
     leverage = np.asarray(rule.predict(view, deterministic=True)[0])
-    # The kernel itself tells a touched price: a stop rests where the part of the margin is lost.
+    # The kernel itself finds a touched price: a stop rests where the share of the margin is lost.
     touch = (StopLoss(margin=rule.drawdown),) if rule.event == "drawdown" else ()
     opened = Simulator(market, table, config.with_(controls=(*config.controls, *touch)), len(leverage))
     opened.begin(np.arange(len(leverage)), 1)
     records = Records(ledgers=True)
     play(opened, leverage[:, None], records)
-    # Days are what interval estimates resample; the contracts of a day move together.
-    ledgers: Any = records.ledgers[:, 0]
+    ledgers = records.ledgers[:, 0]
     met = ledgers.liquidations > 0
     if touch:
         met |= ledgers.stops > 0
-    hit = met.mean(axis=1)
-    return Kept(rule.probability, share_of(hit, 1.0, seed=seed, replications=1000), float(leverage.mean()))
+    # Interval estimates resample days; the contracts of a day move together.
+    realised = share_of(met.mean(axis=1), 1.0, seed=seed, replications=1000)
+    return BudgetCheck(rule.probability, realised, float(leverage.mean()))
 
 
-def safest_kept(
+def check_safest_leverage(
     market: MarketData,
     split: Any,
     *,
@@ -105,22 +105,22 @@ def safest_kept(
     cautious: bool = False,
     seed: int = 0,
     **exposure: Any,
-) -> Kept:
-    """The safest leverage of the time before ``split``, judged on the time after it.
+) -> BudgetCheck:
+    """The safest leverage of the time before ``split``, checked on the time after it.
 
     Parameters
     ----------
     split : time
         UTC.
     cautious : bool
-        Take the leverage whose upper bound kept the budget, instead of the estimate.
+        Take the leverage whose upper bound was within the budget, instead of the estimate.
     """
     before, after = market.split(split)
     found = safest_leverage(before, event, horizon, max_probability, seed=seed, **exposure)
     leverage = found.cautious if cautious else found.leverage
     if leverage == 0.0:
         raise ValueError(
-            f"no leverage kept {max_probability:.1%} before {split}; allow more, or a shorter horizon."
+            f"no leverage was within {max_probability:.1%} before {split}; allow more, or a shorter horizon."
         )
     realised = Starts(after, event=event, **exposure).probability(leverage, horizon, seed=seed)
-    return Kept(max_probability, realised, leverage)
+    return BudgetCheck(max_probability, realised, leverage)

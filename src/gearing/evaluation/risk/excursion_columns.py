@@ -1,4 +1,4 @@
-"""Forecast touch probabilities as columns: what the excursion budget and the excursion guard read."""
+"""Forecast touch probabilities as columns: the excursion budget and the excursion guard read them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def join_excursions(
     Parameters
     ----------
     side : {1, -1}
-        Of the position: a long fears ``touch_down_5``, a short ``touch_up_5``.
+        Of the position: ``touch_down_5`` is the risk of a long, ``touch_up_5`` that of a short.
     forecaster, horizon, variance_schedule, **parameters
         As in ``forecast_volatility_column``.
     sizes : sequence of float
@@ -58,10 +58,10 @@ def join_excursions(
     return table
 
 
-def join_asked_excursions(table: FeatureTable, market: MarketData, names: Iterable[str]) -> FeatureTable:
+def join_named_excursions(table: FeatureTable, market: MarketData, names: Iterable[str]) -> FeatureTable:
     """Join what ``join_excursions`` makes by default for the sides whose touch probabilities are among the names."""
-    asked = tuple(names)
+    names = tuple(names)
     for side, way in ((1, "touch_down_"), (-1, "touch_up_")):
-        if any(name.startswith(way) for name in asked):
+        if any(name.startswith(way) for name in names):
             table = join_excursions(table, market, side=side)
     return table

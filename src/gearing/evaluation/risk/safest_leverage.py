@@ -1,6 +1,6 @@
-"""How much leverage is safe? Every day of a market's history as the day somebody opened a position.
+"""How much leverage is safe? A position is opened on every day of a market's history.
 
-A position is opened at the first open after each midnight (UTC) and held without rebalancing, through funding and the
+It is opened at the first open after each midnight (UTC) and held without rebalancing, through funding and the
 inside of every bar. The share of starts that met the event within the horizon is its probability; neighbouring starts
 share most of their future, so intervals resample blocks of starts at least as long as the horizon.
 """
@@ -28,7 +28,7 @@ HORIZONS = ("1d", "7d", "30d", "90d", "365d")
 _DAY = np.timedelta64(86_400_000, "ms")
 _LEAST_BLOCK = 20  # starts
 _BOOKED = {"price": "price_pnl", "fees": "fees", "funding": "funding", "liquidation": "liquidation"}
-_SMALLEST, _PRECISION = 0.1, 1.01  # smallest leverage looked at, and ratio at which the search ends
+_SMALLEST, _PRECISION = 0.1, 1.01  # smallest leverage tried, and ratio at which the search ends
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Probability:
 
 @dataclass(frozen=True)
 class SafestLeverage:
-    """The largest leverage that kept an event within a budget.
+    """The largest leverage at which the probability of an event is within a budget.
 
     Attributes
     ----------
@@ -70,20 +70,20 @@ class SafestLeverage:
     def __str__(self) -> str:
         return (
             f"{self.contract}: {self.leverage:.2f}x keeps {self.event} within {self.horizon} at {self.probability}, "
-            f"budget {self.max_probability:.1%}; {self.cautious:.2f}x surely"
+            f"budget {self.max_probability:.1%}; {self.cautious:.2f}x with the upper bound"
         )
 
 
 class Starts:
-    """One contract's history, ready to be started in on every day.
+    """One contract's history, in which a position is opened on every day.
 
     Parameters
     ----------
     market : MarketData
     event : {"liquidation", "drawdown"}
     drawdown : float
-        Part of the equity whose loss is the event, seen at the close of every bar; a liquidation that loses as much
-        is one, too.
+        Share of equity whose loss is the event, observed at the close of every bar; a liquidation that loses as much
+        counts, too.
     direction : {"long", "short"}
     contract : str, optional
         Default: the market's only one.
@@ -140,12 +140,12 @@ class Starts:
         """Steps until the event of every start (n_days,).
 
         Infinite where it came neither within the horizon nor before the data end; NaN where the exchange refused or
-        cut the position, because its tiers do not allow the leverage at that size: less was at risk than asked for.
+        cut the position, because its tiers do not allow the leverage at that size: less was at risk than requested.
         """
         return self._hold(leverage, self._steps(horizon), booked=False)[0]
 
     def outcomes(self, leverage: float, horizon: str) -> dict[str, np.ndarray]:
-        """What became of every start's equity within the horizon, in parts of that equity; each (n_days,).
+        """Change of every start's equity within the horizon, as a share of that equity; each (n_days,).
 
         ``price``, ``fees``, ``funding`` and ``liquidation`` (margin left at the liquidation price, and lost) sum to
         ``total``; ``liquidated`` is 1 where the event came. NaN where the horizon runs beyond the data, or as in
@@ -197,14 +197,14 @@ class Starts:
         hit = times[self._whole(times, count)] <= count
         if hit.size < 2:
             raise ValueError(
-                f"{self.market!r} has {hit.size} starts of {leverage:g}x with {horizon} behind them; choose a shorter "
-                "horizon, or a leverage and initial_equity that its tiers allow."
+                f"{self.market!r} has {hit.size} starts of {leverage:g}x whose whole {horizon} lie in the data; choose "
+                "a shorter horizon, or a leverage and initial_equity that its tiers allow."
             )
         days = float(parse_duration(horizon) / _DAY)
         return share_of(hit.astype(np.float64), days, seed=seed, replications=replications)
 
     def counted(self, times: np.ndarray, horizon: str) -> int:
-        """Starts that have the whole horizon behind them, and the leverage that was asked for."""
+        """Starts whose whole horizon lies in the data, and that had the requested leverage."""
         return int(self._whole(times, self._steps(horizon)).sum())
 
     def _whole(self, times: np.ndarray, count: int) -> np.ndarray:
@@ -241,7 +241,7 @@ def safest_leverage(
     ----------
     market : MarketData
     event : {"liquidation", "drawdown"}
-        Liquidation, or the loss of a part of the equity (``drawdown=0.5``).
+        Liquidation, or the loss of a share of equity (``drawdown=0.5``).
     horizon : str
     max_probability : float
     seed : int
@@ -299,7 +299,7 @@ def _bisect(
 
 
 def _smallest(starts: Starts, horizon: str) -> float:
-    """Smallest leverage looked at: a position too small for the exchange says nothing."""
+    """Smallest leverage tried: one whose position is not too small for the exchange."""
     leverage = _SMALLEST
     while leverage < 1.0 and np.isnan(starts.times(leverage, horizon)).any():
         leverage *= 2.0

@@ -16,7 +16,7 @@ import numpy as np
 
 from gearing.evaluation.accounts import Accounts, play_sizes
 from gearing.evaluation.backtesting import backtest
-from gearing.evaluation.columns import asked_columns, column_table
+from gearing.evaluation.columns import column_table, settings_columns
 from gearing.evaluation.comparisons.matched_fixed import GRID_SIZE, FixedGrid
 from gearing.evaluation.metrics import (
     DAYS_PER_YEAR,
@@ -296,5 +296,5 @@ def _against_shifts(
 def table_of(market: MarketData, rules: Mapping[str, Any], directions: Sequence[str]) -> FeatureTable:
     """Columns that rules and directions read; forecast touch probabilities where a rule asks for them."""
     names = [column for rule in rules.values() for column in rule.required_columns]
-    names += [c for direction in directions for c in asked_columns(SimulationConfig(direction=direction))]
+    names += [c for direction in directions for c in settings_columns(SimulationConfig(direction=direction))]
     return column_table(names, market)

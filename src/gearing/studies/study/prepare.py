@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gearing.evaluation.columns import FORECAST, asked_columns
+from gearing.evaluation.columns import FORECAST, settings_columns
 from gearing.features import FeatureSet, FeatureTable, is_feature
 from gearing.policies import make_rule
 from gearing.storage.atomic import write_atomically
@@ -85,7 +85,7 @@ def agent_columns(config: StudyConfig, name: str) -> tuple[str, ...]:
         wanted += [FORECAST] if column == "forecast" else FeatureSet([column]).columns
     base = base_rule(config, agent)
     own = set(account_columns())
-    needed = [*(base.required_columns if base else ()), *asked_columns(config.simulation(name))]
+    needed = [*(base.required_columns if base else ()), *settings_columns(config.simulation(name))]
     wanted += [column for column in needed if column not in own]
     return tuple(dict.fromkeys(wanted))
 
@@ -107,7 +107,7 @@ def study_columns(config: StudyConfig) -> tuple[str, ...]:
     """
     wanted: list[str] = []
     for name in config.rules:
-        wanted += [*made_rule(config, name).required_columns, *asked_columns(config.simulation(name))]
+        wanted += [*made_rule(config, name).required_columns, *settings_columns(config.simulation(name))]
     for name in config.agents:
         wanted += agent_columns(config, name)
     others = {FORECAST, *account_columns()}
