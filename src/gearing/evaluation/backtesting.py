@@ -13,7 +13,8 @@ from gearing.evaluation.result import BacktestResult
 from gearing.exchange.records import ledger_dtype, records, step_dtype
 from gearing.market.data import MarketData
 from gearing.simulation.config import SimulationConfig, check_settings
-from gearing.simulation.policy import Policy, check_columns, check_policy_type, hooks_of
+from gearing.simulation.hooks import hooks_of
+from gearing.simulation.policy import Policy, check_columns, check_policy_type
 from gearing.simulation.simulator import Simulator
 
 Progress = Callable[[int, int], None]  # (decisions done, decisions in all)

@@ -8,7 +8,8 @@ from typing import Any
 from gearing.features import Feature, FeatureSet, FeatureTable, is_feature
 from gearing.market.data import MarketData
 from gearing.simulation.config import SimulationConfig
-from gearing.simulation.policy import Policy, hooks_of
+from gearing.simulation.hooks import hooks_of
+from gearing.simulation.policy import Policy
 
 SHORTEST = "log_return"  # the column of a table that needs none: it is complete after two bars
 FORECAST = "forecast_volatility"

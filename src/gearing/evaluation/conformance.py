@@ -18,8 +18,9 @@ from gearing.market.data import MarketData
 from gearing.names import nearest
 from gearing.simulation.actions import make_scheme
 from gearing.simulation.config import SimulationConfig
+from gearing.simulation.hooks import hooks_of
 from gearing.simulation.observation import Observation
-from gearing.simulation.policy import Policy, hooks_of
+from gearing.simulation.policy import Policy
 from gearing.simulation.simulator import Simulator
 
 if TYPE_CHECKING:

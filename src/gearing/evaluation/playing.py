@@ -12,8 +12,9 @@ import numpy as np
 
 from gearing.exchange.records import ledger_dtype, records, step_dtype
 from gearing.simulation.actions import make_scheme
+from gearing.simulation.hooks import hooks_of
 from gearing.simulation.observation import Observation
-from gearing.simulation.policy import Policy, hooks_of
+from gearing.simulation.policy import Policy
 from gearing.simulation.simulator import Simulator
 
 _Targets = Callable[[int, Any, np.ndarray], tuple[np.ndarray, Any]]
@@ -94,7 +95,7 @@ def play(
     simulator : Simulator
         Whose accounts were placed by ``reset`` or ``begin``, or by an earlier call.
     policy : Policy, or array (n_decisions, n_slots) or (n_accounts, n_decisions, n_slots)
-        A policy, its hooks included (see :class:`gearing.simulation.policy.PolicyHooks`), or a series of target
+        A policy, its hooks included (see :class:`gearing.simulation.hooks.PolicyHooks`), or a series of target
         leverages for all accounts or for each: magnitudes, to which the direction of the simulation gives the side, or
         signed ones where it is "free" or in hedge mode. NaN holds.
     *observers : Observer

@@ -19,8 +19,9 @@ from gearing.features import FeatureSet, FeatureTable, is_feature, parse_duratio
 from gearing.market.data import MarketData
 from gearing.policies.registry import describe_control, describe_rule
 from gearing.simulation.config import SimulationConfig
+from gearing.simulation.hooks import hooks_of
 from gearing.simulation.observation import ObservationLayout
-from gearing.simulation.policy import Policy, check_columns, hooks_of
+from gearing.simulation.policy import Policy, check_columns
 
 _YEAR = np.timedelta64(365, "D")
 _PACKAGES = (

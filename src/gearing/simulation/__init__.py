@@ -21,13 +21,13 @@ if TYPE_CHECKING:
         Situation as Situation,
         apply_controls as apply_controls,
     )
+    from gearing.simulation.hooks import PolicyHooks as PolicyHooks
     from gearing.simulation.observation import (
         Observation as Observation,
         ObservationLayout as ObservationLayout,
     )
     from gearing.simulation.policy import (
         Policy as Policy,
-        PolicyHooks as PolicyHooks,
         check_columns as check_columns,
     )
     from gearing.simulation.presets import (

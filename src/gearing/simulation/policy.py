@@ -1,18 +1,12 @@
-"""The Policy protocol, and the optional hooks that a policy may have: whatever turns an observation into an action."""
+"""The Policy protocol: whatever turns an observation into an action."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from gearing.simulation.observation import Observation
-
-if TYPE_CHECKING:
-    from gearing.features import FeatureTable
-    from gearing.simulation.simulator import Simulator
 
 
 @runtime_checkable
@@ -29,7 +23,7 @@ class Policy(Protocol):
 
     See Also
     --------
-    PolicyHooks : what a policy may have besides.
+    gearing.simulation.hooks.PolicyHooks : what a policy may have besides.
     """
 
     @property  # read only here, so that a class attribute will do
@@ -59,52 +53,6 @@ class Policy(Protocol):
             Whether a stochastic policy takes its mode.
         """
         ...
-
-
-class PolicyHooks(Protocol):
-    """What a policy may have besides the `Policy` protocol. Every attribute is optional.
-
-    Attributes
-    ----------
-    settings : mapping
-        Fields of `SimulationConfig` the policy was made for. ``gearing.backtest`` uses them where the caller gives no
-        other value. Default: none.
-    scheme : ActionScheme or None
-        The instance that maps its normalised actions, where the name in ``action_scheme`` is not enough (a residual
-        scheme has a base rule). Default: None, the scheme of that name.
-    masked : bool
-        Whether ``predict`` takes ``action_masks``, bool (n_accounts, n_slots * n_choices): the choices of ``scheme``
-        that the margin tiers in force allow at the deciding close. Default: False.
-    network : torch.nn.Module or None
-        The network behind it, which an export writes as a graph. Default: None, a rule.
-    join : callable or None
-        ``join(table)`` returns the feature table with the policy's own columns (the oracle's bands, say), called once
-        before a simulation starts; row k of a column is known at the close of bar k. Default: None.
-    ahead : callable or None
-        ``ahead(simulator, rows)`` returns a policy for the accounts of one run, or the policy itself. ``rows``, int
-        (n_accounts, n_decisions), are the rows of the simulator's tape at which each account decides (the shorter
-        episodes repeat their last row), so what depends on the market alone is computed once for all decisions. The
-        policy that it returns may use the columns of ``rows - 1``, the deciding closes, and nothing later.
-        Default: None.
-    """
-
-    settings: Mapping[str, Any]
-    scheme: Any
-    masked: bool
-    network: Any
-    join: Callable[[FeatureTable], FeatureTable] | None
-    ahead: Callable[[Simulator, np.ndarray], Policy] | None
-
-
-_DEFAULTS: dict[str, Any] = {
-    "settings": {}, "scheme": None, "masked": False, "network": None, "join": None, "ahead": None,
-}  # fmt: skip
-
-
-def hooks_of(policy: Any) -> PolicyHooks:
-    """The hooks of a policy; where it lacks one, the default that `PolicyHooks` states."""
-    found = {name: getattr(policy, name, default) for name, default in _DEFAULTS.items()}
-    return cast(PolicyHooks, SimpleNamespace(**found))
 
 
 def check_policy_type(policy: Any) -> None:

@@ -11,8 +11,8 @@ from gearing.exchange.observing import ACCOUNT_COLUMNS, POSITION_COLUMNS
 from gearing.features import FeatureTable
 from gearing.simulation.actions import make_scheme
 from gearing.simulation.config import SimulationConfig
+from gearing.simulation.hooks import hooks_of
 from gearing.simulation.observation import Observation, ObservationLayout
-from gearing.simulation.policy import hooks_of
 
 _FLAT = {"liquidation_distance": 1.0, "free_share": 1.0}  # of an account without a position; all else is zero
 

@@ -20,7 +20,8 @@ from gearing.evaluation.result import BacktestResult
 from gearing.features import FeatureTable
 from gearing.market.data import MarketData
 from gearing.simulation.config import SimulationConfig, Slippage
-from gearing.simulation.policy import Policy, hooks_of
+from gearing.simulation.hooks import hooks_of
+from gearing.simulation.policy import Policy
 from gearing.simulation.simulator import Simulator
 
 if TYPE_CHECKING:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from gearing.evaluation.result import BacktestResult
 
 
 def new_figure(width: float, height: float) -> Any:
@@ -21,8 +18,8 @@ def new_figure(width: float, height: float) -> Any:
     return figure
 
 
-def equity_figure(results: Sequence[BacktestResult], title: str = "") -> Any:
-    """Equity (log), effective leverage and mark price over time, one line per policy.
+def equity_figure(results: Sequence[Any], title: str = "") -> Any:
+    """Equity (log), effective leverage and mark price over time, one line per BacktestResult.
 
     A liquidation is a dot on the equity line; a ruined account's line ends in a cross.
     """
@@ -52,5 +49,5 @@ def equity_figure(results: Sequence[BacktestResult], title: str = "") -> Any:
     return figure
 
 
-def _label(result: BacktestResult) -> str:
+def _label(result: Any) -> str:
     return f"{result.name} (ruined)" if result.ruined else result.name
