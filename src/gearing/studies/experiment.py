@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from gearing.market import MarketData
-    from gearing.studies.work import Work
 
 # Modules and packages whose experiments ship; one line each.
 _SHIPPED = (
@@ -158,7 +157,7 @@ class Findings:
     json: Mapping[str, Any] | None = None
 
 
-Run = Callable[[Any, "Work"], Findings]
+Run = Callable[[Any, Any], Findings]  # of the config and a gearing.studies.work.Work
 KINDS: Register[tuple[type[ExperimentConfig], Run]] = Register("kind", "gearing.experiments", _SHIPPED)
 
 

@@ -86,7 +86,7 @@ def check_budget(
     opened.begin(np.arange(len(leverage)), 1)
     records = Records(ledgers=True)
     play(opened, leverage[:, None], records)
-    ledgers = records.ledgers[:, 0]
+    ledgers: Any = records.ledgers[:, 0]
     met = ledgers.liquidations > 0
     if touch:
         met |= ledgers.stops > 0

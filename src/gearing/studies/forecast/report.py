@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gearing.forecasters.walk_forward import Forecast
-from gearing.studies.experiment import Findings
 from gearing.studies.forecast.config import ForecastConfig
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from gearing.market import MarketData
 
 SHOWN = ("qlike", "ratio_before", "ratio_after", "ratio_to_ridge", "dm_t", "dm_dow_t", "mcs_p", "coverage")
 
@@ -83,7 +78,7 @@ class ForecastReport:
             "chosen": self.chosen,
             "models": self._models(self.judged),
             "contracts": {c: self._models(c) for c in contracts if c != self.judged},
-            "by_year": {c: _plain(self.by_year.loc[c].T.to_dict()) for c in contracts},
+            "by_year": {c: plain_numbers(self.by_year.loc[c].T.to_dict()) for c in contracts},
             "excursions": touches,
             "configurations_tried": self.n_configurations,
             "data": {symbol: list(facts) for symbol, facts in self.data.items()},
@@ -94,7 +89,7 @@ class ForecastReport:
         level = f"coverage_{self.config.intervals.level * 100:g}"
         scores = self.table.loc[contract].rename(columns={"coverage": level})
         return {
-            str(model): {**_plain(row.to_dict()), "chosen": model == self.chosen}
+            str(model): {**plain_numbers(row.to_dict()), "chosen": model == self.chosen}
             for model, row in scores.iterrows()
         }
 
@@ -127,62 +122,12 @@ class ForecastReport:
         return self.forecasts[contract or next(iter(self.forecasts))][self.chosen]
 
 
-def findings_of(report: ForecastReport, markets: Mapping[str, MarketData], folder: Path) -> Findings:
-    """A report as what an experiment found; the chosen model of every contract is written to the folder."""
-    from gearing.studies.forecast.figures import report_figures
-
-    tables = {"scores": report.table, "years": report.by_year}
-    if report.excursions is not None:
-        tables["excursions"] = report.excursions
-    tables["forecasts"] = out_of_sample(report).set_index(["contract", "known_at"])
-    scores: dict[Any, dict[str, Any]] = report.table.to_dict("index")
-    metrics = {
-        f"{contract}.{model}.{key}": value
-        for (contract, model), row in scores.items()
-        for key, value in _plain(row).items()
-        if value is not None
-    }
-    return Findings(
-        report.line, tables, report_figures(report), metrics, markets, printed={"scores": report.shown},
-        models=_exported(report, folder / "models"), json=report.to_dict(),
-    )  # fmt: skip
-
-
-def _exported(report: ForecastReport, folder: Path) -> dict[str, Path]:
-    """ONNX graph of every contract's newest fit of the chosen model, in a folder with its recipe."""
-    graphs = {}
-    for contract in report.forecasts:
-        recipe, place = report.recipe(contract), folder / contract
-        if not recipe["exports"]:
-            continue
-        place.mkdir(parents=True, exist_ok=True)
-        (place / "recipe.json").write_text(json.dumps(recipe, indent=1))
-        graphs[contract] = place / "forecaster.onnx"
-        graphs[contract].write_bytes(report.final_model(contract).to_onnx().SerializeToString())
-    return graphs
-
-
-def out_of_sample(report: ForecastReport) -> pd.DataFrame:
-    """Every forecast with its stamps: known_at, ends_at, fitted_until, realised, and one column per model."""
-    import pandas as pd
-
-    parts = []
-    for symbol, models in report.forecasts.items():
-        first = next(iter(models.values()))
-        stamps = {
-            "contract": symbol, "known_at": first.rows.known_at, "ends_at": first.rows.ends_at,
-            "fitted_until": first.fitted_until, "realised": first.rows.y,
-        }  # fmt: skip
-        parts.append(pd.DataFrame({**stamps, **{name: made.value for name, made in models.items()}}))
-    return pd.concat(parts, ignore_index=True)
-
-
-def _plain(row: dict[Any, Any]) -> dict[str, Any]:
-    """Numbers JSON can hold; what is not there becomes null."""
+def plain_numbers(row: dict[Any, Any]) -> dict[str, Any]:
+    """Numbers that JSON can hold; what is missing becomes null."""
     plain: dict[str, Any] = {}
     for key, value in row.items():
         if isinstance(value, dict):
-            plain[str(key)] = _plain(value)
+            plain[str(key)] = plain_numbers(value)
         elif isinstance(value, int | float) or hasattr(value, "item"):
             number = float(value)
             plain[str(key)] = number if math.isfinite(number) else None

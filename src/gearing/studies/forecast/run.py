@@ -15,8 +15,9 @@ from gearing.forecasters.walk_forward import Forecast, walk_forward
 from gearing.studies.experiment import Findings, experiment
 from gearing.studies.forecast.config import ForecastConfig
 from gearing.studies.forecast.excursions import excursion_table
+from gearing.studies.forecast.findings import findings_of
 from gearing.studies.forecast.judging import judge
-from gearing.studies.forecast.report import ForecastReport, findings_of
+from gearing.studies.forecast.report import ForecastReport
 from gearing.studies.trials import Place, Trial
 from gearing.studies.work import Work
 
