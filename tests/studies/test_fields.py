@@ -55,6 +55,8 @@ MISSPELT = [
     (FORECASTS, "excursions={forecaster: rige}", "excursions.forecaster: no forecaster 'rige'"),
     (SWEEP, "space.rule=fixd", "no rule 'fixd'. Did you mean 'fixed'?"),
     (SWEEP, "space.levrage=[1.0]", "rule 'fixed' has no parameter 'levrage'. Did you mean 'leverage'?"),
+    (SWEEP, "space={rule: volatility_target, column: [realized_volatility_24h, realized_volatilty_7d]}",
+     "no column 'realized_volatilty_7d'. Did you mean 'realized_volatility_7d'?"),
     (CASES, "rules=[tierd]", "rules.tierd: no rule 'tierd'. Did you mean 'tiered'?"),
 ]  # fmt: skip
 

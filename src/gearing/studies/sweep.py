@@ -1,12 +1,8 @@
-"""Parameters of a rule, swept walk-forward as an experiment: chosen on the past, judged on the next, all counted.
-
-`gearing.evaluation.sweep.walk_forward` does the work; this reads the space and sets what was traded beside fixed
-leverage.
-"""
+"""Parameters of a rule, swept walk-forward: chosen on the past, tested on the next window, all of them counted."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -15,10 +11,11 @@ from gearing.evaluation.metrics import daily_log_growth
 from gearing.evaluation.reports.figures import equity_figure
 from gearing.evaluation.statistics.inference import Difference, mean_interval
 from gearing.evaluation.statistics.selection import expected_best_sharpe
-from gearing.evaluation.sweep.search_space import check_space
+from gearing.evaluation.sweep.search_space import check_space, example, is_configuration
 from gearing.evaluation.sweep.walk_forward import CRITERIA, SEARCHES, Sweep, sweep
+from gearing.policies.registry import make_rule
 from gearing.studies.experiment import ExperimentConfig, Findings, experiment
-from gearing.studies.fields import Duration
+from gearing.studies.fields import Duration, check_column
 from gearing.studies.sections import Decision, Exchange, Market, account_settings
 from gearing.studies.work import Work
 
@@ -26,6 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _BOUNDS = {"low", "high"}
+_COUNTED = ["max_drawdown", "liquidations", "fees", "funding"]
 
 
 class SweepConfig(ExperimentConfig):
@@ -36,19 +34,18 @@ class SweepConfig(ExperimentConfig):
     market : Market
     space : mapping
         ``rule`` and its parameters: a list is a choice among its members, ``{low: 1.0, high: 8.0}`` a range (not for
-        the grid), anything else is kept fixed.
+        the grid), anything else is fixed.
     search : {"grid", "random", "optuna"}
         Every combination; ``n`` draws; or ``n`` draws per window, guided by the past that the window may see.
     n : int, optional
     train, test : duration
-        First training window, which then grows, and how long a choice is kept.
+        First training window, which then grows, and how long a choice is traded.
     criterion : {"log_growth", "sharpe"}
         What is best on the past.
     decision : Decision
     exchange : Exchange
     replications, seed
         Of bootstraps; the seed also of the search.
-    threads : int
     """
 
     kind: Literal["sweep"] = "sweep"
@@ -63,9 +60,6 @@ class SweepConfig(ExperimentConfig):
     exchange: Exchange = Exchange()
     replications: int = Field(default=1000, ge=100)
     seed: int = Field(default=0, ge=0)
-    threads: int = Field(default=1, ge=1)
-
-    not_hashed: ClassVar[frozenset[str]] = ExperimentConfig.not_hashed | {"threads"}
 
     @field_validator("space")
     @classmethod
@@ -80,6 +74,13 @@ class SweepConfig(ExperimentConfig):
     @model_validator(mode="after")
     def _can_be_searched(self) -> SweepConfig:
         check_space(self.choices, self.search, self.n)
+        middle = example(self.choices)
+        for name, given in self.choices.items():
+            for value in given if isinstance(given, list) else [given]:
+                changed = {**middle, name: value}
+                columns = make_rule(changed).required_columns if is_configuration(changed) else ()
+                for column in columns:
+                    check_column(column)
         return self
 
     @property
@@ -93,55 +94,43 @@ class SweepConfig(ExperimentConfig):
 
 @experiment(SweepConfig)
 def run_sweep(config: SweepConfig, work: Work) -> Findings:
-    """Choose window by window, trade what was chosen, and stand it beside fixed leverage of the same average.
+    """Choose window by window, trade what was chosen, and compare it with fixed leverage of the same mean.
 
     Tables: ``outcome``, the traded account and matched fixed leverage; ``windows``, what was chosen in each;
     ``configurations``, all that were tried, with their Sharpe ratio over the whole path.
     """
     market = config.market.open()
-    work.on({market.name or "market": market})
-    settings = account_settings(config.decision, config.exchange)
+    markets = {market.name or "market": market}
+    work.on(markets)
     done = sweep(
         config.choices, market, search=config.search, n=config.n, train=config.train, test=config.test,
-        criterion=config.criterion, seed=config.seed, n_threads=config.threads, **settings,
+        criterion=config.criterion, seed=config.seed, n_threads=config.jobs,
+        **account_settings(config.decision, config.exchange),
     )  # fmt: skip
     work.tell(repr(done))
     matched = matched_fixed(done.result, market.between(None, done.result.time[-1]))
-    beside = matched.growth(config.seed)
+    gained = matched.growth(config.seed)
     tables = {
-        "outcome": _outcome(matched, beside), "windows": done.windows.set_index("from"), "configurations": done.tried,
+        "outcome": _outcome(matched, gained), "windows": done.windows.set_index("from"), "configurations": done.tried,
     }  # fmt: skip
-    figure = equity_figure(
-        [matched.result, matched.same_leverage], f"{config.name}: chosen on the past, judged on the next"
-    )
-    line, metrics = _line(config, done, beside[0]), _metrics(done, beside)
-    return Findings(
-        line, tables, {"equity": figure}, metrics, {market.name or "market": market}, _notes(done)
-    )
+    title = f"{config.name}: chosen on the past, tested on the next window"
+    figures = {"equity": equity_figure([matched.result, matched.same_leverage], title)}
+    line, metrics = _line(config, done, gained[0]), _metrics(done, gained)
+    return Findings(line, tables, figures, metrics, markets, _notes(done))
 
 
-def _outcome(matched: MatchedFixed, beside: tuple[Difference, Difference]) -> pd.DataFrame:
+def _outcome(matched: MatchedFixed, gained: tuple[Difference, Difference]) -> pd.DataFrame:
     """The traded account and matched fixed leverage; growth less theirs, with its 95 % interval."""
-    columns = [
-        "effective_leverage",
-        "log_growth",
-        "sharpe",
-        "max_drawdown",
-        "liquidations",
-        "fees",
-        "funding",
-    ]
-    table = matched.table[columns]
+    table = matched.table[["effective_leverage", "log_growth", "sharpe", *_COUNTED]]
+    intervals = {"less_theirs": "estimate", "low": "low", "high": "high"}
     return table.assign(
-        less_theirs=[float("nan"), *(found.estimate for found in beside)],
-        low=[float("nan"), *(found.low for found in beside)],
-        high=[float("nan"), *(found.high for found in beside)],
+        **{name: [float("nan"), *(getattr(one, part) for one in gained)] for name, part in intervals.items()}
     )
 
 
-def _metrics(done: Sweep, beside: tuple[Difference, Difference]) -> dict[str, float]:
+def _metrics(done: Sweep, gained: tuple[Difference, Difference]) -> dict[str, float]:
     measured = done.result.performance
-    told = {
+    metrics = {
         "n_configurations": float(done.n_configurations),
         "deflated_sharpe": done.deflated_sharpe,
         "expected_best_sharpe": _luck(done),
@@ -149,10 +138,10 @@ def _metrics(done: Sweep, beside: tuple[Difference, Difference]) -> dict[str, fl
         "sharpe": measured.sharpe,
         "max_drawdown": measured.max_drawdown,
         "liquidations": float(done.result.steps.liquidations.sum()),
-        "vs_same_leverage": beside[0].estimate,
-        "vs_same_volatility": beside[1].estimate,
+        "vs_same_leverage": gained[0].estimate,
+        "vs_same_volatility": gained[1].estimate,
     }
-    return {name: value for name, value in told.items() if value == value}
+    return {name: value for name, value in metrics.items() if value == value}
 
 
 def _luck(done: Sweep) -> float:
@@ -160,16 +149,14 @@ def _luck(done: Sweep) -> float:
     return expected_best_sharpe(done.sharpes[done.sharpes == done.sharpes], done.n_configurations)
 
 
-def _line(config: SweepConfig, done: Sweep, beside: Difference) -> str:
-    result = done.result
-    low, high = mean_interval(
-        daily_log_growth(result.time, result.equity), seed=config.seed, replications=config.replications
-    )
+def _line(config: SweepConfig, done: Sweep, gained: Difference) -> str:
+    measured, daily = done.result.performance, daily_log_growth(done.result.time, done.result.equity)
+    low, high = mean_interval(daily, seed=config.seed, replications=config.replications)
     return (
         f"{config.name}: {done.n_configurations:,} configurations, each of {len(done.chosen)} windows of {config.test} "
-        f"traded with the best before it: {result.performance.log_growth:+.2f} [{low:+.2f}, {high:+.2f}] log growth a "
-        f"year, {beside} beside fixed leverage of the same average; Sharpe {result.performance.sharpe:.2f}, "
-        f"deflated {done.deflated_sharpe:.2f}"
+        f"traded with the best before it: {measured.log_growth:+.2f} [{low:+.2f}, {high:+.2f}] log growth a year, "
+        f"{gained} compared with fixed leverage of the same mean; Sharpe {measured.sharpe:.2f}, deflated "
+        f"{done.deflated_sharpe:.2f}"
     )
 
 
