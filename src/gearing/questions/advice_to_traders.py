@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gearing.evaluation.playing import all_decisions
+from gearing.evaluation.playing import all_decisions, play
 from gearing.evaluation.reports.figures import new_figure
 from gearing.evaluation.statistics.multiple_testing import family_of_means
 from gearing.features import FeatureTable, parse_duration
@@ -70,14 +70,14 @@ def trader_outcomes(
             raise ValueError(
                 f"{market!r} has no start followed by {horizon} of data; give a shorter horizon."
             )
-        view, sides = all_decisions(probe)
+        view, _ = all_decisions(probe)
         leverages = {n: np.asarray(r.predict(view, deterministic=True)[0], float) for n, r in rules.items()}
         simulator = Simulator(market, table, config, starts.size)
         for appetite in appetites:
-            fixed = _end(simulator, starts, sides[0] * np.full((starts.size, count, 1), appetite))
+            fixed = _end(simulator, starts, np.full((starts.size, count, 1), appetite))
             for name, sizes in leverages.items():
                 scaled = scaled_to_mean(sizes, starts, count, appetite, config.max_leverage)
-                found = {"dynamic": _end(simulator, starts, sides[0] * scaled), "fixed": fixed}
+                found = {"dynamic": _end(simulator, starts, scaled), "fixed": fixed}
                 ruined = {f"{kind}_ruined": equity < config.ruin_fraction for kind, equity in found.items()}
                 key = {"direction": direction, "appetite": appetite, "rule": name}
                 parts.append(pd.DataFrame({**key, "start": np.arange(starts.size), **found, **ruined}))
@@ -93,10 +93,10 @@ def scaled_to_mean(sizes: np.ndarray, starts: np.ndarray, count: int, mean: floa
     return stretch
 
 
-def _end(simulator: Simulator, starts: np.ndarray, targets: np.ndarray) -> np.ndarray:
+def _end(simulator: Simulator, starts: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     """End equity as a share of the start, of an account per start (n_starts,)."""
-    simulator.begin(starts, targets.shape[1])
-    simulator.run(targets, record_steps=False)
+    simulator.begin(starts, sizes.shape[1])
+    play(simulator, sizes)
     return simulator.accounts.equity / simulator.config.initial_equity
 
 

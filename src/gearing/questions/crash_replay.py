@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, model_validator
 
+from gearing.evaluation.playing import Records, play
 from gearing.features import FeatureSet
 from gearing.market.data import MarketData
 from gearing.questions.question import DAY, Question
@@ -114,7 +115,9 @@ def replay(
     opened = simulator.time[0]
     targets = np.full((len(leverages), simulator.n_decisions, 1), np.nan)
     targets[:, 0, 0] = leverages
-    _, ledgers = simulator.run(targets, record_ledgers=True)
+    held = Records(steps=False, ledgers=True)
+    play(simulator, targets, held)
+    ledgers: Any = held.ledgers
     hit = ledgers.liquidations[:, :, 0] > 0
     liquidated, first = hit.any(axis=1), hit.argmax(axis=1)
     price = ledgers.execution_price[np.arange(len(leverages)), first, 0]

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
+from gearing.evaluation.playing import Records, play
 from gearing.evaluation.reports.figures import new_figure
 from gearing.features import FeatureSet
 from gearing.market.data import MarketData
@@ -143,13 +144,12 @@ def hold_books(
         raise ValueError(f"{market!r} has no day followed by {horizon} of data; give a shorter horizon.")
     simulator = Simulator(market, table, config, days.size)
     simulator.begin(days, steps)
-    simulator.step(np.broadcast_to(np.asarray(leverages, float), (days.size, market.n_contracts)))
-    liquidated = simulator.ledgers.liquidations > 0
-    if steps > 1:
-        # NaN holds: what was liquidated stays closed.
-        held = np.full((steps - 1, market.n_contracts), np.nan)
-        _, ledgers = simulator.run(held, record_steps=False, record_ledgers=True)
-        liquidated = liquidated | (ledgers.liquidations > 0).any(axis=1)
+    # NaN holds: what was liquidated stays closed.
+    series = np.full((steps, market.n_contracts), np.nan)
+    series[0] = leverages
+    held = Records(steps=False, ledgers=True)
+    play(simulator, series, held)
+    liquidated = (held.ledgers.liquidations > 0).any(axis=1)
     return HeldBooks(simulator.accounts.equity / config.initial_equity, liquidated)
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
+from gearing.evaluation.playing import play
 from gearing.market.data import MarketData
 from gearing.market.oracle.best_leverage import path_growth, path_growth_of_targets
 from gearing.market.oracle.finite_oracle import (
@@ -28,7 +29,7 @@ from gearing.market.oracle.finite_oracle import (
 )
 from gearing.market.synthetic.generators import synthetic_market
 from gearing.market.synthetic.market_a import STEPS_A_YEAR, VARIANTS, MarketA, market_a
-from gearing.policies.oracle import OraclePolicy, state_table
+from gearing.policies.oracle import LOWER, UPPER, OraclePolicy, state_table
 from gearing.questions.question import metrics_of
 from gearing.simulation.config import SimulationConfig
 from gearing.simulation.presets import IDEAL_VENUE, market_a_settings
@@ -194,26 +195,32 @@ def _play(simulator: Simulator, row: KnownPolicy, oracle: Oracle) -> np.ndarray:
     simulator.begin(np.zeros(simulator.n_accounts), DECISIONS, np.arange(simulator.n_accounts))
     # the k-th decision falls at the close of bar k
     state = np.array([_truth(market, "state_at_close")[:DECISIONS] for market in simulator.markets])
+    share, bound = simulator.config.shares(1)[0], simulator.config.max_leverage
     if row.targets is None:
-        _follow_bands(simulator, oracle, state)
+        play(simulator, _Bands(OraclePolicy(oracle.lower, oracle.upper, share, bound), state))
     else:
-        share, bound = simulator.config.shares(1)[0], simulator.config.max_leverage
-        targets = np.clip(row.targets(oracle)[state] / share, -bound, bound)
-        simulator.run(targets[..., None], record_steps=False)
+        play(simulator, np.clip(row.targets(oracle)[state] / share, -bound, bound)[..., None])
     return np.log(simulator.accounts.equity / simulator.config.initial_equity) / SPAN
 
 
-def _follow_bands(simulator: Simulator, oracle: Oracle, state: np.ndarray) -> None:
-    """Step by step: whether to trade depends on the leverage that is held."""
-    share, bound = simulator.config.shares(1)[0], simulator.config.max_leverage
-    policy = OraclePolicy(oracle.lower, oracle.upper, share, bound)
-    for t in range(state.shape[1]):
-        band = {
-            "oracle_lower": oracle.lower[state[:, t], None],
-            "oracle_upper": oracle.upper[state[:, t], None],
-        }
-        held = {"effective_leverage": simulator.view["effective_leverage"]}
-        simulator.step(policy.predict(held | band)[0])
+@dataclass(frozen=True, eq=False)
+class _Bands:
+    """The oracle with bands by state, along the states of each account (n_accounts, n_decisions)."""
+
+    oracle: OraclePolicy
+    states: np.ndarray
+    required_columns: tuple[str, ...] = ("effective_leverage",)
+    action_scheme: str = "target"
+
+    def predict(
+        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
+    ) -> tuple[np.ndarray, int]:
+        k = state or 0
+        now = self.states[:, k, None]
+        band = {LOWER: self.oracle.lower[now], UPPER: self.oracle.upper[now]}
+        return self.oracle.predict({"effective_leverage": observation["effective_leverage"], **band})[
+            0
+        ], k + 1
 
 
 def _markets(variant: str, years: int, seed: int) -> Iterator[list[MarketData]]:
