@@ -24,7 +24,7 @@ TEST_ENV := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MLFLOW_DISABLE_TELEMETRY=tr
 PYTEST := $(TEST_ENV) $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-all check format bench notebooks clean
+.PHONY: help venv demo test test-all check format bench docs-tables notebooks clean
 
 help:
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -61,6 +61,9 @@ bench: $(STAMP) ## speed compared with known environments and backtesters
 	$(TEST_ENV) $(BIN)/python tests/benchmarks/run.py
 	$(TEST_ENV) $(BIN)/python tests/benchmarks/backtest.py
 	$(TEST_ENV) $(BIN)/python tests/benchmarks/training.py
+
+docs-tables: $(STAMP) ## fill the tables of docs/; EXPERIMENTS="case_study methods" runs these first
+	$(BIN)/python docs/fill_tables.py $(EXPERIMENTS)
 
 notebooks: $(STAMP) ## execute every notebook
 	$(PYTEST) --nbmake notebooks

@@ -18,9 +18,8 @@ from gearing.evaluation.statistics.multiple_testing import LEVEL
 from gearing.market.data import MarketData
 from gearing.questions.question import Question, by_contract, make_rules, metrics_of
 from gearing.questions.reference_ablation import LIQUIDATED, RUINED
-from gearing.questions.rule_grid.counts import over_cells
+from gearing.questions.rule_grid.cells import Cells, corrected, joined, over_cells
 from gearing.questions.rule_grid.play import DIRECTIONS, REBALANCING, Evidence, run_cells
-from gearing.questions.rule_grid.results import Cells, corrected, joined
 from gearing.studies.experiment import Findings, experiment
 from gearing.studies.fields import Duration
 from gearing.studies.sections import Rules

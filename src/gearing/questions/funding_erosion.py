@@ -176,8 +176,8 @@ def rebalanced_positions(
 ) -> pd.DataFrame:
     """Log growth of an account that rebalances to one leverage every day, by calendar year, with and without funding.
 
-    Every year begins anew with the initial equity. All equity is margin. A ruined year's growth is that of an
-    account with a thousandth left.
+    Every year begins anew with the initial equity; shorter ones than a month are left out. All equity is margin. A
+    ruined year's growth is that of an account with a thousandth left.
 
     Returns
     -------
@@ -186,7 +186,9 @@ def rebalanced_positions(
         year of 365 days; NaN where either was ruined), ``ruined``, ``ruined_without``.
     """
     parts = []
-    for year, part in _calendar_years(market):
+    years, bars = np.unique(market.open_time.astype("datetime64[Y]"), return_counts=True)
+    for year in years[bars * market.bar >= _SHORTEST_YEAR * DAY]:
+        part = market.between(str(year), str(year + 1))
         for direction in directions:
             config = SimulationConfig(direction=direction, start="first", **settings)
             sizes = np.array([x for x in leverages if x <= config.max_leverage])
@@ -194,24 +196,11 @@ def rebalanced_positions(
             # What a ruined account saved in funding says nothing.
             cost = np.where(paid.ruined | free.ruined, np.nan, free.growth - paid.growth)
             found = {
-                "direction": direction, "leverage": sizes, "year": year, "growth": paid.growth,
+                "direction": direction, "leverage": sizes, "year": str(year), "growth": paid.growth,
                 "growth_without": free.growth, "cost": cost, "ruined": paid.ruined, "ruined_without": free.ruined,
             }  # fmt: skip
             parts.append(pd.DataFrame(found))
     return pd.concat(parts).set_index(["direction", "leverage", "year"])
-
-
-def _calendar_years(market: MarketData) -> list[tuple[str, MarketData]]:
-    """Parts of the market by year; years with less than a month of bars are left out."""
-    parts = []
-    for year in np.unique(market.open_time.astype("datetime64[Y]")):
-        try:
-            part = market.between(str(year), str(year + 1))
-        except ValueError:
-            continue
-        if part.n_bars * part.bar >= _SHORTEST_YEAR * DAY:
-            parts.append((str(year), part))
-    return parts
 
 
 def _accounts(market: MarketData, config: SimulationConfig, sizes: np.ndarray) -> Accounts:

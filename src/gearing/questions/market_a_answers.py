@@ -203,7 +203,7 @@ def _play(simulator: Simulator, row: KnownPolicy, oracle: Oracle) -> np.ndarray:
     return np.log(simulator.accounts.equity / simulator.config.initial_equity) / SPAN
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class _Bands:
     """The oracle with bands by state, along the states of each account (n_accounts, n_decisions)."""
 

@@ -33,9 +33,8 @@ from gearing.questions.question import (
     metrics_of,
     with_interval,
 )
-from gearing.questions.rule_grid.counts import difference_figure, over_cells
+from gearing.questions.rule_grid.cells import Cells, corrected, difference_figure, joined, over_cells
 from gearing.questions.rule_grid.play import Evidence, run_cells, table_of
-from gearing.questions.rule_grid.results import Cells, corrected, joined
 from gearing.studies.experiment import Findings, experiment
 from gearing.studies.fields import Duration
 from gearing.studies.sections import Rules
@@ -82,8 +81,8 @@ class Methods(Question):
 
 @experiment(Methods)
 def methods(config: Methods, work: Work) -> Findings:
-    """Tables: ``methods``, for whom, advantages and limits; ``advice`` to traders, by rule; ``comparison``, the counts
-    behind; ``cells``, all of them; ``traders``, by rule, direction and appetite; ``appetites``, without direction.
+    """Tables: ``methods``, for whom, advantages and limits; ``advice`` to traders, by rule; ``appetites``, by rule and
+    appetite; ``traders``, by direction as well; ``comparison``, the counts behind; ``cells``, all of them.
     """
     markets, rules = config.markets(), make_rules(config.rules)
     unknown = set(config.traders) - set(rules)
@@ -94,12 +93,8 @@ def methods(config: Methods, work: Work) -> Findings:
     cells = corrected(played, seed=config.seed)
     counts = over_cells(cells)
     advice = _advice(config, markets, rules, work) if config.traders else {}
-    tables = {
-        "methods": comparison_of_methods(counts, cells, advice.get("traders")),
-        **{name: table for name, table in advice.items() if name == "advice"},
-        "comparison": counts, "cells": cells,
-        **{name: table for name, table in advice.items() if name != "advice"},
-    }  # fmt: skip
+    found = comparison_of_methods(counts, cells, advice.get("traders"))
+    tables = {"methods": found, **advice, "comparison": counts, "cells": cells}
     figures = {"dynamic": difference_figure(cells)}
     if advice:
         figures["majority"] = majority_figure(advice["appetites"])
@@ -141,9 +136,9 @@ def _advice(
         better_for_most, by_contract(work, "traders", markets, played), bootstrap=config.bootstrap
     )
     return {
-        "traders": better(("rule", "direction", "appetite")),
-        "appetites": better(("rule", "appetite")),
         "advice": better(("rule",)),
+        "appetites": better(("rule", "appetite")),
+        "traders": better(("rule", "direction", "appetite")),
     }
 
 

@@ -6,8 +6,8 @@ import pytest
 import gearing
 from gearing.policies import make_rule
 from gearing.questions.question import Bootstrap
+from gearing.questions.rule_grid.cells import corrected, joined
 from gearing.questions.rule_grid.play import Evidence, run_cells
-from gearing.questions.rule_grid.results import corrected, joined
 
 RULES = {name: make_rule(name) for name in ("fixed_2x", "fixed_10x", "inverse_atr")}
 

@@ -37,7 +37,7 @@ from gearing.features import FeatureTable
 from gearing.market.data import MarketData
 from gearing.policies.rules import FixedLeverage
 from gearing.questions.question import DAY, Bootstrap
-from gearing.questions.rule_grid.results import Cells, joined
+from gearing.questions.rule_grid.cells import KINDS, Cells, joined
 from gearing.simulation.config import SimulationConfig
 from gearing.simulation.simulator import Simulator
 
@@ -47,7 +47,6 @@ DIRECTIONS = {
     "long/flat": "signal:momentum_long_30d",
 }
 REBALANCING = ("every_decision", "on_change", "never")
-KINDS = ("same_leverage", "same_volatility")  # of matched fixed leverage
 _BOOTSTRAP = Bootstrap(replications=1000)
 # What a rule may read of its account and still answer all decisions at once: the shape of it, not the value.
 _READ_OF_ACCOUNT = {*POSITION_COLUMNS, *ACCOUNT_COLUMNS} - {"effective_leverage"}

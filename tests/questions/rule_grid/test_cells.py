@@ -8,7 +8,7 @@ import gearing
 from gearing.policies import make_rule
 from gearing.questions.methods import COLUMNS, comparison_of_methods
 from gearing.questions.question import Bootstrap
-from gearing.questions.rule_grid.counts import over_cells
+from gearing.questions.rule_grid.cells import over_cells
 from gearing.questions.rule_grid.play import Evidence, run_cells
 
 RULES = {name: make_rule(name) for name in ("fixed_10x", "inverse_atr", "drawdown_controlled")}
