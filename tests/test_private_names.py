@@ -1,16 +1,16 @@
-"""A name that begins with an underscore belongs to its file: no module of the package uses another's."""
+"""A name that begins with an underscore belongs to its file: no module and no test uses another's."""
 
 import ast
 from pathlib import Path
 
 import pytest
 
-SOURCE = Path(__file__).resolve().parents[1] / "src" / "gearing"
-FILES = sorted(SOURCE.rglob("*.py"))
-# Names that other libraries offer with an underscore only: of namedtuples, numba, hashlib, stable-baselines3.
+ROOT = Path(__file__).resolve().parents[1]
+FILES = sorted(path for folder in ("src", "tests") for path in (ROOT / folder).rglob("*.py"))
+# Names that other libraries offer with an underscore only: namedtuples, numba, hashlib, stable-baselines3, freqtrade.
 FOREIGN = {
     "_replace", "_getvalue", "_Hash", "_last_obs", "_last_episode_starts", "_last_lstm_states", "_setup_learn",
-    "_get_torch_save_params", "_update_current_progress_remaining",
+    "_get_torch_save_params", "_update_current_progress_remaining", "_api", "_api_async", "_markets",
 }  # fmt: skip
 
 
@@ -45,7 +45,7 @@ def foreign_private_names(source):
             yield from ((node.lineno, alias.name) for alias in node.names if is_private(alias.name))
 
 
-@pytest.mark.parametrize("file", FILES, ids=[str(file.relative_to(SOURCE)) for file in FILES])
+@pytest.mark.parametrize("file", FILES, ids=[str(file.relative_to(ROOT)) for file in FILES])
 def test_a_module_uses_no_private_name_of_another(file):
     assert list(foreign_private_names(file.read_text(encoding="utf-8"))) == []
 

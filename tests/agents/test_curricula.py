@@ -85,13 +85,13 @@ def test_the_price_of_liquidations_rises_above_its_budget_and_falls_below_it():
     config = toy_config(start="random", episode_length="64d")
     learner = DifferentiableLearner(settings, [MARKET], [TABLE], config, 0, 4096, {})
     allowed = -np.log(0.9) / 10  # a day, so that 10 days without one have probability 0.9
-    assert learner._allowed == pytest.approx(allowed)
+    assert learner.allowed == pytest.approx(allowed)
     learner.ledger.price = 1.0
-    learner._update_price(0.0)
+    learner.update_price(0.0)
     assert learner.ledger.price < 1.0
     assert learner.within_budget
     for _ in range(50):
-        metrics = learner._update_price(3.0 * allowed)
+        metrics = learner.update_price(3.0 * allowed)
     assert learner.ledger.price > 1.0
     assert not learner.within_budget
     assert metrics["train/budget_used"] == pytest.approx(3.0, rel=0.1)

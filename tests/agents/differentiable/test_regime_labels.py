@@ -73,8 +73,8 @@ def test_growth_does_not_teach_the_memory():
 
     config = CONFIG.with_(start="random", episode_length="60d")
     learner = DifferentiableLearner(agent_settings(SMALL), [MARKET], [TABLE], config, 0, 4096, {})
-    index = torch.from_numpy(learner._at)[:, None] + torch.arange(48)
-    priced, *_ = learner._unroll(index)
+    index = torch.from_numpy(learner.rows)[:, None] + torch.arange(48)
+    priced, *_ = learner.unroll(index)
     priced.mean().backward()
     member = learner.network.members[0]
     assert all(p.grad is None for part in member.regime_layers() for p in part.parameters())

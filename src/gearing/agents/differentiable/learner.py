@@ -126,8 +126,8 @@ class DifferentiableLearner:
         self._schedule = CostSchedule(
             settings.cost_warmup, checked_ranges(settings.randomise), seed, total_decisions
         )
-        self._allowed = _allowed(self.parameters, interval)
-        self._seen = 0.0 if self._allowed is None else self._allowed  # liquidations per decision, averaged
+        self.allowed = _allowed(self.parameters, interval)
+        self._seen = 0.0 if self.allowed is None else self.allowed  # liquidations per decision, averaged
         self.decisions = 0
         self._begin()
 
@@ -138,7 +138,7 @@ class DifferentiableLearner:
         count = self.settings.n_accounts
         self._accounts = self.ledger.open_accounts(count)
         self._memory = torch.zeros(len(self.network.members), count, self.network.memory)
-        self._at = np.zeros(count, np.int64)
+        self.rows = np.zeros(count, np.int64)  # of each account, where it decides next
         self._left = np.zeros(count, np.int64)
         self._place(np.ones(count, bool))
         self._left = self._rng.integers(0, self._left + 1)
@@ -154,8 +154,8 @@ class DifferentiableLearner:
                 "span."
             )
         count = int(which.sum())
-        self._at[which] = self._rng.choice(fits, count)
-        self._left[which] = np.minimum(self._episode, last[self._at[which]] - self._at[which] + 1)
+        self.rows[which] = self._rng.choice(fits, count)
+        self._left[which] = np.minimum(self._episode, last[self.rows[which]] - self.rows[which] + 1)
         mask = torch.from_numpy(which)
         pairs = zip(self._fresh_accounts(len(which)).parts(), self._accounts.parts(), strict=True)
         self._accounts = Accounts(
@@ -170,7 +170,7 @@ class DifferentiableLearner:
         held = np.where(u < 0.0, network.lower, network.upper) * u**2 / slots
         held[self._rng.random(count) >= self.parameters.random_start] = 0.0
         leverage = torch.from_numpy(held)
-        mark = self.data.mark[torch.from_numpy(self._at)]
+        mark = self.data.mark[torch.from_numpy(self.rows)]
         equity = fresh.equity[:, None]
         return Accounts(
             fresh.equity,
@@ -189,9 +189,9 @@ class DifferentiableLearner:
             self._place(over)
         for group in self.optimizer.param_groups:
             group["lr"] = self._learning_rate()
-        index = torch.from_numpy(self._at)[:, None] + torch.arange(steps)
+        index = torch.from_numpy(self.rows)[:, None] + torch.arange(steps)
         self.ledger.costs = self._schedule.at(self.decisions)
-        priced, liquidated, leverage, surprise, accounts = self._unroll(index)
+        priced, liquidated, leverage, surprise, accounts = self.unroll(index)
         loss = -priced.mean() * self._per_year
         check_numbers({"the growth": priced.detach().numpy()}, self.decisions, self._advice())
         self.optimizer.zero_grad()
@@ -201,7 +201,7 @@ class DifferentiableLearner:
         self.optimizer.step()
         check_weights(self.network.named_parameters(), self.decisions, self._advice())
         self._accounts = accounts.detach()
-        self._at, self._left = self._at + steps, self._left - steps
+        self.rows, self._left = self.rows + steps, self._left - steps
         self.decisions += priced.numel()
         rate = float(liquidated.mean())
         metrics = {
@@ -212,7 +212,7 @@ class DifferentiableLearner:
         }
         if self._labels is not None:
             metrics["train/belief_cross_entropy"] = float(surprise.detach())
-        return metrics | self._update_price(rate)
+        return metrics | self.update_price(rate)
 
     def _clip_gradients(self) -> Tensor:
         """Clip the gradients of the regimes and of growth separately; returns the norm of the latter."""
@@ -220,21 +220,21 @@ class DifferentiableLearner:
         clip(self._taught, most)
         return clip(self._grown, most)
 
-    def _update_price(self, rate: float) -> dict[str, float]:
+    def update_price(self, rate: float) -> dict[str, float]:
         """Dual ascent: change the price of a liquidation with the excess of their rate."""
-        if self._allowed is None:
+        if self.allowed is None:
             return {}
         self._seen += _MEMORY * (rate - self._seen)
-        step = self.parameters.budget_rate * min(self._seen / self._allowed - 1.0, _LARGEST_EXCESS)
+        step = self.parameters.budget_rate * min(self._seen / self.allowed - 1.0, _LARGEST_EXCESS)
         self.ledger.price = max(0.0, self.ledger.price + step)
-        return {"train/liquidation_price": self.ledger.price, "train/budget_used": self._seen / self._allowed}
+        return {"train/liquidation_price": self.ledger.price, "train/budget_used": self._seen / self.allowed}
 
     @property
     def within_budget(self) -> bool:
         """Whether liquidations on the training span are within budget."""
-        return self._allowed is None or self._seen <= self._allowed
+        return self.allowed is None or self._seen <= self.allowed
 
-    def _unroll(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Accounts]:
+    def unroll(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Accounts]:
         """Priced growth (b, t), liquidations (b, t), mean absolute leverage of the band's middle, loss of the
         beliefs, accounts after."""
         low, high, logits = self._edges(self.data.columns[index])
@@ -291,7 +291,7 @@ class DifferentiableLearner:
             "optimizer": self.optimizer.state_dict(),
             "accounts": list(self._accounts.parts()),
             "memory": self._memory,
-            "at": torch.from_numpy(self._at.copy()),
+            "at": torch.from_numpy(self.rows.copy()),
             "left": torch.from_numpy(self._left.copy()),
             "draws": json.dumps(self._rng.bit_generator.state),
             "decisions": self.decisions,
@@ -304,7 +304,7 @@ class DifferentiableLearner:
         self.optimizer.load_state_dict(state["optimizer"])
         self._accounts = Accounts(*state["accounts"])
         self._memory = state["memory"]
-        self._at, self._left = state["at"].numpy().copy(), state["left"].numpy().copy()
+        self.rows, self._left = state["at"].numpy().copy(), state["left"].numpy().copy()
         self._rng.bit_generator.state = json.loads(state["draws"])
         self.decisions = state["decisions"]
         self.ledger.price, self._seen = state["budget"]

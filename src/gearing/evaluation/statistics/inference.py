@@ -123,8 +123,9 @@ def sharpe_difference(
     policy, baseline : array, shape (n_days,)
         Daily simple returns on the same days.
 
-    Notes ----- With T years and correlation rho the standard error is about sqrt(2 (1 - rho) / T): 0.32 for
-    six years and 0.7.
+    Notes
+    -----
+    With T years and correlation rho the standard error is about sqrt(2 (1 - rho) / T): 0.32 for six years and 0.7.
     """
     returns = np.stack(_paired(policy, baseline))
     scale = np.sqrt(DAYS_PER_YEAR)
