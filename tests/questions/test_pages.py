@@ -16,7 +16,7 @@ def script():
     return module
 
 
-@pytest.mark.parametrize("name", ["crash-replays", "market-a"])
+@pytest.mark.parametrize("name", ["answers", "crash-replays", "market-a"])
 def test_a_page_holds_what_the_shipped_tables_say(script, name):
     page = (DOCS / f"{name}.md").read_text(encoding="utf-8")
     assert script.BLOCK.search(page)
