@@ -92,13 +92,13 @@ class Rolls(Good):
 @pytest.mark.parametrize(
     ("policy", "requirement"),
     [
-        (OneForAll(), "answers (n_accounts, n_contracts)"),
+        (OneForAll(), "returns (n_accounts, n_contracts)"),
         (LooksAround(), "alone as among others"),
-        (NeverForgets(), "forgets where an episode begins"),
+        (NeverForgets(), "resets its state where an episode begins"),
         (Scribbles(), "does not write into the observation"),
         (Greedy(), "stays within max_leverage"),
         (Divides(), "at the bounds"),
-        (Rolls(), "the same question the same way"),
+        (Rolls(), "is deterministic"),
     ],
 )
 def test_what_is_broken_is_named(policy, requirement, market):
@@ -150,7 +150,7 @@ def test_a_policy_of_ones_own_passes_as_documented():
     [
         (Misspelt(), "Did you mean 'momentum_30d'"),
         (Narrow(), r"predict\(observation, state, episode_start, deterministic=True\)"),
-        (Flat(), "answer one number for each, shape"),
+        (Flat(), "return one number for each, shape"),
     ],
 )
 def test_a_failure_says_once_what_to_do(policy, told):

@@ -1,4 +1,4 @@
-"""Judging policies: backtests, performance measures, statistical inference, tables and figures."""
+"""Evaluation of policies: backtests, performance measures, statistical inference, tables and figures."""
 
 from __future__ import annotations
 

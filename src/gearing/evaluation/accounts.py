@@ -1,4 +1,4 @@
-"""Many leverage series as accounts of one Simulator on one path: what comparisons and placebo tests are made of."""
+"""Many leverage series as accounts of one Simulator on one path, for comparisons and placebo tests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Floats = np.ndarray
 
 
 class Accounts(Observer):
-    """Records what several accounts did on one path, all from the same decision on.
+    """Records several accounts on one path, all from the same decision on.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ class Accounts(Observer):
 
     @property
     def liquidations(self) -> Floats:
-        """How often each account was liquidated (n_accounts,)."""
+        """Number of liquidations of each account (n_accounts,)."""
         return self.hits.sum(axis=1)
 
     @property
@@ -86,7 +86,7 @@ class Accounts(Observer):
 
 
 def play_sizes(simulator: Simulator, sizes: Floats) -> Accounts:
-    """Play leverage magnitudes to the end of the path; the simulation's direction gives them their side.
+    """Run leverage magnitudes to the end of the path; the simulation's direction sets the side.
 
     Parameters
     ----------
@@ -111,6 +111,6 @@ def simulator_like(
     if simulator.n_decisions != len(result.target):
         raise ValueError(
             f"{result!r} has {len(result.target)} decisions, this market {simulator.n_decisions} from there on; give "
-            "the market that the result was made on."
+            "the market of the result."
         )
     return simulator

@@ -1,4 +1,4 @@
-"""A backtest: a policy plays one account of a Simulator, recorded decision by decision."""
+"""Backtests: a policy on one account of a Simulator, recorded decision by decision."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gearing.simulation.hooks import hooks_of
 from gearing.simulation.policy import Policy, check_columns, check_policy_type
 from gearing.simulation.simulator import Simulator
 
-Progress = Callable[[int, int], None]  # (decisions done, decisions in all)
+Progress = Callable[[int, int], None]  # (decisions done, decisions in total)
 
 
 def backtest(
@@ -39,26 +39,26 @@ def backtest(
     market : MarketData
     features : FeatureTable, FeatureSet, or str or sequence of str, optional
         Names and groups are computed, and with them the columns that the policy, its direction and its risk controls
-        declare: registered features, and forecasts. None computes only these; a table is taken as it is. The first
+        declare: registered features, and forecasts. None computes only these; a table is used unchanged. The first
         decision is the first that has all columns, so "default" begins after 90 days and a fixed leverage without
         features on the second.
     name : str, optional
         Row name; the policy's class by default.
     progress : callable, optional
-        Called with (decisions done, decisions in all) now and then.
+        Called regularly with (decisions done, decisions in total).
     forecast : mapping or None
         How ``forecast_volatility`` is forecast where it is declared: forecaster, horizon, schedule and parameters of
         :func:`gearing.forecasters.forecast_volatility_column`. None makes no forecasts.
     **settings
-        Fields of :class:`gearing.SimulationConfig`, for example ``direction="long", margin_share=0.1``. They win
-        over the ``settings`` that a policy may carry.
+        Fields of :class:`gearing.SimulationConfig`, for example ``direction="long", margin_share=0.1``. They override
+        the ``settings`` of the policy.
 
     Raises
     ------
     ValueError
-        If the policy reads a column that does not exist, or asks for more than ``max_leverage``.
+        If the policy reads a column that does not exist, or returns more than ``max_leverage``.
     TypeError
-        For an unknown setting, or an object that is no policy.
+        For an unknown setting, or an object that is not a policy.
     """
     check_settings(settings)
     check_policy_type(policy)
@@ -73,7 +73,7 @@ def run_account(
     name: str | None = None,
     progress: Progress | None = None,
 ) -> BacktestResult:
-    """Play a policy, or a series of leverages, on the one account of a simulator, from its start to its end.
+    """Run a policy, or a series of leverages, on the one account of a simulator, from its start to its end.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def run_account(
 
 
 class _Recorder(Observer):
-    """Records all of one account."""
+    """Records one account."""
 
     def __init__(self, name: str, progress: Progress | None):
         self._name, self._progress = name, progress
@@ -117,7 +117,7 @@ class _Recorder(Observer):
             self._progress(self._done, count)
 
     def result(self) -> BacktestResult:
-        """What was recorded; equity and mark stay after a ruin."""
+        """The recorded result; equity and mark stay constant after a ruin."""
         simulator, done = self._simulator, self._done
         self._equity[done:], self._mark[done:] = self._equity[done], self._mark[done - 1]
         return BacktestResult(

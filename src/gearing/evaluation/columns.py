@@ -1,4 +1,4 @@
-"""The columns that a policy needs, as one feature table: features, its forecasts, and columns of its own."""
+"""The feature table of a policy: features, forecasts and the policy's own columns."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gearing.simulation.config import SimulationConfig
 from gearing.simulation.hooks import hooks_of
 from gearing.simulation.policy import Policy
 
-SHORTEST = "log_return"  # the column of a table that needs none: it is complete after two bars
+SHORTEST = "log_return"  # the column of a table that needs none, complete after two bars
 FORECAST = "forecast_volatility"
 DEFAULT_FORECAST: Mapping[str, Any] = {"forecaster": "har_dow", "horizon": "24h"}
 Features = FeatureTable | FeatureSet | Sequence[str] | None
@@ -24,13 +24,13 @@ def policy_table(
     config: SimulationConfig,
     forecast: Mapping[str, Any] | None = DEFAULT_FORECAST,
 ) -> FeatureTable:
-    """Table that a policy is played on.
+    """Feature table of a policy.
 
     Parameters
     ----------
     features : FeatureTable, FeatureSet, or str or sequence of str, optional
-        A table is taken as it is. Otherwise what is given is computed, and with it what the policy, its direction and
-        its risk controls read, see `column_table`.
+        A table is used unchanged. Otherwise the given columns are computed, and those that the policy, its direction
+        and its risk controls read, see `column_table`.
     forecast : mapping or None
         As in `column_table`.
     """
@@ -65,7 +65,7 @@ def column_table(
     ----------
     names : iterable of str
         Registered features are computed; ``forecast_volatility`` and the touch probabilities ``touch_down_...`` and
-        ``touch_up_...`` are forecast, out of sample. Others, of the account or of nobody, are left out.
+        ``touch_up_...`` are forecast, out of sample. Other names are ignored.
     forecast : mapping or None
         Arguments of :func:`gearing.forecasters.forecast_volatility_column` for ``forecast_volatility``: forecaster,
         horizon, schedule, parameters of the estimator. None makes no forecast. Touch probabilities have settings of

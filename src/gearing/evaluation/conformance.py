@@ -1,4 +1,4 @@
-"""What every policy must keep to, a user's own too: run ``check_policy`` on it."""
+"""The conformance suite of policies: ``check_policy``."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 N_ACCOUNTS, N_STEPS = 5, 12
-STAND_IN = (0.05, 0.95)  # values of a column that is nobody's feature: a forecast, a probability, a signal
+STAND_IN = (0.05, 0.95)  # values of a column that is not a feature: a forecast, a probability, a signal
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One requirement, and what breaks it ("" if nothing does)."""
+    """One requirement, and the violation ("" if none)."""
 
     requirement: str
     broken: str
@@ -76,7 +76,7 @@ def check_policy(
     raises: bool = True,
     **settings: Any,
 ) -> pd.DataFrame:
-    """Put a policy through the requirements of every face it may be used in.
+    """Check a policy against the requirements of every interface.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def check_policy(
     raises : bool
         Whether to raise at the end if anything is broken.
     **settings
-        Of the simulation; they win over the ``settings`` that a policy may carry.
+        Of the simulation; they override the ``settings`` of the policy.
 
     Returns
     -------
@@ -129,11 +129,11 @@ def check_policy(
         for name, check in _CHECKS.items():
             findings.append(_checked(name, check, trial))
             if findings[-1].broken and name in _FIRST:
-                break  # everything after it would break for the same reason
+                break  # later requirements would fail for the same reason
     broken = [finding for finding in findings if finding.broken]
     if broken and raises:
-        told = "\n".join(f"  {finding.requirement}: {finding.broken}" for finding in broken)
-        raise PolicyError(f"{type(policy).__name__} breaks {len(broken)} of {len(findings)}:\n{told}")
+        text = "\n".join(f"  {finding.requirement}: {finding.broken}" for finding in broken)
+        raise PolicyError(f"{type(policy).__name__} breaks {len(broken)} of {len(findings)}:\n{text}")
     rows = [(f.requirement, not f.broken, f.broken) for f in findings]
     return pd.DataFrame(rows, columns=["requirement", "passed", "broken"]).set_index("requirement")
 
@@ -172,8 +172,8 @@ def _own_columns() -> tuple[str, ...]:
 _DECLARES = "declares required_columns, action_scheme and predict"
 
 
-def _require(kept: bool | np.bool_, broken: str) -> None:
-    if not kept:
+def _require(fulfilled: bool | np.bool_, broken: str) -> None:
+    if not fulfilled:
         raise PolicyError(broken)
 
 
@@ -197,7 +197,7 @@ def _declares(policy: Any) -> None:
 
 
 def _misspelt(name: str) -> str:
-    """The feature that a name was probably meant to be; "" for one that is a feature or nobody's."""
+    """The feature that a name probably means; "" for a known feature or an unrelated name."""
     known = [*(feature.name for feature in registered_features()), *_own_columns()]
     try:
         get_feature(name)
@@ -211,7 +211,7 @@ def _shape(trial: _Trial) -> None:
     actions = trial.ask(simulator.view)
     expected = simulator.positions.shape
     told = (
-        f"it answered shape {actions.shape} where {expected[0]} accounts of {expected[1]} contracts asked: answer one "
+        f"predict returned shape {actions.shape} for {expected[0]} accounts of {expected[1]} contracts: return one "
         f"number for each, shape {expected}"
     )
     _require(actions.shape == expected, told)
@@ -246,7 +246,7 @@ def _alone(trial: _Trial) -> None:
         close = np.allclose(alone[0], together[i], rtol=1e-5, atol=1e-6, equal_nan=True)
         _require(
             close,
-            f"account {i} is answered {alone[0]} alone and {together[i]} "
+            f"account {i} gets {alone[0]} alone and {together[i]} "
             "among others: compute each row from itself, no mean over accounts",
         )
 
@@ -267,7 +267,7 @@ def _forgets(trial: _Trial) -> None:
     fresh, used = trial.ask(view, None, begins), trial.ask(view, deepcopy(state), begins)
     _require(
         np.allclose(fresh, used, equal_nan=True),
-        "what it remembers outlives episode_start: begin its state anew where that is True",
+        "its state survives episode_start: reset it where that is True",
     )
 
 
@@ -280,11 +280,11 @@ def _extremes(trial: _Trial) -> None:
             actions = trial.ask(Observation(simulator.layout, rows))
         _require(
             not np.isinf(actions).any(),
-            "at the bounds of the observation it answers with infinity: bound what it divides by",
+            "at the bounds of the observation it returns infinity: bound what it divides by",
         )
         _require(
             not np.isnan(actions).any(),
-            "at the bounds of the observation it answers with NaN, which means hold: guard logarithms and 0 / 0",
+            "at the bounds of the observation it returns NaN, which means hold: guard logarithms and 0 / 0",
         )
 
 
@@ -320,20 +320,20 @@ def _copies(trial: _Trial) -> None:
     again = np.asarray(copied.predict(simulator.view, None, begins, deterministic=True)[0])
     _require(
         np.array_equal(again, trial.ask(simulator.view), equal_nan=True),
-        "a copy answers differently: keep what it needs in its own attributes",
+        "a copy returns something else: store what it needs in its own attributes",
     )
 
 
-_FIRST = ("answers (n_accounts, n_contracts)", "stays within max_leverage and its side")
+_FIRST = ("returns (n_accounts, n_contracts)", "stays within max_leverage and its side")
 _CHECKS: dict[str, Callable[[_Trial], None]] = {
-    "answers (n_accounts, n_contracts)": _shape,
+    "returns (n_accounts, n_contracts)": _shape,
     "stays within max_leverage and its side": _bounds,
-    "answers the same question the same way": _deterministic,
-    "answers an account alone as among others": _alone,
+    "is deterministic": _deterministic,
+    "treats an account alone as among others": _alone,
     "does not write into the observation": _leaves_alone,
-    "forgets where an episode begins": _forgets,
-    "has an answer at the bounds of the observation": _extremes,
+    "resets its state where an episode begins": _forgets,
+    "returns a number at the bounds of the observation": _extremes,
     "trades the same in a batch and in a backtest": _same_in_batch_and_backtest,
-    "does not see past the decision": _no_future,
+    "does not use the future": _no_future,
     "can be copied": _copies,
 }

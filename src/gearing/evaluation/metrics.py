@@ -1,8 +1,8 @@
-"""How well an account did: growth, risk and ratios of one equity path.
+"""Metrics of one equity path: growth, risk and ratios.
 
 A year has 365 days, since these markets never close. Daily values are taken every 24 hours from the first
-stamp, whatever the bar. Ratios of a path that was ruined are not numbers: the part before ruin can look
-splendid.
+stamp, whatever the bar. Ratios of a ruined path are NaN, because
+the part before ruin can look good.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 DAYS_PER_YEAR = 365.0
-EQUITY_FLOOR = 0.001  # of the start; what the logarithm of a ruined account is taken of
+EQUITY_FLOOR = 0.001  # of the start; least equity in the logarithm of a ruined account
 _DAY = np.timedelta64(24, "h")
 Floats = NDArray[np.float64]
 
@@ -25,7 +25,7 @@ def years_between(first: np.datetime64, last: np.datetime64) -> float:
 
 
 def daily_equity(time: ArrayLike, equity: ArrayLike) -> Floats:
-    """Equity every 24 hours from the first stamp; a last, shorter day is left out.
+    """Equity every 24 hours from the first stamp; an incomplete last day is dropped.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def daily_returns(time: ArrayLike, equity: ArrayLike) -> Floats:
 
 
 def daily_log_growth(time: ArrayLike, equity: ArrayLike) -> Floats:
-    """Log growth of each 24 hours, shape (n_days,); what inference works on."""
+    """Log growth of each 24 hours, shape (n_days,), for inference."""
     return np.diff(np.log(_floored(daily_equity(time, equity))))
 
 
@@ -95,7 +95,7 @@ def max_drawdown(equity: ArrayLike) -> float:
 
 
 def drawdown_within(start: float, lowest: ArrayLike, highest: ArrayLike, within: ArrayLike) -> float:
-    """Largest loss from a peak at the resolution of bars, from what every decision interval kept of them.
+    """Largest loss from a peak at the resolution of bars, from the extremes of every decision interval.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def drawdown_within(start: float, lowest: ArrayLike, highest: ArrayLike, within:
 
 
 def calmar_ratio(equity: ArrayLike, years: float, worst: float | None = None) -> float:
-    """Compound annual growth rate over the largest drawdown, that of ``equity`` unless a finer one is known."""
+    """Compound annual growth rate over the largest drawdown, that of ``equity`` unless given."""
     worst = max_drawdown(equity) if worst is None else worst
     return annual_return(equity, years) / worst if worst > 0.0 else np.nan
 
@@ -144,7 +144,7 @@ class Performance:
     cvar_95: float
 
     def as_row(self) -> dict[str, float | str]:
-        """Values by name, with the word "ruined" where a ratio of a ruined path would stand."""
+        """Values by name, with the word "ruined" in place of ratios of a ruined path."""
         row = asdict(self)
         if self.ruined:
             row |= dict.fromkeys(("sharpe", "sortino", "calmar"), "ruined")
@@ -159,8 +159,8 @@ def performance(
     Parameters
     ----------
     time : datetime64 array, shape (n,)
-        Ascending; the first is the start, the last the end of the period judged, also for an account that
-        was ruined before (its equity stays).
+        Ascending; the first is the start, the last the end of the period, also for an account that
+        was ruined before (its equity stays constant).
     equity : array, shape (n,)
         Equity at these times [settle coin].
     ruined : bool
@@ -202,7 +202,7 @@ def leverage_profile(effective_leverage: ArrayLike) -> dict[str, float]:
 def activity(
     years: float, equity: ArrayLike, totals: Mapping[str, float], liquidations: int
 ) -> dict[str, float]:
-    """What an account did and paid, per year.
+    """Activity and costs of an account, per year.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""One way to play: a policy, or a series of leverages, steps the accounts of one Simulator while observers record.
+"""Run a policy, or a series of leverages, on the accounts of one Simulator while observers record.
 
 Backtests, scores, comparisons, sweeps and risk estimates differ in their observers only.
 """
@@ -21,24 +21,24 @@ _Targets = Callable[[int, Any, np.ndarray], tuple[np.ndarray, Any]]
 
 
 class Observer:
-    """Sees every decision that `play` takes. A subclass overrides what it needs."""
+    """Called at every decision of `play`. A subclass overrides what it needs."""
 
     def begin(self, simulator: Simulator, count: int) -> None:
         """Before the first of at most ``count`` decisions."""
 
     def decided(self, k: int, simulator: Simulator, targets: np.ndarray, active: np.ndarray) -> None:
-        """After the k-th decision and before its interval: the simulator's view is what the policy saw.
+        """After the k-th decision and before its interval: the simulator's view is the policy's observation.
 
         Parameters
         ----------
         targets : (n_accounts, n_slots) float64
             Signed target leverage before risk controls; NaN holds.
         active : (n_accounts,) bool
-            Accounts that decide; what is said of the others does not count.
+            Accounts that decide; ignore the others.
         """
 
     def stepped(self, k: int, simulator: Simulator, active: np.ndarray) -> None:
-        """After the k-th interval, which the ``active`` accounts went through."""
+        """After the k-th interval of the ``active`` accounts."""
 
 
 class Records(Observer):
@@ -49,7 +49,7 @@ class Records(Observer):
     Attributes
     ----------
     steps : (n_accounts, n_decisions) recarray of ``step_dtype``
-        Zero after an account's end; without columns where not wanted.
+        Zero after an account's end; without columns if not requested.
     ledgers : (n_accounts, n_decisions, n_slots) recarray of ``ledger_dtype``
     """
 
@@ -59,7 +59,7 @@ class Records(Observer):
         self.ledgers = records((0, 0, 0), ledger_dtype)
 
     def begin(self, simulator: Simulator, count: int) -> None:
-        """Make room."""
+        """Allocate the records."""
         n, (steps, ledgers) = simulator.n_accounts, self.wanted
         self.steps = records((n, count if steps else 0), step_dtype)
         self.ledgers = records((n, count if ledgers else 0, len(simulator.slots)), ledger_dtype)
@@ -74,10 +74,10 @@ class Records(Observer):
 
 
 class Continuation(NamedTuple):
-    """Where `play` stopped; given back to it, it goes on from there."""
+    """State at which `play` stopped, from which it can continue."""
 
     active: np.ndarray  # (n_accounts,) bool, which accounts have not ended
-    state: Any  # what the policy returned last
+    state: Any  # the policy's last state
 
 
 def play(
@@ -88,12 +88,12 @@ def play(
     active: np.ndarray | None = None,
     state: Any = None,
 ) -> Continuation:
-    """Step the accounts of a simulator from where they stand until all have ended, or for some decisions.
+    """Step the accounts of a simulator from their present rows until all have ended, or for some decisions.
 
     Parameters
     ----------
     simulator : Simulator
-        Whose accounts were placed by ``reset`` or ``begin``, or by an earlier call.
+        Its accounts begin at ``reset``, ``begin`` or an earlier call.
     policy : Policy, or array (n_decisions, n_slots) or (n_accounts, n_decisions, n_slots)
         A policy, its hooks included (see :class:`gearing.simulation.hooks.PolicyHooks`), or a series of target
         leverages for all accounts or for each: magnitudes, to which the direction of the simulation gives the side, or
@@ -104,9 +104,9 @@ def play(
     count : int, optional
         Decisions; by default all that are left, or as many as the series has.
     active : (n_accounts,) bool, optional
-        Accounts that take part; all by default. One that ends, by ruin or by the end of its episode, stops.
+        Accounts to step; all by default. An account stops at ruin or at the end of its episode.
     state : object, optional
-        Of the policy, from an earlier call; None where episodes begin.
+        The policy's state from an earlier call; None where episodes begin.
 
     Raises
     ------
@@ -169,7 +169,7 @@ def _run(
 
 
 def _signed(series: np.ndarray, simulator: Simulator) -> np.ndarray:
-    """The series with its side, which a signal column gives decision by decision."""
+    """The series with its side, possibly from a signal column."""
     column = simulator.config.signal_column
     if column is None:
         return simulator.directed(series)
@@ -216,7 +216,7 @@ def signed_targets(
 
 
 def decisions_left(simulator: Simulator) -> np.ndarray:
-    """Decisions of each account from where it stands to the end of its episode (n_accounts,)."""
+    """Decisions of each account from its present row to the end of its episode (n_accounts,)."""
     accounts = simulator.accounts.view(np.ndarray)
     left = np.zeros(simulator.n_accounts, np.int64)
     for path, edges in enumerate(simulator.tape.boundaries):
@@ -252,13 +252,13 @@ def decision_times(simulator: Simulator) -> np.ndarray:
 def all_decisions(simulator: Simulator) -> tuple[Observation, np.ndarray]:
     """Every decision of the first account's episode as one batch of observations, and each one's side.
 
-    A rule that reads nothing of its account returns all of its targets at once. The account's columns are zero.
+    A rule that does not read its account returns all targets at once. The account columns are zero.
 
     Returns
     -------
     observation : of n_decisions accounts
     sides : (n_decisions, n_slots) float64
-        What the simulation's direction multiplies leverage by.
+        Factors of the simulation's direction.
     """
     table, layout = simulator.tables[0], simulator.layout
     rows = np.searchsorted(table.close_time, decision_times(simulator)[:-1])

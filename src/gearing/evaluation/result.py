@@ -1,4 +1,4 @@
-"""What one policy did to one account: the result of a backtest."""
+"""The result of a backtest."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class BacktestResult:
-    """What one policy did to one account.
+    """The result of one policy on one account.
 
     Attributes
     ----------
@@ -32,7 +32,7 @@ class BacktestResult:
     time : (n_decisions + 1,) datetime64[ms]
         Moments of the decisions and the end; UTC.
     equity : (n_decisions + 1,) float64
-        At these moments [settle coin]; stays after a ruin.
+        At these moments [settle coin]; constant after a ruin.
     target : (n_decisions, n_slots) float64
         Signed target leverage, after all risk controls; NaN where the position was held.
     leverage : (n_decisions, n_slots) float64
@@ -45,11 +45,11 @@ class BacktestResult:
     slots : tuple of str
     config : SimulationConfig
     notes : tuple of str
-        What was done to the market data.
+        Notes on the market data.
     distance : (n_decisions, n_slots) float64, optional
         Relative move of the mark to liquidation at the end of each interval; 1 where there is none.
     acted : (n_decisions, n_controls) bool, optional
-        Where each risk control changed the targets.
+        Whether each risk control changed the targets.
     """
 
     name: str
@@ -85,7 +85,7 @@ class BacktestResult:
 
     @property
     def end(self) -> int:
-        """Number of intervals that the account lived through."""
+        """Number of intervals before ruin or the end."""
         over = np.flatnonzero(self.steps.terminated)
         return int(over[0]) + 1 if over.size else len(self.steps)
 
@@ -115,7 +115,7 @@ class BacktestResult:
 
     @property
     def table(self) -> pd.DataFrame:
-        """One row of results; ``gearing.evaluation.reports.tables.comparison`` puts several beside each other."""
+        """One row of results; ``gearing.evaluation.reports.tables.comparison`` compares several."""
         import pandas as pd
 
         return pd.DataFrame([self.row]).set_index("policy")

@@ -1,6 +1,6 @@
-"""Does timing add anything? A policy compared with fixed leverage of the same mean, and of the same volatility.
+"""A policy compared with fixed leverage of the same mean, and of the same volatility.
 
-Without these two comparisons deleveraging passes for skill: whoever holds less leverage in a falling market looks wise.
+Without these comparisons deleveraging passes for skill: lower leverage alone looks good in a falling market.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _CANDIDATES, _ROUNDS = 24, 3
 
 @dataclass(frozen=True, eq=False)
 class FixedGrid:
-    """Fixed leverages of ascending size, played over one path.
+    """Fixed leverages of ascending size on one path.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class FixedGrid:
 
     @classmethod
     def play(cls, simulator: Simulator, flat: bool = False) -> FixedGrid:
-        """One account for each size, up to the simulation's largest leverage; ``flat``: the first holds nothing."""
+        """One account for each size, up to the simulation's largest leverage; ``flat``: the first is zero."""
         sizes = np.geomspace(_SMALLEST, simulator.config.max_leverage, simulator.n_accounts - flat)
         return cls.of(simulator, np.append(0.0, sizes) if flat else sizes)
 
@@ -60,20 +60,20 @@ class FixedGrid:
         return np.stack([daily_log_growth(self.accounts.time, path) for path in self.accounts.equity])
 
     def rising(self, measure: Measure) -> np.ndarray:
-        """Mean effective leverage, or volatility a year, made to rise where accounts were ruined (n,)."""
+        """Mean effective leverage, or volatility a year, made monotonic where accounts were ruined (n,)."""
         return np.maximum.accumulate(getattr(self.accounts, measure))
 
     def matched_size(self, measure: Measure, wanted: np.ndarray) -> np.ndarray:
-        """Sizes at which the measure has the wanted values, between those that were played."""
+        """Interpolated sizes at which the measure has the wanted values."""
         return np.interp(wanted, self.rising(measure), self.sizes)
 
     def at_leverage(self, wanted: float, values: np.ndarray) -> np.ndarray:
-        """What the fixed leverage of a mean effective leverage did, between the two sizes that were played.
+        """Values of the fixed leverage with a mean effective leverage, interpolated between two sizes.
 
         Parameters
         ----------
         values : (n, ...)
-            What each size did.
+            Values of each size.
         """
         return interpolated(self.rising("leverage"), values, wanted)
 
@@ -111,7 +111,7 @@ class MatchedFixed:
 
     @property
     def table(self) -> pd.DataFrame:
-        """The three of them, one row each."""
+        """Policy and both fixed leverages, one row each."""
         import pandas as pd
 
         return pd.concat([r.table for r in (self.result, self.same_leverage, self.same_volatility)])
@@ -125,9 +125,9 @@ def matched_fixed(
     Parameters
     ----------
     result : BacktestResult
-        Of the policy on ``market``.
+        The policy's result on ``market``.
     features : FeatureTable, optional
-        Needed where the direction is a column that is no registered feature.
+        Required if the direction is a column that is not a registered feature.
 
     Notes
     -----
@@ -146,7 +146,7 @@ def matched_fixed(
 def _search(
     result: BacktestResult, market: MarketData, features: FeatureTable | None, measure: Measure, wanted: float
 ) -> float:
-    """Fixed leverage at which the measure has the wanted value, by grids that close in on it."""
+    """Fixed leverage at which the measure has the wanted value, by successively finer grids."""
     low, high = 1e-3, result.config.max_leverage
     if not wanted > 0.0:
         return 0.0

@@ -1,7 +1,7 @@
-"""Is it the moment that counts? The same leverages at the wrong moments, as a distribution to stand in.
+"""Placebo test: the policy's leverage series, circularly shifted in time.
 
-A circular shift keeps everything about a leverage series but its place in time: its average, its spread, how slowly it
-moves. Only the side stays where it was.
+A circular shift preserves the mean, the spread and the autocorrelation of a leverage series, but not its timing. The
+side is not shifted.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from gearing.market.data import MarketData
 
 @dataclass(frozen=True, eq=False)
 class Placebo:
-    """Log growth a year of a policy among its shifted selves.
+    """Log growth a year of a policy, compared with its shifted series.
 
     Attributes
     ----------
     growth : float
-        Of the leverage series where it belongs.
+        Of the unshifted series.
     shifted : (n_shifts,) float64
     ruined : float
         Share of the shifts that were ruined.
@@ -35,7 +35,7 @@ class Placebo:
 
     @property
     def p_value(self) -> float:
-        """Share of series, its own among them, that grew at least as much."""
+        """Share of series, including the unshifted one, that grew at least as much."""
         return float((1 + np.count_nonzero(self.shifted >= self.growth)) / (1 + self.shifted.size))
 
     @property
@@ -57,18 +57,18 @@ def circular_shifts(
     shifts: int = 300,
     seed: int = 0,
 ) -> Placebo:
-    """Play a policy's leverage series at random circular shifts, all accounts side by side.
+    """Run a policy's leverage series at random circular shifts, in one batch of accounts.
 
     Parameters
     ----------
     result : BacktestResult
-        Of the policy on ``market``; the targets that were traded, after all risk controls, are shifted.
+        The policy's result on ``market``; its targets after all risk controls are shifted.
     features : FeatureTable, optional
-        Needed where the direction is a column that is no registered feature.
+        Required if the direction is a column that is not a registered feature.
     shifts : int
         At least 200 for a distribution.
     seed : int
-        Of the shifts.
+        Seed of the shifts.
     """
     count = result.end
     simulator = simulator_like(result, market, features, shifts + 1)
@@ -83,7 +83,7 @@ def circular_shifts(
 
 
 def _magnitudes(result: BacktestResult, market: MarketData, features: FeatureTable | None) -> np.ndarray:
-    """Sizes before the side was given to them; where the side was flat, the size before stays."""
+    """Magnitudes before the side is applied; where the side was flat, the previous magnitude stays."""
     if result.config.direction == "free":
         return np.nan_to_num(result.target)
     side = _sides(result, market, features)

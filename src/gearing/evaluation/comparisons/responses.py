@@ -1,4 +1,4 @@
-"""What a policy answers to: its leverage as one thing that it sees changes and all others stay."""
+"""Responses of a policy: its leverage as one observed column changes and all others stay constant."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from gearing.simulation.config import SimulationConfig
 from gearing.simulation.hooks import hooks_of
 from gearing.simulation.observation import Observation, ObservationLayout
 
-_FLAT = {"liquidation_distance": 1.0, "free_share": 1.0}  # of an account without a position; all else is zero
+_FLAT = {
+    "liquidation_distance": 1.0,
+    "free_share": 1.0,
+}  # of an account without a position; other columns are zero
 
 
 def leverage_response(
@@ -30,9 +33,9 @@ def leverage_response(
     Parameters
     ----------
     policy : Policy
-        An agent or a rule, of one contract.
+        An agent or a rule, for one contract.
     table : FeatureTable
-        Whose columns there are; all but those given stand at their medians.
+        Its columns, except those given, are set to their medians.
     config : SimulationConfig
         Direction, margin share and bounds.
     column : str
@@ -43,11 +46,11 @@ def leverage_response(
 
     Notes
     -----
-    Columns move together in a market; with the others held still, an answer may lie where nothing was ever trained.
+    Columns move together in a market; with the others constant, a response may be outside the training data.
     """
     if len(table.symbols) != 1:
         raise ValueError(
-            f"a response is of one contract, the table has {', '.join(table.symbols)}; select one."
+            f"a response needs one contract, the table has {', '.join(table.symbols)}; select one."
         )
     layout = ObservationLayout.of(table, table.symbols)
     known = (*layout.columns, *POSITION_COLUMNS, *ACCOUNT_COLUMNS)

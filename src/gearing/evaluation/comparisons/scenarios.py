@@ -1,8 +1,8 @@
-"""The same policy in another world: harsher costs, laxer rules, larger accounts.
+"""A policy under other conditions: higher costs, laxer rules, larger accounts.
 
-* ``stress_grid``: does the result survive worse costs? (evaluation protocol, section 7)
-* ``counterfactuals``: how much of it is the simulator's strictness, or another's optimism?
-* ``capacity``: up to what size of account does it hold?
+* ``stress_grid``: higher costs (evaluation protocol, section 7)
+* ``counterfactuals``: laxer rules of other simulators
+* ``capacity``: larger accounts
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ COLUMNS = (
 
 @dataclass(frozen=True, eq=False)
 class Scenario:
-    """One change of the world: the market's, the table's or the settings'."""
+    """One change of the market, the table or the settings."""
 
     name: str
     market: MarketData
@@ -56,8 +56,8 @@ class Scenario:
 
 
 @dataclass(frozen=True, eq=False)
-class _World:
-    """A policy where it stands."""
+class _Setup:
+    """A policy with its market, table and settings."""
 
     policy: Policy
     market: MarketData
@@ -65,7 +65,7 @@ class _World:
     settings: Mapping[str, Any]
 
     @classmethod
-    def of(cls, policy: Policy, market: MarketData, features: Any, settings: Mapping[str, Any]) -> _World:
+    def of(cls, policy: Policy, market: MarketData, features: Any, settings: Mapping[str, Any]) -> _Setup:
         given = {**hooks_of(policy).settings, **settings}
         return cls(policy, market, policy_table(policy, market, features, SimulationConfig(**given)), given)
 
@@ -97,21 +97,21 @@ class _World:
 def stress_grid(policy: Policy, market: MarketData, features: Any = None, **settings: Any) -> pd.DataFrame:
     """Fees x slippage, funding multiplied and shocked, one bar of latency, twice the maintenance margin.
 
-    The policy sees the features of the world as it was: costs change what happens, not what is known.
+    The policy observes the unchanged features: costs change results, not observations.
 
     Returns
     -------
     DataFrame
-        A row per scenario. ``sign_holds``: growth has the sign it has as is. A result is robust if it holds at a
+        A row per scenario. ``sign_holds``: growth has the same sign as in the base. A result is robust if it holds at a
         taker fee of 10 bp.
     """
-    world = _World.of(policy, market, features, settings)
+    world = _Setup.of(policy, market, features, settings)
     rows = world.table_of(_stresses(world))
     rows["sign_holds"] = np.sign(rows["log_growth"]) == np.sign(rows["log_growth"].iloc[0])
     return rows
 
 
-def _stresses(world: _World) -> Iterator[Scenario]:
+def _stresses(world: _Setup) -> Iterator[Scenario]:
     for fee in FEES:
         for slippage in SLIPPAGES:
             name = f"fee {1e4 * fee:g} bp, slippage {1e4 * slippage:g} bp"
@@ -131,9 +131,9 @@ def counterfactuals(
 ) -> pd.DataFrame:
     """The same policy under laxer rules, one by one and all together.
 
-    ``change`` is how much log growth a year a backtest gains by the simplification: the optimism it would sell.
+    ``change`` is the log growth a year that a backtest gains by the simplification.
     """
-    world = _World.of(policy, market, features, settings)
+    world = _Setup.of(policy, market, features, settings)
     flat, free = with_one_tier(market), with_funding(market, 0.0)
     changes: dict[str, dict[str, Any]] = {
         "liquidated on the last price": {"liquidation_series": "last"},
@@ -173,7 +173,7 @@ def capacity(
     """
     import pandas as pd
 
-    world = _World.of(policy, market, features, settings)
+    world = _Setup.of(policy, market, features, settings)
     slippage: Slippage = replace(world.config.slippage, impact=impact)
     results = [
         world.play(world.scenario(f"{equity:,.0f}", initial_equity=float(equity), slippage=slippage))
@@ -183,18 +183,18 @@ def capacity(
     return rows.rename_axis("initial equity")
 
 
-# --- other worlds -------------------------------------------------------------------------------------------------
+# --- changed markets -------------------------------------------------------------------------------------------------
 
 
 def with_funding(market: MarketData, times: float, plus: float = 0.0) -> MarketData:
-    """The market with every funding rate multiplied, and something added to it."""
+    """The market with every funding rate multiplied, and a constant added."""
     settlements = market.settlements.copy()
     settlements["rate"] = times * settlements["rate"] + plus
     return replace(market, settlements=settlements)
 
 
 def _shocked(market: MarketData, table: FeatureTable) -> MarketData:
-    """Funding raised for the 30 days after the first third of the decisions' span, whoever pays it."""
+    """Funding raised for 30 days after the first third of the decisions' span."""
     first = table.close_time[table.first_complete]
     start = first + (market.close_time[-1] - first) // 3
     settlements = market.settlements.copy()
@@ -204,7 +204,7 @@ def _shocked(market: MarketData, table: FeatureTable) -> MarketData:
 
 
 def late(table: FeatureTable) -> FeatureTable:
-    """Every row one bar later: a policy decides on what was known a bar ago."""
+    """Every row one bar later: a policy decides on the observation of the previous bar."""
     values = np.concatenate([np.full_like(table.values[:1], np.nan), table.values[:-1]])
     stamps = {name: np.concatenate([stamp[:1], stamp[:-1]]) for name, stamp in table.fitted_until.items()}
     return replace(table, values=values, fitted_until=stamps)

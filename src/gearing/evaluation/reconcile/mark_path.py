@@ -1,6 +1,6 @@
 """Mark prices of a venue between the lines of a statement: which mark a position met first, and when.
 
-Read from a table, from candles as the venues' interfaces return them (Binance ``markPriceKlines``, Bybit
+Read from a table, from candles as the venues' APIs return them (Binance ``markPriceKlines``, Bybit
 ``mark-price-kline``, OKX ``history-mark-price-candles``), or from a folder of market data.
 """
 
@@ -24,7 +24,7 @@ _OHLC = ("open", "high", "low", "close")
 
 @dataclass(frozen=True)
 class Touch:
-    """Where a level was reached: in which bar, and the mark that reached it (a gap: the open beyond the level)."""
+    """The bar and mark price that reached a level (a gap: the open beyond the level)."""
 
     opened: np.datetime64
     ended: np.datetime64
@@ -71,7 +71,7 @@ class MarkPath:
         return Touch(opened, opened + self.bar, float(span[k, 0]) if gap else level, gap)
 
     def furthest(self, side: float, since: np.datetime64, until: np.datetime64) -> float:
-        """The mark that hurt a position of ``side`` most in any bar that overlaps the span; NaN if none does."""
+        """The most adverse mark of a position of ``side`` in the bars that overlap the span; NaN without bars."""
         after = since - self.bar if self.bar > _INSTANT else since
         first = int(np.searchsorted(self.time, after, side="right" if self.bar > _INSTANT else "left"))
         last = int(np.searchsorted(self.time, until, side="right"))
@@ -95,7 +95,7 @@ def read_marks(path: Path, symbols: Sequence[str], folder_venue: str = "binance-
     Raises
     ------
     ValueError
-        Naming the file, what it lacks and what to give.
+        Naming the file, what is missing and what to give.
     """
     if path.is_dir():
         return {symbol: _stored(path, folder_venue, symbol) for symbol in symbols}
@@ -132,7 +132,7 @@ def _table(path: Path) -> pd.DataFrame:
 
 
 def _rows(content: Any) -> list[Any]:
-    """The list inside an answer: Bybit's ``result.list``, OKX's ``data``, or the list itself."""
+    """The list inside an API response: Bybit's ``result.list``, OKX's ``data``, or the list itself."""
     while isinstance(content, dict):
         inside = [content[key] for key in ("result", "data", "list") if key in content]
         if not inside:
@@ -157,7 +157,7 @@ def _path_of(path: Path, table: pd.DataFrame) -> MarkPath:
         raise ValueError(f"{path}, row {row}: a mark price must be a positive number.")
     steps = np.diff(time)
     if (steps == _INSTANT).any():
-        raise ValueError(f"{path}: {time[1:][steps == _INSTANT][0]} stands twice.")
+        raise ValueError(f"{path}: {time[1:][steps == _INSTANT][0]} is repeated.")
     bars = "mark" not in table and steps.size > 0
     return MarkPath(time, prices, steps.min() if bars else _INSTANT)
 

@@ -36,7 +36,7 @@ from gearing.exchange.rules import (
 )
 
 COLUMNS = ["line", "time", "symbol", "kind", "field", "printed", "ours", "unit", "rule"]
-_ROUNDING = Decimal("1e-9")  # of a unit: ours is a double
+_ROUNDING = Decimal("1e-9")  # of a unit: replayed values are doubles
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def _unit(text: str) -> Decimal:
 
 @dataclass
 class _Held:
-    """A position as the replay has it; ``backing`` is NaN between a fill and the next snapshot that prints margin."""
+    """A position of the replay; ``backing`` is NaN between a fill and the next snapshot that prints margin."""
 
     quantity: float = 0.0
     entry: float = 0.0

@@ -1,4 +1,4 @@
-"""Account statements of Binance, Bybit and OKX, brought to one form: fills, funding, liquidations, positions.
+"""Account statements of Binance, Bybit and OKX, in one form: fills, funding, liquidations, positions.
 
 Fields are those of the venues' own documents: Binance ``userTrades``, ``income``, ``forceOrders``, ``positionRisk``;
 Bybit v5 ``execution/list`` and ``position/list``; OKX v5 ``trade/fills``, ``account/bills`` and ``account/positions``.
@@ -28,7 +28,7 @@ class Line:
     time : datetime64[ms]
     kind : {"fill", "funding", "liquidation", "position"}
     symbol : str
-    side : +1 a buy or a long, -1 a sell or a short, 0 where the line does not say
+    side : +1 a buy or a long, -1 a sell or a short, 0 if not stated
     given : mapping name -> text, what the line states and the replay takes as given (quantity, price, rate, ...)
     printed : mapping name -> text, what the replay computes and compares; of a liquidation ``execution_price``, the
         ``limit_price`` of its order (Binance) and the ``trigger_mark`` (Bybit)
@@ -44,7 +44,7 @@ class Line:
 
 
 def read_statement(path: str | os.PathLike[str], venue: str) -> list[Line]:
-    """Lines of a JSON or CSV file as the venue's interface returns it, in time order.
+    """Lines of a JSON or CSV file as the venue's API returns it, in time order.
 
     Raises
     ------
@@ -61,7 +61,7 @@ def read_statement(path: str | os.PathLike[str], venue: str) -> list[Line]:
 
 
 def unwrap(records: Any) -> list[dict[str, Any]]:
-    """The list inside an answer: Bybit's ``result.list``, OKX's ``data``, or the list itself."""
+    """The list inside an API response: Bybit's ``result.list``, OKX's ``data``, or the list itself."""
     if isinstance(records, dict):
         for key in ("result", "data", "list"):
             if key in records:

@@ -1,4 +1,4 @@
-"""Where growth came from: volatility tercile x trend sign x funding sign."""
+"""Growth by regime: volatility tercile x trend sign x funding sign."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def growth_by_regime(result: BacktestResult, market: MarketData) -> pd.DataFrame
     """Log growth of a result by the regime known at each decision.
 
     Several contracts: the means of their columns. Terciles are those of the result's own decisions, so the table
-    describes; it is no rule to trade by.
+    is descriptive, not a trading rule.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The report a trader keeps: one HTML file with everything in it, figures included, readable without a network."""
+"""The HTML report: one self-contained file with tables and figures."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def html_report(
     result : BacktestResult
     path : path
     others : sequence of BacktestResult
-        Put beside it in the table and the equity panel: fixed twins, for example.
+        Also in the table and the equity panel, for example matched fixed leverage.
     sections : mapping of heading to DataFrame, optional
         More tables: stress grid, counterfactuals, capacity, regimes.
     title : str, optional
@@ -96,7 +96,7 @@ def page(result: BacktestResult, others: Sequence[BacktestResult] = ()) -> Any:
     for slot, name in enumerate(result.slots):
         axes[2].plot(step, result.leverage[:end, slot], lw=0.9, label=name)
         if result.distance is not None:
-            # Without a position there is nothing to be liquidated: a gap, not a distance of 100 %.
+            # Without a position: a gap, not a distance of 100 %.
             held = result.leverage[:end, slot] != 0.0
             axes[3].plot(step, np.where(held, result.distance[:end, slot], np.nan), lw=0.9)
     if len(result.slots) > 1:
@@ -128,7 +128,7 @@ def _as_money(axis: Any) -> None:
 
 
 def yearly(result: BacktestResult) -> pd.DataFrame:
-    """Growth, worst drawdown, liquidations, fees and funding of each calendar year, as a part of equity."""
+    """Growth, worst drawdown, liquidations, fees and funding of each calendar year, as shares of equity."""
     import pandas as pd
 
     years = result.time[: result.end].astype("datetime64[Y]").astype(int) + 1970
@@ -162,7 +162,7 @@ def _verdict(result: BacktestResult) -> str:
 
 
 def _largest(table: pd.DataFrame) -> pd.DataFrame:
-    """The trades that mattered most, in the order of time and as a reader likes numbers."""
+    """The trades with the largest effect, in order of time, formatted."""
     import pandas as pd
 
     shown = table

@@ -1,4 +1,4 @@
-"""What a trader asks beyond the table: when it earned, how much is optimism, what would break it, at what size."""
+"""Further tables of a report: growth by regime, laxer rules, stress tests, capacity."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from gearing.simulation.policy import Policy
 if TYPE_CHECKING:
     import pandas as pd
 
-_NOT_TOLD = ("5-95 %", "end equity")
+_OMITTED = ("5-95 %", "end equity")
 _OF_SCENARIOS = {
     "change": ("change", "{:+.3f}"),
-    **{heading: column for heading, column in PRINTED.items() if heading not in _NOT_TOLD},
+    **{heading: column for heading, column in PRINTED.items() if heading not in _OMITTED},
     "ruined": ("ruined", "{}"),
     "capped": ("capped", "{:.0f}"),
     "same sign": ("sign_holds", "{}"),
@@ -40,7 +40,7 @@ def trader_sections(
     Parameters
     ----------
     policy, market, features
-        What ``result`` was made of; the same settings are used, one changed at a time.
+        The inputs of ``result``; its settings are used, one changed at a time.
     result : BacktestResult
     """
     settings: dict[str, Any] = {
@@ -48,16 +48,16 @@ def trader_sections(
     }
     given: Any = (policy, market, features)
     return {
-        "When it grew: by volatility, trend and the sign of funding": printed(
+        "Growth by regime: volatility, trend and the sign of funding": printed(
             growth_by_regime(result, market), _OF_REGIMES
         ),
-        "How much is the simulator's optimism: the same policy under laxer rules": printed(
+        "Counterfactuals: the same policy under laxer rules": printed(
             counterfactuals(*given, **settings), _OF_SCENARIOS
         ),
-        "What would break it: costs, funding, latency, maintenance": printed(
+        "Stress tests: costs, funding, latency, maintenance": printed(
             stress_grid(*given, **settings), _OF_SCENARIOS
         ),
-        "At what size: initial equity under tiers and square-root impact": printed(
+        "Capacity: initial equity under tiers and square-root impact": printed(
             capacity(*given, **settings), _OF_SCENARIOS
         ),
     }

@@ -1,4 +1,4 @@
-"""Tables that put policies beside each other."""
+"""Tables that compare policies."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def comparison(results: Sequence[BacktestResult]) -> pd.DataFrame:
 
 
 def printed(table: pd.DataFrame, columns: dict[str, tuple[str, str]] = PRINTED) -> pd.DataFrame:
-    """The columns a reader looks at, as text; "ruined" stays a word."""
+    """The printed columns as text; "ruined" stays a word."""
     import pandas as pd
 
     source = table.copy()
@@ -52,4 +52,4 @@ def printed(table: pd.DataFrame, columns: dict[str, tuple[str, str]] = PRINTED) 
 def _cell(value: Any, form: str) -> str:
     if isinstance(value, str):
         return value
-    return "-" if value != value else form.format(value)  # NaN: not a number to print
+    return "-" if value != value else form.format(value)  # NaN is not printed

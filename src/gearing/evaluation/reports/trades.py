@@ -26,9 +26,9 @@ COLUMNS = (
 
 
 def trades(result: BacktestResult) -> pd.DataFrame:
-    """Every trade as the decisions saw it.
+    """Every trade of a backtest.
 
-    A trade begins with the decision that opens a side and ends with the interval in which it is gone; several
+    A trade begins with the decision that opens a side and ends with the interval in which it is closed; several
     re-entries after stops within one side are several trades. The fee of a flip belongs to the trade it opens.
 
     Returns

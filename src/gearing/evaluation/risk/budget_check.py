@@ -24,7 +24,7 @@ class BudgetCheck:
     Attributes
     ----------
     promised : float
-        Probability that was not to be exceeded.
+        The budget, a probability.
     realised : Probability
         Share of the positions that met the event, with its 95 % interval.
     leverage : float
@@ -57,7 +57,7 @@ def check_budget(
     Parameters
     ----------
     rule : RiskBudget or ExcursionBudget
-        Its event is the liquidation, or that the mark touches the price at which ``drawdown`` of the margin is lost
+        Its event is the liquidation, or a touch of the price at which ``drawdown`` of the margin is lost
         (fees, slippage and funding are not counted, as in its formula). Its horizon is the decision interval;
         ``decision_interval`` gives it for a rule without one.
     **settings

@@ -27,8 +27,8 @@ def join_excursions(
 ) -> FeatureTable:
     """Join out-of-sample probabilities that the mark moves by each size against a position within the horizon.
 
-    A variance forecaster walks through the market; a curve fitted on what followed its past forecasts turns them into
-    touch probabilities, again out of sample.
+    A walk-forward variance forecast is converted into touch probabilities by a curve fitted on past forecasts and
+    outcomes, again out of sample.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def join_excursions(
         As in ``forecast_volatility_column``.
     sizes : sequence of float
     touch_schedule : Schedule, optional
-        Of the curve; 180 days at first by default.
+        Schedule of the curve; by default from 180 days on.
     """
     from gearing.forecasters.column import forecast_volatility_column
     from gearing.forecasters.excursion import Side, of_size, walk_forward_touches

@@ -33,7 +33,7 @@ _SMALLEST, _PRECISION = 0.1, 1.01  # smallest leverage tried, and ratio at which
 
 @dataclass(frozen=True)
 class Probability:
-    """Of an event within a horizon, from the starts of one history."""
+    """Probability of an event within a horizon, from the starts of one history."""
 
     estimate: float
     low: float
@@ -116,7 +116,7 @@ class Starts:
         share = 1.0 if event == "liquidation" and margin_mode == "isolated" else margin_share
         ruin = 1e-4 if event == "liquidation" else 1.0 - drawdown
         self.market, self.symbol = market, market.symbols[0]
-        # A liquidation is noticed where it happens, whatever the interval; a drawdown at the close of every bar.
+        # A liquidation is detected inside bars, a drawdown at the close of every bar.
         self.step = _DAY if event == "liquidation" else market.bar
         self.config = SimulationConfig(
             direction=direction, max_leverage=_top_leverage(market), margin_mode=margin_mode, margin_share=share,
@@ -148,7 +148,7 @@ class Starts:
         """Change of every start's equity within the horizon, as a share of that equity; each (n_days,).
 
         ``price``, ``fees``, ``funding`` and ``liquidation`` (margin left at the liquidation price, and lost) sum to
-        ``total``; ``liquidated`` is 1 where the event came. NaN where the horizon runs beyond the data, or as in
+        ``total``; ``liquidated`` is 1 with the event. NaN where the horizon runs beyond the data, or as in
         `times`.
         """
         count = self._steps(horizon)
@@ -160,7 +160,7 @@ class Starts:
         return {name: np.where(whole, value, np.nan) for name, value in parts.items()}
 
     def _hold(self, leverage: float, count: int, *, booked: bool) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """Hold every start for ``count`` steps: see `times`; and what was booked, of the first step only if not all."""
+        """Hold every start for ``count`` steps: see `times`; and ledger sums, of the first step unless ``booked``."""
         if self.simulator.n_accounts != self.days.size:
             self.simulator = Simulator(self.market, self._table, self.config, self.days.size)
         simulator = self.simulator
@@ -185,12 +185,12 @@ class Starts:
         seed: int = 0,
         replications: int = 500,
     ) -> Probability:
-        """Share of starts that met the event within the horizon, with its 95 % interval.
+        """Share of starts with the event within the horizon, with its 95 % interval.
 
         Parameters
         ----------
         times : (n_days,) array, optional
-            Of this leverage at the same or a longer horizon, if they are known.
+            Known `times` of this leverage at the same or a longer horizon.
         """
         count = self._steps(horizon)
         times = self.times(leverage, horizon) if times is None else times
@@ -245,9 +245,9 @@ def safest_leverage(
     horizon : str
     max_probability : float
     seed : int
-        Of the intervals.
+        Seed of the intervals.
     **exposure
-        Of :class:`Starts`: direction, contract, margin_mode, margin_share, drawdown.
+        Settings of :class:`Starts`: direction, contract, margin_mode, margin_share, drawdown.
 
     Examples
     --------
@@ -272,7 +272,7 @@ def _bisect(
 ) -> tuple[float, Probability]:
     """Largest leverage with the bound within the budget, to a percent; it rises with leverage.
 
-    A leverage that the tiers did not allow on every day counts as too much.
+    A leverage that the tiers do not allow on every day counts as too high.
     """
 
     def within(leverage: float) -> Probability | None:

@@ -1,7 +1,7 @@
 """Resampling of dependent series in blocks (stationary bootstrap; Politis and Romano, 1994).
 
-Blocks start anywhere and have geometric lengths, so a resampled series is stationary. One set of indices
-serves all series that share a calendar: pairing and dependence between them survive.
+Blocks start anywhere and have geometric lengths, so a resampled series is stationary. The same
+indices are used for all series of a calendar, which preserves pairing and dependence.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _CHUNK = 2_000_000  # indices held at a time
-_KEPT = 3 * _CHUNK  # at most as many are kept for the next who asks for the same
+_CACHED = 3 * _CHUNK  # most indices that are cached
 
 
 def stationary_indices(
@@ -27,7 +27,7 @@ def stationary_indices(
         Mean length of a block [observations], at least 1; 1 resamples single observations.
     """
     if not 1.0 <= mean_block <= n:
-        raise ValueError(f"mean block {mean_block} must lie between 1 and the length of the series, {n}.")
+        raise ValueError(f"mean block {mean_block} must be between 1 and the length of the series, {n}.")
     restarts = rng.random((replications, n)) < 1.0 / mean_block
     restarts[:, 0] = True
     starts = rng.integers(n, size=(replications, n))
@@ -37,15 +37,15 @@ def stationary_indices(
 
 
 def resamples(n: int, mean_block: float, replications: int, seed: int) -> Iterable[NDArray[np.int64]]:
-    """The same indices in pieces that fit into memory, shape (some, n) each; not to be written into."""
-    if n * replications > _KEPT:
+    """The same indices in chunks, shape (some, n) each; read-only."""
+    if n * replications > _CACHED:
         return _drawn(n, mean_block, replications, seed)
     return _again(n, mean_block, replications, seed)
 
 
 @lru_cache(maxsize=2)
 def _again(n: int, mean_block: float, replications: int, seed: int) -> tuple[NDArray[np.int64], ...]:
-    """Comparisons by the dozen on the same days ask for the same indices, and drawing them is most of their work."""
+    """Cached indices: many comparisons on the same days use the same ones, and drawing them takes most of the time."""
     pieces = tuple(_drawn(n, mean_block, replications, seed))
     for piece in pieces:
         piece.setflags(write=False)
@@ -73,9 +73,9 @@ def block_mean(
     ----------
     values : (n,)
     mean_block : float
-        Mean block [observations]; at most half the series is taken, so that short series still vary.
+        Mean block [observations]; at most half the series, so that short series still vary.
     weights : (n,), optional
-        The mean is sum(values) / sum(weights) then: a share among those that weigh. NaN where nothing weighs.
+        The mean is sum(values) / sum(weights) then: a weighted share. NaN without weight.
     """
     n = values.size
     total = np.ones(n) if weights is None else weights

@@ -1,4 +1,4 @@
-"""How sure a difference between two policies on the same bars is.
+"""Inference on differences between two policies on the same bars.
 
 Everything works on daily values (`metrics.daily_log_growth`, `metrics.daily_returns`) of both policies on
 the same days, resampled together in blocks, and reports an interval. Seeds are arguments: the same call
@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Difference:
-    """An estimated difference per year, and how sure it is."""
+    """An estimated difference per year, with interval and p-value."""
 
     estimate: float
     low: float
@@ -114,8 +114,8 @@ def sharpe_difference(
 
     After Ledoit and Wolf, 2008, "Robust performance hypothesis testing with the Sharpe ratio".
 
-    Each resample's difference is divided by its own standard error, so the interval holds under fat tails
-    and clustered volatility at the sample sizes met here. Blocks are those of the stationary bootstrap;
+    Each resample's difference is divided by its own standard error, so the interval is valid under fat tails
+    and clustered volatility at these sample sizes. Blocks are those of the stationary bootstrap;
     standard errors use the delta method on the first two moments and Bartlett weights up to the mean block.
 
     Parameters
@@ -151,9 +151,9 @@ def sharpe_difference(
 
 
 def sharpe_contributions(policy: ArrayLike, baseline: ArrayLike) -> Floats:
-    """What each day adds to the difference of Sharpe ratios (n_days,), whose mean is that difference a day.
+    """Contribution of each day to the difference of Sharpe ratios (n_days,), whose mean is that difference a day.
 
-    To the first order: the days' influence on both ratios, as `sharpe_difference` uses it for standard errors.
+    To first order: the days' influence on both ratios, as `sharpe_difference` uses it for standard errors.
 
     Parameters
     ----------
@@ -201,7 +201,7 @@ def _sharpe_difference(returns: Floats, lags: float) -> tuple[Floats, Floats]:
 
 
 def _influence(returns: Floats) -> tuple[Floats, Floats]:
-    """Sharpe ratio per day (...) and how much each day moves it (..., n_days)."""
+    """Sharpe ratio per day (...) and its derivative with respect to each day (..., n_days)."""
     mean = returns.mean(axis=-1, keepdims=True)
     second = np.mean(returns**2, axis=-1, keepdims=True)
     deviation = np.sqrt(np.maximum(second - mean**2, 1e-300))

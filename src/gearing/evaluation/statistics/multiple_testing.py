@@ -1,8 +1,8 @@
-"""Many tests at once: how likely is any of them to look this sure by luck alone?
+"""Corrections for many tests: step-down p-values.
 
 Step-down max statistics (Westfall and Young, 1993; Romano and Wolf, 2005): each observed statistic is compared with the
-largest of all that are left, drawn together, so that what the tests share counts once. Unlike Bonferroni's and Holm's
-bounds, a hundred cells of one history are not taken for a hundred histories.
+largest of the remaining ones, drawn jointly, which accounts for dependence between tests. Bonferroni's and Holm's
+bounds treat a hundred cells of one history like a hundred histories.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ LEVEL = 0.05
 
 
 def step_down(observed: ArrayLike, null: ArrayLike) -> Floats:
-    """P-values that hold for all tests together.
+    """P-values corrected for all tests together.
 
     Parameters
     ----------
     observed : (n_tests,)
-        Statistics, larger is surer, of one scale.
+        Statistics on one scale; larger is more significant.
     null : (n_draws, n_tests)
-        The same where nothing is true, drawn jointly.
+        Statistics under the null hypothesis, drawn jointly.
 
     Returns
     -------
     (n_tests,) float64
-        The chance of calling any true null hypothesis false, when those at or below ``p`` are, is at most ``p``.
+        Rejecting those at or below ``p`` rejects any true null hypothesis with probability at most ``p``.
     """
     observed, null = np.asarray(observed, float), np.asarray(null, float)
     if null.ndim != 2 or null.shape[1:] != observed.shape:
@@ -42,7 +42,7 @@ def step_down(observed: ArrayLike, null: ArrayLike) -> Floats:
             f"observed has shape {observed.shape}, null {null.shape}; they are (tests,) and (draws, tests)."
         )
     order = np.argsort(-observed, kind="stable")
-    # Column k: the largest among the tests from the k-th surest on.
+    # Column k: the largest among the tests from the k-th most significant on.
     largest = np.maximum.accumulate(null[:, order[::-1]], axis=1)[:, ::-1]
     exceeding = np.count_nonzero(largest >= observed[order], axis=0)
     p = np.empty(observed.size)
@@ -58,14 +58,14 @@ def family_of_means(
     Parameters
     ----------
     days : DataFrame, shape (n_tests, n_days)
-        A test per row: what each day adds to its mean; NaN where it has no such day.
+        A test per row: contribution of each day to its mean; NaN for missing days.
     mean_block : float
-        Of the stationary bootstrap [days]; whole days are drawn for all tests at once.
+        Mean block of the stationary bootstrap [days]; whole days are drawn for all tests at once.
 
     Returns
     -------
     DataFrame
-        Per test ``estimate`` (mean a day), ``p`` alone and ``p_family``; 1 where nothing ever differs.
+        Per test ``estimate`` (mean a day), ``p`` alone and ``p_family``; 1 if nothing differs.
     """
     import pandas as pd
 
@@ -88,17 +88,17 @@ def family_of_means(
 
 
 def family_of_shifts(growth: pd.DataFrame) -> pd.Series:
-    """Whether series stand above their own circular shifts, for all of them together.
+    """Whether series exceed their circular shifts, for all of them together.
 
     Parameters
     ----------
     growth : DataFrame, shape (n_tests, 1 + n_shifts)
-        A test per row: what the series itself reached, then what each shift did; shift k is the same one in all rows.
+        A test per row: the value of the series, then of each shift; shift k is the same in all rows.
 
     Returns
     -------
     Series
-        ``p_family`` per test, one-sided; 1 where all shifts end alike.
+        ``p_family`` per test, one-sided; 1 if all shifts are equal.
     """
     import pandas as pd
 

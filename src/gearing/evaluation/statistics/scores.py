@@ -3,8 +3,8 @@
 After Agarwal et al., 2021, "Deep reinforcement learning at the edge of the statistical precipice".
 
 A score table has shape (n_seeds, n_tasks): one number per trained agent and task (a fold, a contract, a
-market). Intervals resample seeds within each task, so they speak about training luck on these tasks, not
-about other tasks.
+market). Intervals resample seeds within each task, so they describe training variance on these tasks, not
+other tasks.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Interval:
 
 
 def interquartile_mean(scores: ArrayLike) -> float:
-    """Mean of the middle half of all scores: less noisy than the median, deaf to single outliers.
+    """Mean of the middle half of all scores: less noisy than the median, robust to outliers.
 
     A quarter of the scores, rounded down, is left out at each end.
     """
@@ -97,7 +97,7 @@ def performance_profile(
     replications: int = 2000,
     level: float = 0.95,
 ) -> Profile:
-    """Share of all runs above each threshold: the whole distribution, not one number of it."""
+    """Share of all runs above each threshold: the whole distribution."""
     scores, thresholds = _checked(scores, "scores"), np.asarray(thresholds, dtype=float)
     rng = np.random.default_rng(seed)
     draws = [_share_above(_redraw(scores, rng), thresholds) for _ in range(replications)]
@@ -106,7 +106,7 @@ def performance_profile(
 
 
 def _redraw(scores: Floats, rng: np.random.Generator) -> Floats:
-    """Seeds drawn anew within each task."""
+    """Seeds resampled within each task."""
     return np.take_along_axis(scores, rng.integers(len(scores), size=scores.shape), axis=0)
 
 

@@ -1,4 +1,4 @@
-"""What is left of a good result once it is remembered how many were tried.
+"""Corrections for selection among many trials.
 
 Probabilistic and deflated Sharpe ratio (Bailey and Lopez de Prado, 2012 and 2014) and the probability of
 backtest overfitting (Bailey, Borwein, Lopez de Prado and Zhu, 2017).
@@ -18,7 +18,7 @@ _EULER = 0.5772156649015329
 
 
 def probabilistic_sharpe(returns: ArrayLike, benchmark: float = 0.0) -> float:
-    """Probability that the true Sharpe ratio exceeds ``benchmark``, given length, skewness and tails.
+    """Probability that the true Sharpe ratio exceeds ``benchmark``, given length, skewness and kurtosis.
 
     Parameters
     ----------
@@ -41,9 +41,9 @@ def expected_best_sharpe(trial_sharpes: ArrayLike, n_trials: int | None = None) 
     Parameters
     ----------
     trial_sharpes : array, shape (n_known,)
-        Sharpe ratios per year of the configurations tried; their variance is what luck spreads.
+        Sharpe ratios per year of the configurations tried; their variance is that of chance.
     n_trials : int, optional
-        How many were tried (default: as many as given).
+        Number of trials (default: as many as given).
     """
     from scipy.stats import norm
 
@@ -56,7 +56,7 @@ def expected_best_sharpe(trial_sharpes: ArrayLike, n_trials: int | None = None) 
 
 
 def deflated_sharpe(returns: ArrayLike, trial_sharpes: ArrayLike, n_trials: int | None = None) -> float:
-    """Probability that the true Sharpe ratio exceeds what the best of all trials would show by luck.
+    """Probability that the true Sharpe ratio exceeds the expected best of all trials by chance.
 
     See `probabilistic_sharpe` and `expected_best_sharpe` for the arguments.
     """
@@ -65,7 +65,7 @@ def deflated_sharpe(returns: ArrayLike, trial_sharpes: ArrayLike, n_trials: int 
 
 @dataclass(frozen=True)
 class Overfitting:
-    """Probability of backtest overfitting; above 0.5, selection carried no information."""
+    """Probability of backtest overfitting; above 0.5, selection is not informative."""
 
     probability: float
     n_splits: int
@@ -81,7 +81,7 @@ def backtest_overfitting(growth: ArrayLike, n_blocks: int = 16) -> Overfitting:
     """How often the configuration that was best on one half of time falls into the worse half on the other.
 
     Combinatorially symmetric cross-validation: time is cut into blocks, every half of them selects, the
-    other judges.
+    other evaluates.
 
     Parameters
     ----------

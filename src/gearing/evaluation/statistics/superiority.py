@@ -1,6 +1,6 @@
 """Many policies against one benchmark, or against each other, on daily log growth.
 
-The tests are those of the arch library. Looking at the best of many needs a test that knows there were many:
+The tests are those of the arch library. Choosing the best of many needs a test that corrects for it:
 Hansen's test of superior predictive ability, its stepwise version (Romano and Wolf), and the model
 confidence set (Hansen, Lunde and Nason).
 """
@@ -46,7 +46,7 @@ def superior_policies(
 ) -> list[str]:
     """Names of the policies that grow faster than the benchmark (StepM).
 
-    The chance of naming any of them wrongly is ``size``.
+    The probability of any false rejection is ``size``.
     """
     from arch.bootstrap import StepM
 
@@ -59,7 +59,7 @@ def superior_policies(
 def confidence_set(
     policies: pd.DataFrame, *, seed: int, size: float = 0.10, mean_block: int = 20, replications: int = 1000
 ) -> list[str]:
-    """Names of the policies that cannot be told from the best (MCS).
+    """Names of the policies not significantly worse than the best (MCS).
 
     The best is among them with probability 1 - ``size``.
     """

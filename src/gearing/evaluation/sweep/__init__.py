@@ -1,4 +1,4 @@
-"""Parameters of a rule searched walk-forward."""
+"""Walk-forward search of a rule's parameters."""
 
 from __future__ import annotations
 

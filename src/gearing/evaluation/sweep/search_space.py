@@ -37,7 +37,7 @@ def check_space(space: Space, search: str, n: int | None = None) -> None:
 
 
 def example(space: Space) -> Configuration:
-    """One configuration that can be made: the first of all choices and the middle of all ranges, or else a draw.
+    """One valid configuration: the first of all choices and the middle of all ranges, or else a draw.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def grid(space: Space) -> Iterator[Configuration]:
 
 
 def random_draws(space: Space, rng: np.random.Generator) -> Iterator[Configuration]:
-    """Draws without end: any of the choices, anything within the ranges."""
+    """Endless random draws of choices and ranges."""
     while True:
         yield {name: _drawn(given, rng) for name, given in space.items()}
 

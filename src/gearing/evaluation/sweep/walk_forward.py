@@ -1,9 +1,8 @@
-"""Parameters chosen on the past and judged on the next: sweeps as batches of accounts on one path.
+"""Walk-forward parameter sweeps, as batches of accounts on one path.
 
-Every configuration is an account; what is kept of it are its sums per period, added up in compiled code a few hundred
-decisions at a time, so memory grows neither with bars times configurations nor with decisions times configurations.
-At the end of each training window the best configuration
-so far is chosen, and one account trades what was chosen, window after window.
+Every configuration is an account; only its sums per period are stored, added up in compiled code a few hundred
+decisions at a time, so memory does not grow with bars or decisions times configurations. At the end of each training
+window the best configuration so far is chosen, and one account trades these choices, window after window.
 """
 
 from __future__ import annotations
@@ -44,19 +43,19 @@ if TYPE_CHECKING:
 
 SEARCHES = ("grid", "random", "optuna")
 CRITERIA = ("log_growth", "sharpe")
-# Side by side, and decisions at a time: what is recorded stays in the processor's cache.
+# Accounts per batch, and decisions at a time: the records stay in the processor's cache.
 _ACCOUNTS, _CHUNK = 64, 256
-_ROUND = 32  # trials that optuna proposes before it is told their values
+_ROUND = 32  # trials that optuna proposes before it receives their values
 
 
 @dataclass(frozen=True, eq=False)
 class Sweep:
-    """What a sweep found.
+    """The result of a sweep.
 
     Attributes
     ----------
     result : BacktestResult
-        Of the account that traded, in each window, what was best before it.
+        Of the account that traded, in each window, the best configuration before it.
     chosen : list of dict
         Configuration of each window.
     windows : DataFrame
@@ -76,7 +75,7 @@ class Sweep:
 
     @property
     def n_configurations(self) -> int:
-        """How many were tried in all; what the Sharpe ratio is deflated by."""
+        """Number of configurations tried; the Sharpe ratio is deflated by it."""
         return len(self.configurations)
 
     @property
@@ -89,7 +88,7 @@ class Sweep:
 
     @property
     def deflated_sharpe(self) -> float:
-        """Probability that the traded account's true Sharpe ratio exceeds what the best of all would show by luck."""
+        """Probability that the traded account's true Sharpe ratio exceeds the expected best of all by chance."""
         known = self.sharpes[np.isfinite(self.sharpes)]
         returns = daily_returns(self.result.time, self.result.equity)
         return deflated_sharpe(returns, known, self.n_configurations)
@@ -123,19 +122,19 @@ def sweep(
     market, features
         As in ``backtest``; columns that the rules read and that are features are computed.
     search : {"grid", "random", "optuna"}
-        Every combination; ``n`` draws; or ``n`` draws per window guided by the past that the window may see.
+        Every combination; ``n`` draws; or ``n`` draws per window guided by the window's past.
     n : int, optional
-        Needed unless the search is a grid; of a grid, the first ``n``.
+        Required unless the search is a grid; of a grid, the first ``n``.
     train, test : str
-        First training window, which then grows, and how long a choice is kept.
+        First training window, which then grows, and the length of each test window.
     criterion : {"log_growth", "sharpe"}
-        What is best on the past; a configuration that was ruined there never is.
+        Criterion on the past; configurations ruined there are excluded.
     seed : int
         Of random draws and of optuna.
     n_threads : int
         Of the simulator.
     run : tracked run, optional
-        Told the number of configurations and the deflated Sharpe ratio.
+        Logs the number of configurations and the deflated Sharpe ratio.
     **settings
         Of the simulation.
     """
@@ -161,7 +160,7 @@ def _add_up(steps: Any, period: Any, growth: Any, returns: Any, squares: Any, ru
     for i in range(steps.shape[0]):
         for d in range(steps.shape[1]):
             step = steps[i, d]
-            if step.equity_before <= 0.0:  # not lived through
+            if step.equity_before <= 0.0:  # after ruin
                 continue
             simple = step.equity / step.equity_before - 1.0
             growth[i, period[d]] += step.log_growth
@@ -199,7 +198,7 @@ class TriedConfigurations:
         self.edges = _edges(self.times, train, test)
         self.view, _ = all_decisions(self.simulator)
         self._batch = Simulator(market, self.table, config, _ACCOUNTS, n_threads=n_threads)
-        # The period of every decision; what comes after the last test window is not run.
+        # The period of every decision; decisions after the last test window are not run.
         self._period = np.repeat(np.arange(len(self.edges) - 1), np.diff(self.edges))
         self.configurations: list[Configuration] = []
         periods = len(self.edges) - 1
@@ -211,7 +210,7 @@ class TriedConfigurations:
         return np.asarray(make_rule(configuration).predict(self.view, deterministic=True)[0])
 
     def add(self, configurations: Sequence[Configuration]) -> None:
-        """Run configurations that can be made, and keep their sums per period."""
+        """Run valid configurations, and store their sums per period."""
         made = [c for c in configurations if is_configuration(c)]
         targets = np.zeros((_ACCOUNTS, len(self._period), len(self._batch.slots)))
         for first in range(0, len(made), _ACCOUNTS):
@@ -248,13 +247,11 @@ class TriedConfigurations:
         return len(self.edges) - 2
 
     def best(self, window: int, criterion: str) -> Pick:
-        """What to trade in a test window, by all that came before it."""
+        """The configuration to trade in a test window, by all data before it."""
         end = self.times[self.edges[window + 1]]
         count = len(self.configurations)
         if not count:
-            raise ValueError(
-                "nothing that was drawn from the space can be made; narrow its ranges, or raise n."
-            )
+            raise ValueError("no configuration drawn from the space is valid; narrow its ranges, or raise n.")
         if self.ruined[:, window].all():
             raise ValueError(
                 f"all {count} configurations tried were ruined before {end}: there is none to choose. Lower the "
@@ -263,7 +260,7 @@ class TriedConfigurations:
         return Pick(int(np.argmax(self.scores(window, criterion))), count)
 
     def scores(self, window: int, criterion: str) -> np.ndarray:
-        """Value of every configuration on all that came before a window; worst of all where it was ruined."""
+        """Criterion of every configuration on all data before a window; minus infinity where it was ruined."""
         past = slice(0, window + 1)
         if criterion == "log_growth":
             value = self.growth[:, past].sum(axis=1)
@@ -314,7 +311,7 @@ class TriedConfigurations:
 
 
 def _guided(tried: TriedConfigurations, space: Space, window: int, n: int, criterion: str, seed: int) -> Pick:
-    """Best of ``n`` configurations that optuna proposes for a window, seeing nothing but its past."""
+    """Best of ``n`` configurations that optuna proposes for a window, using only its past."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
