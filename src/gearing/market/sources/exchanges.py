@@ -100,7 +100,7 @@ def fetch_ccxt(
 
     origin = f"ccxt {client.id}"
     for a, b in _missing(_stamps(target), first, last, inner, outer):
-        for rows in _pages(page, a, b, span, client, sleep):
+        for rows in _pages(page, a, b, span, sleep):
             inside = {int(row[0]): row for row in rows if a <= row[0] < b}
             if not inside:
                 continue
@@ -192,7 +192,6 @@ def _pages(
     first: int,
     last: int,
     span: int,
-    client: Any,
     sleep: Callable[[float], None],
 ) -> Iterator[list[Any]]:
     """Rows from ``first`` to ``last`` in order, some pages at a time.
