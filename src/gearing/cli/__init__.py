@@ -243,6 +243,7 @@ def _missing(error: ModuleNotFoundError) -> str:
         "onnx": "export",
         "onnxruntime": "runtime",
         "matplotlib": "plots",
+        "jinja2": "plots",
         "httpx": "data",
         "ccxt": "data",
     }

@@ -212,23 +212,23 @@ def late(table: FeatureTable) -> FeatureTable:
 
 def with_maintenance(market: MarketData, times: float) -> MarketData:
     """The market with maintenance margin rates multiplied (below 1), amounts following."""
-    return _with_schedules(market, lambda schedule: _multiplied(schedule, times))
+
+    def multiplied(schedule: TierSchedule) -> TierSchedule:
+        rates = [min(times * tier.rate, 0.98) for tier in schedule.tiers]
+        leverages = [min(t.max_leverage, 1.0 / rate) for t, rate in zip(schedule.tiers, rates, strict=True)]
+        return _rebuilt(schedule, [t.floor for t in schedule.tiers], rates, leverages, schedule.tiers[-1].cap)
+
+    return _with_schedules(market, multiplied)
 
 
 def with_one_tier(market: MarketData) -> MarketData:
     """The market with the first tier for every size."""
-    return _with_schedules(market, _first_tier)
 
+    def first_tier(schedule: TierSchedule) -> TierSchedule:
+        tier = schedule.tiers[0]
+        return _rebuilt(schedule, [0.0], [tier.rate], [tier.max_leverage], np.inf)
 
-def _multiplied(schedule: TierSchedule, times: float) -> TierSchedule:
-    rates = [min(times * tier.rate, 0.98) for tier in schedule.tiers]
-    leverages = [min(t.max_leverage, 1.0 / rate) for t, rate in zip(schedule.tiers, rates, strict=True)]
-    return _rebuilt(schedule, [t.floor for t in schedule.tiers], rates, leverages, schedule.tiers[-1].cap)
-
-
-def _first_tier(schedule: TierSchedule) -> TierSchedule:
-    tier = schedule.tiers[0]
-    return _rebuilt(schedule, [0.0], [tier.rate], [tier.max_leverage], np.inf)
+    return _with_schedules(market, first_tier)
 
 
 def _rebuilt(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Sequence
-from html import escape
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,13 +18,6 @@ from gearing.evaluation.result import BacktestResult
 if TYPE_CHECKING:
     import pandas as pd
 
-_STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
-h1, h2 { line-height: 1.2; } img { width: 100%; } .scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-size: 13px; } th, td { padding: .2rem .6rem; text-align: right; }
-th:first-child, td:first-child { text-align: left; } tr:nth-child(even) { background: #f4f4f4; }
-dt { float: left; clear: left; width: 14rem; color: #555; } dd { margin-left: 15rem; }
-"""
 _LONGEST = 40  # trades shown; the ledger has all
 _TRADE_FORMATS = {
     "opened": "{:%Y-%m-%d %H:%M}", "closed": "{:%Y-%m-%d %H:%M}", "leverage": "{:.2f}", "price_pnl": "{:+,.0f}",
@@ -53,23 +45,19 @@ def html_report(
         More tables: stress grid, counterfactuals, capacity, regimes.
     title : str, optional
     """
-    shown = [result, *others]
-    name = title or f"{result.name} on {', '.join(result.slots)}"
-    parts = [
-        f"<h1>{escape(name)}</h1>",
-        f"<p>{result.span}. {escape(_verdict(result))}</p>",
-        _table("Result", printed(comparison(shown))),
-        f'<img alt="equity, drawdown, leverage, distance to liquidation, funding" src="{_png(page(result, others))}">',
-        *(_table(heading, table) for heading, table in (sections or {}).items()),
-        _table("Years", yearly(result)),
-        _table(_trades_heading(played := trades(result)), _largest(played)),
-    ]
-    if result.config.controls:
-        parts.append(_table("Risk controls", result.control_report))
-    parts.append(_settings(result))
-    body = "\n".join(part for part in parts if part)
-    text = f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(name)}</title>'
-    text += f"<style>{_STYLE}</style></head>\n<body>\n{body}\n</body></html>\n"
+    from jinja2 import Environment, PackageLoader
+
+    played = trades(result)
+    tables = {
+        "Result": printed(comparison([result, *others])), **(sections or {}), "Years": yearly(result),
+        _trades_heading(played): _largest(played), "Risk controls": result.control_report,
+    }  # fmt: skip
+    template = Environment(autoescape=True, loader=PackageLoader(__package__, "."), trim_blocks=True)
+    text = template.get_template("report.html").render(
+        title=title or f"{result.name} on {', '.join(result.slots)}", result=result, verdict=_verdict(result),
+        figure=_png(page(result, others)), settings={k: v for k, v in vars(result.config).items() if k != "controls"},
+        tables={heading: _as_html(table) for heading, table in tables.items() if not table.empty},
+    )  # fmt: skip
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
@@ -182,25 +170,10 @@ def _trades_heading(table: pd.DataFrame) -> str:
     )
 
 
-def _table(heading: str, table: pd.DataFrame) -> str:
-    if table.empty:
-        return ""
+def _as_html(table: pd.DataFrame) -> str:
     # The index's name would take a row of its own.
-    table = table.copy()
-    table.columns.name, table.index.name = table.index.name, None
-    text = table.to_html(border=0, float_format=lambda value: f"{value:.4g}", na_rep="-", escape=True)
-    return f'<h2>{escape(heading)}</h2>\n<div class="scroll">{text}</div>'
-
-
-def _settings(result: BacktestResult) -> str:
-    fields = result.config.__dataclass_fields__
-    lines = [
-        f"<dt>{name}</dt><dd>{escape(str(getattr(result.config, name)))}</dd>"
-        for name in fields
-        if name != "controls"
-    ]
-    notes = "".join(f"<li>{escape(note)}</li>" for note in result.notes)
-    return f"<h2>Settings</h2><dl>{''.join(lines)}</dl><h2>Data</h2><ul>{notes}</ul>"
+    table = table.rename_axis(index=None, columns=table.index.name)
+    return table.to_html(border=0, float_format=lambda value: f"{value:.4g}", na_rep="-", escape=True)
 
 
 def _png(figure: Any) -> str:

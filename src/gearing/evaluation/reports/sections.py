@@ -43,9 +43,7 @@ def trader_sections(
         The inputs of ``result``; its settings are used, one changed at a time.
     result : BacktestResult
     """
-    settings: dict[str, Any] = {
-        name: getattr(result.config, name) for name in result.config.__dataclass_fields__
-    }
+    settings = vars(result.config)
     given: Any = (policy, market, features)
     return {
         "Growth by regime: volatility, trend and the sign of funding": printed(
