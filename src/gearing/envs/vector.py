@@ -47,6 +47,7 @@ class PerpetualVectorEnv(VectorEnv[np.ndarray, Any, np.ndarray]):
         self.num_envs = num_envs
         self.render_mode = render_mode
         self.autoreset_mode = AutoresetMode(autoreset_mode)
+        # Gymnasium declares it on the class; the mode is this environment's.
         self.metadata = {**type(self).metadata, "autoreset_mode": self.autoreset_mode}  # type: ignore[misc]
         self.single_observation_space = observation_space(self.simulator)
         self.single_action_space = action_space(self.simulator)

@@ -51,11 +51,11 @@ class SweepConfig(ExperimentConfig):
     kind: Literal["sweep"] = "sweep"
     market: Market = Market()
     space: dict[str, Any]
-    search: Literal[*SEARCHES] = "grid"  # type: ignore[valid-type]
+    search: Literal[*SEARCHES] = "grid"  # type: ignore[valid-type]  # pydantic reads it, mypy does not
     n: int | None = Field(default=None, ge=1)
     train: Duration = "365d"
     test: Duration = "90d"
-    criterion: Literal[*CRITERIA] = "log_growth"  # type: ignore[valid-type]
+    criterion: Literal[*CRITERIA] = "log_growth"  # type: ignore[valid-type]  # pydantic reads it, mypy does not
     decision: Decision = Decision()
     exchange: Exchange = Exchange()
     replications: int = Field(default=1000, ge=100)

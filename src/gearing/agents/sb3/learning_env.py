@@ -67,7 +67,7 @@ class LearningVecEnv(PerpetualVecEnv):
         neutral[:, self._neutral[0]] = self._neutral[1]
         shares = np.repeat(simulator.config.shares(len(simulator.contracts)), _legs(simulator))
         for _ in range(_SETTLING):
-            effective = shares * self.baseline(neutral)  # type: ignore[misc]
+            effective = shares * self.baseline(neutral)  # type: ignore[misc]  # not None here
             neutral[:, simulator.layout.locate("effective_leverage")] = effective
         ahead = self._returns_ahead[simulator.accounts.row]
         return np.log(np.maximum(1.0 + (effective * ahead).sum(axis=1), _LEAST_GROWTH))

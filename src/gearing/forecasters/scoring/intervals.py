@@ -164,11 +164,12 @@ def coverage(y: Array, intervals: Intervals) -> Coverage:
     low, high, truth = (0.5 * np.log(v[known]) for v in (intervals.lower, intervals.upper, y))
     inside, group = (truth >= low) & (truth <= high), intervals.group[known]
     ends = (1.0 - intervals.level) / 2.0
+    share = [float(inside[group == tercile].mean()) for tercile in range(3)]
     return Coverage(
         inside=float(inside.mean()),
         below=float((truth < low).mean()),
         above=float((truth > high).mean()),
-        by_tercile=tuple(float(inside[group == g].mean()) for g in range(3)),  # type: ignore[arg-type]
+        by_tercile=(share[0], share[1], share[2]),
         width=float((high - low).mean()),
         pinball=float((pinball(truth, low, ends) + pinball(truth, high, 1.0 - ends)).mean() / 2.0),
         n_rows=int(known.sum()),

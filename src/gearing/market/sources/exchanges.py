@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -201,7 +202,7 @@ def _pages(
     rows: list[Any] = []
     since, count = first, 0
     while since < last:
-        batch = _retried(lambda since=since: page(since), sleep)  # type: ignore[misc]
+        batch = _retried(partial(page, since), sleep)
         fresh = [row for row in batch if row[0] >= since]
         rows += fresh
         since = max(int(row[0]) for row in fresh) + 1 if fresh else since + span
