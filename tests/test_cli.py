@@ -48,6 +48,14 @@ def test_a_mistake_ends_in_one_message_without_a_traceback(tmp_path):
     assert answer.stderr == f"error: {path}: no field 'sees'. Did you mean 'seeds'?\n"
 
 
+def test_show_refuses_names_that_do_not_exist(tmp_path):
+    path = tmp_path / "x.yaml"
+    path.write_text("rules: [fixed_3x]\n")
+    answer = run("show", str(path), "exchange.venue=bybt", check=False)
+    assert answer.returncode == 2
+    assert "exchange.venue: no venue 'bybt'. Did you mean 'bybit'?" in answer.stderr
+
+
 def test_backtest_prints_a_table_and_writes_every_number(tmp_path):
     out = tmp_path / "result.json"
     page = tmp_path / "page.html"
@@ -82,21 +90,29 @@ def test_data_describe_shows_facts_beside_their_ranges(tmp_path):
 
 FORECAST = """\
 # Does the weekday help?
-market: {contracts: [BTCUSDT], from: 2020-01-01, to: 2022-06-01, missing_mark: last, missing_tiers: earliest}
+market: {years: 2.5}
 models: [har, har_dow]
 choose_before: 2022-01-01
 """
 
 
 @pytest.mark.slow
-def test_forecast_writes_the_scores_of_every_model(tmp_path, real_history, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_forecast_writes_the_scores_of_every_model(tmp_path):
     path, out = tmp_path / "x.yaml", tmp_path / "scores.json"
     path.write_text(FORECAST)
-    run("forecast", str(path), "--no-track", "--json", str(out))
-    models = json.loads(out.read_text())["models"]
-    assert models["har"]["ratio_to_har"] == pytest.approx(1.0)
-    assert sum(model["chosen"] for model in models.values()) == 1
+    shown = run("forecast", str(path), f"output={tmp_path}", "--no-track", "--json", str(out)).stdout
+    found = json.loads(out.read_text())
+    assert found["models"]["har"]["ratio_to_har"] == pytest.approx(1.0)
+    assert sum(model["chosen"] for model in found["models"].values()) == 1
+    assert found["line"] in shown
+
+
+def test_forecast_refuses_experiments_of_another_kind(tmp_path):
+    path = tmp_path / "x.yaml"
+    path.write_text("rules: [fixed_3x]\n")
+    answer = run("forecast", str(path), check=False)
+    assert answer.returncode == 2
+    assert f"error: {path} is an experiment of kind 'study'; run it with `gearing study`." in answer.stderr
 
 
 def test_data_check_finds_a_gap_and_writes_it_as_json(tmp_path):
