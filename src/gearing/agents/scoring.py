@@ -9,11 +9,10 @@ import numpy as np
 from gearing.evaluation.playing import Observer, play
 from gearing.features import FeatureTable
 from gearing.market.data import MarketData
+from gearing.market.timing import YEAR
 from gearing.simulation.config import SimulationConfig
 from gearing.simulation.policy import Policy, check_columns
 from gearing.simulation.simulator import Simulator
-
-_YEAR = np.timedelta64(365, "D")
 
 _LONG = 2_000  # decisions from which a path is scored in parts that run side by side
 
@@ -48,7 +47,7 @@ class Scorer:
         played = self.parts(policy)
         growth = np.concatenate([part for part, _ in played])
         decisions = sum(int(count.sum()) for _, count in played)
-        return float(growth.sum() / decisions * float(_YEAR / self.simulator.interval))
+        return float(growth.sum() / decisions * float(YEAR / self.simulator.interval))
 
     def parts(self, policy: Policy, *observers: Observer) -> list[tuple[np.ndarray, np.ndarray]]:
         """Log growth and number of decisions of every part, market by market; observers see every decision."""

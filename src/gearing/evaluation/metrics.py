@@ -13,15 +13,16 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from gearing.market.timing import DAY
+
 DAYS_PER_YEAR = 365.0
 EQUITY_FLOOR = 0.001  # of the start; least equity in the logarithm of a ruined account
-_DAY = np.timedelta64(24, "h")
 Floats = NDArray[np.float64]
 
 
 def years_between(first: np.datetime64, last: np.datetime64) -> float:
     """Years of 365 days from ``first`` to ``last``."""
-    return float((last - first) / _DAY) / DAYS_PER_YEAR
+    return float((last - first) / DAY) / DAYS_PER_YEAR
 
 
 def daily_equity(time: ArrayLike, equity: ArrayLike) -> Floats:
@@ -40,8 +41,8 @@ def daily_equity(time: ArrayLike, equity: ArrayLike) -> Floats:
         The first value is the start.
     """
     time, equity = _checked_path(time, equity)
-    whole_days = int((time[-1] - time[0]) // _DAY)
-    stamps = time[0] + np.arange(whole_days + 1) * _DAY
+    whole_days = int((time[-1] - time[0]) // DAY)
+    stamps = time[0] + np.arange(whole_days + 1) * DAY
     return equity[np.searchsorted(time, stamps, side="right") - 1]
 
 

@@ -17,13 +17,13 @@ from gearing.export.files import FORECASTER, MANIFEST, POLICY, BundleError, writ
 from gearing.export.manifest import ForecastSpec, Manifest
 from gearing.features import FeatureSet, FeatureTable, is_feature, parse_duration
 from gearing.market.data import MarketData
+from gearing.market.timing import YEAR
 from gearing.policies.registry import describe_control, describe_rule
 from gearing.simulation.config import SimulationConfig
 from gearing.simulation.hooks import hooks_of
 from gearing.simulation.observation import ObservationLayout
 from gearing.simulation.policy import Policy, check_columns
 
-_YEAR = np.timedelta64(365, "D")
 _PACKAGES = (
     "gearing", "numpy", "pandas", "numba", "torch", "stable-baselines3", "sb3-contrib", "scikit-learn", "lightgbm",
     "onnx", "onnxruntime",
@@ -148,7 +148,7 @@ def _write_forecaster(forecast: Any, k: int, draft: Path) -> ForecastSpec:
         )
     file = FORECASTER if k == 0 else f"forecaster-{k + 1}.onnx"
     (draft / file).write_bytes(forecast.model.to_onnx().SerializeToString())
-    per_year = float(_YEAR / parse_duration(forecast.horizon))
+    per_year = float(YEAR / parse_duration(forecast.horizon))
     return ForecastSpec(
         forecast.name, recipe.name, forecast.horizon, tuple(recipe.columns), file, per_year, 0.0, MOST
     )

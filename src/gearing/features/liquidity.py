@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 
 from gearing.features.feature import feature
 from gearing.features.returns import bar_returns
-from gearing.features.volatility import DAY
 from gearing.features.windows import lag, rolling_mean, rolling_sum
-from gearing.market.timing import bars_in
+from gearing.market.timing import DAY, bars_in
 
 if TYPE_CHECKING:
     from gearing.market import MarketData

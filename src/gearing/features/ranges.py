@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gearing.features.feature import Compute, feature
-from gearing.features.volatility import DAY, LOG_VARIANCE, MOST, annualised
+from gearing.features.volatility import LOG_VARIANCE, MOST, annualised
 from gearing.features.windows import lag, rolling_max, rolling_mean, rolling_mean_and_variance, rolling_min
-from gearing.market.timing import bars_in
+from gearing.market.timing import DAY, bars_in
 
 if TYPE_CHECKING:
     from gearing.market import MarketData

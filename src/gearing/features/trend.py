@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from gearing.features.feature import feature
 from gearing.features.ranges import true_range
 from gearing.features.returns import window_return
-from gearing.features.volatility import DAY, variance_per_day
+from gearing.features.volatility import variance_per_day
 from gearing.features.windows import exponential_mean, lag, rolling_max, rolling_mean, rolling_min
-from gearing.market.timing import bars_in
+from gearing.market.timing import DAY, bars_in
 
 if TYPE_CHECKING:
     from gearing.market import MarketData

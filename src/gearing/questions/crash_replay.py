@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from gearing.evaluation.playing import Records, play
 from gearing.features import FeatureSet
 from gearing.market.data import MarketData
-from gearing.questions.question import DAY, Question
+from gearing.questions.question import Question
 from gearing.simulation import SimulationConfig, Simulator
 from gearing.studies.experiment import Findings, experiment
 from gearing.studies.work import Work
@@ -22,7 +22,7 @@ CRASHES = {
     "2021-05-19": ("2021-05-19", "2021-05-20"),
 }
 LEVERAGES = (1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0)
-_WARM_UP = 2 * DAY
+_WARM_UP = np.timedelta64(2, "D")
 
 
 class CrashReplay(Question):

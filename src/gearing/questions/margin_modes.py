@@ -20,9 +20,9 @@ from gearing.evaluation.playing import Records, play
 from gearing.evaluation.reports.figures import new_figure
 from gearing.features import FeatureSet
 from gearing.market.data import MarketData
+from gearing.market.timing import DAY
 from gearing.questions.question import (
     BOOTSTRAP,
-    DAY,
     Bootstrap,
     Question,
     block_of,

@@ -14,12 +14,12 @@ from pydantic import Field
 from gearing.evaluation.statistics.bootstrap import block_mean
 from gearing.features import parse_duration
 from gearing.market.data import MarketData
+from gearing.market.timing import DAY
 from gearing.simulation.config import Slippage
 from gearing.studies.experiment import ExperimentConfig
 from gearing.studies.sections import Exchange, Market, Rule
 from gearing.studies.work import Work
 
-DAY = np.timedelta64(1, "D")
 _LEAST_BLOCK = 20.0  # days
 _BAND = 0.18  # opacity of an interval
 

@@ -17,8 +17,9 @@ import numpy as np
 from gearing.exchange.records import margin_tier_dtype, row_dtype, settlement_dtype
 from gearing.features import FeatureTable
 from gearing.market.data import MarketData
+from gearing.market.timing import DAY
 from gearing.simulation.config import Slippage
-from gearing.simulation.tape_rows import DAY, MarketRows, Offsets, tier_schedules
+from gearing.simulation.tape_rows import MarketRows, Offsets, tier_schedules
 from gearing.storage.digest import digest
 from gearing.storage.mapped import ArrayFile, cached_folder, mapped
 

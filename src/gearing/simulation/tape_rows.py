@@ -8,9 +8,8 @@ import numpy as np
 
 from gearing.exchange.records import margin_tier_dtype, records, row_dtype, settlement_dtype
 from gearing.market.data import MarketData
+from gearing.market.timing import DAY
 from gearing.simulation.config import Slippage
-
-DAY = np.timedelta64(1, "D").astype("timedelta64[ms]")
 
 
 @dataclass(frozen=True)

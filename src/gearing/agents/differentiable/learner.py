@@ -30,10 +30,10 @@ from gearing.agents.policy.scaling import fit_scaling
 from gearing.agents.settings import AgentSettings
 from gearing.features import FeatureTable, parse_duration
 from gearing.market.data import MarketData
+from gearing.market.timing import YEAR
 from gearing.simulation.config import SimulationConfig
 from gearing.simulation.simulator import Simulator
 
-_YEAR = np.timedelta64(365, "D")
 _MEMORY = 0.05  # weight of an update in the average rate of liquidations
 _LARGEST_EXCESS = 3.0  # per update, so that a bad start does not end all trading
 
@@ -120,7 +120,7 @@ class DifferentiableLearner:
             weights, lr=self.parameters.learning_rate, weight_decay=self.parameters.weight_decay
         )
         interval = self.simulator.interval
-        self._per_year = float(_YEAR / interval)
+        self._per_year = float(YEAR / interval)
         self._episode = max(self.parameters.n_steps, _decisions(config, interval))
         self._rng = np.random.default_rng(seed)
         self._schedule = CostSchedule(

@@ -23,6 +23,7 @@ from gearing.agents.sb3.learning_env import LearningVecEnv, policy_leverage
 from gearing.agents.settings import AgentSettings
 from gearing.features import FeatureTable
 from gearing.market.data import MarketData
+from gearing.market.timing import YEAR
 from gearing.simulation.actions import LeverageScheme
 from gearing.simulation.config import SimulationConfig
 
@@ -35,7 +36,6 @@ _COUNTERS = (
     "exploration_rate",
 )
 _BUFFER = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
-_YEAR = np.timedelta64(365, "D")
 
 
 class SB3Learner:
@@ -93,7 +93,7 @@ class SB3Learner:
             {**network, "n_choices": simulator.scheme.n_choices}, facts,
         )  # fmt: skip
         self.policy = LearnedPolicy(self.model.policy, described)
-        self._per_year = float(_YEAR / simulator.interval)
+        self._per_year = float(YEAR / simulator.interval)
         self._schedule = CostSchedule(
             settings.cost_warmup, checked_ranges(settings.randomise), seed, total_decisions
         )

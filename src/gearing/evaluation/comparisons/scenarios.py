@@ -19,6 +19,7 @@ from gearing.evaluation.columns import policy_table
 from gearing.evaluation.result import BacktestResult
 from gearing.features import FeatureTable
 from gearing.market.data import MarketData
+from gearing.market.timing import DAY
 from gearing.simulation.config import SimulationConfig, Slippage
 from gearing.simulation.hooks import hooks_of
 from gearing.simulation.policy import Policy
@@ -32,7 +33,6 @@ SLIPPAGES = (0.0, 2e-4, 5e-4)
 FUNDINGS = (0.0, 2.0, 3.0)
 SHOCK, SHOCK_DAYS = 3e-4, 30
 EQUITIES = (1e4, 1e5, 1e6, 1e7, 1e8)
-_DAY = np.timedelta64(86_400_000, "ms")
 COLUMNS = (
     "log_growth",
     "sharpe",
@@ -198,7 +198,7 @@ def _shocked(market: MarketData, table: FeatureTable) -> MarketData:
     first = table.close_time[table.first_complete]
     start = first + (market.close_time[-1] - first) // 3
     settlements = market.settlements.copy()
-    inside = (settlements["time"] >= start) & (settlements["time"] < start + SHOCK_DAYS * _DAY)
+    inside = (settlements["time"] >= start) & (settlements["time"] < start + SHOCK_DAYS * DAY)
     settlements["rate"][inside] += SHOCK
     return replace(market, settlements=settlements)
 

@@ -17,6 +17,7 @@ from gearing.evaluation.playing import Records, decisions_left, play
 from gearing.evaluation.statistics.bootstrap import block_mean
 from gearing.features import FeatureSet, parse_duration
 from gearing.market.data import MarketData
+from gearing.market.timing import DAY
 from gearing.simulation.config import SimulationConfig
 from gearing.simulation.simulator import Simulator
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 EVENTS = ("liquidation", "drawdown")
 HORIZONS = ("1d", "7d", "30d", "90d", "365d")
-_DAY = np.timedelta64(86_400_000, "ms")
 _LEAST_BLOCK = 20  # starts
 _BOOKED = {"price": "price_pnl", "fees": "fees", "funding": "funding", "liquidation": "liquidation"}
 _SMALLEST, _PRECISION = 0.1, 1.01  # smallest leverage tried, and ratio at which the search ends
@@ -117,7 +117,7 @@ class Starts:
         ruin = 1e-4 if event == "liquidation" else 1.0 - drawdown
         self.market, self.symbol = market, market.symbols[0]
         # A liquidation is detected inside bars, a drawdown at the close of every bar.
-        self.step = _DAY if event == "liquidation" else market.bar
+        self.step = DAY if event == "liquidation" else market.bar
         self.config = SimulationConfig(
             direction=direction, max_leverage=_top_leverage(market), margin_mode=margin_mode, margin_share=share,
             rebalance="never", start="first", ruin_fraction=ruin,
@@ -127,7 +127,7 @@ class Starts:
         self.simulator = Simulator(market, self._table, self.config)
         edges = self.simulator.tape.boundaries[0]
         times = self.simulator.tape.row_time[edges[:-1]]
-        self.days = np.flatnonzero((times - times[0].astype("datetime64[D]")) % _DAY == np.timedelta64(0))
+        self.days = np.flatnonzero((times - times[0].astype("datetime64[D]")) % DAY == np.timedelta64(0))
         self._last = edges.size - 1
 
     @property
@@ -200,7 +200,7 @@ class Starts:
                 f"{self.market!r} has {hit.size} starts of {leverage:g}x whose whole {horizon} lie in the data; choose "
                 "a shorter horizon, or a leverage and initial_equity that its tiers allow."
             )
-        days = float(parse_duration(horizon) / _DAY)
+        days = float(parse_duration(horizon) / DAY)
         return share_of(hit.astype(np.float64), days, seed=seed, replications=replications)
 
     def counted(self, times: np.ndarray, horizon: str) -> int:

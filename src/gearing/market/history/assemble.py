@@ -10,9 +10,7 @@ import numpy as np
 
 from gearing.market.data import SETTLEMENT_DTYPE, MarketData
 from gearing.market.history.series import Bars, Series, bars_of, missing_settlements, runs
-from gearing.market.timing import label, stamp, text
-
-DAY = np.timedelta64(86_400_000, "ms")
+from gearing.market.timing import DAY, label, stamp, text
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from gearing.market.history.series import Bars, missing_settlements, runs
-from gearing.market.timing import label, text
+from gearing.market.timing import HOUR, label, text
 
-HOUR = np.timedelta64(3_600_000, "ms")
 RETURN_SD = 25.0  # a close that moves this many usual standard deviations and back is an outlier
 LARGE_RATE = 0.03  # the usual cap of a funding rate
 WICK = 0.01  # mark low above the traded low by this fraction

@@ -15,9 +15,8 @@ import numpy as np
 
 from gearing.market.data import SETTLEMENT_DTYPE, MarketData
 from gearing.market.synthetic.generators import GENERATORS, synthetic_market
+from gearing.market.timing import HOUR
 from gearing.names import check_names
-
-HOUR = np.timedelta64(3_600_000, "ms")
 
 
 def gap(market: MarketData, at: int, size: float = -0.30) -> MarketData:

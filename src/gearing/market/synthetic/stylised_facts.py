@@ -17,12 +17,11 @@ import pandas as pd
 from gearing.market.data import MarketData
 from gearing.market.resampling import resample
 from gearing.market.synthetic.generators import synthetic_market
-from gearing.market.timing import YEAR
+from gearing.market.timing import HOUR, YEAR
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-HOUR = np.timedelta64(3_600_000, "ms")
 HILL_TAIL = 0.05
 JUMP_Z = 3.09
 LOCAL_HOURS = 168

@@ -14,8 +14,6 @@ from gearing.policies.rules.portfolio import portfolio_volatility
 from gearing.policies.rules.rule import volatility
 from gearing.simulation.controls import Situation
 
-_DAY = np.timedelta64(86_400_000, "ms")
-
 
 @control("daily_loss_limit")
 @dataclass(frozen=True)

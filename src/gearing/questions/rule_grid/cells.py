@@ -12,7 +12,8 @@ import pandas as pd
 
 from gearing.evaluation.reports.figures import new_figure
 from gearing.evaluation.statistics.multiple_testing import LEVEL, family_of_means, family_of_shifts
-from gearing.questions.question import DAY, levels
+from gearing.market.timing import DAY
+from gearing.questions.question import levels
 from gearing.studies.work import Work
 
 SeriesOfRules = Mapping[tuple[str, str], np.ndarray]  # by rule and question

@@ -35,8 +35,9 @@ from gearing.evaluation.statistics.inference import (
 from gearing.exchange.observing import ACCOUNT_COLUMNS, POSITION_COLUMNS
 from gearing.features import FeatureTable
 from gearing.market.data import MarketData
+from gearing.market.timing import DAY
 from gearing.policies.rules import FixedLeverage
-from gearing.questions.question import DAY, Bootstrap
+from gearing.questions.question import Bootstrap
 from gearing.questions.rule_grid.cells import KINDS, Cells, joined
 from gearing.simulation.config import SimulationConfig
 from gearing.simulation.simulator import Simulator
