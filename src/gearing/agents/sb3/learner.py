@@ -68,10 +68,10 @@ class SB3Learner:
     ):
         self.algorithm = ALGORITHMS[settings.algorithm]
         self.settings, self.total = settings, total_decisions
-        fields = {name: getattr(config, name) for name in config.__dataclass_fields__}
         self.env = LearningVecEnv(
-            settings.n_accounts, settings.reward_scale, market=list(markets), features=list(tables), **fields
-        )
+            settings.n_accounts, settings.reward_scale, market=list(markets), features=list(tables),
+            **vars(config),
+        )  # fmt: skip
         simulator = self.env.simulator
         check_action_kind(settings.algorithm, simulator.scheme.n_choices)
         share = max(config.shares(len(simulator.contracts)))

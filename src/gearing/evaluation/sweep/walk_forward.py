@@ -202,8 +202,7 @@ class TriedConfigurations:
         self._period = np.repeat(np.arange(len(self.edges) - 1), np.diff(self.edges))
         self.configurations: list[Configuration] = []
         periods = len(self.edges) - 1
-        self.growth, self.returns, self.squares = (np.empty((0, periods)) for _ in range(3))
-        self.ruined = np.empty((0, periods), np.bool_)
+        self._sums = np.empty((4, 0, periods))  # growth, return, squared return and ruins
 
     def sizes(self, configuration: Configuration) -> np.ndarray:
         """Leverage magnitudes at all decisions (n_decisions, n_slots): one call, decisions being the batch."""
@@ -217,12 +216,22 @@ class TriedConfigurations:
             part = made[first : first + _ACCOUNTS]
             for i, configuration in enumerate(part):
                 targets[i] = self.sizes(configuration)[: len(self._period)]
-            self._keep(self._summed(targets), len(part))
+            self._sums = np.concatenate([self._sums, self._summed(targets)[:, : len(part)]], axis=1)
         self.configurations += made
 
-    def _summed(self, targets: np.ndarray) -> tuple[np.ndarray, ...]:
+    @property
+    def growth(self) -> np.ndarray:
+        """Log growth of every configuration in every period."""
+        return self._sums[0]
+
+    @property
+    def ruined(self) -> np.ndarray:
+        """Whether a configuration was ruined in a period or before it."""
+        return np.logical_or.accumulate(self._sums[3] > 0.0, axis=1)
+
+    def _summed(self, targets: np.ndarray) -> np.ndarray:
         """Growth, return, squared return and ruins of every account, summed per period."""
-        sums = tuple(np.zeros((_ACCOUNTS, len(self.edges) - 1)) for _ in range(4))
+        sums = np.zeros((4, _ACCOUNTS, len(self.edges) - 1))
         self._batch.reset(seed=0)
         active = np.ones(_ACCOUNTS, np.bool_)
         for first in range(0, len(self._period), _CHUNK):
@@ -231,15 +240,6 @@ class TriedConfigurations:
             active, _ = play(self._batch, targets[:, chunk], records, active=active)
             _add_up(records.steps.view(np.ndarray), self._period[chunk], *sums)
         return sums
-
-    def _keep(self, sums: tuple[np.ndarray, ...], count: int) -> None:
-        growth, returns, squares, ruins = (values[:count] for values in sums)
-        over = np.logical_or.accumulate(ruins > 0.0, axis=1)
-        kept = (self.growth, self.returns, self.squares, self.ruined)
-        self.growth, self.returns, self.squares, self.ruined = (
-            np.concatenate([old, new])
-            for old, new in zip(kept, (growth, returns, squares, over), strict=True)
-        )
 
     @property
     def n_windows(self) -> int:
@@ -270,8 +270,8 @@ class TriedConfigurations:
 
     def _sharpe(self, periods: slice) -> np.ndarray:
         count = float(self.edges[1:][periods][-1])
-        mean = self.returns[:, periods].sum(axis=1) / count
-        spread = np.sqrt(np.maximum(self.squares[:, periods].sum(axis=1) / count - mean**2, 1e-300))
+        mean, square = self._sums[1:3, :, periods].sum(axis=2) / count
+        spread = np.sqrt(np.maximum(square - mean**2, 1e-300))
         interval = years_between(self.times[0], self.times[1])
         return np.where(spread < 1e-12, np.nan, mean / spread / np.sqrt(interval))
 

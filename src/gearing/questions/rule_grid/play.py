@@ -194,7 +194,7 @@ def _sizes(setting: _Setting, rules: Mapping[str, Any]) -> np.ndarray:
     def of(rule: Any) -> np.ndarray:
         if not set(rule.required_columns) & _READ_OF_ACCOUNT:
             return rule.predict(view, deterministic=True)[0]
-        settings = {name: getattr(setting.config, name) for name in setting.config.__dataclass_fields__}
+        settings = vars(setting.config)
         target = np.nan_to_num(backtest(rule, setting.market, setting.table, **settings).target)
         return np.divide(target, sides, out=np.zeros_like(target), where=sides != 0.0)
 
