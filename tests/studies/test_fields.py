@@ -17,6 +17,7 @@ STUDY = {"name": "x", "rules": ["fixed_3x"], "agents": {"a": {"base": "tiered"}}
 FORECASTS = {"name": "x", "models": ["har", "ridge"]}
 SWEEP = {"name": "x", "kind": "sweep", "space": {"rule": "fixed", "leverage": [1.0]}}
 CASES = {"name": "x", "kind": "case_study", "market": {}, "rules": ["fixed_10x"]}
+METHODS = {"name": "x", "kind": "methods", "market": {}, "rules": ["fixed_5x"]}
 
 MISSPELT = [
     (STUDY, "market.venue=binance-umm", "market: no venue 'binance-umm'. Did you mean 'binance-um'?"),
@@ -57,6 +58,11 @@ MISSPELT = [
     (SWEEP, "space.levrage=[1.0]", "rule 'fixed' has no parameter 'levrage'. Did you mean 'leverage'?"),
     (SWEEP, "space={rule: volatility_target, column: [realized_volatility_24h, realized_volatilty_7d]}",
      "no column 'realized_volatilty_7d'. Did you mean 'realized_volatility_7d'?"),
+    (SWEEP, "decision.rebalance=sometimes", "decision.rebalance: rebalance is 'sometimes'; it must be one of"),
+    (CASES, "baseline=fixd_10x", "baseline: no rule 'fixd_10x'"),
+    (CASES, "directions={a: sideway}", "directions.a: no direction 'sideway'"),
+    (CASES, "rebalancing=[never, sometimes]", "rebalancing.1: rebalance is 'sometimes'"),
+    (METHODS, "traders=[fixed_9x]", "traders: not among the rules: 'fixed_9x'. Did you mean 'fixed_5x'?"),
     (CASES, "rules=[tierd]", "rules.tierd: no rule 'tierd'. Did you mean 'tiered'?"),
 ]  # fmt: skip
 

@@ -11,17 +11,18 @@ from itertools import product
 from typing import Any, Literal
 
 import pandas as pd
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from gearing.evaluation.risk.safest_leverage import risk_by_leverage
 from gearing.evaluation.statistics.multiple_testing import LEVEL
 from gearing.market.data import MarketData
+from gearing.policies.registry import make_rule
 from gearing.questions.question import Question, by_contract, make_rules, metrics_of
 from gearing.questions.reference_ablation import LIQUIDATED, RUINED
 from gearing.questions.rule_grid.cells import Cells, corrected, joined, over_cells
 from gearing.questions.rule_grid.play import DIRECTIONS, REBALANCING, Evidence, run_cells
 from gearing.studies.experiment import Findings, experiment
-from gearing.studies.fields import Duration
+from gearing.studies.fields import Direction, Duration, Rebalance
 from gearing.studies.sections import Rules
 from gearing.studies.work import Work
 
@@ -47,8 +48,8 @@ class CaseStudy(Question):
 
     kind: Literal["case_study"] = "case_study"
     rules: Rules
-    directions: dict[str, str] = DIRECTIONS
-    rebalancing: list[str] = Field(default=list(REBALANCING))
+    directions: dict[str, Direction] = DIRECTIONS
+    rebalancing: list[Rebalance] = Field(default=list(REBALANCING))
     margin_shares: list[float] = Field(default=[1.0, 0.1])
     decision_interval: Duration = "24h"
     max_leverage: float = 20.0
@@ -56,6 +57,13 @@ class CaseStudy(Question):
     held: float = 10.0
     shifts: int = Field(default=300, ge=0)
     replications: int = Field(default=1000, ge=100)
+
+    @field_validator("baseline")
+    @classmethod
+    def _baseline_exists(cls, name: str, given: ValidationInfo) -> str:
+        if name not in given.data.get("rules", {}):
+            make_rule(name)
+        return name
 
 
 @experiment(CaseStudy)

@@ -12,11 +12,12 @@ from functools import partial
 from typing import Any, Literal
 
 import pandas as pd
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 from scipy.stats import binom
 
 from gearing.evaluation.statistics.multiple_testing import LEVEL
 from gearing.market.data import MarketData
+from gearing.names import check_names
 from gearing.questions.advice_to_traders import (
     APPETITES,
     MOST_ARE_BETTER,
@@ -36,7 +37,7 @@ from gearing.questions.question import (
 from gearing.questions.rule_grid.cells import Cells, corrected, difference_figure, joined, over_cells
 from gearing.questions.rule_grid.play import Evidence, run_cells, table_of
 from gearing.studies.experiment import Findings, experiment
-from gearing.studies.fields import Duration
+from gearing.studies.fields import Direction, Duration
 from gearing.studies.sections import Rules
 from gearing.studies.work import Work
 
@@ -70,13 +71,19 @@ class Methods(Question):
 
     kind: Literal["methods"] = "methods"
     rules: Rules
-    directions: dict[str, str] = DIRECTIONS
+    directions: dict[str, Direction] = DIRECTIONS
     margin_share: float = Field(default=0.1, gt=0.0, le=1.0)
     max_leverage: float = Field(default=40.0, gt=0.0)
     shifts: int = Field(default=300, ge=0)
     appetites: list[float] = Field(default=list(APPETITES))
     traders: list[str] = Field(default=[])
     horizon: Duration = "365d"
+
+    @field_validator("traders")
+    @classmethod
+    def _traders_are_rules(cls, names: list[str], given: ValidationInfo) -> list[str]:
+        check_names("not among the rules:", names, given.data.get("rules", {}))
+        return names
 
 
 @experiment(Methods)
@@ -85,9 +92,6 @@ def methods(config: Methods, work: Work) -> Findings:
     appetite; ``traders``, by direction as well; ``comparison``, the counts behind; ``cells``, all of them.
     """
     markets, rules = config.markets(), make_rules(config.rules)
-    unknown = set(config.traders) - set(rules)
-    if unknown:
-        raise ValueError(f"traders name {', '.join(sorted(unknown))}, which are not among the rules.")
     work.on(markets)
     played = joined([_cells(config, symbol, market, rules, work) for symbol, market in markets.items()])
     cells = corrected(played, seed=config.seed)

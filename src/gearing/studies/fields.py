@@ -31,6 +31,7 @@ from gearing.market.timing import parse_duration, positive_duration
 from gearing.names import nearest
 from gearing.policies.registry import make_rule
 from gearing.simulation.actions import make_scheme
+from gearing.simulation.config import rebalance_mode
 from gearing.simulation.rewards import make_reward
 
 _TOUCHES = ("touch_down_", "touch_up_")  # columns of touch probabilities begin so
@@ -173,6 +174,7 @@ Duration = Annotated[str, AfterValidator(_duration)]
 Gap = Annotated[str, _exists(parse_duration)]  # a duration that may be zero
 Moment = Annotated[str, AfterValidator(_moment)]
 Share = Annotated[float, Field(gt=0.0, le=1.0)]
+Rebalance = Annotated[str, _exists(rebalance_mode)]
 RuleName = Annotated[str, _exists(make_rule)]
 Reward = Annotated[str, _exists(make_reward)]
 Action = Annotated[str, _exists(_check_scheme)]

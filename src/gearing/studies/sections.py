@@ -30,6 +30,7 @@ from gearing.studies.fields import (
     Gap,
     Moment,
     Named,
+    Rebalance,
     Reward,
     Section,
     Share,
@@ -201,7 +202,7 @@ class Decision(Section):
     margin_mode: Literal["isolated", "cross"] = "isolated"
     margin_share: Share | list[Share] = 1.0
     initial_equity: float = Field(default=_DEFAULT.initial_equity, gt=0.0)
-    rebalance: str = _DEFAULT.rebalance
+    rebalance: Rebalance = _DEFAULT.rebalance
     sizing: Literal["equity", "free_balance"] = "equity"
     position_mode: Literal["one_way", "hedge"] = "one_way"
     ruin_fraction: float = Field(default=_DEFAULT.ruin_fraction, ge=0.0, lt=1.0)
