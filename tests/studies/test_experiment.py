@@ -126,13 +126,6 @@ def test_unknown_kinds_and_fields_are_refused_by_name(path):
         load_study(path)
 
 
-def test_a_forecasting_experiment_is_sent_to_its_own_command(tmp_path):
-    place = tmp_path / "volatility.yaml"
-    place.write_text("market: {contracts: [BTCUSDT]}\nmodels: [har]\n", encoding="utf-8")
-    with pytest.raises(ValueError, match="gearing forecast"):
-        load_config(place)
-
-
 def test_the_run_is_tracked_with_its_result(path, tmp_path):
     import mlflow
 

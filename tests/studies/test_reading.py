@@ -41,7 +41,7 @@ def test_an_experiment_is_read_as_written_and_the_rest_is_default(path):
     assert config.decision.margin_share == 0.1
     assert list(config.agents) == ["with_forecast", "without_forecast"]
     assert config.rules["fixed_3x"].rule == "fixed_3x"
-    assert config.seed_list == list(range(10))
+    assert config.seeds_of("with_forecast") == list(range(10))
     assert config.simulation().rebalance == "every_decision"
 
 
@@ -71,7 +71,7 @@ def test_an_override_is_a_yaml_value_at_a_dotted_key(path):
         path, ["market.contracts=[ETHUSDT, BTCUSDT]", "seeds=[5, 6]", "decision.max_leverage=5"]
     )
     assert config.market.contracts == ["ETHUSDT", "BTCUSDT"]
-    assert config.seed_list == [5, 6]
+    assert config.seeds_of("with_forecast") == [5, 6]
     assert config.simulation().max_leverage == 5.0
 
 
@@ -126,7 +126,7 @@ def test_all_mistakes_are_told_at_once(path):
         ("agents.with_forecast.steps=1.5", "steps: 1.5 is refused"),
         ("rules=[volatility_weightd]", "Did you mean 'volatility_weighted'?"),
         ("rules=[with_forecast]", "no rule 'with_forecast'"),
-        ("forecast=null", "agents with_forecast read the forecast column, and forecast is null"),
+        ("forecast=null", "agents with_forecast read the column 'forecast', and forecast is null"),
         ("export=nobody", "export names 'nobody'; it is one of the agents: with_forecast, without_forecast"),
         ("decision.max_leverage=151", "exceeds"),
         ("seeds", "has no key or no '='"),

@@ -37,12 +37,16 @@ if TYPE_CHECKING:
 # Modules and packages whose experiments ship; one line each.
 _SHIPPED = (
     "gearing.studies.study.run",
-    "gearing.studies.study.history",
     "gearing.studies.forecast.run",
     "gearing.studies.regret.run",
     "gearing.studies.sweep",
     "gearing.questions",
 )
+# Kinds of former releases, and what to write instead.
+_REPLACED = {
+    "history": "Write kind: study, overlay: instead of controls:, forecast: null unless one is read, and shifts: 200 "
+    "for the placebo test; groups: and directions: stay.",
+}
 
 
 class Tracking(Section):
@@ -179,6 +183,8 @@ def config_class(kind: str) -> type[ExperimentConfig]:
     ValueError
         For an unknown kind; the message suggests the nearest.
     """
+    if kind in _REPLACED:
+        raise ValueError(f"there is no kind {kind!r} any more. {_REPLACED[kind]}")
     return KINDS[kind][0]
 
 

@@ -375,32 +375,49 @@ class Agent(Named):
     Attributes
     ----------
     algorithm, settings
-        See `gearing.agents.AgentSettings`.
-    action : str
-        Name of an action scheme; "residual" scales the leverage of the rule ``base``.
-    columns : list of str
-        Features and groups of them; "forecast" is the forecast column.
+        See `gearing.agents.AgentSettings`: whatever differs from the algorithm's hyper-parameters.
+    action : str, optional
+        Name of an action scheme; "residual" scales the leverage of the rule ``base``. Default: "residual" where a
+        base is named, else "leverage".
+    columns : list of str, optional
+        Features and groups of them, "forecast" and "excursions"; default: the study's.
     reward : str
         Of agents that learn by reward.
-    steps : int
-        Decisions to train on, of all environments together.
-    envs : int
-        Accounts that train side by side.
+    steps, envs, episode_length : optional
+        The settings ``total_decisions``, ``n_accounts`` and ``episode`` in short.
+    interval : duration, optional
+        Its own decision interval.
+    bootstrap : int
+        Block-bootstrap paths of the training span that are added for each contract.
+    pretrain : Pretraining, optional
+    choose : bool
+        Whether the weights are chosen on validation; False takes the last ones.
     controls : list of Control, optional
         Instead of the study's, in training as in the test.
+    seeds : int or list of int, optional
+        Instead of the study's.
+    groups, directions : list of str, optional
+        Only these of the study.
     """
 
     named_by = "algorithm"
 
     algorithm: str = "ppo"
-    action: Action = "residual"
+    action: Action | None = None
     base: str | None = None
-    columns: list[Column] = Field(default=["default", "forecast"], min_length=1)
+    columns: list[Column] | None = Field(default=None, min_length=1)
     reward: Reward = "log_growth"
-    episode_length: Duration | None = "90d"
-    steps: int = Field(default=300_000, ge=1)
-    envs: int = Field(default=64, ge=1)
+    steps: int | None = Field(default=None, ge=1)
+    envs: int | None = Field(default=None, ge=1)
+    episode_length: Duration | None = None
+    interval: Duration | None = None
+    bootstrap: int = Field(default=0, ge=0)
+    pretrain: Pretraining | None = None
+    choose: bool = True
     controls: list[Control] | None = None
+    seeds: Annotated[int, Field(ge=1)] | Annotated[list[int], Field(min_length=1)] | None = None
+    groups: list[str] | None = Field(default=None, min_length=1)
+    directions: list[str] | None = Field(default=None, min_length=1)
 
     @model_validator(mode="after")
     def _residual_has_a_base(self) -> Agent:
@@ -408,11 +425,20 @@ class Agent(Named):
             raise ValueError(
                 "action 'residual' scales the leverage of a rule: name it, as in base: volatility_weighted."
             )
+        if self.action not in (None, "residual") and self.base is not None:
+            raise ValueError(f"action {self.action!r} scales no rule. Drop base, or write action: residual.")
         return self
 
     def check(self) -> None:
         """Refuse an unknown algorithm, task or hyper-parameter."""
         check_agent(self.algorithm, self.settings, self.field_names())
+
+    @property
+    def hyper_parameters(self) -> dict[str, Any]:
+        """What `gearing.agents.agent_settings` takes."""
+        short = {"total_decisions": self.steps, "n_accounts": self.envs, "episode": self.episode_length}
+        given = {name: value for name, value in short.items() if value is not None}
+        return {"algorithm": self.algorithm, **given, **self.settings}
 
 
 def check_agent(algorithm: str, settings: Mapping[str, Any], others: Iterable[str] = ()) -> None:

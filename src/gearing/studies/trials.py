@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from glob import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from gearing.storage.atomic import write_json
 from gearing.storage.digest import code_digest, digest
@@ -31,6 +31,8 @@ class Trial:
     Fields are numbers, text or None; they are the parameters of the trial's tracked run.
     """
 
+    tracked: ClassVar[bool] = True  # whether it has a run of its own
+
     @property
     def name(self) -> str:
         """Name of the trial among those of its experiment, for people and folders."""
@@ -45,7 +47,7 @@ class Trial:
         """What of the experiment the result depends on: all of it, unless a subclass knows better."""
         return config.settings
 
-    def data(self, fingerprints: Mapping[str, str]) -> Mapping[str, str]:
+    def data(self, config: ExperimentConfig, fingerprints: Mapping[str, str]) -> Mapping[str, str]:
         """Fingerprints of the markets that the trial reads: all, unless a subclass knows better."""
         return fingerprints
 
@@ -94,6 +96,11 @@ class Result:
         return self.code == code_digest()
 
 
+def other_code(results: Iterable[Result]) -> str:
+    """Digests of the code, other than today's, that made some of the results; empty where there is none."""
+    return ", ".join(sorted({result.code for result in results if not result.is_current}))
+
+
 class Store:
     """Results of an experiment, and those of experiments of the same name that computed the same.
 
@@ -125,7 +132,7 @@ class Store:
         """Mark a trial as done."""
         facts = {
             "trial": trial.name, **asdict(trial), "code": code_digest(),
-            "data": dict(trial.data(self.fingerprints)), "summary": dict(summary or {}),
+            "data": dict(trial.data(self.config, self.fingerprints)), "summary": dict(summary or {}),
         }  # fmt: skip
         write_json(self.place(trial) / SUMMARY, facts)
 
@@ -149,7 +156,7 @@ class Store:
     def _call(self, trial: Trial) -> str:
         call = {
             "kind": self.config.kind, "settings": trial.settings(self.config), "trial": asdict(trial),
-            "data": dict(trial.data(self.fingerprints)),
+            "data": dict(trial.data(self.config, self.fingerprints)),
         }  # fmt: skip
         readable = re.sub(r"[^\w.+=-]+", "_", trial.name)
         return f"{readable}-{digest(call, length=_SHORT)}"

@@ -25,6 +25,7 @@ class Part(Trial):
     """A table that is made once."""
 
     part: str
+    tracked = False
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ class Work:
 
 def _run(trial: Trial, store: Store, play: Play, tracker: Tracker | None, progress: bool) -> None:
     """Run one trial, or copy it from an experiment that ran the same, as a child of the experiment's tracked run."""
-    if tracker is None or isinstance(trial, Part):
+    if tracker is None or not trial.tracked:
         _play(trial, store, play, Place(store.place(trial), None, progress))
         return
     parent = store.config.key

@@ -138,3 +138,68 @@ def test_every_trial_is_a_child_run_of_the_study(tmp_path):
     assert len(parents) == 1
     assert len(runs) == 1 + len(study.results)
     assert all("log_growth" in run.data.metrics for run in runs if run not in parents)
+
+
+def test_a_killed_training_goes_on_from_its_checkpoint(tmp_path, monkeypatch):
+    from gearing.agents.checkpoints import CheckpointFolder
+
+    path = tmp_path / "agent.yaml"
+    path.write_text(EXPERIMENT)
+    settings = [
+        "folds.count=1",
+        "seeds=1",
+        "agents.ppo.steps=2048",
+        "agents.ppo.settings.checkpoint_seconds=0",
+    ]
+    whole = run_study(path, [f"output={tmp_path / 'whole'}", *settings])
+    write, read, resumed = CheckpointFolder.write, CheckpointFolder.read, []
+
+    def killed(folder, state):
+        write(folder, state)
+        raise KeyboardInterrupt
+
+    def noted(folder):
+        resumed.append(read(folder) is not None)
+        return read(folder)
+
+    monkeypatch.setattr(CheckpointFolder, "read", noted)
+    monkeypatch.setattr(CheckpointFolder, "write", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run_study(path, [f"output={tmp_path / 'killed'}", *settings])
+    monkeypatch.setattr(CheckpointFolder, "write", write)
+    again = run_study(path, [f"output={tmp_path / 'killed'}", *settings])
+    assert resumed == [False, True]
+    assert again.leaderboard.equals(whole.leaderboard)
+
+
+def test_rows_that_other_code_made_are_marked_and_the_others_are_not(tmp_path, monkeypatch):
+    from gearing.storage.digest import code_digest
+    from gearing.studies import trials
+
+    path = tmp_path / "rules.yaml"
+    path.write_text(EXPERIMENT[:AGENTS] + EXPERIMENT[SEEDS:])
+    settings = [f"output={tmp_path / 'runs'}", "folds.count=1"]
+    first = run_study(path, settings)
+    assert "code" not in first.leaderboard
+    (lost,) = (first.folder / "trials").glob("fold0-fixed_1x-*/summary.json")
+    lost.unlink()
+    monkeypatch.setattr(trials, "code_digest", lambda: "0123456789abcdef")
+    again = run_study(path, settings, reuse=True)
+    assert again.leaderboard["code"].to_dict() == {
+        "fixed_1x": "", "fixed_20x": code_digest(), "volatility_weighted": code_digest(),
+    }  # fmt: skip
+    assert again.leaderboard.drop(columns="code").equals(first.leaderboard)
+
+
+def test_every_direction_and_the_overlay_have_rows_of_their_own(tmp_path):
+    path = tmp_path / "rules.yaml"
+    path.write_text(
+        "market: {seed: 2, years: 1}\nfolds: {train: 100d, validate: 30d, test: 60d, count: 1}\nforecast: null\n"
+        "rules: [fixed_1x, fixed_3x]\ndirections: {up: long, down: short}\n"
+        "overlay: [{control: portfolio_limit, gross: 0.5}]\ntracking: {enabled: false}\n"
+    )
+    board = run_study(path, [f"output={tmp_path}"]).leaderboard
+    rows = ["fixed_1x, up", "fixed_1x, up + controls", "fixed_1x, down", "fixed_1x, down + controls"]
+    assert board.index.tolist()[:4] == rows
+    assert board.loc["fixed_3x, up + controls", "effective_leverage"] < 0.6
+    assert set(board.index[board["versus"].isna()]) == {"fixed_1x, up", "fixed_1x, down"}  # the baselines

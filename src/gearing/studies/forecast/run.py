@@ -40,7 +40,7 @@ class Walk(Trial):
         shared = {name: config.settings[name] for name in _SHARED}
         return {**shared, "columns": config.columns, "model": config.settings["models"][self.model]}
 
-    def data(self, fingerprints: Mapping[str, str]) -> Mapping[str, str]:
+    def data(self, config: Any, fingerprints: Mapping[str, str]) -> Mapping[str, str]:
         """The contract's, or all."""
         return fingerprints if self.contract is None else {self.contract: fingerprints[self.contract]}
 

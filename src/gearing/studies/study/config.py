@@ -10,6 +10,7 @@ from gearing.market.timing import parse_duration
 from gearing.policies.registry import make_rule
 from gearing.simulation.config import SimulationConfig
 from gearing.studies.experiment import ExperimentConfig
+from gearing.studies.fields import Column, Direction
 from gearing.studies.folds import Folds, Split
 from gearing.studies.sections import (
     Agent,
@@ -17,6 +18,7 @@ from gearing.studies.sections import (
     Control,
     Decision,
     Exchange,
+    Excursions,
     Forecast,
     Market,
     Rule,
@@ -29,59 +31,119 @@ from gearing.studies.sections import (
 class StudyConfig(ExperimentConfig):
     """A whole experiment of rules and agents over folds.
 
-    ``controls`` are risk controls around every rule and agent that names none of its own, in the order they act.
+    Attributes
+    ----------
+    market : Market
+    groups : mapping of name to contracts, optional
+        Each contract is traded by an account of its own; an agent trains on all contracts of a group and is tested on
+        each. Without groups, one account trades all contracts of the market.
+    directions : mapping of name to direction, optional
+        Every policy is played in each; without, the decision's own is the only one.
+    split, folds : Split or Folds
+        How time is cut.
+    columns : list of str
+        What agents see unless they say otherwise; "forecast" and "excursions" are the columns of those sections.
+    controls : list of controls
+        Risk controls around every policy that names none of its own, in training and test, in the order they act.
+    overlay : list of controls
+        Every policy is played on the test days without these and with them; agents train without them.
+    shifts : int
+        Circular shifts in time that the leverages of every policy are played at: a placebo test of its timing.
+    budget : float, optional
+        Stated probability of a liquidation within 30 days, to compare with the realised one.
+    seeds : int or list of int
+        Of training.
+    export : str, optional
+        The agent whose bundle is written.
     """
 
     kind: Literal["study"] = "study"
     market: Market = Market()
+    groups: dict[str, list[str]] | None = Field(default=None, min_length=1)
+    directions: dict[str, Direction] | None = Field(default=None, min_length=1)
     split: Split | None = None
     folds: Folds | None = None
     decision: Decision = Decision()
     exchange: Exchange = Exchange()
+    columns: list[Column] = Field(default=["default", "forecast"], min_length=1)
     forecast: Forecast | None = Forecast()
+    excursions: Excursions | None = None
     agents: Agents = Field(default_factory=dict)
     rules: Rules = Field(default_factory=dict)
     controls: list[Control] = Field(default_factory=list)
+    overlay: list[Control] = Field(default_factory=list)
+    shifts: int = Field(default=0, ge=0)
+    budget: float | None = Field(default=None, gt=0.0, lt=1.0)
     seeds: Annotated[int, Field(ge=1)] | Annotated[list[int], Field(min_length=1)] = 3
     export: str | None = None
     statistics: Statistics = Statistics()
 
-    not_hashed: ClassVar[frozenset[str]] = ExperimentConfig.not_hashed | {"statistics", "export"}
+    not_hashed: ClassVar[frozenset[str]] = ExperimentConfig.not_hashed | {"statistics", "export", "budget"}
 
     @model_validator(mode="after")
     def _parts_agree(self) -> StudyConfig:
         self._check_names()
+        self._check_groups()
         self._check_bases()
         self._check_leverage()
         self._check_clock()
-        self.simulation()
+        for direction in self.direction_names:
+            self.simulation(direction=direction)
         return self
 
-    def simulation(self, policy: str | None = None, **changes: Any) -> SimulationConfig:
+    def simulation(
+        self, policy: str | None = None, direction: str | None = None, overlay: bool = False, **changes: Any
+    ) -> SimulationConfig:
         """Settings of the simulated account; ``changes`` are what an agent adds (reward, action)."""
-        return SimulationConfig(**(self.simulation_settings(policy) | changes))
+        return SimulationConfig(**(self.simulation_settings(policy, direction, overlay) | changes))
 
-    def simulation_settings(self, policy: str | None = None) -> dict[str, Any]:
+    def simulation_settings(
+        self, policy: str | None = None, direction: str | None = None, overlay: bool = False
+    ) -> dict[str, Any]:
         """The same by name, as `gearing.backtest` and the environments take them.
 
         Parameters
         ----------
         policy : str, optional
-            The rule or agent whose risk controls hold; None is any that has none of its own.
+            The rule or agent whose risk controls and interval hold; None is any that has none of its own.
+        direction : str, optional
+            One of the ``directions``; None is the decision's own.
+        overlay : bool
+            Whether the controls of ``overlay`` act, too.
         """
         settings = account_settings(self.decision, self.exchange)
-        settings["controls"] = tuple(control.make() for control in self._controls(policy))
-        return settings
-
-    def _controls(self, policy: str | None) -> list[Control]:
         named: dict[str, Rule | Agent] = {**self.rules, **self.agents}
         own = named[policy].controls if policy in named else None
-        return self.controls if own is None else own
+        controls = [*(self.controls if own is None else own), *(self.overlay if overlay else [])]
+        settings["controls"] = tuple(control.make() for control in controls)
+        if self.directions is not None and direction is not None:
+            settings["direction"] = self.directions[direction]
+        if policy in self.agents and self.agents[policy].interval is not None:
+            settings["decision_interval"] = self.agents[policy].interval
+        return settings
 
     @property
-    def seed_list(self) -> list[int]:
-        """Seeds of training: as given, or 0, 1, ... for a number of them."""
-        return list(range(self.seeds)) if isinstance(self.seeds, int) else self.seeds
+    def direction_names(self) -> list[str | None]:
+        """Names of the directions; None alone is the decision's own."""
+        return [None] if self.directions is None else list(self.directions)
+
+    @property
+    def overlays(self) -> tuple[bool, ...]:
+        """Whether policies are played without the overlay, and with it."""
+        return (False, True) if self.overlay else (False,)
+
+    @property
+    def symbols(self) -> list[str]:
+        """Contracts of real history, each once."""
+        if self.groups is None:
+            return self.market.symbols
+        return list(dict.fromkeys(symbol for group in self.groups.values() for symbol in group))
+
+    def seeds_of(self, agent: str) -> list[int]:
+        """Seeds of an agent: as given, or 0, 1, ... for a number of them."""
+        own = self.agents[agent].seeds
+        seeds = self.seeds if own is None else own
+        return list(range(seeds)) if isinstance(seeds, int) else seeds
 
     @property
     def cuts(self) -> Split | Folds:
@@ -96,13 +158,34 @@ class StudyConfig(ExperimentConfig):
             raise ValueError(f"{', '.join(twice)}: a rule and an agent share a name. Rename one.")
         if not self.agents and not self.rules:
             raise ValueError("nothing to study: name agents, rules or both.")
-        asking = [name for name, agent in self.agents.items() if "forecast" in agent.columns]
-        if asking and self.forecast is None:
-            raise ValueError(f"agents {', '.join(asking)} read the forecast column, and forecast is null.")
+        for column in ("forecast", "excursions"):
+            reading = [n for n, agent in self.agents.items() if column in (agent.columns or self.columns)]
+            if reading and getattr(self, column) is None:
+                raise ValueError(
+                    f"agents {', '.join(reading)} read the column {column!r}, and {column} is null; say how it is "
+                    f"made, as in {column}: {{}}."
+                )
         if self.export is not None and self.export not in self.agents:
             raise ValueError(
                 f"export names {self.export!r}; it is one of the agents: {', '.join(self.agents)}."
             )
+
+    def _check_groups(self) -> None:
+        for name, agent in self.agents.items():
+            for given, known in ((agent.groups, self.groups), (agent.directions, self.directions)):
+                for one in given or ():
+                    if one not in (known or {}):
+                        raise ValueError(
+                            f"agent {name} names {one!r}; there are {', '.join(known or ['none'])}."
+                        )
+        if self.groups is None:
+            if self.shifts:
+                raise ValueError("shifts belong to a study with groups, whose table shows them. Drop them.")
+            return
+        if self.market.contracts is not None:
+            raise ValueError("groups name the contracts. Drop market.contracts.")
+        if self.export is not None:
+            raise ValueError("a study with groups exports no agent. Drop export, or groups.")
 
     def _check_bases(self) -> None:
         for agent in self.agents.values():
@@ -112,7 +195,7 @@ class StudyConfig(ExperimentConfig):
     def _check_leverage(self) -> None:
         from gearing.contracts.shipped import shipped_schedules, shipped_symbols
 
-        for symbol in self.market.symbols if self.market.is_history else ():
+        for symbol in self.symbols if self.market.is_history else ():
             if symbol in shipped_symbols():
                 top = shipped_schedules(symbol)[-1].tiers[0].max_leverage
                 if self.decision.max_leverage > top:

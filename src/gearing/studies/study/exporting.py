@@ -1,4 +1,4 @@
-"""Exporting a study's agent, with the inputs of one decision beside it, so that it can be asked at once."""
+"""Exporting a study's agent, with the inputs of one decision, so that it can be tried at once."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gearing.evaluation.columns import FORECAST
-from gearing.studies.study.prepare import Prepared, agent_columns
-from gearing.studies.study.trials import POLICY, VALIDATION, PolicyTrial, agent_scheme, trials_of
+from gearing.studies.study.columns import agent_columns
+from gearing.studies.study.learning import training_settings
+from gearing.studies.study.prepare import Prepared
+from gearing.studies.study.results import POLICY, VALIDATION
+from gearing.studies.study.trials import PolicyTrial, trials_of
+from gearing.studies.trials import Result
 from gearing.studies.work import Work
 
 if TYPE_CHECKING:
@@ -22,46 +26,53 @@ if TYPE_CHECKING:
 BUNDLE, INPUTS = "bundle", "decide"
 
 
-def best_trial(prepared: Prepared, name: str, work: Work) -> tuple[PolicyTrial, Path]:
-    """The seed of the newest fold that did best on validation, and its folder; the test span has no say."""
+def best_result(prepared: Prepared, name: str, work: Work) -> Result:
+    """The result of the newest fold that did best on validation; the test span has no say."""
     newest = max(fold.number for fold in prepared.folds)
-    trials = [t for t in trials_of(prepared) if t.policy == name and t.fold == newest]
+    trials = [trial for trial in trials_of(prepared) if trial.policy == name and trial.fold == newest]
     results = work.results(trials)
-    best = max(results, key=lambda result: validation_score(result.folder))
-    return best.trial, best.folder
+    if len(results) < len(trials):
+        missing = len(trials) - len(results)
+        raise ValueError(
+            f"{missing} of {len(trials)} trainings of {name} are missing; finish the study first."
+        )
+    return max(results, key=_validation)
 
 
-def validation_score(folder: Path) -> float:
-    """Validation score that a trained agent left in its folder."""
-    return float(json.loads((folder / VALIDATION).read_text(encoding="utf-8"))["score"])
+def _validation(result: Result) -> float:
+    """Growth a year on validation; an agent that was not chosen there has none."""
+    score = result.summary[VALIDATION]
+    return -np.inf if score is None else float(score)
 
 
 def export_agent(prepared: Prepared, name: str, work: Work) -> Path:
-    """Write the bundle of an agent into the study's folder, and the inputs of a decision beside it."""
+    """Write the bundle of an agent into the study's folder, and the inputs of a decision with it."""
     from gearing.agents import load_policy
     from gearing.export import export_bundle
 
-    config, agent = prepared.config, prepared.config.agents[name]
-    trial, source = best_trial(prepared, name, work)
-    columns = agent_columns(config, name)
+    config, best = prepared.config, best_result(prepared, name, work)
+    trial: PolicyTrial = best.trial
+    columns = agent_columns(config, name, trial.direction)
+    ((account, market),) = prepared.markets.items()
     bundle = export_bundle(
-        load_policy(source / POLICY),
+        load_policy(best.folder / POLICY),
         work.folder / BUNDLE,
-        market=prepared.market,
-        table=prepared.table.select(columns),
-        config=config.simulation(name, action=agent_scheme(config, agent), reward=agent.reward),
-        forecasts=[prepared.forecast] if prepared.forecast is not None and FORECAST in columns else [],
+        market=market,
+        table=prepared.tables[account].select(columns),
+        config=training_settings(config, name, trial.direction),
+        forecasts=list(prepared.forecasts.values()) if FORECAST in columns else [],
         name=f"{config.name}-{name}",
         provenance={
             "study": config.name,
             "digest": config.digest,
+            "code": best.code,
             "seed": trial.seed,
-            "fold": str(prepared.folds[trial.fold]),
-            "validation_log_growth_per_year": validation_score(source),
+            "fold": trial.spans,
+            "validation_log_growth_per_year": best.summary[VALIDATION],
         },
         overwrite=True,
     )
-    _write_inputs(prepared.market, bundle, work.folder / INPUTS, config.decision.initial_equity)
+    _write_inputs(market, bundle, work.folder / INPUTS, config.decision.initial_equity)
     return bundle
 
 
@@ -88,9 +99,10 @@ def export_from_folder(folder: Path, agent: str | None = None) -> Path:
         raise ValueError(
             f"agent {agent!r} is not in this study; choose one with --agent: {', '.join(names) or 'none'}."
         )
-    prepared, work = prepare(config, folder), Work(config, folder)
-    work.on(prepared.named_market)
-    return export_agent(prepared, agent, work)
+    if config.groups is not None:
+        raise ValueError(f"{folder} is a study with groups, which exports no agent.")
+    work = Work(config.model_copy(update={"reuse": True}), folder)
+    return export_agent(prepare(config, work), agent, work)
 
 
 def _write_inputs(market: MarketData, bundle: Path, folder: Path, equity: float) -> None:

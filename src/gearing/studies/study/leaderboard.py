@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gearing.evaluation.metrics import daily_log_growth
 from gearing.evaluation.result import BacktestResult
 from gearing.evaluation.statistics.inference import growth_difference, pooled_growth_difference
 from gearing.evaluation.statistics.scores import interquartile_mean
 from gearing.studies.study.config import StudyConfig
-from gearing.studies.study.trials import PolicyTrial, daily_growth
+from gearing.studies.study.results import OVERLAY, load_result, result_file
+from gearing.studies.trials import Result, other_code
 
 if TYPE_CHECKING:
     import pandas as pd
+
 
 MONEY = (
     "equity_before",
@@ -64,45 +68,88 @@ def _joined(parts: list[np.ndarray | None]) -> np.ndarray | None:
     return np.concatenate(known) if len(known) == len(parts) else None
 
 
-def by_policy(results: dict[PolicyTrial, BacktestResult]) -> dict[tuple[str, int | None], BacktestResult]:
-    """One chained result for each policy and seed, in the order of the trials."""
-    parts: dict[tuple[str, int | None], list[BacktestResult]] = {}
-    for trial, result in results.items():
-        parts.setdefault((trial.policy, trial.seed), []).append(result)
-    return {key: chained(group) for key, group in parts.items()}
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """A policy over all folds as one account; of an agent, with one seed.
+
+    Attributes
+    ----------
+    name : str
+        Of the policy in tables, its direction and the overlay included where the study has several.
+    policy, direction : str
+    overlay : bool
+    seed : int or None
+    result : BacktestResult
+    code : str
+        Digests of other code than today's that made some of it.
+    """
+
+    name: str
+    policy: str
+    direction: str | None
+    overlay: bool
+    seed: int | None
+    result: BacktestResult
+    code: str
 
 
-def leaderboard(config: StudyConfig, results: dict[PolicyTrial, BacktestResult]) -> pd.DataFrame:
+def entries_of(config: StudyConfig, results: Sequence[Result]) -> list[Entry]:
+    """All policies of a study without groups: rules first, then agents, seeds in order."""
+    parts: dict[tuple[Any, ...], list[Result]] = {}
+    for one in results:
+        for overlay in config.overlays:
+            key = (one.trial.policy, one.trial.direction, overlay, one.trial.seed)
+            parts.setdefault(key, []).append(one)
+    order = [*config.rules, *config.agents]
+    found = []
+    for policy, direction, overlay, seed in sorted(parts, key=lambda key: order.index(key[0])):
+        folds = parts[policy, direction, overlay, seed]
+        name = policy + (f", {direction}" if direction else "") + OVERLAY * overlay
+        chain = chained([loaded(config, fold, overlay) for fold in folds])
+        chain = replace(chain, name=name if seed is None else f"{name} [{seed}]")
+        found.append(Entry(name, policy, direction, overlay, seed, chain, other_code(folds)))
+    return found
+
+
+def loaded(config: StudyConfig, result: Result, overlay: bool = False) -> BacktestResult:
+    """What a trial did with the whole market."""
+    trial = result.trial
+    settings = config.simulation(trial.policy, trial.direction, overlay)
+    return load_result(trial.label, result.folder / result_file(None, overlay), settings)[0]
+
+
+def leaderboard(config: StudyConfig, entries: Sequence[Entry]) -> pd.DataFrame:
     """Rows of all rules and agents: each seed, and per agent the interquartile mean over its seeds.
 
-    ``versus`` is the difference in log growth a year to the baseline (the first rule unless named), with
-    the interval of a stationary block bootstrap on the same days; over seeds, days are resampled for all at once.
+    ``versus`` is the difference in log growth a year to the baseline (the first rule unless named) in the same
+    direction, with the interval of a stationary block bootstrap on the same days; over seeds, days are resampled for
+    all at once. ``code`` names other code that made a row, where there is any.
     """
     import pandas as pd
 
-    merged = by_policy(results)
-    growth = {key: daily_growth(result) for key, result in merged.items()}
     baseline = config.statistics.baseline or next(iter((*config.rules, *config.agents)))
-    reference = next(value for (name, _), value in growth.items() if name == baseline)
+    of_baseline = [one for one in reversed(entries) if one.policy == baseline and not one.overlay]
+    reference = {one.direction: _growth(one) for one in of_baseline}
     rows = []
-    for key, result in merged.items():
-        row = dict(result.row)
-        row["ruined_seeds"] = int(result.ruined)
-        if key[0] != baseline:
-            row |= _versus(growth_difference(growth[key], reference, seed=0, **_bootstrap(config)))
+    for one in entries:
+        row = {**one.result.row, "ruined_seeds": int(one.result.ruined), "code": one.code}
+        if one.policy != baseline or one.overlay:
+            row |= _versus(growth_difference(_growth(one), reference[one.direction], **_bootstrap(config)))
         rows.append(row)
-    for name in config.agents:
-        seeds = [key for key in merged if key[0] == name]
+    for name in dict.fromkeys(one.name for one in entries if one.seed is not None):
+        seeds = [one for one in entries if one.name == name]
         if len(seeds) > 1:
-            rows.append(
-                _over_seeds(config, name, [merged[k] for k in seeds], [growth[k] for k in seeds], reference)
-            )
-    return pd.DataFrame(rows).set_index("policy")
+            rows.append(_over_seeds(config, seeds, reference[seeds[0].direction]))
+    table = pd.DataFrame(rows).set_index("policy")
+    return table if any(table["code"]) else table.drop(columns="code")
+
+
+def _growth(one: Entry) -> np.ndarray:
+    return daily_log_growth(one.result.time, one.result.equity)
 
 
 def _bootstrap(config: StudyConfig) -> dict[str, Any]:
-    asked = config.statistics
-    return {"mean_block": asked.mean_block, "replications": asked.replications, "level": asked.level}
+    return {"seed": 0, **config.statistics.model_dump(exclude={"baseline"})}
 
 
 def _versus(difference: Any) -> dict[str, Any]:
@@ -114,23 +161,18 @@ def _versus(difference: Any) -> dict[str, Any]:
     }
 
 
-def _over_seeds(
-    config: StudyConfig,
-    name: str,
-    results: list[BacktestResult],
-    growth: list[np.ndarray],
-    reference: np.ndarray,
-) -> dict[str, Any]:
+def _over_seeds(config: StudyConfig, seeds: Sequence[Entry], reference: np.ndarray) -> dict[str, Any]:
     """Interquartile mean of every number over an agent's seeds; a ratio stays a word if any seed was ruined."""
-    rows = [result.row for result in results]
-    row: dict[str, Any] = {"policy": f"{name}, IQM of {len(rows)} seeds"}
+    rows = [one.result.row for one in seeds]
+    row: dict[str, Any] = {"policy": f"{seeds[0].name}, IQM of {len(rows)} seeds"}
     for column in rows[0]:
         values = [r[column] for r in rows]
         if column in ("policy", "ruined"):
             continue
         words = [v for v in values if isinstance(v, str)]
         row[column] = words[0] if words else interquartile_mean(values)
-    row["ruined"] = any(result.ruined for result in results)
-    row["ruined_seeds"] = sum(result.ruined for result in results)
-    stacked = np.stack(growth, axis=-1)[:, None, :]
-    return row | _versus(pooled_growth_difference(stacked, reference[:, None], seed=0, **_bootstrap(config)))
+    row["ruined"] = any(one.result.ruined for one in seeds)
+    row["ruined_seeds"] = sum(one.result.ruined for one in seeds)
+    row["code"] = ", ".join(sorted({one.code for one in seeds if one.code}))
+    stacked = np.stack([_growth(one) for one in seeds], axis=-1)[:, None, :]
+    return row | _versus(pooled_growth_difference(stacked, reference[:, None], **_bootstrap(config)))

@@ -1,70 +1,82 @@
-"""What the agents of a study on real history learn from: several contracts, bootstrap paths, a synthetic past."""
+"""What the agents of a study learn from: a span of one or several contracts, bootstrap paths, a synthetic past."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gearing.features import FeatureSet, FeatureTable, is_feature
 from gearing.market.data import MarketData
-from gearing.policies.registry import make_rule
+from gearing.market.synthetic.generators import synthetic_market
 from gearing.simulation.actions import ResidualScheme
+from gearing.simulation.config import SimulationConfig
+from gearing.studies.experiment import ExperimentConfig
 from gearing.studies.folds import Fold
-from gearing.studies.study.history_columns import column_names
+from gearing.studies.study.columns import agent_columns, base_rule
+from gearing.studies.study.config import StudyConfig
+from gearing.studies.study.prepare import Prepared
+from gearing.studies.study.results import POLICY
+from gearing.studies.study.trials import PolicyTrial, policy_settings
+from gearing.studies.trials import Place, Trial
+from gearing.studies.work import Work
 
 if TYPE_CHECKING:
     from gearing.agents import TrainedAgent
-    from gearing.studies.study.history import Bench, Trial
+
+Pretrained = Mapping[tuple[str, str | None, int], Path]  # by policy, direction and seed
+Pair = tuple[MarketData, FeatureTable]
 
 
-def learn(bench: Bench, trial: Trial) -> tuple[TrainedAgent, list[str]]:
-    """Train the agent of a trial; what the training leaves, and the columns that its policy reads."""
-    from gearing.agents import train_agent
+def train(prepared: Prepared, pretrained: Pretrained, trial: PolicyTrial, place: Place) -> TrainedAgent:
+    """Train the agent of a trial on its fold's training spans; a killed training goes on from its checkpoint."""
+    from gearing.agents import load_policy, train_agent
 
-    config, agent = bench.config, bench.config.agents[trial.policy]
-    fold, symbols = bench.folds[trial.fold], bench.config.groups[trial.group]
-    direction = config.directions[trial.direction]
-    base = make_rule(agent.base) if agent.base is not None else None
-    columns = column_names(config, agent.columns or config.columns)
-    columns += [
-        *(base.required_columns if base else ()),
-        *([direction.partition(":")[2]] if ":" in direction else []),
-    ]
-    columns = [name for name in dict.fromkeys(columns) if name in bench.tables[symbols[0]].columns]
-    changes: dict[str, Any] = {"reward": agent.reward, "action": agent.action}
-    if agent.interval is not None:
-        changes["decision_interval"] = agent.interval
-    simulation = config.simulation(direction, **changes)
-    if base is not None:
-        simulation = simulation.with_(action=ResidualScheme(simulation.max_leverage, base))
-    settings, seed = {**agent.settings, "algorithm": agent.algorithm}, int(trial.seed or 0)
-    start = _pretrained(bench, trial, settings, columns, simulation) if agent.pretrain else None
-    spans = [bench.cut(symbol, fold.train, columns) for symbol in symbols]
-    spans += [
-        pair
-        for k in range(agent.bootstrap)
-        for pair in (_resampled(bench, s, fold, columns, seed, k) for s in symbols)
-    ]
-    held_out = [bench.cut(symbol, fold.validate, columns) for symbol in symbols] if agent.choose else []
-    trained = train_agent(
-        settings,
+    config, fold, seed = prepared.config, prepared.folds[trial.fold], int(trial.seed or 0)
+    agent = config.agents[trial.policy]
+    columns = agent_columns(config, trial.policy, trial.direction)
+    accounts = trial.accounts(config) or list(prepared.markets)
+    for account in accounts:
+        for span in (fold.train, fold.validate, fold.test):
+            prepared.refuse_in_sample(account, span)
+    spans = [prepared.cut(account, fold.train, columns) for account in accounts]
+    for number in range(agent.bootstrap):
+        spans += [_resampled(prepared, account, fold, columns, seed, number) for account in accounts]
+    held_out = [prepared.cut(account, fold.validate, columns) for account in accounts] if agent.choose else []
+    start = pretrained.get((trial.policy, trial.direction, seed))
+    return train_agent(
+        agent.hyper_parameters,
         *as_one_contract(spans),
-        simulation,
+        training_settings(config, trial.policy, trial.direction),
         seed=seed,
         validation=as_one_contract(held_out) if held_out else None,
-        start_from=start,
+        checkpoint_dir=place.folder / "checkpoint",
+        resume=True,
+        start_from=None if start is None else load_policy(start),
+        run=place.run,
+        progress=place.progress,
     )
-    return trained, columns
 
 
-def _resampled(bench: Bench, symbol: str, fold: Fold, columns: list[str], seed: int, number: int) -> Any:
+def training_settings(config: StudyConfig, policy: str, direction: str | None = None) -> SimulationConfig:
+    """Settings of the accounts that an agent trains with."""
+    agent = config.agents[policy]
+    scheme: Any = agent.action or "leverage"
+    if agent.base is not None:
+        scheme = ResidualScheme(config.decision.max_leverage, base_rule(config, agent))
+    return config.simulation(policy, direction, action=scheme, reward=agent.reward)
+
+
+def _resampled(
+    prepared: Prepared, account: str, fold: Fold, columns: list[str], seed: int, number: int
+) -> Pair:
     """A block-bootstrap path of a contract's training span, and its features."""
-    from gearing.market.synthetic.generators import synthetic_market
-
     _check_computed("bootstrap paths have", columns)
-    source, _ = bench.cut(symbol, fold.train)
+    source, _ = prepared.cut(account, fold.train)
     years = source.n_bars * float(source.bar / np.timedelta64(365, "D"))
     path = synthetic_market("bootstrap", seed=1000 * seed + number, years=years, source=source)
     return path, FeatureSet(columns).compute(path)
@@ -78,35 +90,66 @@ def _check_computed(what: str, columns: list[str]) -> None:
         )
 
 
-def _pretrained(
-    bench: Bench, trial: Trial, settings: dict[str, Any], columns: list[str], simulation: Any
-) -> Any:
-    """The policy after its synthetic training; the same for all folds, so it is kept."""
-    from gearing.agents import load_policy, train_agent
-    from gearing.market.synthetic.generators import synthetic_market
+@dataclass(frozen=True)
+class PretrainTrial(Trial):
+    """The synthetic training of an agent, the same for all folds and groups."""
 
-    seed = int(trial.seed or 0)
-    asked = bench.config.agents[trial.policy].pretrain
-    assert asked is not None
+    policy: str
+    direction: str | None
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Name among the study's trials."""
+        parts = ("pretrain", self.policy, self.direction, f"seed{self.seed}")
+        return "-".join(part for part in parts if part is not None)
+
+    def settings(self, config: ExperimentConfig) -> Any:
+        """What the weights depend on: the account, the columns, and this agent alone."""
+        assert isinstance(config, StudyConfig)
+        shared = config.model_dump(mode="json", include={"decision", "exchange", "columns", "controls"})
+        direction = config.simulation(self.policy, self.direction).direction
+        return {**shared, "policy": policy_settings(config, self.policy), "direction": direction}
+
+    def data(self, config: ExperimentConfig, fingerprints: Mapping[str, str]) -> Mapping[str, str]:
+        """None: its markets are generated."""
+        return {}
+
+
+def pretrain(config: StudyConfig, trials: Iterable[PolicyTrial], work: Work) -> Pretrained:
+    """Train what is trained on synthetic markets first."""
+    wanted = {
+        PretrainTrial(trial.policy, trial.direction, trial.seed): None
+        for trial in trials
+        if trial.seed is not None and config.agents[trial.policy].pretrain is not None
+    }
+    found = work.run(list(wanted), partial(_pretrain, config))
+    return {(o.trial.policy, o.trial.direction, o.trial.seed): o.folder / POLICY for o in found}
+
+
+def _pretrain(config: StudyConfig, trial: PretrainTrial, place: Place) -> dict[str, Any]:
+    from gearing.agents import train_agent
+
+    agent, seed = config.agents[trial.policy], trial.seed
+    given = agent.pretrain
+    assert given is not None
+    columns = agent_columns(config, trial.policy, trial.direction)
     _check_computed("a synthetic market has", columns)
-    place = bench.folder / "pretrained" / f"{bench.tag(trial.policy)}-{trial.direction}-seed{seed}"
-    if not place.exists():
-        markets = [
-            synthetic_market(asked.generator, seed=asked.seed + k, years=y)
-            for k, y in ((2 * seed, asked.years), (2 * seed + 1, asked.years / 4))
-        ]
-        tables = [FeatureSet(columns).compute(market) for market in markets]
-        trained = train_agent(
-            settings, markets[0], tables[0], simulation, seed=seed, total_decisions=asked.decisions,
-            validation=(markets[1], tables[1]),
-        )  # fmt: skip
-        trained.policy.save(place)
-    return load_policy(place)
+    markets = [
+        synthetic_market(given.generator, seed=given.seed + k, years=years)
+        for k, years in ((2 * seed, given.years), (2 * seed + 1, given.years / 4))
+    ]
+    tables = [FeatureSet(columns).compute(market) for market in markets]
+    trained = train_agent(
+        agent.hyper_parameters, markets[0], tables[0], training_settings(config, trial.policy, trial.direction),
+        seed=seed, total_decisions=given.decisions, validation=(markets[1], tables[1]),
+        checkpoint_dir=place.folder / "checkpoint", resume=True, run=place.run, progress=place.progress,
+    )  # fmt: skip
+    trained.policy.save(place.folder / POLICY)
+    return {"validation": trained.validation_score}
 
 
-def as_one_contract(
-    pairs: list[tuple[MarketData, FeatureTable]],
-) -> tuple[list[MarketData], list[FeatureTable]]:
+def as_one_contract(pairs: list[Pair]) -> tuple[list[MarketData], list[FeatureTable]]:
     """Paths of several contracts as paths of the first: its symbol, and prices scaled to its level.
 
     An account of one contract trains on all of them; ticks and lots are the first one's, tiers stay each one's own.
@@ -114,20 +157,19 @@ def as_one_contract(
     first = pairs[0][0]
     markets, tables = [], []
     for market, table in pairs:
-        scale = float(first.close[0, 0] / market.close[0, 0])
-        contract = replace(first.contracts[0], schedules=market.contracts[0].schedules)
-        settlements = market.settlements.copy()
-        settlements["mark"] *= scale
-        scaled = {name: getattr(market, name) * scale for name in ("last", "mark")}
-        index = None if market.index is None else market.index * scale
-        markets.append(
-            market.replace(
-                contracts=(contract,),
-                volume=market.volume / scale,
-                settlements=settlements,
-                index=index,
-                **scaled,
-            )
-        )
+        markets.append(market if market is first else _scaled(market, first))
         tables.append(replace(table, symbols=first.symbols))
     return markets, tables
+
+
+def _scaled(market: MarketData, first: MarketData) -> MarketData:
+    scale = float(first.close[0, 0] / market.close[0, 0])
+    settlements = market.settlements.copy()
+    settlements["mark"] *= scale
+    return market.replace(
+        contracts=(replace(first.contracts[0], schedules=market.contracts[0].schedules),),
+        volume=market.volume / scale,
+        settlements=settlements,
+        index=None if market.index is None else market.index * scale,
+        **{name: getattr(market, name) * scale for name in ("last", "mark")},
+    )

@@ -1,51 +1,62 @@
-"""From an experiment file to what its trials share: the market, its feature table with forecasts, the folds."""
+"""From an experiment file to what its trials share: markets, their feature tables with forecasts, the folds."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gearing.evaluation.columns import FORECAST, settings_columns
-from gearing.features import FeatureSet, FeatureTable, is_feature
-from gearing.policies import make_rule
-from gearing.storage.atomic import write_atomically
-from gearing.storage.digest import digest
+from gearing.evaluation.columns import FORECAST
+from gearing.features import FeatureTable
+from gearing.studies.experiment import ExperimentConfig
 from gearing.studies.folds import Fold, Span
-from gearing.studies.sections import Agent
+from gearing.studies.study.columns import columns_read, feature_table, with_excursions
 from gearing.studies.study.config import StudyConfig
-from gearing.studies.study.forecasting import forecast_column
+from gearing.studies.trials import Place, Trial
+from gearing.studies.work import Work
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from gearing.forecasters.column import ForecastColumn
     from gearing.market.data import MarketData
+
+_COLUMN = "column.joblib"
 
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """What all trials of a study read and none changes."""
+    """What all trials of a study read and none changes.
+
+    Attributes
+    ----------
+    config : StudyConfig
+    markets, tables : mapping of account to MarketData and FeatureTable
+        An account trades one contract of a group, by its symbol; without groups, one trades the whole market.
+    forecasts : mapping of account to ForecastColumn
+        Where a policy reads the forecast.
+    folds : list of Fold
+    """
 
     config: StudyConfig
-    market: MarketData
-    table: FeatureTable
-    forecast: ForecastColumn | None
+    markets: dict[str, MarketData]
+    tables: dict[str, FeatureTable]
+    forecasts: dict[str, ForecastColumn]
     folds: list[Fold]
 
-    @property
-    def named_market(self) -> dict[str, MarketData]:
-        """The market by the name that reports give it."""
-        return {self.market.name or ",".join(self.market.symbols): self.market}
+    def cut(
+        self, account: str, span: Span, columns: Iterable[str] | None = None
+    ) -> tuple[MarketData, FeatureTable]:
+        """Market and table of a span of decisions: the bar before it is included, since its close decides first."""
+        market, table = self.markets[account], self.tables[account]
+        start, last = span[0] - market.bar, span[1]
+        cut = table.between(start, last)
+        return market.between(start, last), cut if columns is None else cut.select(list(columns))
 
-    def cut(self, span: Span, columns: tuple[str, ...] | None = None) -> tuple[MarketData, FeatureTable]:
-        """Market and table of a span of decisions: the bar before it is kept, since its close decides first."""
-        first, last = span
-        start = first - self.market.bar
-        table = self.table if columns is None else self.table.select(columns)
-        return self.market.between(start, last), table.between(start, last)
-
-    def refuse_in_sample(self, span: Span) -> None:
+    def refuse_in_sample(self, account: str, span: Span) -> None:
         """Refuse forecast columns that were fitted on anything later than the rows of a span.
 
         Raises
@@ -54,84 +65,39 @@ class Prepared:
             Naming the column and the row.
         """
         first, last = span
-        known = (self.table.close_time >= first) & (self.table.close_time < last)
-        for name, stamps in self.table.fitted_until.items():
-            late = known[:, None] & (stamps > self.table.close_time[:, None])
+        table = self.tables[account]
+        known = (table.close_time >= first) & (table.close_time < last)
+        for name, stamps in table.fitted_until.items():
+            late = known[:, None] & (stamps > table.close_time[:, None])
             if late.any():
                 k = int(np.argwhere(late)[0][0])
                 raise ValueError(
-                    f"column {name!r} at {self.table.close_time[k]} was fitted until {stamps[k].max()}: in sample. "
+                    f"column {name!r} at {table.close_time[k]} was fitted until {stamps[k].max()}: in sample. "
                     "Use an out-of-sample forecast, as walk_forward makes."
                 )
 
 
-def made_rule(config: StudyConfig, name: str) -> Any:
-    """A rule of the study."""
-    return config.rules[name].make()
+def prepare(config: StudyConfig, work: Work) -> Prepared:
+    """Open the markets, compute features, walk the forecaster forward, cut the folds."""
+    markets = _opened(config)
+    work.on(markets)
+    tables = {account: feature_table(config, market) for account, market in markets.items()}
+    forecasts = _forecasts(config, markets, work) if FORECAST in columns_read(config) else {}
+    for account, column in forecasts.items():
+        tables[account] = column.join(tables[account])
+    for account, market in markets.items():
+        tables[account] = with_excursions(config, market, tables[account])
+    first = max(table.close_time[table.first_complete] for table in tables.values())
+    last = min(market.close_time[-1] for market in markets.values())
+    return Prepared(config, markets, tables, forecasts, config.cuts.folds(_next_midnight(first), last))
 
 
-def base_rule(config: StudyConfig, agent: Agent) -> Any:
-    """The rule that a residual agent scales: one of the study's own, or any by name."""
-    if agent.base is None:
-        return None
-    return made_rule(config, agent.base) if agent.base in config.rules else make_rule(agent.base)
-
-
-def agent_columns(config: StudyConfig, name: str) -> tuple[str, ...]:
-    """Observation columns of an agent in order, those of its base rule and its risk controls among them."""
-    agent = config.agents[name]
-    wanted: list[str] = []
-    for column in agent.columns:
-        wanted += [FORECAST] if column == "forecast" else FeatureSet([column]).columns
-    base = base_rule(config, agent)
-    own = set(account_columns())
-    needed = [*(base.required_columns if base else ()), *settings_columns(config.simulation(name))]
-    wanted += [column for column in needed if column not in own]
-    return tuple(dict.fromkeys(wanted))
-
-
-def account_columns() -> tuple[str, ...]:
-    """Columns that the simulator itself appends."""
-    from gearing.exchange.observing import ACCOUNT_COLUMNS, POSITION_COLUMNS
-
-    return (*POSITION_COLUMNS, *ACCOUNT_COLUMNS)
-
-
-def study_columns(config: StudyConfig) -> tuple[str, ...]:
-    """All feature columns that a policy of the study reads.
-
-    Raises
-    ------
-    ValueError
-        For a name that is neither a feature nor a column of the account.
-    """
-    wanted: list[str] = []
-    for name in config.rules:
-        wanted += [*made_rule(config, name).required_columns, *settings_columns(config.simulation(name))]
-    for name in config.agents:
-        wanted += agent_columns(config, name)
-    others = {FORECAST, *account_columns()}
-    unknown = [name for name in wanted if not (is_feature(name) or name in others)]
-    if unknown:
-        raise ValueError(f"no feature {', '.join(unknown)}; register it with @gearing.feature.")
-    return tuple(dict.fromkeys(wanted))
-
-
-def prepare(config: StudyConfig, folder: Path) -> Prepared:
-    """Open the market, compute features, walk the forecaster forward, cut the folds.
-
-    The forecast is kept in ``folder``, so that a study taken up again does not repeat it.
-    """
+def _opened(config: StudyConfig) -> dict[str, MarketData]:
+    """The market of every account: contract by contract where there are groups."""
+    if config.groups is not None:
+        return config.market.each(config.symbols)
     market = config.market.open()
-    columns = study_columns(config)
-    features = [*FeatureSet.default().columns, *(name for name in columns if is_feature(name))]
-    table = FeatureSet(list(dict.fromkeys(features))).compute(market)
-    column = None
-    if FORECAST in columns:
-        column = _kept_forecast(config, market, folder)
-        table = column.join(table)
-    folds = config.cuts.folds(_next_midnight(table.close_time[table.first_complete]), market.close_time[-1])
-    return Prepared(config, market, table, column, folds)
+    return {market.name or ",".join(market.symbols): market}
 
 
 def _next_midnight(time: np.datetime64) -> np.datetime64:
@@ -139,14 +105,43 @@ def _next_midnight(time: np.datetime64) -> np.datetime64:
     return day if day == time else day + np.timedelta64(86_400_000, "ms")
 
 
-def _kept_forecast(config: StudyConfig, market: MarketData, folder: Path) -> ForecastColumn:
+@dataclass(frozen=True)
+class ForecastTrial(Trial):
+    """The forecast column of an account's market; it does not depend on the policies."""
+
+    account: str
+    tracked = False
+
+    @property
+    def name(self) -> str:
+        """Name among the study's trials."""
+        return f"forecast-{self.account}"
+
+    def settings(self, config: ExperimentConfig) -> Any:
+        """How the forecast is made."""
+        return config.model_dump(mode="json", include={"forecast"})
+
+    def data(self, config: ExperimentConfig, fingerprints: Mapping[str, str]) -> Mapping[str, str]:
+        """Fingerprint of the account's market."""
+        return {self.account: fingerprints[self.account]}
+
+
+def _forecasts(config: StudyConfig, markets: dict[str, MarketData], work: Work) -> dict[str, ForecastColumn]:
     import joblib
 
+    if config.forecast is None:
+        raise ValueError(
+            f"{config.name}: a policy reads the forecast, and forecast is null; say how it is made: forecast: {{}}."
+        )
+    found = work.run([ForecastTrial(account) for account in markets], partial(_walk, config, markets))
+    return {one.trial.account: joblib.load(one.folder / _COLUMN) for one in found}
+
+
+def _walk(config: StudyConfig, markets: dict[str, MarketData], trial: ForecastTrial, place: Place) -> None:
+    import joblib
+
+    from gearing.forecasters import forecast_volatility_column
+
     assert config.forecast is not None
-    key = digest(config.forecast.model_dump(mode="json"), market.fingerprint)
-    kept = folder / f"forecast-{key}.joblib"
-    if kept.exists():
-        return joblib.load(kept)
-    column = forecast_column(config, market)
-    write_atomically(kept, lambda draft: joblib.dump(column, draft))
-    return column
+    column = forecast_volatility_column(markets[trial.account], **config.forecast.arguments)
+    joblib.dump(column, place.folder / _COLUMN)

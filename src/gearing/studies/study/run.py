@@ -1,20 +1,25 @@
-"""A study: rules and agents over folds, judged on the same test bars."""
+"""A study: rules and agents over folds, judged on the same test days."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gearing.evaluation.reports.figures import equity_figure
 from gearing.evaluation.reports.tables import PRINTED, printed
-from gearing.evaluation.result import BacktestResult
 from gearing.studies.experiment import Findings, experiment
 from gearing.studies.study.config import StudyConfig
-from gearing.studies.study.leaderboard import by_policy, leaderboard
+from gearing.studies.study.days import everything_played
+from gearing.studies.study.leaderboard import Entry, entries_of, leaderboard, loaded
+from gearing.studies.study.learning import pretrain
+from gearing.studies.study.playing import play
+from gearing.studies.study.policies import policies_line, policies_table
 from gearing.studies.study.prepare import Prepared, prepare
-from gearing.studies.study.trials import RESULT, PolicyTrial, load_result, play, trials_of
+from gearing.studies.study.reasons import reasons_table, seeds_table
+from gearing.studies.study.trials import trials_of
+from gearing.studies.trials import Result
 from gearing.studies.work import Work
 
 if TYPE_CHECKING:
@@ -41,38 +46,68 @@ METRICS = (
 
 @experiment(StudyConfig)
 def run(config: StudyConfig, work: Work) -> Findings:
-    """Play what is not played yet; the leaderboard, equity figures, and the bundle of the agent to export."""
-    prepared = prepare(config, work.folder)
-    work.on(prepared.named_market)
+    """Play what is not played yet and set the tables.
+
+    Without groups: the leaderboard, equity figures, and the bundle of the agent to export. With groups: all policies,
+    why agents win or lose, and the agents' seeds; see `policies_table`, `reasons_table` and `seeds_table`.
+    """
+    prepared = prepare(config, work)
     for line in _opening(prepared):
         work.tell(line)
-    found = work.run(trials_of(prepared), partial(play, prepared))
-    results = {
-        one.trial: load_result(one.trial.label, one.folder / RESULT, config.simulation(one.trial.policy))
-        for one in found
-    }
-    board = leaderboard(config, results)
+    trials = trials_of(prepared)
+    pretrained = pretrain(config, trials, work)
+    results = work.run(trials, partial(play, prepared, pretrained))
+    if config.groups is None:
+        return _one_account(prepared, results, work)
+    return _groups(prepared, results)
+
+
+def _one_account(prepared: Prepared, results: Sequence[Result], work: Work) -> Findings:
+    config, entries = prepared.config, entries_of(prepared.config, results)
+    board = leaderboard(config, entries)
     bundle = None
     if config.export is not None:
         from gearing.studies.study.exporting import export_agent
 
         bundle = export_agent(prepared, config.export, work)
     return Findings(
-        _line(board), {LEADERBOARD: board}, _figures(config, results), _metrics(board), prepared.named_market,
-        printed={LEADERBOARD: printed(board, TABLE)}, results=results, bundle=bundle,
+        _line(config, board), {LEADERBOARD: board}, _figures(config, entries), _metrics(board), prepared.markets,
+        _notes(prepared), {LEADERBOARD: printed(board, TABLE)},
+        {one.trial: loaded(config, one) for one in results}, bundle,
     )  # fmt: skip
 
 
-def _line(board: pd.DataFrame) -> str:
-    best = board["log_growth"].astype(float).idxmax()
-    return f"most log growth a year: {best}, {board.loc[best, 'log_growth']:+.2f}"
+def _groups(prepared: Prepared, results: Sequence[Result]) -> Findings:
+    config, played = prepared.config, list(everything_played(prepared, results))
+    table = policies_table(played)
+    tables = {"policies": table}
+    if config.agents:
+        tables |= {"reasons": reasons_table(played), "seeds": seeds_table(played)}
+    metrics = {f"{'.'.join(key)}.growth": float(row["growth"]) for key, row in table.iterrows()}
+    metrics = {_metric_name(name): value for name, value in metrics.items()}
+    line = policies_line(config.name, played, table)
+    return Findings(line, tables, metrics=metrics, markets=prepared.markets, notes=_notes(prepared))
 
 
-def _figures(config: StudyConfig, results: dict[PolicyTrial, BacktestResult]) -> dict[str, Any]:
+def _line(config: StudyConfig, board: pd.DataFrame) -> str:
+    """Log growth a year of agents over their seeds; of a study without agents, of its rules."""
+    over_seeds = [name for name in board.index if "IQM" in name]
+    single = [name for name in board.index if name.endswith("]")]
+    rows = [
+        f"{name} {row['log_growth']:+.2f}{_compared(row.get('versus_text'))}"
+        for name, row in board.loc[over_seeds or single or list(board.index)].iterrows()
+    ]
+    return f"{config.name}: log growth a year of {'; '.join(rows)}"
+
+
+def _compared(versus: Any) -> str:
+    return f" ({versus} against the baseline)" if isinstance(versus, str) else ""
+
+
+def _figures(config: StudyConfig, entries: Sequence[Entry]) -> dict[str, Any]:
     """Equity, leverage and price of all rules, of all agents, and of both."""
-    merged = by_policy(results)
-    rules = [result for (_, seed), result in merged.items() if seed is None]
-    agents = [result for (_, seed), result in merged.items() if seed is not None]
+    rules = [one.result for one in entries if one.seed is None]
+    agents = [one.result for one in entries if one.seed is not None]
     return {
         name: equity_figure(chosen, f"{config.name}: {name}, test period")
         for name, chosen in (("rules", rules), ("agents", agents), ("all", rules + agents))
@@ -97,15 +132,26 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and value == value
 
 
-def _opening(prepared: Prepared) -> list[str]:
-    lines = [str(prepared.market), *(f"  note: {note}" for note in prepared.market.notes)]
-    lines += [f"fold {fold.number}: {fold}" for fold in prepared.folds]
-    if prepared.forecast is not None:
-        lines.append(
-            f"forecast: {prepared.forecast.recipe.name}, out of sample from "
-            f"{prepared.table.close_time[prepared.table.first_complete]}"
+def _notes(prepared: Prepared) -> tuple[str, ...]:
+    """What a reader of the tables must know: the folds, the forecast, the stated budget."""
+    notes = [f"fold {fold.number}: {fold}" for fold in prepared.folds]
+    for account, column in prepared.forecasts.items():
+        table = prepared.tables[account]
+        first = table.close_time[table.first_complete]
+        notes.append(f"forecast of {account}: {column.recipe.name}, out of sample from {first}")
+    if prepared.config.budget is not None:
+        budget = f"{prepared.config.budget:.1%}"
+        notes.append(
+            f"stated probability of a liquidation within 30 days, to compare with `touched`: {budget}"
         )
-    return lines
+    return tuple(notes)
+
+
+def _opening(prepared: Prepared) -> list[str]:
+    lines = []
+    for market in prepared.markets.values():
+        lines += [str(market), *(f"  note: {note}" for note in market.notes)]
+    return [*lines, *_notes(prepared)]
 
 
 def read_leaderboards(folders: Iterable[str | Path]) -> pd.DataFrame:

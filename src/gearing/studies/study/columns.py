@@ -1,0 +1,115 @@
+"""Columns of a study: features, a volatility forecast, touch probabilities; each known at its close."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from gearing.evaluation.columns import FORECAST, settings_columns
+from gearing.exchange.observing import ACCOUNT_COLUMNS, POSITION_COLUMNS
+from gearing.features import FeatureSet, FeatureTable, is_feature
+from gearing.market.data import MarketData
+from gearing.policies.registry import make_rule
+from gearing.policies.rules.risk_budget import touch_column
+from gearing.studies.sections import Agent, Excursions
+from gearing.studies.study.config import StudyConfig
+
+_OF_THE_ACCOUNT = (*POSITION_COLUMNS, *ACCOUNT_COLUMNS)  # what the simulator itself appends
+
+
+def made_rule(config: StudyConfig, name: str) -> Any:
+    """A rule of the study."""
+    return config.rules[name].make()
+
+
+def base_rule(config: StudyConfig, agent: Agent) -> Any:
+    """The rule that a residual agent scales: one of the study's own, or any by name."""
+    if agent.base is None:
+        return None
+    return made_rule(config, agent.base) if agent.base in config.rules else make_rule(agent.base)
+
+
+def column_names(config: StudyConfig, columns: Iterable[str]) -> list[str]:
+    """Names of columns given by name or group; "forecast" and "excursions" stand for what is forecast."""
+    found: list[str] = []
+    for column in columns:
+        if column == "forecast":
+            found.append(FORECAST)
+        elif column == "excursions":
+            found += excursion_names(config)
+        else:
+            found += FeatureSet([column]).columns
+    return list(dict.fromkeys(found))
+
+
+def excursion_names(config: StudyConfig) -> list[str]:
+    """Names of the touch probabilities, those of the moves that go against the directions."""
+    if config.excursions is None:
+        return []
+    return [touch_column(size, side) for side in _sides(config) for size in config.excursions.sizes]
+
+
+def agent_columns(
+    config: StudyConfig, name: str, direction: str | None = None, overlay: bool = False
+) -> list[str]:
+    """Columns of an agent in order; those of its base rule, its direction and its risk controls come last."""
+    agent = config.agents[name]
+    base = base_rule(config, agent)
+    wanted = [
+        *column_names(config, agent.columns or config.columns),
+        *(base.required_columns if base else ()),
+        *settings_columns(config.simulation(name, direction, overlay)),
+    ]
+    return [column for column in dict.fromkeys(wanted) if column not in _OF_THE_ACCOUNT]
+
+
+def columns_read(config: StudyConfig) -> list[str]:
+    """All columns that a policy of the study reads.
+
+    Raises
+    ------
+    ValueError
+        For a name that is neither a feature nor a column that the study makes.
+    """
+    wanted: list[str] = []
+    for direction in config.direction_names:
+        for name in config.rules:
+            settings = config.simulation(name, direction, overlay=True)
+            wanted += [*made_rule(config, name).required_columns, *settings_columns(settings)]
+        for name in config.agents:
+            wanted += agent_columns(config, name, direction, overlay=True)
+    wanted = [name for name in dict.fromkeys(wanted) if name not in _OF_THE_ACCOUNT]
+    made = {FORECAST, *excursion_names(config)}
+    unknown = [name for name in wanted if not (is_feature(name) or name in made)]
+    if unknown:
+        raise ValueError(f"no feature {', '.join(unknown)}; register it with @gearing.feature.")
+    return wanted
+
+
+def feature_table(config: StudyConfig, market: MarketData) -> FeatureTable:
+    """Features of the study's columns, and all that policies, controls, bases and directions read."""
+    names = [*column_names(config, config.columns), *columns_read(config)]
+    return FeatureSet([name for name in dict.fromkeys(names) if is_feature(name)]).compute(market)
+
+
+def with_excursions(config: StudyConfig, market: MarketData, table: FeatureTable) -> FeatureTable:
+    """The table with the touch probabilities, if a policy reads them."""
+    if config.excursions is None or not set(excursion_names(config)) & set(columns_read(config)):
+        return table
+    for side in _sides(config):
+        table = _joined(config.excursions, side, market, table)
+    return table
+
+
+def _sides(config: StudyConfig) -> tuple[int, ...]:
+    directions = set((config.directions or {"": config.decision.direction}).values())
+    return tuple(side for side, other in ((1, "short"), (-1, "long")) if directions != {other})
+
+
+def _joined(given: Excursions, side: int, market: MarketData, table: FeatureTable) -> FeatureTable:
+    from gearing.evaluation.risk.excursion_columns import join_excursions
+
+    return join_excursions(
+        table, market, side=side, forecaster=given.forecaster, horizon=given.horizon, sizes=given.sizes,
+        variance_schedule=given.refits(), touch_schedule=given.curve_refits(), **given.settings,
+    )  # fmt: skip

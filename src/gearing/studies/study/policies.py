@@ -1,0 +1,106 @@
+"""The table of a study with groups: every policy next to fixed leverage with the same mean, and what chance allows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gearing.evaluation.statistics.bootstrap import block_mean
+from gearing.evaluation.statistics.inference import Difference, pooled_growth_difference
+from gearing.evaluation.statistics.scores import aggregate
+from gearing.evaluation.statistics.superiority import superior_policies
+from gearing.studies.study.days import WINDOW, Played
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Floats = np.ndarray
+KEYS = ["group", "direction", "policy"]
+
+
+def policies_table(played: Sequence[Played]) -> pd.DataFrame:
+    """One row per group, direction and policy.
+
+    ``growth`` is the mean log growth a year over contracts, folds and seeds with a calendar-block interval, ``iqm`` the
+    interquartile mean of the folds' growth over seeds, folds and contracts with an interval over seeds.
+    ``versus_fixed`` is the difference to fixed leverage with the same mean effective leverage, fold by fold;
+    ``verdict`` says where it is better or worse with an error of 5 % for all rows together (stepwise, Romano and Wolf).
+    ``touched`` is the share of windows of 30 days with a liquidation, whose interval resamples blocks of 60 days.
+    ``placebo`` is what the timing of the leverages earned: their growth less that of the same ones circularly shifted
+    in time; ``placebo_p`` is the share of shifts that earned as much.
+    """
+    import pandas as pd
+
+    table = pd.DataFrame([{**one.key, **_row(one)} for one in played]).set_index(KEYS)
+    table = table.join(_verdicts(played))
+    codes = [one.code for one in played]
+    return table.assign(code=codes) if any(codes) else table
+
+
+def policies_line(name: str, played: Sequence[Played], table: pd.DataFrame) -> str:
+    """How the agents did against fixed leverage with the same mean, and what of all rows is beyond chance."""
+    texts = []
+    for one in played:
+        if one.kind == "agent":
+            row = table.loc[tuple(one.key.values())]
+            texts.append(
+                f"{one.label} on {one.group} {one.direction} {row['growth']:+.2f} a year, {row['versus_fixed']:+.2f} "
+                f"[{row['fixed_low']:+.2f}, {row['fixed_high']:+.2f}] against fixed leverage with the same mean"
+            )
+    judged = table["verdict"].dropna()
+    counts = {what: int((judged == what).sum()) for what in ("better", "worse")}
+    texts.append(
+        f"of {len(judged)} rows together {counts['better']} are better than that and {counts['worse']} worse"
+    )
+    return f"{name}: {'; '.join(texts)}"
+
+
+def _row(one: Played) -> dict[str, Any]:
+    growth = one.stacked("growth")
+    total, difference = _interval(growth), _interval(growth - one.stacked("matched"))
+    iqm = aggregate(np.concatenate([days.fold_growth for days in one.contracts], axis=1), seed=0)
+    touched = block_mean(one.stacked("windows").mean(axis=(1, 2)), 2 * WINDOW, seed=0, replications=2000)
+    gained, chance = placebo(one)
+    return {
+        "seeds": one.seeds,
+        "growth": total.estimate, "growth_low": total.low, "growth_high": total.high,
+        "iqm": iqm.estimate, "iqm_low": iqm.low, "iqm_high": iqm.high,
+        "versus_fixed": difference.estimate, "fixed_low": difference.low, "fixed_high": difference.high,
+        "placebo": gained, "placebo_p": chance,
+        "touched": touched[0], "touched_low": touched[1], "touched_high": touched[2],
+        "ruined": int(sum(days.ruined.sum() for days in one.contracts)),
+        **{name: one.mean(name) for name in ("leverage", "fees", "funding", "liquidations", "drawdown")},
+    }  # fmt: skip
+
+
+def placebo(one: Played) -> tuple[float, float]:
+    """What a year the timing of the leverages was worth, and the share of shifts, the policy's own series counted, that
+    did as well; NaN without a placebo test."""
+    own, shifted = one.mean("replayed"), one.stacked("shifted").mean(axis=(0, 1, 2))
+    if not np.isfinite(own) or not np.isfinite(shifted).all():
+        return np.nan, np.nan
+    return float(own - shifted.mean()), float((1 + np.sum(shifted >= own)) / (1 + shifted.size))
+
+
+def _interval(values: Floats) -> Difference:
+    """Mean a year of daily values (n_days, n_contracts, n_seeds), blocks of days common to all contracts resampled."""
+    return pooled_growth_difference(values, np.zeros(values.shape[:2]), seed=0)
+
+
+def _verdicts(played: Sequence[Played]) -> pd.Series:
+    """Which rows differ from fixed leverage beyond chance, all rows looked at together; fixed leverage is left out."""
+    import pandas as pd
+
+    judged = [one for one in played if one.kind != "fixed"]
+    index = pd.MultiIndex.from_tuples([tuple(one.key.values()) for one in judged], names=KEYS)
+    verdict = pd.Series("", index=index, name="verdict", dtype=object)
+    gains = [(one.stacked("growth") - one.stacked("matched")).mean(axis=(1, 2)) for one in judged]
+    days = pd.DataFrame({str(k): gain for k, gain in enumerate(gains)})
+    days = days.loc[:, days.std() > 0.0]
+    nothing = pd.Series(0.0, index=days.index)
+    for what, sign in (("better", 1.0), ("worse", -1.0)):
+        named = superior_policies(nothing, sign * days, seed=0, size=0.025) if days.shape[1] else []
+        verdict.iloc[[int(name) for name in named]] = what
+    return verdict
