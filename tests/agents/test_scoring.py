@@ -6,7 +6,7 @@ from tests.agents.test_training import HELD_OUT, MARKET, TABLE
 from tests.agents.toy import announced_market, toy_config
 
 from gearing.agents import growth_per_year, train_agent
-from gearing.agents.policy.precomputed_bands import BandsAhead, bands_ahead
+from gearing.agents.policy.precomputed_bands import PrecomputedBands, precompute_bands
 from gearing.agents.scoring import Scorer
 from gearing.evaluation.backtesting import backtest
 from gearing.evaluation.playing import decision_rows
@@ -44,8 +44,8 @@ def test_a_policy_that_remembers_is_asked_at_every_decision():
     simulator = Simulator(*HELD_OUT, toy_config(start="first"))
     simulator.reset(seed=0)
     rows = decision_rows(simulator)
-    assert bands_ahead(policy, simulator, rows) is policy
-    assert isinstance(bands_ahead(trained(toy_config()), simulator, rows), BandsAhead)
+    assert precompute_bands(policy, simulator, rows) is policy
+    assert isinstance(precompute_bands(trained(toy_config()), simulator, rows), PrecomputedBands)
 
 
 def test_paths_of_different_length_side_by_side_score_as_each_alone():

@@ -100,7 +100,7 @@ def test_risk_controls_see_a_series_of_leverages(market, table):
 
 def test_what_depends_on_the_market_alone_is_asked_for_once(market, table):
     class Ahead(FixedLeverage):
-        def ahead(self, simulator, rows):
+        def precomputed(self, simulator, rows):
             given.append(rows)
             return FixedLeverage(2.0)
 

@@ -119,9 +119,9 @@ def play(
         if not simulator.config.controls and all(type(observer) is Records for observer in observers):
             return _run(simulator, series, observers, active)
         return _step(simulator, _of_series(series, simulator), observers, series.shape[-2], active, None)
-    ahead = hooks_of(policy).ahead
-    if ahead is not None:
-        policy = ahead(simulator, decision_rows(simulator))
+    precomputed = hooks_of(policy).precomputed
+    if precomputed is not None:
+        policy = precomputed(simulator, decision_rows(simulator))
     left = int(decisions_left(simulator).max()) if count is None else count
     return _step(simulator, _of_policy(policy, simulator), observers, left, active, state)
 

@@ -202,15 +202,15 @@ def mapped_tables(features: FeatureSet, markets: Sequence[MarketData], cache: Pa
     identities = [market.identity for market in markets]
     key = f"features-{digest(code_digest(__package__), declared, identities, length=24)}"
     if all(f.origin.startswith(f"{__package__}.") for f in features.features):
-        folder, facts = cached_folder(cache, key, lambda draft: _write_tables(draft, features, markets))
+        folder, metadata = cached_folder(cache, key, lambda draft: _write_tables(draft, features, markets))
         values = mapped(folder / "values.npy")
     else:
         folder = cache / f"{key}-{uuid4().hex}"
-        facts = write_folder(folder, lambda draft: _write_tables(draft, features, markets))
+        metadata = write_folder(folder, lambda draft: _write_tables(draft, features, markets))
         values = mapped(folder / "values.npy")
         shutil.rmtree(folder, ignore_errors=True)  # a mapped file stays readable until it is closed
     tables, first = [], 0
-    for market, fact in zip(markets, facts["tables"], strict=True):
+    for market, fact in zip(markets, metadata["tables"], strict=True):
         part = values[first : first + market.n_bars * market.n_contracts]
         shape = (market.n_bars, market.n_contracts, len(features.features))
         table = features._table(market, part.reshape(shape), fact["saturated"])
@@ -222,7 +222,7 @@ def mapped_tables(features: FeatureSet, markets: Sequence[MarketData], cache: Pa
 
 
 def _write_tables(draft: Path, features: FeatureSet, markets: Sequence[MarketData]) -> dict[str, Any]:
-    facts, columns = [], len(features.features)
+    metadata, columns = [], len(features.features)
     with ArrayFile(draft / "values.npy", np.float32, (columns,)) as file:
         for market in markets:
             counts = dict.fromkeys(features.columns, 0)
@@ -233,5 +233,5 @@ def _write_tables(draft: Path, features: FeatureSet, markets: Sequence[MarketDat
                 file.append(values.reshape(-1, columns))
                 complete.add(values)
                 counts = {name: count + saturated[name] for name, count in counts.items()}
-            facts.append({"saturated": counts, "first_complete": complete.first})
-    return {"tables": facts}
+            metadata.append({"saturated": counts, "first_complete": complete.first})
+    return {"tables": metadata}

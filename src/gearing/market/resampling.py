@@ -89,5 +89,5 @@ def _cached_longer(market: MarketData, length: np.timedelta64, parts: int) -> di
 
     assert market.cache_folder is not None
     key = digest("resample/1", market.identity, label(length), length=24)
-    folder, facts = cached_folder(market.cache_folder, f"bars-{key}", write)
-    return {name: mapped(folder / f"{name}.npy") for name in facts["arrays"]}
+    folder, metadata = cached_folder(market.cache_folder, f"bars-{key}", write)
+    return {name: mapped(folder / f"{name}.npy") for name in metadata["arrays"]}

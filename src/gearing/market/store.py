@@ -90,20 +90,20 @@ def open_store(target: str | os.PathLike[str]) -> MarketData:
     home = Path(target).absolute()
     if not (home / META).is_file():
         raise ValueError(f"{home} is not a market store (no {META}); build_store makes one.")
-    facts = json.loads((home / META).read_text(encoding="utf-8"))
-    if facts.get("layout") != LAYOUT:
+    metadata = json.loads((home / META).read_text(encoding="utf-8"))
+    if metadata.get("layout") != LAYOUT:
         raise ValueError(f"{home} is not a store of layout {LAYOUT}; build it again.")
-    bar = np.timedelta64(facts["bar_ms"], "ms")
+    bar = np.timedelta64(metadata["bar_ms"], "ms")
     return MarketData.trusted(
-        open_time=stamp(facts["start"]) + bar * np.arange(facts["n_bars"]),
+        open_time=stamp(metadata["start"]) + bar * np.arange(metadata["n_bars"]),
         bar=bar,
-        contracts=tuple(Contract.from_dict(c) for c in facts["contracts"]),
+        contracts=tuple(Contract.from_dict(c) for c in metadata["contracts"]),
         settlements=mapped(home / "settlements.npy", SETTLEMENT_DTYPE),
-        name=facts["name"],
-        venue=facts["venue"],
-        notes=tuple(facts["notes"]),
-        origin=Origin(home, facts["digest"], open_store),
-        **{name: mapped(home / f"{name}.npy").swapaxes(0, 1) for name in facts["arrays"]},
+        name=metadata["name"],
+        venue=metadata["venue"],
+        notes=tuple(metadata["notes"]),
+        origin=Origin(home, metadata["digest"], open_store),
+        **{name: mapped(home / f"{name}.npy").swapaxes(0, 1) for name in metadata["arrays"]},
     )
 
 

@@ -34,9 +34,9 @@ class PolicyHooks(Protocol):
     join : callable or None
         ``join(table)`` returns the feature table with the policy's own columns (the oracle's bands, say), called once
         before a simulation starts; row k of a column is known at the close of bar k. Default: None.
-    ahead : callable or None
-        ``ahead(simulator, rows)`` returns a policy for the accounts of one run, or the policy itself. ``rows``, int
-        (n_accounts, n_decisions), are the rows of the simulator's tape at which each account decides (the shorter
+    precomputed : callable or None
+        ``precomputed(simulator, rows)`` returns a policy for the accounts of one run, or the policy itself. ``rows``,
+        int (n_accounts, n_decisions), are the rows of the simulator's tape at which each account decides (shorter
         episodes repeat their last row), so what depends on the market alone is computed once for all decisions. The
         policy that it returns may use the columns of ``rows - 1``, the deciding closes, and nothing later.
         Default: None.
@@ -47,11 +47,11 @@ class PolicyHooks(Protocol):
     masked: bool
     network: Any
     join: Callable[[FeatureTable], FeatureTable] | None
-    ahead: Callable[[Simulator, np.ndarray], Policy] | None
+    precomputed: Callable[[Simulator, np.ndarray], Policy] | None
 
 
 _DEFAULTS: dict[str, Any] = {
-    "settings": {}, "scheme": None, "masked": False, "network": None, "join": None, "ahead": None,
+    "settings": {}, "scheme": None, "masked": False, "network": None, "join": None, "precomputed": None,
 }  # fmt: skip
 
 

@@ -16,15 +16,15 @@ def contract_records(
 ) -> np.recarray:
     """What the kernel knows of each contract: rounding, fees, margin share."""
     taker, maker = _fees(config, profile)
-    terms = records(len(contracts), contract_dtype)
+    found = records(len(contracts), contract_dtype)
     for j, (contract, share) in enumerate(zip(contracts, config.shares(len(contracts)), strict=True)):
         # In hedge mode the two legs of a contract divide its margin share.
         legs = 2.0 if config.position_mode == "hedge" else 1.0
-        terms[j] = (
+        found[j] = (
             contract.tick_size, contract.lot_size, contract.min_notional, taker, maker, profile.liquidation_fee,
             share / legs, contract.kind == "inverse",
         )  # fmt: skip
-    return terms
+    return found
 
 
 def config_record(

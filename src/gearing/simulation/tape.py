@@ -135,8 +135,8 @@ def build_tape(
     size = plan.most_rows * markets[0].n_contracts * row_dtype.itemsize
     if cache_folder is None or size < MAPPED_FROM:
         return _in_memory(plan)
-    folder, facts = cached_folder(cache_folder, plan.key, lambda draft: _write(draft, plan))
-    return _opened(folder, facts, joined_features(tables))
+    folder, metadata = cached_folder(cache_folder, plan.key, lambda draft: _write(draft, plan))
+    return _opened(folder, metadata, joined_features(tables))
 
 
 def _parts(plan: _Plan, schedules: list[Any]) -> Iterator[_Part]:
@@ -199,7 +199,7 @@ def _write(draft: Path, plan: _Plan) -> dict[str, Any]:
     return {"edges": counts}
 
 
-def _opened(folder: Path, facts: dict[str, Any], features: np.ndarray) -> Tape:
+def _opened(folder: Path, metadata: dict[str, Any], features: np.ndarray) -> Tape:
     edges = mapped(folder / "edges.npy")
     return Tape(
         rows=mapped(folder / "rows.npy", row_dtype).view(np.recarray),
@@ -207,7 +207,7 @@ def _opened(folder: Path, facts: dict[str, Any], features: np.ndarray) -> Tape:
         tiers=mapped(folder / "tiers.npy", margin_tier_dtype).view(np.recarray),
         features=features,
         row_time=mapped(folder / "row_time.npy"),
-        boundaries=tuple(np.split(edges, np.cumsum(facts["edges"])[:-1])),
+        boundaries=tuple(np.split(edges, np.cumsum(metadata["edges"])[:-1])),
         schedules=np.load(folder / "schedules.npy"),
     )
 

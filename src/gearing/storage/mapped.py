@@ -105,13 +105,13 @@ def write_folder(final: Path, make: Callable[[Path], dict[str, Any]]) -> dict[st
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     try:
-        facts = make(draft)
+        metadata = make(draft)
         with (draft / META).open("w", encoding="utf-8") as handle:
-            json.dump(facts, handle)
+            json.dump(metadata, handle)
             handle.flush()
             os.fsync(handle.fileno())
         shutil.rmtree(final, ignore_errors=True)
         draft.rename(final)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-    return facts
+    return metadata

@@ -94,7 +94,7 @@ class DifferentiableLearner:
         config: SimulationConfig,
         seed: int,
         total_decisions: int,
-        facts: Mapping[str, Any],
+        provenance: Mapping[str, Any],
     ):
         self.settings, self.total = settings, total_decisions
         self.parameters = GradientParameters(**settings.parameters)
@@ -108,7 +108,7 @@ class DifferentiableLearner:
         beliefs = int(settings.network.get("beliefs", 0))
         self._labels = RegimeLabels(self.simulator, beliefs) if beliefs else None
         scheme = {"action": "target", "max_leverage": self.simulator.config.max_leverage}
-        described = PolicyDescription.of(settings.algorithm, self.simulator, scheme, network, facts)
+        described = PolicyDescription.of(settings.algorithm, self.simulator, scheme, network, provenance)
         self.policy = LearnedPolicy(self.network, described)
         weights = [p for p in self.network.parameters() if p.requires_grad]
         self._taught = [

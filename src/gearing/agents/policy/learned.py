@@ -66,11 +66,11 @@ class LearnedPolicy:
         actions, state = self.network.predict(raw, state, episode_start, deterministic, **masks)
         return np.asarray(actions).reshape(len(raw), len(self.description.slots)), state
 
-    def ahead(self, simulator: Simulator, rows: np.ndarray) -> Any:
-        """This policy for accounts that decide at known rows of the tape, see `bands_ahead`."""
-        from gearing.agents.policy.precomputed_bands import bands_ahead
+    def precomputed(self, simulator: Simulator, rows: np.ndarray) -> Any:
+        """This policy for accounts that decide at known rows of the tape, see `precompute_bands`."""
+        from gearing.agents.policy.precomputed_bands import precompute_bands
 
-        return bands_ahead(self, simulator, rows)
+        return precompute_bands(self, simulator, rows)
 
     def arranged(self, observation: Observation) -> np.ndarray:
         """The observation with this policy's columns, in their order."""

@@ -15,7 +15,7 @@ from gearing.simulation.simulator import Simulator
 _MOST = 64  # accounts; more of them are a large enough batch at every decision
 
 
-class BandsAhead:
+class PrecomputedBands:
     """A band policy whose edges are computed for all decisions of some accounts.
 
     The state of ``predict`` is the number of the decision.
@@ -48,7 +48,7 @@ class BandsAhead:
         return targets.numpy().astype(np.float64), k + 1
 
 
-def bands_ahead(policy: Any, simulator: Simulator, rows: np.ndarray) -> Any:
+def precompute_bands(policy: Any, simulator: Simulator, rows: np.ndarray) -> Any:
     """The policy with precomputed bands, or the policy itself if they depend on the account.
 
     Parameters
@@ -68,4 +68,4 @@ def bands_ahead(policy: Any, simulator: Simulator, rows: np.ndarray) -> Any:
         columns = torch.from_numpy(policy.arranged(Observation(layout, array))).reshape(*rows.shape, -1)
         low, high, *_ = network.band(columns)
         divisor = network.divisor(columns).expand_as(low)
-    return BandsAhead(policy, low, high, divisor)
+    return PrecomputedBands(policy, low, high, divisor)

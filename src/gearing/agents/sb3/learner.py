@@ -50,7 +50,7 @@ class SB3Learner:
     seed : int
     total_decisions : int
         Length of the algorithm's schedules.
-    facts : mapping
+    provenance : mapping
         Written into the policy's description.
     """
 
@@ -64,7 +64,7 @@ class SB3Learner:
         config: SimulationConfig,
         seed: int,
         total_decisions: int,
-        facts: Mapping[str, Any],
+        provenance: Mapping[str, Any],
     ):
         self.algorithm = ALGORITHMS[settings.algorithm]
         self.settings, self.total = settings, total_decisions
@@ -90,7 +90,7 @@ class SB3Learner:
             self._start_at(start / share)
         described = PolicyDescription.of(
             settings.algorithm, simulator, describe_scheme(simulator.scheme),
-            {**network, "n_choices": simulator.scheme.n_choices}, facts,
+            {**network, "n_choices": simulator.scheme.n_choices}, provenance,
         )  # fmt: skip
         self.policy = LearnedPolicy(self.model.policy, described)
         self._per_year = float(YEAR / simulator.interval)
