@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -81,35 +84,32 @@ def fetch_data(
     json_file: Json = None,
 ) -> None:
     """Download history; complete files are not fetched again. Exits with 1 if a file failed."""
-    from gearing.market.sources.download import DEFAULT_KINDS
+    from gearing.market.sources.download import DEFAULT_KINDS, fetch
+    from gearing.market.sources.fetching import FetchSettings
 
-    first = f"{start}-01" if start.count("-") == 1 else start
     kinds, target = tuple(kind or DEFAULT_KINDS), _folder(folder)
+    first = f"{start}-01" if start.count("-") == 1 else start
+    last = end or datetime.now(UTC).date().isoformat()
     for coin in dvol or []:
         from gearing.market.sources.exchanges import fetch_dvol
 
-        typer.echo(f"wrote       {target / fetch_dvol(coin, target, first, end or _today())}")
-    if venue == "binance":
-        _fetch_archive(symbols, target, bar, first, end, kinds, base_url, workers, json_file)
-    else:
-        _fetch_exchange(venue, symbols, target, bar, first, end, kinds)
+        typer.echo(f"wrote       {target / fetch_dvol(coin, target, first, last)}")
+    if venue != "binance":
+        _fetch_exchange(venue, symbols, kinds, folder=target, start=first, end=last, bar=bar)
+        return
+    settings = FetchSettings(workers=workers) if base_url is None else FetchSettings(base_url, workers)
+    report = _with_bar(partial(fetch, symbols, target, bar, first, end, kinds, settings=settings))
+    typer.echo(f"{report} in {target}")
+    failed = [f"failed      {outcome.path}: {outcome.detail}" for outcome in report.failed]
+    for symbol in report.unknown:
+        failed.append(f"unknown     the archive has no file of {symbol} in this period; check the spelling.")
+    for line in failed:
+        typer.secho(line, fg="red", err=True)
+    write_json(json_file, report.to_dict())
+    raise typer.Exit(report.exit_code)
 
 
-def _today() -> str:
-    from datetime import UTC, datetime
-
-    return datetime.now(UTC).date().isoformat()
-
-
-def _fetch_exchange(
-    venue: str,
-    symbols: list[str],
-    target: Path,
-    bar: str,
-    start: str,
-    end: str | None,
-    kinds: tuple[str, ...],
-) -> None:
+def _fetch_exchange(venue: str, symbols: list[str], kinds: tuple[str, ...], **where: Any) -> None:
     """Download through ccxt, in its spelling of symbols."""
     from gearing.market.sources.download import KINDS
     from gearing.market.sources.exchanges import FOLDERS, fetch_ccxt
@@ -121,44 +121,16 @@ def _fetch_exchange(
     for symbol in symbols:
         name = symbol if "/" in symbol else f"{symbol.removesuffix('USDT')}/USDT:USDT"
         for kind in kinds:
-            written = fetch_ccxt(venue, name, target, start, end or _today(), bar, KINDS[kind])
-            typer.echo(f"wrote       {target / written}")
+            typer.echo(f"wrote       {where['folder'] / fetch_ccxt(venue, name, kind=KINDS[kind], **where)}")
 
 
-def _fetch_archive(
-    symbols: list[str],
-    target: Path,
-    bar: str,
-    start: str,
-    end: str | None,
-    kinds: tuple[str, ...],
-    base_url: str | None,
-    workers: int,
-    json_file: Path | None,
-) -> None:
+def _with_bar(fetch: Callable[..., Any]) -> Any:
+    """What ``fetch`` returns, with a bar of its progress."""
     from rich.progress import Progress
 
-    from gearing.market.sources.download import fetch
-    from gearing.market.sources.fetching import FetchSettings
-
-    address = FetchSettings(workers=workers) if base_url is None else FetchSettings(base_url, workers)
     with Progress(transient=True) as bars:
         task = bars.add_task("archive files", total=None)
-        report = fetch(
-            symbols, target, bar, start, end, kinds, settings=address,
-            progress=lambda outcome, done, total: bars.update(task, completed=done, total=total),
-        )  # fmt: skip
-    typer.echo(f"{report} in {target}")
-    for outcome in report.failed:
-        typer.secho(f"failed      {outcome.path}: {outcome.detail}", fg="red", err=True)
-    for symbol in report.unknown:
-        typer.secho(
-            f"unknown     the archive has no file of {symbol} in this period; check the spelling.",
-            fg="red",
-            err=True,
-        )
-    write_json(json_file, report.to_dict())
-    raise typer.Exit(report.exit_code)
+        return fetch(progress=lambda outcome, done, total: bars.update(task, completed=done, total=total))
 
 
 @data.command("store")
