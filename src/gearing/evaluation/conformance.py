@@ -210,11 +210,11 @@ def _shape(trial: _Trial) -> None:
     simulator = trial.simulator()
     actions = trial.ask(simulator.view)
     expected = simulator.positions.shape
-    told = (
+    message = (
         f"predict returned shape {actions.shape} for {expected[0]} accounts of {expected[1]} contracts: return one "
         f"number for each, shape {expected}"
     )
-    _require(actions.shape == expected, told)
+    _require(actions.shape == expected, message)
     if trial.policy.action_scheme == "target":
         _require(not np.isinf(actions).any(), "a target leverage is infinite")
     else:

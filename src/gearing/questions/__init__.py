@@ -1,4 +1,4 @@
-"""The published questions, one file each: config, computation, tables, figures and the answer in one line.
+"""The published questions, one file each: config, computation, tables, figures and the result in one line.
 
 Importing this package registers their kinds of experiment; nothing below imports it by module. A new question is a file
 with an `ExperimentConfig` and a function decorated with `experiment`, and its name in the list below.

@@ -97,14 +97,14 @@ def apply_controls(
         Where a control changed a target. Resting orders act at the exchange; the ledger counts those.
     """
     guards = no_guards(targets.shape) if guards is None else guards
-    kept, acted = [], np.zeros((len(targets), len(controls)), np.bool_)
+    new_memories, acted = [], np.zeros((len(targets), len(controls)), np.bool_)
     for k, (control, memory) in enumerate(zip(controls, memories, strict=True)):
         before = targets
         targets, guards, memory = control.apply(targets, guards, now, memory)
         same = (targets == before) | (np.isnan(targets) & np.isnan(before))
         acted[:, k] = ~same.all(axis=1)
-        kept.append(memory)
-    return targets, guards, kept, acted
+        new_memories.append(memory)
+    return targets, guards, new_memories, acted
 
 
 class Simulated(Protocol):

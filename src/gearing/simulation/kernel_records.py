@@ -1,4 +1,4 @@
-"""From settings to the records that tell the kernel how contracts and accounts are treated."""
+"""The kernel's records of contracts and account settings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gearing.simulation.config import SimulationConfig, rebalance_mode
 def contract_records(
     contracts: tuple[Contract, ...], profile: VenueProfile, config: SimulationConfig
 ) -> np.recarray:
-    """What the kernel knows of each contract: rounding, fees, margin share."""
+    """Records of the contracts: rounding, fees, margin share."""
     taker, maker = _fees(config, profile)
     found = records(len(contracts), contract_dtype)
     for j, (contract, share) in enumerate(zip(contracts, config.shares(len(contracts)), strict=True)):
@@ -30,7 +30,7 @@ def contract_records(
 def config_record(
     config: SimulationConfig, profile: VenueProfile, contracts: tuple[Contract, ...]
 ) -> np.recarray:
-    """What the kernel knows of the account's treatment.
+    """Record of the account settings.
 
     Two rules of a venue are about isolated positions only: that maintenance margin is valued at entry, and how the
     leverage setting of an open position may change.

@@ -83,7 +83,7 @@ def check_paths(markets: list[MarketData], config: SimulationConfig, layout: Obs
         return
     if signal not in layout.columns:
         raise ValueError(
-            f"direction asks for the column {signal!r}; the features have {', '.join(layout.columns)}."
+            f"direction reads the column {signal!r}; the features have {', '.join(layout.columns)}."
         )
     k = layout.columns.index(signal)
     if layout.low[k] < -1.0 or layout.high[k] > 1.0:

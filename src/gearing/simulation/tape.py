@@ -84,12 +84,12 @@ class _Plan:
     @property
     def key(self) -> str:
         """Differs where any row would."""
-        told: list[Any] = [LAYOUT, row_dtype.descr, str(self.interval), self.slippage]
+        parts: list[Any] = [LAYOUT, row_dtype.descr, str(self.interval), self.slippage]
         for market, table in zip(self.markets, self.tables, strict=True):
-            told += [market.identity, table.first_complete]
+            parts += [market.identity, table.first_complete]
             if self.entry_signal is not None:
-                told.append(digest(table.column(self.entry_signal)))
-        return f"tape-{digest(repr(told), length=24)}"
+                parts.append(digest(table.column(self.entry_signal)))
+        return f"tape-{digest(repr(parts), length=24)}"
 
     @property
     def most_rows(self) -> int:

@@ -115,8 +115,8 @@ class ExperimentConfig(Section):
         import yaml
 
         values = self.model_dump(mode="json", by_alias=True)
-        asked = "" if "\n" in self.question else f"# {values.pop('question')}\n"
-        return asked + yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=110)
+        question = "" if "\n" in self.question else f"# {values.pop('question')}\n"
+        return question + yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=110)
 
 
 @dataclass(frozen=True, eq=False)

@@ -128,13 +128,13 @@ def _lines(
 
 
 def _one_per_place(error: ValidationError) -> Iterable[tuple[list[str], Mapping[str, Any]]]:
-    """Where a value may be of two types, the one that nearly fits tells what is wrong with it."""
+    """Where a value may be of two types, report the mistakes of the one that nearly fits."""
     problems = [([str(part) for part in p["loc"] if not _is_branch(part)], p) for p in error.errors()]
-    told: list[str] = []
+    reported: list[str] = []
     for place, problem in sorted(problems, key=lambda item: item[1]["type"].endswith("_type")):
         dotted = ".".join(place)
-        if not any(other == dotted or other.startswith(f"{dotted}.") for other in told):
-            told.append(dotted)
+        if not any(other == dotted or other.startswith(f"{dotted}.") for other in reported):
+            reported.append(dotted)
             yield place, problem
 
 

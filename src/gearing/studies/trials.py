@@ -124,8 +124,8 @@ class Store:
         """The result of a trial, if the experiment has it."""
         for place in [self.place(trial), *(self._by_other_code(trial) if self.config.reuse else ())]:
             if (place / SUMMARY).exists():
-                kept = json.loads((place / SUMMARY).read_text(encoding="utf-8"))
-                return Result(trial, place, kept["summary"], kept["code"])
+                stored = json.loads((place / SUMMARY).read_text(encoding="utf-8"))
+                return Result(trial, place, stored["summary"], stored["code"])
         return None
 
     def save(self, trial: Trial, summary: Mapping[str, Any] | None) -> None:

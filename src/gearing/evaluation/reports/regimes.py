@@ -43,7 +43,7 @@ def growth_by_regime(result: BacktestResult, market: MarketData) -> pd.DataFrame
     )
     groups = rows.groupby(["volatility", "trend", "funding"], sort=False)
     total, span = rows["growth"].sum(), rows["years"].sum()
-    told = pd.DataFrame(
+    table = pd.DataFrame(
         {
             "time": groups["years"].sum() / span,
             "growth": groups["growth"].sum() / groups["years"].sum(),
@@ -52,7 +52,7 @@ def growth_by_regime(result: BacktestResult, market: MarketData) -> pd.DataFrame
             "liquidations": groups["liquidations"].sum(),
         }
     )
-    return told.sort_index()
+    return table.sort_index()
 
 
 def _regimes(result: BacktestResult, market: MarketData) -> pd.DataFrame:

@@ -279,8 +279,8 @@ def _bisect(
         times = starts.times(leverage, horizon)
         if np.isnan(times).any():
             return None
-        seen = starts.probability(leverage, horizon, times=times, seed=seed)
-        return seen if getattr(seen, bound) <= budget else None
+        estimate = starts.probability(leverage, horizon, times=times, seed=seed)
+        return estimate if getattr(estimate, bound) <= budget else None
 
     low, high = _smallest(starts, horizon), top
     at_top, found = within(high), within(low)
@@ -290,9 +290,9 @@ def _bisect(
         return 0.0, starts.probability(low, horizon, seed=seed)
     while high / low > _PRECISION:
         middle = float(np.sqrt(low * high))
-        seen = within(middle)
-        if seen is not None:
-            low, found = middle, seen
+        estimate = within(middle)
+        if estimate is not None:
+            low, found = middle, estimate
         else:
             high = middle
     return low, found

@@ -83,8 +83,8 @@ def family_of_means(
     scale = np.where(varies, error, 1.0)
     observed, null = np.abs(estimate) / scale * varies, np.abs(drawn) / scale
     alone = (1.0 + np.count_nonzero(null >= observed, axis=0)) / (1.0 + len(null))
-    told = {"estimate": estimate, "p": alone, "p_family": step_down(observed, null)}
-    return pd.DataFrame(told, index=days.index)
+    table = {"estimate": estimate, "p": alone, "p_family": step_down(observed, null)}
+    return pd.DataFrame(table, index=days.index)
 
 
 def family_of_shifts(growth: pd.DataFrame) -> pd.Series:

@@ -83,8 +83,8 @@ class Sweep:
         """All configurations with their Sharpe ratio over the whole path, the past that chose among them included."""
         import pandas as pd
 
-        told = pd.DataFrame(self.configurations).assign(sharpe=self.sharpes)
-        return told.sort_values("sharpe", ascending=False, kind="stable").rename_axis("tried")
+        table = pd.DataFrame(self.configurations).assign(sharpe=self.sharpes)
+        return table.sort_values("sharpe", ascending=False, kind="stable").rename_axis("tried")
 
     @property
     def deflated_sharpe(self) -> float:
@@ -324,9 +324,9 @@ def _guided(tried: TriedConfigurations, space: Space, window: int, n: int, crite
         sound = [k for k, configuration in enumerate(proposed) if is_configuration(configuration)]
         tried.add([proposed[k] for k in sound])
         values = tried.scores(window, criterion)[first:]
-        told = dict(zip(sound, values, strict=True))
+        scores = dict(zip(sound, values, strict=True))
         for k, trial in enumerate(trials):
-            value = told.get(k, -np.inf)
+            value = scores.get(k, -np.inf)
             study.tell(trial, float(value) if np.isfinite(value) else -1e9)
         done += len(trials)
     return tried.best(window, criterion)

@@ -36,7 +36,7 @@ class RegretConfig(ExperimentConfig):
     Attributes
     ----------
     market : Generator
-        "market-a" or "market-b". The oracle of market B knows no costs, so that everyone plays it without: no fees,
+        "market-a" or "market-b". The oracle of market B ignores costs, so there are none: no fees,
         slippage, ticks or lots.
     shown : {"state", "prices"}
         What policies see: the market's true state, or features of prices and funding.
@@ -107,7 +107,7 @@ class RegretConfig(ExperimentConfig):
         return self.market.generator == "market-a" and self.shown == "prices"
 
     def simulation(self) -> SimulationConfig:
-        """Mechanics that everyone plays under."""
+        """Settings of all accounts."""
         config = SimulationConfig(**(_PRESETS[self.market.generator]() | self.account))
         if self.market.generator == "market-a":
             return config
