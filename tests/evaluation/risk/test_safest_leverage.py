@@ -99,3 +99,12 @@ def test_a_leverage_that_the_tiers_cut_is_no_safe_leverage():
     found = safest_leverage(path, horizon="3d", max_probability=0.5)
     assert found.leverage == pytest.approx(20.0, rel=0.02)
     assert safest_leverage(path, horizon="3d", max_probability=0.5, initial_equity=100.0).leverage > 50.0
+
+
+def test_nothing_is_booked_after_the_event_not_even_after_one_in_the_first_bar(market):
+    starts = Starts(market, event="drawdown", drawdown=0.05)
+    at_once = starts.times(20.0, "7d") == 1.0
+    assert at_once.any()
+    first, week = (starts.outcomes(20.0, horizon)["total"][at_once] for horizon in ("1h", "7d"))
+    known = np.isfinite(week)
+    np.testing.assert_allclose(week[known], first[known])
