@@ -46,3 +46,15 @@ def test_the_exported_runtime_stands_on_nothing_of_the_training_stack():
     reached = graph.find_upstream_modules(RUNTIME)  # whatever it imports, at once or late
     assert {name.split(".")[1] for name in reached if name.startswith("gearing.")} <= PACKAGES
     assert not reached & TRAINING
+
+
+def test_modules_import_each_other_in_no_circle():
+    grimp = pytest.importorskip("grimp")
+    graph = grimp.build_graph("gearing", cache_dir=None)  # late imports and those for type checkers as well
+    graph.remove_import(
+        importer="gearing.market.data", imported="gearing.market.history.frames"
+    )  # from_frames
+    imports = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+    while without := {module for module, known in imports.items() if not known & imports.keys()}:
+        imports = {module: known for module, known in imports.items() if module not in without}
+    assert not imports, f"these modules are in a circle, or import one that is: {sorted(imports)}"

@@ -9,8 +9,8 @@ from gearing.market import synthetic_market
 from gearing.market.history.writing import write_market
 from gearing.studies import load_config
 from gearing.studies.experiment import ExperimentConfig, Findings, experiment
-from gearing.studies.reading import load_study
 from gearing.studies.runner import run_study
+from gearing.studies.study.config import load_study
 
 CALLS = []
 

@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from gearing.studies import StudyConfig, load_config
-from gearing.studies.reading import load_study
+from gearing.studies.study.config import load_study
 
 EXPERIMENT = """\
 # Does a volatility forecast help PPO choose leverage? Same agent, with and without the column.

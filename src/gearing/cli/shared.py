@@ -22,7 +22,7 @@ Json = Annotated[Path | None, typer.Option("--json", help="Also write the result
 
 def ad_hoc(name: str, rule: str, settings: list[str] | None) -> StudyConfig:
     """An experiment of one rule, from command-line settings."""
-    from gearing.studies.reading import load_study
+    from gearing.studies.study.config import load_study
 
     return load_study({"name": name, "rules": [rule]}, settings or [], source=f"gearing {name}")
 

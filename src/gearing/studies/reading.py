@@ -13,7 +13,6 @@ from pydantic import BaseModel, ValidationError
 
 from gearing.names import did_you_mean, nearest
 from gearing.studies.experiment import ExperimentConfig, config_class
-from gearing.studies.study.config import StudyConfig
 
 
 def load_config(
@@ -46,18 +45,6 @@ def load_config(
         raise ValueError(f"there is no experiment file {path}.{_nearby(path)}")
     named = {"name": path.stem, "question": _first_comment(path)}
     return _validated({**named, **_merged(path, overrides, source)}, overrides, source)
-
-
-def load_study(
-    experiment: str | Path | Mapping[str, Any], overrides: Iterable[str] = (), source: str | None = None
-) -> StudyConfig:
-    """`load_config`, refusing experiments of another kind."""
-    config = load_config(experiment, overrides, source)
-    if not isinstance(config, StudyConfig):
-        raise ValueError(
-            f"{source or experiment} is an experiment of kind {config.kind!r}; a study is needed here."
-        )
-    return config
 
 
 def _validated(values: dict[str, Any], overrides: list[str], source: str) -> ExperimentConfig:

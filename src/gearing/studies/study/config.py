@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -12,6 +14,7 @@ from gearing.simulation.config import SimulationConfig
 from gearing.studies.experiment import ExperimentConfig
 from gearing.studies.fields import Column, Direction
 from gearing.studies.folds import Folds, Split
+from gearing.studies.reading import load_config
 from gearing.studies.sections import (
     Agent,
     Agents,
@@ -210,3 +213,15 @@ class StudyConfig(ExperimentConfig):
             raise ValueError(
                 f"decision.interval {self.decision.interval} is not a multiple of market.bar {self.market.bar}."
             )
+
+
+def load_study(
+    experiment: str | Path | Mapping[str, Any], overrides: Iterable[str] = (), source: str | None = None
+) -> StudyConfig:
+    """`load_config`, refusing experiments of another kind."""
+    config = load_config(experiment, overrides, source)
+    if not isinstance(config, StudyConfig):
+        raise ValueError(
+            f"{source or experiment} is an experiment of kind {config.kind!r}; a study is needed here."
+        )
+    return config

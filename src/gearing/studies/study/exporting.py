@@ -84,7 +84,7 @@ def export_from_folder(folder: Path, agent: str | None = None) -> Path:
     ValueError
         If the folder is no study's, or the agent is not among its agents.
     """
-    from gearing.studies.reading import load_study
+    from gearing.studies.study.config import load_study
     from gearing.studies.study.prepare import prepare
 
     if not (folder / "experiment.yaml").is_file():
