@@ -37,10 +37,10 @@ def lazy_exports(package: str) -> tuple[Callable[[str], Any], Callable[[], list[
     def load(name: str) -> Any:
         if name not in modules:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        try:  # as an import statement does it: what the package defines, else its module of that name
-            value = getattr(import_module(modules[name]), name)
-        except AttributeError:
-            value = import_module(f"{modules[name]}.{name}")
+        home = import_module(modules[name])
+        # As an import statement does it: what the package defines, else its module of that name.
+        defined = home is not module and hasattr(home, name)
+        value = getattr(home, name) if defined else import_module(f"{modules[name]}.{name}")
         setattr(module, name, value)
         return value
 

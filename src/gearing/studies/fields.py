@@ -29,7 +29,6 @@ from gearing.features.feature_set import GROUPS
 from gearing.forecasters.register import forecaster
 from gearing.market.timing import parse_duration, positive_duration
 from gearing.names import nearest
-from gearing.policies.registry import make_rule
 from gearing.simulation.actions import make_scheme
 from gearing.simulation.config import rebalance_mode
 from gearing.simulation.rewards import make_reward
@@ -175,7 +174,6 @@ Gap = Annotated[str, _exists(parse_duration)]  # a duration that may be zero
 Moment = Annotated[str, AfterValidator(_moment)]
 Share = Annotated[float, Field(gt=0.0, le=1.0)]
 Rebalance = Annotated[str, _exists(rebalance_mode)]
-RuleName = Annotated[str, _exists(make_rule)]
 Reward = Annotated[str, _exists(make_reward)]
 Action = Annotated[str, _exists(_check_scheme)]
 Column = Annotated[str, _exists(_check_observed)]  # a feature, a group of them, "forecast" or "excursions"
