@@ -10,7 +10,9 @@ from gearing.forecasters.register import RECIPES, forecaster
 from gearing.policies.registry import RULES, make_rule
 from gearing.simulation.rewards import REWARDS, LogGrowth
 from gearing.studies import load_config
-from gearing.studies.sections import Agent, Control, Forecast, Market, Rule
+from gearing.studies.forecasters import Forecast
+from gearing.studies.rules_and_agents import Agent, Control, Rule
+from gearing.studies.sections import Market
 
 EXPERIMENTS = sorted((Path(__file__).resolve().parents[2] / "experiments").glob("*.yaml"))
 STUDY = {"name": "x", "rules": ["fixed_3x"], "agents": {"a": {"base": "tiered"}}}
@@ -39,7 +41,14 @@ MISSPELT = [
     (STUDY, "agents.a.columns=[defalt]", "agents.a.columns.0: no column 'defalt'. Did you mean 'default'?"),
     (STUDY, "agents.a.reward=log_grwth", "agents.a.reward: no reward 'log_grwth'. Did you mean 'log_growth'?"),
     (STUDY, "agents.a.action=residul", "agents.a.action: no action scheme 'residul'. Did you mean 'residual'?"),
-    (STUDY, "agents.a.base=tierd", "no rule 'tierd'. Did you mean 'tiered'?"),
+    (STUDY, "agents.a.base=tierd", "agents.a.base: no rule 'tierd'. Did you mean 'tiered'?"),
+    (STUDY, "columns=[defalt]", "columns.0: no column 'defalt'. Did you mean 'default'?"),
+    (STUDY, "agents.a.pretrain={generator: market-c}", "agents.a.pretrain: no synthetic market 'market-c'"),
+    (STUDY, "statistics.baseline=typo", "statistics.baseline: no policy 'typo'. Known: fixed_3x, a."),
+    (STUDY, "statistics.baseline=fixd_3x", "statistics.baseline: no policy 'fixd_3x'. Did you mean 'fixed_3x'?"),
+    (STUDY, "overlay=[stop_los]", "overlay.0: no control 'stop_los'. Did you mean 'stop_loss'?"),
+    (STUDY, "directions={d: signal:momentum_sid_30d}", "directions.d: no column 'momentum_sid_30d'"),
+    (STUDY, "excursions=har_dw", "excursions.forecaster: no forecaster 'har_dw'. Did you mean 'har_dow'?"),
     (STUDY, "agents.a.controls=[stop_los]", "agents.a.controls.0: no control 'stop_los'"),
     (STUDY, "forecast=har_dw", "forecast.forecaster: no forecaster 'har_dw'. Did you mean 'har_dow'?"),
     (STUDY, "forecast={forecaster: ridge, alpha: [1.0]}", "forecast: no field 'alpha'. Did you mean 'alphas'?"),
@@ -104,7 +113,7 @@ def test_a_named_thing_is_a_name_or_its_name_and_settings_whatever_it_is(section
 
 def test_a_setting_called_like_a_field_stays_among_the_settings():
     agent = Agent(algorithm="ppo", base="tiered", settings={"columns": ["log_return"]})
-    assert agent.columns == ["default", "forecast"]
+    assert agent.columns is None
     assert Agent.model_validate(agent.model_dump()) == agent
 
 

@@ -23,7 +23,7 @@ from gearing.questions.rule_grid.cells import Cells, corrected, joined, over_cel
 from gearing.questions.rule_grid.play import DIRECTIONS, REBALANCING, Evidence, run_cells
 from gearing.studies.experiment import Findings, experiment
 from gearing.studies.fields import Direction, Duration, Rebalance
-from gearing.studies.sections import Rules
+from gearing.studies.rules_and_agents import Rules
 from gearing.studies.work import Work
 
 CLAIMED = "volatility_weighted"  # the rule of the claim: 3x in high, 8x in low volatility

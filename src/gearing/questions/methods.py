@@ -38,7 +38,7 @@ from gearing.questions.rule_grid.cells import Cells, corrected, difference_figur
 from gearing.questions.rule_grid.play import Evidence, run_cells, table_of
 from gearing.studies.experiment import Findings, experiment
 from gearing.studies.fields import Direction, Duration
-from gearing.studies.sections import Rules
+from gearing.studies.rules_and_agents import Rules
 from gearing.studies.work import Work
 
 DIRECTIONS = {"long": "long", "long/short": "signal:momentum_side_30d"}

@@ -17,7 +17,8 @@ from gearing.market.data import MarketData
 from gearing.market.timing import DAY
 from gearing.simulation.config import Slippage
 from gearing.studies.experiment import ExperimentConfig
-from gearing.studies.sections import Exchange, Market, Rule
+from gearing.studies.rules_and_agents import Rule
+from gearing.studies.sections import Exchange, Market
 from gearing.studies.work import Work
 
 _LEAST_BLOCK = 20.0  # days

@@ -10,7 +10,8 @@ from gearing.market.timing import parse_duration
 from gearing.names import did_you_mean
 from gearing.studies.experiment import ExperimentConfig
 from gearing.studies.fields import Duration, Forecaster, Moment, Section
-from gearing.studies.sections import Market, NamedForecaster, Training
+from gearing.studies.forecasters import NamedForecaster, Training
+from gearing.studies.sections import Market
 
 POOLED = "_pooled"
 

@@ -17,7 +17,8 @@ from gearing.simulation.config import SimulationConfig
 from gearing.simulation.presets import market_a_settings, market_b_settings
 from gearing.studies.experiment import ExperimentConfig
 from gearing.studies.fields import Column, Section, by_name
-from gearing.studies.sections import Generator, Learner
+from gearing.studies.rules_and_agents import Learner
+from gearing.studies.sections import Generator
 
 _PRESETS = {"market-a": market_a_settings, "market-b": market_b_settings}
 
@@ -28,6 +29,12 @@ class Paths(Section):
     seed: int = Field(ge=0)
     years: float = Field(gt=0.0)
     count: int = Field(default=1, ge=1)
+
+
+class Agent(Learner):
+    """A learning algorithm; ``seeds`` instead of the experiment's number."""
+
+    seeds: int | None = Field(default=None, ge=1)
 
 
 class RegretConfig(ExperimentConfig):
@@ -50,7 +57,7 @@ class RegretConfig(ExperimentConfig):
         These choose the weights.
     test : Paths
         Every policy plays them once.
-    agents : mapping of name to Learner
+    agents : mapping of name to Agent
     fixed : list of float
         Leverages of equity among which the best fixed one is found, on the validation paths.
     seeds : int
@@ -64,7 +71,7 @@ class RegretConfig(ExperimentConfig):
     train: Paths = Paths(seed=1_000, years=1_000.0)
     validate_: Paths = Field(default=Paths(seed=500, years=400.0), alias="validate")
     test: Paths = Paths(seed=100_000, years=1_000.0, count=8)
-    agents: Annotated[dict[str, Learner], BeforeValidator(by_name)] = Field(min_length=1)
+    agents: Annotated[dict[str, Agent], BeforeValidator(by_name)] = Field(min_length=1)
     fixed: list[float] = Field(default=[0.25, 0.5, 0.75, 1.0, 1.5], min_length=1)
     seeds: int = Field(default=10, ge=1)
 

@@ -70,8 +70,7 @@ def _seeds(config: RegretConfig) -> list[tuple[str, int]]:
 
 
 def _agent(config: RegretConfig, name: str) -> Any:
-    agent = config.agents[name]
-    return agent_settings({**agent.settings, "algorithm": agent.algorithm})
+    return agent_settings(config.agents[name].hyper_parameters)
 
 
 def _line(config: RegretConfig, agents: pd.DataFrame) -> str:

@@ -11,7 +11,8 @@ from gearing.features import FeatureSet, FeatureTable, is_feature
 from gearing.market.data import MarketData
 from gearing.policies.registry import make_rule
 from gearing.policies.rules.risk_budget import touch_column
-from gearing.studies.sections import Agent, Excursions
+from gearing.studies.forecasters import Excursions
+from gearing.studies.rules_and_agents import Agent
 from gearing.studies.study.config import StudyConfig
 
 _OF_THE_ACCOUNT = (*POSITION_COLUMNS, *ACCOUNT_COLUMNS)  # what the simulator itself appends

@@ -9,26 +9,16 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from gearing.market.timing import parse_duration
+from gearing.names import check_names
 from gearing.policies.registry import make_rule
 from gearing.simulation.config import SimulationConfig
 from gearing.studies.experiment import ExperimentConfig
 from gearing.studies.fields import Column, Direction
 from gearing.studies.folds import Folds, Split
+from gearing.studies.forecasters import Excursions, Forecast
 from gearing.studies.reading import load_config
-from gearing.studies.sections import (
-    Agent,
-    Agents,
-    Control,
-    Decision,
-    Exchange,
-    Excursions,
-    Forecast,
-    Market,
-    Rule,
-    Rules,
-    Statistics,
-    account_settings,
-)
+from gearing.studies.rules_and_agents import Agent, Agents, Control, Rule, Rules
+from gearing.studies.sections import Decision, Exchange, Market, Statistics, account_settings
 
 
 class StudyConfig(ExperimentConfig):
@@ -168,6 +158,9 @@ class StudyConfig(ExperimentConfig):
                     f"agents {', '.join(reading)} read the column {column!r}, and {column} is null; say how it is "
                     f"made, as in {column}: {{}}."
                 )
+        baseline = self.statistics.baseline
+        if baseline is not None:
+            check_names("statistics.baseline: no policy", [baseline], [*self.rules, *self.agents])
         if self.export is not None and self.export not in self.agents:
             raise ValueError(
                 f"export names {self.export!r}; it is one of the agents: {', '.join(self.agents)}."
@@ -191,9 +184,12 @@ class StudyConfig(ExperimentConfig):
             raise ValueError("a study with groups exports no agent. Drop export, or groups.")
 
     def _check_bases(self) -> None:
-        for agent in self.agents.values():
+        for name, agent in self.agents.items():
             if agent.base is not None and agent.base not in self.rules:
-                make_rule(agent.base)
+                try:
+                    make_rule(agent.base)
+                except ValueError as error:
+                    raise ValueError(f"agents.{name}.base: {error}") from None
 
     def _check_leverage(self) -> None:
         from gearing.contracts.shipped import shipped_schedules, shipped_symbols
