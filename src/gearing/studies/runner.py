@@ -133,13 +133,7 @@ def run_study(
     """
     config = experiment if isinstance(experiment, ExperimentConfig) else load_config(experiment, overrides)
     given = {name: value for name, value in (("jobs", jobs), ("reuse", reuse)) if value is not None}
-    return run_experiment(config.model_copy(update=given), _printer(progress), progress)
-
-
-def run_experiment(
-    config: ExperimentConfig, tell: Callable[[str], None] = lambda text: None, progress: bool = False
-) -> Experiment:
-    """Run an experiment, or what is missing of it, and write what it found."""
+    config, tell = config.model_copy(update=given), _printer(progress)
     config.folder.mkdir(parents=True, exist_ok=True)
     (config.folder / "experiment.yaml").write_text(config.to_yaml(), encoding="utf-8")
     tell(f"{config.name}: {config.question}" if config.question else config.name)

@@ -7,7 +7,7 @@ import pytest
 from gearing.forecasters import forecast_volatility_column
 from gearing.market import load_market
 from gearing.studies.forecast.config import ForecastConfig
-from gearing.studies.runner import run_experiment
+from gearing.studies.runner import run_study
 
 pytestmark = pytest.mark.slow
 
@@ -33,7 +33,7 @@ def test_ridge_beats_har_by_the_required_margin(real_history, tmp_path, symbol, 
             "combinations": {"ridge_both": ["ridge", "ridge_pooled"]},
         }
     )
-    findings = run_experiment(config).findings
+    findings = run_study(config).findings
     table = findings.tables["scores"]
     row = table.loc[(symbol, findings.json["chosen"])]
     assert row["ratio_to_har"] <= most

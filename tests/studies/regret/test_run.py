@@ -15,7 +15,7 @@ from gearing.simulation import Simulator
 from gearing.studies import load_config
 from gearing.studies.regret.config import RegretConfig
 from gearing.studies.regret.run import Player, references
-from gearing.studies.runner import run_experiment
+from gearing.studies.runner import run_study
 
 QUICK = {
     "kind": "regret",
@@ -41,7 +41,7 @@ QUICK = {
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory):
     output = str(tmp_path_factory.mktemp("regret"))
-    return run_experiment(RegretConfig(**QUICK, output=output))
+    return run_study(RegretConfig(**QUICK, output=output))
 
 
 def test_the_simulators_oracle_earns_what_its_formula_says(quick):
@@ -103,7 +103,7 @@ def test_the_bayes_filter_is_the_reference_where_the_state_is_hidden(tmp_path):
         "shown": "prices", "columns": ["log_return", "predicted_rate"], "output": str(tmp_path),
         "test": {"seed": 200, "years": 20.0, "count": 1},
     }  # fmt: skip
-    found = run_experiment(RegretConfig(**hidden)).findings.tables["references"]
+    found = run_study(RegretConfig(**hidden)).findings.tables["references"]
     market = synthetic_market("market-a", seed=200, years=20.0)
     row = found.loc["Bayes filter by its formula"]
     assert row["growth"] == pytest.approx(bayes_filter(market).growth.sum() / 20.0)
@@ -123,7 +123,7 @@ def test_scores_are_growth_over_the_oracles_on_the_same_paths(quick):
 
 def test_a_second_run_trains_and_plays_nothing(quick):
     before = {path: path.stat().st_mtime_ns for path in quick.folder.rglob("*.npz")}
-    again = run_experiment(quick.config)
+    again = run_study(quick.config)
     assert {path: path.stat().st_mtime_ns for path in quick.folder.rglob("*.npz")} == before
     pd.testing.assert_frame_equal(again.findings.tables["seeds"], quick.findings.tables["seeds"])
 

@@ -21,8 +21,8 @@ from gearing.studies.study.columns import agent_columns, base_rule
 from gearing.studies.study.config import StudyConfig
 from gearing.studies.study.prepare import Prepared
 from gearing.studies.study.results import POLICY
-from gearing.studies.study.trials import PolicyTrial, policy_settings
-from gearing.studies.trials import Place, Trial
+from gearing.studies.study.trials import PolicyTrial
+from gearing.studies.trials import Place
 from gearing.studies.work import Work
 
 if TYPE_CHECKING:
@@ -40,9 +40,6 @@ def train(prepared: Prepared, pretrained: Pretrained, trial: PolicyTrial, place:
     agent = config.agents[trial.policy]
     columns = agent_columns(config, trial.policy, trial.direction)
     accounts = trial.accounts(config) or list(prepared.markets)
-    for account in accounts:
-        for span in (fold.train, fold.validate, fold.test):
-            prepared.refuse_in_sample(account, span)
     spans = [prepared.cut(account, fold.train, columns) for account in accounts]
     for number in range(agent.bootstrap):
         spans += [_resampled(prepared, account, fold, columns, seed, number) for account in accounts]
@@ -91,25 +88,14 @@ def _check_computed(what: str, columns: list[str]) -> None:
 
 
 @dataclass(frozen=True)
-class PretrainTrial(Trial):
+class PretrainTrial(PolicyTrial):
     """The synthetic training of an agent, the same for all folds and groups."""
-
-    policy: str
-    direction: str | None
-    seed: int
 
     @property
     def name(self) -> str:
         """Name among the study's trials."""
         parts = ("pretrain", self.policy, self.direction, f"seed{self.seed}")
         return "-".join(part for part in parts if part is not None)
-
-    def settings(self, config: ExperimentConfig) -> Any:
-        """What the weights depend on: the account, the columns, and this agent alone."""
-        assert isinstance(config, StudyConfig)
-        shared = config.model_dump(mode="json", include={"decision", "exchange", "columns", "controls"})
-        direction = config.simulation(self.policy, self.direction).direction
-        return {**shared, "policy": policy_settings(config, self.policy), "direction": direction}
 
     def data(self, config: ExperimentConfig, fingerprints: Mapping[str, str]) -> Mapping[str, str]:
         """None: its markets are generated."""
@@ -119,7 +105,7 @@ class PretrainTrial(Trial):
 def pretrain(config: StudyConfig, trials: Iterable[PolicyTrial], work: Work) -> Pretrained:
     """Train what is trained on synthetic markets first."""
     wanted = {
-        PretrainTrial(trial.policy, trial.direction, trial.seed): None
+        PretrainTrial(trial.policy, 0, "", trial.seed, None, trial.direction): None
         for trial in trials
         if trial.seed is not None and config.agents[trial.policy].pretrain is not None
     }
@@ -130,7 +116,7 @@ def pretrain(config: StudyConfig, trials: Iterable[PolicyTrial], work: Work) -> 
 def _pretrain(config: StudyConfig, trial: PretrainTrial, place: Place) -> dict[str, Any]:
     from gearing.agents import train_agent
 
-    agent, seed = config.agents[trial.policy], trial.seed
+    agent, seed = config.agents[trial.policy], int(trial.seed or 0)
     given = agent.pretrain
     assert given is not None
     columns = agent_columns(config, trial.policy, trial.direction)

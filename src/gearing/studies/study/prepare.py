@@ -56,26 +56,6 @@ class Prepared:
         cut = table.between(start, last)
         return market.between(start, last), cut if columns is None else cut.select(list(columns))
 
-    def refuse_in_sample(self, account: str, span: Span) -> None:
-        """Refuse forecast columns that were fitted on anything later than the rows of a span.
-
-        Raises
-        ------
-        ValueError
-            Naming the column and the row.
-        """
-        first, last = span
-        table = self.tables[account]
-        known = (table.close_time >= first) & (table.close_time < last)
-        for name, stamps in table.fitted_until.items():
-            late = known[:, None] & (stamps > table.close_time[:, None])
-            if late.any():
-                k = int(np.argwhere(late)[0][0])
-                raise ValueError(
-                    f"column {name!r} at {table.close_time[k]} was fitted until {stamps[k].max()}: in sample. "
-                    "Use an out-of-sample forecast, as walk_forward makes."
-                )
-
 
 def prepare(config: StudyConfig, work: Work) -> Prepared:
     """Open the markets, compute features, walk the forecaster forward, cut the folds."""
