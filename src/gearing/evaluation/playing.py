@@ -173,9 +173,9 @@ def _signed(series: np.ndarray, simulator: Simulator) -> np.ndarray:
     column = simulator.config.signal_column
     if column is None:
         return simulator.directed(series)
-    tape, rows = simulator.tape, decision_rows(simulator, series.shape[-2])
-    known = tape.features[tape.rows.bar[rows - 1, 0]]
-    return simulator.directed(series, known[..., simulator.layout.locate(column)])
+    rows = decision_rows(simulator, series.shape[-2])
+    signal = market_view(simulator, rows.ravel())[column]
+    return simulator.directed(series, signal.reshape(*rows.shape, -1))
 
 
 def _of_series(series: np.ndarray, simulator: Simulator) -> _Targets:
@@ -260,13 +260,16 @@ def all_decisions(simulator: Simulator) -> tuple[Observation, np.ndarray]:
     sides : (n_decisions, n_slots) float64
         Factors of the simulation's direction.
     """
-    table, layout = simulator.tables[0], simulator.layout
-    rows = np.searchsorted(table.close_time, decision_times(simulator)[:-1])
+    view = market_view(simulator, decision_rows(simulator)[0, : simulator.n_decisions])
+    column = simulator.config.signal_column
+    sides = np.ones((len(view.array), len(simulator.slots)))
+    return view, simulator.directed(sides, None if column is None else view[column])
+
+
+def market_view(simulator: Simulator, rows: np.ndarray) -> Observation:
+    """Market columns known at decisions at rows (n,) of the tape, as n accounts; the account columns are zero."""
+    tape, layout = simulator.tape, simulator.layout
+    known = tape.features[tape.rows.bar[rows - 1, 0]]
     array = np.zeros((rows.size, layout.size), np.float32)
-    market_columns = table.values[rows].reshape(rows.size, -1)
-    array[:, : market_columns.shape[1]] = market_columns
-    view = Observation(layout, array)
-    if simulator.config.signal_column is not None:
-        return view, view[simulator.config.signal_column].astype(np.float64)
-    side = -1.0 if simulator.config.direction == "short" else 1.0
-    return view, np.full((rows.size, len(simulator.slots)), side)
+    array[:, : known.shape[1]] = known
+    return Observation(layout, array)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from gearing.agents.policy.band_network import BandNetwork, band_targets
+from gearing.evaluation.playing import market_view
 from gearing.simulation.observation import Observation
 from gearing.simulation.simulator import Simulator
 
@@ -60,12 +61,9 @@ def precompute_bands(policy: Any, simulator: Simulator, rows: np.ndarray) -> Any
     network = policy.network
     if not isinstance(network, BandNetwork) or network.memory or len(rows) > _MOST:
         return policy
-    tape, layout = simulator.tape, simulator.layout
-    known = tape.features[tape.rows.bar[rows.ravel() - 1, 0]]
-    array = np.zeros((rows.size, layout.size), np.float32)
-    array[:, : known.shape[1]] = known
+    view = market_view(simulator, rows.ravel())
     with torch.no_grad():
-        columns = torch.from_numpy(policy.arranged(Observation(layout, array))).reshape(*rows.shape, -1)
+        columns = torch.from_numpy(policy.arranged(view)).reshape(*rows.shape, -1)
         low, high, *_ = network.band(columns)
         divisor = network.divisor(columns).expand_as(low)
     return PrecomputedBands(policy, low, high, divisor)
