@@ -76,7 +76,7 @@ class SweepConfig(ExperimentConfig):
         check_space(self.choices, self.search, self.n)
         middle = example(self.choices)
         for name, given in self.choices.items():
-            for value in given if isinstance(given, list) else [given]:
+            for value in given if isinstance(given, list) else [middle[name]]:
                 changed = {**middle, name: value}
                 columns = make_rule(changed).required_columns if is_configuration(changed) else ()
                 for column in columns:
