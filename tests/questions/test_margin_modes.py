@@ -47,7 +47,7 @@ def test_cross_margin_takes_the_innocent_position_with_it(falling_much):
     assert rows.loc["isolated", "all_liquidated"] == 0.0
     assert (
         rows.loc["cross", "contagion"] == 0.5
-    )  # one of the two that died would have lived in isolated margin
+    )  # one of the two would not have been liquidated in isolated margin
     assert rows.loc["cross", "gain"] == pytest.approx(-0.5, abs=0.01)
 
 

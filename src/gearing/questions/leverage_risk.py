@@ -45,7 +45,7 @@ class LeverageRisk(Question):
     Attributes
     ----------
     leverages : list of float
-        Leverage settings looked at.
+        Leverage settings that are compared.
     horizons : list of duration
     drawdown : float
         Share of the equity whose loss is the second event.
@@ -168,7 +168,7 @@ def _rows(
 
 
 def safest_by_appetite(risk: pd.DataFrame, budgets: Sequence[float] = BUDGETS) -> pd.DataFrame:
-    """Largest leverage looked at whose probability stays within each budget; 0 where none does.
+    """Largest leverage of the table whose probability stays within each budget; 0 where none does.
 
     Parameters
     ----------
@@ -183,7 +183,7 @@ def safest_by_appetite(risk: pd.DataFrame, budgets: Sequence[float] = BUDGETS) -
 
     Notes
     -----
-    Only the leverages of the table are looked at; `gearing.safest_leverage` searches between them.
+    Only the leverages of the table are compared; `gearing.safest_leverage` searches between them.
     """
     keys = [name for name in INDEX if name != "leverage"]
     parts = {}

@@ -7,9 +7,10 @@ everything.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from typing import Any, Literal
 
 import numpy as np
@@ -46,6 +47,7 @@ CRASHES = {
     "2021-05-19": ("2021-05-19", "2021-05-21"),
     "2022-11-08": ("2022-11-07", "2022-11-11"),
 }
+Books = Mapping[str, Sequence[float]]  # name and sides of each contract
 _INDEX = ["book", "leverage", "mode"]
 
 
@@ -166,7 +168,7 @@ def compare_modes(
     market: MarketData,
     leverages: Sequence[float],
     *,
-    books: Mapping[str, Sequence[float]] | None = None,
+    books: Books | None = None,
     horizon: str = "30d",
     bootstrap: Bootstrap = BOOTSTRAP,
     **settings: Any,
@@ -192,22 +194,30 @@ def compare_modes(
     """
     if market.n_contracts < 2:
         raise ValueError(f"{market!r} has one contract; margin modes are compared on at least two.")
-    block = block_of(horizon)
-    rows = []
-    for name, sides in (books or default_books(market.n_contracts)).items():
-        for leverage in leverages:
-            signed = [side * leverage for side in sides]
-            isolated, cross = (
-                hold_books(market, signed, horizon=horizon, **{**settings, "margin_mode": mode})
-                for mode in MODES
-            )
-            found = {"isolated": _outcome(isolated, block, bootstrap)}
-            found["cross"] = {
-                **_outcome(cross, block, bootstrap),
-                **_against_isolated(cross, isolated, block, bootstrap),
-            }
-            rows += [{"book": name, "leverage": leverage, "mode": m, **row} for m, row in found.items()]
+    block, rows = block_of(horizon), []
+    for key, held in _held(market, leverages, books, horizon, settings):
+        row = {**key, **_outcome(held, block, bootstrap)}
+        if key["mode"] == "isolated":
+            isolated = held
+        else:
+            row |= _against_isolated(held, isolated, block, bootstrap)
+        rows.append(row)
     return pd.DataFrame(rows).set_index(_INDEX)
+
+
+def _held(
+    market: MarketData,
+    leverages: Sequence[float],
+    books: Books | None,
+    horizon: str,
+    settings: dict[str, Any],
+) -> Iterator[tuple[dict[str, Any], HeldBooks]]:
+    """Every book at every leverage, in isolated margin and then in cross margin."""
+    books = books or default_books(market.n_contracts)
+    for (name, sides), leverage, mode in product(books.items(), leverages, MODES):
+        signed = [side * leverage for side in sides]
+        held = hold_books(market, signed, horizon=horizon, **{**settings, "margin_mode": mode})
+        yield {"book": name, "leverage": leverage, "mode": mode}, held
 
 
 def _outcome(held: HeldBooks, block: float, bootstrap: Bootstrap) -> dict[str, Any]:
@@ -236,7 +246,7 @@ def crash_outcomes(
     leverages: Sequence[float],
     *,
     crashes: Mapping[str, tuple[str, str]] = CRASHES,
-    books: Mapping[str, Sequence[float]] | None = None,
+    books: Books | None = None,
     **settings: Any,
 ) -> pd.DataFrame:
     """The same positions opened at 00:00 UTC of a crash's first day and held to its end.
@@ -255,14 +265,8 @@ def crash_outcomes(
         if first - DAY < market.open_time[0] or last > market.close_time[-1]:
             continue
         part, horizon = market.between(first - DAY, last), f"{int((last - first) / DAY)}d"
-        for name, sides in (books or default_books(market.n_contracts)).items():
-            for leverage in leverages:
-                signed = [side * leverage for side in sides]
-                for mode in MODES:
-                    given = {**settings, "margin_mode": mode}
-                    held = hold_books(part, signed, horizon=horizon, **given)
-                    key = {"crash": crash, "book": name, "leverage": leverage, "mode": mode}
-                    rows.append({**key, **_single(held, market.symbols)})
+        for key, held in _held(part, leverages, books, horizon, settings):
+            rows.append({"crash": crash, **key, **_single(held, market.symbols)})
     names = ["crash", *_INDEX]
     return pd.DataFrame(rows, columns=[*names, "liquidated", "equity"]).set_index(names)
 
@@ -287,11 +291,8 @@ def modes_figure(rows: pd.DataFrame) -> Any:
             third.plot(line.index, line.p05, "o-", color=color, label=f"{mode}: 5th percentile")
             third.plot(line.index, line["mean"], "s--", color=color, label=f"{mode}: mean")
         _draw_cross(second, part.xs("cross", level="mode"))
-        for panel, title in zip(
-            panels,
-            (f"{book}: liquidated", "cross: share of liquidations", "end equity over start"),
-            strict=True,
-        ):
+        titles = (f"{book}: liquidated", "cross: share of liquidations", "end equity over start")
+        for panel, title in zip(panels, titles, strict=True):
             panel.set_title(title)
             panel.set_xlabel("leverage")
             panel.grid(alpha=0.3)

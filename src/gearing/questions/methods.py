@@ -43,6 +43,13 @@ from gearing.studies.work import Work
 
 DIRECTIONS = {"long": "long", "long/short": "signal:momentum_side_30d"}
 COLUMNS = ("ideal for", "advantages", "limits")
+_METRICS = [
+    "cut",
+    "growth_same_leverage",
+    "growth_same_volatility",
+    "fewer_same_leverage",
+    "worse_same_leverage",
+]
 _CHANCE = 0.05  # of as many cells at 5 % by luck alone
 _WIDE_GROWTH = 0.5  # a year of log growth; fixed leverage that varies as much with its cell is noted
 _HIGH_FEES = 0.01  # a year as a share of equity; higher ones are noted
@@ -102,12 +109,7 @@ def methods(config: Methods, work: Work) -> Findings:
     figures = {"dynamic": difference_figure(cells)}
     if advice:
         figures["majority"] = majority_figure(advice["appetites"])
-    shown = [
-        "cut",
-        *(f"{name}_same_leverage" for name in ("growth", "fewer", "worse")),
-        "growth_same_volatility",
-    ]
-    metrics = metrics_of(counts[shown].astype(float).stack())
+    metrics = metrics_of(counts[_METRICS].astype(float).stack())
     return Findings(_line(counts, advice.get("advice")), tables, figures, metrics, markets)
 
 
@@ -158,10 +160,11 @@ def _line(counts: pd.DataFrame, advice: pd.DataFrame | None) -> str:
         f"{shown['more']}; significantly more growth in {shown['better']}, significantly less in {shown['worse']}"
     ]
     if advice is not None:
-        verdicts = [
-            f"{name} with {n} of {len(advice)} rules" for name, n in advice.verdict.value_counts().items()
-        ]
-        parts.append("dynamic for most traders: " + ", ".join(verdicts))
+        verdicts = advice.verdict.value_counts().items()
+        parts.append(
+            "dynamic for most traders: "
+            + ", ".join(f"{name} with {n} of {len(advice)} rules" for name, n in verdicts)
+        )
     return "; ".join(parts)
 
 

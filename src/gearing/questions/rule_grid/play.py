@@ -49,7 +49,7 @@ DIRECTIONS = {
 }
 REBALANCING = ("every_decision", "on_change", "never")
 _BOOTSTRAP = Bootstrap(replications=1000)
-# What a rule may read of its account and still answer all decisions at once: the shape of it, not the value.
+# What a rule may read of its account and still return all targets at once: the shape of it, not the value.
 _READ_OF_ACCOUNT = {*POSITION_COLUMNS, *ACCOUNT_COLUMNS} - {"effective_leverage"}
 Progress = Callable[[str], None]
 Row = dict[str, Any]
@@ -187,7 +187,7 @@ def run_cell(
 def _sizes(setting: _Setting, rules: Mapping[str, Any]) -> np.ndarray:
     """Leverage magnitudes of every rule (n_rules, n_decisions, n_slots).
 
-    What reads the market only answers all decisions at once; what reads its account is played.
+    What reads the market only returns all targets at once; what reads its account is played.
     """
     view, sides = all_decisions(setting.simulator(1))
 
