@@ -15,7 +15,6 @@ from gearing.evaluation.statistics.bootstrap import block_mean
 from gearing.features import parse_duration
 from gearing.market.data import MarketData
 from gearing.market.timing import DAY
-from gearing.simulation.config import Slippage
 from gearing.studies.experiment import ExperimentConfig
 from gearing.studies.rules_and_agents import Rule
 from gearing.studies.sections import Exchange, Market
@@ -66,18 +65,11 @@ class Question(ExperimentConfig):
 
     def markets(self) -> dict[str, MarketData]:
         """The contracts one by one; a generated market counts as one contract under its own name."""
-        if not self.market.is_history:
-            market = self.market.open()
-            return {symbol: market.select([symbol]) for symbol in market.symbols}
-        parts = {
-            symbol: self.market.model_copy(update={"contracts": [symbol]}) for symbol in self.market.symbols
-        }
-        return {symbol: part.open() for symbol, part in parts.items()}
+        return self.market.each()
 
     def simulation(self) -> dict[str, Any]:
         """Settings of the simulation that the exchange gives."""
-        settings = self.exchange.model_dump(exclude={"slippage"})
-        return {**settings, "slippage": Slippage(**self.exchange.slippage.model_dump())}
+        return self.exchange.settings
 
     @property
     def bootstrap(self) -> Bootstrap:

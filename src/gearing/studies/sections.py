@@ -174,6 +174,12 @@ class Exchange(Section):
     deleveraging_move: float | None = Field(default=None, gt=0.0)
     profit_is_free: bool = False
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The same as `SimulationConfig` takes it."""
+        slippage = type(_DEFAULT.slippage)(**self.slippage.model_dump())
+        return self.model_dump(exclude={"slippage"}) | {"slippage": slippage}
+
     @model_validator(mode="after")
     def _fee_level_exists(self) -> Self:
         if self.fee_level is not None:
@@ -194,8 +200,5 @@ class Statistics(Section):
 
 def account_settings(decision: Decision, exchange: Exchange) -> dict[str, Any]:
     """Settings of the simulated account by name, as `gearing.backtest` and the environments take them."""
-    settings = decision.model_dump() | exchange.model_dump(exclude={"slippage"})
-    settings["decision_interval"] = settings.pop("interval")
-    settings["decision"] = settings.pop("mode")
-    settings["slippage"] = type(_DEFAULT.slippage)(**exchange.slippage.model_dump())
-    return settings
+    settings = decision.model_dump(exclude={"interval", "mode"}) | exchange.settings
+    return settings | {"decision_interval": decision.interval, "decision": decision.mode}
