@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 SCRIPT = """
 import gearing
-from gearing.exchange import batch
+from gearing.exchange.engine import batch
 
 assert "site" in gearing.__file__, gearing.__file__
 market = gearing.synthetic_market("market-b", seed=1, years=1)
