@@ -6,17 +6,13 @@ A close at Monday 00:00 UTC counts as Monday, whose hours follow, not as Sunday.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gearing.features.feature import feature
+from gearing.features.windows import Array
+from gearing.market import MarketData
 
-if TYPE_CHECKING:
-    from gearing.market import MarketData
-
-Array = NDArray[np.float64]
 HOUR = 3_600_000
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 FIRST_MONDAY = 4 * 24 * HOUR  # 1970-01-05

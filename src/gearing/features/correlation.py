@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
-from numpy.typing import NDArray
 
 from gearing.features.feature import feature
 from gearing.features.returns import bar_returns
-from gearing.features.windows import rolling_mean
+from gearing.features.windows import Array, rolling_mean
+from gearing.market import MarketData
 from gearing.market.timing import bars_in
-
-if TYPE_CHECKING:
-    from gearing.market import MarketData
-
-Array = NDArray[np.float64]
 
 
 @feature(

@@ -7,7 +7,8 @@ so that a live process knows how many bars to fetch, and its bounds, so that an 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -61,7 +62,7 @@ class Feature:
     @property
     def origin(self) -> str:
         """Module of the function."""
-        return _function(self.compute).__module__
+        return getattr(self.compute, "compute", self.compute).__module__
 
     def lookback_bars(self, bar: np.timedelta64) -> int:
         """Bars needed for one value, the row's own bar included."""
@@ -103,36 +104,8 @@ class _OfWindow:
         return self.compute(market, self.window)
 
 
-@dataclass(frozen=True)
-class _Family:
-    """A feature for every window: ``name_24h``, ``name_7d`` ..."""
-
-    name: str
-    compute: Compute
-    lookback: tuple[str, ...]
-    unit: str
-    lower: float
-    upper: float
-    source: str
-    needs: tuple[str, ...]
-
-    def add_member(self, window: str) -> None:
-        """Register the feature of one window."""
-        member = Feature(
-            name=f"{self.name}_{window}",
-            compute=_OfWindow(self.compute, window),
-            lookback=tuple(part.replace("{window}", window) for part in self.lookback),
-            unit=self.unit,
-            lower=self.lower,
-            upper=self.upper,
-            source=self.source,
-            needs=self.needs,
-        )
-        FEATURES.add(member.name, member, source=self.compute)
-
-
 FEATURES: Register[Feature] = Register("feature", "gearing.features")
-FAMILIES: Register[_Family] = Register("family of features", "gearing.features")
+FAMILIES: Register[Feature] = Register("family of features", "gearing.features")  # lookbacks name "{window}"
 
 
 def feature(
@@ -169,17 +142,24 @@ def feature(
 
     def register(compute: Compute) -> Compute:
         label = name or compute.__name__
-        declared = (label, compute, parts, unit, lower, upper, source, tuple(needs))
-        if windows:
-            family = _Family(*declared)
-            FAMILIES.add(label, family, source=compute)
-            for window in windows:
-                family.add_member(window)
-        else:
-            FEATURES.add(label, Feature(*declared), source=compute)
+        declared = Feature(label, compute, parts, unit, lower, upper, source, tuple(needs))
+        (FAMILIES if windows else FEATURES).add(label, declared, source=compute)
+        for window in windows:
+            _add_member(declared, window)
         return compute
 
     return register
+
+
+share_feature = partial(feature, unit="share", lower=0.0, upper=1.0)
+
+
+def _add_member(family: Feature, window: str) -> None:
+    """Register the feature of one window: ``name_24h``, ``name_7d`` ..."""
+    lookback = tuple(part.replace("{window}", window) for part in family.lookback)
+    compute = _OfWindow(family.compute, window)
+    member = replace(family, name=f"{family.name}_{window}", compute=compute, lookback=lookback)
+    FEATURES.add(member.name, member, source=family.compute)
 
 
 def get_feature(name: str) -> Feature:
@@ -192,7 +172,7 @@ def get_feature(name: str) -> Feature:
     """
     if name not in FEATURES and is_feature(name):
         family, _, window = name.rpartition("_")
-        FAMILIES[family].add_member(window)
+        _add_member(FAMILIES[family], window)
     return FEATURES[name]
 
 
@@ -223,8 +203,3 @@ def _bars(part: str, bar: np.timedelta64) -> int:
     """Bars of a duration; "10x6h" is ten times the bars of six hours."""
     times, cross, duration = part.rpartition("x")
     return bars_in(duration, bar) * (int(times) if cross else 1)
-
-
-def _function(compute: Compute) -> Compute:
-    """The registered function behind a family's member."""
-    return compute.compute if isinstance(compute, _OfWindow) else compute

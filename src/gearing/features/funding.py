@@ -6,19 +6,14 @@ Sums run over the settlements present, so intervals of 8, 4 or 1 hours, and chan
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 
 from gearing.features.feature import feature
-from gearing.features.windows import last_seen, rolling_sum
+from gearing.features.windows import Array, last_seen, rolling_sum
+from gearing.market import MarketData
 from gearing.market.timing import YEAR, bars_in
 
-if TYPE_CHECKING:
-    from gearing.market import MarketData
-
-Array = NDArray[np.float64]
 RECENT = (
     "24h"  # settlements are at most 8 hours apart on the venues known; a day without one means none is paid
 )

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
-from numpy.typing import NDArray
 
 from gearing.features.feature import feature
-from gearing.features.volatility import MOST, realized_volatility
-from gearing.features.windows import lag, rolling_mean
+from gearing.features.volatility import MOST, realized_volatility, volatility_feature
+from gearing.features.windows import Array, lag, rolling_mean
+from gearing.market import MarketData
 from gearing.market.timing import bars_in
 
-if TYPE_CHECKING:
-    from gearing.market import MarketData
-
-Array = NDArray[np.float64]
 NEEDS = ("implied_volatility",)
 
 
-@feature(unit="annualised", lower=0.0, upper=MOST, lookback="0h", source="DVOL (Deribit)", needs=NEEDS)
+@volatility_feature(lookback="0h", source="DVOL (Deribit)", needs=NEEDS)
 def implied_volatility(market: MarketData) -> Array:
     """Implied volatility last published before the close, from the market data."""
     return _implied(market)
@@ -46,10 +40,7 @@ def implied_minus_realized(market: MarketData, window: str) -> Array:
     return _implied(market) - realized_volatility(market, window)
 
 
-@feature(
-    unit="annualised",
-    lower=0.0,
-    upper=MOST,
+@volatility_feature(
     lookback=("24h", "{window}"),
     windows=("30d",),
     source="stand-in without options: mean of daily realised volatility, which implied volatility tracks",

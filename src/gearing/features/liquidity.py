@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
-from numpy.typing import NDArray
 
-from gearing.features.feature import feature
+from gearing.features.feature import feature, share_feature
 from gearing.features.returns import bar_returns
-from gearing.features.windows import lag, rolling_mean, rolling_sum
-from gearing.market.timing import DAY, bars_in
+from gearing.features.volatility import DAY
+from gearing.features.windows import Array, lag, rolling_mean, rolling_sum
+from gearing.market import MarketData
+from gearing.market.timing import bars_in
 
-if TYPE_CHECKING:
-    from gearing.market import MarketData
-
-Array = NDArray[np.float64]
 ORDER = 10_000.0  # quote units; the default account
 
 
@@ -89,10 +84,7 @@ def corwin_schultz_spread(market: MarketData, window: str) -> Array:
     return rolling_mean(np.maximum(spread, 0.0), bars_in(window, market.bar))
 
 
-@feature(
-    unit="share",
-    lower=0.0,
-    upper=1.0,
+@share_feature(
     lookback="{window}",
     windows=("1h", "24h"),
     source="an order of 10 000 quote units over the value traded in the window",

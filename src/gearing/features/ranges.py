@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gearing.features.feature import Compute, feature
-from gearing.features.volatility import LOG_VARIANCE, MOST, annualised
-from gearing.features.windows import lag, rolling_max, rolling_mean, rolling_mean_and_variance, rolling_min
-from gearing.market.timing import DAY, bars_in
-
-if TYPE_CHECKING:
-    from gearing.market import MarketData
-
-Array = NDArray[np.float64]
-Register = Callable[[Compute], Compute]
+from gearing.features.volatility import DAY, annualised, log_variance_feature, volatility_feature
+from gearing.features.windows import (
+    Array,
+    lag,
+    rolling_max,
+    rolling_mean,
+    rolling_mean_and_variance,
+    rolling_min,
+)
+from gearing.market import MarketData
+from gearing.market.timing import bars_in
 
 
 def _a_day(market: MarketData, per_bar: Array, window: str) -> Array:
@@ -42,44 +42,30 @@ def rogers_satchell_variance(market: MarketData) -> Array:
     return up + down
 
 
-def _volatility(source: str, windows: tuple[str, ...]) -> Register:
-    return feature(
-        unit="annualised", lower=0.0, upper=MOST, lookback="{window}", source=source, windows=windows
-    )
+ESTIMATORS = {
+    "parkinson": (parkinson_variance, "Parkinson (1980)", ("1h", "6h", "24h", "7d", "30d")),
+    "garman_klass": (garman_klass_variance, "Garman and Klass (1980)", ("24h", "7d", "30d")),
+    "rogers_satchell": (rogers_satchell_variance, "Rogers and Satchell (1991)", ("24h", "7d")),
+}
 
 
-def _log_variance(source: str, windows: tuple[str, ...]) -> Register:
-    lower, upper = LOG_VARIANCE
-    unit = "log variance per day"
-    return feature(unit=unit, lower=lower, upper=upper, lookback="{window}", source=source, windows=windows)
+def _root_of_mean(per_bar: Callable[[MarketData], Array]) -> Compute:
+    """Root of the window's mean of a variance per bar, annualised."""
+    return lambda market, window: annualised(_a_day(market, per_bar(market), window))
 
 
-@_volatility("Parkinson (1980)", windows=("24h", "7d"))
-def parkinson_volatility(market: MarketData, window: str) -> Array:
-    """Root of the mean Parkinson variance of the window's bars."""
-    return annualised(_a_day(market, parkinson_variance(market), window))
+def _log_of_mean(per_bar: Callable[[MarketData], Array]) -> Compute:
+    """Log of the window's mean of a variance per bar, per day."""
+    return lambda market, window: np.log(_a_day(market, per_bar(market), window))
 
 
-@_volatility("Garman and Klass (1980)", windows=("24h", "7d"))
-def garman_klass_volatility(market: MarketData, window: str) -> Array:
-    """Root of the mean Garman-Klass variance of the window's bars."""
-    return annualised(_a_day(market, garman_klass_variance(market), window))
+for _name, (_per_bar, _source, _) in ESTIMATORS.items():
+    volatility_feature(
+        lookback="{window}", windows=("24h", "7d"), source=_source, name=f"{_name}_volatility"
+    )(_root_of_mean(_per_bar))
 
 
-@_volatility("Rogers and Satchell (1991)", windows=("24h", "7d"))
-def rogers_satchell_volatility(market: MarketData, window: str) -> Array:
-    """Root of the mean Rogers-Satchell variance of the window's bars."""
-    return annualised(_a_day(market, rogers_satchell_variance(market), window))
-
-
-@feature(
-    unit="annualised",
-    lower=0.0,
-    upper=MOST,
-    lookback=("1bar", "{window}"),
-    windows=("24h", "7d"),
-    source="Yang and Zhang (2000)",
-)
+@volatility_feature(lookback=("1bar", "{window}"), windows=("24h", "7d"), source="Yang and Zhang (2000)")
 def yang_zhang_volatility(market: MarketData, window: str) -> Array:
     """Gap variance + k x body variance + (1 - k) x Rogers-Satchell, the weight k of least variance."""
     n = max(bars_in(window, market.bar), 2)
@@ -93,25 +79,15 @@ def yang_zhang_volatility(market: MarketData, window: str) -> Array:
     return annualised(per_bar * float(DAY / market.bar))
 
 
-@_log_variance("Parkinson (1980)", windows=("1h", "6h", "24h", "7d", "30d"))
-def log_parkinson_variance(market: MarketData, window: str) -> Array:
-    """Log of the window's mean Parkinson variance, per day."""
-    return np.log(_a_day(market, parkinson_variance(market), window))
+for _name, (_per_bar, _source, _windows) in ESTIMATORS.items():
+    log_variance_feature(lookback="{window}", windows=_windows, source=_source, name=f"log_{_name}_variance")(
+        _log_of_mean(_per_bar)
+    )
 
 
-@_log_variance("Garman and Klass (1980)", windows=("24h", "7d", "30d"))
-def log_garman_klass_variance(market: MarketData, window: str) -> Array:
-    """Log of the window's mean Garman-Klass variance, per day."""
-    return np.log(_a_day(market, garman_klass_variance(market), window))
-
-
-@_log_variance("Rogers and Satchell (1991)", windows=("24h", "7d"))
-def log_rogers_satchell_variance(market: MarketData, window: str) -> Array:
-    """Log of the window's mean Rogers-Satchell variance, per day."""
-    return np.log(_a_day(market, rogers_satchell_variance(market), window))
-
-
-@_log_variance("Parkinson (1980) on the whole window", windows=("24h", "7d"))
+@log_variance_feature(
+    lookback="{window}", windows=("24h", "7d"), source="Parkinson (1980) on the whole window"
+)
 def log_window_range(market: MarketData, window: str) -> Array:
     """Log of the Parkinson variance of the window's own high and low, per day."""
     n = bars_in(window, market.bar)

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
-from numpy.typing import NDArray
 
 from gearing.features.feature import feature
-from gearing.features.windows import lag
+from gearing.features.windows import Array, lag
+from gearing.market import MarketData
 from gearing.market.timing import bars_in
-
-if TYPE_CHECKING:
-    from gearing.market import MarketData
-
-Array = NDArray[np.float64]
 
 
 def bar_returns(market: MarketData) -> Array:

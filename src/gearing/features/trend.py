@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
-from numpy.typing import NDArray
 
-from gearing.features.feature import feature
+from gearing.features.feature import feature, share_feature
 from gearing.features.ranges import true_range
 from gearing.features.returns import window_return
-from gearing.features.volatility import variance_per_day
-from gearing.features.windows import exponential_mean, lag, rolling_max, rolling_mean, rolling_min
-from gearing.market.timing import DAY, bars_in
-
-if TYPE_CHECKING:
-    from gearing.market import MarketData
-
-Array = NDArray[np.float64]
+from gearing.features.volatility import DAY, variance_per_day
+from gearing.features.windows import Array, exponential_mean, lag, rolling_max, rolling_mean, rolling_min
+from gearing.market import MarketData
+from gearing.market.timing import bars_in
 
 
 @feature(
@@ -89,10 +82,7 @@ def drawdown(market: MarketData, window: str) -> Array:
     return np.log(rolling_max(market.high, bars_in(window, market.bar)) / market.close)
 
 
-@feature(
-    unit="share",
-    lower=0.0,
-    upper=1.0,
+@share_feature(
     lookback=("1bar", "10x{window}", "10x{window}"),
     windows=("24h", "14h"),
     source="directional movement: Wilder (1978), exponential means cut off after ten half-lives",

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
-from gearing.features.feature import feature
+from gearing.features.feature import feature, share_feature
 from gearing.features.returns import bar_returns
-from gearing.features.windows import exponential_mean, lag, rolling_max, rolling_mean, trailing_rank
-from gearing.market.timing import DAY, YEAR, bars_in, bars_per_year, parse_duration
+from gearing.features.windows import Array, exponential_mean, lag, rolling_max, rolling_mean, trailing_rank
+from gearing.market import MarketData
+from gearing.market.timing import YEAR, bars_in, bars_per_year, parse_duration
 
-if TYPE_CHECKING:
-    from gearing.market import MarketData
-
-Array = NDArray[np.float64]
+DAY = np.timedelta64(86_400_000, "ms")
 MOST = 20.0  # annualised volatility: 2 000 %, an hour of +-20 % all day long
 LOG_VARIANCE = (-25.0, 5.0)  # log of variance per day: a day of 0.0004 % to one of 1 200 %
+volatility_feature = partial(feature, unit="annualised", lower=0.0, upper=MOST)
+log_variance_feature = partial(
+    feature, unit="log variance per day", lower=LOG_VARIANCE[0], upper=LOG_VARIANCE[1]
+)
 BIPOWER = np.pi / 2  # 1 / E|z|^2 of a standard normal z
 
 
@@ -32,10 +33,7 @@ def annualised(variance_a_day: Array) -> Array:
     return np.sqrt(variance_a_day * float(YEAR / DAY))
 
 
-@feature(
-    unit="annualised",
-    lower=0.0,
-    upper=MOST,
+@volatility_feature(
     lookback="{window}",
     windows=("6h", "24h", "7d", "30d"),
     source="Andersen, Bollerslev, Diebold and Labys (2003)",
@@ -45,10 +43,7 @@ def realized_volatility(market: MarketData, window: str) -> Array:
     return annualised(variance_per_day(market, window))
 
 
-@feature(
-    unit="log variance per day",
-    lower=LOG_VARIANCE[0],
-    upper=LOG_VARIANCE[1],
+@log_variance_feature(
     lookback="{window}",
     windows=("6h", "24h", "3d", "7d", "14d", "30d", "90d"),
     source="HAR components: Corsi (2009)",
@@ -58,23 +53,15 @@ def log_variance(market: MarketData, window: str) -> Array:
     return np.log(variance_per_day(market, window))
 
 
-@feature(
-    unit="log variance per day",
-    lower=LOG_VARIANCE[0],
-    upper=LOG_VARIANCE[1],
-    lookback=("24h", "{window}"),
-    windows=("24h", "2d", "3d", "6d"),
-    source="HAR with separate daily lags",
+@log_variance_feature(
+    lookback=("24h", "{window}"), windows=("24h", "2d", "3d", "6d"), source="HAR with separate daily lags"
 )
 def log_variance_before(market: MarketData, window: str) -> Array:
     """Log of realised variance of the 24 hours that ended a window ago."""
     return lag(log_variance(market, "24h"), bars_in(window, market.bar))
 
 
-@feature(
-    unit="log variance per day",
-    lower=LOG_VARIANCE[0],
-    upper=LOG_VARIANCE[1],
+@log_variance_feature(
     lookback="{window}",
     windows=("7d", "30d"),
     source="mean of daily logs, less moved by one crash than the log of the mean",
@@ -86,13 +73,8 @@ def mean_log_variance(market: MarketData, window: str) -> Array:
     return np.mean([lag(daily, k * bars_in("24h", market.bar)) for k in range(max(days, 1))], axis=0)
 
 
-@feature(
-    unit="log variance per day",
-    lower=LOG_VARIANCE[0],
-    upper=LOG_VARIANCE[1],
-    lookback=("1bar", "{window}"),
-    windows=("24h", "7d"),
-    source="Barndorff-Nielsen and Shephard (2004)",
+@log_variance_feature(
+    lookback=("1bar", "{window}"), windows=("24h", "7d"), source="Barndorff-Nielsen and Shephard (2004)"
 )
 def log_bipower_variance(market: MarketData, window: str) -> Array:
     """Log of bipower variation per day: products of neighbouring returns, which one jump cannot inflate."""
@@ -106,13 +88,8 @@ def bipower_variance(market: MarketData, window: str) -> Array:
     return rolling_mean(products, bars_in(window, market.bar)) * float(DAY / market.bar)
 
 
-@feature(
-    unit="share",
-    lower=0.0,
-    upper=1.0,
-    lookback=("1bar", "{window}"),
-    windows=("24h", "7d"),
-    source="1 - BV/RV: Huang and Tauchen (2005)",
+@share_feature(
+    lookback=("1bar", "{window}"), windows=("24h", "7d"), source="1 - BV/RV: Huang and Tauchen (2005)"
 )
 def jump_share(market: MarketData, window: str) -> Array:
     """Share of realised variance that came in jumps; 0 where bipower variation is the larger."""
@@ -121,10 +98,7 @@ def jump_share(market: MarketData, window: str) -> Array:
     return np.where(whole == 0.0, 0.0, np.clip(share, 0.0, 1.0))
 
 
-@feature(
-    unit="share",
-    lower=0.0,
-    upper=1.0,
+@share_feature(
     lookback="{window}",
     windows=("24h", "7d"),
     source="semivariances: Barndorff-Nielsen, Kinnebrock and Shephard (2010)",
@@ -166,10 +140,7 @@ def quarticity_interaction(market: MarketData, window: str) -> Array:
     return level * relative_quarticity(market, window)
 
 
-@feature(
-    unit="log variance per day",
-    lower=LOG_VARIANCE[0],
-    upper=LOG_VARIANCE[1],
+@log_variance_feature(
     lookback="10x{window}",
     windows=("6h", "24h", "7d"),
     source="RiskMetrics (1996), weights cut off after ten half-lives",
@@ -181,10 +152,7 @@ def ewma_log_variance(market: MarketData, window: str) -> Array:
     return np.log(mean * float(DAY / market.bar))
 
 
-@feature(
-    unit="annualised",
-    lower=0.0,
-    upper=MOST,
+@volatility_feature(
     lookback="10x{window}",
     windows=("24h",),
     source="RiskMetrics (1996), weights cut off after ten half-lives",
@@ -196,10 +164,7 @@ def ewma_volatility(market: MarketData, window: str) -> Array:
     return np.sqrt(mean * bars_per_year(market.bar))
 
 
-@feature(
-    unit="share",
-    lower=0.0,
-    upper=1.0,
+@share_feature(
     lookback=("24h", "{window}"),
     windows=("30d", "90d", "365d"),
     source="trailing rank among values a day apart",
@@ -212,13 +177,8 @@ def volatility_percentile(market: MarketData, window: str) -> Array:
     return trailing_rank(realized_volatility(market, "24h"), days, day)
 
 
-@feature(
-    unit="log variance per day",
-    lower=LOG_VARIANCE[0],
-    upper=LOG_VARIANCE[1],
-    lookback=("24h", "{window}"),
-    windows=("7d", "30d"),
-    source="upper envelope of daily variance",
+@log_variance_feature(
+    lookback=("24h", "{window}"), windows=("7d", "30d"), source="upper envelope of daily variance"
 )
 def max_log_variance(market: MarketData, window: str) -> Array:
     """Largest log daily variance of the window."""
