@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from gearing.market.history.check_series import Finding, span
+from gearing.market.history.check_series import Finding, check_gaps
 from gearing.market.history.layout import settlement_rows
-from gearing.market.history.series import Bars
+from gearing.market.history.series import Bars, usual_step
 
 MICROSECONDS = 10**14  # a stamp of 1973 in microseconds, of 5138 in milliseconds
 
@@ -84,15 +84,8 @@ def check_archive_file(path: Path, name: str) -> Iterator[Finding]:
     except (ValueError, OSError) as error:
         yield Finding("error", name, "unreadable", detail=str(error))
         return
-    steps = np.diff(bars.open_time)
-    if steps.size == 0:
-        return
-    values, counts = np.unique(steps, return_counts=True)
-    bar = values[counts.argmax()]
-    for k in np.flatnonzero(steps > bar):
-        lost = int(steps[k] / bar) - 1
-        where = span(bars.open_time[k] + bar, bars.open_time[k + 1] - bar)
-        yield Finding("warning", name, "gap", *where, lost, "bars missing")
+    if bars.open_time.size > 1:
+        yield from check_gaps(bars.open_time, usual_step(bars.open_time), name)
 
 
 def _stamps(values: list[str]) -> np.ndarray:

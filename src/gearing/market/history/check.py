@@ -24,6 +24,7 @@ from gearing.market.history.check_series import (
     check_coverage,
     check_funding,
     check_prices_agree,
+    flagged,
     span,
 )
 from gearing.market.history.series import Bars
@@ -103,7 +104,7 @@ def check_folder(
     findings += _check_brackets(root, homes)
     for path in sorted(root.glob("other-venues-funding/*.parquet")):
         if symbols is None and venues is None:
-            findings += _guarded(path, root, files, "funding")
+            findings += _check_funding_file(path, root, files)
     findings += _check_together(homes)
     findings += _check_extras(root)
     return Report(tuple(files), tuple(findings))
@@ -141,20 +142,17 @@ def _check_contract(root: Path, home: Path) -> tuple[list[dict[str, Any]], list[
         found = check_bars(bars, bar, name, has_volume=kind == "last")
         findings += found
         read[kind, bar] = bars
-        lost = sum(f.count for f in found if f.rule == "gap")
-        files.append(
-            {"file": name, "kind": kind, "bar": label(bar), **_extent(bars.open_time), "missing": lost}
-        )
+        files.append(_described(name, kind, label(bar), bars.open_time, found))
     path = home / "funding.parquet"
     if path.is_file():
-        findings += _guarded(path, root, files, "funding")
-    funding = _funding_or_none(path)
-    findings += check_coverage(home.relative_to(root).as_posix(), read, funding, _interval(home.parent.name))
-    findings += check_prices_agree(home.relative_to(root).as_posix(), read)
+        findings += _check_funding_file(path, root, files)
+    name = home.relative_to(root).as_posix()
+    findings += check_coverage(name, read, _settled(path), _interval(home.parent.name))
+    findings += check_prices_agree(name, read)
     return files, findings
 
 
-def _guarded(path: Path, root: Path, files: list[dict[str, Any]], kind: str) -> list[Finding]:
+def _check_funding_file(path: Path, root: Path, files: list[dict[str, Any]]) -> list[Finding]:
     name = path.relative_to(root).as_posix()
     try:
         table = pd.read_parquet(path)
@@ -162,14 +160,14 @@ def _guarded(path: Path, root: Path, files: list[dict[str, Any]], kind: str) -> 
         found = check_funding(times, table["rate"].to_numpy(float), name, _interval(path.parent.parent.name))
     except (ValueError, OSError, KeyError) as error:
         return [Finding("error", name, "unreadable", detail=str(error))]
-    lost = sum(f.count for f in found if f.rule == "gap")
-    files.append({"file": name, "kind": kind, "bar": "", **_extent(times), "missing": lost})
+    files.append(_described(name, "funding", "", times, found))
     return found
 
 
-def _funding_or_none(path: Path) -> np.ndarray | None:
+def _settled(path: Path) -> np.ndarray | None:
+    """Times of the settlements of a file; None where it is missing or invalid."""
     try:
-        return layout.read_funding(path)["time"] if path.is_file() else None
+        return layout.read_funding(path)["time"]
     except (ValueError, OSError):
         return None
 
@@ -183,25 +181,21 @@ def _interval(venue: str) -> np.timedelta64:
         return positive_duration("8h")
 
 
-def _extent(times: np.ndarray) -> dict[str, Any]:
-    if times.size == 0:
-        return {"first": "", "last": "", "rows": 0}
-    first, last = span(times.min(), times.max())
-    return {"first": first, "last": last, "rows": int(times.size)}
+def _described(name: str, kind: str, bar: str, times: np.ndarray, found: list[Finding]) -> dict[str, Any]:
+    """The row of a file in the report."""
+    first, last = span(times.min(), times.max()) if times.size else ("", "")
+    extent = {"first": first, "last": last, "rows": int(times.size)}
+    lost = sum(f.count for f in found if f.rule == "gap")
+    return {"file": name, "kind": kind, "bar": bar, **extent, "missing": lost}
 
 
 # -------------------------------------------------------------------- brackets
 
 
 def _check_brackets(root: Path, homes: Sequence[Path]) -> Iterator[Finding]:
-    dated = _dates(root)
-    if (root / layout.BRACKETS).is_file() and not dated:
-        yield Finding(
-            "warning",
-            layout.BRACKETS,
-            "undated brackets",
-            detail="no history file dates them",
-        )
+    history = root / layout.HISTORY
+    if (root / layout.BRACKETS).is_file() and not (history.is_file() and layout.read_json(history)):
+        yield Finding("warning", layout.BRACKETS, "undated brackets", detail="no history file dates them")
     for home in homes:
         name = home.relative_to(root).as_posix()
         foreign = layout.PROFILES.get(home.parent.name, home.parent.name) != "binance-usdm"
@@ -221,25 +215,21 @@ def _bracket_dates(name: str, home: Path, oldest: Any, newest: Any) -> Iterator[
     bars = layout.stored_bars(home, "last")
     if not bars or oldest is None:
         return
-    try:
-        times = layout.read_bars(layout.bar_file(home, "last", bars[-1]), volume=False).open_time
-    except (ValueError, OSError):
-        return
+    times = _openings(home, bars[-1])
+    detail = f"the oldest brackets are from {oldest}; use missing_tiers='earliest' for these bars"
     early = times < np.datetime64(oldest)
-    if early.any():
-        first, last = span(times[early][0], times[early][-1])
-        detail = f"the oldest brackets are from {oldest}; use missing_tiers='earliest' for these bars"
-        yield Finding(
-            "warning", name, "bars before the oldest brackets", first, last, int(early.sum()), detail
-        )
+    yield from flagged("warning", name, "bars before the oldest brackets", times, early, detail)
     if times.size and np.datetime64(newest) > times[-1] + np.timedelta64(30, "D"):
         detail = f"the newest brackets are from {newest}; bars use the nearest earlier copy"
         yield Finding("note", name, "brackets newer than the bars", detail=detail)
 
 
-def _dates(root: Path) -> list[str]:
-    path = root / layout.HISTORY
-    return sorted(layout.read_json(path)) if path.is_file() else []
+def _openings(home: Path, bar: np.timedelta64) -> np.ndarray:
+    """Openings of the traded bars of a file, none where it is invalid."""
+    try:
+        return layout.read_bars(layout.bar_file(home, "last", bar), volume=False).open_time
+    except (ValueError, OSError):
+        return np.empty(0, "datetime64[ms]")
 
 
 # -------------------------------------------------------------------- the folder as a whole
@@ -250,13 +240,9 @@ def _check_together(homes: Sequence[Path]) -> Iterator[Finding]:
     ends: dict[str, dict[str, np.datetime64]] = {}
     for home in homes:
         bars = layout.stored_bars(home, "last")
-        if bars:
-            try:
-                times = layout.read_bars(layout.bar_file(home, "last", bars[-1]), volume=False).open_time
-            except (ValueError, OSError):
-                continue
-            if times.size:
-                ends.setdefault(home.parent.name, {})[home.name] = times[-1] + bars[-1]
+        times = _openings(home, bars[-1]) if bars else ()
+        if len(times):
+            ends.setdefault(home.parent.name, {})[home.name] = times[-1] + bars[-1]
     for venue, by_symbol in ends.items():
         latest = max(by_symbol.values())
         for symbol, end in by_symbol.items():

@@ -47,6 +47,19 @@ def span(first: np.datetime64, last: np.datetime64) -> tuple[str, str]:
     return text(first), text(last)
 
 
+def flagged(
+    level: str, file: str, rule: str, time: np.ndarray, bad: np.ndarray, detail: str = ""
+) -> Iterator[Finding]:
+    """One finding of all rows flagged as bad, from the first to the last; none where no row is.
+
+    Parameters
+    ----------
+    time, bad : datetime64[ms] and bool arrays of equal length
+    """
+    if bad.any():
+        yield Finding(level, file, rule, *span(time[bad][0], time[bad][-1]), int(bad.sum()), detail)
+
+
 def check_bars(bars: Bars, bar: np.timedelta64, name: str, has_volume: bool) -> list[Finding]:
     """All findings of one file of bars."""
     if bars.open_time.size == 0:
@@ -54,7 +67,7 @@ def check_bars(bars: Bars, bar: np.timedelta64, name: str, has_volume: bool) -> 
     found = list(_check_order(bars.open_time, bar, name))
     order = np.argsort(bars.open_time, kind="stable")
     time, prices = bars.open_time[order], bars.prices[order]
-    found += _check_gaps(time, bar, name)
+    found += check_gaps(time, bar, name)
     found += _check_prices(time, prices, name)
     found += _check_outliers(time, prices, name)
     if has_volume:
@@ -63,26 +76,17 @@ def check_bars(bars: Bars, bar: np.timedelta64, name: str, has_volume: bool) -> 
 
 
 def _check_order(time: np.ndarray, bar: np.timedelta64, name: str) -> Iterator[Finding]:
-    steps = np.diff(time)
-    zero = np.timedelta64(0, "ms")
-    for rule, bad in (("not sorted", steps < zero), ("duplicate stamp", _repeated(time))):
-        if bad.any():
-            rows = np.flatnonzero(bad)
-            yield Finding("error", name, rule, *span(time[rows[0]], time[rows[-1]]), int(bad.sum()))
-    off = time.astype(np.int64) % int(bar.astype(np.int64)) != 0
-    if off.any():
-        detail = f"stamps are not multiples of {label(bar)} UTC"
-        yield Finding(
-            "error", name, "off the grid", *span(time[off][0], time[off][-1]), int(off.sum()), detail
-        )
-
-
-def _repeated(time: np.ndarray) -> np.ndarray:
+    yield from flagged("error", name, "not sorted", time[:-1], np.diff(time) < np.timedelta64(0, "ms"))
     ordered = np.sort(time)
-    return np.isin(time, ordered[1:][np.diff(ordered) == np.timedelta64(0, "ms")])
+    repeated = np.isin(time, ordered[1:][ordered[1:] == ordered[:-1]])
+    yield from flagged("error", name, "duplicate stamp", time, repeated)
+    off = time.astype(np.int64) % int(bar.astype(np.int64)) != 0
+    detail = f"stamps are not multiples of {label(bar)} UTC"
+    yield from flagged("error", name, "off the grid", time, off, detail)
 
 
-def _check_gaps(time: np.ndarray, bar: np.timedelta64, name: str) -> Iterator[Finding]:
+def check_gaps(time: np.ndarray, bar: np.timedelta64, name: str) -> Iterator[Finding]:
+    """A finding for every gap between ascending bars."""
     for k in np.flatnonzero(np.diff(time) > bar):
         lost = int((time[k + 1] - time[k]) / bar) - 1
         if lost > 0:
@@ -93,15 +97,10 @@ def _check_gaps(time: np.ndarray, bar: np.timedelta64, name: str) -> Iterator[Fi
 
 def _check_prices(time: np.ndarray, prices: np.ndarray, name: str) -> Iterator[Finding]:
     bad = ~(np.isfinite(prices) & (prices > 0.0)).all(axis=1)
-    if bad.any():
-        yield Finding("error", name, "price not positive", *span(time[bad][0], time[bad][-1]), int(bad.sum()))
+    yield from flagged("error", name, "price not positive", time, bad)
     opened, high, low, close = prices.T
     broken = ~bad & ((high < np.maximum(opened, close)) | (low > np.minimum(opened, close)))
-    if broken.any():
-        where = span(time[broken][0], time[broken][-1])
-        yield Finding(
-            "error", name, "OHLC violation", *where, int(broken.sum()), "low <= open, close <= high"
-        )
+    yield from flagged("error", name, "OHLC violation", time, broken, "low <= open, close <= high")
 
 
 def _check_outliers(time: np.ndarray, prices: np.ndarray, name: str) -> Iterator[Finding]:
@@ -122,12 +121,8 @@ def _check_volume(time: np.ndarray, volume: np.ndarray | None, name: str) -> Ite
     if volume is None:
         yield Finding("warning", name, "no volume")
         return
-    bad = ~(volume >= 0.0)
-    if bad.any():
-        yield Finding("error", name, "volume negative", *span(time[bad][0], time[bad][-1]), int(bad.sum()))
-    if (none := volume == 0.0).any():
-        where = span(time[none][0], time[none][-1])
-        yield Finding("note", name, "no trading", *where, int(none.sum()), "bars of zero volume")
+    yield from flagged("error", name, "volume negative", time, ~(volume >= 0.0))
+    yield from flagged("note", name, "no trading", time, volume == 0.0, "bars of zero volume")
 
 
 # -------------------------------------------------------------------- funding
@@ -140,22 +135,9 @@ def check_funding(times: np.ndarray, rates: np.ndarray, name: str, interval: np.
     found = list(_check_order(times, np.timedelta64(1, "ms"), name))
     order = np.argsort(times, kind="stable")
     times, rates = times[order], rates[order]
-    if (bad := ~np.isfinite(rates)).any():
-        found.append(
-            Finding("error", name, "rate not a number", *span(times[bad][0], times[bad][-1]), int(bad.sum()))
-        )
-    if (large := np.abs(rates) >= LARGE_RATE).any():
-        detail = f"rates of {LARGE_RATE:.0%} and more; are they fractions?"
-        found.append(
-            Finding(
-                "warning",
-                name,
-                "large rate",
-                *span(times[large][0], times[large][-1]),
-                int(large.sum()),
-                detail,
-            )
-        )
+    found += flagged("error", name, "rate not a number", times, ~np.isfinite(rates))
+    detail = f"rates of {LARGE_RATE:.0%} and more; are they fractions?"
+    found += flagged("warning", name, "large rate", times, np.abs(rates) >= LARGE_RATE, detail)
     found += _check_intervals(times, name, interval)
     return found
 
@@ -166,23 +148,12 @@ def _check_intervals(times: np.ndarray, name: str, interval: np.timedelta64) -> 
         part = _clock(due, interval)[first:last]
         yield Finding("warning", name, "gap", *span(part[0], part[-1]), part.size, "settlements missing")
     off = times.astype(np.int64) % int(HOUR.astype(np.int64)) != 0
-    if off.any():
-        yield Finding("note", name, "off the hour", *span(times[off][0], times[off][-1]), int(off.sum()))
+    yield from flagged("note", name, "off the hour", times, off)
     phase = times.astype(np.int64) % int(interval.astype(np.int64))
     usual = np.bincount((phase // 3_600_000).astype(int)).argmax() * 3_600_000
-    odd = (phase != usual) & ~off
-    if odd.any():
-        hours = np.unique(np.diff(times)[np.diff(times) < interval] / HOUR)
-        how = ", ".join(f"{h:g}" for h in hours)
-        detail = f"settlements away from the usual clock (intervals of {how} h)" if how else "odd hours"
-        yield Finding(
-            "note",
-            name,
-            "funding interval changes",
-            *span(times[odd][0], times[odd][-1]),
-            int(odd.sum()),
-            detail,
-        )
+    hours = ", ".join(f"{h:g}" for h in np.unique(np.diff(times)[np.diff(times) < interval] / HOUR))
+    detail = f"settlements away from the usual clock (intervals of {hours} h)" if hours else "odd hours"
+    yield from flagged("note", name, "funding interval changes", times, (phase != usual) & ~off, detail)
     if usual:
         yield Finding(
             "note", name, "funding clock", detail=f"settles {usual / 3_600_000:g} h after 00, 08 and 16 UTC"
@@ -214,14 +185,9 @@ def check_coverage(
     if funding is None:
         yield Finding("warning", name, "no funding", *span(time[0], time[-1]), time.size)
         return
-    for side, lost in (("before", time < funding[0] - interval), ("after", time > funding[-1] + interval)):
-        if lost.any():
-            where = span(time[lost][0], time[lost][-1])
-            yield Finding("warning", name, f"traded bars {side} funding", *where, int(lost.sum()))
-    early = funding < time[0]
-    if early.any():
-        where = span(funding[early][0], funding[early][-1])
-        yield Finding("note", name, "funding before the first traded bar", *where, int(early.sum()))
+    yield from flagged("warning", name, "traded bars before funding", time, time < funding[0] - interval)
+    yield from flagged("warning", name, "traded bars after funding", time, time > funding[-1] + interval)
+    yield from flagged("note", name, "funding before the first traded bar", funding, funding < time[0])
 
 
 def _mark_coverage(
@@ -241,11 +207,8 @@ def _mark_coverage(
         where = span(time[first], time[last - 1])
         yield Finding("warning", name, "traded bars without mark", *where, last - first, detail)
     for b, m in marks.items():
-        early = m.open_time < time[0]
-        if early.any():
-            where = span(m.open_time[early][0], m.open_time[early][-1])
-            detail = f"{label(b)} mark bars"
-            yield Finding("note", name, "mark before the first traded bar", *where, int(early.sum()), detail)
+        early, detail = m.open_time < time[0], f"{label(b)} mark bars"
+        yield from flagged("note", name, "mark before the first traded bar", m.open_time, early, detail)
 
 
 def check_prices_agree(name: str, bars: Mapping[tuple[str, np.timedelta64], Bars]) -> Iterator[Finding]:
@@ -269,26 +232,10 @@ def _mark_against_last(name: str, length: str, traded: Bars, marked: Bars) -> It
     with np.errstate(divide="ignore", invalid="ignore"):
         apart = np.abs(mark[:, 3] / last[:, 3] - 1.0) > MARK_GAP
         wick = (mark[:, 2] / last[:, 2] - 1.0 > WICK) | (last[:, 1] / mark[:, 1] - 1.0 > WICK)
-    if apart.any():
-        detail = f"{length} mark closes more than {MARK_GAP:.0%} off the traded close"
-        yield Finding(
-            "warning",
-            name,
-            "mark far from last",
-            *span(time[apart][0], time[apart][-1]),
-            int(apart.sum()),
-            detail,
-        )
-    if wick.any():
-        detail = f"{length} bars whose traded extreme lies more than {WICK:.0%} beyond the mark's"
-        yield Finding(
-            "note",
-            name,
-            "traded wick beyond mark",
-            *span(time[wick][0], time[wick][-1]),
-            int(wick.sum()),
-            detail,
-        )
+    detail = f"{length} mark closes more than {MARK_GAP:.0%} off the traded close"
+    yield from flagged("warning", name, "mark far from last", time, apart, detail)
+    detail = f"{length} bars whose traded extreme lies more than {WICK:.0%} beyond the mark's"
+    yield from flagged("note", name, "traded wick beyond mark", time, wick, detail)
 
 
 def _finer_against_longer(
@@ -299,15 +246,5 @@ def _finer_against_longer(
     grouped = finer.grouped(bar, longer_bar)
     time, i, j = np.intersect1d(grouped.open_time, longer.open_time, return_indices=True)
     differ = (np.abs(grouped.prices[i] / longer.prices[j] - 1.0) > 1e-9).any(axis=1)
-    if differ.any():
-        detail = (
-            f"{label(bar)} bars do not add up to {label(longer_bar)} bars ({differ.sum()} of {time.size})"
-        )
-        yield Finding(
-            "note",
-            name,
-            "finer bars disagree",
-            *span(time[differ][0], time[differ][-1]),
-            int(differ.sum()),
-            detail,
-        )
+    detail = f"{label(bar)} bars do not add up to {label(longer_bar)} bars ({differ.sum()} of {time.size})"
+    yield from flagged("note", name, "finer bars disagree", time, differ, detail)

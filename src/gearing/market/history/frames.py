@@ -13,7 +13,7 @@ from gearing.contracts import Contract, shipped_schedules, shipped_symbols, venu
 from gearing.market.data import MarketData
 from gearing.market.history.assemble import Missing, assemble
 from gearing.market.history.layout import PRICES, settlement_rows
-from gearing.market.history.series import Bars, Series
+from gearing.market.history.series import Bars, Series, usual_step
 from gearing.market.timing import positive_duration
 
 Frames: TypeAlias = pd.DataFrame | Mapping[str, pd.DataFrame] | None
@@ -57,7 +57,7 @@ def market_from_frames(
         As in :func:`gearing.load_market`; tiers newer than the bars are accepted by default.
     """
     frames = _by_symbol(last, contract)
-    length = positive_duration(bar) if bar is not None else _usual_step(next(iter(frames.values())))
+    length = positive_duration(bar) if bar is not None else _bar_of(next(iter(frames.values())))
     series = [
         Series(
             contract=_contract(symbol, contract, venue),
@@ -155,9 +155,8 @@ def _implied(series: Any, symbol: str) -> tuple[np.ndarray, np.ndarray] | None:
     return known_at, one.to_numpy(np.float64)
 
 
-def _usual_step(frame: pd.DataFrame) -> np.timedelta64:
-    steps = np.diff(_stamps(frame, "open_time", "from_frames: last"))
-    if steps.size == 0:
+def _bar_of(frame: pd.DataFrame) -> np.timedelta64:
+    time = _stamps(frame, "open_time", "from_frames: last")
+    if time.size < 2:
         raise ValueError("from_frames: a single bar does not define its length; pass bar='1h'.")
-    values, counts = np.unique(steps, return_counts=True)
-    return values[counts.argmax()]
+    return usual_step(time)

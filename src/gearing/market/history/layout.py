@@ -91,12 +91,8 @@ def read_bars(path: Path, start: Any = None, end: Any = None, volume: bool = Tru
     columns = ["open_time", *PRICES, *(["volume"] if volume and "volume" in names else [])]
     table = pq.read_table(path, columns=columns, filters=_time_filter(path, "open_time", start, end))
     prices = np.column_stack([_floats(table, name) for name in PRICES])
-    return Bars(
-        _stamps(table, "open_time"),
-        prices,
-        _floats(table, "volume") if "volume" in columns else None,
-        str(path),
-    )
+    volumes = _floats(table, "volume") if "volume" in columns else None
+    return Bars(_stamps(table, "open_time"), prices, volumes, str(path))
 
 
 def read_funding(path: Path) -> np.ndarray:
@@ -104,12 +100,8 @@ def read_funding(path: Path) -> np.ndarray:
     names = pq.read_schema(path).names
     _require(path, names, ("time", "rate"))
     table = pq.read_table(path, columns=[c for c in ("time", "rate", "mark") if c in names])
-    return settlement_rows(
-        _stamps(table, "time"),
-        _floats(table, "rate"),
-        _floats(table, "mark") if "mark" in names else None,
-        str(path),
-    )
+    mark = _floats(table, "mark") if "mark" in names else None
+    return settlement_rows(_stamps(table, "time"), _floats(table, "rate"), mark, str(path))
 
 
 def settlement_rows(time: np.ndarray, rate: np.ndarray, mark: np.ndarray | None, where: str) -> np.ndarray:
@@ -181,26 +173,16 @@ def _time_filter(path: Path, column: str, start: Any, end: Any) -> Any:
     if start is None and end is None:
         return None
     kind = pq.read_schema(path).field(column).type
-    bounds = [(">=", start), ("<", end)]
+    bounds = ((">=", start), ("<", end))
     return [
         (
             column,
             sign,
-            pa.scalar(np.datetime64(v, "ms").astype(np.int64), pa.timestamp("ms")).cast(_naive(kind)),
-        )
-        if getattr(kind, "tz", None) is None
-        else (
-            column,
-            sign,
-            pa.scalar(int(np.datetime64(v, "ms").astype(np.int64)), pa.timestamp("ms", kind.tz)),
+            pa.scalar(np.datetime64(v, "ms").astype(np.int64), pa.timestamp("ms", kind.tz)).cast(kind),
         )
         for sign, v in bounds
         if v is not None
     ]
-
-
-def _naive(kind: Any) -> Any:
-    return pa.timestamp(kind.unit)
 
 
 def _require(path: Path, names: list[str], needed: tuple[str, ...]) -> None:

@@ -135,6 +135,12 @@ def missing_settlements(
     return due[(due >= start) & (due < end)]
 
 
+def usual_step(time: np.ndarray) -> np.timedelta64:
+    """The most frequent step between neighbouring stamps, of which there are at least two."""
+    values, counts = np.unique(np.diff(time), return_counts=True)
+    return values[counts.argmax()]
+
+
 def bars_of(moments: np.ndarray, open_time: np.ndarray) -> np.ndarray:
     """Mark the bars that contain one of the moments, shape (n_bars,)."""
     hit = np.zeros(open_time.size, bool)
