@@ -239,10 +239,9 @@ def _check_together(homes: Sequence[Path]) -> Iterator[Finding]:
     """Contracts whose series end before the others of their venue, and coins without some kind of data."""
     ends: dict[str, dict[str, np.datetime64]] = {}
     for home in homes:
-        bars = layout.stored_bars(home, "last")
-        times = _openings(home, bars[-1]) if bars else ()
-        if len(times):
-            ends.setdefault(home.parent.name, {})[home.name] = times[-1] + bars[-1]
+        for bar in layout.stored_bars(home, "last")[-1:]:
+            if (times := _openings(home, bar)).size:
+                ends.setdefault(home.parent.name, {})[home.name] = times[-1] + bar
     for venue, by_symbol in ends.items():
         latest = max(by_symbol.values())
         for symbol, end in by_symbol.items():
