@@ -24,11 +24,11 @@ from gearing.market.oracle.finite_oracle import (
     MAX_LEVERAGE,
     Oracle,
     growth_of_targets,
-    simple_jumps,
     solve,
 )
 from gearing.market.synthetic.generators import synthetic_market
 from gearing.market.synthetic.market_a import STEPS_A_YEAR, VARIANTS, MarketA, market_a
+from gearing.market.synthetic.quadrature import jump_nodes
 from gearing.policies.oracle import LOWER, UPPER, OraclePolicy, state_table
 from gearing.questions.question import metrics_of
 from gearing.simulation.config import SimulationConfig
@@ -268,7 +268,7 @@ def _fixed(leverage: float) -> Callable[[Oracle], np.ndarray]:
 
 def _total_variance(model: MarketA) -> np.ndarray:
     """sigma^2 + lam E[J^2] of each state, a year."""
-    sizes, weights = simple_jumps(model)
+    sizes, weights = jump_nodes(vars(model))
     rate = model.of_state(model.jumps_a_year, 1)
     return model.of_state(model.volatility, 1) ** 2 + rate * float(weights @ sizes**2)
 

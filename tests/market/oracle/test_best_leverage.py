@@ -2,19 +2,17 @@ import numpy as np
 import pytest
 
 from gearing.market import synthetic_market
-from gearing.market.oracle import best_leverage as oracle
 from gearing.market.oracle.best_leverage import (
-    growth_of_targets,
     oracle_growth,
     oracle_leverage,
     oracle_step_growth,
     path_growth,
     path_growth_of_targets,
-    solve,
 )
+from gearing.market.oracle.finite_oracle import growth_of_targets, solve, transition_nodes
 from gearing.market.oracle.value_iteration import iterate, landing
 from gearing.market.synthetic.market_a import market_a
-from gearing.market.synthetic.quadrature import compiled_step_growth, normal_nodes, step_growth, student_nodes
+from gearing.market.synthetic.quadrature import normal_nodes, step_growth, student_nodes
 
 FULL = market_a()
 
@@ -81,9 +79,9 @@ def test_simple_policies_grow_as_published(solution, targets, published, error):
 
 
 def test_leaving_out_the_drift_of_held_leverage_gives_the_protocols_0_916(solution):
-    returns, weights = oracle.transition_nodes(FULL)
+    returns, weights = transition_nodes(FULL)
     nothing = np.zeros(FULL.n_states)
-    parts = landing(solution.leverages, 0.0 * returns, nothing, 5e-4, 0.05, False)
+    parts = landing(solution.leverages, 0.0 * returns, nothing, 5e-4, False)
     trade = np.log(1 - 5e-4 * np.abs(solution.leverages[:, None] - solution.leverages[None, :]))
     *_, rho, _ = iterate(solution.growth, FULL.transitions, weights, *parts, trade, 1e-9, 5000)
     assert rho * 1095 == pytest.approx(0.916, abs=0.002)
@@ -182,18 +180,18 @@ def test_the_oracle_of_market_b_is_near_its_second_order_formula():
 def test_compiled_and_interpreted_growth_agree():
     z, w = normal_nodes(25)
     returns = np.exp(0.01 * z) - 1.0
-    arguments = (3.0, returns, w, 1e-4, 0.05, True)
-    assert compiled_step_growth(*arguments) == pytest.approx(step_growth(*arguments), abs=1e-15)
+    arguments = (3.0, returns, w, 1e-4, True)
+    assert step_growth(*arguments) == pytest.approx(step_growth.py_func(*arguments), abs=1e-15)
 
 
 def test_growth_without_risk_is_the_logarithm_of_the_return():
     # L = 2, R = 1 %, f = 0.1 %: ln(1 + 0.02 - 0.002)
     one = np.ones(1)
-    assert step_growth(2.0, 0.01 * one, one, 1e-3, 0.05, False) == pytest.approx(np.log(1.018))
+    assert step_growth(2.0, 0.01 * one, one, 1e-3, False) == pytest.approx(np.log(1.018))
     # paid on the moved notional: 0.1 % of 2 x 1.01
-    assert step_growth(2.0, 0.01 * one, one, 1e-3, 0.05, True) == pytest.approx(np.log(1.02 - 0.00202))
+    assert step_growth(2.0, 0.01 * one, one, 1e-3, True) == pytest.approx(np.log(1.02 - 0.00202))
     # a loss beyond everything leaves the floor
-    assert step_growth(2.0, -0.9 * one, one, 0.0, 0.05, False) == pytest.approx(np.log(0.05))
+    assert step_growth(2.0, -0.9 * one, one, 0.0, False) == pytest.approx(np.log(0.05))
 
 
 def test_student_nodes_have_unit_variance_and_heavy_tails():

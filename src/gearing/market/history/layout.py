@@ -173,15 +173,14 @@ def _time_filter(path: Path, column: str, start: Any, end: Any) -> Any:
     if start is None and end is None:
         return None
     kind = pq.read_schema(path).field(column).type
-    bounds = ((">=", start), ("<", end))
     return [
         (
             column,
             sign,
-            pa.scalar(np.datetime64(v, "ms").astype(np.int64), pa.timestamp("ms", kind.tz)).cast(kind),
+            pa.scalar(int(np.datetime64(moment, "ms").astype(np.int64)), pa.timestamp("ms", kind.tz)),
         )
-        for sign, v in bounds
-        if v is not None
+        for sign, moment in ((">=", start), ("<", end))
+        if moment is not None
     ]
 
 

@@ -14,20 +14,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
 from gearing.market.data import MarketData
-from gearing.market.oracle.finite_oracle import (
-    COST,
-    FLOOR,
-    MAX_LEVERAGE,
-    growth_table,
-    simple_jumps,
-    step_law,
-)
+from gearing.market.oracle.finite_oracle import COST, MAX_LEVERAGE, growth_table, step_law
 from gearing.market.synthetic.market_a import MarketA, from_json
+from gearing.market.synthetic.quadrature import FLOOR, jump_nodes
 
 FRACTION, BAND = 0.7, 0.5  # tuned by the protocol
 JUMP_NODES = 48  # dense enough that neighbouring nodes lie within a calm step's deviation
@@ -52,13 +47,23 @@ class FilteredPath:
     growth: np.ndarray
 
 
+class _Law(NamedTuple):
+    """What the filter knows of market A; d, v and f count drift regimes, volatility regimes and funding levels."""
+
+    drift: np.ndarray  # of the diffusive log return of a step, (d, v)
+    sd: np.ndarray  # of the same, (d, v)
+    chance: np.ndarray  # probability of a jump, (d, v)
+    jumps: np.ndarray  # log sizes at the nodes
+    weights: np.ndarray
+    chains: np.ndarray  # probability of each pair of regimes after each pair, (d, v, d, v)
+    moves: np.ndarray  # probability of each funding level after each, by drift regime, (d, f, f)
+    prior: np.ndarray  # stationary probabilities, (f, d, v)
+    growth: np.ndarray  # g(L; s), (d, v, f, n_leverages)
+    leverages: np.ndarray
+
+
 def bayes_filter(
-    market: MarketData,
-    fraction: float = FRACTION,
-    band: float = BAND,
-    cost: float = COST,
-    max_leverage: float = MAX_LEVERAGE,
-    floor: float = FLOOR,
+    market: MarketData, fraction: float = FRACTION, band: float = BAND, cost: float = COST
 ) -> FilteredPath:
     """Run the filter and its policy along a path of market A.
 
@@ -79,101 +84,73 @@ def bayes_filter(
     returns = market.close[:, 0] / market.open[:, 0] - 1.0
     funding = market.truth["funding"][:, 0]
     level = np.searchsorted(np.asarray(model.funding), funding)
-    leverages = np.linspace(-max_leverage, max_leverage, 101)
-    growth = growth_table(model, leverages, floor).reshape(*model.shape, -1)
-    density = np.log1p(returns), *_density_parameters(model)
     return FilteredPath(
-        *_filter(
-            returns, funding, level, *density, _regime_chains(model), _level_moves(model), _prior(model),
-            growth, leverages, fraction, band, cost, floor,
-        )
-    )  # fmt: skip
+        *_filter(returns, np.log1p(returns), funding, level, _law(model), fraction, band, cost)
+    )
 
 
-def _density_parameters(model: MarketA) -> tuple[np.ndarray, ...]:
-    """Drift and sd of the diffusive log return, probability of a jump, (n_drift, n_volatility), and log jump nodes."""
-    shape = model.shape
-    drift, sd, chance = (values.reshape(shape)[:, :, 0].copy() for values in step_law(model))
-    sizes, weights = simple_jumps(model, JUMP_NODES)
-    return drift, sd, chance, np.log1p(sizes), weights
-
-
-def _regime_chains(model: MarketA) -> np.ndarray:
-    """Probability of each pair of regimes after each pair, shape (n_drift, n_volatility, n_drift, n_volatility)."""
+def _law(model: MarketA) -> _Law:
+    drift, sd, chance = (values.reshape(model.shape)[:, :, 0].copy() for values in step_law(model))
+    sizes, weights = jump_nodes(vars(model), JUMP_NODES)
     steps = model.transitions.reshape(*model.shape, *model.shape)
-    return np.ascontiguousarray(steps.sum(axis=5)[:, :, 0])
-
-
-def _level_moves(model: MarketA) -> np.ndarray:
-    """Probability of each funding level after each, by drift regime, shape (n_drift, n_levels, n_levels)."""
-    steps = model.transitions.reshape(*model.shape, *model.shape)
-    return np.ascontiguousarray(steps.sum(axis=(3, 4))[:, 0])
-
-
-def _prior(model: MarketA) -> np.ndarray:
-    return np.ascontiguousarray(np.moveaxis(model.stationary.reshape(model.shape), 2, 0))
+    chains = np.ascontiguousarray(steps.sum(axis=5)[:, :, 0])
+    moves = np.ascontiguousarray(steps.sum(axis=(3, 4))[:, 0])
+    prior = np.ascontiguousarray(np.moveaxis(model.stationary.reshape(model.shape), 2, 0))
+    leverages = np.linspace(-MAX_LEVERAGE, MAX_LEVERAGE, 101)
+    growth = growth_table(model, leverages).reshape(*model.shape, -1)
+    return _Law(drift, sd, chance, np.log1p(sizes), weights, chains, moves, prior, growth, leverages)
 
 
 @njit(cache=True)
-def _density(
-    x: float, drift: float, sd: float, chance: float, jumps: np.ndarray, weights: np.ndarray
-) -> float:
+def _density(x: float, law: _Law, d: int, v: int) -> float:
     """Density of a log return: normal, or normal around each jump node."""
+    drift, sd, chance = law.drift[d, v], law.sd[d, v], law.chance[d, v]
     z = (x - drift) / sd
     total = (1.0 - chance) * math.exp(-0.5 * z * z)
     if chance > 0.0:
-        for j in range(jumps.size):
-            z = (x - jumps[j] - drift) / sd
-            total += chance * weights[j] * math.exp(-0.5 * z * z)
+        for j in range(law.jumps.size):
+            z = (x - law.jumps[j] - drift) / sd
+            total += chance * law.weights[j] * math.exp(-0.5 * z * z)
     return total / sd + 1e-300
 
 
 @njit(cache=True)
 def _filter(
     returns: np.ndarray,
+    log_returns: np.ndarray,
     funding: np.ndarray,
     level: np.ndarray,
-    log_returns: np.ndarray,
-    drift: np.ndarray,
-    sd: np.ndarray,
-    chance: np.ndarray,
-    jumps: np.ndarray,
-    weights: np.ndarray,
-    chains: np.ndarray,
-    moves: np.ndarray,
-    prior: np.ndarray,
-    growth: np.ndarray,
-    leverages: np.ndarray,
+    law: _Law,
     fraction: float,
     band: float,
     cost: float,
-    floor: float,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    n, (n_drift, n_volatility) = returns.size, drift.shape
+    n, (n_drift, n_volatility) = returns.size, law.drift.shape
     posterior = np.empty((n, n_drift, n_volatility))
     wanted, gains = np.empty(n), np.empty(n)
-    belief = prior[level[0]] / prior[level[0]].sum()
+    belief = law.prior[level[0]] / law.prior[level[0]].sum()
     held = 0.0
     for t in range(n):
         posterior[t] = belief
         best, wanted[t] = -np.inf, 0.0
-        for k in range(leverages.size):
+        for k in range(law.leverages.size):
             mean = 0.0
             for d in range(n_drift):
                 for v in range(n_volatility):
-                    mean += belief[d, v] * growth[d, v, level[t], k]
+                    mean += belief[d, v] * law.growth[d, v, level[t], k]
             if mean > best:
-                best, wanted[t] = mean, fraction * leverages[k]
+                best, wanted[t] = mean, fraction * law.leverages[k]
         target = wanted[t] if abs(wanted[t] - held) > band else held
-        target = min(max(target, leverages[0]), leverages[-1])
-        equity = max(1.0 + target * (returns[t] - funding[t]), floor)
+        target = min(max(target, law.leverages[0]), law.leverages[-1])
+        equity = max(1.0 + target * (returns[t] - funding[t]), FLOOR)
         gains[t] = math.log(equity) + math.log(1.0 - cost * abs(target - held))
-        held = target * (1.0 + returns[t]) / equity if equity > floor else 0.0
+        held = target * (1.0 + returns[t]) / equity if equity > FLOOR else 0.0
         if t + 1 < n:
             following = np.zeros((n_drift, n_volatility))
             for d in range(n_drift):
                 for v in range(n_volatility):
-                    seen = _density(log_returns[t], drift[d, v], sd[d, v], chance[d, v], jumps, weights)
-                    following += belief[d, v] * seen * moves[d, level[t], level[t + 1]] * chains[d, v]
+                    seen = _density(log_returns[t], law, d, v)
+                    moved = law.moves[d, level[t], level[t + 1]]
+                    following += belief[d, v] * seen * moved * law.chains[d, v]
             belief = following / following.sum()
     return posterior, wanted, gains

@@ -26,58 +26,33 @@ from numba import njit
 from gearing.market.data import MarketData
 from gearing.market.oracle.finite_oracle import (
     COST,
-    FLOOR,
     MAX_LEVERAGE,
-    Nodes,
     Oracle,
     frictionless_leverage,
-    growth_of_targets,
-    growth_table,
-    simple_jumps,
     solve,
     step_nodes,
-    transition_nodes,
 )
 from gearing.market.synthetic.market_a import from_json
 from gearing.market.synthetic.quadrature import (
-    compiled_best_leverage,
-    compiled_drifted,
-    compiled_fill_nodes,
-    compiled_step_growth,
-    exponential_nodes,
+    FLOOR,
+    Nodes,
+    best_leverage,
+    drifted,
+    fill_nodes,
+    jump_nodes,
     normal_nodes,
+    step_growth,
     student_nodes,
 )
 from gearing.market.timing import YEAR
 
-__all__ = [
-    "Oracle",
-    "frictionless_leverage",
-    "growth_of_targets",
-    "growth_table",
-    "oracle_for",
-    "oracle_growth",
-    "oracle_leverage",
-    "oracle_step_growth",
-    "path_growth",
-    "path_growth_of_targets",
-    "solve",
-    "transition_nodes",
-]
-
 
 @lru_cache(maxsize=16)
-def _solved(parameters: str, cost: float, max_leverage: float, floor: float, moved_funding: bool) -> Oracle:
-    return solve(from_json(parameters), cost, max_leverage, floor, moved_funding=moved_funding)
+def _solved(parameters: str, cost: float, max_leverage: float) -> Oracle:
+    return solve(from_json(parameters), cost, max_leverage)
 
 
-def oracle_for(
-    market: MarketData,
-    cost: float = COST,
-    max_leverage: float = MAX_LEVERAGE,
-    floor: float = FLOOR,
-    moved_funding: bool = False,
-) -> Oracle:
+def oracle_for(market: MarketData, cost: float = COST, max_leverage: float = MAX_LEVERAGE) -> Oracle:
     """The solution of the market A that ``market`` was generated from; computed once per setting.
 
     Raises
@@ -90,38 +65,27 @@ def oracle_for(
             f"{market!r} is not a market-a; only that has an oracle with costs. See oracle_leverage."
         )
     assert market.truth is not None
-    return _solved(str(market.truth["parameters"]), cost, max_leverage, floor, moved_funding)
+    return _solved(str(market.truth["parameters"]), cost, max_leverage)
 
 
-def oracle_leverage(
-    market: MarketData, max_leverage: float = MAX_LEVERAGE, floor: float = FLOOR, moved_funding: bool = False
-) -> np.ndarray:
+def oracle_leverage(market: MarketData, max_leverage: float = MAX_LEVERAGE) -> np.ndarray:
     """Frictionless best leverage of each bar, known at its open, shape (n_bars, n_contracts).
 
     L*(t) = argmax of g(L; .) with the true drift, variance, jump intensity and funding of the bar; each contract by
     itself. To second order (mu - f / D) / (sigma^2 + lam E[J^2]).
     """
-    return _bar_oracle(market, None, max_leverage, floor, moved_funding)[0]
+    return _bar_oracle(market, None, max_leverage)[0]
 
 
 def oracle_step_growth(
-    market: MarketData,
-    leverage: np.ndarray | None = None,
-    max_leverage: float = MAX_LEVERAGE,
-    floor: float = FLOOR,
-    moved_funding: bool = False,
+    market: MarketData, leverage: np.ndarray | None = None, max_leverage: float = MAX_LEVERAGE
 ) -> np.ndarray:
     """Expected log growth of each bar at a leverage (default: the best), without costs, (n_bars, n_contracts)."""
-    return _bar_oracle(market, leverage, max_leverage, floor, moved_funding)[1]
+    return _bar_oracle(market, leverage, max_leverage)[1]
 
 
 def oracle_growth(
-    market: MarketData,
-    path: bool = False,
-    cost: float = COST,
-    max_leverage: float = MAX_LEVERAGE,
-    floor: float = FLOOR,
-    moved_funding: bool = False,
+    market: MarketData, path: bool = False, cost: float = COST, max_leverage: float = MAX_LEVERAGE
 ) -> float:
     """Log growth a year of the oracle.
 
@@ -144,40 +108,31 @@ def oracle_growth(
             f"oracle_growth needs one contract, {market!r} has {market.n_contracts}; select one."
         )
     years = float(market.n_bars * market.bar / YEAR)
-    settings = (max_leverage, floor, moved_funding)
     if _generator(market) != "market-a":
         if not path or cost:
             raise ValueError("market-b has no stationary oracle with costs; pass path=True, cost=0.")
-        return float(oracle_step_growth(market, None, *settings).sum()) / years
-    solution = oracle_for(market, cost, *settings)
+        return float(oracle_step_growth(market, None, max_leverage).sum()) / years
+    solution = oracle_for(market, cost, max_leverage)
     if not path:
         return solution.costed_growth if cost else solution.frictionless_growth
-    return float(path_growth(market, solution, floor, moved_funding).sum()) / years
+    return float(path_growth(market, solution).sum()) / years
 
 
-def path_growth(
-    market: MarketData, oracle: Oracle, floor: float = FLOOR, moved_funding: bool = False
-) -> np.ndarray:
+def path_growth(market: MarketData, oracle: Oracle) -> np.ndarray:
     """Realised log growth of each step of market A under the oracle, costs included, shape (n_bars,)."""
     assert market.truth is not None
     returns = market.close[:, 0] / market.open[:, 0] - 1.0
     state, funding = market.truth["state"][:, 0], market.truth["funding"][:, 0]
     lower, upper = (oracle.lower, oracle.upper) if oracle.cost else (oracle.frictionless, oracle.frictionless)
-    return _follow(returns, funding, state, lower, upper, oracle.cost, floor, moved_funding)
+    return _follow(returns, funding, state, lower, upper, oracle.cost)
 
 
-def path_growth_of_targets(
-    market: MarketData,
-    targets: np.ndarray,
-    cost: float = COST,
-    floor: float = FLOOR,
-    moved_funding: bool = False,
-) -> np.ndarray:
+def path_growth_of_targets(market: MarketData, targets: np.ndarray, cost: float = COST) -> np.ndarray:
     """Realised log growth of each step under target leverages (n_bars,), costs included, shape (n_bars,)."""
     returns = market.close[:, 0] / market.open[:, 0] - 1.0
     funding = market.truth["funding"][:, 0] if market.truth else np.zeros(market.n_bars)
     wanted, rows = np.broadcast_to(np.asarray(targets, float), returns.shape).copy(), np.arange(returns.size)
-    return _follow(returns, funding, rows, wanted, wanted, cost, floor, moved_funding)
+    return _follow(returns, funding, rows, wanted, wanted, cost)
 
 
 def _generator(market: MarketData) -> str:
@@ -188,13 +143,12 @@ def _generator(market: MarketData) -> str:
     return str(market.truth["generator"])
 
 
-def _bar_oracle(
-    market: MarketData, leverage: np.ndarray | None, max_leverage: float, floor: float, moved_funding: bool
-) -> Nodes:
+def _bar_oracle(market: MarketData, leverage: np.ndarray | None, max_leverage: float) -> Nodes:
+    """Leverage (the best where none is given) and its expected growth, each of shape (n_bars, n_contracts)."""
     kind = _generator(market)
     assert market.truth is not None
     if kind == "market-a" and leverage is None:
-        return _state_oracle(market, max_leverage, floor, moved_funding)
+        return _state_oracle(market, max_leverage)
     step = float(market.bar / YEAR)
     parameters = str(market.truth["parameters"])
     drift, variance, rate, funding = (
@@ -202,11 +156,14 @@ def _bar_oracle(
     )
     if kind == "market-a":
         model = from_json(parameters)
-        shocks, jump_shocks, jumps = normal_nodes(25), normal_nodes(25), simple_jumps(model)
+        shocks, jump_shocks, jumps = normal_nodes(25), normal_nodes(25), jump_nodes(vars(model))
         chance = rate * step
         trend = drift * step - np.log1p(chance * model.mean_jump())
     else:
-        _require_own_bars(market)
+        if market.bar != np.timedelta64(3_600_000, "ms"):
+            raise ValueError(
+                f"the distribution of market-b is known for its own hourly bars, not for those of {market!r}."
+            )
         shocks, jump_shocks, jumps = _market_b_nodes(json.loads(parameters))
         chance = -np.expm1(-rate * step)
         trend = drift * step
@@ -214,38 +171,24 @@ def _bar_oracle(
     wanted = np.full(drift.shape, np.nan) if leverage is None else np.broadcast_to(leverage, drift.shape)
     best, growth = _bars(
         np.ascontiguousarray(wanted, float).ravel(), trend.ravel(), np.sqrt(variance * step).ravel(),
-        chance.ravel(), funding.ravel(), shocks, jump_shocks, jumps, floor, moved_funding, max_leverage,
+        chance.ravel(), funding.ravel(), shocks, jump_shocks, jumps, max_leverage,
     )  # fmt: skip
     return best.reshape(drift.shape), growth.reshape(drift.shape)
 
 
-def _state_oracle(market: MarketData, max_leverage: float, floor: float, moved_funding: bool) -> Nodes:
+def _state_oracle(market: MarketData, max_leverage: float) -> Nodes:
     """Best leverage and its growth in market A: one computation per state."""
     assert market.truth is not None
     model, state = from_json(str(market.truth["parameters"])), market.truth["state"]
-    returns, weights = step_nodes(model)
-    best = frictionless_leverage(model, max_leverage, floor, moved_funding)
-    funding = model.of_state(model.funding, 2)
-    rows = zip(best, returns, weights, funding, strict=True)
-    growth = np.array([compiled_step_growth(L, r, w, f, floor, moved_funding) for L, r, w, f in rows])
-    return best[state], growth[state]
-
-
-def _require_own_bars(market: MarketData) -> None:
-    if market.bar != np.timedelta64(3_600_000, "ms"):
-        raise ValueError(
-            f"the distribution of market-b is known for its own hourly bars, not for those of {market!r}."
-        )
+    best = frictionless_leverage(model, max_leverage)
+    rows = zip(best, *step_nodes(model), strict=True)
+    return best[state], np.array([step_growth(*row, False) for row in rows])[state]
 
 
 def _market_b_nodes(parameters: dict[str, float]) -> tuple[Nodes, Nodes, Nodes]:
     """Shocks, shocks of hours with a jump, and simple jump sizes of market B (whose jumps are log sizes)."""
-    p = parameters
-    down, w_down = exponential_nodes(p["jump_down_mean"], p["jump_down_limit"], 8)
-    up, w_up = exponential_nodes(p["jump_up_mean"], p["jump_up_limit"], 8)
-    share = p["jump_down_share"]
-    jumps = np.expm1(np.concatenate([-down, up])), np.concatenate([share * w_down, (1.0 - share) * w_up])
-    return student_nodes(p["degrees_of_freedom"]), normal_nodes(3), jumps
+    sizes, weights = jump_nodes(parameters, 8)
+    return student_nodes(parameters["degrees_of_freedom"]), normal_nodes(3), (np.expm1(sizes), weights)
 
 
 @njit(cache=True)
@@ -258,19 +201,17 @@ def _bars(
     shocks: Nodes,
     jump_shocks: Nodes,
     jumps: Nodes,
-    floor: float,
-    moved: bool,
     bound: float,
 ) -> Nodes:
     size = shocks[0].size + jump_shocks[0].size * jumps[0].size
     returns, weights = np.empty(size), np.empty(size)
     best, growth = np.empty(trend.size), np.empty(trend.size)
     for t in range(trend.size):
-        compiled_fill_nodes(trend[t], sd[t], chance[t], shocks, jump_shocks, jumps, returns, weights)
+        fill_nodes(trend[t], sd[t], chance[t], shocks, jump_shocks, jumps, returns, weights)
         best[t] = wanted[t]
         if np.isnan(wanted[t]):
-            best[t] = compiled_best_leverage(returns, weights, funding[t], floor, moved, -bound, bound)
-        growth[t] = compiled_step_growth(best[t], returns, weights, funding[t], floor, moved)
+            best[t] = best_leverage(returns, weights, funding[t], False, -bound, bound)
+        growth[t] = step_growth(best[t], returns, weights, funding[t], False)
     return best, growth
 
 
@@ -282,14 +223,11 @@ def _follow(
     lower: np.ndarray,
     upper: np.ndarray,
     cost: float,
-    floor: float,
-    moved: bool,
 ) -> np.ndarray:
     held, out = 0.0, np.empty(returns.size)
     for t in range(returns.size):
         target = min(max(held, lower[state[t]]), upper[state[t]])
-        paid = funding[t] * (1.0 + returns[t]) if moved else funding[t]
-        gain = math.log(max(1.0 + target * (returns[t] - paid), floor))
-        out[t] = gain + math.log(max(1.0 - cost * abs(target - held), floor))
-        held = compiled_drifted(target, returns[t], funding[t], floor, moved)
+        gain = math.log(max(1.0 + target * (returns[t] - funding[t]), FLOOR))
+        out[t] = gain + math.log(max(1.0 - cost * abs(target - held), FLOOR))
+        held = drifted(target, returns[t], funding[t], False)
     return out

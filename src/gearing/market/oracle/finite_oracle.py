@@ -14,20 +14,20 @@ from numba import njit
 from gearing.market.oracle.value_iteration import bands, iterate, landing
 from gearing.market.synthetic.market_a import STEPS_A_YEAR, MarketA
 from gearing.market.synthetic.quadrature import (
-    compiled_best_leverage,
-    compiled_drifted,
-    compiled_fill_nodes,
-    compiled_step_growth,
-    exponential_nodes,
+    FLOOR,
+    Nodes,
+    best_leverage,
+    drifted,
+    fill_nodes,
+    jump_nodes,
     normal_nodes,
+    step_growth,
 )
 
-FLOOR = 0.05  # equity left by a liquidation, as a fraction
 COST = 5e-4
 MAX_LEVERAGE = 10.0
+TOLERANCE = 1e-9  # of value iteration, on the span of one iteration's change per step
 LIMIT = 20_000
-
-Nodes = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,10 +74,8 @@ def solve(
     model: MarketA,
     cost: float = COST,
     max_leverage: float = MAX_LEVERAGE,
-    floor: float = FLOOR,
     grid: float = 0.2,
     moved_funding: bool = False,
-    tolerance: float = 1e-9,
 ) -> Oracle:
     """Solve market A by relative value iteration.
 
@@ -88,59 +86,50 @@ def solve(
         Fraction of traded notional.
     max_leverage : float
         Leverage lies in [-max_leverage, max_leverage]; a drift beyond the bound is reduced at a cost.
-    floor : float
-        Equity left by a liquidation.
     grid : float
         Step of the leverage grid.
     moved_funding : bool
         True: funding is paid on the notional at the step's end, L (1 + R) f, as the simulator does.
-    tolerance : float
-        On the span of one iteration's change, per step.
     """
     half = round(max_leverage / grid)
     leverages = np.linspace(-max_leverage, max_leverage, 2 * half + 1)
-    growth = growth_table(model, leverages, floor, moved_funding)
+    growth = growth_table(model, leverages, moved_funding)
     returns, weights = transition_nodes(model)
     funding = model.of_state(model.funding, 2)
-    cell, share, cut = landing(leverages, returns, funding, cost, floor, moved_funding)
+    cell, share, cut = landing(leverages, returns, funding, cost, moved_funding)
     trade = np.log(1.0 - cost * np.abs(leverages[:, None] - leverages[None, :]))
     value, reach, rho, count = iterate(
-        growth, model.transitions, weights, cell, share, cut, trade, tolerance, LIMIT
+        growth, model.transitions, weights, cell, share, cut, trade, TOLERANCE, LIMIT
     )
     if count == LIMIT:
         raise ValueError(
-            f"value iteration did not converge to {tolerance} in {LIMIT} steps; loosen the tolerance."
+            f"value iteration did not converge to {TOLERANCE} in {LIMIT} steps; use a coarser grid."
         )
-    best = frictionless_leverage(model, max_leverage, floor, moved_funding)
+    best = frictionless_leverage(model, max_leverage, moved_funding)
     lower, upper = bands(reach, trade, leverages)
-    ideal = growth_of_targets(model, best, 0.0, floor, moved_funding)
+    ideal = growth_of_targets(model, best, 0.0, moved_funding)
     return Oracle(
         model, leverages, growth, best, lower, upper, ideal, rho * STEPS_A_YEAR, value, cost, int(count)
     )
 
 
-def growth_table(
-    model: MarketA, leverages: np.ndarray, floor: float = FLOOR, moved_funding: bool = False
-) -> np.ndarray:
+def growth_table(model: MarketA, leverages: np.ndarray, moved_funding: bool = False) -> np.ndarray:
     """g(L; s) of one step without costs, shape (n_states, n_leverages)."""
-    returns, weights = step_nodes(model)
-    funding = model.of_state(model.funding, 2)
-    return _growth_table(leverages, returns, weights, funding, floor, moved_funding)
+    return _growth_table(leverages, *step_nodes(model), moved_funding)
 
 
 def frictionless_leverage(
-    model: MarketA, max_leverage: float = MAX_LEVERAGE, floor: float = FLOOR, moved_funding: bool = False
+    model: MarketA, max_leverage: float = MAX_LEVERAGE, moved_funding: bool = False
 ) -> np.ndarray:
     """L*(s), off the grid, shape (n_states,)."""
-    returns, weights = step_nodes(model)
-    funding = model.of_state(model.funding, 2)
-    pairs = zip(returns, weights, funding, strict=True)
-    bounds = (floor, moved_funding, -max_leverage, max_leverage)
-    return np.array([compiled_best_leverage(r, w, f, *bounds) for r, w, f in pairs])
+    nodes = zip(*step_nodes(model), strict=True)
+    return np.array(
+        [best_leverage(*of_state, moved_funding, -max_leverage, max_leverage) for of_state in nodes]
+    )
 
 
 def growth_of_targets(
-    model: MarketA, targets: np.ndarray, cost: float = COST, floor: float = FLOOR, moved_funding: bool = False
+    model: MarketA, targets: np.ndarray, cost: float = COST, moved_funding: bool = False
 ) -> float:
     """Stationary log growth a year of trading to ``targets[s]`` in every step, costs included.
 
@@ -148,17 +137,16 @@ def growth_of_targets(
     ----------
     targets : array, shape (n_states,)
     """
-    returns, weights = step_nodes(model)
-    funding, wanted = model.of_state(model.funding, 2), np.asarray(targets, float)
-    gains = _gains(wanted, returns, weights, funding, model.transitions, cost, floor, moved_funding)
+    wanted = np.asarray(targets, float)
+    gains = _gains(wanted, *step_nodes(model), model.transitions, cost, moved_funding)
     return float(model.stationary @ gains) * STEPS_A_YEAR
 
 
-def step_nodes(model: MarketA) -> Nodes:
-    """Fine nodes of each state's return: returns and weights, shape (n_states, n_nodes)."""
-    drift, sd, chance = step_law(model)
-    shocks, jumps = normal_nodes(25), simple_jumps(model)
-    return fill_all(drift, sd, chance, shocks, shocks, jumps)
+def step_nodes(model: MarketA) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Fine nodes of each state's return (returns and weights, shape (n_states, n_nodes)), and its funding rate."""
+    shocks = normal_nodes(25)
+    returns, weights = fill_all(*step_law(model), shocks, shocks, jump_nodes(vars(model)))
+    return returns, weights, model.of_state(model.funding, 2)
 
 
 def transition_nodes(model: MarketA) -> Nodes:
@@ -166,13 +154,12 @@ def transition_nodes(model: MarketA) -> Nodes:
 
     Three Gauss-Hermite nodes without a jump, and the mean down-jump and up-jump.
     """
-    drift, sd, chance = step_law(model)
-    sizes, weights = simple_jumps(model)
+    sizes, weights = jump_nodes(vars(model))
     down = sizes < 0.0
     share = np.array([weights[down].sum(), weights[~down].sum()])
     means = np.array([sizes[down] @ weights[down], sizes[~down] @ weights[~down]]) / share
     middle = (np.zeros(1), np.ones(1))
-    return fill_all(drift, sd, chance, normal_nodes(3), middle, (means, share))
+    return fill_all(*step_law(model), normal_nodes(3), middle, (means, share))
 
 
 def step_law(model: MarketA) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -182,14 +169,6 @@ def step_law(model: MarketA) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     chance = model.of_state(model.jumps_a_year, 1) * step
     drift = model.of_state(model.drift, 0) * step - np.log1p(chance * model.mean_jump()) - 0.5 * sd**2
     return drift, sd, chance
-
-
-def simple_jumps(model: MarketA, n: int = 12) -> Nodes:
-    """Nodes of the simple jump size, ``n`` down and ``n`` up."""
-    down, w_down = exponential_nodes(model.jump_down_mean, model.jump_down_limit, n)
-    up, w_up = exponential_nodes(model.jump_up_mean, model.jump_up_limit, n)
-    share = model.jump_down_share
-    return np.concatenate([-down, up]), np.concatenate([share * w_down, (1.0 - share) * w_up])
 
 
 # -------------------------------------------------------------------- compiled loops
@@ -202,7 +181,7 @@ def fill_all(
     size = shocks[0].size + jump_shocks[0].size * jumps[0].size
     returns, weights = np.empty((drift.size, size)), np.empty((drift.size, size))
     for s in range(drift.size):
-        compiled_fill_nodes(drift[s], sd[s], chance[s], shocks, jump_shocks, jumps, returns[s], weights[s])
+        fill_nodes(drift[s], sd[s], chance[s], shocks, jump_shocks, jumps, returns[s], weights[s])
     return returns, weights
 
 
@@ -212,13 +191,12 @@ def _growth_table(
     returns: np.ndarray,
     weights: np.ndarray,
     funding: np.ndarray,
-    floor: float,
     moved: bool,
 ) -> np.ndarray:
     table = np.empty((funding.size, leverages.size))
     for s in range(funding.size):
         for k in range(leverages.size):
-            table[s, k] = compiled_step_growth(leverages[k], returns[s], weights[s], funding[s], floor, moved)
+            table[s, k] = step_growth(leverages[k], returns[s], weights[s], funding[s], moved)
     return table
 
 
@@ -230,18 +208,17 @@ def _gains(
     funding: np.ndarray,
     transitions: np.ndarray,
     cost: float,
-    floor: float,
     moved: bool,
 ) -> np.ndarray:
     """Expected log growth of a step from each state, with the cost of going to the next state's target."""
     out = np.empty(targets.size)
     for s in range(targets.size):
-        total = compiled_step_growth(targets[s], returns[s], weights[s], funding[s], floor, moved)
+        total = step_growth(targets[s], returns[s], weights[s], funding[s], moved)
         for i in range(returns.shape[1]):
-            held = compiled_drifted(targets[s], returns[s, i], funding[s], floor, moved)
+            held = drifted(targets[s], returns[s, i], funding[s], moved)
             for t in range(targets.size):
                 if transitions[s, t] > 0.0 and weights[s, i] > 0.0:
-                    paid = math.log(max(1.0 - cost * abs(targets[t] - held), floor))
+                    paid = math.log(max(1.0 - cost * abs(targets[t] - held), FLOOR))
                     total += weights[s, i] * transitions[s, t] * paid
         out[s] = total
     return out

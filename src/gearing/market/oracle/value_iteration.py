@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numba import njit
 
-from gearing.market.synthetic.quadrature import compiled_drifted
+from gearing.market.synthetic.quadrature import FLOOR, drifted
 
 
 @njit(cache=True)
@@ -16,7 +16,6 @@ def landing(
     returns: np.ndarray,
     funding: np.ndarray,
     cost: float,
-    floor: float,
     moved: bool,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Where each leverage drifts in a step, shape (n_states, n_leverages, n_nodes) each.
@@ -30,9 +29,9 @@ def landing(
     for s in range(shape[0]):
         for a in range(shape[1]):
             for j in range(shape[2]):
-                held = compiled_drifted(leverages[a], returns[s, j], funding[s], floor, moved)
+                held = drifted(leverages[a], returns[s, j], funding[s], moved)
                 inside = min(max(held, low), high)
-                cut[s, a, j] = math.log(max(1.0 - cost * abs(held - inside), floor))
+                cut[s, a, j] = math.log(max(1.0 - cost * abs(held - inside), FLOOR))
                 x = (inside - low) / step
                 i = min(int(x), leverages.size - 2)
                 cell[s, a, j], share[s, a, j] = i, x - i

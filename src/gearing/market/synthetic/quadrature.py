@@ -1,27 +1,32 @@
 """Expected log growth of one step by quadrature, and the leverage that maximises it.
 
-A step's distribution is a set of nodes: simple returns with weights that add up to 1. The rules are plain functions;
-the compiled versions call the same code.
+A step's distribution is a set of nodes: simple returns with weights that add up to 1. ``moved`` says whether funding is
+paid on the notional at the step's end, L (1 + R), instead of at its beginning.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numba import njit
 
 GOLDEN = 0.5 * (math.sqrt(5.0) - 1.0)
 RESOLUTION = 1e-4  # of the best leverage
+FLOOR = 0.05  # equity left by a liquidation, as a fraction
+
+Nodes = tuple[np.ndarray, np.ndarray]  # values and their weights
 
 
-def normal_nodes(n: int) -> tuple[np.ndarray, np.ndarray]:
+def normal_nodes(n: int) -> Nodes:
     """Gauss-Hermite nodes and weights of a standard normal distribution."""
     z, w = np.polynomial.hermite_e.hermegauss(n)
     return z, w / w.sum()
 
 
-def student_nodes(degrees: float, n: int = 49, reach: float = 5.0) -> tuple[np.ndarray, np.ndarray]:
+def student_nodes(degrees: float, n: int = 49, reach: float = 5.0) -> Nodes:
     """Nodes of a Student distribution of unit variance.
 
     The trapezoidal rule in s with x = sinh(s), which converges fast for power tails.
@@ -33,20 +38,29 @@ def student_nodes(degrees: float, n: int = 49, reach: float = 5.0) -> tuple[np.n
     return x / math.sqrt((weights * x**2).sum()), weights
 
 
-def exponential_nodes(mean: float, limit: float, n: int = 12) -> tuple[np.ndarray, np.ndarray]:
+def exponential_nodes(mean: float, limit: float, n: int) -> Nodes:
     """Nodes of an exponential distribution truncated at ``limit``: Gauss-Legendre in the uniform that generates it."""
     x, w = np.polynomial.legendre.leggauss(n)
     u = 0.5 * (x + 1.0)
     return -mean * np.log1p(u * np.expm1(-limit / mean)), 0.5 * w
 
 
+def jump_nodes(parameters: Mapping[str, Any], n: int = 12) -> Nodes:
+    """Nodes of a jump's size, ``n`` down and ``n`` up, by the ``jump_*`` parameters of market A or B."""
+    down, w_down = exponential_nodes(parameters["jump_down_mean"], parameters["jump_down_limit"], n)
+    up, w_up = exponential_nodes(parameters["jump_up_mean"], parameters["jump_up_limit"], n)
+    share = parameters["jump_down_share"]
+    return np.concatenate([-down, up]), np.concatenate([share * w_down, (1.0 - share) * w_up])
+
+
+@njit(cache=True)
 def fill_nodes(
     drift: float,
     sd: float,
     chance: float,
-    shocks: tuple[np.ndarray, np.ndarray],
-    jump_shocks: tuple[np.ndarray, np.ndarray],
-    jumps: tuple[np.ndarray, np.ndarray],
+    shocks: Nodes,
+    jump_shocks: Nodes,
+    jumps: Nodes,
     returns: np.ndarray,
     weights: np.ndarray,
 ) -> None:
@@ -77,10 +91,11 @@ def fill_nodes(
             k += 1
 
 
+@njit(cache=True)
 def step_growth(
-    leverage: float, returns: np.ndarray, weights: np.ndarray, funding: float, floor: float, moved: bool
+    leverage: float, returns: np.ndarray, weights: np.ndarray, funding: float, moved: bool
 ) -> float:
-    """E[ln max(1 + L R - L f, floor)] of one step.
+    """E[ln max(1 + L R - L f, FLOOR)] of one step.
 
     Parameters
     ----------
@@ -89,27 +104,20 @@ def step_growth(
     returns, weights : arrays, shape (n_nodes,)
     funding : float
         Rate that settles at the step's end; positive: longs pay.
-    floor : float
-        Equity left by a liquidation, as a fraction.
     moved : bool
-        Whether funding is paid on the notional at the end, L (1 + R), instead of the beginning.
     """
     total = 0.0
     for i in range(returns.size):
         paid = funding * (1.0 + returns[i]) if moved else funding
-        total += weights[i] * math.log(max(1.0 + leverage * (returns[i] - paid), floor))
+        total += weights[i] * math.log(max(1.0 + leverage * (returns[i] - paid), FLOOR))
     return total
 
 
-compiled_fill_nodes = njit(fill_nodes, cache=True)
-compiled_step_growth = njit(step_growth, cache=True)
-
-
+@njit(cache=True)
 def best_leverage(
     returns: np.ndarray,
     weights: np.ndarray,
     funding: float,
-    floor: float,
     moved: bool,
     low: float,
     high: float,
@@ -117,30 +125,25 @@ def best_leverage(
     """Leverage in [low, high] with the largest ``step_growth``, by golden section (g is concave above the floor)."""
     a, b = low, high
     x, y = b - GOLDEN * (b - a), a + GOLDEN * (b - a)
-    gx = compiled_step_growth(x, returns, weights, funding, floor, moved)
-    gy = compiled_step_growth(y, returns, weights, funding, floor, moved)
+    gx = step_growth(x, returns, weights, funding, moved)
+    gy = step_growth(y, returns, weights, funding, moved)
     while b - a > RESOLUTION:
         if gx >= gy:
             b, y, gy = y, x, gx
             x = b - GOLDEN * (b - a)
-            gx = compiled_step_growth(x, returns, weights, funding, floor, moved)
+            gx = step_growth(x, returns, weights, funding, moved)
         else:
             a, x, gx = x, y, gy
             y = a + GOLDEN * (b - a)
-            gy = compiled_step_growth(y, returns, weights, funding, floor, moved)
+            gy = step_growth(y, returns, weights, funding, moved)
     if high - b < RESOLUTION:
         return high
     return low if a - low < RESOLUTION else 0.5 * (a + b)
 
 
-compiled_best_leverage = njit(best_leverage, cache=True)
-
-
-def drifted(leverage: float, simple_return: float, funding: float, floor: float, moved: bool) -> float:
+@njit(cache=True)
+def drifted(leverage: float, simple_return: float, funding: float, moved: bool) -> float:
     """Leverage held after a step, l (1 + R) / (1 + l R - l f); zero after a liquidation."""
     paid = funding * (1.0 + simple_return) if moved else funding
     equity = 1.0 + leverage * (simple_return - paid)
-    return leverage * (1.0 + simple_return) / equity if equity > floor else 0.0
-
-
-compiled_drifted = njit(drifted, cache=True)
+    return leverage * (1.0 + simple_return) / equity if equity > FLOOR else 0.0
