@@ -331,6 +331,19 @@ class MarketData:
         return market_from_frames(last, **options)
 
 
+def settlement_array(time: Any, contract: Any, rate: Any, mark: Any) -> np.ndarray:
+    """Settlements from arrays that broadcast against each other, in the order of their elements."""
+    rows = np.empty(np.broadcast(time, contract, rate, mark).shape, SETTLEMENT_DTYPE)
+    rows["time"], rows["contract"], rows["rate"], rows["mark"] = time, contract, rate, mark
+    return rows.ravel()
+
+
+def sorted_settlements(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Settlements of several contracts in one array, sorted by (time, contract)."""
+    joined = np.concatenate([np.empty(0, SETTLEMENT_DTYPE), *parts])
+    return joined[np.lexsort((joined["contract"], joined["time"]))]
+
+
 def _frozen(values: Any, dtype: Any) -> np.ndarray:
     """A read-only array; a writable one is copied, so that its owner cannot change a market."""
     array = np.asarray(values) if dtype is None else np.asarray(values, dtype=dtype)
@@ -360,8 +373,7 @@ def _select_settlements(settlements: np.ndarray, columns: Sequence[int]) -> np.n
         part = settlements[settlements["contract"] == old].copy()
         part["contract"] = new
         parts.append(part)
-    joined = np.concatenate(parts)
-    return joined[np.lexsort((joined["contract"], joined["time"]))]
+    return sorted_settlements(parts)
 
 
 def _overlap(finer: MarketData, start: np.datetime64, end: np.datetime64) -> MarketData | None:

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from gearing.contracts import Contract
-from gearing.market.data import SETTLEMENT_DTYPE, MarketData, Origin
+from gearing.market.data import SETTLEMENT_DTYPE, MarketData, Origin, sorted_settlements
 from gearing.market.history.load import load_market
 from gearing.market.timing import stamp
 from gearing.storage.mapped import META, ArrayFile, mapped, write_folder
@@ -137,9 +137,8 @@ def _write(draft: Path, markets: Iterable[MarketData]) -> dict[str, Any]:
             notes += [note for note in market.notes if note not in notes]
     if first is None:
         raise ValueError("a store needs at least one contract.")
-    joined = np.concatenate([np.empty(0, SETTLEMENT_DTYPE), *settlements])
     with ArrayFile(draft / "settlements.npy", SETTLEMENT_DTYPE) as file:
-        file.append(joined[np.lexsort((joined["contract"], joined["time"]))])
+        file.append(sorted_settlements(settlements))
     for name in OPTIONAL.keys() - arrays.keys():
         (draft / f"{name}.npy").unlink(missing_ok=True)
     return first | {

@@ -17,7 +17,7 @@ import pandas as pd
 
 from gearing.market.history.check_series import Finding, check_gaps
 from gearing.market.history.layout import settlement_rows
-from gearing.market.history.series import Bars, usual_step
+from gearing.market.history.series import Bars, usual_step, whole_minutes
 
 MICROSECONDS = 10**14  # a stamp of 1973 in microseconds, of 5138 in milliseconds
 
@@ -60,9 +60,7 @@ def read_funding_rates(content: bytes, where: str) -> np.ndarray:
     rows = read_rows(content, where)
     if any(len(row) < 3 for row in rows):
         raise ValueError(f"{where}: a row has fewer than three columns; the file is cut off.")
-    minute = 60_000
-    stamps = _stamps([row[0] for row in rows]).astype(np.int64)
-    times = ((stamps + minute // 2) // minute * minute).astype("datetime64[ms]")
+    times = whole_minutes(_stamps([row[0] for row in rows]))
     return settlement_rows(times, np.array([float(row[2]) for row in rows]), None, where)
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from gearing.market.data import SETTLEMENT_DTYPE, MarketData
+from gearing.market.data import MarketData, settlement_array, sorted_settlements
 from gearing.market.history.series import Bars, Series, bars_of, missing_settlements, runs
 from gearing.market.timing import DAY, label, stamp, text
 
@@ -88,15 +88,22 @@ def _span(
     missing: Missing,
     interval: np.timedelta64,
 ) -> tuple[int, int, list[str]]:
-    if start is None and end is None:
-        complete = np.all([_complete(one, grid, bar, missing, interval) for one in series], axis=0)
-        return _longest(complete, grid, bar, series)
     low = max(one.last.open_time[0] for one in series) if start is None else stamp(start)
     high = min(one.last.open_time[-1] for one in series) + bar if end is None else stamp(end)
+    names = ", ".join(one.symbol for one in series)
+    if start is None and end is None:
+        complete = np.all([_complete(one, grid, bar, missing, interval) for one in series], axis=0)
+        if spans := runs(complete):
+            first, last = max(spans, key=lambda span: span[1] - span[0])
+            note = f"longest complete span: {text(grid[first])} to {text(grid[last - 1] + bar)} UTC"
+            return first, last, [note]
+        if low >= high:
+            raise ValueError(f"{names} have no bar in common; load them one by one.")
+        # take all common bars: the error then names what is missing first
     first, last = (int(k) for k in np.searchsorted(grid, [low, high]))
     if first >= last or low < grid[0] or high > grid[-1] + bar:
         raise ValueError(
-            f"{_names(series)}: bars reach from {text(grid[0])} to {text(grid[-1] + bar)} UTC, "
+            f"{names}: bars reach from {text(grid[0])} to {text(grid[-1] + bar)} UTC, "
             f"requested [{text(low)}, {text(high)}). Choose a span inside."
         )
     return first, last, []
@@ -129,22 +136,6 @@ def _unfunded(
     return lost
 
 
-def _longest(
-    complete: np.ndarray, grid: np.ndarray, bar: np.timedelta64, series: Sequence[Series]
-) -> tuple[int, int, list[str]]:
-    spans = runs(complete)
-    if not spans:  # take all common bars: the error then names what is missing first
-        low = max(one.last.open_time[0] for one in series)
-        high = min(one.last.open_time[-1] for one in series) + bar
-        if low >= high:
-            raise ValueError(f"{_names(series)} have no bar in common; load them one by one.")
-        first, last = (int(k) for k in np.searchsorted(grid, [low, high]))
-        return first, last, []
-    first, last = max(spans, key=lambda span: span[1] - span[0])
-    note = f"longest complete span: {text(grid[first])} to {text(grid[last - 1] + bar)} UTC"
-    return first, last, [note]
-
-
 # -------------------------------------------------------------------- one contract on the grid
 
 
@@ -161,9 +152,8 @@ class _Column:
     ):
         self.one, self.open_time, self.bar = one, open_time, bar
         self.missing, self.interval = missing, interval
-        self.last, have = place(one.last, open_time)
+        self.last, self.volume, have = place(one.last, open_time)
         self.live = self._lifetime(have)
-        self.volume = _volume(one.last, open_time)
         self.mark = self.last.copy()
         self.index: np.ndarray | None = None
         self.implied_volatility = self._implied_volatility()
@@ -174,7 +164,8 @@ class _Column:
 
     def _lifetime(self, have: np.ndarray) -> np.ndarray:
         if not have.any():
-            raise ValueError(f"{self.one.last.where}: no bar between {self._span_text()}.")
+            first, end = self.open_time[0], self.open_time[-1] + self.bar
+            raise ValueError(f"{self.one.last.where}: no bar between {text(first)} and {text(end)} UTC.")
         known = np.flatnonzero(have)
         live = np.zeros(have.size, bool)
         live[known[0] : known[-1] + 1] = True
@@ -191,7 +182,7 @@ class _Column:
         where = self.one.mark.where if self.one.mark is not None else f"{self.one.last.where}: no mark bars"
         have = np.zeros(self.open_time.size, bool)
         if self.one.mark is not None:
-            prices, have = place(self.one.mark, self.open_time)
+            prices, _, have = place(self.one.mark, self.open_time)
             self.mark[have & self.live] = prices[have & self.live]
         lost = self.live & ~have
         if not lost.any():
@@ -242,7 +233,7 @@ class _Column:
     def _fill_index(self) -> list[str]:
         if self.one.index is None:
             return []
-        prices, have = place(self.one.index, self.open_time)
+        prices, _, have = place(self.one.index, self.open_time)
         if (self.live & ~have).any():
             return [f"{self.one.symbol}: index price left out, {(self.live & ~have).sum()} bars are missing"]
         self.index = np.where(self.live[:, None], prices, np.nan)
@@ -257,26 +248,17 @@ class _Column:
         fresh = (row >= 0) & (close - known_at[np.maximum(row, 0)] < 2 * DAY)
         return np.where(fresh, values[np.maximum(row, 0)], np.nan)
 
-    def _span_text(self) -> str:
-        return f"{text(self.open_time[0])} and {text(self.open_time[-1] + self.bar)} UTC"
 
-
-def place(bars: Bars, open_time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Align bars to a grid: prices (n_bars, 4), NaN where missing, and a mask of rows present."""
-    prices = np.full((open_time.size, 4), np.nan)
+def place(bars: Bars, open_time: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Align bars to a grid: prices (n_bars, 4), NaN where missing, volume, zero there, and a mask of rows present."""
+    prices, volume = np.full((open_time.size, 4), np.nan), np.zeros(open_time.size)
     row = np.searchsorted(bars.open_time, open_time)
     have = row < bars.open_time.size
     have[have] = bars.open_time[row[have]] == open_time[have]
     prices[have] = bars.prices[row[have]]
-    return prices, have
-
-
-def _volume(bars: Bars, open_time: np.ndarray) -> np.ndarray:
-    volume = np.zeros(open_time.size)
     if bars.volume is not None:
-        _, at, source = np.intersect1d(open_time, bars.open_time, assume_unique=True, return_indices=True)
-        volume[at] = bars.volume[source]
-    return volume
+        volume[have] = bars.volume[row[have]]
+    return prices, volume, have
 
 
 def _settlements(series: Sequence[Series], start: np.datetime64, end: np.datetime64) -> np.ndarray:
@@ -285,12 +267,8 @@ def _settlements(series: Sequence[Series], start: np.datetime64, end: np.datetim
         if one.funding is None:
             continue
         rows = one.funding[(one.funding["time"] >= start) & (one.funding["time"] < end)]
-        part = np.empty(rows.size, SETTLEMENT_DTYPE)
-        part["time"], part["rate"], part["mark"] = rows["time"], rows["rate"], rows["mark"]
-        part["contract"] = column
-        parts.append(part)
-    joined = np.concatenate(parts) if parts else np.empty(0, SETTLEMENT_DTYPE)
-    return joined[np.lexsort((joined["contract"], joined["time"]))]
+        parts.append(settlement_array(rows["time"], column, rows["rate"], rows["mark"]))
+    return sorted_settlements(parts)
 
 
 def _times(one: Series) -> np.ndarray:
@@ -305,7 +283,3 @@ def _optional(columns: list[np.ndarray | None]) -> np.ndarray | None:
     if present[0].ndim == 2 and len(present) < len(columns):
         return None  # an index price is required for all or for none
     return np.stack([np.full_like(present[0], np.nan) if c is None else c for c in columns], axis=1)
-
-
-def _names(series: Sequence[Series]) -> str:
-    return ", ".join(one.symbol for one in series)

@@ -39,11 +39,10 @@ def finer_market(
     for column, (traded, marked) in enumerate(paths):
         if traded is None:
             continue
-        prices, have = place(traded, open_time)
+        prices, traded_volume, have = place(traded, open_time)
         live = np.repeat(have.reshape(-1, parts).all(axis=1) & market.tradable[:, column], parts)
         last[live, column], tradable[:, column] = prices[live], live
-        if traded.volume is not None:
-            volume[live, column] = _volume(traded, open_time)[live]
+        volume[live, column] = traded_volume[live]
         mark[:, column], filled = _mark(market, column, prices, marked, open_time, parts, live)
         if filled and missing_mark == "error":
             raise ValueError(
@@ -82,15 +81,9 @@ def _mark(
 ) -> tuple[np.ndarray, int]:
     prices, have = (np.full_like(last, np.nan), np.zeros(live.size, bool))
     if marked is not None:
-        prices, have = place(marked, open_time)
+        prices, _, have = place(marked, open_time)
     high = np.repeat(market.mark_high[:, column], parts)[:, None]
     low = np.repeat(market.mark_low[:, column], parts)[:, None]
     prices = np.where((live & ~have)[:, None], np.clip(last, low, high), prices)
     prices[~live] = np.nan
     return prices, int((live & ~have).sum())
-
-
-def _volume(bars: Bars, open_time: np.ndarray) -> np.ndarray:
-    row = np.minimum(np.searchsorted(bars.open_time, open_time), bars.open_time.size - 1)
-    hit = bars.open_time[row] == open_time
-    return np.where(hit, bars.volume[row] if bars.volume is not None else 0.0, 0.0)

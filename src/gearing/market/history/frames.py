@@ -16,6 +16,7 @@ from gearing.market.history.layout import PRICES, settlement_rows
 from gearing.market.history.series import Bars, Series, usual_step
 from gearing.market.timing import positive_duration
 
+_UNITS = (("s", 10**11), ("ms", 10**14), ("us", 10**17), ("ns", np.inf))  # of stamps below a number
 Frames: TypeAlias = pd.DataFrame | Mapping[str, pd.DataFrame] | None
 
 
@@ -77,23 +78,41 @@ def market_from_frames(
 
 def bars_from_frame(frame: pd.DataFrame, where: str) -> Bars:
     """Read open_time, open, high, low, close and volume of a table."""
-    if lost := [column for column in PRICES if column not in frame]:
-        raise ValueError(
-            f"{where}: no column {', '.join(lost)}; it has {', '.join(map(str, frame.columns))}."
-        )
+    _require(frame, PRICES, where)
     prices = frame[list(PRICES)].to_numpy(np.float64)
     volume = frame["volume"].to_numpy(np.float64) if "volume" in frame else None
     return Bars(_stamps(frame, "open_time", where), prices, volume, where)
 
 
+def settlements_from_frame(frame: pd.DataFrame, where: str) -> np.ndarray:
+    """Read time, rate and, where there is one, mark of a table."""
+    _require(frame, ("rate",), where)
+    mark = frame["mark"].to_numpy(np.float64) if "mark" in frame else None
+    return settlement_rows(_stamps(frame, "time", where), frame["rate"].to_numpy(np.float64), mark, where)
+
+
+def _require(frame: pd.DataFrame, needed: Sequence[str], where: str) -> None:
+    if lost := [column for column in needed if column not in frame]:
+        raise ValueError(
+            f"{where}: no column {', '.join(lost)}; it has {', '.join(map(str, frame.columns))}."
+        )
+
+
 def _stamps(frame: pd.DataFrame, column: str, where: str) -> np.ndarray:
-    if column in frame:
-        values = pd.DatetimeIndex(pd.to_datetime(frame[column], utc=True))
-    elif isinstance(frame.index, pd.DatetimeIndex):
-        values = frame.index if frame.index.tz is not None else frame.index.tz_localize("UTC")
-    else:
+    """Stamps of a column of texts, dates, or numbers in seconds to nanoseconds (their size decides), or the index."""
+    if column not in frame and not isinstance(frame.index, pd.DatetimeIndex):
         raise ValueError(f"{where}: needs a column {column!r} or a DatetimeIndex.")
-    return values.tz_convert("UTC").tz_localize(None).to_numpy().astype("datetime64[ms]")
+    values = frame[column] if column in frame else frame.index.to_series()
+    if pd.api.types.is_numeric_dtype(values):
+        raw = values.to_numpy(np.int64)
+        unit = next(unit for unit, limit in _UNITS if raw.max(initial=0) < limit)
+        return raw.astype(f"datetime64[{unit}]").astype("datetime64[ms]")
+    return (
+        pd.DatetimeIndex(pd.to_datetime(values, utc=True))
+        .tz_localize(None)
+        .to_numpy()
+        .astype("datetime64[ms]")
+    )
 
 
 def _by_symbol(frames: Any, contract: Any) -> dict[str, pd.DataFrame]:
@@ -140,11 +159,7 @@ def _funding(frames: Frames, symbol: str) -> np.ndarray | None:
     frame = _of(frames, symbol)
     if frame is None:
         return None
-    where = f"from_frames: funding of {symbol}"
-    if "rate" not in frame:
-        raise ValueError(f"{where}: no column rate; it has {', '.join(map(str, frame.columns))}.")
-    mark = frame["mark"].to_numpy(np.float64) if "mark" in frame else None
-    return settlement_rows(_stamps(frame, "time", where), frame["rate"].to_numpy(np.float64), mark, where)
+    return settlements_from_frame(frame, f"from_frames: funding of {symbol}")
 
 
 def _implied(series: Any, symbol: str) -> tuple[np.ndarray, np.ndarray] | None:

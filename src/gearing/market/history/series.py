@@ -141,6 +141,12 @@ def usual_step(time: np.ndarray) -> np.timedelta64:
     return values[counts.argmax()]
 
 
+def whole_minutes(moments: np.ndarray) -> np.ndarray:
+    """Round datetime64[ms] to the minute; settlements are stamped with some milliseconds of jitter."""
+    minute = 60_000
+    return ((moments.astype(np.int64) + minute // 2) // minute * minute).astype("datetime64[ms]")
+
+
 def bars_of(moments: np.ndarray, open_time: np.ndarray) -> np.ndarray:
     """Mark the bars that contain one of the moments, shape (n_bars,)."""
     hit = np.zeros(open_time.size, bool)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,19 +34,34 @@ def write_funding(path: Path, rows: np.ndarray, source: str) -> None:
     _write(path, columns, source, rows.size)
 
 
+def joined_bars(parts: Sequence[Bars], path: Path) -> Bars:
+    """Bars of all parts and of the file, if it exists, in order of time; the first part wins where stamps repeat."""
+    volumes = all(part.volume is not None for part in parts)
+    parts = [*parts, *([layout.read_bars(path, volume=volumes)] if path.is_file() else [])]
+    time, first = np.unique(np.concatenate([p.open_time for p in parts]), return_index=True)
+    prices = np.concatenate([p.prices for p in parts])[first]
+    volume = [p.volume for p in parts if p.volume is not None]
+    whole = np.concatenate(volume)[first] if len(volume) == len(parts) else None
+    return Bars(time, prices, whole, parts[0].where)
+
+
+def joined_funding(parts: Sequence[np.ndarray], path: Path) -> np.ndarray:
+    """Settlements of all parts and of the file, if it exists, joined in the same way."""
+    joined = np.concatenate([*parts, *([layout.read_funding(path)] if path.is_file() else [])])
+    return joined[np.unique(joined["time"], return_index=True)[1]]
+
+
 def write_market(market: MarketData, folder: Path, venue: str = "binance-um", source: str = "") -> None:
     """Write every contract of a market into the layout, so that ``load_market`` reads it back."""
     for k, symbol in enumerate(market.symbols):
         live = market.tradable[:, k]
         home = folder / venue / symbol
         time, origin = market.open_time[live], source or market.name or "gearing"
-        last = Bars(time, market.last[live, k], market.volume[live, k], symbol)
-        write_bars(layout.bar_file(home, "last", market.bar), last, origin)
-        mark = Bars(time, market.mark[live, k], None, symbol)
-        write_bars(layout.bar_file(home, "mark", market.bar), mark, origin)
-        if market.index is not None:
-            index = Bars(time, market.index[live, k], None, symbol)
-            write_bars(layout.bar_file(home, "index", market.bar), index, origin)
+        for kind, prices in (("last", market.last), ("mark", market.mark), ("index", market.index)):
+            if prices is not None:
+                volume = market.volume[live, k] if kind == "last" else None
+                bars = Bars(time, prices[live, k], volume, symbol)
+                write_bars(layout.bar_file(home, kind, market.bar), bars, origin)
         rows = market.settlements[market.settlements["contract"] == k]
         funding = layout.settlement_rows(rows["time"], rows["rate"], rows["mark"], symbol)
         write_funding(home / "funding.parquet", funding, origin)

@@ -14,13 +14,11 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from gearing.market.history import layout
 from gearing.market.history.archive import read_funding_rates, read_klines, read_table
-from gearing.market.history.series import Bars
-from gearing.market.history.writing import write_bars, write_funding
+from gearing.market.history.writing import joined_bars, joined_funding, write_bars, write_funding
 from gearing.market.sources.fetching import Fetcher, FetchSettings, Outcome, remove_abandoned_parts
 from gearing.market.timing import label, positive_duration, stamp
 from gearing.storage.atomic import write_atomically
@@ -167,11 +165,7 @@ def build(root: Path, venue: str, symbol: str, kind: str, bar: str) -> str | Non
     if kind == "funding":
         target = home / "funding.parquet"
         parts = [read_funding_rates(p.read_bytes(), str(p)) for p in sources]
-        if target.is_file():
-            parts.append(layout.read_funding(target))
-        joined = np.concatenate(parts)
-        _, first = np.unique(joined["time"], return_index=True)
-        write_funding(target, joined[first], "public archive")
+        write_funding(target, joined_funding(parts, target), "public archive")
     elif kind in TABLES:
         target = home / f"{kind}.parquet"
         table = pd.concat([read_table(p.read_bytes(), str(p)) for p in sources]).drop_duplicates()
@@ -179,20 +173,8 @@ def build(root: Path, venue: str, symbol: str, kind: str, bar: str) -> str | Non
     else:
         target = layout.bar_file(home, KINDS[kind], positive_duration(bar))
         bars = [read_klines(p.read_bytes(), str(p), volume=kind == "klines") for p in sources]
-        if target.is_file():
-            bars.append(layout.read_bars(target, volume=kind == "klines"))
-        write_bars(target, joined_bars(bars), "public archive")
+        write_bars(target, joined_bars(bars, target), "public archive")
     return target.relative_to(root).as_posix()
-
-
-def joined_bars(parts: Sequence[Bars]) -> Bars:
-    """All bars in order of time; the first part wins where stamps repeat."""
-    time = np.concatenate([p.open_time for p in parts])
-    prices = np.concatenate([p.prices for p in parts])
-    volumes = [p.volume for p in parts if p.volume is not None]
-    volume = np.concatenate(volumes) if len(volumes) == len(parts) else None
-    stamps, first = np.unique(time, return_index=True)
-    return Bars(stamps, prices[first], None if volume is None else volume[first], parts[0].where)
 
 
 def _check_request(kinds: Sequence[str], venue: str) -> None:

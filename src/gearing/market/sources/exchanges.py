@@ -21,9 +21,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gearing.market.history import layout
-from gearing.market.history.series import Bars
-from gearing.market.history.writing import STAMP, write_bars, write_funding
-from gearing.market.sources.download import joined_bars
+from gearing.market.history.layout import settlement_rows
+from gearing.market.history.series import Bars, whole_minutes
+from gearing.market.history.writing import STAMP, joined_bars, joined_funding, write_bars, write_funding
 from gearing.market.sources.fetching import RETRIED
 from gearing.market.timing import label, positive_duration, stamp
 from gearing.storage.atomic import write_atomically
@@ -106,10 +106,13 @@ def fetch_ccxt(
             if not inside:
                 continue
             table = np.array([inside[k] for k in sorted(inside)], dtype=float)
+            times = table[:, 0].astype(np.int64).astype("datetime64[ms]")
             if kind == "funding":
-                write_funding(target, _funding_rows(table, target), origin)
+                rates = settlement_rows(whole_minutes(times), table[:, 1].copy(), None, str(target))
+                write_funding(target, joined_funding([rates], target), origin)
             else:
-                _add_bars(target, table, kind == "last", positive_duration(bar), origin)
+                bars = Bars(times, table[:, 1:5], table[:, 5] if kind == "last" else None, str(target))
+                write_bars(target, joined_bars([bars], target).checked(positive_duration(bar)), origin)
     stamps = _stamps(target)
     if not ((stamps >= first) & (stamps < last)).any():
         raise ValueError(
@@ -231,25 +234,6 @@ def _rates(client: Any, symbol: str, since: int, until: int) -> list[list[float]
     end = {UNTIL.get(client.id, "until"): until}
     found = client.fetch_funding_rate_history(symbol, since=since, limit=PAGE, params=end)
     return [[row["timestamp"], row["fundingRate"]] for row in found]
-
-
-def _add_bars(target: Path, table: np.ndarray, volume: bool, length: np.timedelta64, origin: str) -> None:
-    times = table[:, 0].astype(np.int64).astype("datetime64[ms]")
-    parts = [Bars(times, table[:, 1:5], table[:, 5] if volume else None, str(target))]
-    if target.is_file():
-        parts.append(layout.read_bars(target, volume=volume))
-    write_bars(target, joined_bars(parts).checked(length), origin)
-
-
-def _funding_rows(table: np.ndarray, target: Path) -> np.ndarray:
-    minute = 60_000
-    stamps = (table[:, 0].astype(np.int64) + minute // 2) // minute * minute
-    new = layout.settlement_rows(stamps.astype("datetime64[ms]"), table[:, 1].copy(), None, str(target))
-    if not target.is_file():
-        return new
-    joined = np.concatenate([new, layout.read_funding(target)])
-    _, first = np.unique(joined["time"], return_index=True)
-    return joined[first]
 
 
 def _json(client: httpx.Client, url: str, query: dict[str, Any], sleep: Callable[[float], None]) -> Any:

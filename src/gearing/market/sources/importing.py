@@ -14,7 +14,7 @@ import pandas as pd
 
 from gearing.market.data import MarketData
 from gearing.market.history import layout
-from gearing.market.history.frames import bars_from_frame
+from gearing.market.history.frames import bars_from_frame, settlements_from_frame
 from gearing.market.history.writing import write_bars, write_funding
 from gearing.market.timing import positive_duration
 
@@ -146,18 +146,15 @@ def _import_feather(path: Path, folder: Path, venue: str) -> str:
 def _write(
     table: pd.DataFrame, where: str, folder: Path, venue: str, symbol: str, kind: str, bar: Any
 ) -> str:
-    home = folder / venue / symbol
+    home, origin = folder / venue / symbol, f"import of {Path(where).name}"
     if kind == "funding":
         target = home / "funding.parquet"
-        mark = table["mark"].to_numpy(float) if "mark" in table else None
-        rows = layout.settlement_rows(_moments(table["time"]), table["rate"].to_numpy(float), mark, where)
-        write_funding(target, rows, f"import of {Path(where).name}")
+        write_funding(target, settlements_from_frame(table, where), origin)
     else:
         length = positive_duration(bar)
         target = layout.bar_file(home, kind, length)
-        stamped = table.assign(open_time=_moments(table["open_time"]))
-        columns = stamped if kind == "last" else stamped.drop(columns="volume", errors="ignore")
-        write_bars(target, bars_from_frame(columns, where).checked(length), f"import of {Path(where).name}")
+        columns = table if kind == "last" else table.drop(columns="volume", errors="ignore")
+        write_bars(target, bars_from_frame(columns, where).checked(length), origin)
     return target.relative_to(folder).as_posix()
 
 
@@ -176,13 +173,3 @@ def _renamed(table: pd.DataFrame, mapping: Mapping[str, str], where: str) -> pd.
         )
     chosen = table.drop(columns=[ours for ours in mapping if ours in table and mapping[ours] != ours])
     return chosen.rename(columns={theirs: ours for ours, theirs in mapping.items()})
-
-
-def _moments(column: pd.Series) -> np.ndarray:
-    """Stamps of a column of texts, dates, or numbers in seconds, milliseconds or microseconds."""
-    if pd.api.types.is_numeric_dtype(column):
-        raw = column.to_numpy(np.int64)
-        unit = "s" if raw.max() < 10**11 else ("ms" if raw.max() < 10**14 else "us")
-        return raw.astype(f"datetime64[{unit}]").astype("datetime64[ms]")
-    times = pd.DatetimeIndex(pd.to_datetime(column, utc=True)).tz_localize(None)
-    return times.to_numpy().astype("datetime64[ms]")

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from gearing.market.data import SETTLEMENT_DTYPE, MarketData
+from gearing.market.data import MarketData, settlement_array, sorted_settlements
 from gearing.market.synthetic.generators import GENERATORS, synthetic_market
 from gearing.market.timing import HOUR
 from gearing.names import check_names
@@ -96,12 +96,8 @@ def funding_squeeze(
     old = moved.settlements
     kept = old[(old["time"] < start) | (old["time"] >= end)]
     times = np.arange(start, end, np.timedelta64(every).astype("timedelta64[ms]"))
-    new = np.empty((times.size, market.n_contracts), SETTLEMENT_DTYPE)
-    new["time"], new["contract"] = times[:, None], np.arange(market.n_contracts)
-    new["rate"], new["mark"] = rate, np.nan
-    joined = np.concatenate([kept, new.ravel()])
-    order = np.lexsort((joined["contract"], joined["time"]))
-    return moved.replace(settlements=joined[order])
+    new = settlement_array(times[:, None], np.arange(market.n_contracts), rate, np.nan)
+    return moved.replace(settlements=sorted_settlements([kept, new]))
 
 
 SCENARIOS: dict[str, Callable[..., MarketData]] = {

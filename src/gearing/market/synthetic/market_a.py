@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from gearing.market.data import SETTLEMENT_DTYPE, MarketData
+from gearing.market.data import MarketData, settlement_array
 from gearing.market.synthetic.generators import GENERATORS, START, plain_contract, streams
 from gearing.names import check_names
 
@@ -133,11 +133,8 @@ def market_a(variant: str = "full", **changes: Any) -> MarketA:
     """Parameters of a variant: "full", "one-volatility", "no-jumps", "no-funding", "zero-drift", "drift-only",
     "funding-only" or "merton" (one drift, one volatility, nothing else)."""
     check_names("market-a has no variant", [variant], VARIANTS)
-    try:
-        return replace(MarketA(), **VARIANTS[variant], **changes)
-    except TypeError:
-        known = ", ".join(asdict(MarketA()))
-        raise ValueError(f"market-a has no setting among {', '.join(changes)}; it has {known}.") from None
+    check_names("market-a has no setting", changes, asdict(MarketA()))
+    return replace(MarketA(), **{**VARIANTS[variant], **changes})
 
 
 def settings_of(given: Mapping[str, Any]) -> list[str]:
@@ -267,19 +264,11 @@ def _package(
         last=prices,
         mark=prices,
         volume=1e9 / close,
-        settlements=_settlements(open_time, funding, opened),
+        # the level of each step settles at its end; the last one lies beyond the bars
+        settlements=settlement_array(open_time[1:, None], np.arange(m), funding[: n - 1, None], opened[1:]),
         tradable=np.ones((n, m), bool),
         index=prices,
         predicted_rate=wide(funding[1:]),
         truth=truth,
         name="market-a" if variant == "full" else f"market-a {variant}",
     )
-
-
-def _settlements(open_time: np.ndarray, funding: np.ndarray, mark: np.ndarray) -> np.ndarray:
-    """The level of each step settles at its end; the last one is after the bars."""
-    n, m = mark.shape
-    rows = np.empty((n - 1, m), SETTLEMENT_DTYPE)
-    rows["time"], rows["contract"] = open_time[1:, None], np.arange(m)
-    rows["rate"], rows["mark"] = funding[: n - 1, None], mark[1:]
-    return rows.ravel()

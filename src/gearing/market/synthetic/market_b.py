@@ -19,9 +19,10 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from gearing.market.data import SETTLEMENT_DTYPE, MarketData
+from gearing.market.data import MarketData, settlement_array
 from gearing.market.synthetic.generators import GENERATORS, START, streams, synthetic_contract
 from gearing.market.synthetic.intrabar import mark_price, path_extremes
+from gearing.names import check_names
 
 HOURS_A_YEAR = 8760
 SETTLEMENT_HOURS = 8
@@ -119,26 +120,19 @@ def generate(
     ``variance`` (diffusive, a year), ``jump_intensity`` (a year), ``funding`` (rate that settles at the bar's
     close, else 0) and ``regime`` (0 bear, 1 flat, 2 bull). ``parameters`` is the JSON of :class:`MarketB`.
     """
-    model = _model(changes)
+    check_names("market-b has no setting", changes, asdict(MarketB()))
+    model = replace(MarketB(), **changes)
     n = round(years * HOURS_A_YEAR)
     normals, uniforms, mixing, regimes = draw(seed, n, len(contracts), model)
-    season = season_of(model, n)
-    paths = _simulate(_numbers(model), season, normals, uniforms, mixing, regimes, *_drought(model, seed, n))
-    return _package(model, contracts, n, *paths)
+    season, drought = season_of(model, n), _drought(model, seed, n)
+    return _package(
+        model, contracts, *_simulate(_numbers(model), season, normals, uniforms, mixing, regimes, drought)
+    )
 
 
 def settings_of(given: Mapping[str, Any]) -> list[str]:
     """Names of settings that ``generate`` takes besides its own arguments."""
     return list(asdict(MarketB()))
-
-
-def _model(changes: dict[str, Any]) -> MarketB:
-    try:
-        return replace(MarketB(), **changes)
-    except TypeError:
-        unknown = sorted(set(changes) - set(asdict(MarketB())))
-        known = ", ".join(asdict(MarketB()))
-        raise ValueError(f"market-b has no setting {', '.join(unknown)}; it has {known}.") from None
 
 
 def season_of(model: MarketB, n: int) -> np.ndarray:
@@ -182,10 +176,10 @@ def _mixing(stream: np.random.Generator, n: int, degrees: float) -> np.ndarray:
     return (degrees - 2.0) / (2.0 * stream.standard_gamma(degrees / 2.0, n))
 
 
-def _drought(model: MarketB, seed: int, n: int) -> tuple[np.ndarray]:
+def _drought(model: MarketB, seed: int, n: int) -> np.ndarray:
     """Mask of hours of thin trading, shape (n,)."""
     if model.drought_days_a_year == 0.0:
-        return (np.zeros(n, bool),)
+        return np.zeros(n, bool)
     stream = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1 << 20,)))
     leave = 1.0 / (24.0 * model.drought_mean_days)
     share = model.drought_days_a_year / 365.0
@@ -194,7 +188,7 @@ def _drought(model: MarketB, seed: int, n: int) -> tuple[np.ndarray]:
     for t in range(n):
         inside = uniforms[t] >= leave if inside else uniforms[t] < enter
         flags[t] = inside
-    return (flags,)
+    return flags
 
 
 def _numbers(model: MarketB) -> np.ndarray:
@@ -343,7 +337,6 @@ def _fill_bar(
 def _package(
     model: MarketB,
     contracts: Sequence[str],
-    n: int,
     last: np.ndarray,
     mark: np.ndarray,
     index: np.ndarray,
@@ -353,12 +346,14 @@ def _package(
     rates: np.ndarray,
     regime: np.ndarray,
 ) -> MarketData:
-    hour = np.timedelta64(3_600_000, "ms")
-    shape = (n, len(contracts))
+    hour, (n, m) = np.timedelta64(3_600_000, "ms"), volume.shape
     open_time = START + hour * np.arange(n)
-    regimes = np.repeat(regime[:, None], len(contracts), axis=1)
-    funding = np.zeros(shape)
+    regimes = np.repeat(regime[:, None], m, axis=1)
+    funding = np.zeros((n, m))
     funding[SETTLEMENT_HOURS - 1 :: SETTLEMENT_HOURS] = rates[1 : 1 + n // SETTLEMENT_HOURS]
+    settled = np.arange(
+        0, n, SETTLEMENT_HOURS
+    )  # at 00, 08 and 16 UTC; that at the last close lies beyond the bars
     truth = {
         "drift": np.array(model.drift)[regimes],
         "variance": variance * HOURS_A_YEAR,
@@ -375,20 +370,11 @@ def _package(
         last=last,
         mark=mark,
         volume=volume,
-        settlements=_settlements(rates, mark, open_time),
-        tradable=np.ones(shape, bool),
+        settlements=settlement_array(
+            open_time[settled, None], np.arange(m), rates[: settled.size], mark[settled, :, 0]
+        ),
+        tradable=np.ones((n, m), bool),
         index=index,
         truth=truth,
         name="market-b",
     )
-
-
-def _settlements(rates: np.ndarray, mark: np.ndarray, open_time: np.ndarray) -> np.ndarray:
-    """Settlements at 00, 08 and 16 UTC from the first bar on; the one at the last close is excluded."""
-    bars = np.arange(0, open_time.size, SETTLEMENT_HOURS)
-    rows = np.empty((bars.size, rates.shape[1]), SETTLEMENT_DTYPE)
-    rows["time"] = open_time[bars, None]
-    rows["contract"] = np.arange(rates.shape[1])
-    rows["rate"] = rates[: bars.size]
-    rows["mark"] = mark[bars, :, 0]
-    return rows.ravel()
