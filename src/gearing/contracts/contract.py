@@ -83,16 +83,7 @@ class Contract:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON; ``from_dict`` reads them back."""
-        return {
-            "symbol": self.symbol,
-            "kind": self.kind,
-            "multiplier": self.multiplier,
-            "tick_size": self.tick_size,
-            "lot_size": self.lot_size,
-            "min_notional": self.min_notional,
-            "settle": self.settle,
-            "schedules": [schedule.to_dict() for schedule in self.schedules],
-        }
+        return {**vars(self), "schedules": [schedule.to_dict() for schedule in self.schedules]}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Contract:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import date
 from itertools import pairwise
 from typing import Any
@@ -154,7 +154,7 @@ class TierSchedule:
 
     def to_records(self) -> np.ndarray:
         """Return the tiers as a record array of ``MARGIN_TIER_DTYPE``, shape (n_tiers,)."""
-        rows = [(t.floor, t.cap, t.rate, t.amount, t.max_leverage) for t in self.tiers]
+        rows = [astuple(tier) for tier in self.tiers]
         return np.array(rows, dtype=MARGIN_TIER_DTYPE).view(np.recarray)
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import date
 from typing import Any, Literal
+
+import numpy as np
 
 from gearing.contracts.contract import Contract
 from gearing.contracts.shipped import read_data
@@ -98,23 +100,19 @@ class VenueProfile:
                 f"{self.name}: funding_interval_hours {self.funding_interval_hours} must be positive."
             )
 
+    @property
+    def funding_interval(self) -> np.timedelta64:
+        """The usual time between settlements [ms]."""
+        return np.timedelta64(round(self.funding_interval_hours * 3_600_000), "ms")
+
     def spec(self, symbol: str) -> ContractSpec:
         """Rounding of a contract; a symbol without an entry is not rounded."""
         return self.specs.get(symbol, ContractSpec())
 
     def contract(self, symbol: str, schedules: Sequence[TierSchedule]) -> Contract:
         """Build a contract with this venue's rounding and the given margin tiers."""
-        spec = self.spec(symbol)
-        return Contract(
-            symbol,
-            kind=self.kind,
-            multiplier=spec.multiplier,
-            tick_size=spec.tick_size,
-            lot_size=spec.lot_size,
-            min_notional=spec.min_notional,
-            settle=self.settle,
-            schedules=tuple(schedules),
-        )
+        sizes = asdict(self.spec(symbol))
+        return Contract(symbol, kind=self.kind, settle=self.settle, schedules=tuple(schedules), **sizes)
 
     def fees(self, level: str) -> tuple[float, float]:
         """Return (taker, maker) of a fee level [fraction of notional]."""

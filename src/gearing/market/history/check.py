@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gearing.contracts import venue as venue_profile
 from gearing.market.history import layout
 from gearing.market.history.archive import check_archive_file
 from gearing.market.history.check_series import (
@@ -28,7 +27,7 @@ from gearing.market.history.check_series import (
     span,
 )
 from gearing.market.history.series import Bars
-from gearing.market.timing import label, positive_duration
+from gearing.market.timing import label
 from gearing.storage.digest import file_digest
 
 LEVELS = ("note", "warning", "error")
@@ -174,11 +173,9 @@ def _settled(path: Path) -> np.ndarray | None:
 
 def _interval(venue: str) -> np.timedelta64:
     try:
-        return positive_duration(
-            f"{venue_profile(layout.PROFILES.get(venue, venue)).funding_interval_hours:g}h"
-        )
+        return layout.profile(venue).funding_interval
     except ValueError:
-        return positive_duration("8h")
+        return np.timedelta64(8, "h")
 
 
 def _described(name: str, kind: str, bar: str, times: np.ndarray, found: list[Finding]) -> dict[str, Any]:

@@ -71,7 +71,7 @@ def market_from_frames(
         )
         for symbol, frame in frames.items()
     ]
-    interval = positive_duration(f"{venue_profile(venue).funding_interval_hours:g}h")
+    interval = venue_profile(venue).funding_interval
     missing = Missing(missing_mark, missing_funding, missing_tiers)  # type: ignore[arg-type]  # checked there
     return assemble(series, length, start, end, missing, interval, venue, name or " ".join(frames))
 

@@ -16,7 +16,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gearing.contracts import TierSchedule, shipped_schedules, shipped_symbols
+from gearing.contracts import (
+    TierSchedule,
+    VenueProfile,
+    shipped_schedules,
+    shipped_symbols,
+    venue as venue_profile,
+)
 from gearing.contracts.shipped import schedule_from_rows
 from gearing.market.history.series import Bars
 from gearing.market.timing import label, positive_duration
@@ -27,6 +33,11 @@ PRICES = ("open", "high", "low", "close")
 PREFIX = {"last": "", "mark": "mark-", "index": "index-"}
 PROFILES = {"binance-um": "binance-usdm", "okx-swap": "okx", "bybit-linear": "bybit"}
 BRACKETS, HISTORY = "brackets.json", "brackets-history.json"
+
+
+def profile(venue: str) -> VenueProfile:
+    """Rules of a venue, by the name of its folder."""
+    return venue_profile(PROFILES.get(venue, venue))
 
 
 def data_folder(folder: str | os.PathLike[str] | None) -> Path:

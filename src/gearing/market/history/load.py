@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from gearing.contracts import venue as venue_profile
 from gearing.market.data import MarketData
 from gearing.market.history import layout
 from gearing.market.history.assemble import Missing, assemble
@@ -60,15 +59,14 @@ def load_market(
     root = layout.data_folder(folder)
     names = (symbols,) if isinstance(symbols, str) else tuple(symbols)
     length = positive_duration(bar)
-    profile = layout.PROFILES.get(venue, venue)
     missing = Missing(missing_mark, missing_funding, missing_tiers)
     series, notes = [], []
     for symbol in names:
         one, note = _series(root, venue, symbol, length, missing)
         series.append(one)
         notes += note
-    interval = positive_duration(f"{venue_profile(profile).funding_interval_hours:g}h")
-    market = assemble(series, length, start, end, missing, interval, profile, f"{venue} {' '.join(names)}")
+    profile, name = layout.profile(venue), f"{venue} {' '.join(names)}"
+    market = assemble(series, length, start, end, missing, profile.funding_interval, profile.name, name)
     market = market.renamed(market.name, *notes)
     return market if finer is None else _with_finer(market, root, venue, positive_duration(finer), missing)
 
@@ -85,9 +83,8 @@ def _series(
     if "Binance's" in note and missing.tiers == "error":
         raise ValueError(f'{note}. Load with missing_tiers="earliest" to use them anyway.')
     funding = folder / "funding.parquet"
-    profile = venue_profile(layout.PROFILES.get(venue, venue))
     one = Series(
-        contract=profile.contract(symbol, schedules),
+        contract=layout.profile(venue).contract(symbol, schedules),
         last=last,
         mark=_bars(folder, "mark", bar),
         index=_bars(folder, "index", bar),

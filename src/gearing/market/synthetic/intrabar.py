@@ -1,7 +1,4 @@
-"""The path inside a bar: its extremes, and the mark and index price.
-
-The rules are plain functions; the generators compile them.
-"""
+"""The path inside a bar: its extremes, and the mark price; compiled."""
 
 from __future__ import annotations
 
@@ -11,6 +8,7 @@ import numpy as np
 from numba import njit
 
 
+@njit(cache=True)
 def bridge_high(end: float, variance: float, u: float) -> float:
     """Highest point of a Brownian bridge from 0 to ``end``, by inversion of its exact distribution.
 
@@ -32,11 +30,13 @@ def bridge_high(end: float, variance: float, u: float) -> float:
     return 0.5 * (end + math.sqrt(end * end - 2.0 * variance * math.log(u)))
 
 
+@njit(cache=True)
 def median_of_three(a: float, b: float, c: float) -> float:
     """Middle of three numbers."""
     return max(min(a, b), min(max(a, b), c))
 
 
+@njit(cache=True)
 def mark_price(index: float, last: float, premium: float, rate: float, share: float) -> float:
     """Mark price as Binance builds it: median of two fair prices and the traded one.
 
@@ -55,13 +55,10 @@ def mark_price(index: float, last: float, premium: float, rate: float, share: fl
     -----
     Source: exchange rules, section 8.
     """
-    return _median(index * (1.0 + rate * share), index * (1.0 + premium), last)
+    return median_of_three(index * (1.0 + rate * share), index * (1.0 + premium), last)
 
 
-_bridge_high = njit(bridge_high, cache=True)
-_median = njit(median_of_three, cache=True)
-
-
+@njit(cache=True)
 def path_extremes(
     diffusive: float,
     jump: float,
@@ -87,13 +84,12 @@ def path_extremes(
     uniforms : array of four numbers in (0, 1]
     """
     if jump == 0.0:
-        return _bridge_high(diffusive, variance, uniforms[0]), -_bridge_high(
-            -diffusive, variance, uniforms[1]
-        )
+        high = bridge_high(diffusive, variance, uniforms[0])
+        return high, -bridge_high(-diffusive, variance, uniforms[1])
     before = when * diffusive + math.sqrt(when * (1.0 - when) * variance) * split
     after = before + jump
     rest = diffusive - before
     early, late = when * variance, (1.0 - when) * variance
-    high = max(_bridge_high(before, early, uniforms[0]), after + _bridge_high(rest, late, uniforms[1]))
-    low = min(-_bridge_high(-before, early, uniforms[2]), after - _bridge_high(-rest, late, uniforms[3]))
+    high = max(bridge_high(before, early, uniforms[0]), after + bridge_high(rest, late, uniforms[1]))
+    low = min(-bridge_high(-before, early, uniforms[2]), after - bridge_high(-rest, late, uniforms[3]))
     return high, low

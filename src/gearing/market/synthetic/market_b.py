@@ -29,9 +29,6 @@ SETTLEMENT_HOURS = 8
 MOMENTUM_HOURS = 168
 N_NORMALS, N_UNIFORMS = 9, 10
 
-_mark_price = njit(mark_price, cache=True)
-_path_extremes = njit(path_extremes, cache=True)
-
 
 @dataclass(frozen=True)
 class MarketB:
@@ -283,7 +280,7 @@ def _simulate(
             shock = z[0] * math.sqrt(mixing[t])
             jump = _jump(p, lam, u)
             diffusive = p.drift[state] / HOURS_A_YEAR - 0.5 * h + math.sqrt(h) * shock
-            high, low = _path_extremes(diffusive, jump, h * mixing[t], u[3], z[6], u[4:8])
+            high, low = path_extremes(diffusive, jump, h * mixing[t], u[3], z[6], u[4:8])
             thin = p.drought_wicks if drought[t] else 1.0
             opened = price
             price = opened * math.exp(diffusive + jump)
@@ -297,7 +294,7 @@ def _simulate(
             old_index, old_mark = index_price, mark_now
             index_price = price * math.exp(-premium - p.tick_noise * scale * z[5])
             share = 1.0 - ((t + 1) % SETTLEMENT_HOURS) / SETTLEMENT_HOURS
-            mark_now = _mark_price(index_price, price, premium, rate, share)
+            mark_now = mark_price(index_price, price, premium, rate, share)
             _fill_bar(index[t, k], old_index, index_price, opened, price, high, low)
             _fill_bar(mark[t, k], old_mark, mark_now, opened, price, high, low)
             thinned = p.drought_volume if drought[t] else 1.0

@@ -224,83 +224,63 @@ def _weekend(s: Sample) -> float:
     return float(np.sqrt(s.realised[rest].mean() / s.realised[~rest].mean()))
 
 
-def _rows() -> list[Fact]:
-    """The protocol's table, in its order."""
-
-    def acf(of: Callable[[Sample], np.ndarray], lag: int) -> Callable[[Sample], float]:
-        return lambda s: autocorrelation(of(s), lag)
-
-    def absolute(s: Sample) -> np.ndarray:
-        return np.abs(s.returns)
-
-    rows: list[Any] = [
-        ("sd of daily log return", 2.5, 5.0, 3.3, 4.4, "%", lambda s: s.daily.std() * 100),
-        ("median daily volatility", 1.8, 3.5, 2.3, 3.1, "%", lambda s: np.median(np.sqrt(s.realised)) * 100),
-        ("kurtosis 1 h", 15, 70, 60, 35, "", lambda s: moment(s.returns, 4)),
-        ("kurtosis 24 h", 6, 35, 30, 22, "", lambda s: moment(s.daily, 4)),
-        ("kurtosis 7 d", 3.5, 8, 6.6, 6.1, "", lambda s: moment(sums(s.daily, 7), 4)),
-        ("skewness 24 h", -1.6, 0.3, -1.5, -1.2, "", lambda s: moment(s.daily, 3)),
-        ("Hill tail index 1 h", 2.2, 3.2, 2.5, 2.6, "", lambda s: hill_index(s.returns, HILL_TAIL)),
-        ("worst hour", -25, -8, -21, -24, "%", lambda s: _worst(s.returns, 1)),
-        ("worst 24 h", -70, -20, -64, -66, "%", lambda s: _worst(s.returns, 24)),
-        ("ACF of return, 1 h", -0.05, 0.05, -0.01, -0.01, "", acf(lambda s: s.returns, 1)),
-        ("ACF of return, 24 h", -0.05, 0.05, -0.03, -0.03, "", acf(lambda s: s.returns, 24)),
-        ("variance ratio 24 h", 0.85, 1.15, 0.97, 0.99, "", lambda s: variance_ratio(s.returns, 24)),
-        ("variance ratio 168 h", 0.85, 1.15, 0.96, 1.03, "", lambda s: variance_ratio(s.returns, 168)),
-        ("ACF of abs return, 1 h", 0.2, 0.35, 0.3, 0.28, "", acf(absolute, 1)),
-        ("ACF of abs return, 24 h", 0.1, 0.22, 0.17, 0.18, "", acf(absolute, 24)),
-        ("ACF of abs return, 168 h", 0.07, 0.18, 0.13, 0.14, "", acf(absolute, 168)),
-        ("ACF of abs return, 720 h", 0.03, 0.11, 0.07, 0.08, "", acf(absolute, 720)),
-        ("sd of daily log RV", 0.9, 1.4, 1.18, 1.12, "", lambda s: s.log_realised.std()),
-        ("ACF of daily log RV, 1 d", 0.4, 0.7, 0.56, 0.61, "", acf(lambda s: s.log_realised, 1)),
-        ("ACF of daily log RV, 7 d", 0.3, 0.6, 0.55, 0.53, "", acf(lambda s: s.log_realised, 7)),
-        ("ACF of daily log RV, 30 d", 0.02, 0.3, 0.21, 0.25, "", acf(lambda s: s.log_realised, 30)),
-        (
-            "day return, next log RV",
-            -0.15,
-            0.05,
-            -0.05,
-            -0.08,
-            "",
-            lambda s: _pair(s.daily[:-1], s.log_realised[1:]),
-        ),
-        ("jump share 1 - BV/RV", 0.12, 0.18, 0.15, 0.15, "", lambda s: jump_statistics(s.by_day)[0]),
-        ("days with a jump", 3, 7, 4.6, 4.9, "%", lambda s: jump_statistics(s.by_day)[1] * 100),
-        ("hours beyond 5 local sd", 45, 85, 67, 60, "a year", lambda s: local_outliers(s.returns)),
-        ("diurnal variance max/min", 2, 5, 2.7, 2.4, "", _diurnal),
-        ("weekend / weekday volatility", 0.6, 0.85, 0.75, 0.78, "", _weekend),
-        (
-            "range over abs return, 1 h",
-            1.8,
-            2.4,
-            2.21,
-            2.2,
-            "",
-            lambda s: s.log_range.mean() / absolute(s).mean(),
-        ),
-        ("funding mean", 0.5, 1.5, 1.1, 1.3, "bp", lambda s: s.funding.mean() * 1e4),
-        ("funding sd", 0.8, 3.0, 2.1, 2.8, "bp", lambda s: s.funding.std() * 1e4),
-        ("funding share > 0", 0.75, 0.95, 0.85, 0.86, "", lambda s: (s.funding > 0).mean()),
-        (
-            "funding share at 1 bp",
-            0.15,
-            0.45,
-            0.36,
-            0.36,
-            "",
-            lambda s: (np.abs(s.funding - 1e-4) < 5e-9).mean(),
-        ),
-        ("funding ACF 8 h", 0.7, 0.85, 0.8, 0.79, "", acf(lambda s: s.funding, 1)),
-        ("funding ACF 1 d", 0.55, 0.8, 0.69, 0.65, "", acf(lambda s: s.funding, 3)),
-        ("funding ACF 7 d", 0.25, 0.6, 0.46, 0.45, "", acf(lambda s: s.funding, 21)),
-        ("funding ACF 30 d", 0.0, 0.4, 0.32, 0.32, "", acf(lambda s: s.funding, 90)),
-        ("funding, past 7 d return", 0.2, 0.5, 0.36, 0.37, "", lambda s: _pair(s.funding, s.past_week)),
-        ("funding, next 7 d return", -0.15, 0.15, -0.06, 0.05, "", lambda s: _pair(s.funding, s.next_week)),
-    ]
-    return [Fact(*row) for row in rows]
+def _acf(of: Callable[[Sample], np.ndarray], lag: int) -> Callable[[Sample], float]:
+    return lambda s: autocorrelation(of(s), lag)
 
 
-FACTS = tuple(_rows())
+def _absolute(s: Sample) -> np.ndarray:
+    return np.abs(s.returns)
+
+
+def _leverage_effect(s: Sample) -> float:
+    return _pair(s.daily[:-1], s.log_realised[1:])
+
+
+def _range_ratio(s: Sample) -> float:
+    return float(s.log_range.mean() / _absolute(s).mean())
+
+
+_ROWS: list[Any] = [  # the protocol's table, in its order
+    ("sd of daily log return", 2.5, 5.0, 3.3, 4.4, "%", lambda s: s.daily.std() * 100),
+    ("median daily volatility", 1.8, 3.5, 2.3, 3.1, "%", lambda s: np.median(np.sqrt(s.realised)) * 100),
+    ("kurtosis 1 h", 15, 70, 60, 35, "", lambda s: moment(s.returns, 4)),
+    ("kurtosis 24 h", 6, 35, 30, 22, "", lambda s: moment(s.daily, 4)),
+    ("kurtosis 7 d", 3.5, 8, 6.6, 6.1, "", lambda s: moment(sums(s.daily, 7), 4)),
+    ("skewness 24 h", -1.6, 0.3, -1.5, -1.2, "", lambda s: moment(s.daily, 3)),
+    ("Hill tail index 1 h", 2.2, 3.2, 2.5, 2.6, "", lambda s: hill_index(s.returns, HILL_TAIL)),
+    ("worst hour", -25, -8, -21, -24, "%", lambda s: _worst(s.returns, 1)),
+    ("worst 24 h", -70, -20, -64, -66, "%", lambda s: _worst(s.returns, 24)),
+    ("ACF of return, 1 h", -0.05, 0.05, -0.01, -0.01, "", _acf(lambda s: s.returns, 1)),
+    ("ACF of return, 24 h", -0.05, 0.05, -0.03, -0.03, "", _acf(lambda s: s.returns, 24)),
+    ("variance ratio 24 h", 0.85, 1.15, 0.97, 0.99, "", lambda s: variance_ratio(s.returns, 24)),
+    ("variance ratio 168 h", 0.85, 1.15, 0.96, 1.03, "", lambda s: variance_ratio(s.returns, 168)),
+    ("ACF of abs return, 1 h", 0.2, 0.35, 0.3, 0.28, "", _acf(_absolute, 1)),
+    ("ACF of abs return, 24 h", 0.1, 0.22, 0.17, 0.18, "", _acf(_absolute, 24)),
+    ("ACF of abs return, 168 h", 0.07, 0.18, 0.13, 0.14, "", _acf(_absolute, 168)),
+    ("ACF of abs return, 720 h", 0.03, 0.11, 0.07, 0.08, "", _acf(_absolute, 720)),
+    ("sd of daily log RV", 0.9, 1.4, 1.18, 1.12, "", lambda s: s.log_realised.std()),
+    ("ACF of daily log RV, 1 d", 0.4, 0.7, 0.56, 0.61, "", _acf(lambda s: s.log_realised, 1)),
+    ("ACF of daily log RV, 7 d", 0.3, 0.6, 0.55, 0.53, "", _acf(lambda s: s.log_realised, 7)),
+    ("ACF of daily log RV, 30 d", 0.02, 0.3, 0.21, 0.25, "", _acf(lambda s: s.log_realised, 30)),
+    ("day return, next log RV", -0.15, 0.05, -0.05, -0.08, "", _leverage_effect),
+    ("jump share 1 - BV/RV", 0.12, 0.18, 0.15, 0.15, "", lambda s: jump_statistics(s.by_day)[0]),
+    ("days with a jump", 3, 7, 4.6, 4.9, "%", lambda s: jump_statistics(s.by_day)[1] * 100),
+    ("hours beyond 5 local sd", 45, 85, 67, 60, "a year", lambda s: local_outliers(s.returns)),
+    ("diurnal variance max/min", 2, 5, 2.7, 2.4, "", _diurnal),
+    ("weekend / weekday volatility", 0.6, 0.85, 0.75, 0.78, "", _weekend),
+    ("range over abs return, 1 h", 1.8, 2.4, 2.21, 2.2, "", _range_ratio),
+    ("funding mean", 0.5, 1.5, 1.1, 1.3, "bp", lambda s: s.funding.mean() * 1e4),
+    ("funding sd", 0.8, 3.0, 2.1, 2.8, "bp", lambda s: s.funding.std() * 1e4),
+    ("funding share > 0", 0.75, 0.95, 0.85, 0.86, "", lambda s: (s.funding > 0).mean()),
+    ("funding share at 1 bp", 0.15, 0.45, 0.36, 0.36, "", lambda s: (np.abs(s.funding - 1e-4) < 5e-9).mean()),
+    ("funding ACF 8 h", 0.7, 0.85, 0.8, 0.79, "", _acf(lambda s: s.funding, 1)),
+    ("funding ACF 1 d", 0.55, 0.8, 0.69, 0.65, "", _acf(lambda s: s.funding, 3)),
+    ("funding ACF 7 d", 0.25, 0.6, 0.46, 0.45, "", _acf(lambda s: s.funding, 21)),
+    ("funding ACF 30 d", 0.0, 0.4, 0.32, 0.32, "", _acf(lambda s: s.funding, 90)),
+    ("funding, past 7 d return", 0.2, 0.5, 0.36, 0.37, "", lambda s: _pair(s.funding, s.past_week)),
+    ("funding, next 7 d return", -0.15, 0.15, -0.06, 0.05, "", lambda s: _pair(s.funding, s.next_week)),
+]
+FACTS = tuple(Fact(*row) for row in _ROWS)
 
 
 # -------------------------------------------------------------------- tables
@@ -340,20 +320,9 @@ def describe_seeds(
 
 
 def _table(values: list[float]) -> pd.DataFrame:
-    rows = {
-        fact.name: (
-            value,
-            fact.low,
-            fact.high,
-            bool(fact.low <= value <= fact.high),
-            fact.bitcoin,
-            fact.ether,
-            fact.unit,
-        )
-        for fact, value in zip(FACTS, values, strict=True)
-    }
-    columns = ["value", "low", "high", "within", "bitcoin", "ether", "unit"]
-    return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("statistic")
+    table = pd.DataFrame(FACTS).set_index("name").rename_axis("statistic").assign(value=values)
+    table["within"] = (table["low"] <= table["value"]) & (table["value"] <= table["high"])
+    return table[["value", "low", "high", "within", "bitcoin", "ether", "unit"]]
 
 
 def plot_facts(market: MarketData, symbol: str | None = None) -> Figure:
