@@ -14,6 +14,7 @@ from gearing.features.windows import Array, last_seen, rolling_sum
 from gearing.market import MarketData
 from gearing.market.timing import YEAR, bars_in
 
+HOUR = np.timedelta64(3_600_000, "ms")
 RECENT = (
     "24h"  # settlements are at most 8 hours apart on the venues known; a day without one means none is paid
 )
@@ -24,14 +25,25 @@ def funding_by_bar(market: MarketData) -> tuple[Array, Array, Array]:
     """Sum of rates, last rate and count of the settlements stamped in [open, close) of each bar."""
     shape = (market.n_bars, market.n_contracts)
     total, last, count = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+    records, place = _placed(market)
+    np.add.at(total, place, records["rate"])
+    np.add.at(count, place, 1.0)
+    last[place] = records["rate"]  # sorted by time: the last one written is the latest
+    return total, last, count
+
+
+def _placed(market: MarketData) -> tuple[NDArray[np.void], tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Settlements inside the market's bars, and the bar and contract of each."""
     records = market.settlements
     bar = np.searchsorted(market.open_time, records["time"], side="right") - 1
     inside = (bar >= 0) & (records["time"] < market.open_time[-1] + market.bar)
-    place = bar[inside], records["contract"][inside]
-    np.add.at(total, place, records["rate"][inside])
-    np.add.at(count, place, 1.0)
-    last[place] = records["rate"][inside]  # sorted by time: the last one written is the latest
-    return total, last, count
+    return records[inside], (bar[inside], records["contract"][inside])
+
+
+def _mean_settled(rates: Array, count: Array, n: int) -> Array:
+    """Sum of rates over the count of settlements of the last ``n`` bars; zero where there were none."""
+    settled = rolling_sum(count, n)
+    return np.where(settled == 0.0, 0.0, rolling_sum(rates, n) / np.maximum(settled, 1.0))
 
 
 @feature(unit="per settlement", lower=-0.05, upper=0.05, lookback=RECENT, source=SOURCE)
@@ -67,9 +79,7 @@ def predicted_rate(market: MarketData) -> Array:
 def funding_mean(market: MarketData, window: str) -> Array:
     """Mean of the window's settled rates; zero where there were none."""
     total, _, count = funding_by_bar(market)
-    n = bars_in(window, market.bar)
-    settled = rolling_sum(count, n)
-    return np.where(settled == 0.0, 0.0, rolling_sum(total, n) / np.maximum(settled, 1.0))
+    return _mean_settled(total, count, bars_in(window, market.bar))
 
 
 @feature(
@@ -92,9 +102,7 @@ def funding_carry(market: MarketData, window: str) -> Array:
 def funding_pressure(market: MarketData, window: str) -> Array:
     """Mean absolute settled rate of the window: crowded either way."""
     _, last, count = funding_by_bar(market)
-    n = bars_in(window, market.bar)
-    settled = rolling_sum(count, n)
-    return np.where(settled == 0.0, 0.0, rolling_sum(np.abs(last), n) / np.maximum(settled, 1.0))
+    return _mean_settled(np.abs(last), count, bars_in(window, market.bar))
 
 
 @feature(
@@ -105,27 +113,14 @@ def time_to_settlement(market: MarketData) -> Array:
 
     Known at the close: it uses past stamps only. At a settlement's own moment it is 0.
     """
-    count = funding_by_bar(market)[2] > 0
-    hours = np.broadcast_to(
-        ((market.open_time - market.open_time[0]) / np.timedelta64(3_600_000, "ms"))[:, None], count.shape
-    ).astype(np.float64)
-    stamp, bar = _stamps(market, hours), float(market.bar / np.timedelta64(3_600_000, "ms"))
-    limit = bars_in("24h", market.bar)
-    last = last_seen(stamp, count, limit, otherwise=np.nan)
-    before = _previous(stamp, count, limit)
-    wait = last + (last - before) - (hours + bar)
+    records, place = _placed(market)
+    opened = ((market.open_time - market.open_time[0]) / HOUR)[:, None]
+    shape, limit = (market.n_bars, market.n_contracts), bars_in("24h", market.bar)
+    settled, stamp = np.zeros(shape, bool), np.zeros(shape)
+    settled[place], stamp[place] = True, (records["time"] - market.open_time[0]) / HOUR
+    last = last_seen(stamp, settled, limit, otherwise=np.nan)
+    wait = last + (last - _previous(stamp, settled, limit)) - (opened + float(market.bar / HOUR))
     return np.where(np.isnan(wait), 0.0, np.maximum(wait, 0.0))
-
-
-def _stamps(market: MarketData, hours: Array) -> Array:
-    """Hour of the last settlement inside each bar, counted from the first open."""
-    stamps = hours.copy()
-    records = market.settlements
-    bar = np.searchsorted(market.open_time, records["time"], side="right") - 1
-    inside = (bar >= 0) & (records["time"] < market.open_time[-1] + market.bar)
-    since = (records["time"][inside] - market.open_time[0]) / np.timedelta64(3_600_000, "ms")
-    stamps[bar[inside], records["contract"][inside]] = since
-    return stamps
 
 
 def _previous(stamp: Array, present: NDArray[np.bool_], limit: int) -> Array:

@@ -9,6 +9,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from gearing.market.timing import stamp
+
 _ROWS = 1 << 18  # rows checked at a time
 
 
@@ -126,18 +128,14 @@ class FeatureTable:
         self, start: str | np.datetime64 | None = None, end: str | np.datetime64 | None = None
     ) -> FeatureTable:
         """Rows whose bar opens in [start, end); saturation counts stay those of the whole table."""
-        edges = [0, len(self.open_time)]
-        for k, moment in enumerate((start, end)):
-            if moment is not None:
-                edges[k] = int(
-                    np.searchsorted(self.open_time, np.datetime64(moment).astype("datetime64[ms]"))
-                )
-        keep = slice(*edges)  # a view: the rows of a mapped table stay in its file
-        stamps = {name: stamp[keep] for name, stamp in self.fitted_until.items()}
+        first = 0 if start is None else int(np.searchsorted(self.open_time, stamp(start)))
+        last = len(self.open_time) if end is None else int(np.searchsorted(self.open_time, stamp(end)))
+        keep = slice(first, last)  # a view: the rows of a mapped table stay in its file
+        stamps = {name: until[keep] for name, until in self.fitted_until.items()}
         part = replace(self, open_time=self.open_time[keep], values=self.values[keep], fitted_until=stamps)
         known = self.__dict__.get("first_complete")
-        if known is not None and known < edges[1]:
-            part.__dict__["first_complete"] = max(0, known - edges[0])
+        if known is not None and known < last:
+            part.__dict__["first_complete"] = max(0, known - first)
         return part
 
     def join(

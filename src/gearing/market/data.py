@@ -33,6 +33,16 @@ class Origin:
     reopen: Callable[[Path], MarketData]  # opens the folder again, in another process
 
 
+class _Price:
+    """Attribute of a market: a view of the open, high, low or close of its bars."""
+
+    def __init__(self, prices: str, field: int):
+        self.prices, self.field = prices, field
+
+    def __get__(self, market: MarketData, owner: type) -> np.ndarray:
+        return getattr(market, self.prices)[..., self.field]
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class MarketData:
     """Bars, mark prices and funding settlements of some contracts.
@@ -153,38 +163,9 @@ class MarketData:
         """Moment at which each bar is known, shape (n_bars,)."""
         return self.open_time + self.bar
 
-    @property
-    def open(self) -> np.ndarray:
-        """Traded open, shape (n_bars, n_contracts); high, low, close and the mark's four alike."""
-        return self.last[..., 0]
-
-    @property
-    def high(self) -> np.ndarray:
-        return self.last[..., 1]
-
-    @property
-    def low(self) -> np.ndarray:
-        return self.last[..., 2]
-
-    @property
-    def close(self) -> np.ndarray:
-        return self.last[..., 3]
-
-    @property
-    def mark_open(self) -> np.ndarray:
-        return self.mark[..., 0]
-
-    @property
-    def mark_high(self) -> np.ndarray:
-        return self.mark[..., 1]
-
-    @property
-    def mark_low(self) -> np.ndarray:
-        return self.mark[..., 2]
-
-    @property
-    def mark_close(self) -> np.ndarray:
-        return self.mark[..., 3]
+    # Of every bar, each of shape (n_bars, n_contracts): the traded price, then the mark price.
+    open, high, low, close = (_Price("last", k) for k in range(4))
+    mark_open, mark_high, mark_low, mark_close = (_Price("mark", k) for k in range(4))
 
     def __len__(self) -> int:
         return self.n_bars

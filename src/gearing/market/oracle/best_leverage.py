@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from functools import lru_cache
 
 import numpy as np
@@ -32,7 +33,7 @@ from gearing.market.oracle.finite_oracle import (
     solve,
     step_nodes,
 )
-from gearing.market.synthetic.market_a import from_json
+from gearing.market.synthetic.market_a import MarketA, from_json
 from gearing.market.synthetic.quadrature import (
     FLOOR,
     Nodes,
@@ -60,12 +61,11 @@ def oracle_for(market: MarketData, cost: float = COST, max_leverage: float = MAX
     ValueError
         If the market is not a market A.
     """
-    if _generator(market) != "market-a":
+    if str(_truth(market)["generator"]) != "market-a":
         raise ValueError(
             f"{market!r} is not a market-a; only that has an oracle with costs. See oracle_leverage."
         )
-    assert market.truth is not None
-    return _solved(str(market.truth["parameters"]), cost, max_leverage)
+    return _solved(str(_truth(market)["parameters"]), cost, max_leverage)
 
 
 def oracle_leverage(market: MarketData, max_leverage: float = MAX_LEVERAGE) -> np.ndarray:
@@ -108,7 +108,7 @@ def oracle_growth(
             f"oracle_growth needs one contract, {market!r} has {market.n_contracts}; select one."
         )
     years = float(market.n_bars * market.bar / YEAR)
-    if _generator(market) != "market-a":
+    if str(_truth(market)["generator"]) != "market-a":
         if not path or cost:
             raise ValueError("market-b has no stationary oracle with costs; pass path=True, cost=0.")
         return float(oracle_step_growth(market, None, max_leverage).sum()) / years
@@ -120,9 +120,8 @@ def oracle_growth(
 
 def path_growth(market: MarketData, oracle: Oracle) -> np.ndarray:
     """Realised log growth of each step of market A under the oracle, costs included, shape (n_bars,)."""
-    assert market.truth is not None
-    returns = market.close[:, 0] / market.open[:, 0] - 1.0
-    state, funding = market.truth["state"][:, 0], market.truth["funding"][:, 0]
+    returns, truth = market.close[:, 0] / market.open[:, 0] - 1.0, _truth(market)
+    state, funding = truth["state"][:, 0], truth["funding"][:, 0]
     lower, upper = (oracle.lower, oracle.upper) if oracle.cost else (oracle.frictionless, oracle.frictionless)
     return _follow(returns, funding, state, lower, upper, oracle.cost)
 
@@ -135,24 +134,24 @@ def path_growth_of_targets(market: MarketData, targets: np.ndarray, cost: float 
     return _follow(returns, funding, rows, wanted, wanted, cost)
 
 
-def _generator(market: MarketData) -> str:
+def _truth(market: MarketData) -> Mapping[str, np.ndarray]:
+    """What the generator of a market knows; other markets are refused."""
     if not market.truth or "generator" not in market.truth:
         raise ValueError(
             f"{market!r} has no known parameters; an oracle needs a synthetic market-a or market-b."
         )
-    return str(market.truth["generator"])
+    return market.truth
 
 
 def _bar_oracle(market: MarketData, leverage: np.ndarray | None, max_leverage: float) -> Nodes:
     """Leverage (the best where none is given) and its expected growth, each of shape (n_bars, n_contracts)."""
-    kind = _generator(market)
-    assert market.truth is not None
+    truth = _truth(market)
+    kind, parameters = str(truth["generator"]), str(truth["parameters"])
     if kind == "market-a" and leverage is None:
-        return _state_oracle(market, max_leverage)
+        return _state_oracle(from_json(parameters), truth["state"], max_leverage)
     step = float(market.bar / YEAR)
-    parameters = str(market.truth["parameters"])
     drift, variance, rate, funding = (
-        np.asarray(market.truth[name], float) for name in ("drift", "variance", "jump_intensity", "funding")
+        np.asarray(truth[name], float) for name in ("drift", "variance", "jump_intensity", "funding")
     )
     if kind == "market-a":
         model = from_json(parameters)
@@ -176,10 +175,8 @@ def _bar_oracle(market: MarketData, leverage: np.ndarray | None, max_leverage: f
     return best.reshape(drift.shape), growth.reshape(drift.shape)
 
 
-def _state_oracle(market: MarketData, max_leverage: float) -> Nodes:
+def _state_oracle(model: MarketA, state: np.ndarray, max_leverage: float) -> Nodes:
     """Best leverage and its growth in market A: one computation per state."""
-    assert market.truth is not None
-    model, state = from_json(str(market.truth["parameters"])), market.truth["state"]
     best = frictionless_leverage(model, max_leverage)
     rows = zip(best, *step_nodes(model), strict=True)
     return best[state], np.array([step_growth(*row, False) for row in rows])[state]

@@ -142,7 +142,7 @@ def archive_paths(kind: str, symbol: str, bar: str, first: date, last: date) -> 
     Whole months are monthly files, the days of the current month daily ones.
     """
     paths = []
-    for month in _months(first, last):
+    for month in pd.date_range(first.replace(day=1), last - timedelta(days=1), freq="MS").date:
         following = _next_month(month)
         if kind in TABLES:
             paths += _daily(kind, symbol, bar, max(month, first), min(following, last))
@@ -218,14 +218,6 @@ def _path(rhythm: str, kind: str, symbol: str, bar: str, when: str) -> str:
         return f"data/futures/um/{rhythm}/{NAMES[kind]}/{symbol}/{bar}/{symbol}-{bar}-{when}.zip"
     name = TABLES.get(kind, "fundingRate")
     return f"data/futures/um/{rhythm}/{name}/{symbol}/{symbol}-{name}-{when}.zip"
-
-
-def _months(first: date, last: date) -> list[date]:
-    months, month = [], first.replace(day=1)
-    while month < last:
-        months.append(month)
-        month = _next_month(month)
-    return months
 
 
 def _next_month(month: date) -> date:

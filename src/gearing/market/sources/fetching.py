@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import httpx
 
@@ -175,12 +174,6 @@ class Fetcher:
             rest = self._pause_until - time.monotonic()
         if rest > 0.0:
             self.sleep(rest)
-
-    def __enter__(self) -> Fetcher:
-        return self
-
-    def __exit__(self, *exc: Any) -> None:
-        self.client.close()
 
 
 def remove_abandoned_parts(folder: Path) -> None:
