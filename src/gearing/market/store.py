@@ -23,24 +23,12 @@ from typing import Any
 import numpy as np
 
 from gearing.contracts import Contract
-from gearing.market.data import SETTLEMENT_DTYPE, MarketData, Origin, sorted_settlements
+from gearing.market.data import COLUMNS, PRICES, SETTLEMENT_DTYPE, MarketData, Origin, sorted_settlements
 from gearing.market.history.load import load_market
 from gearing.market.timing import stamp
 from gearing.storage.mapped import META, ArrayFile, mapped, write_folder
 
 LAYOUT = 2
-ARRAYS: dict[str, tuple[type, tuple[int, ...]]] = {
-    "last": (np.float64, (4,)),
-    "mark": (np.float64, (4,)),
-    "volume": (np.float64, ()),
-    "tradable": (np.bool_, ()),
-}
-# Stored if every contract has them; an index price may have no gaps.
-OPTIONAL: dict[str, tuple[type, tuple[int, ...]]] = {
-    "index": (np.float64, (4,)),
-    "predicted_rate": (np.float64, ()),
-    "implied_volatility": (np.float64, ()),
-}
 
 
 def build_store(
@@ -113,33 +101,33 @@ def _write(draft: Path, markets: Iterable[MarketData]) -> dict[str, Any]:
     contracts: list[dict[str, Any]] = []
     notes: list[str] = []
     first: dict[str, Any] | None = None
-    arrays: dict[str, tuple[type, tuple[int, ...]]] = {}
+    arrays: dict[str, ArrayFile] = {}  # an optional one is stored if every contract has it
     with ExitStack() as files:
         for market in markets:
             if first is None:
                 first = _grid(market)
-                extra = {name: kind for name, kind in OPTIONAL.items() if getattr(market, name) is not None}
-                arrays = ARRAYS | extra
-                columns = {
-                    name: files.enter_context(ArrayFile(draft / f"{name}.npy", dtype, (market.n_bars, *tail)))
-                    for name, (dtype, tail) in arrays.items()
-                }
+                for name in (*PRICES, *COLUMNS):
+                    if (values := getattr(market, name)) is not None:
+                        file = ArrayFile(
+                            draft / f"{name}.npy", values.dtype, (len(values), *values.shape[2:])
+                        )
+                        arrays[name] = files.enter_context(file)
             _check_same_grid(first, market)
             digest.update(market.fingerprint.encode())
-            arrays = {name: kind for name, kind in arrays.items() if getattr(market, name) is not None}
+            arrays = {name: file for name, file in arrays.items() if getattr(market, name) is not None}
             for k in range(market.n_contracts):
                 rows = market.settlements[market.settlements["contract"] == k].copy()
                 rows["contract"] = len(contracts)
                 settlements.append(rows)
-                for name in arrays:
-                    columns[name].append(getattr(market, name)[None, :, k])
+                for name, file in arrays.items():
+                    file.append(getattr(market, name)[None, :, k])
                 contracts.append(market.contracts[k].to_dict())
             notes += [note for note in market.notes if note not in notes]
     if first is None:
         raise ValueError("a store needs at least one contract.")
     with ArrayFile(draft / "settlements.npy", SETTLEMENT_DTYPE) as file:
         file.append(sorted_settlements(settlements))
-    for name in OPTIONAL.keys() - arrays.keys():
+    for name in {*PRICES, *COLUMNS} - arrays.keys():
         (draft / f"{name}.npy").unlink(missing_ok=True)
     return first | {
         "layout": LAYOUT,

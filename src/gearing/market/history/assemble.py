@@ -139,20 +139,18 @@ def _unfunded(
 # -------------------------------------------------------------------- one contract on the grid
 
 
+@dataclass
 class _Column:
     """The arrays of one contract on the market's grid."""
 
-    def __init__(
-        self,
-        one: Series,
-        open_time: np.ndarray,
-        bar: np.timedelta64,
-        missing: Missing,
-        interval: np.timedelta64,
-    ):
-        self.one, self.open_time, self.bar = one, open_time, bar
-        self.missing, self.interval = missing, interval
-        self.last, self.volume, have = place(one.last, open_time)
+    one: Series
+    open_time: np.ndarray
+    bar: np.timedelta64
+    missing: Missing
+    interval: np.timedelta64
+
+    def __post_init__(self) -> None:
+        self.last, self.volume, have = place(self.one.last, self.open_time)
         self.live = self._lifetime(have)
         self.mark = self.last.copy()
         self.index: np.ndarray | None = None
