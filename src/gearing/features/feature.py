@@ -9,16 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gearing.market import MarketData
 from gearing.market.timing import bars_in, is_duration
 from gearing.names import Register
-
-if TYPE_CHECKING:
-    from gearing.market import MarketData
 
 Compute = Callable[..., NDArray[np.float64]]
 

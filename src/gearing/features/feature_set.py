@@ -12,13 +12,12 @@ import numpy as np
 
 from gearing.features.feature import Feature, get_feature
 from gearing.features.table import FeatureTable, Warmup, saturate
+from gearing.market import MarketData
 from gearing.storage.digest import code_digest, digest
 from gearing.storage.mapped import ArrayFile, cached_folder, mapped, write_folder
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from gearing.market import MarketData
 
 MAPPED_FROM = 1 << 26  # bytes; smaller tables stay in memory
 BLOCK = 1 << 20  # values of a column computed at a time

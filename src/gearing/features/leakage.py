@@ -6,14 +6,12 @@ The test suite runs them on every registered feature, so a new one is covered au
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from gearing.features.feature import Feature
-
-if TYPE_CHECKING:
-    from gearing.market import MarketData
+from gearing.market import MarketData
 
 RELATIVE = 1e-10
 

@@ -20,7 +20,8 @@ SETTLEMENT_DTYPE = np.dtype(
     [("time", "datetime64[ms]"), ("contract", "<i4"), ("rate", "<f8"), ("mark", "<f8")]
 )
 PRICES = ("last", "mark", "index")  # each (n_bars, n_contracts, 4)
-COLUMNS = ("volume", "tradable", "predicted_rate", "implied_volatility")  # each (n_bars, n_contracts)
+PUBLISHED = ("predicted_rate", "implied_volatility")
+COLUMNS = ("volume", "tradable", *PUBLISHED)  # each (n_bars, n_contracts)
 _ASIDE = {"name", "notes", "truth", "finer", "origin"}  # fields that do not touch the arrays of a store
 
 
@@ -135,6 +136,10 @@ class MarketData:
     def _values(self) -> dict[str, Any]:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
+    def arrays(self, names: Sequence[str] = (*PRICES, *COLUMNS)) -> dict[str, np.ndarray]:
+        """Those of the named arrays that the market has."""
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
+
     def replace(self, **changes: Any) -> MarketData:
         """Return the market with some fields replaced, for example ``replace(last=prices)``.
 
@@ -244,11 +249,7 @@ class MarketData:
         first, last = columns[0], columns[-1] + 1
         # Adjacent contracts are a view: a store's arrays stay memory-mapped.
         where: Any = slice(first, last) if columns == list(range(first, last)) else columns
-        changes: dict[str, Any] = {
-            name: value[:, where]
-            for name in (*PRICES, *COLUMNS)
-            if (value := getattr(self, name)) is not None
-        }
+        changes: dict[str, Any] = {name: value[:, where] for name, value in self.arrays().items()}
         changes["origin"] = self.origin
         changes["contracts"] = tuple(self.contracts[k] for k in columns)
         changes["settlements"] = _select_settlements(self.settlements, columns)
@@ -275,9 +276,7 @@ class MarketData:
     def rows(self, first: int, last: int) -> MarketData:
         """Return bars first .. last - 1, and what belongs to them; a view where the market is mapped."""
         span = slice(first, last)
-        changes: dict[str, Any] = {
-            name: value[span] for name in (*PRICES, *COLUMNS) if (value := getattr(self, name)) is not None
-        }
+        changes: dict[str, Any] = {name: value[span] for name, value in self.arrays().items()}
         changes["origin"] = self.origin
         start, end = self.open_time[first], self.open_time[last - 1] + self.bar
         cut = np.searchsorted(self.settlements["time"], [start, end])

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gearing.market.data import MarketData
+from gearing.market.data import PRICES, PUBLISHED, MarketData
 from gearing.market.history.series import group_ohlc
 from gearing.market.timing import label, positive_duration
 from gearing.storage.digest import digest
@@ -68,12 +68,9 @@ def _longer(market: MarketData, parts: int) -> dict[str, np.ndarray]:
     tradable = np.asarray(group(market.tradable).all(axis=1))
     changes: dict[str, np.ndarray] = {
         name: np.where(tradable[..., None], group_ohlc(group(value)), np.nan)
-        for name in ("last", "mark", "index")
-        if (value := getattr(market, name)) is not None
+        for name, value in market.arrays(PRICES).items()
     }
-    for name in ("predicted_rate", "implied_volatility"):
-        if (value := getattr(market, name)) is not None:
-            changes[name] = group(value)[:, -1]
+    changes |= {name: group(value)[:, -1] for name, value in market.arrays(PUBLISHED).items()}
     return changes | {"volume": group(market.volume).sum(axis=1), "tradable": tradable}
 
 

@@ -106,15 +106,12 @@ def _write(draft: Path, markets: Iterable[MarketData]) -> dict[str, Any]:
         for market in markets:
             if first is None:
                 first = _grid(market)
-                for name in (*PRICES, *COLUMNS):
-                    if (values := getattr(market, name)) is not None:
-                        file = ArrayFile(
-                            draft / f"{name}.npy", values.dtype, (len(values), *values.shape[2:])
-                        )
-                        arrays[name] = files.enter_context(file)
+                for name, values in market.arrays().items():
+                    file = ArrayFile(draft / f"{name}.npy", values.dtype, (len(values), *values.shape[2:]))
+                    arrays[name] = files.enter_context(file)
             _check_same_grid(first, market)
             digest.update(market.fingerprint.encode())
-            arrays = {name: file for name, file in arrays.items() if getattr(market, name) is not None}
+            arrays = {name: file for name, file in arrays.items() if name in market.arrays()}
             for k in range(market.n_contracts):
                 rows = market.settlements[market.settlements["contract"] == k].copy()
                 rows["contract"] = len(contracts)

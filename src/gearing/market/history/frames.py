@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -65,9 +66,11 @@ def market_from_frames(
             last=bars_from_frame(frame, f"from_frames: last of {symbol}").checked(length),
             mark=_bars(mark, symbol, "mark", length),
             index=_bars(index, symbol, "index", length),
-            funding=_funding(funding, symbol),
+            funding=_of(
+                funding, symbol, partial(settlements_from_frame, where=f"from_frames: funding of {symbol}")
+            ),
             funding_where="from_frames: funding",
-            implied_volatility=_implied(implied_volatility, symbol),
+            implied_volatility=_of(implied_volatility, symbol, _implied),
         )
         for symbol, frame in frames.items()
     ]
@@ -144,30 +147,23 @@ def _contract(symbol: str, contract: Any, venue: str) -> Contract:
     return venue_profile(venue).contract(symbol, shipped_schedules(symbol))
 
 
-def _of(frames: Any, symbol: str) -> Any:
-    return frames.get(symbol) if isinstance(frames, Mapping) else frames
+def _of(frames: Any, symbol: str, read: Callable[[Any], Any]) -> Any:
+    """What ``read`` makes of a symbol's table; None without one."""
+    frame = frames.get(symbol) if isinstance(frames, Mapping) else frames
+    return None if frame is None else read(frame)
 
 
 def _bars(frames: Frames, symbol: str, kind: str, bar: np.timedelta64) -> Bars | None:
-    frame = _of(frames, symbol)
-    if frame is None:
-        return None
-    return replace(bars_from_frame(frame, f"from_frames: {kind} of {symbol}"), volume=None).checked(bar)
+    def read(frame: pd.DataFrame) -> Bars:
+        bars = bars_from_frame(frame, f"from_frames: {kind} of {symbol}")
+        return replace(bars, volume=None).checked(bar)
+
+    return _of(frames, symbol, read)
 
 
-def _funding(frames: Frames, symbol: str) -> np.ndarray | None:
-    frame = _of(frames, symbol)
-    if frame is None:
-        return None
-    return settlements_from_frame(frame, f"from_frames: funding of {symbol}")
-
-
-def _implied(series: Any, symbol: str) -> tuple[np.ndarray, np.ndarray] | None:
-    one = _of(series, symbol)
-    if one is None:
-        return None
-    known_at = _stamps(one.to_frame(), "known_at", "from_frames: implied_volatility")
-    return known_at, one.to_numpy(np.float64)
+def _implied(values: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+    known_at = _stamps(values.to_frame(), "known_at", "from_frames: implied_volatility")
+    return known_at, values.to_numpy(np.float64)
 
 
 def _bar_of(frame: pd.DataFrame) -> np.timedelta64:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from gearing.market.data import SETTLEMENT_DTYPE, MarketData
+from gearing.market.data import PRICES, PUBLISHED, SETTLEMENT_DTYPE, MarketData
 from gearing.market.synthetic.generators import GENERATORS, START
 from gearing.market.timing import YEAR, positive_duration
 
@@ -92,13 +92,9 @@ def _chained(market: MarketData, rows: np.ndarray, n: int) -> MarketData:
     scale = np.exp(path) / market.close[rows]
     open_time = START + market.bar * np.arange(n)
     changes: dict[str, Any] = {
-        name: value[rows] * scale[..., None]
-        for name in ("last", "mark", "index")
-        if (value := getattr(market, name)) is not None
+        name: value[rows] * scale[..., None] for name, value in market.arrays(PRICES).items()
     }
-    for name in ("predicted_rate", "implied_volatility"):
-        if (value := getattr(market, name)) is not None:
-            changes[name] = value[rows]
+    changes |= {name: value[rows] for name, value in market.arrays(PUBLISHED).items()}
     newest = tuple(replace(c, schedules=(replace(c.schedules[-1], as_of=None),)) for c in market.contracts)
     return MarketData(
         open_time=open_time,
