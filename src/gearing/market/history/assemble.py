@@ -178,10 +178,8 @@ class _Column:
 
     def _fill_mark(self) -> list[str]:
         where = self.one.mark.where if self.one.mark is not None else f"{self.one.last.where}: no mark bars"
-        have = np.zeros(self.open_time.size, bool)
-        if self.one.mark is not None:
-            prices, _, have = place(self.one.mark, self.open_time)
-            self.mark[have & self.live] = prices[have & self.live]
+        prices, _, have = place(self.one.mark, self.open_time)
+        self.mark[have & self.live] = prices[have & self.live]
         lost = self.live & ~have
         if not lost.any():
             return []
@@ -247,9 +245,11 @@ class _Column:
         return np.where(fresh, values[np.maximum(row, 0)], np.nan)
 
 
-def place(bars: Bars, open_time: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def place(bars: Bars | None, open_time: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Align bars to a grid: prices (n_bars, 4), NaN where missing, volume, zero there, and a mask of rows present."""
     prices, volume = np.full((open_time.size, 4), np.nan), np.zeros(open_time.size)
+    if bars is None:
+        return prices, volume, np.zeros(open_time.size, bool)
     row = np.searchsorted(bars.open_time, open_time)
     have = row < bars.open_time.size
     have[have] = bars.open_time[row[have]] == open_time[have]

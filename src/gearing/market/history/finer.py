@@ -43,7 +43,12 @@ def finer_market(
         live = np.repeat(have.reshape(-1, parts).all(axis=1) & market.tradable[:, column], parts)
         last[live, column], tradable[:, column] = prices[live], live
         volume[live, column] = traded_volume[live]
-        mark[:, column], filled = _mark(market, column, prices, marked, open_time, parts, live)
+        marks, _, there = place(marked, open_time)
+        low, high = (
+            np.repeat(edge[:, column], parts)[:, None] for edge in (market.mark_low, market.mark_high)
+        )
+        marks[~there] = np.clip(prices, low, high)[~there]
+        mark[live, column], filled = marks[live], int((live & ~there).sum())
         if filled and missing_mark == "error":
             raise ValueError(
                 f"{market.symbols[column]} has no mark bars of {label(bar)} for {filled} of its finer bars. "
@@ -68,22 +73,3 @@ def finer_market(
         venue=market.venue,
     )
     return finer, notes
-
-
-def _mark(
-    market: MarketData,
-    column: int,
-    last: np.ndarray,
-    marked: Bars | None,
-    open_time: np.ndarray,
-    parts: int,
-    live: np.ndarray,
-) -> tuple[np.ndarray, int]:
-    prices, have = (np.full_like(last, np.nan), np.zeros(live.size, bool))
-    if marked is not None:
-        prices, _, have = place(marked, open_time)
-    high = np.repeat(market.mark_high[:, column], parts)[:, None]
-    low = np.repeat(market.mark_low[:, column], parts)[:, None]
-    prices = np.where((live & ~have)[:, None], np.clip(last, low, high), prices)
-    prices[~live] = np.nan
-    return prices, int((live & ~have).sum())
