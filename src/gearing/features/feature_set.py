@@ -109,12 +109,10 @@ class FeatureSet:
         for market in markets:
             self._refuse_short(market)
         cache = markets[0].cache_folder
-        if cache is None or sum(self._bytes(market) for market in markets) < MAPPED_FROM:
+        size = sum(market.n_bars * market.n_contracts * len(self.features) * 4 for market in markets)
+        if cache is None or size < MAPPED_FROM:
             return [self._table(market, *self._computed(market, 0, market.n_bars)) for market in markets]
         return mapped_tables(self, markets, cache)
-
-    def _bytes(self, market: MarketData) -> int:
-        return market.n_bars * market.n_contracts * len(self.features) * 4
 
     def _computed(self, market: MarketData, first: int, last: int) -> tuple[np.ndarray, dict[str, int]]:
         """Values of bars first .. last - 1, from the lookback's history only, and counts of saturated ones."""

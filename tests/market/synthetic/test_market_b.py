@@ -106,7 +106,7 @@ def test_longer_bars_keep_the_hours_as_the_path_inside():
     [
         ({"kind": "market-c"}, "Did you mean 'market-b'"),
         ({"years": -1}, "must be positive"),
-        ({"jump_rate": 3}, "no setting jump_rate"),
+        ({"jump_rate": 3}, "no setting 'jump_rate'. Did you mean 'jumps_a_year'"),
         ({"correlation": 2.0}, r"must lie in \[0, 1\]"),
     ],
 )

@@ -95,7 +95,11 @@ def check_folder(
     root = layout.data_folder(folder)
     files: list[dict[str, Any]] = []
     findings: list[Finding] = []
-    homes = [h for h in contract_folders(root) if _wanted(h, symbols, venues)]
+    homes = [
+        home
+        for home in contract_folders(root)
+        if (symbols is None or home.name in symbols) and (venues is None or home.parent.name in venues)
+    ]
     for home in homes:
         rows, found = _check_contract(root, home)
         files += rows
@@ -113,10 +117,6 @@ def contract_folders(root: Path) -> list[Path]:
     """Folders ``<venue>/<SYMBOL>`` that hold at least one series in the layout."""
     homes = {path.parent for path in root.glob("*/*/*.parquet")}
     return sorted(h for h in homes if (h / "funding.parquet").is_file() or _series_files(h))
-
-
-def _wanted(home: Path, symbols: Sequence[str] | None, venues: Sequence[str] | None) -> bool:
-    return (symbols is None or home.name in symbols) and (venues is None or home.parent.name in venues)
 
 
 def _series_files(home: Path) -> list[tuple[str, np.timedelta64, Path]]:

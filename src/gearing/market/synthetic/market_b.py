@@ -142,7 +142,10 @@ def season_of(model: MarketB, n: int) -> np.ndarray:
 
 
 def draw(seed: int, n: int, m: int, model: MarketB) -> tuple[np.ndarray, ...]:
-    """All random numbers: normals (n, m, 9), uniforms (n, m, 10), mixing (n, m), regimes (n + 1,).
+    """All random numbers: normals (n, m, 9), uniforms (n, m, 10), mixing (n,), regimes (n + 1,).
+
+    ``mixing`` is the variance of a bar relative to h: normal x sqrt(mixing) is Student of unit variance, jointly so
+    for all contracts.
 
     The shared part of each normal comes from the common stream, with the correlations of the model; jump
     lotteries are the common ones with probability ``jump_correlation``. Marginal distributions depend on neither.
@@ -154,7 +157,8 @@ def draw(seed: int, n: int, m: int, model: MarketB) -> tuple[np.ndarray, ...]:
     )
     shared = common.standard_normal((n, N_NORMALS)) * np.sqrt(shares)
     lottery = 1.0 - common.random((n, 3))
-    mixing = _mixing(common, n, model.degrees_of_freedom)
+    degrees = model.degrees_of_freedom
+    mixing = (degrees - 2.0) / (2.0 * common.standard_gamma(degrees / 2.0, n))
     regimes = common.random(n + 1)
     normals, uniforms = np.empty((n, m, N_NORMALS)), np.empty((n, m, N_UNIFORMS))
     for k, stream in enumerate(own):
@@ -163,14 +167,6 @@ def draw(seed: int, n: int, m: int, model: MarketB) -> tuple[np.ndarray, ...]:
         joint = stream.random(n) < model.jump_correlation
         uniforms[joint, k, :3] = lottery[joint]
     return normals, uniforms, mixing, regimes
-
-
-def _mixing(stream: np.random.Generator, n: int, degrees: float) -> np.ndarray:
-    """Variance of a bar relative to h: normal x sqrt(mixing) is Student of unit variance.
-
-    Common to all contracts, so that their returns are jointly Student.
-    """
-    return (degrees - 2.0) / (2.0 * stream.standard_gamma(degrees / 2.0, n))
 
 
 def _drought(model: MarketB, seed: int, n: int) -> np.ndarray:

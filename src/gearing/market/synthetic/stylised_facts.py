@@ -98,7 +98,8 @@ class Sample:
         if one.bar > HOUR:
             raise ValueError(f"stylised facts need hourly or shorter bars, {one!r} has longer ones.")
         one = resample(one, "1h", keep_finer=False)
-        one = _tradable_part(one)
+        traded = np.flatnonzero(one.tradable[:, 0])
+        one = one.rows(int(traded[0]), int(traded[-1]) + 1)
         hour = one.open_time.astype("datetime64[h]").astype(np.int64) % 24
         first = int((24 - hour[0]) % 24) or 24  # one bar before the first day gives its first return
         days = (one.n_bars - first) // 24
@@ -113,11 +114,6 @@ class Sample:
             weekday,
             *_funding(one, close),
         )
-
-
-def _tradable_part(market: MarketData) -> MarketData:
-    rows = np.flatnonzero(market.tradable[:, 0])
-    return market.rows(int(rows[0]), int(rows[-1]) + 1)
 
 
 def _funding(market: MarketData, close: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
