@@ -6,7 +6,7 @@ import numpy as np
 
 from gearing.features.feature import feature
 from gearing.features.volatility import MOST, realized_volatility, volatility_feature
-from gearing.features.windows import Array, lag, rolling_mean
+from gearing.features.windows import Array, change, rolling_mean
 from gearing.market import MarketData
 from gearing.market.timing import bars_in
 
@@ -22,8 +22,7 @@ def implied_volatility(market: MarketData) -> Array:
 @feature(unit="log", lower=-5.0, upper=5.0, lookback="24h", source="DVOL (Deribit)", needs=NEEDS)
 def implied_change_24h(market: MarketData) -> Array:
     """Log change of implied volatility over 24 hours."""
-    log_implied = np.log(_implied(market))
-    return log_implied - lag(log_implied, bars_in("24h", market.bar))
+    return change(np.log(_implied(market)), bars_in("24h", market.bar))
 
 
 @feature(

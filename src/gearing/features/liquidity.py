@@ -6,7 +6,7 @@ import numpy as np
 
 from gearing.features.feature import feature, share_feature
 from gearing.features.returns import bar_returns
-from gearing.features.volatility import DAY
+from gearing.features.volatility import mean_per_day
 from gearing.features.windows import Array, lag, rolling_mean, rolling_sum
 from gearing.market import MarketData
 from gearing.market.timing import bars_in
@@ -45,7 +45,7 @@ def volume_ratio(market: MarketData, window: str) -> Array:
 )
 def log_quote_volume(market: MarketData, window: str) -> Array:
     """Log of one plus the traded value per day."""
-    return np.log1p(rolling_mean(quote_volume(market), bars_in(window, market.bar)) * float(DAY / market.bar))
+    return np.log1p(mean_per_day(market, quote_volume(market), window))
 
 
 @feature(

@@ -7,7 +7,13 @@ from collections.abc import Callable
 import numpy as np
 
 from gearing.features.feature import Compute, feature
-from gearing.features.volatility import DAY, annualised, log_variance_feature, volatility_feature
+from gearing.features.volatility import (
+    DAY,
+    annualised,
+    log_variance_feature,
+    mean_per_day,
+    volatility_feature,
+)
 from gearing.features.windows import (
     Array,
     lag,
@@ -18,10 +24,6 @@ from gearing.features.windows import (
 )
 from gearing.market import MarketData
 from gearing.market.timing import bars_in
-
-
-def _a_day(market: MarketData, per_bar: Array, window: str) -> Array:
-    return rolling_mean(per_bar, bars_in(window, market.bar)) * float(DAY / market.bar)
 
 
 def parkinson_variance(market: MarketData) -> Array:
@@ -51,12 +53,12 @@ ESTIMATORS = {
 
 def _root_of_mean(per_bar: Callable[[MarketData], Array]) -> Compute:
     """Root of the window's mean of a variance per bar, annualised."""
-    return lambda market, window: annualised(_a_day(market, per_bar(market), window))
+    return lambda market, window: annualised(mean_per_day(market, per_bar(market), window))
 
 
 def _log_of_mean(per_bar: Callable[[MarketData], Array]) -> Compute:
     """Log of the window's mean of a variance per bar, per day."""
-    return lambda market, window: np.log(_a_day(market, per_bar(market), window))
+    return lambda market, window: np.log(mean_per_day(market, per_bar(market), window))
 
 
 for _name, (_per_bar, _source, _) in ESTIMATORS.items():

@@ -5,15 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from gearing.features.feature import feature
-from gearing.features.windows import Array, lag
+from gearing.features.windows import Array, change, lag
 from gearing.market import MarketData
 from gearing.market.timing import bars_in
 
 
 def bar_returns(market: MarketData) -> Array:
     """Log return of each bar's close over the close before it (n_bars, n_contracts); NaN in the first row."""
-    log_close = np.log(market.close)
-    return log_close - lag(log_close, 1)
+    return change(np.log(market.close))
 
 
 @feature(unit="log", lower=-1.0, upper=1.0, lookback="1bar", source="ln(close / previous close)")
@@ -33,8 +32,7 @@ def log_return(market: MarketData) -> Array:
 )
 def window_return(market: MarketData, window: str) -> Array:
     """Log return over the window."""
-    log_close = np.log(market.close)
-    return log_close - lag(log_close, bars_in(window, market.bar))
+    return change(np.log(market.close), bars_in(window, market.bar))
 
 
 @feature(

@@ -22,10 +22,14 @@ log_variance_feature = partial(
 BIPOWER = np.pi / 2  # 1 / E|z|^2 of a standard normal z
 
 
+def mean_per_day(market: MarketData, per_bar: Array, window: str) -> Array:
+    """Mean over the window of what every bar adds, scaled to a day (n_bars, n_contracts)."""
+    return rolling_mean(per_bar, bars_in(window, market.bar)) * float(DAY / market.bar)
+
+
 def variance_per_day(market: MarketData, window: str) -> Array:
     """Mean squared bar return over the window, scaled to a day (n_bars, n_contracts)."""
-    bars_a_day = float(DAY / market.bar)
-    return rolling_mean(bar_returns(market) ** 2, bars_in(window, market.bar)) * bars_a_day
+    return mean_per_day(market, bar_returns(market) ** 2, window)
 
 
 def annualised(variance_a_day: Array) -> Array:
@@ -84,8 +88,7 @@ def log_bipower_variance(market: MarketData, window: str) -> Array:
 def bipower_variance(market: MarketData, window: str) -> Array:
     """Bipower variation per day (n_bars, n_contracts)."""
     size = np.abs(bar_returns(market))
-    products = BIPOWER * size * lag(size, 1)
-    return rolling_mean(products, bars_in(window, market.bar)) * float(DAY / market.bar)
+    return mean_per_day(market, BIPOWER * size * lag(size, 1), window)
 
 
 @share_feature(

@@ -132,13 +132,11 @@ def _by_symbol(frames: Any, contract: Any) -> dict[str, pd.DataFrame]:
 
 
 def _contract(symbol: str, contract: Any, venue: str) -> Contract:
-    if isinstance(contract, Mapping) and symbol in contract:
-        return contract[symbol]
     given = [contract] if isinstance(contract, Contract) else contract
     if isinstance(given, Sequence) and not isinstance(given, str):
-        for one in given:
-            if one.symbol == symbol:
-                return one
+        given = {one.symbol: one for one in given}
+    if isinstance(given, Mapping) and symbol in given:
+        return given[symbol]
     if symbol not in shipped_symbols():
         raise ValueError(
             f"from_frames: margin tiers of {symbol} are not known. Pass contract=Contract({symbol!r}, "

@@ -65,10 +65,6 @@ class Oracle:
     cost: float
     iterations: int
 
-    def target(self, state: np.ndarray, held: np.ndarray) -> np.ndarray:
-        """Leverage for the next step, from the state at its beginning and the held leverage."""
-        return np.clip(held, self.lower[state], self.upper[state])
-
 
 def solve(
     model: MarketA,
@@ -187,11 +183,7 @@ def fill_all(
 
 @njit(cache=True)
 def _growth_table(
-    leverages: np.ndarray,
-    returns: np.ndarray,
-    weights: np.ndarray,
-    funding: np.ndarray,
-    moved: bool,
+    leverages: np.ndarray, returns: np.ndarray, weights: np.ndarray, funding: np.ndarray, moved: bool
 ) -> np.ndarray:
     table = np.empty((funding.size, leverages.size))
     for s in range(funding.size):

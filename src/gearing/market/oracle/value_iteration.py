@@ -12,11 +12,7 @@ from gearing.market.synthetic.quadrature import FLOOR, drifted
 
 @njit(cache=True)
 def landing(
-    leverages: np.ndarray,
-    returns: np.ndarray,
-    funding: np.ndarray,
-    cost: float,
-    moved: bool,
+    leverages: np.ndarray, returns: np.ndarray, funding: np.ndarray, cost: float, moved: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Where each leverage drifts in a step, shape (n_states, n_leverages, n_nodes) each.
 

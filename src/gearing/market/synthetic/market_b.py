@@ -122,9 +122,8 @@ def generate(
     n = round(years * HOURS_A_YEAR)
     normals, uniforms, mixing, regimes = draw(seed, n, len(contracts), model)
     season, drought = season_of(model, n), _drought(model, seed, n)
-    return _package(
-        model, contracts, *_simulate(_numbers(model), season, normals, uniforms, mixing, regimes, drought)
-    )
+    paths = _simulate(_numbers(model), season, normals, uniforms, mixing, regimes, drought)
+    return _package(model, contracts, paths)
 
 
 def settings_of(given: Mapping[str, Any]) -> list[str]:
@@ -327,18 +326,9 @@ def _fill_bar(
     bar[2] = min(opened, closed, last_open * math.exp(low + gap))
 
 
-def _package(
-    model: MarketB,
-    contracts: Sequence[str],
-    last: np.ndarray,
-    mark: np.ndarray,
-    index: np.ndarray,
-    volume: np.ndarray,
-    variance: np.ndarray,
-    intensity: np.ndarray,
-    rates: np.ndarray,
-    regime: np.ndarray,
-) -> MarketData:
+def _package(model: MarketB, contracts: Sequence[str], paths: tuple[np.ndarray, ...]) -> MarketData:
+    """The market of what ``_simulate`` returns."""
+    last, mark, index, volume, variance, intensity, rates, regime = paths
     hour, (n, m) = np.timedelta64(3_600_000, "ms"), volume.shape
     open_time = START + hour * np.arange(n)
     regimes = np.repeat(regime[:, None], m, axis=1)

@@ -115,12 +115,7 @@ def step_growth(
 
 @njit(cache=True)
 def best_leverage(
-    returns: np.ndarray,
-    weights: np.ndarray,
-    funding: float,
-    moved: bool,
-    low: float,
-    high: float,
+    returns: np.ndarray, weights: np.ndarray, funding: float, moved: bool, low: float, high: float
 ) -> float:
     """Leverage in [low, high] with the largest ``step_growth``, by golden section (g is concave above the floor)."""
     a, b = low, high
