@@ -152,18 +152,8 @@ class FeatureSet:
         """One row per column: unit, bounds, lookback and source."""
         import pandas as pd
 
-        rows = [
-            {
-                "name": f.name,
-                "unit": f.unit,
-                "lower": f.lower,
-                "upper": f.upper,
-                "lookback": " + ".join(f.lookback),
-                "source": f.source,
-            }
-            for f in self.features
-        ]
-        return pd.DataFrame(rows).set_index("name")
+        table = pd.DataFrame([{**vars(f), "lookback": " + ".join(f.lookback)} for f in self.features])
+        return table.set_index("name")[["unit", "lower", "upper", "lookback", "source"]]
 
 
 def _resolved(given: Sequence[str | Feature]) -> list[Feature]:

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from gearing.features.feature import feature
 from gearing.features.windows import Array, last_seen, rolling_sum
 from gearing.market import MarketData
-from gearing.market.timing import YEAR, bars_in
+from gearing.market.timing import HOUR, YEAR, bars_in
 
-HOUR = np.timedelta64(3_600_000, "ms")
 RECENT = (
     "24h"  # settlements are at most 8 hours apart on the venues known; a day without one means none is paid
 )

@@ -8,7 +8,6 @@ import numpy as np
 
 from gearing.features.feature import Compute, feature
 from gearing.features.volatility import (
-    DAY,
     annualised,
     log_variance_feature,
     mean_per_day,
@@ -23,7 +22,7 @@ from gearing.features.windows import (
     rolling_min,
 )
 from gearing.market import MarketData
-from gearing.market.timing import bars_in
+from gearing.market.timing import DAY, bars_in
 
 
 def parkinson_variance(market: MarketData) -> Array:

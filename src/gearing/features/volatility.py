@@ -10,9 +10,8 @@ from gearing.features.feature import feature, share_feature
 from gearing.features.returns import bar_returns
 from gearing.features.windows import Array, exponential_mean, lag, rolling_max, rolling_mean, trailing_rank
 from gearing.market import MarketData
-from gearing.market.timing import YEAR, bars_in, bars_per_year, parse_duration
+from gearing.market.timing import DAY, YEAR, bars_in, bars_per_year, parse_duration
 
-DAY = np.timedelta64(86_400_000, "ms")
 MOST = 20.0  # annualised volatility: 2 000 %, an hour of +-20 % all day long
 LOG_VARIANCE = (-25.0, 5.0)  # log of variance per day: a day of 0.0004 % to one of 1 200 %
 volatility_feature = partial(feature, unit="annualised", lower=0.0, upper=MOST)

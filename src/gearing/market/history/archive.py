@@ -30,16 +30,7 @@ def read_rows(content: bytes, where: str) -> list[list[str]]:
     ValueError
         If the zip is damaged or holds anything but one CSV.
     """
-    if content[:2] == b"PK":
-        try:
-            with zipfile.ZipFile(io.BytesIO(content)) as archive:
-                names = [n for n in archive.namelist() if n.endswith(".csv")]
-                if len(names) != 1:
-                    raise ValueError(f"{where}: holds {len(names)} CSV files, expected one.")
-                content = archive.read(names[0])
-        except zipfile.BadZipFile as error:
-            raise ValueError(f"{where}: damaged zip ({error}); download it again.") from None
-    rows = [row for row in csv.reader(io.StringIO(content.decode())) if row]
+    rows = [row for row in csv.reader(io.StringIO(_unzipped(content, where).decode())) if row]
     return rows[1:] if rows and not _is_number(rows[0][0]) else rows
 
 
@@ -66,10 +57,7 @@ def read_funding_rates(content: bytes, where: str) -> np.ndarray:
 
 def read_table(content: bytes, where: str) -> pd.DataFrame:
     """Any other kind (open-interest metrics, book depth) unchanged, with its header line."""
-    if content[:2] == b"PK":
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            content = archive.read(archive.namelist()[0])
-    table = pd.read_csv(io.BytesIO(content))
+    table = pd.read_csv(io.BytesIO(_unzipped(content, where)))
     if table.empty:
         raise ValueError(f"{where}: has no rows.")
     return table
@@ -84,6 +72,20 @@ def check_archive_file(path: Path, name: str) -> Iterator[Finding]:
         return
     if bars.open_time.size > 1:
         yield from check_gaps(bars.open_time, usual_step(bars.open_time), name)
+
+
+def _unzipped(content: bytes, where: str) -> bytes:
+    """The one CSV of a zip; anything else unchanged."""
+    if content[:2] != b"PK":
+        return content
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            names = [n for n in archive.namelist() if n.endswith(".csv")]
+            if len(names) != 1:
+                raise ValueError(f"{where}: holds {len(names)} CSV files, expected one.")
+            return archive.read(names[0])
+    except zipfile.BadZipFile as error:
+        raise ValueError(f"{where}: damaged zip ({error}); download it again.") from None
 
 
 def _stamps(values: list[str]) -> np.ndarray:

@@ -107,7 +107,7 @@ def check_folder(
     findings += _check_brackets(root, homes)
     for path in sorted(root.glob("other-venues-funding/*.parquet")):
         if symbols is None and venues is None:
-            findings += _check_funding_file(path, root, files)
+            findings += _check_funding_file(path, root, files)[0]
     findings += _check_together(homes)
     findings += _check_extras(root)
     return Report(tuple(files), tuple(findings))
@@ -142,33 +142,29 @@ def _check_contract(root: Path, home: Path) -> tuple[list[dict[str, Any]], list[
         findings += found
         read[kind, bar] = bars
         files.append(_described(name, kind, label(bar), bars.open_time, found))
-    path = home / "funding.parquet"
-    if path.is_file():
-        findings += _check_funding_file(path, root, files)
+    found, settled = _check_funding_file(home / "funding.parquet", root, files)
+    findings += found
     name = home.relative_to(root).as_posix()
-    findings += check_coverage(name, read, _settled(path), _interval(home.parent.name))
+    findings += check_coverage(name, read, settled, _interval(home.parent.name))
     findings += check_prices_agree(name, read)
     return files, findings
 
 
-def _check_funding_file(path: Path, root: Path, files: list[dict[str, Any]]) -> list[Finding]:
+def _check_funding_file(
+    path: Path, root: Path, files: list[dict[str, Any]]
+) -> tuple[list[Finding], np.ndarray | None]:
+    """Findings, and the times of the settlements; None where the file is missing or invalid."""
+    if not path.is_file():
+        return [], None
     name = path.relative_to(root).as_posix()
     try:
         table = pd.read_parquet(path)
         times = pd.DatetimeIndex(table["time"]).tz_localize(None).to_numpy().astype("datetime64[ms]")
         found = check_funding(times, table["rate"].to_numpy(float), name, _interval(path.parent.parent.name))
     except (ValueError, OSError, KeyError) as error:
-        return [Finding("error", name, "unreadable", detail=str(error))]
+        return [Finding("error", name, "unreadable", detail=str(error))], None
     files.append(_described(name, "funding", "", times, found))
-    return found
-
-
-def _settled(path: Path) -> np.ndarray | None:
-    """Times of the settlements of a file; None where it is missing or invalid."""
-    try:
-        return layout.read_funding(path)["time"]
-    except (ValueError, OSError):
-        return None
+    return found, None if any(f.level == "error" for f in found) else times
 
 
 def _interval(venue: str) -> np.timedelta64:

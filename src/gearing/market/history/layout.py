@@ -25,7 +25,7 @@ from gearing.contracts import (
 )
 from gearing.contracts.shipped import schedule_from_rows
 from gearing.market.history.series import Bars
-from gearing.market.timing import label, positive_duration
+from gearing.market.timing import DAY, label, positive_duration
 from gearing.names import did_you_mean
 
 FUNDING_DTYPE = np.dtype([("time", "datetime64[ms]"), ("rate", "f8"), ("mark", "f8")])
@@ -140,7 +140,7 @@ def read_implied_volatility(folder: Path, symbol: str) -> tuple[np.ndarray, np.n
         path = folder / "dvol" / f"{coin}-1d.parquet"
         if path.is_file():
             table = pq.read_table(path, columns=["time", "dvol"])
-            return _stamps(table, "time") + np.timedelta64(86_400_000, "ms"), _floats(table, "dvol") / 100.0
+            return _stamps(table, "time") + DAY, _floats(table, "dvol") / 100.0
     return None
 
 

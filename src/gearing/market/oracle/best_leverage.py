@@ -45,7 +45,7 @@ from gearing.market.synthetic.quadrature import (
     step_growth,
     student_nodes,
 )
-from gearing.market.timing import YEAR
+from gearing.market.timing import HOUR, YEAR
 
 
 @lru_cache(maxsize=16)
@@ -159,7 +159,7 @@ def _bar_oracle(market: MarketData, leverage: np.ndarray | None, max_leverage: f
         chance = rate * step
         trend = drift * step - np.log1p(chance * model.mean_jump())
     else:
-        if market.bar != np.timedelta64(3_600_000, "ms"):
+        if market.bar != HOUR:
             raise ValueError(
                 f"the distribution of market-b is known for its own hourly bars, not for those of {market!r}."
             )

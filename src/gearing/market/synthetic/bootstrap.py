@@ -16,9 +16,9 @@ from numba import njit
 
 from gearing.market.data import PRICES, PUBLISHED, SETTLEMENT_DTYPE, MarketData
 from gearing.market.synthetic.generators import GENERATORS, START
-from gearing.market.timing import YEAR, positive_duration
+from gearing.market.timing import DAY, YEAR, positive_duration
 
-WEEK = np.timedelta64(7 * 86_400_000, "ms")
+WEEK = 7 * DAY
 
 
 @GENERATORS.register("bootstrap")

@@ -13,10 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from gearing.market.data import MarketData, settlement_array, sorted_settlements
+from gearing.market.data import PRICES, MarketData, settlement_array, sorted_settlements
 from gearing.market.synthetic.generators import GENERATORS, synthetic_market
 from gearing.market.timing import HOUR
 from gearing.names import check_names
+
+Shift = tuple[np.ndarray, np.ndarray]  # log shifts at the open and the close of every bar, (n_bars,) each
 
 
 def gap(market: MarketData, at: int, size: float = -0.30) -> MarketData:
@@ -30,7 +32,7 @@ def gap(market: MarketData, at: int, size: float = -0.30) -> MarketData:
     _check(market, at, size)
     before = np.arange(market.n_bars) < at
     shift = np.where(before, 0.0, np.log1p(size))
-    return _shifted(market, shift, shift, shift, shift, "gap")
+    return _shifted(market, (shift, shift), (shift, shift), "gap")
 
 
 def cascade(
@@ -62,7 +64,7 @@ def cascade(
     fall = np.log1p(size)
     mark = np.interp(edge, points, [0.0, fall, fall * (1.0 - recovery)])
     last = mark + np.interp(edge, points, [0.0, np.log1p(basis), 0.0])
-    return _shifted(market, last[:-1], last[1:], mark[:-1], mark[1:], "cascade")
+    return _shifted(market, (last[:-1], last[1:]), (mark[:-1], mark[1:]), "cascade")
 
 
 def funding_squeeze(
@@ -91,13 +93,14 @@ def funding_squeeze(
         raise ValueError(f"funding squeeze: {bars} bars do not fit from bar {at} on.")
     edge = np.arange(market.n_bars + 1, dtype=float) - at
     rise = np.interp(edge, [0.0, bars], [0.0, np.log1p(size)])
-    moved = _shifted(market, rise[:-1], rise[1:], rise[:-1], rise[1:], "funding squeeze")
+    shift = rise[:-1], rise[1:]
+    moved = _shifted(market, shift, shift, "funding squeeze")
     start, end = market.open_time[at], market.open_time[at] + bars * market.bar
     old = moved.settlements
-    kept = old[(old["time"] < start) | (old["time"] >= end)]
+    outside = old[(old["time"] < start) | (old["time"] >= end)]
     times = np.arange(start, end, np.timedelta64(every).astype("timedelta64[ms]"))
     new = settlement_array(times[:, None], np.arange(market.n_contracts), rate, np.nan)
-    return moved.replace(settlements=sorted_settlements([kept, new]))
+    return moved.replace(settlements=sorted_settlements([outside, new]))
 
 
 SCENARIOS: dict[str, Callable[..., MarketData]] = {
@@ -129,22 +132,15 @@ def settings_of(given: Mapping[str, Any]) -> list[str]:
     return list(signature(SCENARIOS[scenario]).parameters)
 
 
-def _shifted(
-    market: MarketData,
-    last_open: np.ndarray,
-    last_close: np.ndarray,
-    mark_open: np.ndarray,
-    mark_close: np.ndarray,
-    name: str,
-) -> MarketData:
-    """Move prices by log shifts (n_bars,) at the opens and closes; extremes move with the farther of the two."""
-    changes: dict[str, Any] = {"last": _moved(market.last, last_open, last_close)}
-    changes["mark"] = _moved(market.mark, mark_open, mark_close)
-    if market.index is not None:
-        changes["index"] = _moved(market.index, mark_open, mark_close)
+def _shifted(market: MarketData, last: Shift, mark: Shift, name: str) -> MarketData:
+    """Move prices by log shifts at the opens and closes; extremes move with the farther of the two."""
+    changes: dict[str, Any] = {
+        kind: _moved(prices, *(last if kind == "last" else mark))
+        for kind, prices in market.arrays(PRICES).items()
+    }
     rows = market.settlements.copy()
     bar = np.searchsorted(market.open_time, rows["time"], side="right") - 1
-    rows["mark"] *= np.exp(mark_open[bar])
+    rows["mark"] *= np.exp(mark[0][bar])
     changes |= {"settlements": rows, "truth": None, "finer": None, "name": f"scenario {name}"}
     return replace(market, **changes)
 

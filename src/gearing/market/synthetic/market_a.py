@@ -28,10 +28,11 @@ from numba import njit
 
 from gearing.market.data import MarketData, settlement_array
 from gearing.market.synthetic.generators import GENERATORS, START, plain_contract, streams
+from gearing.market.timing import HOUR
 from gearing.names import check_names
 
 STEPS_A_YEAR = 1095
-STEP = np.timedelta64(8 * 3_600_000, "ms")
+STEP = 8 * HOUR
 DRIFT_EXITS = ((0.0, 0.5, 0.5), (0.5, 0.0, 0.5), (0.5, 0.5, 0.0))
 VOLATILITY_EXITS = (
     (0.00, 0.92, 0.07, 0.01),

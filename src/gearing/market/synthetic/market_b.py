@@ -22,6 +22,7 @@ from numba import njit
 from gearing.market.data import MarketData, settlement_array
 from gearing.market.synthetic.generators import GENERATORS, START, streams, synthetic_contract
 from gearing.market.synthetic.intrabar import mark_price, path_extremes
+from gearing.market.timing import HOUR
 from gearing.names import check_names
 
 HOURS_A_YEAR = 8760
@@ -329,8 +330,8 @@ def _fill_bar(
 def _package(model: MarketB, contracts: Sequence[str], paths: tuple[np.ndarray, ...]) -> MarketData:
     """The market of what ``_simulate`` returns."""
     last, mark, index, volume, variance, intensity, rates, regime = paths
-    hour, (n, m) = np.timedelta64(3_600_000, "ms"), volume.shape
-    open_time = START + hour * np.arange(n)
+    n, m = volume.shape
+    open_time = START + HOUR * np.arange(n)
     regimes = np.repeat(regime[:, None], m, axis=1)
     funding = np.zeros((n, m))
     funding[SETTLEMENT_HOURS - 1 :: SETTLEMENT_HOURS] = rates[1 : 1 + n // SETTLEMENT_HOURS]
@@ -348,7 +349,7 @@ def _package(model: MarketB, contracts: Sequence[str], paths: tuple[np.ndarray, 
     }
     return MarketData(
         open_time=open_time,
-        bar=hour,
+        bar=HOUR,
         contracts=tuple(synthetic_contract(symbol) for symbol in contracts),
         last=last,
         mark=mark,
