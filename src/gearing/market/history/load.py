@@ -59,20 +59,15 @@ def load_market(
     names = (symbols,) if isinstance(symbols, str) else tuple(symbols)
     length = positive_duration(bar)
     missing = Missing(missing_mark, missing_funding, missing_tiers)
-    series, notes = [], []
-    for symbol in names:
-        one, note = _series(root, venue, symbol, length, missing)
-        series.append(one)
-        notes += note
+    read = [_series(root, venue, symbol, length, missing) for symbol in names]
+    series, notes = [one for one, _ in read], [note for _, note in read if note]
     profile, name = layout.profile(venue), f"{venue} {' '.join(names)}"
     market = assemble(series, length, start, end, missing, profile.funding_interval, profile.name, name)
     market = market.renamed(market.name, *notes)
     return market if finer is None else _with_finer(market, root, venue, positive_duration(finer), missing)
 
 
-def _series(
-    root: Path, venue: str, symbol: str, bar: np.timedelta64, missing: Missing
-) -> tuple[Series, list[str]]:
+def _series(root: Path, venue: str, symbol: str, bar: np.timedelta64, missing: Missing) -> tuple[Series, str]:
     folder = layout.symbol_folder(root, venue, symbol)
     last = _bars(folder, "last", bar)
     if last is None:
@@ -82,7 +77,7 @@ def _series(
     if "Binance's" in note and missing.tiers == "error":
         raise ValueError(f'{note}. Load with missing_tiers="earliest" to use them anyway.')
     funding = folder / "funding.parquet"
-    one = Series(
+    series = Series(
         contract=layout.profile(venue).contract(symbol, schedules),
         last=last,
         mark=_bars(folder, "mark", bar),
@@ -91,7 +86,7 @@ def _series(
         funding_where=str(funding) if funding.is_file() else f"{folder}: no funding.parquet",
         implied_volatility=layout.read_implied_volatility(root, symbol),
     )
-    return one, [note] if note else []
+    return series, note
 
 
 def _bars(folder: Path, kind: str, bar: np.timedelta64, start: Any = None, end: Any = None) -> Bars | None:

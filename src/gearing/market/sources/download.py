@@ -93,7 +93,6 @@ def fetch(
     venue: str = "binance-um",
     settings: FetchSettings | None = None,
     progress: Callable[[Outcome, int, int], None] | None = None,
-    fetcher: Fetcher | None = None,
 ) -> FetchReport:
     """Download bars, mark prices and funding of contracts.
 
@@ -125,12 +124,12 @@ def fetch(
     root = Path(folder)
     length = label(positive_duration(bar))
     remove_abandoned_parts(root)
-    own = fetcher or Fetcher(root / ARCHIVE, settings or FetchSettings())
+    fetcher = Fetcher(root / ARCHIVE, settings or FetchSettings())
     paths = [p for s in wanted for kind in kinds for p in archive_paths(kind, s, length, *days)]
-    outcomes = own.fetch_all(paths, progress)
+    outcomes = fetcher.fetch_all(paths, progress)
     late = _daily_instead(outcomes, days[1])
     outcomes = [o for o in outcomes if o.path not in late]
-    outcomes += own.fetch_all([p for parts in late.values() for p in parts], progress)
+    outcomes += fetcher.fetch_all([p for parts in late.values() for p in parts], progress)
     written = [name for s in wanted for kind in kinds if (name := build(root, venue, s, kind, length))]
     unknown = [s for s in wanted if all(o.state == "absent" for o in outcomes if f"/{s}/" in o.path)]
     return FetchReport(tuple(outcomes), tuple(written), tuple(unknown))

@@ -82,37 +82,33 @@ def fetch_ccxt(
     root = Path(folder)
     home = root / FOLDERS.get(client.id, client.id) / symbol.split(":")[0].replace("/", "")
     first, last = (int(stamp(t).astype(np.int64)) for t in (start, end))
-    if kind == "funding":
-        target, span = home / "funding.parquet", PAGE * SHORTEST_FUNDING
-        inner, outer = USUAL_FUNDING, SHORTEST_FUNDING
+    funding, length = kind == "funding", positive_duration(bar)
+    step = int(length.astype(np.int64))
+    target = home / "funding.parquet" if funding else layout.bar_file(home, kind, length)
+    inner, outer = (USUAL_FUNDING, SHORTEST_FUNDING) if funding else (step, step)
+    if not funding:
+        last = min(last, int(time.time() * 1000) - step + 1)  # an unfinished bar still changes
 
-        def page(since: int) -> list[list[float]]:
-            return _rates(client, symbol, since, since + span)
-
-    else:
-        length = positive_duration(bar)
-        target, price = layout.bar_file(home, kind, length), PRICES[kind]
-        inner = outer = int(length.astype(np.int64))
-        span, given = PAGE * inner, {} if price is None else {"price": price}
-        last = min(last, int(time.time() * 1000) - inner + 1)  # an unfinished bar still changes
-
-        def page(since: int) -> list[list[float]]:
-            return client.fetch_ohlcv(symbol, label(length), since=since, limit=PAGE, params=given)
+    def page(since: int) -> list[list[float]]:
+        if funding:
+            return _rates(client, symbol, since, since + PAGE * outer)
+        price = {} if PRICES[kind] is None else {"price": PRICES[kind]}
+        return client.fetch_ohlcv(symbol, label(length), since=since, limit=PAGE, params=price)
 
     origin = f"ccxt {client.id}"
     for a, b in _missing(_stamps(target), first, last, inner, outer):
-        for rows in _pages(page, a, b, span, sleep):
+        for rows in _pages(page, a, b, PAGE * outer, sleep):
             inside = {int(row[0]): row for row in rows if a <= row[0] < b}
             if not inside:
                 continue
             table = np.array([inside[k] for k in sorted(inside)], dtype=float)
             times = table[:, 0].astype(np.int64).astype("datetime64[ms]")
-            if kind == "funding":
+            if funding:
                 rates = settlement_rows(whole_minutes(times), table[:, 1].copy(), None, str(target))
                 write_funding(target, joined_funding([rates], target), origin)
             else:
                 bars = Bars(times, table[:, 1:5], table[:, 5] if kind == "last" else None, str(target))
-                write_bars(target, joined_bars([bars], target).checked(positive_duration(bar)), origin)
+                write_bars(target, joined_bars([bars], target).checked(length), origin)
     stamps = _stamps(target)
     if not ((stamps >= first) & (stamps < last)).any():
         raise ValueError(
@@ -192,11 +188,7 @@ def _missing(stamps: np.ndarray, first: int, last: int, inner: int, outer: int) 
 
 
 def _pages(
-    page: Callable[[int], list[Any]],
-    first: int,
-    last: int,
-    span: int,
-    sleep: Callable[[float], None],
+    page: Callable[[int], list[Any]], first: int, last: int, span: int, sleep: Callable[[float], None]
 ) -> Iterator[list[Any]]:
     """Rows from ``first`` to ``last`` in order, some pages at a time.
 

@@ -65,20 +65,13 @@ class Fetcher:
     folder : Path
         Files in it are complete and verified by checksum.
     settings : FetchSettings
-    client : httpx.Client, optional
     sleep : callable, optional
         Replaces ``time.sleep`` in tests.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        settings: FetchSettings,
-        client: httpx.Client | None = None,
-        sleep: Callable[[float], None] = time.sleep,
-    ):
+    def __init__(self, folder: Path, settings: FetchSettings, sleep: Callable[[float], None] = time.sleep):
         self.folder, self.settings, self.sleep = folder, settings, sleep
-        self.client = client or httpx.Client(timeout=settings.timeout, follow_redirects=True)
+        self.client = httpx.Client(timeout=settings.timeout, follow_redirects=True)
         self._pause_until = 0.0
         self._lock = threading.Lock()
 
