@@ -22,7 +22,9 @@ MILLISECONDS = {
     "w": 604_800_000,
 }
 HOURS_A_YEAR = 8_760.0  # 365 days x 24 h, the convention of every annualised number
-HOUR, DAY, YEAR = (np.timedelta64(hours * 3_600_000, "ms") for hours in (1, 24, 8_760))
+HOUR = np.timedelta64(3_600_000, "ms")
+DAY = np.timedelta64(86_400_000, "ms")
+YEAR = np.timedelta64(365 * 86_400_000, "ms")
 _DURATION = re.compile(rf"(\d+)({'|'.join(MILLISECONDS)}|bar)")
 
 
