@@ -7,12 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from gearing.features.feature import Compute, feature
-from gearing.features.volatility import (
-    annualised,
-    log_variance_feature,
-    mean_per_day,
-    volatility_feature,
-)
+from gearing.features.volatility import annualised, log_variance_feature, mean_per_day, volatility_feature
 from gearing.features.windows import (
     Array,
     lag,
