@@ -31,7 +31,7 @@ def read_rows(content: bytes, where: str) -> list[list[str]]:
         If the zip is damaged or holds anything but one CSV.
     """
     rows = [row for row in csv.reader(io.StringIO(_unzipped(content, where).decode())) if row]
-    return rows[1:] if rows and not _is_number(rows[0][0]) else rows
+    return rows[1:] if rows and not rows[0][0][:1].isdigit() else rows
 
 
 def read_klines(content: bytes, where: str, volume: bool = True) -> Bars:
@@ -91,11 +91,3 @@ def _unzipped(content: bytes, where: str) -> bytes:
 def _stamps(values: list[str]) -> np.ndarray:
     raw = np.array([int(float(v)) for v in values], np.int64)
     return np.where(raw >= MICROSECONDS, raw // 1000, raw).astype("datetime64[ms]")
-
-
-def _is_number(value: str) -> bool:
-    try:
-        float(value)
-    except ValueError:
-        return False
-    return True

@@ -13,7 +13,7 @@ import pandas as pd
 from gearing.contracts import Contract, shipped_schedules, shipped_symbols, venue as venue_profile
 from gearing.market.data import MarketData
 from gearing.market.history.assemble import Missing, assemble
-from gearing.market.history.layout import PRICES, settlement_rows
+from gearing.market.history.layout import PRICES, require_columns, settlement_rows
 from gearing.market.history.series import Bars, Series, usual_step
 from gearing.market.timing import positive_duration
 
@@ -81,7 +81,7 @@ def market_from_frames(
 
 def bars_from_frame(frame: pd.DataFrame, where: str) -> Bars:
     """Read open_time, open, high, low, close and volume of a table."""
-    _require(frame, PRICES, where)
+    require_columns(where, frame.columns, PRICES)
     prices = frame[list(PRICES)].to_numpy(np.float64)
     volume = frame["volume"].to_numpy(np.float64) if "volume" in frame else None
     return Bars(_stamps(frame, "open_time", where), prices, volume, where)
@@ -89,16 +89,9 @@ def bars_from_frame(frame: pd.DataFrame, where: str) -> Bars:
 
 def settlements_from_frame(frame: pd.DataFrame, where: str) -> np.ndarray:
     """Read time, rate and, where there is one, mark of a table."""
-    _require(frame, ("rate",), where)
+    require_columns(where, frame.columns, ("rate",))
     mark = frame["mark"].to_numpy(np.float64) if "mark" in frame else None
     return settlement_rows(_stamps(frame, "time", where), frame["rate"].to_numpy(np.float64), mark, where)
-
-
-def _require(frame: pd.DataFrame, needed: Sequence[str], where: str) -> None:
-    if lost := [column for column in needed if column not in frame]:
-        raise ValueError(
-            f"{where}: no column {', '.join(lost)}; it has {', '.join(map(str, frame.columns))}."
-        )
 
 
 def _stamps(frame: pd.DataFrame, column: str, where: str) -> np.ndarray:

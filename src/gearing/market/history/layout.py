@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -98,7 +99,7 @@ def best_source(folder: Path, kind: str, bar: np.timedelta64) -> np.timedelta64 
 def read_bars(path: Path, start: Any = None, end: Any = None, volume: bool = True) -> Bars:
     """Read a bar file, only the columns and row groups that are needed."""
     names = pq.read_schema(path).names
-    _require(path, names, ("open_time", *PRICES))
+    require_columns(path, names, ("open_time", *PRICES))
     columns = ["open_time", *PRICES, *(["volume"] if volume and "volume" in names else [])]
     table = pq.read_table(path, columns=columns, filters=_time_filter(path, "open_time", start, end))
     prices = np.column_stack([_floats(table, name) for name in PRICES])
@@ -109,7 +110,7 @@ def read_bars(path: Path, start: Any = None, end: Any = None, volume: bool = Tru
 def read_funding(path: Path) -> np.ndarray:
     """Read settlements as an array of ``FUNDING_DTYPE``; mark is NaN where the file has none."""
     names = pq.read_schema(path).names
-    _require(path, names, ("time", "rate"))
+    require_columns(path, names, ("time", "rate"))
     table = pq.read_table(path, columns=[c for c in ("time", "rate", "mark") if c in names])
     mark = _floats(table, "mark") if "mark" in names else None
     return settlement_rows(_stamps(table, "time"), _floats(table, "rate"), mark, str(path))
@@ -195,9 +196,11 @@ def _time_filter(path: Path, column: str, start: Any, end: Any) -> Any:
     ]
 
 
-def _require(path: Path, names: list[str], needed: tuple[str, ...]) -> None:
-    if lost := [name for name in needed if name not in names]:
-        raise ValueError(f"{path}: no column {', '.join(lost)}; it has {', '.join(names)}.")
+def require_columns(where: object, names: Iterable[object], needed: Iterable[str]) -> None:
+    """Refuse a table without a column that is needed."""
+    has = list(names)
+    if lost := [name for name in needed if name not in has]:
+        raise ValueError(f"{where}: no column {', '.join(lost)}; it has {', '.join(map(str, has))}.")
 
 
 def _stamps(table: pa.Table, name: str) -> np.ndarray:

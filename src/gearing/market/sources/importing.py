@@ -167,9 +167,6 @@ def _read(path: Path) -> pd.DataFrame:
 
 
 def _renamed(table: pd.DataFrame, mapping: Mapping[str, str], where: str) -> pd.DataFrame:
-    if lost := [theirs for theirs in mapping.values() if theirs not in table]:
-        raise ValueError(
-            f"{where}: no column {', '.join(lost)}; it has {', '.join(map(str, table.columns))}."
-        )
+    layout.require_columns(where, table.columns, mapping.values())
     chosen = table.drop(columns=[ours for ours in mapping if ours in table and mapping[ours] != ours])
     return chosen.rename(columns={theirs: ours for ours, theirs in mapping.items()})
