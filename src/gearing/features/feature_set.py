@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -62,11 +62,9 @@ class FeatureSet:
     def __init__(self, columns: str | Sequence[str | Feature] = "default"):
         given = [columns] if isinstance(columns, str | Feature) else list(columns)
         self.features = tuple(_resolved(given))
-        names = [f.name for f in self.features]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
+        if twice := sorted({name for name in self.columns if self.columns.count(name) > 1}):
             raise ValueError(f"a feature set names each column once, but {', '.join(twice)} came twice.")
-        if not names:
+        if not self.columns:
             raise ValueError("a feature set needs at least one column.")
 
     @classmethod
@@ -156,16 +154,12 @@ class FeatureSet:
         return table.set_index("name")[["unit", "lower", "upper", "lookback", "source"]]
 
 
-def _resolved(given: Sequence[str | Feature]) -> list[Feature]:
-    chosen: list[Feature] = []
+def _resolved(given: Sequence[str | Feature]) -> Iterator[Feature]:
     for item in given:
         if isinstance(item, Feature):
-            chosen.append(item)
-        elif item in GROUPS:
-            chosen.extend(get_feature(name) for name in GROUPS[item])
+            yield item
         else:
-            chosen.append(get_feature(item))
-    return chosen
+            yield from map(get_feature, GROUPS.get(item, (item,)))
 
 
 def _quiet(f: Feature, market: MarketData, traded_before: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from gearing.market.data import PRICES, PUBLISHED, SETTLEMENT_DTYPE, MarketData
+from gearing.market.data import PRICES, PUBLISHED, MarketData
 from gearing.market.synthetic.generators import GENERATORS, START
 from gearing.market.timing import DAY, YEAR, positive_duration
 
@@ -53,7 +53,9 @@ def generate(
     mean = max(float(positive_duration(block) / market.bar), 1.0)
     stream = np.random.default_rng(seed)
     week = int(WEEK / market.bar) if WEEK % market.bar == np.timedelta64(0, "ms") else 1
-    rows = _blocks(market.n_bars, n, week, 1.0 / mean, stream.random((n, 2)), _first(market, week))
+    # The source's first bar at the start's place in the week; not bar 0, which has no previous close.
+    first = int((START - market.open_time[0]) / market.bar) % week or week
+    rows = _blocks(market.n_bars, n, week, 1.0 / mean, stream.random((n, 2)), first)
     return _chained(market, rows, n)
 
 
@@ -66,12 +68,6 @@ def _checked(source: MarketData | None, contracts: Sequence[str] | None) -> Mark
     if market.n_bars * market.bar < 2 * WEEK:
         raise ValueError(f"bootstrap needs more than two weeks of bars, {market!r} has fewer.")
     return market
-
-
-def _first(market: MarketData, week: int) -> int:
-    """First bar of the source at the start's place in the week, but not bar 0, which has no previous close."""
-    offset = int((START - market.open_time[0]) / market.bar) % week
-    return offset if offset >= 1 else week
 
 
 @njit(cache=True)
@@ -115,8 +111,6 @@ def _settlements(
 ) -> np.ndarray:
     """Settlements move with their bar."""
     old = market.settlements
-    if old.size == 0:
-        return np.empty(0, SETTLEMENT_DTYPE)
     bar = np.searchsorted(market.open_time, old["time"], side="right") - 1
     first, last = np.searchsorted(bar, rows, side="left"), np.searchsorted(bar, rows, side="right")
     counts = last - first
