@@ -111,17 +111,16 @@ def _with_finer(
         raise ValueError(
             f"no bars of {label(bar)} or shorter in {root / venue} for {', '.join(market.symbols)}."
         )
-    finer, notes = _finer_market(market, bar, paths, missing.mark)
-    return market.renamed(market.name, *notes).with_finer(finer)
+    return _with_paths(market, bar, paths, missing.mark)
 
 
-def _finer_market(
+def _with_paths(
     market: MarketData,
     bar: np.timedelta64,
     paths: Sequence[tuple[Bars | None, Bars | None]],
     missing_mark: Literal["error", "last"],
-) -> tuple[MarketData, list[str]]:
-    """Align finer bars to a market's bars; returns them and notes.
+) -> MarketData:
+    """Align finer bars to a market's bars.
 
     A bar of the market has its whole path or none. Where finer mark bars are missing, the traded path is used,
     clipped to the range of the market's own mark bar, so that a finer path never liquidates where the bar's
@@ -156,8 +155,7 @@ def _finer_market(
                 f"{market.symbols[column]} has no mark bars of {label(bar)} for {filled} of its finer bars. "
                 'Load with missing_mark="last": the traded path is then used, clipped to the mark bar.'
             )
-        share = live.mean()
-        notes.append(f"{market.symbols[column]}: path of {label(bar)} bars for {share:.1%} of the time")
+        notes.append(f"{market.symbols[column]}: path of {label(bar)} bars for {live.mean():.1%} of the time")
         if filled:
             notes.append(
                 f"{market.symbols[column]}: traded path within the mark bar's range in {filled} finer bars"
@@ -174,4 +172,4 @@ def _finer_market(
         name=f"{market.name} finer",
         venue=market.venue,
     )
-    return finer, notes
+    return market.renamed(market.name, *notes).with_finer(finer)

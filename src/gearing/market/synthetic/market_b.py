@@ -186,11 +186,9 @@ def _drought(model: MarketB, seed: int, n: int) -> np.ndarray:
 
 def _numbers(model: MarketB) -> np.ndarray:
     """The model as one record, so that compiled code reads fields by name."""
-    names, values = [], []
-    for name, value in asdict(model).items():
-        names.append((name, "f8", (3,)) if isinstance(value, tuple) else (name, "f8"))
-        values.append(value)
-    return np.array([tuple(values)], dtype=np.dtype(names, align=True))
+    values = asdict(model)
+    fields = [(name, "f8", np.shape(value)) for name, value in values.items()]
+    return np.array([tuple(values.values())], dtype=np.dtype(fields, align=True))
 
 
 @njit(cache=True)
