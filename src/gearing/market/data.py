@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -192,7 +192,7 @@ class MarketData:
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self.origin is None:
-            return _rebuild, (self._values(),)
+            return partial(self.trusted, **self._values()), ()
         aside = {name: getattr(self, name) for name in _ASIDE - {"origin"}}
         return _reopen, (self.origin, self.symbols, self.open_time[0], self.n_bars, aside)
 
@@ -331,10 +331,6 @@ def _frozen(values: Any, dtype: Any) -> np.ndarray:
         array = array.copy()
         array.setflags(write=False)
     return array
-
-
-def _rebuild(values: dict[str, Any]) -> MarketData:
-    return MarketData.trusted(**values)
 
 
 def _reopen(

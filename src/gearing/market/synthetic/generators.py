@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from inspect import signature
 from typing import Any
 
 import numpy as np
 
-from gearing.contracts import Contract, TierSchedule, shipped_schedules, venue
 from gearing.market.data import MarketData
 from gearing.market.resampling import resample
 from gearing.names import Register, check_names
@@ -97,18 +95,6 @@ def check_settings(kind: str, settings: Mapping[str, Any], others: Iterable[str]
     if settings_of is not None or not takes_any:
         own = settings_of(settings) if settings_of is not None else ()
         check_names("no field", settings, [*arguments, *own, *others])
-
-
-def synthetic_contract(symbol: str) -> Contract:
-    """A contract with the newest shipped tiers and the rounding of BTCUSDT, in force at all times."""
-    newest = replace(shipped_schedules("BTCUSDT")[-1], as_of=None)
-    return replace(venue().contract("BTCUSDT", (newest,)), symbol=symbol)
-
-
-def plain_contract(symbol: str, max_leverage: float) -> Contract:
-    """A contract without margin tiers, ticks, lots or minimum: only the price matters."""
-    tier = TierSchedule.from_rates([0.0], [0.0], [max_leverage], source="no maintenance margin")
-    return Contract(symbol, schedules=(tier,))
 
 
 def streams(seed: int, count: int) -> list[np.random.Generator]:

@@ -26,8 +26,9 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from gearing.contracts import Contract, TierSchedule
 from gearing.market.data import MarketData, settlement_array
-from gearing.market.synthetic.generators import GENERATORS, START, plain_contract, streams
+from gearing.market.synthetic.generators import GENERATORS, START, streams
 from gearing.market.timing import HOUR
 from gearing.names import check_names
 
@@ -257,11 +258,12 @@ def _package(
         "generator": np.array("market-a"),
         "parameters": np.array(json.dumps(asdict(model))),
     }
+    tier = TierSchedule.flat(0.0, max_leverage=20.0, source="no maintenance margin")
     open_time = START + STEP * np.arange(n)
     return MarketData(
         open_time=open_time,
         bar=STEP,
-        contracts=tuple(plain_contract(symbol, max_leverage=20.0) for symbol in contracts),
+        contracts=tuple(Contract(symbol, schedules=(tier,)) for symbol in contracts),
         last=prices,
         mark=prices,
         volume=1e9 / close,

@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from gearing.contracts import shipped_schedules, venue
 from gearing.market.data import MarketData, settlement_array
-from gearing.market.synthetic.generators import GENERATORS, START, streams, synthetic_contract
+from gearing.market.synthetic.generators import GENERATORS, START, streams
 from gearing.market.synthetic.intrabar import mark_price, path_extremes
 from gearing.market.timing import HOUR
 from gearing.names import check_names
@@ -329,6 +330,8 @@ def _package(model: MarketB, contracts: Sequence[str], paths: tuple[np.ndarray, 
     """The market of what ``_simulate`` returns."""
     last, mark, index, volume, variance, intensity, rates, regime = paths
     n, m = volume.shape
+    newest = replace(shipped_schedules("BTCUSDT")[-1], as_of=None)
+    contract = venue().contract("BTCUSDT", (newest,))
     open_time = START + HOUR * np.arange(n)
     regimes = np.repeat(regime[:, None], m, axis=1)
     funding = np.zeros((n, m))
@@ -348,7 +351,7 @@ def _package(model: MarketB, contracts: Sequence[str], paths: tuple[np.ndarray, 
     return MarketData(
         open_time=open_time,
         bar=HOUR,
-        contracts=tuple(synthetic_contract(symbol) for symbol in contracts),
+        contracts=tuple(replace(contract, symbol=symbol) for symbol in contracts),
         last=last,
         mark=mark,
         volume=volume,
