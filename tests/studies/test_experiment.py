@@ -1,5 +1,7 @@
 """An experiment of any kind is read, run, written, kept and tracked by the same command."""
 
+import subprocess
+import sys
 from typing import Literal
 
 import pandas as pd
@@ -124,6 +126,17 @@ def test_unknown_kinds_and_fields_are_refused_by_name(path):
         load_config(path, ["numberz=[1]"])
     with pytest.raises(ValueError, match="of kind 'doubling'; a study is needed here"):
         load_study(path)
+
+
+def test_reading_an_experiment_loads_no_learning_or_forecasting_library():
+    """Every kind is imported then; a study of rules runs where only the base package is installed."""
+    heavy = {"sklearn", "lightgbm", "arch", "torch", "stable_baselines3", "mlflow", "onnx", "matplotlib"}
+    code = (
+        "import sys; from gearing.studies import load_config; load_config({'name': 'x', 'rules': ['fixed_1x']}); "
+        f"print(sorted({heavy!r} & set(sys.modules)))"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "[]"
 
 
 def test_the_run_is_tracked_with_its_result(path, tmp_path):

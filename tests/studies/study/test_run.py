@@ -96,6 +96,23 @@ def test_leaderboards_of_several_studies_stand_beside_each_other(study, tmp_path
         read_leaderboards([tmp_path])
 
 
+def test_an_agent_of_a_finished_study_is_exported_from_its_folder(study, tmp_path):
+    from gearing.export import load_bundle
+    from gearing.studies.study.exporting import example_decision, export_from_folder
+
+    bundle = export_from_folder(study.folder)
+    scores = {}
+    for path in (study.folder / "trials").glob("fold1-ppo-*/summary.json"):
+        written = json.loads(path.read_text())
+        scores[written["seed"]] = written["summary"]["validation"]
+    assert load_bundle(bundle).manifest.provenance["seed"] == max(scores, key=scores.get)
+    assert np.isfinite(example_decision(study.folder).target_leverage["BTC-SYN"])
+    with pytest.raises(ValueError, match="agent 'dqn' is not in this study"):
+        export_from_folder(study.folder, "dqn")
+    with pytest.raises(ValueError, match="holds no experiment"):
+        export_from_folder(tmp_path)
+
+
 def test_risk_controls_hold_in_every_trial_and_the_leaderboard_tells_what_they_did(tmp_path):
     path = tmp_path / "guarded.yaml"
     rules = "rules: {bare: {rule: fixed_20x, controls: []}, guarded: {rule: fixed_20x}}\n"

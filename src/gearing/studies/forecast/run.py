@@ -14,7 +14,6 @@ from gearing.forecasters.targets import finer_future_variance, future_variance
 from gearing.forecasters.walk_forward import Forecast, walk_forward
 from gearing.studies.experiment import Findings, experiment
 from gearing.studies.forecast.config import ForecastConfig
-from gearing.studies.forecast.excursions import excursion_table
 from gearing.studies.forecast.findings import findings_of
 from gearing.studies.forecast.judging import judge
 from gearing.studies.forecast.report import ForecastReport
@@ -69,6 +68,8 @@ def run_forecast(config: ForecastConfig, work: Work, markets: Mapping[str, Marke
     made |= {name: _combined([made[m] for m in members]) for name, members in config.combinations.items()}
     excursions = None
     if config.excursions is not None:
+        from gearing.studies.forecast.excursions import excursion_table  # which needs scikit-learn
+
         excursions = work.part("excursions", lambda: excursion_table(config, markets))
     return judge(config, markets, _aligned(made), excursions)
 

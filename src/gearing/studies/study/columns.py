@@ -83,7 +83,10 @@ def columns_read(config: StudyConfig) -> list[str]:
     made = {FORECAST, *excursion_names(config)}
     unknown = [name for name in wanted if not (is_feature(name) or name in made)]
     if unknown:
-        raise ValueError(f"no feature {', '.join(unknown)}; register it with @gearing.feature.")
+        raise ValueError(
+            f"no column {', '.join(unknown)}. Register a feature with @gearing.feature; touch probabilities are those "
+            "of the sizes in excursions."
+        )
     return wanted
 
 
