@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from inspect import signature
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from gearing.evaluation.backtesting import backtest
 from gearing.evaluation.columns import column_table, columns_read
@@ -22,9 +23,6 @@ from gearing.simulation.hooks import hooks_of
 from gearing.simulation.observation import Observation
 from gearing.simulation.policy import Policy
 from gearing.simulation.simulator import Simulator
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 N_ACCOUNTS, N_STEPS = 5, 12
 STAND_IN = (0.05, 0.95)  # values of a column that is not a feature: a forecast, a probability, a signal
@@ -116,8 +114,6 @@ def check_policy(
     >>> bool(check_policy(WithTheMonth()).passed.all())
     True
     """
-    import pandas as pd
-
     if market is None:
         from gearing.market.synthetic.generators import synthetic_market
 

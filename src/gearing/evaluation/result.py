@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from gearing.evaluation.metrics import (
     Performance,
@@ -17,9 +18,6 @@ from gearing.evaluation.metrics import (
 )
 from gearing.exchange.records import ledger_dtype
 from gearing.simulation.config import SimulationConfig
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,15 +114,11 @@ class BacktestResult:
     @property
     def table(self) -> pd.DataFrame:
         """One row of results; ``gearing.evaluation.reports.tables.comparison`` compares several."""
-        import pandas as pd
-
         return pd.DataFrame([self.row]).set_index("policy")
 
     @cached_property
     def ledger(self) -> pd.DataFrame:
         """Every interval of every position: price_pnl + fees + funding + liquidation = its change of equity."""
-        import pandas as pd
-
         parts = []
         for k, slot in enumerate(self.slots):
             frame = pd.DataFrame({"time": self.time[:-1], "contract": slot, "target": self.target[:, k]})
@@ -142,8 +136,6 @@ class BacktestResult:
         Resting orders act inside the bars: their rows count the stops and take-profits that were filled (a stop and a
         trailing stop together, since the nearer one of them rests).
         """
-        import pandas as pd
-
         rows = []
         for k, control in enumerate(self.config.controls):
             times = self.time[:-1][self.acted[:, k]] if self.acted is not None else self.time[:0]

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
+import pandas as pd
 
 from gearing.evaluation.accounts import Accounts, play_sizes, simulator_like
 from gearing.evaluation.backtesting import run_account
@@ -20,9 +21,6 @@ from gearing.features import FeatureTable
 from gearing.market.data import MarketData
 from gearing.policies.rules import FixedLeverage
 from gearing.simulation.simulator import Simulator
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Measure = Literal["leverage", "volatility"]
 GRID_SIZE = 48  # fixed leverages between which a matched one is interpolated
@@ -112,8 +110,6 @@ class MatchedFixed:
     @property
     def table(self) -> pd.DataFrame:
         """Policy and both fixed leverages, one row each."""
-        import pandas as pd
-
         return pd.concat([r.table for r in (self.result, self.same_leverage, self.same_volatility)])
 
 

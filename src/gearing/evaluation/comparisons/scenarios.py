@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from gearing.contracts import Contract, TierSchedule
 from gearing.evaluation.backtesting import run_account
@@ -24,9 +25,6 @@ from gearing.simulation.config import SimulationConfig, Slippage
 from gearing.simulation.hooks import hooks_of
 from gearing.simulation.policy import Policy
 from gearing.simulation.simulator import Simulator
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 FEES = (0.0, 2e-4, 5e-4, 10e-4)
 SLIPPAGES = (0.0, 2e-4, 5e-4)
@@ -85,8 +83,6 @@ class _Setup:
 
     def table_of(self, scenarios: Iterable[Scenario]) -> pd.DataFrame:
         """The base and every scenario, one row each, with the change of growth against the base."""
-        import pandas as pd
-
         base = self.play(self.scenario("as is"))
         results = [base, *(self.play(scenario) for scenario in scenarios)]
         rows = pd.concat([result.table for result in results])[list(COLUMNS)]
@@ -171,8 +167,6 @@ def capacity(
     DataFrame
         A row per size; ``capped`` counts orders that the tier's largest notional reduced.
     """
-    import pandas as pd
-
     world = _Setup.of(policy, market, features, settings)
     slippage: Slippage = replace(world.config.slippage, impact=impact)
     results = [

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import pandas as pd
 
 from gearing.evaluation.metrics import EQUITY_FLOOR, years_between
 from gearing.evaluation.result import BacktestResult
 from gearing.features import FeatureSet
 from gearing.market.data import MarketData
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 VOLATILITY, TREND, FUNDING = "realized_volatility_7d", "trend_30d", "funding_carry_7d"
 TERCILES = ("calm", "usual", "wild")
@@ -30,8 +26,6 @@ def growth_by_regime(result: BacktestResult, market: MarketData) -> pd.DataFrame
         Indexed by volatility, trend and funding: ``time`` (share of it), ``growth`` a year while in the regime,
         ``share`` of the whole growth, mean effective leverage, liquidations.
     """
-    import pandas as pd
-
     count = result.end
     regimes = _regimes(result, market)[:count]
     floored = np.maximum(result.equity, EQUITY_FLOOR * result.equity[0])
@@ -56,8 +50,6 @@ def growth_by_regime(result: BacktestResult, market: MarketData) -> pd.DataFrame
 
 
 def _regimes(result: BacktestResult, market: MarketData) -> pd.DataFrame:
-    import pandas as pd
-
     table = FeatureSet([VOLATILITY, TREND, FUNDING]).compute(market)
     rows = np.searchsorted(table.close_time, result.time[:-1])
     level, trend, carry = (table.column(name)[rows].mean(axis=1) for name in (VOLATILITY, TREND, FUNDING))

@@ -6,17 +6,15 @@ from base64 import b64encode
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from gearing.evaluation.reports.figures import new_figure
 from gearing.evaluation.reports.tables import comparison, printed
 from gearing.evaluation.reports.trades import trades
 from gearing.evaluation.result import BacktestResult
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _LONGEST = 40  # trades shown; the ledger has all
 _TRADE_FORMATS = {
@@ -117,8 +115,6 @@ def _as_money(axis: Any) -> None:
 
 def yearly(result: BacktestResult) -> pd.DataFrame:
     """Growth, worst drawdown, liquidations, fees and funding of each calendar year, as shares of equity."""
-    import pandas as pd
-
     years = result.time[: result.end].astype("datetime64[Y]").astype(int) + 1970
     rows = []
     for year in np.unique(years):
@@ -151,8 +147,6 @@ def _verdict(result: BacktestResult) -> str:
 
 def _largest(table: pd.DataFrame) -> pd.DataFrame:
     """The trades with the largest effect, in order of time, formatted."""
-    import pandas as pd
-
     shown = table
     if len(table) > _LONGEST:
         shown = table.loc[sorted(table["return"].abs().sort_values(ascending=False).index[:_LONGEST])]

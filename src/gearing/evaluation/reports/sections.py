@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from gearing.evaluation.comparisons.scenarios import capacity, counterfactuals, stress_grid
 from gearing.evaluation.reports.regimes import growth_by_regime
@@ -11,9 +13,6 @@ from gearing.evaluation.result import BacktestResult
 from gearing.features import FeatureTable
 from gearing.market.data import MarketData
 from gearing.simulation.policy import Policy
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _OMITTED = ("5-95 %", "end equity")
 _OF_SCENARIOS = {

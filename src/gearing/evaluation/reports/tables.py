@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import pandas as pd
+import pandas as pd
 
-    from gearing.evaluation.result import BacktestResult
+from gearing.evaluation.result import BacktestResult
 
 # Columns of the printed table: heading -> (name in BacktestResult.row, format).
 PRINTED = {
@@ -26,15 +25,11 @@ PRINTED = {
 
 def comparison(results: Sequence[BacktestResult]) -> pd.DataFrame:
     """All numbers of several results, one row each."""
-    import pandas as pd
-
     return pd.concat([result.table for result in results])
 
 
 def printed(table: pd.DataFrame, columns: dict[str, tuple[str, str]] = PRINTED) -> pd.DataFrame:
     """The printed columns as text; "ruined" stays a word."""
-    import pandas as pd
-
     source = table.copy()
     if "leverage_p05" in source:
         source["leverage_range"] = [

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from gearing.evaluation.result import BacktestResult
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _PARTS = ("price_pnl", "fees", "funding", "liquidation")
 COLUMNS = (
@@ -37,8 +35,6 @@ def trades(result: BacktestResult) -> pd.DataFrame:
         ``leverage`` is the target at the entry, ``return`` the trade's PnL over equity before it, ``exit`` one of
         liquidation, stop, take profit, decision, open (at the end of the data).
     """
-    import pandas as pd
-
     rows: list[dict[str, Any]] = []
     for slot, name in enumerate(result.slots):
         for first, last in _spans(result, slot):

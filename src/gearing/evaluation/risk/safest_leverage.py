@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from gearing.evaluation.playing import Records, decisions_left, play
 from gearing.evaluation.statistics.bootstrap import block_mean
@@ -20,9 +21,6 @@ from gearing.market.data import MarketData
 from gearing.market.timing import DAY
 from gearing.simulation.config import SimulationConfig
 from gearing.simulation.simulator import Simulator
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 EVENTS = ("liquidation", "drawdown")
 HORIZONS = ("1d", "7d", "30d", "90d", "365d")
@@ -316,8 +314,6 @@ def risk_by_leverage(
     **exposure: Any,
 ) -> pd.DataFrame:
     """Probability of an event by leverage and horizon: ``probability``, ``low``, ``high``, ``n_starts``."""
-    import pandas as pd
-
     starts = Starts(market, event=event, **exposure)
     longest = max(horizons, key=parse_duration)
     rows = []

@@ -7,15 +7,11 @@ bounds treat a hundred cells of one history like a hundred histories.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from gearing.evaluation.statistics.bootstrap import resamples
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Floats = NDArray[np.float64]
 LEVEL = 0.05
@@ -67,8 +63,6 @@ def family_of_means(
     DataFrame
         Per test ``estimate`` (mean a day), ``p`` alone and ``p_family``; 1 if nothing differs.
     """
-    import pandas as pd
-
     values = days.to_numpy(float)
     known = np.isfinite(values)
     values, n = np.where(known, values, 0.0), values.shape[1]
@@ -100,8 +94,6 @@ def family_of_shifts(growth: pd.DataFrame) -> pd.Series:
     Series
         ``p_family`` per test, one-sided; 1 if all shifts are equal.
     """
-    import pandas as pd
-
     values = growth.to_numpy(float)
     null = values[:, 1:].T
     spread = null.std(axis=0, ddof=1)

@@ -11,6 +11,7 @@ from itertools import combinations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import kurtosis, norm, rankdata, skew
 
 from gearing.evaluation.metrics import DAYS_PER_YEAR
 
@@ -27,8 +28,6 @@ def probabilistic_sharpe(returns: ArrayLike, benchmark: float = 0.0) -> float:
     benchmark : float
         Sharpe ratio per year.
     """
-    from scipy.stats import kurtosis, norm, skew
-
     returns = np.asarray(returns, dtype=float)
     ratio, threshold = returns.mean() / returns.std(ddof=1), benchmark / np.sqrt(DAYS_PER_YEAR)
     spread = 1.0 - skew(returns) * ratio + (kurtosis(returns, fisher=False) - 1.0) / 4.0 * ratio**2
@@ -45,8 +44,6 @@ def expected_best_sharpe(trial_sharpes: ArrayLike, n_trials: int | None = None) 
     n_trials : int, optional
         Number of trials (default: as many as given).
     """
-    from scipy.stats import norm
-
     sharpes = np.asarray(trial_sharpes, dtype=float)
     n = sharpes.size if n_trials is None else n_trials
     if n < 2 or sharpes.size < 2:
@@ -90,8 +87,6 @@ def backtest_overfitting(growth: ArrayLike, n_blocks: int = 16) -> Overfitting:
     n_blocks : int
         Even; 16 gives 12,870 splits.
     """
-    from scipy.stats import rankdata
-
     growth = np.asarray(growth, dtype=float)
     if growth.ndim != 2 or growth.shape[1] < 2:
         raise ValueError(

@@ -7,10 +7,7 @@ confidence set (Hansen, Lunde and Nason).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import pandas as pd
+import pandas as pd
 
 
 def superior_ability(

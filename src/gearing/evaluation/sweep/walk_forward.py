@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from numba import njit
 
 from gearing.evaluation.backtesting import run_account
@@ -37,9 +38,6 @@ from gearing.market.data import MarketData
 from gearing.policies import make_rule
 from gearing.simulation.config import SimulationConfig
 from gearing.simulation.simulator import Simulator
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 SEARCHES = ("grid", "random", "optuna")
 CRITERIA = ("log_growth", "sharpe")
@@ -81,8 +79,6 @@ class Sweep:
     @property
     def tried(self) -> pd.DataFrame:
         """All configurations with their Sharpe ratio over the whole path, the past that chose among them included."""
-        import pandas as pd
-
         table = pd.DataFrame(self.configurations).assign(sharpe=self.sharpes)
         return table.sort_values("sharpe", ascending=False, kind="stable").rename_axis("tried")
 
@@ -277,8 +273,6 @@ class TriedConfigurations:
 
     def traded(self, picks: list[Pick], criterion: str) -> Sweep:
         """One account that trades each window's pick."""
-        import pandas as pd
-
         first = self.edges[1]
         sizes = np.concatenate(
             [
