@@ -65,7 +65,7 @@ def test_liquidation_size_leaves_exactly_the_maintenance_margin():
         move = liquidation_size(10.0, 0.005, side)
         equity = 0.1 + (move * sign if side == "long" else -move)  # per unit of notional at entry
         assert equity == pytest.approx(0.005 * (1.0 + sign * move))
-    with pytest.raises(ValueError, match="no room"):
+    with pytest.raises(ValueError, match="too high"):
         liquidation_size(125.0, 0.01, "long")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 from gearing.forecasters.register import (
@@ -17,109 +19,49 @@ from gearing.forecasters.register import (
 )
 
 
-def _proportional(**parameters: Any) -> Any:
-    from gearing.forecasters.models.simple import ProportionalVariance
+def _model(module: str, name: str, **defaults: Any) -> Callable[..., Any]:
+    """A function that makes an estimator of the ``models`` package, imported when it is called."""
 
-    return ProportionalVariance(**parameters)
+    def make(**parameters: Any) -> Any:
+        estimator = getattr(import_module(f"gearing.forecasters.models.{module}"), name)
+        return estimator(**{**defaults, **parameters})
 
-
-def _har(**parameters: Any) -> Any:
-    from gearing.forecasters.models.har import HARVolatility
-
-    return HARVolatility(**parameters)
+    return make
 
 
+_proportional = _model("simple", "ProportionalVariance")
 register_forecaster("last_variance", ["log_variance_24h"])(_proportional)
 register_forecaster("ewma", ["ewma_log_variance_24h"])(_proportional)
+
+_har = _model("har", "HARVolatility")
 register_forecaster("har", HAR_COLUMNS)(_har)
 register_forecaster("har_dow", (*HAR_COLUMNS, *WEEKDAYS))(_har)
 register_forecaster("har_x", HAR_X_COLUMNS)(_har)
 register_forecaster("harq", HARQ_COLUMNS)(_har)
 
+for _name, _asymmetric in (("garch_t", False), ("gjr_t", True)):
+    register_forecaster(_name, GARCH_COLUMNS, exports=False, needs="numpy, scikit-learn (arch to fit)")(
+        _model("garch", "GarchVariance", asymmetric=_asymmetric)
+    )
 
-@register_forecaster("garch_t", GARCH_COLUMNS, exports=False, needs="numpy, scikit-learn (arch to fit)")
-def _garch(**parameters: Any) -> Any:
-    from gearing.forecasters.models.garch import GarchVariance
-
-    return GarchVariance(**parameters)
-
-
-@register_forecaster("gjr_t", GARCH_COLUMNS, exports=False, needs="numpy, scikit-learn (arch to fit)")
-def _gjr(**parameters: Any) -> Any:
-    from gearing.forecasters.models.garch import GarchVariance
-
-    return GarchVariance(**{"asymmetric": True, **parameters})
-
-
-@register_forecaster("ridge", WIDE_COLUMNS)
-def _ridge(**parameters: Any) -> Any:
-    from gearing.forecasters.models.linear import RidgeVariance
-
-    return RidgeVariance(**parameters)
-
-
-register_forecaster("ridge_hourly", HOURLY_COLUMNS)(_ridge)
-
-
-@register_forecaster("elastic_net", WIDE_COLUMNS)
-def _elastic_net(**parameters: Any) -> Any:
-    from gearing.forecasters.models.linear import ElasticNetVariance
-
-    return ElasticNetVariance(**parameters)
-
-
-@register_forecaster("gamma_glm", WIDE_COLUMNS)
-def _gamma_glm(**parameters: Any) -> Any:
-    from gearing.forecasters.models.linear import GammaVariance
-
-    return GammaVariance(**parameters)
-
-
-@register_forecaster("hist_gradient", WIDE_COLUMNS, exports=False, needs="scikit-learn")
-def _hist_gradient(**parameters: Any) -> Any:
-    from gearing.forecasters.models.histogram import HistGradientVariance
-
-    return HistGradientVariance(**parameters)
-
-
-@register_forecaster("lightgbm_gamma", WIDE_COLUMNS)
-def _lightgbm_gamma(**parameters: Any) -> Any:
-    from gearing.forecasters.models.boosting import LightGBMVariance
-
-    return LightGBMVariance(**{"objective": "gamma", **parameters})
-
-
-@register_forecaster("lightgbm_log", WIDE_COLUMNS)
-def _lightgbm_log(**parameters: Any) -> Any:
-    from gearing.forecasters.models.boosting import LightGBMVariance
-
-    return LightGBMVariance(**{"objective": "log", **parameters})
+register_forecaster("ridge", WIDE_COLUMNS)(_model("linear", "RidgeVariance"))
+register_forecaster("ridge_hourly", HOURLY_COLUMNS)(_model("linear", "RidgeVariance"))
+register_forecaster("elastic_net", WIDE_COLUMNS)(_model("linear", "ElasticNetVariance"))
+register_forecaster("gamma_glm", WIDE_COLUMNS)(_model("linear", "GammaVariance"))
+register_forecaster("hist_gradient", WIDE_COLUMNS, exports=False, needs="scikit-learn")(
+    _model("histogram", "HistGradientVariance")
+)
+register_forecaster("lightgbm_gamma", WIDE_COLUMNS)(_model("boosting", "LightGBMVariance", objective="gamma"))
+register_forecaster("lightgbm_log", WIDE_COLUMNS)(_model("boosting", "LightGBMVariance", objective="log"))
 
 
 @register_forecaster("har_lightgbm", WIDE_COLUMNS)
 def _har_lightgbm(**parameters: Any) -> Any:
-    from gearing.forecasters.models.har import HARVolatility
-    from gearing.forecasters.models.residual import ResidualVariance
-
-    return ResidualVariance(**{"base": HARVolatility(), **parameters})
+    return _model("residual", "ResidualVariance", base=_har())(**parameters)
 
 
-@register_forecaster("ridge_lightgbm", WIDE_COLUMNS)
-def _ridge_lightgbm(**parameters: Any) -> Any:
-    from gearing.forecasters.models.residual import ResidualVariance
-
-    return ResidualVariance(**parameters)
-
-
-@register_forecaster("gru", SEQUENCE_COLUMNS, exports=False, needs="torch, scikit-learn")
-def _gru(**parameters: Any) -> Any:
-    from gearing.forecasters.models.sequence import SequenceVariance
-
-    return SequenceVariance(**parameters)
-
-
-@register_forecaster("mean_of_best", WIDE_COLUMNS)
-def _mean_of_best(**parameters: Any) -> Any:
-    from gearing.forecasters.models.residual import MeanVariance
-
-    return MeanVariance(**parameters)
+register_forecaster("ridge_lightgbm", WIDE_COLUMNS)(_model("residual", "ResidualVariance"))
+register_forecaster("gru", SEQUENCE_COLUMNS, exports=False, needs="torch, scikit-learn")(
+    _model("sequence", "SequenceVariance")
+)
+register_forecaster("mean_of_best", WIDE_COLUMNS)(_model("residual", "MeanVariance"))

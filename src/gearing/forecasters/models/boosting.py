@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gearing.forecasters.models.base import VarianceForecaster
+from gearing.forecasters.models.linear import order_of_values
+from gearing.forecasters.models.onnx_graph import tree_graph
 
 
+@dataclass(eq=False, repr=False)
 class LightGBMVariance(VarianceForecaster):
     """Boosted trees with a log link (LightGBM; Ke et al., 2017).
 
@@ -35,29 +39,16 @@ class LightGBMVariance(VarianceForecaster):
         Log of the mean training variance, added to the trees' sum.
     """
 
-    def __init__(
-        self,
-        objective: str = "gamma",
-        n_trees: int = 200,
-        learning_rate: float = 0.03,
-        n_leaves: int = 6,
-        rows_per_leaf: int = 40,
-        column_share: float = 0.5,
-        row_share: float = 0.7,
-        l2: float = 5.0,
-        seed: int = 0,
-        n_threads: int = 1,
-    ):
-        self.objective = objective
-        self.n_trees = n_trees
-        self.learning_rate = learning_rate
-        self.n_leaves = n_leaves
-        self.rows_per_leaf = rows_per_leaf
-        self.column_share = column_share
-        self.row_share = row_share
-        self.l2 = l2
-        self.seed = seed
-        self.n_threads = n_threads
+    objective: str = "gamma"
+    n_trees: int = 200
+    learning_rate: float = 0.03
+    n_leaves: int = 6
+    rows_per_leaf: int = 40
+    column_share: float = 0.5
+    row_share: float = 0.7
+    l2: float = 5.0
+    seed: int = 0
+    n_threads: int = 1
 
     def _fit(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
         if self.objective not in ("gamma", "log"):
@@ -95,9 +86,8 @@ class LightGBMVariance(VarianceForecaster):
         self, X: NDArray[np.float64], target: NDArray[np.float64], folds: int = 5
     ) -> NDArray[np.float64]:
         """Prediction of each row by trees fitted without its fold; folds depend on values, not on order."""
-        order = np.lexsort((*X.T, target))
         fold = np.empty(len(target), dtype=np.int64)
-        fold[order] = np.arange(len(target)) % folds
+        fold[order_of_values(X, target)] = np.arange(len(target)) % folds
         predicted = np.empty_like(target)
         for k in range(folds):
             inside = fold != k
@@ -107,14 +97,11 @@ class LightGBMVariance(VarianceForecaster):
         return predicted
 
     def _log_variance(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        return (
-            np.asarray(self.booster_.predict(X, raw_score=True, num_threads=self.n_threads)) + self.log_scale_
-        )
+        trees = self.booster_.predict(X, raw_score=True, num_threads=self.n_threads)
+        return np.asarray(trees) + self.log_scale_
 
     def to_onnx(self) -> Any:
         """ONNX model of ``predict``."""
-        from gearing.forecasters.models.onnx_graph import tree_graph
-
         trees = [_nodes(tree["tree_structure"]) for tree in self.booster_.dump_model()["tree_info"]]
         return tree_graph(trees, self.n_features_in_, self.log_scale_)
 
@@ -125,17 +112,12 @@ def _nodes(structure: dict[str, Any]) -> list[dict[str, float]]:
 
     def visit(node: dict[str, Any]) -> int:
         place = len(found)
-        found.append({})
         if "leaf_value" in node:
-            found[place] = {"leaf": node["leaf_value"]}
-        else:
-            left, right = visit(node["left_child"]), visit(node["right_child"])
-            found[place] = {
-                "feature": node["split_feature"],
-                "threshold": node["threshold"],
-                "left": left,
-                "right": right,
-            }
+            found.append({"leaf": node["leaf_value"]})
+            return place
+        found.append({"feature": node["split_feature"], "threshold": node["threshold"]})
+        found[place]["left"] = visit(node["left_child"])
+        found[place]["right"] = visit(node["right_child"])
         return place
 
     visit(structure)

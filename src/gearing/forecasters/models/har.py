@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
-from gearing.forecasters.models.base import VarianceForecaster
+from gearing.forecasters.models.linear import LinearVariance
 
 
-class HARVolatility(VarianceForecaster):
+class HARVolatility(LinearVariance):
     """Least squares of log variance on the logs of past variances (HAR; Corsi, 2009).
 
     A row of X is self-contained: logs of variance over a day, a week and a month (``log_variance_24h``,
@@ -49,15 +47,6 @@ class HARVolatility(VarianceForecaster):
         if self.bias_correction:
             self.smearing_ = float(np.exp(inner.residual_without_self(target - fitted)).mean())
         self.intercept_ = float(target.mean() - centre @ self.coef_ + np.log(self.smearing_))
-
-    def _log_variance(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        return X @ self.coef_ + self.intercept_
-
-    def to_onnx(self) -> Any:
-        """ONNX model of ``predict``."""
-        from gearing.forecasters.models.onnx_graph import linear_graph
-
-        return linear_graph(self.coef_, self.intercept_)
 
 
 class _Projection:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from gearing.forecasters.models.base import VarianceForecaster
 
 
+@dataclass(eq=False, repr=False)
 class HistGradientVariance(VarianceForecaster):
     """Histogram gradient boosting with the gamma loss, which is QLIKE (scikit-learn).
 
@@ -18,21 +21,12 @@ class HistGradientVariance(VarianceForecaster):
     seed : int, default=0
     """
 
-    def __init__(
-        self,
-        n_trees: int = 100,
-        learning_rate: float = 0.05,
-        n_leaves: int = 6,
-        rows_per_leaf: int = 40,
-        l2: float = 5.0,
-        seed: int = 0,
-    ):
-        self.n_trees = n_trees
-        self.learning_rate = learning_rate
-        self.n_leaves = n_leaves
-        self.rows_per_leaf = rows_per_leaf
-        self.l2 = l2
-        self.seed = seed
+    n_trees: int = 100
+    learning_rate: float = 0.05
+    n_leaves: int = 6
+    rows_per_leaf: int = 40
+    l2: float = 5.0
+    seed: int = 0
 
     def _fit(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
         from sklearn.ensemble import HistGradientBoostingRegressor

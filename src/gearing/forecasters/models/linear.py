@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gearing.forecasters.models.base import VarianceForecaster
+from gearing.forecasters.models.onnx_graph import linear_graph
 
 ALPHAS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 
@@ -35,8 +36,6 @@ class LinearVariance(VarianceForecaster):
 
     def to_onnx(self) -> Any:
         """ONNX model of ``predict``."""
-        from gearing.forecasters.models.onnx_graph import linear_graph
-
         return linear_graph(self.coef_, self.intercept_)
 
 

@@ -25,7 +25,7 @@ def linear_graph(coefficients: np.ndarray, intercept: float) -> Any:
     ]
     constants = [
         numpy_helper.from_array(weights, "weights"),
-        numpy_helper.from_array(np.array([[intercept]], dtype=np.float32), "intercept"),
+        _number(intercept, "intercept"),
     ]
     return _model(nodes, constants, len(weights))
 
@@ -39,7 +39,7 @@ def tree_graph(trees: Sequence[Sequence[dict[str, float]]], n_columns: int, inte
         A node is ``{"feature", "threshold", "left", "right"}`` (go left where value <= threshold) or
         ``{"leaf"}``; the root comes first.
     """
-    from onnx import helper, numpy_helper
+    from onnx import helper
 
     nodes = [
         helper.make_node(
@@ -48,34 +48,42 @@ def tree_graph(trees: Sequence[Sequence[dict[str, float]]], n_columns: int, inte
         helper.make_node("Add", ["sum", "intercept"], ["log_variance"]),
         helper.make_node("Exp", ["log_variance"], ["variance"]),
     ]
-    constants = [numpy_helper.from_array(np.array([[intercept]], dtype=np.float32), "intercept")]
-    return _model(nodes, constants, n_columns)
+    return _model(nodes, [_number(intercept, "intercept")], n_columns)
 
 
 def mean_graph(models: Sequence[Any], weights: Sequence[float]) -> Any:
     """Graph of the weighted geometric mean of other models' variances, all over the same columns."""
-    from onnx import compose, helper, numpy_helper
+    from onnx import compose, helper
 
-    nodes, constants = [], []
-    terms = []
+    nodes, constants, terms = [], [], []
     for i, (model, weight) in enumerate(zip(models, weights, strict=True)):
         graph = compose.add_prefix(model, f"m{i}_").graph
         nodes.append(helper.make_node("Identity", ["X"], [f"m{i}_X"]))
         nodes.extend(graph.node)
         constants.extend(graph.initializer)
-        constants.append(numpy_helper.from_array(np.array([[weight]], dtype=np.float32), f"weight{i}"))
+        constants.append(_number(weight, f"weight{i}"))
         nodes.append(helper.make_node("Log", [f"m{i}_variance"], [f"log{i}"]))
         nodes.append(helper.make_node("Mul", [f"log{i}", f"weight{i}"], [f"term{i}"]))
         terms.append(f"term{i}")
     nodes.append(helper.make_node("Sum", terms, ["log_variance"]))
     nodes.append(helper.make_node("Exp", ["log_variance"], ["variance"]))
-    n_columns = models[0].graph.input[0].type.tensor_type.shape.dim[1].dim_value
-    return _model(nodes, constants, n_columns)
+    return _model(nodes, constants, _width(models[0]))
+
+
+def average_graph(models: Sequence[Any]) -> Any:
+    """Graph of the geometric mean of other models' variances."""
+    return mean_graph(models, [1.0 / len(models)] * len(models))
 
 
 def scaled_graph(model: Any, scale: float) -> Any:
     """The same model with its variance multiplied."""
     return mean_graph([model, linear_graph(np.zeros(_width(model)), np.log(scale))], [1.0, 1.0])
+
+
+def _number(value: float, name: str) -> Any:
+    from onnx import numpy_helper
+
+    return numpy_helper.from_array(np.array([[value]], dtype=np.float32), name)
 
 
 def _width(model: Any) -> int:
@@ -101,12 +109,8 @@ def _model(nodes: list[Any], constants: list[Any], n_columns: int) -> Any:
 def _tree_attributes(trees: Sequence[Sequence[dict[str, float]]]) -> dict[str, Any]:
     names = ("treeids", "nodeids", "featureids", "values", "modes", "truenodeids", "falsenodeids")
     found: dict[str, list[Any]] = {f"nodes_{name}": [] for name in names}
-    leaves: dict[str, list[Any]] = {
-        "target_treeids": [],
-        "target_nodeids": [],
-        "target_ids": [],
-        "target_weights": [],
-    }
+    targets = ("treeids", "nodeids", "ids", "weights")
+    leaves: dict[str, list[Any]] = {f"target_{name}": [] for name in targets}
     for t, tree in enumerate(trees):
         for i, node in enumerate(tree):
             leaf = "leaf" in node

@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import clone
 
 from gearing.forecasters.models.base import VarianceForecaster
+from gearing.forecasters.models.onnx_graph import average_graph, mean_graph
 
 BEST = ("ridge", "elastic_net", "ridge_lightgbm", "har_lightgbm", "lightgbm_log")
 
@@ -30,8 +32,6 @@ class ResidualVariance(VarianceForecaster):
         self.correction = correction
 
     def _fit(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
-        from sklearn.base import clone
-
         base, correction = self._parts()
         self.base_ = clone(base).fit(X, y)
         self.correction_ = clone(correction).fit(X, y / self.base_.predict(X))
@@ -49,8 +49,6 @@ class ResidualVariance(VarianceForecaster):
 
     def to_onnx(self) -> Any:
         """ONNX model of ``predict``."""
-        from gearing.forecasters.models.onnx_graph import mean_graph
-
         return mean_graph([self.base_.to_onnx(), self.correction_.to_onnx()], [1.0, 1.0])
 
 
@@ -71,8 +69,6 @@ class MeanVariance(VarianceForecaster):
         self.members = members
 
     def _fit(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
-        from sklearn.base import clone
-
         self.members_ = [clone(member).fit(X, y) for _, member in self._chosen()]
 
     def _chosen(self) -> list[tuple[str, Any]]:
@@ -87,7 +83,4 @@ class MeanVariance(VarianceForecaster):
 
     def to_onnx(self) -> Any:
         """ONNX model of ``predict``."""
-        from gearing.forecasters.models.onnx_graph import mean_graph
-
-        graphs = [member.to_onnx() for member in self.members_]
-        return mean_graph(graphs, [1.0 / len(graphs)] * len(graphs))
+        return average_graph([member.to_onnx() for member in self.members_])

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from gearing.forecasters.models.onnx_graph import average_graph, scaled_graph
 
 
 class ScaledForecaster:
@@ -31,14 +34,13 @@ class ScaledForecaster:
 
     def to_onnx(self) -> Any:
         """ONNX model of ``predict``."""
-        from gearing.forecasters.models.onnx_graph import scaled_graph
-
         return scaled_graph(self.model.to_onnx(), self.scale)
 
     def __repr__(self) -> str:
         return f"ScaledForecaster({self.model!r}, scale={np.round(self.scale, 4)})"
 
 
+@dataclass(frozen=True, eq=False)
 class AveragedForecaster:
     """Geometric mean of fitted models that read the same columns.
 
@@ -47,8 +49,7 @@ class AveragedForecaster:
     models : sequence of fitted forecasters
     """
 
-    def __init__(self, models: Sequence[Any]):
-        self.models = list(models)
+    models: Sequence[Any]
 
     def predict(self, X: ArrayLike) -> NDArray[np.float64]:
         """Variance (n_rows,)."""
@@ -56,10 +57,4 @@ class AveragedForecaster:
 
     def to_onnx(self) -> Any:
         """ONNX model of ``predict``."""
-        from gearing.forecasters.models.onnx_graph import mean_graph
-
-        graphs = [model.to_onnx() for model in self.models]
-        return mean_graph(graphs, [1.0 / len(graphs)] * len(graphs))
-
-    def __repr__(self) -> str:
-        return f"AveragedForecaster({self.models!r})"
+        return average_graph([model.to_onnx() for model in self.models])

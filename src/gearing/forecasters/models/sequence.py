@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from gearing.forecasters.models.base import VarianceForecaster
 LENGTH = 21  # days of log variance at the end of a row, newest first
 
 
+@dataclass(eq=False, repr=False)
 class SequenceVariance(VarianceForecaster):
     """GRU over the last days' log variances, joined by the row's other columns (Cho et al., 2014).
 
@@ -28,32 +30,22 @@ class SequenceVariance(VarianceForecaster):
         Of the initial weights; training uses all rows at once, so nothing else is random.
     """
 
-    def __init__(
-        self,
-        length: int = LENGTH,
-        hidden: int = 8,
-        epochs: int = 60,
-        learning_rate: float = 0.01,
-        decay: float = 0.01,
-        seed: int = 0,
-    ):
-        self.length = length
-        self.hidden = hidden
-        self.epochs = epochs
-        self.learning_rate = learning_rate
-        self.decay = decay
-        self.seed = seed
+    length: int = LENGTH
+    hidden: int = 8
+    epochs: int = 60
+    learning_rate: float = 0.01
+    decay: float = 0.01
+    seed: int = 0
 
     def _fit(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
         import torch
 
-        from gearing.forecasters.models.linear import RidgeVariance, order_of_values
+        from gearing.forecasters.models.linear import RidgeVariance, order_of_values, standards
 
         order = order_of_values(X, y)
         X, y = X[order], y[order]
         self.base_ = RidgeVariance().fit(X, y)
-        self.mean_, spread = X.mean(axis=0), X.std(axis=0)
-        self.spread_ = np.where(spread > 0.0, spread, 1.0)
+        self.mean_, self.spread_ = standards(X)
         self.steps_ = min(self.length, X.shape[1])
         threads = torch.get_num_threads()
         torch.set_num_threads(1)  # two are slower for a network this small

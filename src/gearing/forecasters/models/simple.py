@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gearing.forecasters.models.base import VarianceForecaster
+from gearing.forecasters.models.onnx_graph import linear_graph
 
 
 class ProportionalVariance(VarianceForecaster):
@@ -30,6 +31,4 @@ class ProportionalVariance(VarianceForecaster):
 
     def to_onnx(self) -> Any:
         """ONNX model of ``predict``."""
-        from gearing.forecasters.models.onnx_graph import linear_graph
-
         return linear_graph(np.eye(self.n_features_in_)[0], self.log_scale_)
