@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -12,8 +12,18 @@ from gearing.names import Register, check_names
 class DataclassRegister(Register[type]):
     """Dataclasses by name, built from a name and parameters, and described by them again."""
 
+    def sorted_names(self) -> tuple[str, ...]:
+        """Names of all that are registered, in order of the alphabet."""
+        return tuple(sorted(self.names()))
+
     def make(self, spec: str | Mapping[str, Any]) -> Any:
-        """Build one from its name, or a mapping of its name and parameters."""
+        """Build one from its name, or a mapping ``{kind: name, parameter: value, ...}``.
+
+        Raises
+        ------
+        ValueError
+            For an unknown name or parameter; the message gives the nearest.
+        """
         given = {self.kind: spec} if isinstance(spec, str) else dict(spec)
         if self.kind not in given:
             raise ValueError(f"a {self.kind} is named by its key {self.kind!r}, given {spec!r}.")
@@ -23,7 +33,13 @@ class DataclassRegister(Register[type]):
         return made(**given)
 
     def describe(self, made: Any) -> dict[str, Any]:
-        """Name and parameters: what ``make`` takes back."""
+        """Name and parameters: what ``make`` takes back.
+
+        Raises
+        ------
+        ValueError
+            If its class is not registered.
+        """
         kind: type = type(made)
         for name in self.names():
             if self[name] == kind:
@@ -35,16 +51,11 @@ class DataclassRegister(Register[type]):
 
 RULES = DataclassRegister("rule", "gearing.rules", ["gearing.policies.rules"])
 CONTROLS = DataclassRegister("control", "gearing.controls", ["gearing.policies.controls"])
-
-
-def rule(name: str) -> Callable[[type], type]:
-    """Register a rule class under a name; it must be a dataclass, so that its parameters are printable."""
-    return RULES.register(name)
-
-
-def rule_names() -> tuple[str, ...]:
-    """Names of all registered rules."""
-    return tuple(sorted(RULES.names()))
+# Decorators of rule and control classes, which must be dataclasses so that their parameters can be printed.
+rule, control = RULES.register, CONTROLS.register
+rule_names, control_names = RULES.sorted_names, CONTROLS.sorted_names
+describe_rule, describe_control = RULES.describe, CONTROLS.describe
+make_control = CONTROLS.make
 
 
 def make_rule(spec: str | Mapping[str, Any]) -> Any:
@@ -60,43 +71,6 @@ def make_rule(spec: str | Mapping[str, Any]) -> Any:
         given = {} if isinstance(spec, str) else dict(spec)
         spec = {"leverage": _leverage_in(name), **given, "rule": "fixed"}
     return RULES.make(spec)
-
-
-def describe_rule(policy: Any) -> dict[str, Any]:
-    """Name and parameters of a rule: what ``make_rule`` takes back.
-
-    Raises
-    ------
-    ValueError
-        If the policy is not a registered rule.
-    """
-    return RULES.describe(policy)
-
-
-def control(name: str) -> Callable[[type], type]:
-    """Register a control class under a name; it must be a dataclass."""
-    return CONTROLS.register(name)
-
-
-def control_names() -> tuple[str, ...]:
-    """Names of all registered controls."""
-    return tuple(sorted(CONTROLS.names()))
-
-
-def make_control(spec: str | Mapping[str, Any]) -> Any:
-    """Build a control from its name or a mapping ``{"control": name, parameter: value, ...}``.
-
-    Raises
-    ------
-    ValueError
-        For an unknown control or parameter; the message names the nearest.
-    """
-    return CONTROLS.make(spec)
-
-
-def describe_control(made: Any) -> dict[str, Any]:
-    """Name and parameters of a control: what ``make_control`` takes back."""
-    return CONTROLS.describe(made)
 
 
 def _leverage_in(name: str) -> float:

@@ -74,13 +74,7 @@ def schedule_caps(levels: np.ndarray, tiers: np.ndarray, schedules: np.ndarray) 
 
 
 def check_legs(targets: np.ndarray, slots: tuple[str, ...], sides: np.ndarray) -> None:
-    """Refuse targets (n_accounts, n_slots) that do not fit the two legs of each contract, whose ``sides`` are 1 and -1.
-
-    Raises
-    ------
-    ValueError
-        If their number differs from that of the legs, or a target is on the other side of its leg.
-    """
+    """Refuse targets (n_accounts, n_slots) that do not fit the legs of the contracts, whose ``sides`` are 1 and -1."""
     rule = (
         f"in hedge mode a policy returns signed target leverage for every leg, {', '.join(slots)}: long legs 0 or "
         "more, short legs 0 or less. Rules return one leverage per contract: use position_mode='one_way'."

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from gearing.exchange.records import guard_dtype, records
+from gearing.simulation.policy import check_columns
+
+if TYPE_CHECKING:
+    from gearing.simulation.simulator import Simulator
 
 
 @dataclass(frozen=True)
@@ -107,27 +111,6 @@ def apply_controls(
     return targets, guards, new_memories, acted
 
 
-class Simulated(Protocol):
-    """What controls read of a simulation; a Simulator has it."""
-
-    config: Any
-    n_accounts: int
-    contracts: tuple[Any, ...]
-    slots: tuple[str, ...]
-    accounts: np.recarray
-    ledgers: np.recarray
-
-    @property
-    def view(self) -> Mapping[str, np.ndarray]:
-        """The current observations by column name."""
-        ...
-
-    @property
-    def time(self) -> np.ndarray:
-        """Moment of each account's next decision."""
-        ...
-
-
 class ControlState:
     """The controls of a simulation, with their memories of every account.
 
@@ -139,7 +122,7 @@ class ControlState:
         Targets of the last step, after all controls.
     """
 
-    def __init__(self, controls: tuple[Control, ...], simulator: Simulated):
+    def __init__(self, controls: tuple[Control, ...], simulator: Simulator):
         self.controls = controls
         self.acted = np.zeros((simulator.n_accounts, len(controls)), np.bool_)
         self.decided = np.full((simulator.n_accounts, len(simulator.slots)), np.nan)
@@ -148,14 +131,8 @@ class ControlState:
         legs = len(simulator.slots) // len(simulator.contracts)
         shares = np.asarray(simulator.config.shares(len(simulator.contracts)))
         self._margin_share = np.repeat(shares, legs) / legs
-        known = tuple(simulator.view)
         for control in controls:
-            missing = [name for name in control.required_columns if name not in known]
-            if missing:
-                raise ValueError(
-                    f"control {type(control).__name__} reads {', '.join(missing)}, which the observation lacks; add "
-                    "them to the features."
-                )
+            check_columns(control, tuple(simulator.view))
 
     def begin(self, mask: np.ndarray) -> None:
         """Mark accounts whose next decision is the first of an episode."""
@@ -172,7 +149,7 @@ class ControlState:
         self._memories = [None if one is None else tuple(a.copy() for a in one) for one in state["memories"]]
 
     def decide(
-        self, simulator: Simulated, targets: np.ndarray, guards: np.recarray | None, active: np.ndarray
+        self, simulator: Simulator, targets: np.ndarray, guards: np.recarray | None, active: np.ndarray
     ) -> tuple[np.ndarray, np.recarray | None]:
         """Targets and resting orders after all controls."""
         if not self.controls:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from gearing.simulation.simulator import Simulator
 
 
-class PolicyHooks(Protocol):
+@dataclass(frozen=True, eq=False)
+class PolicyHooks:
     """What a policy may have besides the `Policy` protocol. Every attribute is optional.
 
     Attributes
@@ -42,20 +43,15 @@ class PolicyHooks(Protocol):
         Default: None.
     """
 
-    settings: Mapping[str, Any]
-    scheme: Any
-    masked: bool
-    network: Any
-    join: Callable[[FeatureTable], FeatureTable] | None
-    precomputed: Callable[[Simulator, np.ndarray], Policy] | None
-
-
-_DEFAULTS: dict[str, Any] = {
-    "settings": {}, "scheme": None, "masked": False, "network": None, "join": None, "precomputed": None,
-}  # fmt: skip
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    scheme: Any = None
+    masked: bool = False
+    network: Any = None
+    join: Callable[[FeatureTable], FeatureTable] | None = None
+    precomputed: Callable[[Simulator, np.ndarray], Policy] | None = None
 
 
 def hooks_of(policy: Any) -> PolicyHooks:
     """The hooks of a policy; where it lacks one, the default that `PolicyHooks` states."""
-    found = {name: getattr(policy, name, default) for name, default in _DEFAULTS.items()}
-    return cast(PolicyHooks, SimpleNamespace(**found))
+    names = [hook.name for hook in fields(PolicyHooks)]
+    return PolicyHooks(**{name: getattr(policy, name) for name in names if hasattr(policy, name)})

@@ -65,13 +65,7 @@ def slot_names(markets: list[MarketData], config: SimulationConfig) -> tuple[str
 
 
 def check_paths(markets: list[MarketData], config: SimulationConfig, layout: ObservationLayout) -> None:
-    """Refuse settings that the contracts or the columns do not allow.
-
-    Raises
-    ------
-    ValueError
-        If a contract allows less than ``max_leverage``, or the signal column is missing or beyond [-1, 1].
-    """
+    """Refuse a leverage above what a contract allows, and a signal column that is missing or beyond [-1, 1]."""
     for contract in {c.symbol: c for m in markets for c in m.contracts}.values():
         if config.max_leverage > contract.top_leverage:
             raise ValueError(
@@ -94,13 +88,7 @@ def check_paths(markets: list[MarketData], config: SimulationConfig, layout: Obs
 
 
 def entry_signal(config: SimulationConfig, n_contracts: int) -> str | None:
-    """Column whose sign opens and closes trades; None where decisions are taken at intervals.
-
-    Raises
-    ------
-    ValueError
-        If trades of several contracts, or cut into episodes, are to be entered.
-    """
+    """Column whose sign opens and closes trades; None where decisions are taken at intervals."""
     if config.decision != "at_entry":
         return None
     if n_contracts > 1 or config.episode_length is not None:
@@ -114,13 +102,7 @@ def entry_signal(config: SimulationConfig, n_contracts: int) -> str | None:
 def decisions_per_episode(
     config: SimulationConfig, interval: np.timedelta64, boundaries: Sequence[np.ndarray]
 ) -> int | None:
-    """Decisions of an episode; None where it runs to the end of the data.
-
-    Raises
-    ------
-    ValueError
-        If the length is no multiple of the interval, or longer than the longest path.
-    """
+    """Decisions of an episode; None where it runs to the end of the data."""
     if config.episode_length is None:
         return None
     length = parse_duration(config.episode_length)

@@ -56,13 +56,7 @@ class Policy(Protocol):
 
 
 def check_policy_type(policy: Any) -> None:
-    """Refuse an object that is no policy.
-
-    Raises
-    ------
-    TypeError
-        Naming the attributes that are missing.
-    """
+    """Refuse an object that is no policy, naming the attributes that are missing."""
     missing = [name for name in ("required_columns", "action_scheme", "predict") if not hasattr(policy, name)]
     if missing:
         raise TypeError(
@@ -71,8 +65,8 @@ def check_policy_type(policy: Any) -> None:
         )
 
 
-def check_columns(policy: Policy, known: tuple[str, ...]) -> None:
-    """Refuse a policy that reads columns the simulation does not have."""
+def check_columns(policy: Any, known: tuple[str, ...]) -> None:
+    """Refuse a policy or control that reads columns the simulation does not have."""
     missing = [name for name in policy.required_columns if name not in known]
     if missing:
         raise ValueError(

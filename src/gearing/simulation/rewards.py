@@ -46,15 +46,20 @@ def make_reward(given: Any) -> Reward:
     return REWARDS[given]()
 
 
-@reward("log_growth")
-class LogGrowth:
-    """ln(equity at the end / equity before), after fees and funding; at ruin, the end counts as 0.001 of the start."""
+class Stateless:
+    """A reward without state; the drawdown is computed only for those that read it."""
 
     reads_drawdown: ClassVar[bool] = False
-    is_log_growth: ClassVar[bool] = True
 
     def reset(self, mask: np.ndarray) -> None:
         """No state."""
+
+
+@reward("log_growth")
+class LogGrowth(Stateless):
+    """ln(equity at the end / equity before), after fees and funding; at ruin, the end counts as 0.001 of the start."""
+
+    is_log_growth: ClassVar[bool] = True
 
     def __call__(self, steps: np.recarray, drawdown: np.ndarray) -> np.ndarray:
         return steps.view(np.ndarray)["log_growth"].copy()
@@ -62,15 +67,10 @@ class LogGrowth:
 
 @reward("mean_variance")
 @dataclass
-class MeanVariance:
+class MeanVariance(Stateless):
     """Simple return less ``aversion`` / 2 x its square: mean-variance utility step by step."""
 
-    reads_drawdown: ClassVar[bool] = False
-
     aversion: float = 1.0
-
-    def reset(self, mask: np.ndarray) -> None:
-        """No state."""
 
     def __call__(self, steps: np.recarray, drawdown: np.ndarray) -> np.ndarray:
         simple = steps.equity / steps.equity_before - 1.0
@@ -79,13 +79,11 @@ class MeanVariance:
 
 @reward("drawdown_aware")
 @dataclass
-class DrawdownAware:
+class DrawdownAware(Stateless):
     """Log growth less ``penalty`` x the drawdown at the end of the step."""
 
+    reads_drawdown: ClassVar[bool] = True
     penalty: float = 0.01
-
-    def reset(self, mask: np.ndarray) -> None:
-        """No state."""
 
     def __call__(self, steps: np.recarray, drawdown: np.ndarray) -> np.ndarray:
         return steps.log_growth - self.penalty * drawdown
@@ -93,15 +91,10 @@ class DrawdownAware:
 
 @reward("liquidation_aware")
 @dataclass
-class LiquidationAware:
+class LiquidationAware(Stateless):
     """Log growth less ``penalty`` for each liquidation in the step."""
 
-    reads_drawdown: ClassVar[bool] = False
-
     penalty: float = 0.1
-
-    def reset(self, mask: np.ndarray) -> None:
-        """No state."""
 
     def __call__(self, steps: np.recarray, drawdown: np.ndarray) -> np.ndarray:
         return steps.log_growth - self.penalty * steps.liquidations
@@ -109,7 +102,7 @@ class LiquidationAware:
 
 @reward("cvar_aware")
 @dataclass
-class CVaRAware:
+class CVaRAware(Stateless):
     """Log growth less ``penalty`` x the part of a loss beyond ``threshold``.
 
     With the threshold at a quantile of losses, the mean of that part is the difference of conditional value at risk and
@@ -122,13 +115,8 @@ class CVaRAware:
     penalty : float
     """
 
-    reads_drawdown: ClassVar[bool] = False
-
     threshold: float = 0.05
     penalty: float = 1.0
-
-    def reset(self, mask: np.ndarray) -> None:
-        """No state."""
 
     def __call__(self, steps: np.recarray, drawdown: np.ndarray) -> np.ndarray:
         return steps.log_growth - self.penalty * np.maximum(-steps.log_growth - self.threshold, 0.0)

@@ -26,13 +26,7 @@ def accounts_state(simulator: Simulator) -> dict[str, Any]:
 
 
 def restore_accounts(simulator: Simulator, state: Mapping[str, Any]) -> None:
-    """Put the accounts back where ``accounts_state`` was taken, in a simulator of the same settings.
-
-    Raises
-    ------
-    ValueError
-        If the arrays are of another size.
-    """
+    """Put the accounts back where ``accounts_state`` was taken, in a simulator of the same settings."""
     for name in _RECORDS:
         copy_bytes(state["records"][name], getattr(simulator, name))
     for name, array in state["reward"].items():
@@ -41,13 +35,7 @@ def restore_accounts(simulator: Simulator, state: Mapping[str, Any]) -> None:
 
 
 def copy_bytes(saved: np.ndarray, array: np.ndarray) -> None:
-    """Write saved values into an array of the same size, in place.
-
-    Raises
-    ------
-    ValueError
-        If the sizes differ.
-    """
+    """Write saved values into an array, in place; another size is refused."""
     if saved.nbytes != array.nbytes:
         raise ValueError(
             f"the checkpoint holds {saved.nbytes // array.itemsize} values where this training has {array.size}; it "

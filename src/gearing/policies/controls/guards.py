@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from gearing.market.timing import YEAR, parse_duration
-from gearing.policies.controls.leverage_limit import Decision, LeverageLimit, check_fraction
+from gearing.policies.controls.leverage_limit import Decision, LeverageLimit
 from gearing.policies.registry import control
 from gearing.policies.rules.risk_budget import SIZES, ExcursionBudget, leverage_of_size
-from gearing.policies.rules.rule import check_positive
+from gearing.policies.rules.rule import check_fraction, check_positive
 from gearing.simulation.controls import Situation
 
 
@@ -128,32 +128,30 @@ class ExcursionGuard(LeverageLimit):
         object.__setattr__(self, "sizes", tuple(self.sizes))
         if self.sides not in ("long", "short", "both"):
             raise ValueError(f"ExcursionGuard: sides is {self.sides!r}; it must be long, short or both.")
-        self._budget(1)
+        self._budgets()
 
-    def _budget(self, side: int) -> ExcursionBudget:
-        return ExcursionBudget(
-            self.probability, side=side, maintenance=self.maintenance, max_leverage=1e9, sizes=self.sizes
-        )
+    def _budgets(self) -> list[ExcursionBudget]:
+        """The budget of every side."""
+        given = {"maintenance": self.maintenance, "max_leverage": 1e9, "sizes": self.sizes}
+        sides = {"long": (1,), "short": (-1,), "both": (1, -1)}[self.sides]
+        return [ExcursionBudget(self.probability, side=side, **given) for side in sides]
 
     @property
     def required_columns(self) -> tuple[str, ...]:
         """Touch probabilities of the sides."""
-        long = self._budget(1).required_columns if self.sides != "short" else ()
-        return long + (self._budget(-1).required_columns if self.sides != "long" else ())
+        return tuple(column for budget in self._budgets() for column in budget.required_columns)
 
     def cap(self, side: np.ndarray, now: Situation) -> np.ndarray:
         """What the excursion budget allows."""
         cap = np.full(side.shape, np.inf)
-        if self.sides != "short":
-            cap = np.where(side > 0.0, now.per_slot(self._budget(1).choose(now.columns)), cap)
-        if self.sides != "long":
-            cap = np.where(side < 0.0, now.per_slot(self._budget(-1).choose(now.columns)), cap)
+        for budget in self._budgets():
+            cap = np.where(side * budget.side > 0.0, now.per_slot(budget.choose(now.columns)), cap)
         return cap
 
 
 @control("auto_deleverage")
 @dataclass(frozen=True)
-class AutoDeleverage:
+class AutoDeleverage(LeverageLimit):
     """Reduce a position once its margin ratio is high, instead of waiting for the exchange to do it.
 
     Parameters
@@ -171,14 +169,10 @@ class AutoDeleverage:
     def __post_init__(self) -> None:
         check_fraction(self, "margin_ratio", "keep")
 
-    def apply(self, targets: np.ndarray, guards: np.recarray, now: Situation, memory: Any) -> Decision:
-        """Targets limited to the kept fraction, on the held side."""
-        held = now.leverage
-        strained = (now.of("margin_ratio") >= self.margin_ratio) & (held != 0.0)
-        wanted = np.where(np.isnan(targets), held, targets)
-        most = self.keep * np.abs(held)
-        over = strained & (np.abs(wanted) > most)
-        return np.where(over, np.sign(wanted) * most, targets), guards, memory
+    def cap(self, side: np.ndarray, now: Situation) -> np.ndarray:
+        """The kept fraction of a strained position."""
+        strained = (now.of("margin_ratio") >= self.margin_ratio) & (now.leverage != 0.0)
+        return np.where(strained, self.keep * np.abs(now.leverage), np.inf)
 
 
 @control("notional_cap")

@@ -26,13 +26,4 @@ class LeverageLimit:
         wanted = np.where(np.isnan(targets), now.leverage, targets)
         cap = self.cap(np.sign(wanted), now)
         over = np.abs(wanted) > cap
-        return np.where(over, np.sign(wanted) * cap, targets), guards, memory
-
-
-def check_fraction(control: Any, *names: str) -> None:
-    """Refuse parameters outside (0, 1)."""
-    for name in names:
-        if not 0.0 < getattr(control, name) < 1.0:
-            raise ValueError(
-                f"{type(control).__name__}: {name} is {getattr(control, name)}; it must be between 0 and 1."
-            )
+        return np.where(over, np.copysign(cap, wanted), targets), guards, memory

@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from gearing.market.timing import parse_duration
-from gearing.policies.controls.leverage_limit import Decision, check_fraction
+from gearing.policies.controls.leverage_limit import Decision
 from gearing.policies.registry import control
 from gearing.policies.rules.portfolio import portfolio_volatility
-from gearing.policies.rules.rule import volatility
+from gearing.policies.rules.rule import check_fraction, volatility
 from gearing.simulation.controls import Situation
 
 

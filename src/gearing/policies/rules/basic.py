@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
@@ -25,7 +24,7 @@ class FixedLeverage(Rule):
     """
 
     leverage: float = 3.0
-    required_columns: ClassVar[tuple[str, ...]] = ("effective_leverage",)
+    required_columns = ("effective_leverage",)
 
     def choose(self, observation: Columns) -> np.ndarray:
         """The leverage, for every account and slot."""
@@ -66,7 +65,7 @@ class Tiered(Rule):
     crowded: float = 0.2
     side: int = 1
     exceptional: float = 15.0
-    required_columns: ClassVar[tuple[str, ...]] = (
+    required_columns = (
         "volatility_percentile_90d",
         "trend_7d",
         "momentum_30d",

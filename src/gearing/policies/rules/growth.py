@@ -9,7 +9,14 @@ import numpy as np
 
 from gearing.market.timing import YEAR, parse_duration
 from gearing.policies.registry import rule
-from gearing.policies.rules.rule import Columns, Rule, check_positive, values, volatility
+from gearing.policies.rules.rule import (
+    Columns,
+    Rule,
+    check_fraction,
+    check_positive,
+    values,
+    volatility,
+)
 
 
 @rule("kelly")
@@ -50,16 +57,12 @@ class Kelly(Rule):
     drift: str = "momentum_90d"
     column: str = "realized_volatility_30d"
     funding: str = "funding_carry_7d"
+    reads: ClassVar[tuple[str, ...]] = ("drift", "column", "funding")
 
     def __post_init__(self) -> None:
         check_positive(self, "fraction", "prior_spread", "max_leverage")
         if self.side not in (1, -1, 0):
             raise ValueError(f"Kelly: side is {self.side}; it must be 1 (long), -1 (short) or 0 (either).")
-
-    @property
-    def required_columns(self) -> tuple[str, ...]:
-        """Past return, volatility, funding."""
-        return (self.drift, self.column, self.funding)
 
     def choose(self, observation: Columns) -> np.ndarray:
         """A fraction of excess drift over variance."""
@@ -100,14 +103,11 @@ class DrawdownControlled(Rule):
     max_drawdown: float = 0.5
     least: float = 0.2
     max_leverage: float = 10.0
-    required_columns: ClassVar[tuple[str, ...]] = ("effective_leverage", "drawdown")
+    required_columns = ("effective_leverage", "drawdown")
 
     def __post_init__(self) -> None:
         check_positive(self, "multiplier", "max_leverage")
-        if not 0.0 < self.max_drawdown < 1.0:
-            raise ValueError(
-                f"DrawdownControlled: max_drawdown is {self.max_drawdown}; it must be between 0 and 1."
-            )
+        check_fraction(self, "max_drawdown")
 
     def choose(self, observation: Columns) -> np.ndarray:
         """Multiplier times the cushion."""

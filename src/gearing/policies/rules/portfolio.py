@@ -100,20 +100,8 @@ class PortfolioVolatilityTarget(_Portfolio):
     """The same leverage for every contract, scaled so that together they have the target volatility.
 
     L = target / volatility of the evenly divided portfolio. When: diversification is to be turned into leverage,
-    not into a tilt towards quiet contracts. Weakness: the wildest contract carries most of the risk.
-
-    Parameters
-    ----------
-    target : float
-        Annualised volatility of the account's equity.
-    margin_share : float
-        The simulation's, in all.
-    correlation : float, optional
-        Taken as known; None reads the mean measured one.
-    max_leverage : float
-        Per contract.
-    column : str
-        Annualised volatility: realised, forecast or implied.
+    not into a tilt towards quiet contracts. Weakness: the wildest contract carries most of the risk. Parameters as of
+    `RiskParity`.
     """
 
     def shape(self, sigma: np.ndarray) -> np.ndarray:

@@ -14,18 +14,10 @@ import numpy as np
 
 from gearing.market.timing import YEAR, parse_duration
 from gearing.policies.registry import rule
-from gearing.policies.rules.rule import Columns, Rule, check_positive, values, volatility
+from gearing.policies.rules.rule import Columns, Rule, check_fraction, check_positive, values, volatility
 
 EVENTS = ("liquidation", "drawdown")
-SIZES = (
-    0.01,
-    0.02,
-    0.03,
-    0.05,
-    0.075,
-    0.10,
-    0.15,
-)  # moves with forecast touch probabilities
+SIZES = (0.01, 0.02, 0.03, 0.05, 0.075, 0.10, 0.15)  # moves with forecast touch probabilities
 
 
 def touch_column(size: float, side: int) -> str:
@@ -94,23 +86,16 @@ class RiskBudget(Rule):
     column: str = "forecast_volatility"
 
     def __post_init__(self) -> None:
-        check_positive(self, "tail", "max_leverage")
+        check_positive(self, "tail")
         parse_duration(self.horizon, None)
         _check_budget(self)
-
-    @property
-    def required_columns(self) -> tuple[str, ...]:
-        """The volatility."""
-        return (self.column,)
 
     def choose(self, observation: Columns) -> np.ndarray:
         """Leverage at the distance of the budget."""
         years = float(parse_duration(self.horizon, None) / YEAR)
         z = NormalDist().inv_cdf(1.0 - 0.5 * self.probability)
         distance = self.tail * z * volatility(observation, self.column) * np.sqrt(years)
-        size = -np.expm1(-distance) if self.side > 0 else np.expm1(np.minimum(distance, 50.0))
-        leverage = leverage_of_size(size, self.side, self.event, self.drawdown, self.maintenance)
-        return np.minimum(leverage, self.max_leverage)
+        return _leverage_at(self, distance)
 
 
 @rule("excursion_budget")
@@ -144,7 +129,6 @@ class ExcursionBudget(Rule):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sizes", tuple(float(size) for size in self.sizes))
-        check_positive(self, "max_leverage")
         _check_budget(self)
         if len(self.sizes) < 2 or list(self.sizes) != sorted(set(self.sizes)):
             raise ValueError(f"ExcursionBudget: sizes are {self.sizes}; give at least two, ascending.")
@@ -160,9 +144,7 @@ class ExcursionBudget(Rule):
         size = np.asarray(self.sizes)
         distance = -np.log1p(-size) if self.side > 0 else np.log1p(size)
         wanted = distance_of_budget(probability, distance, self.probability)
-        found = -np.expm1(-wanted) if self.side > 0 else np.expm1(np.minimum(wanted, 50.0))
-        leverage = leverage_of_size(found, self.side, self.event, self.drawdown, self.maintenance)
-        return np.minimum(leverage, self.max_leverage)
+        return _leverage_at(self, wanted)
 
 
 def distance_of_budget(probability: np.ndarray, distance: np.ndarray, budget: float) -> np.ndarray:
@@ -188,10 +170,17 @@ def distance_of_budget(probability: np.ndarray, distance: np.ndarray, budget: fl
     return d[k] + np.maximum(wanted - low, 0.0) * slope
 
 
+def _leverage_at(budget: RiskBudget | ExcursionBudget, distance: np.ndarray) -> np.ndarray:
+    """Leverage whose event happens at an adverse log distance."""
+    size = -np.expm1(-distance) if budget.side > 0 else np.expm1(np.minimum(distance, 50.0))
+    leverage = leverage_of_size(size, budget.side, budget.event, budget.drawdown, budget.maintenance)
+    return np.minimum(leverage, budget.max_leverage)
+
+
 def _check_budget(given: RiskBudget | ExcursionBudget) -> None:
     name = type(given).__name__
-    if not 0.0 < given.probability < 1.0:
-        raise ValueError(f"{name}: probability is {given.probability}; it must be between 0 and 1.")
+    check_positive(given, "max_leverage")
+    check_fraction(given, "probability")
     if not 0.0 < given.drawdown <= 1.0:
         raise ValueError(f"{name}: drawdown is {given.drawdown}; it must be in (0, 1].")
     if given.event not in EVENTS:

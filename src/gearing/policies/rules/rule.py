@@ -19,12 +19,19 @@ class Rule:
     Attributes
     ----------
     required_columns : tuple of str
-        Columns it reads, raw and known at the deciding close; every rule declares its own.
+        Columns it reads, raw and known at the deciding close: those that the parameters named in ``reads`` hold, unless
+        a rule declares its own.
     action_scheme : str
         "target": actions are target leverages.
     """
 
+    reads: ClassVar[tuple[str, ...]] = ("column",)
     action_scheme: ClassVar[str] = "target"
+
+    @property
+    def required_columns(self) -> tuple[str, ...]:
+        """Columns that the parameters in ``reads`` name."""
+        return tuple(getattr(self, name) for name in self.reads)
 
     def choose(self, observation: Columns) -> np.ndarray:
         """Target leverage (n_accounts, n_contracts)."""
@@ -56,6 +63,15 @@ def check_positive(rule: Any, *names: str) -> None:
     for name in names:
         if not getattr(rule, name) > 0.0:
             raise ValueError(f"{type(rule).__name__}: {name} is {getattr(rule, name)}; it must be positive.")
+
+
+def check_fraction(owner: Any, *names: str) -> None:
+    """Refuse parameters of a rule or control outside (0, 1)."""
+    for name in names:
+        if not 0.0 < getattr(owner, name) < 1.0:
+            raise ValueError(
+                f"{type(owner).__name__}: {name} is {getattr(owner, name)}; it must be between 0 and 1."
+            )
 
 
 def check_ordered(rule: Any, *names: str) -> None:

@@ -7,6 +7,7 @@ The volatility column is the user's choice: realised (``realized_volatility_24h`
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -34,11 +35,6 @@ class VolatilityWeighted(Rule):
     low: float = 3.0
     high: float = 8.0
     column: str = "volatility_percentile_90d"
-
-    @property
-    def required_columns(self) -> tuple[str, ...]:
-        """The percentile."""
-        return (self.column,)
 
     def choose(self, observation: Columns) -> np.ndarray:
         """Linear in the percentile."""
@@ -68,11 +64,6 @@ class VolatilityTarget(Rule):
 
     def __post_init__(self) -> None:
         check_positive(self, "target", "max_leverage")
-
-    @property
-    def required_columns(self) -> tuple[str, ...]:
-        """The volatility."""
-        return (self.column,)
 
     def choose(self, observation: Columns) -> np.ndarray:
         """Target over volatility."""
@@ -106,11 +97,6 @@ class InverseVariance(Rule):
 
     def __post_init__(self) -> None:
         check_positive(self, "base", "usual", "max_leverage")
-
-    @property
-    def required_columns(self) -> tuple[str, ...]:
-        """The volatility."""
-        return (self.column,)
 
     def choose(self, observation: Columns) -> np.ndarray:
         """Base times the squared ratio of volatilities."""
@@ -146,11 +132,6 @@ class InverseATR(Rule):
     def __post_init__(self) -> None:
         check_positive(self, "risk", "multiple", "max_leverage")
 
-    @property
-    def required_columns(self) -> tuple[str, ...]:
-        """The average true range."""
-        return (self.column,)
-
     def choose(self, observation: Columns) -> np.ndarray:
         """Risk over the distance."""
         return np.minimum(
@@ -181,14 +162,10 @@ class DynamicATR(Rule):
     high: float = 8.0
     now: str = "atr_24h"
     usual: str = "atr_14d"
+    reads: ClassVar[tuple[str, ...]] = ("now", "usual")
 
     def __post_init__(self) -> None:
         check_ordered(self, "low", "base", "high")
-
-    @property
-    def required_columns(self) -> tuple[str, ...]:
-        """Both ranges."""
-        return (self.now, self.usual)
 
     def choose(self, observation: Columns) -> np.ndarray:
         """Base times the ratio, bounded."""
@@ -223,16 +200,12 @@ class DynamicBollinger(Rule):
     outside: float = 1.0
     width: str = "bollinger_width_20d"
     position: str = "bollinger_position_20d"
+    reads: ClassVar[tuple[str, ...]] = ("width", "position")
 
     def __post_init__(self) -> None:
         check_positive(self, "narrow")
         check_ordered(self, "low", "high")
         check_ordered(self, "narrow", "wide")
-
-    @property
-    def required_columns(self) -> tuple[str, ...]:
-        """Width and position."""
-        return (self.width, self.position)
 
     def choose(self, observation: Columns) -> np.ndarray:
         """Linear in the width."""
