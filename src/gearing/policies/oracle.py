@@ -5,9 +5,8 @@ Formulas and numbers: :mod:`gearing.market.oracle.best_leverage` (evaluation pro
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -19,13 +18,14 @@ from gearing.market.oracle.best_leverage import (
     path_growth,
     path_growth_of_targets,
 )
+from gearing.policies.rules.rule import Columns, Rule, values
 from gearing.simulation.presets import market_a_settings, market_b_settings
 
 LOWER, UPPER = "oracle_lower", "oracle_upper"
 
 
 @dataclass(frozen=True, eq=False)
-class OraclePolicy:
+class OraclePolicy(Rule):
     """Trades to the edge of the no-trade band of the state, and holds inside it.
 
     It reads the band of the *next* step's state, which no trader knows, as columns joined to the features. In market B,
@@ -44,8 +44,7 @@ class OraclePolicy:
     share: float
     bound: float
     settings: dict[str, Any] = field(default_factory=dict)
-    required_columns: ClassVar[tuple[str, ...]] = (LOWER, UPPER, "effective_leverage")
-    action_scheme: ClassVar[str] = "target"
+    required_columns = (LOWER, UPPER, "effective_leverage")
 
     def join(self, table: FeatureTable) -> FeatureTable:
         """The table with the band as columns; a table of other bars than the market's is refused."""
@@ -54,23 +53,16 @@ class OraclePolicy:
                 f"the oracle knows {len(self.lower)} bars, the table has {len(table.open_time)}; "
                 "use the market that the oracle was made from."
             )
-        for name, values in ((LOWER, self.lower), (UPPER, self.upper)):
-            table = table.join(name, values, unit="leverage", lower=-200.0, upper=200.0)
+        for name, band in ((LOWER, self.lower), (UPPER, self.upper)):
+            table = table.join(name, band, unit="leverage", lower=-200.0, upper=200.0)
         return table
 
-    def predict(
-        self,
-        observation: Mapping[str, np.ndarray],
-        state: Any = None,
-        episode_start: np.ndarray | None = None,
-        deterministic: bool = False,
-    ) -> tuple[np.ndarray, Any]:
+    def choose(self, observation: Columns) -> np.ndarray:
         """Target leverage of the margin share; NaN (hold) where the held leverage lies inside the band."""
-        held = observation["effective_leverage"].astype(np.float64)
-        lower, upper = (observation[name].astype(np.float64) for name in (LOWER, UPPER))
+        lower, upper, held = (values(observation, name) for name in self.required_columns)
         target = np.clip(held, lower, upper)
         inside = (held >= lower) & (held <= upper)
-        return np.where(inside, np.nan, np.clip(target / self.share, -self.bound, self.bound)), state
+        return np.where(inside, np.nan, np.clip(target / self.share, -self.bound, self.bound))
 
 
 def oracle_policy(market: MarketData) -> OraclePolicy:

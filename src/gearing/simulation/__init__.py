@@ -26,10 +26,7 @@ if TYPE_CHECKING:
         Observation as Observation,
         ObservationLayout as ObservationLayout,
     )
-    from gearing.simulation.policy import (
-        Policy as Policy,
-        check_columns as check_columns,
-    )
+    from gearing.simulation.policy import Policy as Policy, check_columns as check_columns
     from gearing.simulation.presets import (
         market_a_settings as market_a_settings,
         market_b_settings as market_b_settings,

@@ -30,11 +30,7 @@ class ActionScheme(Protocol):
 
 
 SCHEMES: Register[Callable[..., ActionScheme]] = Register("action scheme", "gearing.action_schemes")
-
-
-def action_scheme(name: str) -> Callable[[Any], Any]:
-    """Register an action scheme under a name."""
-    return SCHEMES.register(name)
+action_scheme = SCHEMES.register
 
 
 def make_scheme(given: Any, max_leverage: float) -> ActionScheme:

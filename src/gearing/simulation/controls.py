@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from gearing.exchange.records import guard_dtype, records
 from gearing.simulation.policy import check_columns
-
-if TYPE_CHECKING:
-    from gearing.simulation.simulator import Simulator
 
 
 @dataclass(frozen=True)
@@ -111,6 +108,27 @@ def apply_controls(
     return targets, guards, new_memories, acted
 
 
+class Simulated(Protocol):
+    """What controls read of a simulation; a Simulator has it."""
+
+    config: Any
+    n_accounts: int
+    contracts: tuple[Any, ...]
+    slots: tuple[str, ...]
+    accounts: np.recarray
+    ledgers: np.recarray
+
+    @property
+    def view(self) -> Mapping[str, np.ndarray]:
+        """The current observations by column name."""
+        ...
+
+    @property
+    def time(self) -> np.ndarray:
+        """Moment of each account's next decision."""
+        ...
+
+
 class ControlState:
     """The controls of a simulation, with their memories of every account.
 
@@ -122,7 +140,7 @@ class ControlState:
         Targets of the last step, after all controls.
     """
 
-    def __init__(self, controls: tuple[Control, ...], simulator: Simulator):
+    def __init__(self, controls: tuple[Control, ...], simulator: Simulated):
         self.controls = controls
         self.acted = np.zeros((simulator.n_accounts, len(controls)), np.bool_)
         self.decided = np.full((simulator.n_accounts, len(simulator.slots)), np.nan)
@@ -149,7 +167,7 @@ class ControlState:
         self._memories = [None if one is None else tuple(a.copy() for a in one) for one in state["memories"]]
 
     def decide(
-        self, simulator: Simulator, targets: np.ndarray, guards: np.recarray | None, active: np.ndarray
+        self, simulator: Simulated, targets: np.ndarray, guards: np.recarray | None, active: np.ndarray
     ) -> tuple[np.ndarray, np.recarray | None]:
         """Targets and resting orders after all controls."""
         if not self.controls:

@@ -32,11 +32,7 @@ class Reward(Protocol):
 
 
 REWARDS: Register[Callable[[], Reward]] = Register("reward", "gearing.rewards")
-
-
-def reward(name: str) -> Callable[[Any], Any]:
-    """Register a reward under a name."""
-    return REWARDS.register(name)
+reward = REWARDS.register
 
 
 def make_reward(given: Any) -> Reward:

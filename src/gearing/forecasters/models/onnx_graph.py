@@ -23,10 +23,7 @@ def linear_graph(coefficients: np.ndarray, intercept: float) -> Any:
         helper.make_node("Add", ["product", "intercept"], ["log_variance"]),
         helper.make_node("Exp", ["log_variance"], ["variance"]),
     ]
-    constants = [
-        numpy_helper.from_array(weights, "weights"),
-        _number(intercept, "intercept"),
-    ]
+    constants = [numpy_helper.from_array(weights, "weights"), _number(intercept, "intercept")]
     return _model(nodes, constants, len(weights))
 
 

@@ -132,7 +132,7 @@ class ExcursionGuard(LeverageLimit):
 
     def _budgets(self) -> list[ExcursionBudget]:
         """The budget of every side."""
-        given = {"maintenance": self.maintenance, "max_leverage": 1e9, "sizes": self.sizes}
+        given: dict[str, Any] = {"maintenance": self.maintenance, "max_leverage": 1e9, "sizes": self.sizes}
         sides = {"long": (1,), "short": (-1,), "both": (1, -1)}[self.sides]
         return [ExcursionBudget(self.probability, side=side, **given) for side in sides]
 

@@ -65,12 +65,7 @@ class Tiered(Rule):
     crowded: float = 0.2
     side: int = 1
     exceptional: float = 15.0
-    required_columns = (
-        "volatility_percentile_90d",
-        "trend_7d",
-        "momentum_30d",
-        "funding_carry_7d",
-    )
+    required_columns = ("volatility_percentile_90d", "trend_7d", "momentum_30d", "funding_carry_7d")
 
     def choose(self, observation: Columns) -> np.ndarray:
         """One of the set-ups for every account and contract."""

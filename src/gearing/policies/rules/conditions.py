@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -104,7 +102,8 @@ class Scaled(Rule):
 
     def __post_init__(self) -> None:
         check_positive(self, "base", "max_leverage")
-        object.__setattr__(self, "conditions", tuple(_condition(given) for given in self.conditions))
+        made = [given if isinstance(given, Condition) else Condition(**given) for given in self.conditions]
+        object.__setattr__(self, "conditions", tuple(made))
         if self.side not in (1, -1):
             raise ValueError(f"Scaled: side is {self.side}; it must be 1 or -1.")
 
@@ -122,7 +121,3 @@ class Scaled(Rule):
         for condition in self.conditions:
             leverage = leverage * condition(observation, side)
         return np.minimum(leverage, self.max_leverage)
-
-
-def _condition(given: Condition | Mapping[str, Any]) -> Condition:
-    return given if isinstance(given, Condition) else Condition(**given)

@@ -9,14 +9,7 @@ import numpy as np
 
 from gearing.market.timing import YEAR, parse_duration
 from gearing.policies.registry import rule
-from gearing.policies.rules.rule import (
-    Columns,
-    Rule,
-    check_fraction,
-    check_positive,
-    values,
-    volatility,
-)
+from gearing.policies.rules.rule import Columns, Rule, check_fraction, check_positive, values, volatility
 
 
 @rule("kelly")
