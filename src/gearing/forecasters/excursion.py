@@ -52,12 +52,8 @@ def log_distance(size: float | Array, side: Side) -> Array:
 def liquidation_size(leverage: float, maintenance_rate: float, side: Literal["long", "short"]) -> float:
     """Move of the mark, as a positive fraction, that liquidates an isolated position without fees or funding.
 
-    A long's equity 1/L + r meets the maintenance of its notional m (1 + r) at r = -(1/L - m) / (1 - m).
-
-    Raises
-    ------
-    ValueError
-        If the position would be liquidated at once.
+    A long's equity 1/L + r meets the maintenance of its notional m (1 + r) at r = -(1/L - m) / (1 - m). A position
+    that would be liquidated at once is refused.
     """
     distance = 1.0 / leverage - maintenance_rate
     if distance <= 0.0:

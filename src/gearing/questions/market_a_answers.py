@@ -218,9 +218,7 @@ class _Bands:
         k = state or 0
         now = self.states[:, k, None]
         band = {LOWER: self.oracle.lower[now], UPPER: self.oracle.upper[now]}
-        return self.oracle.predict({"effective_leverage": observation["effective_leverage"], **band})[
-            0
-        ], k + 1
+        return self.oracle.choose({"effective_leverage": observation["effective_leverage"], **band}), k + 1
 
 
 def _markets(variant: str, years: int, seed: int) -> Iterator[list[MarketData]]:
