@@ -4,18 +4,9 @@ Importing this package registers their kinds of experiment; nothing below import
 with an `ExperimentConfig` and a function decorated with `experiment`, and its name in the list below.
 """
 
-from gearing.questions import (
-    case_study,
-    crash_replay,
-    funding_erosion,
-    leverage_risk,
-    margin_modes,
-    market_a_answers,
-    methods,
-    reference_ablation,
-)
+from importlib import import_module
 
-__all__ = [
+for _name in (
     "case_study",
     "crash_replay",
     "funding_erosion",
@@ -24,4 +15,5 @@ __all__ = [
     "market_a_answers",
     "methods",
     "reference_ablation",
-]
+):
+    import_module(f"gearing.questions.{_name}")

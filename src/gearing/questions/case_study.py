@@ -17,7 +17,7 @@ from gearing.evaluation.risk.safest_leverage import risk_by_leverage
 from gearing.evaluation.statistics.multiple_testing import LEVEL
 from gearing.market.data import MarketData
 from gearing.policies.registry import make_rule
-from gearing.questions.question import Question, by_contract, make_rules, metrics_of
+from gearing.questions.question import Question, by_contract, metrics_of
 from gearing.questions.reference_ablation import LIQUIDATED, RUINED
 from gearing.questions.rule_grid.cells import Cells, corrected, joined, over_cells
 from gearing.questions.rule_grid.play import DIRECTIONS, REBALANCING, Evidence, run_cells
@@ -74,7 +74,7 @@ def case_study(config: CaseStudy, work: Work) -> Findings:
     which a rule was ruined with the largest; ``comparison``, rules against matched fixed leverage and shifts; ``held``,
     how often a held long is liquidated; ``cells``, all of them.
     """
-    markets = config.markets()
+    markets = config.market.each()
     work.on(markets)
     held = by_contract(work, "held", markets, partial(_held, config))
     played = joined([_cells(symbol, market, config, work) for symbol, market in markets.items()])
@@ -91,20 +91,17 @@ def case_study(config: CaseStudy, work: Work) -> Findings:
 
 def _cells(symbol: str, market: MarketData, config: CaseStudy, work: Work) -> Cells:
     """All cells of a contract, played direction by direction."""
-    rules = make_rules(config.rules)
+    rules = {name: rule.make() for name, rule in config.rules.items()}
     evidence = Evidence(config.baseline, config.shifts, config.bootstrap)
-
-    def played(share: float, way: str, direction: str) -> Cells:
-        return run_cells(
-            {symbol: market}, rules, directions={way: direction}, rebalancing=config.rebalancing,
-            margin_shares=[share], progress=work.tell, max_leverage=config.max_leverage, evidence=evidence,
-            decision_interval=config.decision_interval, **config.simulation(),
-        )  # fmt: skip
-
+    played = partial(
+        run_cells, {symbol: market}, rules, rebalancing=config.rebalancing, progress=work.tell, evidence=evidence,
+        max_leverage=config.max_leverage, decision_interval=config.decision_interval, **config.exchange.settings,
+    )  # fmt: skip
     parts = []
     for share, (way, direction) in product(config.margin_shares, config.directions.items()):
         name = f"{symbol}-{share:g}-{way.replace('/', '-')}"
-        parts.append(Cells.part(work, name, partial(played, share, way, direction)))
+        one = partial(played, directions={way: direction}, margin_shares=[share])
+        parts.append(Cells.part(work, name, one))
     return joined(parts)
 
 

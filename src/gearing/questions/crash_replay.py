@@ -58,7 +58,7 @@ def crash_replay(config: CrashReplay, work: Work) -> Findings:
     places = [(crash, contract) for crash in CRASHES for contract in config.market.symbols]
     markets = {f"{contract} {crash}": config.crash(contract, crash) for crash, contract in places}
     work.on(markets)
-    settings = config.simulation()
+    settings = config.exchange.settings
 
     def replays() -> pd.DataFrame:
         parts = {

@@ -7,6 +7,8 @@ price of a position that is held.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import product
 from typing import Any, Literal
 
 import numpy as np
@@ -66,7 +68,7 @@ class FundingErosion(Question):
 @experiment(FundingErosion)
 def funding_erosion(config: FundingErosion, work: Work) -> Findings:
     """Tables: ``overall``, held positions of all years; ``held`` by year; ``rebalanced`` every day; ``months``."""
-    markets, settings = config.markets(), config.simulation()
+    markets, settings = config.market.each(), config.exchange.settings
     work.on(markets)
 
     def held_by_horizon(market: MarketData) -> pd.DataFrame:
@@ -76,12 +78,10 @@ def funding_erosion(config: FundingErosion, work: Work) -> Findings:
         }
         return pd.concat(parts, names=["horizon"])
 
-    def rebalanced_daily(market: MarketData) -> pd.DataFrame:
-        return rebalanced_positions(market, config.leverages, **settings)
-
-    def by_month(market: MarketData) -> pd.DataFrame:
-        return heavy_months(market, config.leverages, burdens=config.burdens, bootstrap=config.bootstrap)
-
+    rebalanced_daily = partial(rebalanced_positions, leverages=config.leverages, **settings)
+    by_month = partial(
+        heavy_months, leverages=config.leverages, burdens=config.burdens, bootstrap=config.bootstrap
+    )
     held = by_contract(work, "held", markets, held_by_horizon)
     rebalanced = by_contract(work, "rebalanced", markets, rebalanced_daily)
     months = by_contract(work, "months", markets, by_month)
@@ -231,15 +231,12 @@ def heavy_months(
     """
     monthly = monthly_rates(market)
     rows = []
-    for direction in directions:
-        side = 1.0 if direction == "long" else -1.0
-        for leverage in leverages:
-            paid = side * leverage * monthly.to_numpy()
-            for burden in burdens:
-                hit = (paid > burden).astype(np.float64)
-                key = {"direction": direction, "leverage": leverage, "burden": burden}
-                share = bootstrap.mean("share", hit, 6.0)
-                rows.append({**key, **share, "months": hit.size, "worst": float(paid.max())})
+    for direction, leverage, burden in product(directions, leverages, burdens):
+        paid = (1.0 if direction == "long" else -1.0) * leverage * monthly.to_numpy()
+        hit = (paid > burden).astype(np.float64)
+        key = {"direction": direction, "leverage": leverage, "burden": burden}
+        share = bootstrap.mean("share", hit, 6.0)
+        rows.append({**key, **share, "months": hit.size, "worst": float(paid.max())})
     return pd.DataFrame(rows).set_index(["direction", "leverage", "burden"])
 
 
@@ -262,7 +259,7 @@ def erosion_figure(held: pd.DataFrame, months: pd.DataFrame, title: str) -> Any:
     longs = months.xs("long", level="direction")
     for k, leverage in enumerate(levels(longs, "leverage")):
         rows, style = longs.xs(leverage, level="leverage"), {"color": f"C{k}", "label": f"{leverage:g}x"}
-        line_with_band(right, rows, "share", ("share_low", "share_high"), marker="o", **style)
+        line_with_band(right, rows, "share", marker="o", **style)
     right.set_title(
         "Longs: share of calendar months\nin which funding took more than this share of the margin"
     )

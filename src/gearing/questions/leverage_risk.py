@@ -5,7 +5,8 @@ Every number is a share of starts of `gearing.evaluation.risk.safest_leverage`, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -36,7 +37,6 @@ BUDGETS = (0.01, 0.05, 0.25)
 ISOLATED = "isolated, all posted"
 USED = 0.1  # of the equity, as margin of the position in a cross account
 INDEX = ("contract", "event", "arrangement", "direction", "leverage", "horizon")
-_BOUNDS = ("low", "high")
 
 
 class LeverageRisk(Question):
@@ -44,9 +44,8 @@ class LeverageRisk(Question):
 
     Attributes
     ----------
-    leverages : list of float
-        Leverage settings that are compared.
-    horizons : list of duration
+    leverages, horizons
+        Leverage settings that are compared, and for how long a position is held.
     drawdown : float
         Share of the equity whose loss is the second event.
     initial_equity : float
@@ -63,18 +62,15 @@ class LeverageRisk(Question):
 @experiment(LeverageRisk)
 def leverage_risk(config: LeverageRisk, work: Work) -> Findings:
     """Tables: ``safest``, by appetite; ``risk``, every probability with its interval."""
-    markets = config.markets()
+    markets = config.market.each()
     work.on(markets)
 
-    def risk_of(market: MarketData) -> pd.DataFrame:
-        return risk_of_leverage(
-            market, leverages=config.leverages, horizons=config.horizons, bootstrap=config.bootstrap,
-            drawdown=config.drawdown, initial_equity=config.initial_equity, **config.simulation(),
-        )  # fmt: skip
-
+    risk_of = partial(
+        risk_of_leverage, leverages=config.leverages, horizons=config.horizons, bootstrap=config.bootstrap,
+        drawdown=config.drawdown, initial_equity=config.initial_equity, **config.exchange.settings,
+    )  # fmt: skip
     risk = by_contract(work, "risk", markets, risk_of)
-    tables = {"safest": safest_by_appetite(risk), "risk": risk}
-    figures = {"risk": risk_figure(risk)}
+    tables, figures = {"safest": safest_by_appetite(risk), "risk": risk}, {"risk": risk_figure(risk)}
     return Findings(_line(config, risk), tables, figures, metrics_of(risk.probability), markets)
 
 
@@ -85,7 +81,7 @@ def _line(config: LeverageRisk, risk: Any) -> str:
     for contract in levels(risk, "contract"):
         rows = risk.xs((contract, "liquidation", ISOLATED, "long", horizon), level=names)
         shown = [
-            f"{x:g}x {with_interval(rows.loc[x], 'probability', '.1%', _BOUNDS)}"
+            f"{x:g}x {with_interval(rows.loc[x], 'probability', '.1%')}"
             for x in (3.0, 5.0, 10.0)
             if x in rows.index
         ]
@@ -100,7 +96,6 @@ def risk_of_leverage(
     horizons: Sequence[str] = HORIZONS,
     events: Sequence[str] = ("liquidation", "drawdown"),
     directions: Sequence[str] = ("long", "short"),
-    used: float = USED,
     bootstrap: Bootstrap = BOOTSTRAP,
     **settings: Any,
 ) -> pd.DataFrame:
@@ -110,8 +105,6 @@ def risk_of_leverage(
     ----------
     market : MarketData
         One contract.
-    used : float
-        Share of the equity that is margin in the cross account.
     **settings
         Of :class:`gearing.evaluation.risk.safest_leverage.Starts`, for example ``drawdown=0.5`` or ``initial_equity``.
 
@@ -136,13 +129,10 @@ def risk_of_leverage(
             found = _rows(starts, leverages, horizons, bootstrap)
             key = {"event": event, "direction": direction}
             rows += [{**key, "arrangement": ISOLATED, **row} for row in found]
-            rows += [{**key, "arrangement": f"cross, {used:g} used", **_in_cross(row, used)} for row in found]
+            # The same notional in a cross account that uses a share of its equity.
+            key["arrangement"] = f"cross, {USED:g} used"
+            rows += [{**key, **row, "leverage": round(row["leverage"] / USED, 9)} for row in found]
     return pd.DataFrame(rows).set_index(list(INDEX[1:]))
-
-
-def _in_cross(row: Mapping[str, Any], used: float) -> dict[str, Any]:
-    """The same notional in a cross account that uses a share of its equity."""
-    return {**row, "leverage": round(row["leverage"] / used, 9)}
 
 
 def _rows(
@@ -157,13 +147,8 @@ def _rows(
         for horizon in horizons:
             if starts.counted(times, horizon) < 2:
                 continue
-            found = starts.probability(leverage, horizon, times=times, **bootstrap.settings)
-            rows.append(
-                {
-                    "leverage": leverage, "effective_leverage": leverage, "horizon": horizon,
-                    "probability": found.estimate, "low": found.low, "high": found.high, "n_starts": found.n_starts,
-                }
-            )  # fmt: skip
+            found = starts.probability(leverage, horizon, times=times, **bootstrap.settings).as_row()
+            rows.append({"leverage": leverage, "effective_leverage": leverage, "horizon": horizon, **found})
     return rows
 
 
@@ -226,6 +211,6 @@ def _draw(panel: Any, rows: pd.DataFrame) -> None:
     for (horizon, direction), part in rows.groupby(["horizon", "direction"], sort=False):
         line, color = part.droplevel(["horizon", "direction"]), f"C{horizons.index(horizon)}"
         if direction == "long":
-            line_with_band(panel, line, "probability", _BOUNDS, color=color, lw=1.4, label=horizon)
+            line_with_band(panel, line, "probability", color=color, lw=1.4, label=horizon)
         else:
             panel.plot(line.index, line.probability, "--", color=color, lw=1.4)

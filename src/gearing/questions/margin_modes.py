@@ -71,14 +71,9 @@ def margin_modes(config: MarginModes, work: Work) -> Findings:
     """Tables: ``modes``, cross and isolated margin over all starts; ``crashes``, the same through known crashes."""
     market = config.market.open()
     work.on({"market": market})
-    settings = config.simulation()
-
-    def compared(horizon: str) -> pd.DataFrame:
-        return compare_modes(
-            market, config.leverages, horizon=horizon, bootstrap=config.bootstrap, **settings
-        )
-
-    parts = {h: work.part(f"modes-{h}", partial(compared, h)) for h in config.horizons}
+    settings = config.exchange.settings
+    compared = partial(compare_modes, market, config.leverages, bootstrap=config.bootstrap, **settings)
+    parts = {h: work.part(f"modes-{h}", partial(compared, horizon=h)) for h in config.horizons}
     rows = pd.concat(parts, names=["horizon"])
     crashes = work.part("crashes", lambda: crash_outcomes(market, config.leverages, **settings))
     first: Any = rows.loc[config.horizons[0]]
@@ -308,5 +303,4 @@ def _draw_cross(panel: Any, cross: pd.DataFrame) -> None:
         "avoided": "isolated liquidations avoided",
     }
     for k, (name, label) in enumerate(labels.items(), start=2):
-        bounds = (f"{name}_low", f"{name}_high")
-        line_with_band(panel, cross, name, bounds, marker="o", color=f"C{k}", label=label)
+        line_with_band(panel, cross, name, marker="o", color=f"C{k}", label=label)

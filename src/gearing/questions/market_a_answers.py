@@ -183,7 +183,7 @@ def closed_form(model: MarketA) -> float:
     """
     if len(model.volatility) > 1 or any(model.jumps_a_year):
         return np.nan
-    excess = _drift(model) - model.of_state(model.funding, 2) * STEPS_A_YEAR
+    excess = _excess(model)
     variance = model.volatility[0] ** 2
     if (np.abs(excess / variance) > MAX_LEVERAGE).any():
         return np.nan
@@ -260,6 +260,11 @@ def _drift(model: MarketA) -> np.ndarray:
     return model.of_state(model.drift, 0)
 
 
+def _excess(model: MarketA) -> np.ndarray:
+    """Drift less funding of each state, a year."""
+    return _drift(model) - model.of_state(model.funding, 2) * STEPS_A_YEAR
+
+
 def _fixed(leverage: float) -> Callable[[Oracle], np.ndarray]:
     return lambda oracle: np.full(oracle.model.n_states, leverage)
 
@@ -271,14 +276,10 @@ def _total_variance(model: MarketA) -> np.ndarray:
     return model.of_state(model.volatility, 1) ** 2 + rate * float(weights @ sizes**2)
 
 
-def _second_order(model: MarketA, drift: Any, variance: Any) -> np.ndarray:
-    excess = drift - model.of_state(model.funding, 2) * STEPS_A_YEAR
-    return np.clip(excess / variance, -MAX_LEVERAGE, MAX_LEVERAGE)
-
-
 def _mean_variance(oracle: Oracle) -> np.ndarray:
     model = oracle.model
-    return _second_order(model, _drift(model), model.stationary @ _total_variance(model))
+    variance = model.stationary @ _total_variance(model)
+    return np.clip(_excess(model) / variance, -MAX_LEVERAGE, MAX_LEVERAGE)
 
 
 def _mean_drift(oracle: Oracle) -> np.ndarray:

@@ -30,7 +30,6 @@ from gearing.questions.question import (
     as_tuple,
     by_contract,
     levels,
-    make_rules,
     metrics_of,
     with_interval,
 )
@@ -98,7 +97,7 @@ def methods(config: Methods, work: Work) -> Findings:
     """Tables: ``methods``, for whom, advantages and limits; ``advice`` to traders, by rule; ``appetites``, by rule and
     appetite; ``traders``, by direction as well; ``comparison``, the counts behind; ``cells``, all of them.
     """
-    markets, rules = config.markets(), make_rules(config.rules)
+    markets, rules = config.market.each(), {name: rule.make() for name, rule in config.rules.items()}
     work.on(markets)
     played = joined([_cells(config, symbol, market, rules, work) for symbol, market in markets.items()])
     cells = corrected(played, seed=config.seed)
@@ -115,14 +114,11 @@ def methods(config: Methods, work: Work) -> Findings:
 
 def _cells(config: Methods, symbol: str, market: MarketData, rules: dict[str, Any], work: Work) -> Cells:
     evidence = Evidence("", config.shifts, config.bootstrap)
-
-    def played() -> Cells:
-        return run_cells(
-            {symbol: market}, rules, directions=config.directions, rebalancing=("every_decision",),
-            margin_shares=(config.margin_share,), evidence=evidence, max_leverage=config.max_leverage,
-            progress=work.tell, **config.simulation(),
-        )  # fmt: skip
-
+    played = partial(
+        run_cells, {symbol: market}, rules, directions=config.directions, rebalancing=("every_decision",),
+        margin_shares=(config.margin_share,), evidence=evidence, max_leverage=config.max_leverage,
+        progress=work.tell, **config.exchange.settings,
+    )  # fmt: skip
     return Cells.part(work, f"cells-{symbol}", played)
 
 
@@ -135,7 +131,7 @@ def _advice(
     def played(market: MarketData) -> pd.DataFrame:
         return trader_outcomes(
             market, table_of(market, chosen, []), chosen, appetites=config.appetites, horizon=config.horizon,
-            max_leverage=config.max_leverage, **config.simulation(),
+            max_leverage=config.max_leverage, **config.exchange.settings,
         )  # fmt: skip
 
     better = partial(

@@ -16,7 +16,6 @@ from gearing.features import parse_duration
 from gearing.market.data import MarketData
 from gearing.market.timing import DAY
 from gearing.studies.experiment import ExperimentConfig
-from gearing.studies.rules_and_agents import Rule
 from gearing.studies.sections import Exchange, Market
 from gearing.studies.work import Work
 
@@ -52,8 +51,6 @@ class Question(ExperimentConfig):
 
     Attributes
     ----------
-    market : Market
-    exchange : Exchange
     replications, seed
         Of the bootstraps.
     """
@@ -63,23 +60,10 @@ class Question(ExperimentConfig):
     replications: int = Field(default=500, ge=100)
     seed: int = 0
 
-    def markets(self) -> dict[str, MarketData]:
-        """The contracts one by one; a generated market counts as one contract under its own name."""
-        return self.market.each()
-
-    def simulation(self) -> dict[str, Any]:
-        """Settings of the simulation that the exchange gives."""
-        return self.exchange.settings
-
     @property
     def bootstrap(self) -> Bootstrap:
         """Seed and replications of every interval."""
         return Bootstrap(self.seed, self.replications)
-
-
-def make_rules(rules: Mapping[str, Rule]) -> dict[str, Any]:
-    """Rules of an experiment, by name."""
-    return {name: rule.make() for name, rule in rules.items()}
 
 
 def by_contract(
@@ -100,10 +84,16 @@ def block_of(horizon: str) -> float:
     return max(_LEAST_BLOCK, days_of(horizon))
 
 
-def with_interval(row: Any, name: str, spec: str, bounds: tuple[str, str] | None = None) -> str:
-    """A number of a row with its interval as text; ``bounds`` names the columns if they are not ``name_low``, ..."""
-    low, high = bounds or (f"{name}_low", f"{name}_high")
-    return f"{row[name]:{spec}} [{row[low]:{spec}}, {row[high]:{spec}}]"
+def with_interval(row: Any, name: str, spec: str) -> str:
+    """A number of a row with its interval as text."""
+    low, high = interval_of(row, name)
+    return f"{row[name]:{spec}} [{low:{spec}}, {high:{spec}}]"
+
+
+def interval_of(rows: Any, name: str) -> tuple[Any, Any]:
+    """Bounds of a column's interval: the columns ``name_low`` and ``name_high``, or ``low`` and ``high``."""
+    prefix = f"{name}_" if f"{name}_low" in rows else ""
+    return rows[f"{prefix}low"], rows[f"{prefix}high"]
 
 
 def metrics_of(values: pd.Series) -> dict[str, float]:
@@ -123,10 +113,10 @@ def levels(table: pd.DataFrame, name: str) -> list[Any]:
     return list(dict.fromkeys(table.index.get_level_values(name)))
 
 
-def line_with_band(panel: Any, rows: Any, name: str, bounds: tuple[str, str], **style: Any) -> None:
+def line_with_band(panel: Any, rows: Any, name: str, **style: Any) -> None:
     """Draw a column over the index, its interval shaded."""
     panel.plot(rows.index, rows[name], **style)
-    low, high = (rows[bound].astype(float) for bound in bounds)
+    low, high = (bound.astype(float) for bound in interval_of(rows, name))
     panel.fill_between(rows.index, low, high, color=style["color"], alpha=_BAND, lw=0)
 
 

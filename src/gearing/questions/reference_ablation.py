@@ -33,6 +33,7 @@ from gearing.studies.fields import Duration
 from gearing.studies.work import Work
 
 RUINED = {"fixed_3x": 5, "fixed_5x": 8, "fixed_10x": 9, "fixed_20x": 9, "volatility_weighted": 8}
+_SHOWN = ("fixed_3x", "fixed_5x", "volatility_weighted")  # in the figure and the line
 LIQUIDATED = {"1d": 0.02, "7d": 0.19, "30d": 0.49, "90d": 0.68, "365d": 0.75}
 # Sharpe of the 3x/8x rule over fixed 10x's with a tenth of equity as margin, least and largest
 RATIO = (0.85, 2.29)
@@ -111,10 +112,10 @@ class ReferenceAblation(Question):
 @experiment(ReferenceAblation)
 def reference_ablation(config: ReferenceAblation, work: Work) -> Findings:
     """Tables: ``explained``, figure by figure; ``ablation``, by change; ``signals``, by momentum window."""
-    markets = config.markets()
+    markets = config.market.each()
     work.on(markets)
     market = next(iter(markets.values()))
-    given = {"progress": work.tell, **config.simulation()}
+    given = {"progress": work.tell, **config.exchange.settings}
     found = work.part("ablation", lambda: ablation(market, VARIANTS, **given))
     signals = work.part("signals", lambda: signal_scan(market, config.signals, **given))
     tables = {"explained": explained(found, signals), "ablation": found, "signals": signals}
@@ -124,10 +125,9 @@ def reference_ablation(config: ReferenceAblation, work: Work) -> Findings:
 
 def _line(found: pd.DataFrame, signals: pd.DataFrame) -> str:
     own, reference = signals.iloc[1:], found.iloc[0]
-    columns = [f"ruined_{name}" for name in ("fixed_3x", "fixed_5x", "volatility_weighted")]
     parts = [
-        f"{name.removeprefix('ruined_')} {own[name].min():g} to {own[name].max():g} ({reference[name]:g})"
-        for name in columns
+        f"{name} {own[column].min():g} to {own[column].max():g} ({reference[column]:g})"
+        for name, column in ((name, f"ruined_{name}") for name in _SHOWN)
     ]
     return "ruined cells of nine by momentum window alone (reference): " + ", ".join(parts)
 
@@ -257,25 +257,21 @@ def _replayed(market: MarketData, variant: Variant, settings: Mapping[str, Any])
         market = with_flat_tier(market, variant.maintenance)
     given = {**settings, **variant.settings}
     table = _table(market, variant.signal)
-    ruined, ratios, inverse_atr = dict.fromkeys(RUINED, 0.0), [], {}
+    row, ratios = {f"ruined_{name}": 0.0 for name in RUINED}, []
+    inverse_atr = {}
     for (side, direction), mode in product(_SIDES.items(), REBALANCING):
         own = {"direction": direction, "rebalance": mode, "start": variant.start, "max_leverage": 20.0}
         config = SimulationConfig(**{**own, **given})
         whole = _played(market, table, config.with_(margin_share=1.0), variant.step)
         for name in RUINED:
-            ruined[name] += float(whole[name][1])
+            row[f"ruined_{name}"] += float(whole[name][1])
         tenth = _played(market, table, config.with_(margin_share=0.1), variant.step)
         ratios.append(tenth["volatility_weighted"][0] / tenth["fixed_10x"][0])
         if mode == "every_decision":
             inverse_atr[f"inverse_atr_{side}"] = tenth["inverse_atr"][0]
     known = [ratio for ratio in ratios if ratio == ratio]  # NaN where either was ruined
-    return {
-        **{f"ruined_{name}": count for name, count in ruined.items()},
-        "ratio_least": min(known, default=np.nan),
-        "ratio_largest": max(known, default=np.nan),
-        **inverse_atr,
-        **_held(market, variant, given),
-    }
+    row |= {"ratio_least": min(known, default=np.nan), "ratio_largest": max(known, default=np.nan)}
+    return row | inverse_atr | _held(market, variant, given)
 
 
 def _held(market: MarketData, variant: Variant, settings: Mapping[str, Any]) -> dict[str, float]:
@@ -335,15 +331,13 @@ def with_flat_tier(market: MarketData, rate: float) -> MarketData:
     return replace(market, contracts=contracts)
 
 
-def ablation_figure(
-    found: pd.DataFrame, names: Sequence[str] = ("fixed_3x", "fixed_5x", "volatility_weighted")
-) -> Any:
+def ablation_figure(found: pd.DataFrame) -> Any:
     """Ruined cells and ratio of Sharpe ratios by variant; the reference's as lines."""
     reference, variants = found.iloc[0], found.iloc[1:].astype(float)
     figure = new_figure(12, 0.36 * len(variants) + 2.0)
     left, right = figure.subplots(1, 2, sharey=True)
     at = np.arange(len(variants))
-    for k, name in enumerate(names):
+    for k, name in enumerate(_SHOWN):
         column = f"ruined_{name}"
         left.plot(variants[column], at + 0.12 * (k - 1), "o", color=f"C{k}", label=name)
         left.axvline(float(reference[column]) + 0.03 * (k - 1), color=f"C{k}", ls=":", lw=1.2)

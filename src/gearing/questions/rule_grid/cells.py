@@ -120,15 +120,13 @@ def _placed(table: pd.DataFrame, place: Mapping[str, Any]) -> pd.DataFrame:
     return table.assign(**place).reset_index().set_index([*place, *names])
 
 
-def over_cells(cells: pd.DataFrame, level: float = LEVEL) -> pd.DataFrame:
+def over_cells(cells: pd.DataFrame) -> pd.DataFrame:
     """Each moving rule over its cells: how often it is significantly better or worse than matched fixed leverage.
 
     Parameters
     ----------
     cells : DataFrame
         Of `corrected`, or the rows of `run_cells`.
-    level : float
-        Of p-values.
 
     Returns
     -------
@@ -156,25 +154,23 @@ def over_cells(cells: pd.DataFrame, level: float = LEVEL) -> pd.DataFrame:
     }
     for kind in KINDS:
         found[f"growth_{kind}"] = groups[f"vs_{kind}"].median()
-        found |= _significant(moving, f"fewer_{kind}", (f"fewer_{kind}", f"more_{kind}"), level)
-        found |= _significant(moving, f"vs_{kind}", (f"better_{kind}", f"worse_{kind}"), level)
+        found |= _significant(moving, f"fewer_{kind}", (f"fewer_{kind}", f"more_{kind}"))
+        found |= _significant(moving, f"vs_{kind}", (f"better_{kind}", f"worse_{kind}"))
     for name, column in (("timed_liquidations", "shift_p_fewer"), ("timed_growth", "shift_p")):
         for ending in ("", "_family"):
             if f"{column}{ending}" in moving:
-                found[f"{name}{ending}"] = _count(moving[f"{column}{ending}"] <= level)
+                found[f"{name}{ending}"] = _count(moving[f"{column}{ending}"] <= LEVEL)
     return pd.DataFrame(found)
 
 
-def _significant(
-    moving: pd.DataFrame, question: str, names: tuple[str, str], level: float
-) -> dict[str, pd.Series]:
+def _significant(moving: pd.DataFrame, question: str, names: tuple[str, str]) -> dict[str, pd.Series]:
     """Cells of each rule whose interval lies above, and below zero; and those that remain after correction."""
     found = {}
     sides = moving[f"{question}_low"] > 0.0, moving[f"{question}_high"] < 0.0
     for name, significant in zip(names, sides, strict=True):
         found[name] = _count(significant)
         if f"{question}_p_family" in moving:
-            found[f"{name}_family"] = _count(significant & (moving[f"{question}_p_family"] <= level))
+            found[f"{name}_family"] = _count(significant & (moving[f"{question}_p_family"] <= LEVEL))
     return found
 
 
