@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from gearing.evaluation.risk.excursion_columns import join_excursions
 from gearing.features import Feature, FeatureSet, FeatureTable, is_feature
 from gearing.market.data import MarketData
 from gearing.simulation.config import SimulationConfig
@@ -87,8 +88,7 @@ def column_table(
         from gearing.forecasters import forecast_volatility_column
 
         table = forecast_volatility_column(market, **forecast).join(table)
-    if any(name.startswith("touch_") for name in wanted):
-        from gearing.evaluation.risk.excursion_columns import join_named_excursions
-
-        table = join_named_excursions(table, market, wanted)
+    for side, way in ((1, "touch_down_"), (-1, "touch_up_")):
+        if any(name.startswith(way) for name in wanted):
+            table = join_excursions(table, market, side=side)
     return table

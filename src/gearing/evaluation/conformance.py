@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from inspect import signature
 from typing import Any
 
@@ -14,6 +14,7 @@ import pandas as pd
 from gearing.evaluation.backtesting import backtest
 from gearing.evaluation.columns import column_table, columns_read
 from gearing.evaluation.playing import play
+from gearing.exchange.observing import ACCOUNT_COLUMNS, POSITION_COLUMNS
 from gearing.features import FeatureSet, FeatureTable, get_feature, registered_features
 from gearing.market.data import MarketData
 from gearing.names import nearest
@@ -25,6 +26,7 @@ from gearing.simulation.policy import Policy
 from gearing.simulation.simulator import Simulator
 
 N_ACCOUNTS, N_STEPS = 5, 12
+_OWN_COLUMNS = (*POSITION_COLUMNS, *ACCOUNT_COLUMNS)
 STAND_IN = (0.05, 0.95)  # values of a column that is not a feature: a forecast, a probability, a signal
 
 
@@ -59,10 +61,8 @@ class _Trial:
         """Step the policy; its last state."""
         return play(simulator, self.policy, count=count).state
 
-    def ask(
-        self, observation: Observation, state: Any = None, begins: np.ndarray | None = None
-    ) -> np.ndarray:
-        begins = np.ones(len(observation.array), np.bool_) if begins is None else begins
+    def ask(self, observation: Observation, state: Any = None) -> np.ndarray:
+        begins = np.ones(len(observation.array), np.bool_)
         return np.asarray(self.policy.predict(observation, state, begins, deterministic=True)[0])
 
 
@@ -148,19 +148,13 @@ def _table(policy: Any, market: MarketData, features: Any, settings: Mapping[str
     config = SimulationConfig(**settings)
     read = columns_read(policy, config)
     table = column_table(read, market, features, forecast=None)
-    known = {*table.columns, *_own_columns()}
+    known = {*table.columns, *_OWN_COLUMNS}
     for name in dict.fromkeys(read):
         if name not in known:
             values = np.random.default_rng(0).uniform(*STAND_IN, (market.n_bars, market.n_contracts))
             table = table.join(name, values, lower=0.0, upper=1.0)
     join = hooks_of(policy).join
     return table if join is None else join(table)
-
-
-def _own_columns() -> tuple[str, ...]:
-    from gearing.exchange.observing import ACCOUNT_COLUMNS, POSITION_COLUMNS
-
-    return (*POSITION_COLUMNS, *ACCOUNT_COLUMNS)
 
 
 # --- requirements ---------------------------------------------------------------------------------------------------
@@ -171,6 +165,10 @@ _DECLARES = "declares required_columns, action_scheme and predict"
 def _require(fulfilled: bool | np.bool_, broken: str) -> None:
     if not fulfilled:
         raise PolicyError(broken)
+
+
+def _require_equal(first: np.ndarray, second: np.ndarray, broken: str) -> None:
+    _require(np.array_equal(first, second, equal_nan=True), broken)
 
 
 def _declares(policy: Any) -> None:
@@ -194,7 +192,7 @@ def _declares(policy: Any) -> None:
 
 def _misspelt(name: str) -> str:
     """The feature that a name probably means; "" for a known feature or an unrelated name."""
-    known = [*(feature.name for feature in registered_features()), *_own_columns()]
+    known = [*(feature.name for feature in registered_features()), *_OWN_COLUMNS]
     try:
         get_feature(name)
     except ValueError:
@@ -226,10 +224,7 @@ def _deterministic(trial: _Trial) -> None:
     simulator = trial.simulator()
     trial.walk(simulator, 3)
     first, second = trial.ask(simulator.view), trial.ask(simulator.view)
-    _require(
-        np.array_equal(first, second, equal_nan=True),
-        "two calls with deterministic=True differ: draw nothing then",
-    )
+    _require_equal(first, second, "two calls with deterministic=True differ: draw nothing then")
 
 
 def _alone(trial: _Trial) -> None:
@@ -251,20 +246,15 @@ def _leaves_alone(trial: _Trial) -> None:
     simulator = trial.simulator()
     before = simulator.observations.copy()
     trial.ask(simulator.view)
-    _require(
-        np.array_equal(before, simulator.observations), "predict wrote into the observation: change a copy"
-    )
+    _require_equal(before, simulator.observations, "predict wrote into the observation: change a copy")
 
 
 def _forgets(trial: _Trial) -> None:
     simulator = trial.simulator()
     state = trial.walk(simulator)
-    view, begins = simulator.view, np.ones(simulator.n_accounts, np.bool_)
-    fresh, used = trial.ask(view, None, begins), trial.ask(view, deepcopy(state), begins)
-    _require(
-        np.allclose(fresh, used, equal_nan=True),
-        "its state survives episode_start: reset it where that is True",
-    )
+    fresh, used = trial.ask(simulator.view), trial.ask(simulator.view, deepcopy(state))
+    same = np.allclose(fresh, used, equal_nan=True)
+    _require(same, "its state survives episode_start: reset it where that is True")
 
 
 def _extremes(trial: _Trial) -> None:
@@ -302,22 +292,17 @@ def _no_future(trial: _Trial) -> None:
     settings = {**trial.settings, "start": "first"}
     whole = backtest(trial.policy, trial.market, trial.table, **settings).target
     short = backtest(trial.policy, cut, rows, **settings).target
-    same = np.array_equal(whole[: len(short)], short, equal_nan=True)
-    _require(
-        same,
+    _require_equal(
+        whole[: len(short)],
+        short,
         "on a market that ends earlier it decides differently before that end: use only the observation and state",
     )
 
 
 def _copies(trial: _Trial) -> None:
     simulator = trial.simulator()
-    copied = deepcopy(trial.policy)
-    begins = np.ones(N_ACCOUNTS, np.bool_)
-    again = np.asarray(copied.predict(simulator.view, None, begins, deterministic=True)[0])
-    _require(
-        np.array_equal(again, trial.ask(simulator.view), equal_nan=True),
-        "a copy returns something else: store what it needs in its own attributes",
-    )
+    again, own = (one.ask(simulator.view) for one in (replace(trial, policy=deepcopy(trial.policy)), trial))
+    _require_equal(again, own, "a copy returns something else: store what it needs in its own attributes")
 
 
 _FIRST = ("returns (n_accounts, n_contracts)", "stays within max_leverage and its side")

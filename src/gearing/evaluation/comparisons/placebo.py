@@ -11,9 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from gearing.evaluation.accounts import play_sizes, simulator_like
+from gearing.evaluation.playing import all_decisions
 from gearing.evaluation.result import BacktestResult
 from gearing.features import FeatureTable
 from gearing.market.data import MarketData
+from gearing.simulation.simulator import Simulator
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +74,7 @@ def circular_shifts(
     """
     count = result.end
     simulator = simulator_like(result, market, features, shifts + 1)
-    sizes = _magnitudes(result, market, features)[:count]
+    sizes = _magnitudes(result, simulator)[:count]
     by = np.random.default_rng(seed).integers(1, max(count, 2), shifts)
     order = (np.arange(count)[None, :] - np.append(0, by)[:, None]) % count
     played = np.zeros((shifts + 1, len(result.target), sizes.shape[1]))
@@ -82,24 +84,14 @@ def circular_shifts(
     return Placebo(float(growth[0]), growth[1:], float(accounts.ruined[1:].mean()))
 
 
-def _magnitudes(result: BacktestResult, market: MarketData, features: FeatureTable | None) -> np.ndarray:
+def _magnitudes(result: BacktestResult, simulator: Simulator) -> np.ndarray:
     """Magnitudes before the side is applied; where the side was flat, the previous magnitude stays."""
     if result.config.direction == "free":
         return np.nan_to_num(result.target)
-    side = _sides(result, market, features)
+    _, side = all_decisions(simulator)
     with np.errstate(divide="ignore", invalid="ignore"):
         size = np.abs(result.target) / np.abs(side)
     for k in range(len(size)):  # NaN: held, or no side
         gone = ~np.isfinite(size[k])
         size[k][gone] = size[k - 1][gone] if k else 0.0
     return size
-
-
-def _sides(result: BacktestResult, market: MarketData, features: FeatureTable | None) -> np.ndarray:
-    column = result.config.signal_column
-    if column is None:
-        return np.ones_like(result.target)
-    simulator = simulator_like(result, market, features, 1)
-    table = simulator.tables[0]
-    rows = np.searchsorted(table.close_time, result.time[:-1])
-    return table.column(column)[rows].astype(np.float64)

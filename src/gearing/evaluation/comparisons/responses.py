@@ -14,10 +14,8 @@ from gearing.simulation.config import SimulationConfig
 from gearing.simulation.hooks import hooks_of
 from gearing.simulation.observation import Observation, ObservationLayout
 
-_FLAT = {
-    "liquidation_distance": 1.0,
-    "free_share": 1.0,
-}  # of an account without a position; other columns are zero
+# Of an account without a position; other columns are zero.
+_FLAT = {"liquidation_distance": 1.0, "free_share": 1.0}
 
 
 def leverage_response(

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gearing.contracts import Contract, TierSchedule
+from gearing.contracts import TierSchedule
 from gearing.evaluation.backtesting import run_account
 from gearing.evaluation.columns import policy_table
 from gearing.evaluation.result import BacktestResult
@@ -169,21 +169,20 @@ def capacity(
     """
     world = _Setup.of(policy, market, features, settings)
     slippage: Slippage = replace(world.config.slippage, impact=impact)
-    results = [
-        world.play(world.scenario(f"{equity:,.0f}", initial_equity=float(equity), slippage=slippage))
+    rows = [
+        world.play(world.scenario(f"{equity:,.0f}", initial_equity=float(equity), slippage=slippage)).table
         for equity in equities
     ]
-    rows = pd.concat([result.table for result in results])[[*COLUMNS, "capped"]]
-    return rows.rename_axis("initial equity")
+    return pd.concat(rows)[[*COLUMNS, "capped"]].rename_axis("initial equity")
 
 
 # --- changed markets -------------------------------------------------------------------------------------------------
 
 
-def with_funding(market: MarketData, times: float, plus: float = 0.0) -> MarketData:
-    """The market with every funding rate multiplied, and a constant added."""
+def with_funding(market: MarketData, times: float) -> MarketData:
+    """The market with every funding rate multiplied."""
     settlements = market.settlements.copy()
-    settlements["rate"] = times * settlements["rate"] + plus
+    settlements["rate"] = times * settlements["rate"] + 0.0  # no negative zero
     return replace(market, settlements=settlements)
 
 
@@ -233,8 +232,5 @@ def _rebuilt(
 
 
 def _with_schedules(market: MarketData, change: Any) -> MarketData:
-    contracts: tuple[Contract, ...] = tuple(
-        replace(contract, schedules=tuple(change(schedule) for schedule in contract.schedules))
-        for contract in market.contracts
-    )
-    return replace(market, contracts=contracts)
+    contracts = (replace(one, schedules=tuple(map(change, one.schedules))) for one in market.contracts)
+    return replace(market, contracts=tuple(contracts))

@@ -47,13 +47,10 @@ def reconcile_files(
         known = [Contract.from_dict(one) for one in json.loads(contracts.read_text(encoding="utf-8"))]
     else:
         known = [_shipped(symbol, profile) for symbol in symbols]
-    paths_of_marks = None if marks is None else read_marks(marks, symbols, _folder_of(venue_name))
+    # The venue's subfolder in a folder of market data.
+    folder = next((folder for folder, name in PROFILES.items() if name == venue_name), venue_name)
+    paths_of_marks = None if marks is None else read_marks(marks, symbols, folder)
     return reconcile(lines, known, profile, _settlements(funding), fee_level, paths_of_marks)
-
-
-def _folder_of(venue_name: str) -> str:
-    """Name of the venue's subfolder in a folder of market data."""
-    return next((folder for folder, name in PROFILES.items() if name == venue_name), venue_name)
 
 
 def _shipped(symbol: str, profile: VenueProfile) -> Contract:

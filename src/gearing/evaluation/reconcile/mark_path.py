@@ -11,11 +11,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from gearing.evaluation.reconcile.statements import unwrap
 from gearing.market.history import layout
 
 _INSTANT = np.timedelta64(0, "ms")
@@ -124,21 +124,11 @@ def _table(path: Path) -> pd.DataFrame:
         return pd.read_csv(path)
     content = json.loads(path.read_text(encoding="utf-8"))
     symbol = content.get("result", {}).get("symbol") if isinstance(content, dict) else None
-    rows = _rows(content)
+    rows = unwrap(content)
     if not rows or isinstance(rows[0], dict):
         return pd.DataFrame(rows)
     table = pd.DataFrame([row[:5] for row in rows], columns=["time", *_OHLC])
     return table if symbol is None else table.assign(symbol=symbol)
-
-
-def _rows(content: Any) -> list[Any]:
-    """The list inside an API response: Bybit's ``result.list``, OKX's ``data``, or the list itself."""
-    while isinstance(content, dict):
-        inside = [content[key] for key in ("result", "data", "list") if key in content]
-        if not inside:
-            return [content]
-        content = inside[0]
-    return list(content)
 
 
 def _path_of(path: Path, table: pd.DataFrame) -> MarkPath:

@@ -63,8 +63,9 @@ class Reconciliation:
         }
 
     def __str__(self) -> str:
-        head = f"{self.checked} numbers checked, {len(self.differences)} differ, {len(self.unchecked)} not checked"
-        parts = [head]
+        parts = [
+            f"{self.checked} numbers checked, {len(self.differences)} differ, {len(self.unchecked)} not checked"
+        ]
         if len(self.differences):
             parts.append(self.differences.to_string(index=False))
         return "\n".join([*parts, *(f"not checked: {reason}" for reason in self.unchecked)])
@@ -144,8 +145,10 @@ class _Replay:
 
     def overdue(self, line: Line, held: _Held) -> None:
         """A mark before this line that should have liquidated the position."""
-        level, rule, slack = self.trigger(line, held)
-        if math.isnan(level) or held.overdue:
+        if held.overdue or held.quantity == 0.0 or math.isnan(held.backing) or line.symbol not in self.marks:
+            return
+        level, rule, slack = self.level(line, held)
+        if math.isnan(level):
             return
         side = math.copysign(1.0, held.quantity)
         due = self.marks[line.symbol].first_touch(
@@ -154,12 +157,6 @@ class _Replay:
         if due is not None:
             held.overdue = True
             self.differs(line, "liquidation", "none", due.mark, f"{rule}: due at {due.opened}")
-
-    def trigger(self, line: Line, held: _Held) -> tuple[float, str, float]:
-        """Liquidation price of what is held, its rule and how far the printed margin may move it; NaN if unknown."""
-        if held.quantity == 0.0 or math.isnan(held.backing) or line.symbol not in self.marks:
-            return math.nan, "", 0.0
-        return self.level(line, held)
 
     def level(self, line: Line, held: _Held) -> tuple[float, str, float]:
         """Liquidation price of a position, its rule, and how far one unit of the printed margin moves it."""

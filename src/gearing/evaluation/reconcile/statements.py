@@ -60,7 +60,7 @@ def read_statement(path: str | os.PathLike[str], venue: str) -> list[Line]:
     return parse_records(unwrap(records), venue, str(file))
 
 
-def unwrap(records: Any) -> list[dict[str, Any]]:
+def unwrap(records: Any) -> list[Any]:
     """The list inside an API response: Bybit's ``result.list``, OKX's ``data``, or the list itself."""
     if isinstance(records, dict):
         for key in ("result", "data", "list"):
@@ -103,6 +103,21 @@ def _pick(record: Mapping[str, str], names: Mapping[str, str]) -> dict[str, str]
     return {ours: record[theirs] for ours, theirs in names.items() if record.get(theirs) not in (None, "")}
 
 
+def _position(
+    number: int,
+    r: Mapping[str, str],
+    place: tuple[str, str],
+    side: int,
+    given: tuple[str, ...],
+    printed: tuple[str, str],
+) -> Line:
+    """A snapshot of a position; the rest are the venue's names of time and contract, what is given and what printed."""
+    stated = _pick(r, dict(zip(("quantity", "entry", "mark", "wallet", "leverage"), given, strict=True)))
+    computed = _pick(r, dict(zip(("unrealised", "liquidation_price"), printed, strict=True)))
+    computed |= {"quantity": r[given[0]].removeprefix("-"), "entry": r[given[1]]}
+    return Line(number, _moment(r.get(place[0], "0")), "position", r[place[1]], side, stated, computed)
+
+
 def _binance(number: int, r: Mapping[str, str]) -> Line | None:
     if "incomeType" in r:
         if r["incomeType"] != "FUNDING_FEE":
@@ -110,14 +125,10 @@ def _binance(number: int, r: Mapping[str, str]) -> Line | None:
         return Line(number, _moment(r["time"]), "funding", r["symbol"], 0, {}, {"funding": r["income"]})
     if "positionAmt" in r:
         side = -1 if r["positionAmt"].startswith("-") else 1
-        given = _pick(
-            r,
-            {"quantity": "positionAmt", "entry": "entryPrice", "mark": "markPrice", "wallet": "isolatedWallet",
-             "leverage": "leverage"},
-        )  # fmt: skip
-        printed = _pick(r, {"unrealised": "unRealizedProfit", "liquidation_price": "liquidationPrice"})
-        printed |= {"quantity": r["positionAmt"].removeprefix("-"), "entry": r["entryPrice"]}
-        return Line(number, _moment(r.get("updateTime", "0")), "position", r["symbol"], side, given, printed)
+        names = ("positionAmt", "entryPrice", "markPrice", "isolatedWallet", "leverage")
+        return _position(
+            number, r, ("updateTime", "symbol"), side, names, ("unRealizedProfit", "liquidationPrice")
+        )
     if "executedQty" in r and "avgPrice" in r:
         given = {"quantity": r["executedQty"], "price": r["avgPrice"]}
         printed = {"execution_price": r["avgPrice"], "quantity": r["executedQty"]}
@@ -145,21 +156,9 @@ def _bybit(number: int, r: Mapping[str, str]) -> Line | None:
         printed = _pick(r, {"fee": "execFee", "realised": "execPnl", "value": "execValue"})
         return Line(number, time, "fill", r["symbol"], side, given, printed)
     if "avgPrice" in r and "size" in r:
-        given = _pick(
-            r,
-            {"quantity": "size", "entry": "avgPrice", "mark": "markPrice", "wallet": "positionBalance",
-             "leverage": "leverage"},
-        )  # fmt: skip
-        printed = _pick(r, {"unrealised": "unrealisedPnl", "liquidation_price": "liqPrice"})
-        printed |= {"quantity": r["size"], "entry": r["avgPrice"]}
-        return Line(
-            number,
-            _moment(r.get("updatedTime", "0")),
-            "position",
-            r["symbol"],
-            _side(r["side"]),
-            given,
-            printed,
+        names = ("size", "avgPrice", "markPrice", "positionBalance", "leverage")
+        return _position(
+            number, r, ("updatedTime", "symbol"), _side(r["side"]), names, ("unrealisedPnl", "liqPrice")
         )
     return None
 
@@ -185,13 +184,8 @@ def _okx(number: int, r: Mapping[str, str]) -> Line | None:
         return Line(number, _moment(r["ts"]), kind, r["instId"], 0, given, printed)
     if "avgPx" in r and "pos" in r:
         side = _side(r.get("posSide", "")) or (-1 if r["pos"].startswith("-") else 1)
-        given = _pick(
-            r,
-            {"quantity": "pos", "entry": "avgPx", "mark": "markPx", "wallet": "margin", "leverage": "lever"},
-        )
-        printed = _pick(r, {"unrealised": "upl", "liquidation_price": "liqPx"})
-        printed |= {"quantity": r["pos"].removeprefix("-"), "entry": r["avgPx"]}
-        return Line(number, _moment(r.get("uTime", "0")), "position", r["instId"], side, given, printed)
+        names = ("pos", "avgPx", "markPx", "margin", "lever")
+        return _position(number, r, ("uTime", "instId"), side, names, ("upl", "liqPx"))
     return None
 
 

@@ -16,6 +16,13 @@ from gearing.evaluation.reports.tables import comparison, printed
 from gearing.evaluation.reports.trades import trades
 from gearing.evaluation.result import BacktestResult
 
+_PANELS = (
+    "equity",
+    "drawdown",
+    "effective leverage",
+    "distance to\nliquidation",
+    "funding paid\n(of equity, summed)",
+)
 _LONGEST = 40  # trades shown; the ledger has all
 _TRADE_FORMATS = {
     "opened": "{:%Y-%m-%d %H:%M}", "closed": "{:%Y-%m-%d %H:%M}", "leverage": "{:.2f}", "price_pnl": "{:+,.0f}",
@@ -89,14 +96,7 @@ def page(result: BacktestResult, others: Sequence[BacktestResult] = ()) -> Any:
         axes[2].legend(fontsize=8, ncols=4)
     paid = -np.cumsum(result.steps.funding[:end] / result.steps.equity_before[:end])
     axes[4].plot(step, paid, color="C4", lw=1.1)
-    labels = (
-        "equity",
-        "drawdown",
-        "effective leverage",
-        "distance to\nliquidation",
-        "funding paid\n(of equity, summed)",
-    )
-    for axis, label in zip(axes, labels, strict=True):
+    for axis, label in zip(axes, _PANELS, strict=True):
         axis.set_ylabel(label)
         axis.grid(alpha=0.3)
     _as_money(axes[0])
@@ -150,18 +150,12 @@ def _largest(table: pd.DataFrame) -> pd.DataFrame:
     shown = table
     if len(table) > _LONGEST:
         shown = table.loc[sorted(table["return"].abs().sort_values(ascending=False).index[:_LONGEST])]
-    texts: dict[Any, Any] = {
-        name: shown[name].map(form.format) for name, form in _TRADE_FORMATS.items() if name in shown
-    }
-    return pd.DataFrame({name: texts.get(name, shown[name]) for name in shown}, index=shown.index)
+    return shown.assign(**{name: shown[name].map(form.format) for name, form in _TRADE_FORMATS.items()})
 
 
 def _trades_heading(table: pd.DataFrame) -> str:
-    return (
-        "Trades"
-        if len(table) <= _LONGEST
-        else f"The {_LONGEST} trades of {len(table)} that moved equity most"
-    )
+    count = len(table)
+    return "Trades" if count <= _LONGEST else f"The {_LONGEST} trades of {count} that moved equity most"
 
 
 def _as_html(table: pd.DataFrame) -> str:

@@ -29,6 +29,11 @@ _OF_REGIMES = {
     "eff. lev.": ("effective_leverage", "{:.2f}"),
     "liquidations": ("liquidations", "{:.0f}"),
 }
+_SCENARIOS = {
+    "Counterfactuals: the same policy under laxer rules": counterfactuals,
+    "Stress tests: costs, funding, latency, maintenance": stress_grid,
+    "Capacity: initial equity under tiers and square-root impact": capacity,
+}
 
 
 def trader_sections(
@@ -42,19 +47,10 @@ def trader_sections(
         The inputs of ``result``; its settings are used, one changed at a time.
     result : BacktestResult
     """
-    settings = vars(result.config)
-    given: Any = (policy, market, features)
-    return {
-        "Growth by regime: volatility, trend and the sign of funding": printed(
-            growth_by_regime(result, market), _OF_REGIMES
-        ),
-        "Counterfactuals: the same policy under laxer rules": printed(
-            counterfactuals(*given, **settings), _OF_SCENARIOS
-        ),
-        "Stress tests: costs, funding, latency, maintenance": printed(
-            stress_grid(*given, **settings), _OF_SCENARIOS
-        ),
-        "Capacity: initial equity under tiers and square-root impact": printed(
-            capacity(*given, **settings), _OF_SCENARIOS
-        ),
+    settings: Any = vars(result.config)
+    regimes = printed(growth_by_regime(result, market), _OF_REGIMES)
+    scenarios = {
+        heading: printed(play(policy, market, features, **settings), _OF_SCENARIOS)
+        for heading, play in _SCENARIOS.items()
     }
+    return {"Growth by regime: volatility, trend and the sign of funding": regimes, **scenarios}

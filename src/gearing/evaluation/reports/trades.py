@@ -10,17 +10,8 @@ import pandas as pd
 from gearing.evaluation.result import BacktestResult
 
 _PARTS = ("price_pnl", "fees", "funding", "liquidation")
-COLUMNS = (
-    "contract",
-    "side",
-    "opened",
-    "closed",
-    "leverage",
-    *_PARTS,
-    "pnl",
-    "return",
-    "exit",
-)
+_EXITS = {"liquidations": "liquidation", "stops": "stop", "take_profits": "take profit"}
+COLUMNS = ("contract", "side", "opened", "closed", "leverage", *_PARTS, "pnl", "return", "exit")
 
 
 def trades(result: BacktestResult) -> pd.DataFrame:
@@ -52,8 +43,8 @@ def _spans(result: BacktestResult, slot: int) -> list[tuple[int, int]]:
     begun: int | None = None
     way = 0.0
     for k in range(result.end):
-        flips = begun is not None and side[k] not in (way, 0.0) and not np.isnan(result.target[k, slot])
-        if flips and begun is not None:
+        flips = side[k] not in (way, 0.0) and not np.isnan(result.target[k, slot])
+        if begun is not None and flips:
             spans.append((begun, k - 1))
             begun = None
         if begun is None and (held[k] or ledgers.fills[k] > 0 or ledgers.liquidations[k] > 0):
@@ -84,12 +75,8 @@ def _trade(result: BacktestResult, slot: int, first: int, last: int) -> dict[str
 
 
 def _exit(result: BacktestResult, slot: int, last: int) -> str:
-    ledger = result.ledgers[last, slot]
-    if ledger["liquidations"]:
-        return "liquidation"
-    if ledger["stops"]:
-        return "stop"
-    if ledger["take_profits"]:
-        return "take profit"
+    for column, name in _EXITS.items():
+        if result.ledgers[last, slot][column]:
+            return name
     still = last + 1 == result.end and result.leverage[last, slot] != 0.0
     return "open" if still else "decision"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from gearing.features import FeatureTable
@@ -55,13 +55,4 @@ def join_excursions(
         table = table.join(
             touch_column(size, side), values, unit="probability", lower=0.0, upper=1.0, fitted_until=stamps
         )
-    return table
-
-
-def join_named_excursions(table: FeatureTable, market: MarketData, names: Iterable[str]) -> FeatureTable:
-    """Join what ``join_excursions`` makes by default for the sides whose touch probabilities are among the names."""
-    names = tuple(names)
-    for side, way in ((1, "touch_down_"), (-1, "touch_up_")):
-        if any(name.startswith(way) for name in names):
-            table = join_excursions(table, market, side=side)
     return table

@@ -19,10 +19,10 @@ from gearing.evaluation.statistics.bootstrap import block_mean
 from gearing.features import FeatureSet, parse_duration
 from gearing.market.data import MarketData
 from gearing.market.timing import DAY
+from gearing.policies.rules.risk_budget import EVENTS
 from gearing.simulation.config import SimulationConfig
 from gearing.simulation.simulator import Simulator
 
-EVENTS = ("liquidation", "drawdown")
 HORIZONS = ("1d", "7d", "30d", "90d", "365d")
 _LEAST_BLOCK = 20  # starts
 _BOOKED = {"price": "price_pnl", "fees": "fees", "funding": "funding", "liquidation": "liquidation"}
@@ -37,6 +37,10 @@ class Probability:
     low: float
     high: float
     n_starts: int
+
+    def as_row(self) -> dict[str, float]:
+        """Values by the names of their columns."""
+        return {"probability": self.estimate, "low": self.low, "high": self.high, "n_starts": self.n_starts}
 
     def __str__(self) -> str:
         return f"{self.estimate:.1%} [{self.low:.1%}, {self.high:.1%}]"
@@ -254,20 +258,15 @@ def safest_leverage(
     if not 0.0 < max_probability < 1.0:
         raise ValueError(f"max_probability is {max_probability}; it must be between 0 and 1.")
     starts = Starts(market, event=event, **exposure)
-    top = starts.config.max_leverage
-
-    def largest(bound: str) -> tuple[float, Probability]:
-        return _bisect(starts, horizon, max_probability, bound, seed, top)
-
-    leverage, probability = largest("estimate")
+    (leverage, probability), (cautious, _) = (
+        _bisect(starts, horizon, max_probability, bound, seed) for bound in ("estimate", "high")
+    )
     return SafestLeverage(
-        leverage, probability, largest("high")[0], event, horizon, max_probability, starts.symbol, market.notes
-    )  # fmt: skip
+        leverage, probability, cautious, event, horizon, max_probability, starts.symbol, market.notes
+    )
 
 
-def _bisect(
-    starts: Starts, horizon: str, budget: float, bound: str, seed: int, top: float
-) -> tuple[float, Probability]:
+def _bisect(starts: Starts, horizon: str, budget: float, bound: str, seed: int) -> tuple[float, Probability]:
     """Largest leverage with the bound within the budget, to a percent; it rises with leverage.
 
     A leverage that the tiers do not allow on every day counts as too high.
@@ -280,7 +279,7 @@ def _bisect(
         estimate = starts.probability(leverage, horizon, times=times, seed=seed)
         return estimate if getattr(estimate, bound) <= budget else None
 
-    low, high = _smallest(starts, horizon), top
+    low, high = _smallest(starts, horizon), starts.config.max_leverage
     at_top, found = within(high), within(low)
     if at_top is not None:
         return high, at_top
@@ -320,19 +319,10 @@ def risk_by_leverage(
     for x in leverages:
         times = starts.times(x, longest)
         rows += [
-            {"leverage": x, "horizon": h, **_as_row(starts.probability(x, h, times=times, seed=seed))}
+            {"leverage": x, "horizon": h, **starts.probability(x, h, times=times, seed=seed).as_row()}
             for h in horizons
         ]
     return pd.DataFrame(rows).set_index(["leverage", "horizon"])
-
-
-def _as_row(found: Probability) -> dict[str, float]:
-    return {
-        "probability": found.estimate,
-        "low": found.low,
-        "high": found.high,
-        "n_starts": found.n_starts,
-    }
 
 
 def _top_leverage(market: MarketData) -> float:

@@ -8,6 +8,7 @@ gives the same numbers.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -130,24 +131,18 @@ def sharpe_difference(
     returns = np.stack(_paired(policy, baseline))
     scale = np.sqrt(DAYS_PER_YEAR)
     estimate, error = (float(value[0]) for value in _sharpe_difference(returns[:, None, :], mean_block))
+    yearly = estimate * scale
     if error == 0.0:
-        return Difference(estimate * scale, estimate * scale, estimate * scale, 1.0, 0.0, level, mean_block)
+        return Difference(yearly, yearly, yearly, 1.0, 0.0, level, mean_block)
     distances = []
     for rows in resamples(returns.shape[1], mean_block, replications, seed):
         values, errors = _sharpe_difference(returns[:, rows], mean_block)
         distances.append(np.abs(values - estimate) / errors)
     distance = np.concatenate(distances)
     reach = float(np.quantile(distance, level)) * error
-    exceeding = np.count_nonzero(distance >= abs(estimate) / error)
-    return Difference(
-        estimate=estimate * scale,
-        low=(estimate - reach) * scale,
-        high=(estimate + reach) * scale,
-        p_value=(exceeding + 1) / (distance.size + 1),
-        standard_error=error * scale,
-        level=level,
-        mean_block=mean_block,
-    )
+    p_value = (np.count_nonzero(distance >= abs(estimate) / error) + 1) / (distance.size + 1)
+    low, high = (estimate - reach) * scale, (estimate + reach) * scale
+    return Difference(yearly, low, high, p_value, error * scale, level, mean_block)
 
 
 def sharpe_contributions(policy: ArrayLike, baseline: ArrayLike) -> Floats:
@@ -168,14 +163,8 @@ def mean_interval(
     values: ArrayLike, *, seed: int, mean_block: float = 20.0, replications: int = 2000, level: float = 0.95
 ) -> tuple[float, float]:
     """Interval of the mean of a dependent series, per year (for example of daily log growth)."""
-    difference = growth_difference(
-        values,
-        np.zeros(np.shape(values)),
-        seed=seed,
-        mean_block=mean_block,
-        replications=replications,
-        level=level,
-    )
+    resampling: Any = {"seed": seed, "mean_block": mean_block, "replications": replications, "level": level}
+    difference = growth_difference(values, np.zeros(np.shape(values)), **resampling)
     return difference.low, difference.high
 
 
@@ -188,10 +177,8 @@ def sharpe_interval(
     for rows in resamples(returns.size, mean_block, replications, seed):
         drawn = returns[rows]
         draws.append(drawn.mean(axis=1) / drawn.std(axis=1, ddof=1))
-    low, high = np.quantile(np.concatenate(draws), [(1 - level) / 2, (1 + level) / 2]) * np.sqrt(
-        DAYS_PER_YEAR
-    )
-    return float(low), float(high)
+    bounds = np.quantile(np.concatenate(draws), [(1 - level) / 2, (1 + level) / 2]) * np.sqrt(DAYS_PER_YEAR)
+    return float(bounds[0]), float(bounds[1])
 
 
 def _sharpe_difference(returns: Floats, lags: float) -> tuple[Floats, Floats]:
@@ -222,16 +209,9 @@ def _standard_error_of_mean(series: Floats, lags: int) -> Floats:
 
 def _percentile_difference(estimate: float, draws: Floats, level: float, mean_block: float) -> Difference:
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
-    exceeding = np.count_nonzero(np.abs(draws - estimate) >= abs(estimate))
-    return Difference(
-        estimate=estimate,
-        low=float(low),
-        high=float(high),
-        p_value=(exceeding + 1) / (draws.size + 1),
-        standard_error=float(draws.std(ddof=1)),
-        level=level,
-        mean_block=mean_block,
-    )
+    p_value = (np.count_nonzero(np.abs(draws - estimate) >= abs(estimate)) + 1) / (draws.size + 1)
+    error = float(draws.std(ddof=1))
+    return Difference(estimate, float(low), float(high), p_value, error, level, mean_block)
 
 
 def _paired(policy: ArrayLike, baseline: ArrayLike) -> tuple[Floats, Floats]:

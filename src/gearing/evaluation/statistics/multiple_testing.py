@@ -72,9 +72,7 @@ def family_of_means(
         counts = np.stack([np.bincount(row, minlength=n) for row in rows]).astype(float)
         draws.append((counts @ values.T) / np.maximum(counts @ known.T, 1.0))
     drawn = np.concatenate(draws) - estimate
-    error = drawn.std(axis=0, ddof=1)
-    varies = error > 0.0
-    scale = np.where(varies, error, 1.0)
+    scale, varies = _scale(drawn)
     observed, null = np.abs(estimate) / scale * varies, np.abs(drawn) / scale
     alone = (1.0 + np.count_nonzero(null >= observed, axis=0)) / (1.0 + len(null))
     table = {"estimate": estimate, "p": alone, "p_family": step_down(observed, null)}
@@ -96,9 +94,12 @@ def family_of_shifts(growth: pd.DataFrame) -> pd.Series:
     """
     values = growth.to_numpy(float)
     null = values[:, 1:].T
-    spread = null.std(axis=0, ddof=1)
-    varies = spread > 0.0
-    scale = np.where(varies, spread, 1.0)
-    centre = null.mean(axis=0)
+    (scale, varies), centre = _scale(null), null.mean(axis=0)
     observed = np.where(varies, (values[:, 0] - centre) / scale, -np.inf)
     return pd.Series(step_down(observed, (null - centre) / scale), index=growth.index, name="p_family")
+
+
+def _scale(draws: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+    """Standard deviation of each test's draws, 1 where they are all equal; and whether they vary."""
+    error = draws.std(axis=0, ddof=1)
+    return np.where(error > 0.0, error, 1.0), error > 0.0

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -56,11 +57,8 @@ def aggregate(
     statistic : callable
         From a score table to a number; default the interquartile mean.
     """
-    scores = _checked(scores, "scores")
-    rng = np.random.default_rng(seed)
-    draws = [statistic(_redraw(scores, rng)) for _ in range(replications)]
-    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(statistic(scores)), float(low), float(high))
+    found = _bootstrap(statistic, [_checked(scores, "scores")], seed, replications, level)
+    return Interval(*map(float, found))
 
 
 def probability_of_improvement(
@@ -73,10 +71,7 @@ def probability_of_improvement(
     scores, baseline = _checked(scores, "scores"), _checked(baseline, "baseline")
     if scores.shape[1] != baseline.shape[1]:
         raise ValueError(f"scores are of {scores.shape[1]} tasks, the baseline's of {baseline.shape[1]}.")
-    rng = np.random.default_rng(seed)
-    draws = [_wins(_redraw(scores, rng), _redraw(baseline, rng)) for _ in range(replications)]
-    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(_wins(scores, baseline), float(low), float(high))
+    return Interval(*map(float, _bootstrap(_wins, [scores, baseline], seed, replications, level)))
 
 
 @dataclass(frozen=True)
@@ -98,25 +93,31 @@ def performance_profile(
     level: float = 0.95,
 ) -> Profile:
     """Share of all runs above each threshold: the whole distribution."""
-    scores, thresholds = _checked(scores, "scores"), np.asarray(thresholds, dtype=float)
+    levels = np.asarray(thresholds, dtype=float)
+
+    def share_above(table: Floats) -> Floats:
+        return np.mean(table.reshape(-1, 1) > levels, axis=0)
+
+    return Profile(levels, *_bootstrap(share_above, [_checked(scores, "scores")], seed, replications, level))
+
+
+def _bootstrap(
+    statistic: Callable[..., Any], tables: list[Floats], seed: int, replications: int, level: float
+) -> tuple[Any, Any, Any]:
+    """A statistic with the bounds of its interval; seeds are resampled within each task of each table."""
     rng = np.random.default_rng(seed)
-    draws = [_share_above(_redraw(scores, rng), thresholds) for _ in range(replications)]
+
+    def redrawn(scores: Floats) -> Floats:
+        return np.take_along_axis(scores, rng.integers(len(scores), size=scores.shape), axis=0)
+
+    draws = [statistic(*map(redrawn, tables)) for _ in range(replications)]
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0)
-    return Profile(thresholds, _share_above(scores, thresholds), low, high)
-
-
-def _redraw(scores: Floats, rng: np.random.Generator) -> Floats:
-    """Seeds resampled within each task."""
-    return np.take_along_axis(scores, rng.integers(len(scores), size=scores.shape), axis=0)
+    return statistic(*tables), low, high
 
 
 def _wins(scores: Floats, baseline: Floats) -> float:
     gap = scores[:, None, :] - baseline[None, :, :]
     return float(np.mean((gap > 0) + 0.5 * (gap == 0)))
-
-
-def _share_above(scores: Floats, thresholds: Floats) -> Floats:
-    return np.mean(scores.reshape(-1, 1) > thresholds, axis=0)
 
 
 def _checked(scores: ArrayLike, name: str) -> Floats:

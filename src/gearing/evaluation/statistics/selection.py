@@ -66,9 +66,8 @@ class Overfitting:
 
     probability: float
     n_splits: int
-    logits: NDArray[
-        np.float64
-    ]  # (n_splits,), of the selected one's rank out of sample; below 0 is the worse half
+    # (n_splits,), of the selected one's rank out of sample; below 0 is the worse half
+    logits: NDArray[np.float64]
 
     def __str__(self) -> str:
         return f"{self.probability:.2f} ({self.n_splits} splits)"

@@ -134,7 +134,9 @@ def sweep(
     **settings
         Of the simulation.
     """
-    _check(search, criterion)
+    for name, value, known in (("search", search, SEARCHES), ("criterion", criterion, CRITERIA)):
+        if value not in known:
+            raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(known)}.")
     check_space(space, search, n)
     tried = TriedConfigurations(space, market, features, settings, n_threads, train, test)
     if search == "optuna":
@@ -274,12 +276,9 @@ class TriedConfigurations:
     def traded(self, picks: list[Pick], criterion: str) -> Sweep:
         """One account that trades each window's pick."""
         first = self.edges[1]
-        sizes = np.concatenate(
-            [
-                self.sizes(self.configurations[pick.number])[a:b]
-                for pick, a, b in zip(picks, self.edges[1:-1], self.edges[2:], strict=True)
-            ]
-        )
+        chosen = [self.configurations[pick.number] for pick in picks]
+        windows = zip(chosen, self.edges[1:-1], self.edges[2:], strict=True)
+        sizes = np.concatenate([self.sizes(configuration)[a:b] for configuration, a, b in windows])
         config = SimulationConfig(**{**self.settings, "start": str(self.times[first])})
         end = self.times[self.edges[-1]]
         market, table = self.market.between(None, end), self.table.between(None, end)
@@ -289,18 +288,10 @@ class TriedConfigurations:
             a, b = self.edges[k + 1] - first, self.edges[k + 2] - first
             span = years_between(result.time[a], result.time[b])
             grown = float(np.log(max(result.equity[b], 1e-300) / max(result.equity[a], 1e-300)))
-            rows.append(
-                {
-                    "from": result.time[a],
-                    "to": result.time[b],
-                    "configurations": pick.known,
-                    "past": float(self.scores(k, criterion)[pick.number]),
-                    "growth": grown / span,
-                    **self.configurations[pick.number],
-                }
-            )
+            past = float(self.scores(k, criterion)[pick.number])
+            row = {"from": result.time[a], "to": result.time[b], "configurations": pick.known, "past": past}
+            rows.append({**row, "growth": grown / span, **chosen[k]})
         sharpes = np.where(self.ruined[:, -1], np.nan, self._sharpe(slice(None)))
-        chosen = [self.configurations[pick.number] for pick in picks]
         return Sweep(result, chosen, pd.DataFrame(rows), list(self.configurations), sharpes)
 
 
@@ -324,13 +315,6 @@ def _guided(tried: TriedConfigurations, space: Space, window: int, n: int, crite
             study.tell(trial, float(value) if np.isfinite(value) else -1e9)
         done += len(trials)
     return tried.best(window, criterion)
-
-
-def _check(search: str, criterion: str) -> None:
-    if search not in SEARCHES:
-        raise ValueError(f"search is {search!r}; it must be one of {', '.join(SEARCHES)}.")
-    if criterion not in CRITERIA:
-        raise ValueError(f"criterion is {criterion!r}; it must be one of {', '.join(CRITERIA)}.")
 
 
 def _edges(times: np.ndarray, train: str, test: str) -> np.ndarray:
