@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial, update_wrapper
 from importlib import import_module
 from typing import Any
 
@@ -19,14 +20,13 @@ from gearing.forecasters.register import (
 )
 
 
+def _estimator(module: str, name: str, /, **parameters: Any) -> Any:
+    return getattr(import_module(f"gearing.forecasters.models.{module}"), name)(**parameters)
+
+
 def _model(module: str, name: str, **defaults: Any) -> Callable[..., Any]:
-    """A function that makes an estimator of the ``models`` package, imported when it is called."""
-
-    def make(**parameters: Any) -> Any:
-        estimator = getattr(import_module(f"gearing.forecasters.models.{module}"), name)
-        return estimator(**{**defaults, **parameters})
-
-    return make
+    """A picklable function that makes an estimator of the ``models`` package, imported when it is called."""
+    return update_wrapper(partial(_estimator, module, name, **defaults), _estimator)
 
 
 _proportional = _model("simple", "ProportionalVariance")

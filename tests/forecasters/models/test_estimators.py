@@ -1,5 +1,7 @@
 """Every recipe's estimator keeps scikit-learn's manners and gives the same numbers when exported."""
 
+import pickle
+
 import numpy as np
 import pytest
 from sklearn.utils.estimator_checks import estimator_checks_generator
@@ -133,3 +135,8 @@ def test_an_unknown_forecaster_suggests_the_nearest():
 def test_a_name_is_not_given_twice():
     with pytest.raises(ValueError, match="already registered"):
         register_forecaster("har", ["log_variance_24h"])(lambda: None)
+
+
+def test_a_recipe_goes_to_other_processes_and_to_disk():
+    for name, recipe in forecasters().items():
+        assert pickle.loads(pickle.dumps(recipe)).name == name
