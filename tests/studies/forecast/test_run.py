@@ -129,8 +129,8 @@ def test_touches_are_scored_beside_both_baselines(report):
     assert {"brier_ewma", "brier_garch_t", "less_than_ewma_low", "worst_decile"} <= set(row.index)
 
 
-def test_findings_are_tables_figures_metrics_and_the_chosen_models(report, markets, tmp_path):
-    findings = findings_of(report, markets, tmp_path)
+def test_findings_are_tables_figures_metrics_and_the_chosen_models(report, tmp_path):
+    findings = findings_of(report, tmp_path)
     assert set(findings.tables) == {"scores", "years", "excursions", "forecasts"}
     assert set(findings.figures) == {"forecast", "calibration", "loss", "years"}
     assert findings.metrics["AAA.har.ratio_to_har"] == 1.0

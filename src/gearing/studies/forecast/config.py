@@ -81,12 +81,10 @@ class ForecastConfig(ExperimentConfig):
 
     Attributes
     ----------
-    market : PooledMarket
     horizon, every : duration
         What is forecast, and how often.
     target : {"bars", "finer"}
         Which bars measure the variance that followed.
-    schedule : Training
     models : mapping of name to Model
         Or a list of names of forecasters; ``ridge_pooled`` is the pooled one.
     combinations : mapping of name to models

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from gearing.forecasters.excursion import (
@@ -26,13 +27,9 @@ from gearing.forecasters.scoring.event_scores import (
     worst_by_chance,
 )
 from gearing.forecasters.walk_forward import Forecast, walk_forward
+from gearing.market import MarketData
 from gearing.market.timing import parse_duration
 from gearing.studies.forecast.config import ForecastConfig, Touches
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from gearing.market import MarketData
 
 Array = NDArray[np.float64]
 BASELINES = ("ewma", "garch_t")
@@ -41,8 +38,6 @@ BLOCK_DAYS = 10
 
 def excursion_table(config: ForecastConfig, markets: Mapping[str, MarketData]) -> pd.DataFrame:
     """Scores by contract, horizon, side and size: the calibrated probability and two reflection principles."""
-    import pandas as pd
-
     section = config.excursions
     assert section is not None
     rows: list[dict[str, Any]] = []
@@ -55,10 +50,8 @@ def excursion_table(config: ForecastConfig, markets: Mapping[str, MarketData]) -
 def _contract_rows(
     symbol: str, market: MarketData, horizon: str, section: Touches, config: ForecastConfig
 ) -> list[dict[str, Any]]:
-    made = {
-        name: _variance(name, market, horizon, section.every, config)
-        for name in (section.forecaster, *BASELINES)
-    }
+    names = (section.forecaster, *BASELINES)
+    made = {name: _variance(name, market, horizon, section.every, config) for name in names}
     sizes = tuple(sorted({*SIZES, *section.sizes}))
     found = []
     for side in ("down", "up"):

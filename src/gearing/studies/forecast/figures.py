@@ -27,27 +27,19 @@ def report_figures(report: ForecastReport) -> dict[str, Any]:
 
 def forecast_figure(report: ForecastReport, symbol: str, days: int = 730) -> Any:
     """Forecast and realised volatility of the last two years."""
-    made = report.forecasts[symbol][report.chosen]
-    recent = made.rows.known_at >= made.rows.known_at.max() - np.timedelta64(days, "D")
-    figure, axes = _axes("Volatility, annualised")
-    horizon = report.config.horizon
-    axes.plot(
-        made.rows.known_at[recent], annual_volatility(made.rows.y[recent], horizon), lw=0.6, label="realised"
-    )
-    axes.plot(
-        made.rows.known_at[recent],
-        annual_volatility(made.value[recent], horizon),
-        lw=1.2,
-        label=report.chosen,
-    )
-    axes.set_title(f"{symbol}: forecast for the next {horizon}, and what followed")
+    horizon, whole = report.config.horizon, report.forecasts[symbol][report.chosen]
+    made = whole.take(whole.rows.known_at >= whole.rows.known_at.max() - np.timedelta64(days, "D"))
+    figure, axes = _axes(f"{symbol}: forecast for the next {horizon}, and what followed")
+    axes.set_ylabel("Volatility, annualised")
+    for variance, width, label in ((made.rows.y, 0.6, "realised"), (made.value, 1.2, report.chosen)):
+        axes.plot(made.rows.known_at, annual_volatility(variance, horizon), lw=width, label=label)
     axes.legend()
     return figure
 
 
 def calibration_figure(report: ForecastReport, symbol: str, bins: int = 20) -> Any:
     """Mean realised against mean forecast variance in bins of the forecast; right on the diagonal."""
-    figure, axes = _axes("realised variance, mean of bin")
+    figure, axes = _axes(f"{symbol}: calibration")
     for name in dict.fromkeys((report.config.reference, report.chosen)):
         made = report.forecasts[symbol][name]
         known = made.rows.trainable
@@ -56,8 +48,7 @@ def calibration_figure(report: ForecastReport, symbol: str, bins: int = 20) -> A
         axes.loglog(*np.transpose(points), marker="o", lw=0.8, label=name)
     ends = np.array(axes.get_xlim())
     axes.loglog(ends, ends, color="grey", lw=0.8)
-    axes.set_xlabel("forecast variance, mean of bin")
-    axes.set_title(f"{symbol}: calibration")
+    axes.set(xlabel="forecast variance, mean of bin", ylabel="realised variance, mean of bin")
     axes.legend()
     return figure
 
@@ -68,35 +59,35 @@ def loss_figure(report: ForecastReport, symbol: str) -> Any:
     rows = models[report.config.reference].rows
     known = rows.trainable
     reference = qlike(rows.y[known], models[report.config.reference].value[known])
-    figure, axes = _axes(f"sum of QLIKE less {report.config.reference}'s")
+    figure, axes = _axes(f"{symbol}: loss over time; models were chosen left of the line")
+    axes.set_ylabel(f"sum of QLIKE less {report.config.reference}'s")
     best = report.table.loc[symbol]["qlike"].nsmallest(5).index
     for name in dict.fromkeys((report.chosen, *best)):
         difference = qlike(rows.y[known], models[name].value[known]) - reference
         axes.plot(rows.known_at[known], np.cumsum(difference), lw=1.0, label=name)
     axes.axvline(as_time(report.config.choose_before), color="grey", ls="--", lw=0.8)
-    axes.set_title(f"{symbol}: loss over time; models were chosen left of the line")
     axes.legend(fontsize=8)
     return figure
 
 
 def years_figure(report: ForecastReport) -> Any:
     """Ratio to the reference in every year."""
-    figure, axes = _axes(f"QLIKE over {report.config.reference}'s")
+    figure, axes = _axes(f"{report.judged}: year by year")
+    axes.set_ylabel(f"QLIKE over {report.config.reference}'s")
     years = report.by_year.loc[report.judged]
     best = report.table.loc[report.judged]["qlike"].nsmallest(6).index
     for name in dict.fromkeys((report.chosen, *best)):
         axes.plot(years.columns.astype(str), years.loc[name], marker="o", label=name)
     axes.axhline(1.0, color="grey", lw=0.8)
-    axes.set_title(f"{report.judged}: year by year")
     axes.legend(fontsize=8)
     return figure
 
 
-def _axes(label: str) -> tuple[Any, Any]:
+def _axes(title: str) -> tuple[Any, Any]:
     from matplotlib.figure import Figure  # no window, no global state
 
     figure = Figure(figsize=(9, 4.5), layout="constrained")
     axes = figure.add_subplot()
-    axes.set_ylabel(label)
+    axes.set_title(title)
     axes.grid(alpha=0.3)
     return figure, axes

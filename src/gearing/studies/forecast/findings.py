@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from gearing.studies.experiment import Findings
 from gearing.studies.forecast.figures import report_figures
 from gearing.studies.forecast.report import ForecastReport, plain_numbers
 
-if TYPE_CHECKING:
-    import pandas as pd
 
-    from gearing.market import MarketData
-
-
-def findings_of(report: ForecastReport, markets: Mapping[str, MarketData], folder: Path) -> Findings:
+def findings_of(report: ForecastReport, folder: Path) -> Findings:
     """A report as what an experiment found; the chosen model of every contract is written to the folder."""
     tables = {"scores": report.table, "years": report.by_year}
     if report.excursions is not None:
@@ -31,7 +27,7 @@ def findings_of(report: ForecastReport, markets: Mapping[str, MarketData], folde
         if value is not None
     }
     return Findings(
-        report.line, tables, report_figures(report), metrics, markets, printed={"scores": report.shown},
+        report.line, tables, report_figures(report), metrics, report.markets, printed={"scores": report.shown},
         models=_exported(report, folder / "models"), json=report.to_dict(),
     )  # fmt: skip
 
@@ -52,8 +48,6 @@ def _exported(report: ForecastReport, folder: Path) -> dict[str, Path]:
 
 def out_of_sample(report: ForecastReport) -> pd.DataFrame:
     """Every forecast with its stamps: known_at, ends_at, fitted_until, realised, and one column per model."""
-    import pandas as pd
-
     parts = []
     for symbol, models in report.forecasts.items():
         first = next(iter(models.values()))

@@ -3,52 +3,39 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from gearing.forecasters.walk_forward import Forecast
+from gearing.market import MarketData
 from gearing.studies.forecast.config import ForecastConfig
-
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 SHOWN = ("qlike", "ratio_before", "ratio_after", "ratio_to_ridge", "dm_t", "dm_dow_t", "mcs_p", "coverage")
 
 
 @dataclass(frozen=True, eq=False)
 class ForecastReport:
-    """Result of ``run_forecast``.
+    """Result of ``run_forecast``; rows of its tables are contracts and models.
 
-    Attributes
-    ----------
-    config : ForecastConfig
-    table : DataFrame, index (contract, model)
-        Scores; contract "all" is the mean over contracts on common moments, where there are several.
-    by_year : DataFrame, index (contract, model)
-        Ratio of QLIKE to the reference's, one column per year.
-    excursions : DataFrame or None
-        Scores of touch probabilities and of their baselines.
-    chosen : str
-        Model of least QLIKE before ``config.choose_before``.
-    judged : str
-        Contract (or "all") whose scores decide and are named in the result.
-    forecasts : dict of symbol to dict of model to Forecast
-        Out of sample, on common rows, with their stamps.
-    data : dict of symbol to (fingerprint, notes ...)
-    n_configurations : int
-        Tried on the years of choosing, this run's included.
+    Contract "all" is the mean over contracts on common moments, where there are several.
     """
 
     config: ForecastConfig
-    table: pd.DataFrame
-    by_year: pd.DataFrame
-    excursions: pd.DataFrame | None
-    chosen: str
-    judged: str
-    forecasts: dict[str, dict[str, Forecast]]
-    data: dict[str, tuple[str, ...]]
-    n_configurations: int
+    table: pd.DataFrame  # scores
+    by_year: pd.DataFrame  # ratio of QLIKE to the reference's, one column per year
+    excursions: pd.DataFrame | None  # scores of touch probabilities and of their baselines
+    chosen: str  # model of least QLIKE before config.choose_before
+    judged: str  # contract (or "all") whose scores decide and are named in the result
+    forecasts: Mapping[str, Mapping[str, Forecast]]  # symbol to model, out of sample, on common rows
+    markets: Mapping[str, MarketData]
+
+    @property
+    def n_configurations(self) -> int:
+        """Configurations tried on the years of choosing, this run's included."""
+        return self.config.tried_before + len(self.config.models) + len(self.config.combinations)
 
     @property
     def line(self) -> str:
@@ -81,7 +68,7 @@ class ForecastReport:
             "by_year": {c: plain_numbers(self.by_year.loc[c].T.to_dict()) for c in contracts},
             "excursions": touches,
             "configurations_tried": self.n_configurations,
-            "data": {symbol: list(facts) for symbol, facts in self.data.items()},
+            "data": {symbol: [market.fingerprint, *market.notes] for symbol, market in self.markets.items()},
             "config": self.config.model_dump(mode="json"),
         }
 
@@ -94,13 +81,7 @@ class ForecastReport:
         }
 
     def final_model(self, contract: str | None = None) -> Any:
-        """The chosen model's newest fit, bias correction included.
-
-        Parameters
-        ----------
-        contract : str, optional
-            Default: the first one. Pooled models are the same for all.
-        """
+        """The chosen model's newest fit of a contract (default: the first), bias correction included."""
         return self._chosen(contract).last_model
 
     def recipe(self, contract: str | None = None) -> dict[str, Any]:
@@ -124,13 +105,12 @@ class ForecastReport:
 
 def plain_numbers(row: dict[Any, Any]) -> dict[str, Any]:
     """Numbers that JSON can hold; what is missing becomes null."""
-    plain: dict[str, Any] = {}
-    for key, value in row.items():
-        if isinstance(value, dict):
-            plain[str(key)] = plain_numbers(value)
-        elif isinstance(value, int | float) or hasattr(value, "item"):
-            number = float(value)
-            plain[str(key)] = number if math.isfinite(number) else None
-        else:
-            plain[str(key)] = value
-    return plain
+    return {str(key): _plain(value) for key, value in row.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return plain_numbers(value)
+    if isinstance(value, int | float) or hasattr(value, "item"):
+        return float(value) if math.isfinite(value) else None
+    return value

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import joblib
 import numpy as np
 
 from gearing.forecasters.rows import Rows, forecast_rows
 from gearing.forecasters.targets import finer_future_variance, future_variance
 from gearing.forecasters.walk_forward import Forecast, walk_forward
+from gearing.market import MarketData
 from gearing.studies.experiment import Findings, experiment
 from gearing.studies.forecast.config import ForecastConfig
 from gearing.studies.forecast.findings import findings_of
@@ -19,9 +21,6 @@ from gearing.studies.forecast.judging import judge
 from gearing.studies.forecast.report import ForecastReport
 from gearing.studies.trials import Place, Trial
 from gearing.studies.work import Work
-
-if TYPE_CHECKING:
-    from gearing.market import MarketData
 
 _WALK = "forecast.joblib"
 _SHARED = ("market", "horizon", "every", "target", "schedule")  # settings that every walk depends on
@@ -50,19 +49,11 @@ def forecast(config: ForecastConfig, work: Work) -> Findings:
     ``excursions``, touch probabilities; ``forecasts``, all of them with what was realised.
     """
     markets = config.market.each([*config.market.contracts, *config.market.pool])
-    return findings_of(run_forecast(config, work, markets), markets, work.folder)
+    return findings_of(run_forecast(config, work, markets), work.folder)
 
 
 def run_forecast(config: ForecastConfig, work: Work, markets: Mapping[str, MarketData]) -> ForecastReport:
-    """Forecast, score and choose.
-
-    Parameters
-    ----------
-    config : ForecastConfig
-    work : Work
-    markets : mapping of symbol to MarketData
-        Of one contract each: the config's contracts, then those of the pool.
-    """
+    """Forecast, score and choose; ``markets`` have one contract each: the config's, then those of the pool."""
     work.on(markets)
     made = _walks(config, work, problem_rows(config, markets))
     made |= {name: _combined([made[m] for m in members]) for name, members in config.combinations.items()}
@@ -88,8 +79,6 @@ def problem_rows(config: ForecastConfig, markets: Mapping[str, MarketData]) -> d
 
 def _walks(config: ForecastConfig, work: Work, rows: Mapping[str, Rows]) -> dict[str, dict[str, Forecast]]:
     """Model to symbol to forecast."""
-    import joblib
-
     trials = [
         Walk(name, contract)
         for name, model in config.models.items()
@@ -107,8 +96,6 @@ def _walks(config: ForecastConfig, work: Work, rows: Mapping[str, Rows]) -> dict
 
 def _walk(config: ForecastConfig, rows: Mapping[str, Rows], trial: Walk, place: Place) -> dict[str, Any]:
     """Leave the forecast in the trial's folder."""
-    import joblib
-
     model = config.models[trial.model]
     mine = [one for symbol, one in rows.items() if trial.contract in (None, symbol)]
     whole = Rows.stacked([_with_columns(one, model.recipe.columns) for one in mine])

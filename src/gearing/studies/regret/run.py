@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from gearing.agents.scoring import Scorer
 from gearing.agents.settings import agent_settings
 from gearing.evaluation.playing import Observer
+from gearing.features import FeatureTable
 from gearing.market import MarketData
 from gearing.market.oracle.bayes_filter import bayes_filter
 from gearing.market.oracle.best_leverage import oracle_leverage
@@ -25,11 +28,6 @@ from gearing.studies.regret.config import RegretConfig
 from gearing.studies.regret.tables import GROWTH, agent_table, reference_table, seed_table
 from gearing.studies.trials import Place, Trial
 from gearing.studies.work import Work
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from gearing.features import FeatureTable
 
 GRID = 0.2  # step of the leverages on which the oracle is solved
 REFERENCES = ("oracle", "half_of_the_oracle", "best_fixed")
@@ -102,8 +100,6 @@ def _play(config: RegretConfig, trial: Player, place: Place) -> dict[str, Any]:
 
 
 def _on_path(config: RegretConfig, market: MarketData, table: FeatureTable, policy: Any) -> dict[str, Any]:
-    from gearing.agents.scoring import Scorer
-
     bands = policy if isinstance(policy, OraclePolicy) else references(config, market)["oracle"]
     return play(Scorer([market], [bands.join(table)], config.simulation()), policy)
 
@@ -119,21 +115,14 @@ def _train(config: RegretConfig, trial: Player, place: Place) -> tuple[Any, dict
         seed=seed, validation=held_out, checkpoint_dir=place.folder / "checkpoint", resume=True, run=place.run,
     )  # fmt: skip
     trained.policy.save(place.folder / "policy")
-    learned = {
-        "history": trained.history,
-        "decisions": trained.decisions,
-        "best_decisions": trained.best_decisions,
-        "validation_score": trained.validation_score,
-        "seconds": trained.seconds,
-        "oracle_on_validation": _oracle_growth(config, *held_out),
-    }
+    measured = ("history", "decisions", "best_decisions", "validation_score", "seconds")
+    learned = {name: getattr(trained, name) for name in measured}
+    learned["oracle_on_validation"] = _oracle_growth(config, *held_out)
     return load_policy(place.folder / "policy"), learned
 
 
 def _oracle_growth(config: RegretConfig, markets: list[MarketData], tables: list[FeatureTable]) -> float:
     """Growth a year of the oracle under the same mechanics."""
-    from gearing.agents.scoring import Scorer
-
     oracles = [references(config, market)["oracle"] for market in markets]
     joined = [oracle.join(table) for oracle, table in zip(oracles, tables, strict=True)]
     oracle: Any = oracles[0]
@@ -187,8 +176,6 @@ def play(scorer: Any, policy: Any) -> dict[str, Any]:
 
 def best_fixed(config: RegretConfig) -> FixedLeverage:
     """The best of the fixed leverages on the validation paths."""
-    from gearing.agents.scoring import Scorer
-
     share = config.simulation().shares(1)[0]
     scorer = Scorer(*config.markets(config.validate_), config.simulation())
     rules: list[Any] = [FixedLeverage(size / share) for size in config.fixed]

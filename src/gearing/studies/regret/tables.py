@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from gearing.evaluation.statistics.scores import aggregate
 from gearing.studies.regret.config import RegretConfig
 from gearing.studies.trials import Result
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 GROWTH = "growth.npz"
 REACHED = 0.9  # of the oracle on validation: when an agent counts as having learned
@@ -26,37 +24,26 @@ def growth_of(result: Result) -> np.ndarray:
 
 def reference_table(config: RegretConfig, known: Sequence[Result]) -> pd.DataFrame:
     """Policies that need no training; "by its formula" are paths of the formula itself, outside the simulator."""
-    import pandas as pd
-
     *played, formula = known
     best = growth_of(played[0]).sum() / config.test_years
     by_formula = {"oracle": float(np.mean(growth_of(formula)))}
     if config.filtered:
         by_formula["Bayes filter"] = float(np.mean(formula.summary["filtered"]))
-    rows: list[dict[str, Any]] = [
-        {"policy": f"{name} by its formula", "growth": growth, "score": growth / best}
+    rows: dict[str, dict[str, float]] = {
+        f"{name} by its formula": {"growth": growth, "score": growth / best}
         for name, growth in by_formula.items()
-    ]
+    }
     for result in played:
-        row = {"policy": result.trial.policy.replace("_", " "), **_row(config, result, played[0])}
-        rows.append({name: value for name, value in row.items() if name not in ("inside", "outside_by")})
-    return pd.DataFrame(rows).set_index("policy")
+        rows[result.trial.policy.replace("_", " ")] = _row(config, result, played[0])
+    table = pd.DataFrame(list(rows.values()), index=pd.Index(list(rows), name="policy"))
+    return table.drop(columns=["inside", "outside_by"])
 
 
 def seed_table(config: RegretConfig, trained: Sequence[Result], oracle: Result) -> pd.DataFrame:
     """One row per agent and seed."""
-    import pandas as pd
-
-    rows = [
-        {
-            "agent": result.trial.policy,
-            "seed": result.trial.seed,
-            **_row(config, result, oracle),
-            **_learned(result.summary),
-        }
-        for result in trained
-    ]
-    return pd.DataFrame(rows).set_index(["agent", "seed"])
+    rows = [_row(config, result, oracle) | _learned(result.summary) for result in trained]
+    keys = [(result.trial.policy, result.trial.seed) for result in trained]
+    return pd.DataFrame(rows, index=pd.MultiIndex.from_tuples(keys, names=["agent", "seed"]))
 
 
 def _row(config: RegretConfig, result: Result, oracle: Result) -> dict[str, float]:
@@ -80,39 +67,29 @@ def _row(config: RegretConfig, result: Result, oracle: Result) -> dict[str, floa
 
 def agent_table(seeds: pd.DataFrame) -> pd.DataFrame:
     """One row per agent: means over seeds, with the bootstrap interval of the score."""
-    import pandas as pd
-
-    rows = []
+    rows = {}
     for name, group in seeds.groupby(level="agent", sort=False):
         scores = group["score"].to_numpy()
         interval = aggregate(scores[:, None], seed=0, statistic=np.mean)
-        rows.append(
-            {
-                "agent": name,
-                "seeds": len(group),
-                "growth": group["growth"].mean(),
-                "score": interval.estimate,
-                "score_low": interval.low,
-                "score_high": interval.high,
-                "worst_seed": scores.min(),
-                **{column: group[column].mean() for column in ("regret", *_MEASURED)},
-                "reached": int(group["decisions_to_reach"].notna().sum()),
-                "decisions_to_reach": group["decisions_to_reach"].median(),
-                "seconds_to_reach": group["seconds_to_reach"].median(),
-                **{column: group[column].mean() for column in ("decisions", "seconds")},
-            }
-        )
-    return pd.DataFrame(rows).set_index("agent")
+        rows[name] = {
+            "seeds": len(group),
+            "growth": group["growth"].mean(),
+            "score": interval.estimate,
+            "score_low": interval.low,
+            "score_high": interval.high,
+            "worst_seed": scores.min(),
+            **{column: group[column].mean() for column in ("regret", *_MEASURED)},
+            "reached": int(group["decisions_to_reach"].notna().sum()),
+            **{column: group[column].median() for column in ("decisions_to_reach", "seconds_to_reach")},
+            **{column: group[column].mean() for column in ("decisions", "seconds")},
+        }
+    return pd.DataFrame(list(rows.values()), index=pd.Index(list(rows), name="agent"))
 
 
 def _learned(summary: dict[str, Any]) -> dict[str, float]:
     """What training took: all of it, and until 0.9 of the oracle on validation (NaN if never)."""
-    bar = REACHED * summary["oracle_on_validation"]
-    first = next((row for row in summary["history"] if row["score"] >= bar), None)
-    last = summary["history"][-1]
-    return {
-        "decisions_to_reach": first["decisions"] if first else np.nan,
-        "seconds_to_reach": first["seconds"] if first else np.nan,
-        "decisions": last["decisions"],
-        "seconds": last["seconds"],
-    }
+    bar, history = REACHED * summary["oracle_on_validation"], summary["history"]
+    first: dict[str, float] = next((row for row in history if row["score"] >= bar), {})
+    spent = ("decisions", "seconds")
+    reached = {f"{name}_to_reach": first.get(name, np.nan) for name in spent}
+    return reached | {name: history[-1][name] for name in spent}
