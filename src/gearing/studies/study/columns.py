@@ -6,28 +6,23 @@ from collections.abc import Iterable
 from typing import Any
 
 from gearing.evaluation.columns import FORECAST, settings_columns
+from gearing.evaluation.risk.excursion_columns import join_excursions
 from gearing.exchange.observing import ACCOUNT_COLUMNS, POSITION_COLUMNS
 from gearing.features import FeatureSet, FeatureTable, is_feature
 from gearing.market.data import MarketData
 from gearing.policies.registry import make_rule
 from gearing.policies.rules.risk_budget import touch_column
-from gearing.studies.forecasters import Excursions
 from gearing.studies.rules_and_agents import Agent
 from gearing.studies.study.config import StudyConfig
 
 _OF_THE_ACCOUNT = (*POSITION_COLUMNS, *ACCOUNT_COLUMNS)  # what the simulator itself appends
 
 
-def made_rule(config: StudyConfig, name: str) -> Any:
-    """A rule of the study."""
-    return config.rules[name].make()
-
-
 def base_rule(config: StudyConfig, agent: Agent) -> Any:
     """The rule that a residual agent scales: one of the study's own, or any by name."""
     if agent.base is None:
         return None
-    return made_rule(config, agent.base) if agent.base in config.rules else make_rule(agent.base)
+    return config.rules[agent.base].make() if agent.base in config.rules else make_rule(agent.base)
 
 
 def column_names(config: StudyConfig, columns: Iterable[str]) -> list[str]:
@@ -76,7 +71,7 @@ def columns_read(config: StudyConfig) -> list[str]:
     for direction in config.direction_names:
         for name in config.rules:
             settings = config.simulation(name, direction, overlay=True)
-            wanted += [*made_rule(config, name).required_columns, *settings_columns(settings)]
+            wanted += [*config.rules[name].make().required_columns, *settings_columns(settings)]
         for name in config.agents:
             wanted += agent_columns(config, name, direction, overlay=True)
     wanted = [name for name in dict.fromkeys(wanted) if name not in _OF_THE_ACCOUNT]
@@ -100,20 +95,15 @@ def with_excursions(config: StudyConfig, market: MarketData, table: FeatureTable
     """The table with the touch probabilities, if a policy reads them."""
     if config.excursions is None or not set(excursion_names(config)) & set(columns_read(config)):
         return table
+    given = config.excursions
     for side in _sides(config):
-        table = _joined(config.excursions, side, market, table)
+        table = join_excursions(
+            table, market, side=side, forecaster=given.forecaster, horizon=given.horizon, sizes=given.sizes,
+            variance_schedule=given.refits(), touch_schedule=given.curve_refits(), **given.settings,
+        )  # fmt: skip
     return table
 
 
 def _sides(config: StudyConfig) -> tuple[int, ...]:
     directions = set((config.directions or {"": config.decision.direction}).values())
     return tuple(side for side, other in ((1, "short"), (-1, "long")) if directions != {other})
-
-
-def _joined(given: Excursions, side: int, market: MarketData, table: FeatureTable) -> FeatureTable:
-    from gearing.evaluation.risk.excursion_columns import join_excursions
-
-    return join_excursions(
-        table, market, side=side, forecaster=given.forecaster, horizon=given.horizon, sizes=given.sizes,
-        variance_schedule=given.refits(), touch_schedule=given.curve_refits(), **given.settings,
-    )  # fmt: skip

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from gearing.contracts.shipped import shipped_schedules, shipped_symbols
 from gearing.market.timing import parse_duration
 from gearing.names import check_names
 from gearing.policies.registry import make_rule
@@ -26,7 +27,6 @@ class StudyConfig(ExperimentConfig):
 
     Attributes
     ----------
-    market : Market
     groups : mapping of name to contracts, optional
         Each contract is traded by an account of its own; an agent trains on all contracts of a group and is tested on
         each. Without groups, one account trades all contracts of the market.
@@ -192,8 +192,6 @@ class StudyConfig(ExperimentConfig):
                     raise ValueError(f"agents.{name}.base: {error}") from None
 
     def _check_leverage(self) -> None:
-        from gearing.contracts.shipped import shipped_schedules, shipped_symbols
-
         for symbol in self.symbols if self.market.is_history else ():
             if symbol in shipped_symbols():
                 top = shipped_schedules(symbol)[-1].tiers[0].max_leverage

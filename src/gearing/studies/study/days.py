@@ -27,45 +27,25 @@ Fixed = Callable[[str, str | None, int], FixedGrid]  # by contract, direction an
 class Days:
     """What one policy did on one contract, fold after fold, a column for each seed.
 
-    Attributes
-    ----------
-    growth, matched, constant : (n_days, n_seeds)
-        Daily log growth; that of the fixed leverage with the same mean effective leverage in each fold; and that of
-        one fixed leverage for all folds, with the mean of all of them.
-    fold_growth : (n_seeds, n_folds)
-        Log growth a year of each fold.
-    leverage, fees, matched_fees, funding, liquidations : (n_seeds,)
-        Mean effective leverage; shares of equity a year (payments negative); liquidations a year.
-    windows : (n_windows, n_seeds)
-        Whether a liquidation happened in the 30 days from each day on.
-    drawdown : (n_seeds,)
-        Largest drawdown of the chained folds.
-    ruined : (n_seeds,)
-        Folds in which the account was ruined.
-    replayed : (n_seeds, n_folds)
-        Growth a year of the leverages that were traded, played as they are; NaN without a placebo test.
-    shifted : (n_seeds, n_folds, n_shifts)
-        The same, circularly shifted in time.
-    validation, chosen_at : (n_seeds, n_folds)
-        Growth a year of the chosen weights on validation, and after how many decisions they were reached; NaN of rules.
+    Growth is daily, in logs; fees and funding are shares of equity a year, payments negative.
     """
 
-    growth: Floats
-    matched: Floats
-    constant: Floats
-    fold_growth: Floats
-    leverage: Floats
-    fees: Floats
-    matched_fees: Floats
-    funding: Floats
-    liquidations: Floats
-    windows: Floats
-    drawdown: Floats
-    ruined: Floats
-    replayed: Floats
-    shifted: Floats
-    validation: Floats
-    chosen_at: Floats
+    growth: Floats  # (n_days, n_seeds)
+    matched: Floats  # the same of the fixed leverage with the same mean effective leverage in each fold
+    constant: Floats  # the same of one fixed leverage for all folds, with the mean of all of them
+    fold_growth: Floats  # (n_seeds, n_folds), a year
+    leverage: Floats  # (n_seeds,), mean effective leverage
+    fees: Floats  # (n_seeds,)
+    matched_fees: Floats  # (n_seeds,), of the fixed leverages of each fold
+    funding: Floats  # (n_seeds,)
+    liquidations: Floats  # (n_seeds,), a year
+    windows: Floats  # (n_windows, n_seeds), whether a liquidation happened in the 30 days from each day on
+    drawdown: Floats  # (n_seeds,), the largest one of the chained folds
+    ruined: Floats  # (n_seeds,), folds in which the account was ruined
+    replayed: Floats  # (n_seeds, n_folds), growth a year of the traded leverages; NaN without a placebo test
+    shifted: Floats  # (n_seeds, n_folds, n_shifts), the same, circularly shifted in time
+    validation: Floats  # (n_seeds, n_folds), growth a year of the chosen weights on validation; NaN of rules
+    chosen_at: Floats  # (n_seeds, n_folds), decisions after which those weights were reached; NaN of rules
 
 
 _BY_DAY = ("growth", "matched", "constant", "windows")
@@ -73,28 +53,15 @@ _BY_DAY = ("growth", "matched", "constant", "windows")
 
 @dataclass(frozen=True, eq=False)
 class Played:
-    """What one policy did in a group and direction, over all folds and seeds.
-
-    Attributes
-    ----------
-    label : str
-        The policy's name in tables.
-    kind : {"rule", "fixed", "agent", "overlay"}
-        A rule; a rule of fixed leverage; an agent; or anything with the overlay's controls.
-    seeds : int
-        Zero for a rule.
-    contracts : list of Days
-    code : str
-        Digests of other code than today's that made some of it.
-    """
+    """What one policy did in a group and direction, over all folds and seeds."""
 
     group: str
     direction: str
-    label: str
-    kind: str
-    seeds: int
+    label: str  # the policy's name in tables
+    kind: str  # "rule", "fixed" (a rule of fixed leverage), "agent", or "overlay": anything with its controls
+    seeds: int  # zero for a rule
     contracts: list[Days]
-    code: str = ""
+    code: str = ""  # digests of other code than today's that made some of it
 
     @property
     def key(self) -> dict[str, str]:

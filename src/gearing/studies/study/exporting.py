@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from gearing.evaluation.columns import FORECAST
+from gearing.export import load_bundle
+from gearing.export.decision import Decision
+from gearing.market.data import MarketData
 from gearing.studies.study.columns import agent_columns
+from gearing.studies.study.config import load_study
 from gearing.studies.study.learning import training_settings
-from gearing.studies.study.prepare import Prepared
+from gearing.studies.study.prepare import Prepared, prepare
 from gearing.studies.study.results import POLICY, VALIDATION
 from gearing.studies.study.trials import PolicyTrial, trials_of
 from gearing.studies.trials import Result
 from gearing.studies.work import Work
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from gearing.export.decision import Decision
-    from gearing.market.data import MarketData
 
 BUNDLE, INPUTS = "bundle", "decide"
 
@@ -36,13 +35,8 @@ def best_result(prepared: Prepared, name: str, work: Work) -> Result:
         raise ValueError(
             f"{missing} of {len(trials)} trainings of {name} are missing; finish the study first."
         )
-    return max(results, key=_validation)
-
-
-def _validation(result: Result) -> float:
-    """Growth a year on validation; an agent that was not chosen there has none."""
-    score = result.summary[VALIDATION]
-    return -np.inf if score is None else float(score)
+    scores = [result.summary[VALIDATION] for result in results]  # None where the last weights were taken
+    return results[int(np.argmax([-np.inf if score is None else score for score in scores]))]
 
 
 def export_agent(prepared: Prepared, name: str, work: Work) -> Path:
@@ -84,9 +78,6 @@ def export_from_folder(folder: Path, agent: str | None = None) -> Path:
     ValueError
         If the folder is no study's, or the agent is not among its agents.
     """
-    from gearing.studies.study.config import load_study
-    from gearing.studies.study.prepare import prepare
-
     if not (folder / "experiment.yaml").is_file():
         raise ValueError(
             f"{folder} holds no experiment.yaml; give the folder that `gearing study` prints as results."
@@ -106,8 +97,6 @@ def export_from_folder(folder: Path, agent: str | None = None) -> Path:
 
 
 def _write_inputs(market: MarketData, bundle: Path, folder: Path, equity: float) -> None:
-    from gearing.export import load_bundle
-
     folder.mkdir(exist_ok=True)
     count = min(load_bundle(bundle).lookback_bars + int(np.timedelta64(1, "D") // market.bar), market.n_bars)
     recent = market.between(market.open_time[-count])
@@ -119,8 +108,6 @@ def _write_inputs(market: MarketData, bundle: Path, folder: Path, equity: float)
 
 def bars_table(market: MarketData) -> pd.DataFrame:
     """Bars as ``Bundle.decide`` reads them."""
-    import pandas as pd
-
     parts = []
     for j, symbol in enumerate(market.symbols):
         columns: dict[str, Any] = {"open_time": market.open_time, "contract": symbol}
@@ -134,8 +121,6 @@ def bars_table(market: MarketData) -> pd.DataFrame:
 
 def funding_table(market: MarketData) -> pd.DataFrame:
     """Settlements as ``Bundle.decide`` reads them."""
-    import pandas as pd
-
     names = np.array(market.symbols)
     cash = market.settlements
     return pd.DataFrame({"time": cash["time"], "rate": cash["rate"], "contract": names[cash["contract"]]})
@@ -143,8 +128,6 @@ def funding_table(market: MarketData) -> pd.DataFrame:
 
 def example_decision(folder: Path) -> Decision:
     """What a study's bundle decides on the last bars of the study's market, with an empty account."""
-    from gearing.export import load_bundle
-
     inputs = folder / INPUTS
     return load_bundle(folder / BUNDLE).decide(
         inputs / "bars.parquet", inputs / "account.json", inputs / "funding.parquet"

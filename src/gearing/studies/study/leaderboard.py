@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from gearing.evaluation.metrics import daily_log_growth
 from gearing.evaluation.result import BacktestResult
@@ -16,21 +17,12 @@ from gearing.studies.study.config import StudyConfig
 from gearing.studies.study.results import OVERLAY, load_result, result_file
 from gearing.studies.trials import Result, other_code
 
-if TYPE_CHECKING:
-    import pandas as pd
+MONEY = [
+    "equity_before", "equity", "price_pnl", "fees", "funding", "liquidation", "turnover", "lowest", "highest"
+]  # fmt: skip
 
 
-MONEY = (
-    "equity_before",
-    "equity",
-    "price_pnl",
-    "fees",
-    "funding",
-    "liquidation",
-    "turnover",
-    "lowest",
-    "highest",
-)
+_PER_DECISION = ("target", "leverage", "mark", "distance", "acted")
 
 
 def chained(results: list[BacktestResult]) -> BacktestResult:
@@ -48,18 +40,15 @@ def chained(results: list[BacktestResult]) -> BacktestResult:
         steps.append(scaled)
         equity.append(result.equity[1:] * scale)
         scale *= max(result.equity[-1] / result.equity[0], 1e-12)
+    per_decision: Any = {name: _joined([getattr(r, name) for r in results]) for name in _PER_DECISION}
     return replace(
         results[0],
         time=np.concatenate([results[0].time[:1], *(r.time[1:] for r in results)]),
         equity=np.concatenate(equity),
-        target=np.concatenate([r.target for r in results]),
-        leverage=np.concatenate([r.leverage for r in results]),
-        mark=np.concatenate([r.mark for r in results]),
         steps=np.concatenate(steps).view(np.recarray),
         ledgers=np.concatenate([r.ledgers for r in results]).view(np.recarray),
         ruined=any(r.ruined for r in results),
-        distance=_joined([r.distance for r in results]),
-        acted=_joined([r.acted for r in results]),
+        **per_decision,
     )
 
 
@@ -70,27 +59,15 @@ def _joined(parts: list[np.ndarray | None]) -> np.ndarray | None:
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """A policy over all folds as one account; of an agent, with one seed.
+    """A policy over all folds as one account; of an agent, with one seed."""
 
-    Attributes
-    ----------
-    name : str
-        Of the policy in tables, its direction and the overlay included where the study has several.
-    policy, direction : str
-    overlay : bool
-    seed : int or None
-    result : BacktestResult
-    code : str
-        Digests of other code than today's that made some of it.
-    """
-
-    name: str
+    name: str  # in tables, direction and overlay included where the study has several
     policy: str
     direction: str | None
     overlay: bool
     seed: int | None
     result: BacktestResult
-    code: str
+    code: str  # digests of other code than today's that made some of it
 
 
 def entries_of(config: StudyConfig, results: Sequence[Result]) -> list[Entry]:
@@ -125,8 +102,6 @@ def leaderboard(config: StudyConfig, entries: Sequence[Entry]) -> pd.DataFrame:
     direction, with the interval of a stationary block bootstrap on the same days; over seeds, days are resampled for
     all at once. ``code`` names other code that made a row, where there is any.
     """
-    import pandas as pd
-
     baseline = config.statistics.baseline or next(iter((*config.rules, *config.agents)))
     of_baseline = [one for one in reversed(entries) if one.policy == baseline and not one.overlay]
     reference = {one.direction: _growth(one) for one in of_baseline}

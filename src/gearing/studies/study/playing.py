@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from gearing.evaluation.backtesting import backtest
 from gearing.evaluation.comparisons.placebo import circular_shifts
 from gearing.evaluation.result import BacktestResult
-from gearing.features import FeatureTable
-from gearing.market.data import MarketData
-from gearing.studies.study.columns import agent_columns, made_rule
+from gearing.studies.study.columns import agent_columns
 from gearing.studies.study.learning import Pretrained, train
 from gearing.studies.study.prepare import Prepared
 from gearing.studies.study.results import POLICY, VALIDATION, result_file, save_result
@@ -34,7 +31,7 @@ def _policy(
 ) -> tuple[Any, dict[str, Any]]:
     """The policy of a trial, and what is known of its training."""
     if trial.seed is None:
-        return made_rule(prepared.config, trial.policy), {}
+        return prepared.config.rules[trial.policy].make(), {}
     trained = train(prepared, pretrained, trial, place)
     trained.policy.save(place.folder / POLICY)
     return trained.policy, {VALIDATION: trained.validation_score, "chosen_at": trained.best_decisions}
@@ -51,22 +48,12 @@ def _play_account(
     market, table = prepared.cut(name, prepared.folds[trial.fold].test, columns)
     settings = config.simulation_settings(trial.policy, trial.direction, overlay)
     result = backtest(policy, market, table, name=trial.label, **settings)
-    more = {} if overlay else _placebo(prepared, trial, result, market, table)
+    more = {}
+    if config.shifts and not overlay:
+        # All seeds and contracts of a fold are shifted by the same days, so that their draws can be averaged.
+        placebo = circular_shifts(result, market, table, shifts=config.shifts, seed=trial.fold)
+        more = {"replayed": placebo.growth, "shifted": placebo.shifted}
     save_result(result, place.folder / result_file(account, overlay), more)
     if place.run is not None:
         place.run.log_figure(result.plot(), f"{result_file(account, overlay)[:-4]}.png")
     return result
-
-
-def _placebo(
-    prepared: Prepared, trial: PolicyTrial, result: BacktestResult, market: MarketData, table: FeatureTable
-) -> Mapping[str, Any]:
-    """Growth a year of the leverages that were traded, as they are and circularly shifted in time.
-
-    All seeds and contracts of a fold are shifted by the same numbers of days, so that their draws can be averaged.
-    """
-    shifts = prepared.config.shifts
-    if not shifts:
-        return {}
-    placebo = circular_shifts(result, market, table, shifts=shifts, seed=trial.fold)
-    return {"replayed": placebo.growth, "shifted": placebo.shifted}

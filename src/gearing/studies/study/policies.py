@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from gearing.evaluation.statistics.bootstrap import block_mean
 from gearing.evaluation.statistics.inference import Difference, pooled_growth_difference
 from gearing.evaluation.statistics.scores import aggregate
 from gearing.evaluation.statistics.superiority import superior_policies
 from gearing.studies.study.days import WINDOW, Played
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Floats = np.ndarray
 KEYS = ["group", "direction", "policy"]
@@ -31,8 +29,6 @@ def policies_table(played: Sequence[Played]) -> pd.DataFrame:
     ``placebo`` is what the timing of the leverages earned: their growth less that of the same ones circularly shifted
     in time; ``placebo_p`` is the share of shifts that earned as much.
     """
-    import pandas as pd
-
     table = pd.DataFrame([{**one.key, **_row(one)} for one in played]).set_index(KEYS)
     table = table.join(_verdicts(played))
     codes = [one.code for one in played]
@@ -91,8 +87,6 @@ def _interval(values: Floats) -> Difference:
 
 def _verdicts(played: Sequence[Played]) -> pd.Series:
     """Which rows differ from fixed leverage beyond chance, all rows looked at together; fixed leverage is left out."""
-    import pandas as pd
-
     judged = [one for one in played if one.kind != "fixed"]
     index = pd.MultiIndex.from_tuples([tuple(one.key.values()) for one in judged], names=KEYS)
     verdict = pd.Series("", index=index, name="verdict", dtype=object)

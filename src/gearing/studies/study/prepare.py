@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import joblib
 import numpy as np
 
 from gearing.evaluation.columns import FORECAST
 from gearing.features import FeatureTable
+from gearing.forecasters.column import ForecastColumn
+from gearing.market.data import MarketData
 from gearing.studies.experiment import ExperimentConfig
 from gearing.studies.folds import Fold, Span
 from gearing.studies.study.columns import columns_read, feature_table, with_excursions
 from gearing.studies.study.config import StudyConfig
 from gearing.studies.trials import Place, Trial
 from gearing.studies.work import Work
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from gearing.forecasters.column import ForecastColumn
-    from gearing.market.data import MarketData
 
 _COLUMN = "column.joblib"
 
@@ -31,20 +28,13 @@ _COLUMN = "column.joblib"
 class Prepared:
     """What all trials of a study read and none changes.
 
-    Attributes
-    ----------
-    config : StudyConfig
-    markets, tables : mapping of account to MarketData and FeatureTable
-        An account trades one contract of a group, by its symbol; without groups, one trades the whole market.
-    forecasts : mapping of account to ForecastColumn
-        Where a policy reads the forecast.
-    folds : list of Fold
+    An account trades one contract of a group, by its symbol; without groups, one trades the whole market.
     """
 
     config: StudyConfig
-    markets: dict[str, MarketData]
+    markets: dict[str, MarketData]  # by account, like the next two
     tables: dict[str, FeatureTable]
-    forecasts: dict[str, ForecastColumn]
+    forecasts: dict[str, ForecastColumn]  # where a policy reads the forecast
     folds: list[Fold]
 
     def cut(
@@ -107,8 +97,6 @@ class ForecastTrial(Trial):
 
 
 def _forecasts(config: StudyConfig, markets: dict[str, MarketData], work: Work) -> dict[str, ForecastColumn]:
-    import joblib
-
     if config.forecast is None:
         raise ValueError(
             f"{config.name}: a policy reads the forecast, and forecast is null; say how it is made: forecast: {{}}."
@@ -118,8 +106,6 @@ def _forecasts(config: StudyConfig, markets: dict[str, MarketData], work: Work) 
 
 
 def _walk(config: StudyConfig, markets: dict[str, MarketData], trial: ForecastTrial, place: Place) -> None:
-    import joblib
-
     from gearing.forecasters import forecast_volatility_column
 
     assert config.forecast is not None

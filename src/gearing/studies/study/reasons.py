@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from gearing.evaluation.metrics import DAYS_PER_YEAR
 from gearing.studies.study.days import Played
 from gearing.studies.study.policies import KEYS, placebo
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def reasons_table(played: Sequence[Played]) -> pd.DataFrame:
@@ -25,16 +23,12 @@ def reasons_table(played: Sequence[Played]) -> pd.DataFrame:
     share of trainings whose choice was the weights before any training, and ``correlation`` that of validation with the
     test, over folds and seeds.
     """
-    import pandas as pd
-
     rows = [{**one.key, **_reasons(one)} for one in _agents(played)]
     return pd.DataFrame(rows).set_index(KEYS)
 
 
 def seeds_table(played: Sequence[Played]) -> pd.DataFrame:
     """Growth a year of every seed of every agent, mean over contracts and folds, and less that of fixed leverage."""
-    import pandas as pd
-
     rows = []
     for one in _agents(played):
         growth, fixed = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +25,11 @@ def result_file(account: str | None, overlay: bool) -> str:
 
 def save_result(result: BacktestResult, path: Path, more: Mapping[str, Any] | None = None) -> None:
     """Write what a policy did, decision by decision, and more arrays with it."""
-    arrays = {
-        "time": result.time, "equity": result.equity, "target": result.target, "leverage": result.leverage,
-        "mark": result.mark, "steps": np.asarray(result.steps), "ledgers": np.asarray(result.ledgers),
-        "ruined": result.ruined, "slots": np.array(result.slots), "notes": np.array(result.notes, dtype=np.str_),
-    }  # fmt: skip
-    optional = {"distance": result.distance, "acted": result.acted}
-    arrays |= {name: array for name, array in optional.items() if array is not None}
-    arrays |= {f"more_{name}": np.asarray(array) for name, array in (more or {}).items()}
-    write_arrays(path, arrays, compressed=True)
+    arrays = {field.name: getattr(result, field.name) for field in fields(result)}
+    del arrays["name"], arrays["config"]
+    arrays["notes"] = np.array(result.notes, dtype=np.str_)
+    arrays |= {f"more_{name}": array for name, array in (more or {}).items()}
+    write_arrays(path, {k: np.asarray(v) for k, v in arrays.items() if v is not None}, compressed=True)
 
 
 def load_result(

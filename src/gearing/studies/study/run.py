@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from gearing.evaluation.reports.figures import equity_figure
 from gearing.evaluation.reports.tables import PRINTED, printed
 from gearing.studies.experiment import Findings, experiment
 from gearing.studies.study.config import StudyConfig
 from gearing.studies.study.days import everything_played
+from gearing.studies.study.exporting import export_agent
 from gearing.studies.study.leaderboard import Entry, entries_of, leaderboard, loaded
 from gearing.studies.study.learning import pretrain
 from gearing.studies.study.playing import play
@@ -20,10 +23,7 @@ from gearing.studies.study.prepare import Prepared, prepare
 from gearing.studies.study.reasons import reasons_table, seeds_table
 from gearing.studies.study.trials import trials_of
 from gearing.studies.trials import Result
-from gearing.studies.work import Work
-
-if TYPE_CHECKING:
-    import pandas as pd
+from gearing.studies.work import Work, is_number
 
 TABLE = {
     **PRINTED,
@@ -34,14 +34,8 @@ TABLE = {
 }
 LEADERBOARD = "leaderboard"
 METRICS = (
-    "log_growth",
-    "sharpe",
-    "max_drawdown",
-    "effective_leverage",
-    "liquidations",
-    "fees",
-    "funding",
-)
+    "log_growth", "sharpe", "max_drawdown", "effective_leverage", "liquidations", "fees", "funding",
+)  # fmt: skip
 
 
 @experiment(StudyConfig)
@@ -65,11 +59,7 @@ def run(config: StudyConfig, work: Work) -> Findings:
 def _one_account(prepared: Prepared, results: Sequence[Result], work: Work) -> Findings:
     config, entries = prepared.config, entries_of(prepared.config, results)
     board = leaderboard(config, entries)
-    bundle = None
-    if config.export is not None:
-        from gearing.studies.study.exporting import export_agent
-
-        bundle = export_agent(prepared, config.export, work)
+    bundle = None if config.export is None else export_agent(prepared, config.export, work)
     return Findings(
         _line(config, board), {LEADERBOARD: board}, _figures(config, entries), _metrics(board), prepared.markets,
         _notes(prepared), {LEADERBOARD: printed(board, TABLE)},
@@ -83,8 +73,7 @@ def _groups(prepared: Prepared, results: Sequence[Result]) -> Findings:
     tables = {"policies": table}
     if config.agents:
         tables |= {"reasons": reasons_table(played), "seeds": seeds_table(played)}
-    metrics = {f"{'.'.join(key)}.growth": float(row["growth"]) for key, row in table.iterrows()}
-    metrics = {_metric_name(name): value for name, value in metrics.items()}
+    metrics = {_metric_name(f"{'.'.join(key)}.growth"): float(row["growth"]) for key, row in table.iterrows()}
     line = policies_line(config.name, played, table)
     return Findings(line, tables, metrics=metrics, markets=prepared.markets, notes=_notes(prepared))
 
@@ -120,16 +109,12 @@ def _metrics(board: pd.DataFrame) -> dict[str, float]:
         f"{_metric_name(str(policy))}.{name}": float(row[name])
         for policy, row in board.iterrows()
         for name in METRICS
-        if _is_number(row.get(name))
+        if is_number(row.get(name))
     }
 
 
 def _metric_name(text: str) -> str:
     return "".join(c if c.isalnum() or c in "_-. /" else "_" for c in text)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and value == value
 
 
 def _notes(prepared: Prepared) -> tuple[str, ...]:
@@ -162,8 +147,6 @@ def read_leaderboards(folders: Iterable[str | Path]) -> pd.DataFrame:
     ValueError
         If a folder holds no finished study.
     """
-    import pandas as pd
-
     boards = {}
     for folder in map(Path, folders):
         path = folder / f"{LEADERBOARD}.csv"

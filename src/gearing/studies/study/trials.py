@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gearing.studies.experiment import ExperimentConfig
 from gearing.studies.study.config import StudyConfig
 from gearing.studies.study.prepare import Prepared
 from gearing.studies.trials import Trial
@@ -14,27 +13,17 @@ from gearing.studies.trials import Trial
 
 @dataclass(frozen=True)
 class PolicyTrial(Trial):
-    """A rule or an agent on a fold; a rule has no seed.
+    """A rule or an agent on a fold.
 
-    Attributes
-    ----------
-    policy : str
-    fold : int
-    spans : str
-        Of the fold, as text.
-    seed : int, optional
-    group : str, optional
-        Contracts that an agent trains on and is tested on, or the contract of a rule; None is the whole market.
-    direction : str, optional
-        None is the decision's own.
+    The group names the contracts that an agent trains on and is tested on, or the contract of a rule.
     """
 
     policy: str
     fold: int
-    spans: str
-    seed: int | None = None
-    group: str | None = None
-    direction: str | None = None
+    spans: str  # of the fold, as text
+    seed: int | None = None  # a rule has none
+    group: str | None = None  # None is the whole market
+    direction: str | None = None  # None is the decision's own
 
     @property
     def name(self) -> str:
@@ -55,28 +44,19 @@ class PolicyTrial(Trial):
             return []
         return [self.group] if self.seed is None else config.groups[self.group]
 
-    def settings(self, config: ExperimentConfig) -> Any:
+    def settings(self, config: Any) -> Any:
         """What the result depends on: the account, the columns, and this policy alone."""
         shared = {
-            "decision",
-            "exchange",
-            "columns",
-            "forecast",
-            "excursions",
-            "controls",
-            "overlay",
-            "shifts",
-        }
-        assert isinstance(config, StudyConfig)
+            "decision", "exchange", "columns", "forecast", "excursions", "controls", "overlay", "shifts",
+        }  # fmt: skip
         return {
             **config.model_dump(mode="json", include=shared),
             "policy": policy_settings(config, self.policy),
             "direction": config.simulation(self.policy, self.direction).direction,
         }
 
-    def data(self, config: ExperimentConfig, fingerprints: Mapping[str, str]) -> Mapping[str, str]:
+    def data(self, config: Any, fingerprints: Mapping[str, str]) -> Mapping[str, str]:
         """Fingerprints of its contracts."""
-        assert isinstance(config, StudyConfig)
         accounts = self.accounts(config) or list(fingerprints)
         return {account: fingerprints[account] for account in accounts}
 
