@@ -135,10 +135,7 @@ def backtest(
 def study(
     experiment: Experiment,
     settings: Settings = None,
-    jobs: Annotated[
-        int | None,
-        typer.Option(help="Number of processes; default: the experiment's."),
-    ] = None,
+    jobs: Annotated[int | None, typer.Option(help="Number of processes; default: the experiment's.")] = None,
     reuse: Annotated[
         bool | None,
         typer.Option("--reuse", help="Reuse results of other code versions, marked in the tables."),

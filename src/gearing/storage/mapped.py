@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from gearing.storage.atomic import write_json
+
 META = "whole.json"  # written last
 
 
@@ -106,10 +108,7 @@ def write_folder(final: Path, make: Callable[[Path], dict[str, Any]]) -> dict[st
     draft.mkdir(parents=True)
     try:
         metadata = make(draft)
-        with (draft / META).open("w", encoding="utf-8") as handle:
-            json.dump(metadata, handle)
-            handle.flush()
-            os.fsync(handle.fileno())
+        write_json(draft / META, metadata, indent=None)
         shutil.rmtree(final, ignore_errors=True)
         draft.rename(final)
     finally:

@@ -21,18 +21,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
+import pandas as pd
+import yaml
 from pydantic import Field
 
+from gearing.market import MarketData
 from gearing.names import Register
 from gearing.storage.digest import digest
 from gearing.studies.fields import Section
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from gearing.market import MarketData
 
 # Modules and packages whose experiments ship; one line each.
 _SHIPPED = (
@@ -112,8 +110,6 @@ class ExperimentConfig(Section):
 
     def to_yaml(self) -> str:
         """All of it, defaults written out, as a file that runs again."""
-        import yaml
-
         values = self.model_dump(mode="json", by_alias=True)
         question = "" if "\n" in self.question else f"# {values.pop('question')}\n"
         return question + yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=110)

@@ -102,11 +102,6 @@ def by_name(given: Any) -> Any:
     return given
 
 
-def _duration(text: str) -> str:
-    positive_duration(text)
-    return text
-
-
 def _moment(text: str) -> str:
     try:
         moment = datetime.fromisoformat(text)
@@ -169,7 +164,7 @@ def _exists(check: Callable[[str], Any]) -> AfterValidator:
     return AfterValidator(checked)
 
 
-Duration = Annotated[str, AfterValidator(_duration)]
+Duration = Annotated[str, _exists(positive_duration)]
 Gap = Annotated[str, _exists(parse_duration)]  # a duration that may be zero
 Moment = Annotated[str, AfterValidator(_moment)]
 Share = Annotated[float, Field(gt=0.0, le=1.0)]

@@ -9,7 +9,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ValidationError
+from yaml import YAMLError
 
 from gearing.names import did_you_mean, nearest
 from gearing.studies.experiment import ExperimentConfig, config_class
@@ -59,10 +62,6 @@ def _validated(values: dict[str, Any], overrides: list[str], source: str) -> Exp
 
 
 def _merged(given: Path | dict[str, Any], overrides: list[str], source: str) -> dict[str, Any]:
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-    from yaml import YAMLError
-
     try:
         config = OmegaConf.load(given) if isinstance(given, Path) else OmegaConf.create(given)
         for override in overrides:
@@ -77,8 +76,6 @@ def _merged(given: Path | dict[str, Any], overrides: list[str], source: str) -> 
 
 def _apply(config: Any, override: str) -> None:
     """Set one dotted key; what stood there is replaced."""
-    from omegaconf import OmegaConf
-
     key, sign, _ = override.partition("=")
     if not sign or not key:
         raise ValueError(
@@ -111,7 +108,8 @@ def _lines(
             message = f"no field {key!r}.{did_you_mean(key, _known_fields(model, section))}"
         else:
             section, message = place, _message(problem)
-        yield f"{_origin(source, place, overrides)}{_section(section)}: {message}"
+        where = f", {'.'.join(section)}" if section else ""
+        yield f"{_origin(source, place, overrides)}{where}: {message}"
 
 
 def _one_per_place(error: ValidationError) -> Iterable[tuple[list[str], Mapping[str, Any]]]:
@@ -143,10 +141,6 @@ def _origin(source: str, place: list[str], overrides: list[str]) -> str:
     return source
 
 
-def _section(place: list[str]) -> str:
-    return f", {'.'.join(place)}" if place else ""
-
-
 def _is_branch(part: int | str) -> bool:
     """Whether a part of pydantic's location names a type it tried, rather than a key."""
     return isinstance(part, str) and (
@@ -154,24 +148,13 @@ def _is_branch(part: int | str) -> bool:
     )
 
 
-def _known_fields(whole: type[BaseModel], place: list[str]) -> list[str]:
-    """Keys that the section at ``place`` knows."""
-    kind: Any = whole
-    for part in place:
-        options = get_args(kind) or (kind,)
-        model = next((option for option in options if _is_model(option)), None)
-        # Inside a mapping of sections the keys are free, and the next part is one of them.
-        if get_origin(kind) is dict:
-            kind = model
-        else:
-            kind = _field_types(model)[part] if model else None
-    model = next((option for option in (kind, *get_args(kind)) if _is_model(option)), None)
-    return list(_field_types(model)) if model else []
-
-
-def _field_types(model: type[BaseModel]) -> dict[str, Any]:
-    return {field.alias or name: field.annotation for name, field in model.model_fields.items()}
-
-
-def _is_model(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, BaseModel)
+def _known_fields(kind: Any, place: list[str]) -> list[str]:
+    """Keys that the section at ``place`` inside a section, or a mapping of sections, knows."""
+    if place and get_origin(kind) is dict:  # whose keys are free
+        return _known_fields(get_args(kind)[1], place[1:])
+    options = (kind, *get_args(kind))
+    model = next((one for one in options if isinstance(one, type) and issubclass(one, BaseModel)), None)
+    if model is None:
+        return []
+    fields = {field.alias or name: field.annotation for name, field in model.model_fields.items()}
+    return _known_fields(fields[place[0]], place[1:]) if place else list(fields)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from gearing.studies.experiment import ExperimentConfig, Findings
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 REPORT = "report.md"
 _LONGEST, _WIDEST = (
     60,
     14,
-)  # rows and columns of a table that a report shows; larger ones are in their file only
+)  # rows and columns of a table that a report shows; larger ones are only in their file
 
 
 def written_report(config: ExperimentConfig, findings: Findings) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -14,24 +14,31 @@ from gearing.studies.fields import Action, Column, Duration, Named, Reward, by_n
 from gearing.studies.sections import Generator
 
 
-class Control(Named):
-    """A risk control: ``{control: stop_loss, margin: 0.3}``, or only its name."""
+class Made(Named):
+    """A rule or a control."""
 
-    named_by = "control"
-
-    control: str
+    maker: ClassVar[Any]  # builds one from a mapping of its name and parameters
 
     def make(self) -> Any:
-        """The control itself."""
-        return make_control({"control": self.control, **self.settings})
+        """The rule or control itself."""
+        return type(self).maker({self.named_by: getattr(self, self.named_by), **self.settings})
 
     def check(self) -> None:
-        """Refuse an unknown control, parameter or column."""
+        """Refuse an unknown name, parameter or column."""
         for column in self.make().required_columns:
             check_column(column)
 
 
-class Rule(Named):
+class Control(Made):
+    """A risk control: ``{control: stop_loss, margin: 0.3}``, or only its name."""
+
+    named_by = "control"
+    maker = make_control
+
+    control: str
+
+
+class Rule(Made):
     """A rule of thumb: ``{rule: volatility_target, target: 1.0}``, or only its name.
 
     Attributes
@@ -41,18 +48,10 @@ class Rule(Named):
     """
 
     named_by = "rule"
+    maker = make_rule
 
     rule: str
     controls: list[Control] | None = None
-
-    def make(self) -> Any:
-        """The rule itself."""
-        return make_rule({"rule": self.rule, **self.settings})
-
-    def check(self) -> None:
-        """Refuse an unknown rule, parameter or column."""
-        for column in self.make().required_columns:
-            check_column(column)
 
 
 # A plain list of names, or names with the rule and its settings.

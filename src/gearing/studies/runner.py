@@ -9,18 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pandas as pd
+
+from gearing.export.decision import Decision
 from gearing.studies.experiment import ExperimentConfig, Findings, function_of
 from gearing.studies.reading import load_config
 from gearing.studies.report import REPORT, shown_tables, written_report
 from gearing.studies.work import Work
 from gearing.tracking import Tracker
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from gearing.export.decision import Decision
 
 
 @dataclass(frozen=True, eq=False)

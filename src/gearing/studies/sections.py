@@ -7,11 +7,12 @@ experiment.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from gearing.contracts import venue, venue_names
+from gearing.market import MarketData, load_market, synthetic_market
 from gearing.market.history.layout import PROFILES
 from gearing.market.synthetic.generators import check_settings
 from gearing.names import check_names
@@ -27,9 +28,6 @@ from gearing.studies.fields import (
     Venue,
     as_time,
 )
-
-if TYPE_CHECKING:
-    from gearing.market import MarketData
 
 _DEFAULT = SimulationConfig()
 
@@ -112,27 +110,14 @@ class Market(Generator):
 
     def open(self) -> MarketData:
         """Read or generate the market."""
-        if not self.is_history:
-            from gearing.market import synthetic_market
-
-            market = synthetic_market(
-                self.generator, self.seed, self.years, self.contracts, self.bar, **self.settings
-            )
-            return market.between(self.from_, self.to) if self.from_ or self.to else market
-        from gearing.market import load_market
-
-        return load_market(
-            self.folder,
-            self.symbols,
-            self.bar,
-            self.venue,
-            self.from_,
-            self.to,
-            self.missing_mark,
-            self.missing_funding,
-            self.missing_tiers,
-            self.finer,
+        if self.is_history:
+            alike = {"folder", "bar", "venue", "missing_mark", "missing_funding", "missing_tiers", "finer"}
+            options = self.model_dump(include=alike)
+            return load_market(symbols=self.symbols, start=self.from_, end=self.to, **options)
+        market = synthetic_market(
+            self.generator, self.seed, self.years, self.contracts, self.bar, **self.settings
         )
+        return market.between(self.from_, self.to) if self.from_ or self.to else market
 
 
 class Decision(Section):
@@ -177,8 +162,7 @@ class Exchange(Section):
     @property
     def settings(self) -> dict[str, Any]:
         """The same as `SimulationConfig` takes it."""
-        slippage = type(_DEFAULT.slippage)(**self.slippage.model_dump())
-        return self.model_dump(exclude={"slippage"}) | {"slippage": slippage}
+        return self.model_dump() | {"slippage": type(_DEFAULT.slippage)(**self.slippage.model_dump())}
 
     @model_validator(mode="after")
     def _fee_level_exists(self) -> Self:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+import pandas as pd
 from pydantic import Field, field_validator, model_validator
 
 from gearing.evaluation.comparisons.matched_fixed import MatchedFixed, matched_fixed
@@ -19,9 +20,6 @@ from gearing.studies.fields import Duration, check_column
 from gearing.studies.sections import Decision, Exchange, Market, account_settings
 from gearing.studies.work import Work
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 _BOUNDS = {"low", "high"}
 _COUNTED = ["max_drawdown", "liquidations", "fees", "funding"]
 
@@ -31,7 +29,6 @@ class SweepConfig(ExperimentConfig):
 
     Attributes
     ----------
-    market : Market
     space : mapping
         ``rule`` and its parameters: a list is a choice among its members, ``{low: 1.0, high: 8.0}`` a range (not for
         the grid), anything else is fixed.
@@ -42,8 +39,6 @@ class SweepConfig(ExperimentConfig):
         First training window, which then grows, and how long a choice is traded.
     criterion : {"log_growth", "sharpe"}
         What is best on the past.
-    decision : Decision
-    exchange : Exchange
     replications, seed
         Of bootstraps; the seed also of the search.
     """
@@ -134,9 +129,7 @@ def _metrics(done: Sweep, gained: tuple[Difference, Difference]) -> dict[str, fl
         "n_configurations": float(done.n_configurations),
         "deflated_sharpe": done.deflated_sharpe,
         "expected_best_sharpe": _luck(done),
-        "log_growth": measured.log_growth,
-        "sharpe": measured.sharpe,
-        "max_drawdown": measured.max_drawdown,
+        **{name: getattr(measured, name) for name in ("log_growth", "sharpe", "max_drawdown")},
         "liquidations": float(done.result.steps.liquidations.sum()),
         "vs_same_leverage": gained[0].estimate,
         "vs_same_volatility": gained[1].estimate,

@@ -54,41 +54,21 @@ class Trial:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a trial is run.
+    """Where a trial is run."""
 
-    Attributes
-    ----------
-    folder : Path
-        Of its files: weights, checkpoints, arrays.
-    run : gearing.tracking.Run, optional
-        Its tracked run.
-    progress : bool
-        Whether a person looks on.
-    """
-
-    folder: Path
-    run: Any = None
-    progress: bool = False
+    folder: Path  # of its files: weights, checkpoints, arrays
+    run: Any = None  # its tracked run, a gearing.tracking.Run
+    progress: bool = False  # whether a person looks on
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a trial left on disk.
-
-    Attributes
-    ----------
-    trial : Trial
-    folder : Path
-    summary : dict
-        What its function returned.
-    code : str
-        Digest of the code that made it.
-    """
+    """What a trial left on disk."""
 
     trial: Any
     folder: Path
-    summary: dict[str, Any]
-    code: str
+    summary: dict[str, Any]  # what its function returned
+    code: str  # digest of the code that made it
 
     @property
     def is_current(self) -> bool:
@@ -102,16 +82,7 @@ def other_code(results: Iterable[Result]) -> str:
 
 
 class Store:
-    """Results of an experiment, and those of experiments of the same name that computed the same.
-
-    Parameters
-    ----------
-    config : ExperimentConfig
-    folder : Path
-        Of the experiment.
-    fingerprints : mapping of name to str
-        The data.
-    """
+    """Results in an experiment's folder, and those of experiments of the same name that computed the same."""
 
     def __init__(self, config: ExperimentConfig, folder: Path, fingerprints: Mapping[str, str]):
         self.config, self.folder, self.fingerprints = config, folder, fingerprints

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pandas as pd
+from joblib import Parallel, delayed
+
+from gearing.market import MarketData
 from gearing.studies.experiment import ExperimentConfig
 from gearing.studies.trials import Place, Result, Store, Trial
 from gearing.tracking import Tracker
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from gearing.market import MarketData
 
 Play = Callable[[Any, Place], Mapping[str, Any] | None]
 _TABLE = "table.parquet"
@@ -86,7 +85,6 @@ class Work:
 
     def part(self, name: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
         """A table that is made once: an experiment started again reads it from disk."""
-        import pandas as pd
 
         def write(trial: Part, place: Place) -> None:
             self.tell(name)
@@ -100,8 +98,6 @@ class Work:
             for trial in missing:
                 _run(trial, store, play, self.tracker, self.progress)
             return
-        from joblib import Parallel, delayed
-
         if self.tracker is not None:
             self.tracker.flush(timeout=30.0)  # so that trials in other processes find their parent
         Parallel(n_jobs=self.config.jobs, backend="loky")(
@@ -118,7 +114,7 @@ def _run(trial: Trial, store: Store, play: Play, tracker: Tracker | None, progre
     with tracker.run(trial.label, key=f"{parent}-{store.place(trial).name}", parent=parent) as run:
         run.log_params({"experiment": store.config.name, **asdict(trial)})
         summary = _play(trial, store, play, Place(store.place(trial), run, progress))
-        run.log_metrics({name: float(value) for name, value in summary.items() if _is_number(value)})
+        run.log_metrics({name: float(value) for name, value in summary.items() if is_number(value)})
 
 
 def _play(trial: Trial, store: Store, play: Play, place: Place) -> dict[str, Any]:
@@ -130,5 +126,6 @@ def _play(trial: Trial, store: Store, play: Play, place: Place) -> dict[str, Any
     return result.summary
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Whether a value is a number that a tracked run can show; NaN is none."""
     return isinstance(value, (int, float)) and value == value
