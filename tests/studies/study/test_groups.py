@@ -8,6 +8,7 @@ from tests.features.markets import random_market
 
 from gearing.features import FeatureSet
 from gearing.features.leakage import rewrite_future
+from gearing.market import synthetic_market
 from gearing.simulation import SimulationConfig, Simulator
 from gearing.studies.reading import load_config
 from gearing.studies.runner import run_study
@@ -291,6 +292,19 @@ def test_an_agent_begins_with_the_weights_of_its_synthetic_past_and_sees_bootstr
     done = run_study(config)
     assert len(list((done.folder / "trials").glob("pretrain-one-seed0-*/policy"))) == 1
     assert done.leaderboard.index.tolist() == [("BTC", "long", "one")]
+
+
+def test_a_synthetic_past_has_the_settings_of_its_generator(tmp_path, monkeypatch):
+    seen = []
+
+    def generated(name, **given):
+        seen.append(given.get("cap_volatility"))
+        return synthetic_market(name, **given)
+
+    monkeypatch.setattr("gearing.studies.study.learning.synthetic_market", generated)
+    past = {"generator": "market-b", "cap_volatility": 3.0, "years": 1.0, "decisions": 1024}
+    run_study(synthetic(tmp_path, agents={"one": {**AGENT, "groups": ["BTC"], "pretrain": past}}, seeds=1))
+    assert seen == [3.0, 3.0]  # the past itself, and the shorter one that chooses the weights
 
 
 def test_the_former_kind_says_what_to_write_instead():

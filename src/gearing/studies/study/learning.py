@@ -122,7 +122,7 @@ def _pretrain(config: StudyConfig, trial: PretrainTrial, place: Place) -> dict[s
     columns = agent_columns(config, trial.policy, trial.direction)
     _check_computed("a synthetic market has", columns)
     markets = [
-        synthetic_market(given.generator, seed=given.seed + k, years=years)
+        synthetic_market(given.generator, seed=given.seed + k, years=years, **given.settings)
         for k, years in ((2 * seed, given.years), (2 * seed + 1, given.years / 4))
     ]
     tables = [FeatureSet(columns).compute(market) for market in markets]
