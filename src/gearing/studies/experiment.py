@@ -122,7 +122,7 @@ class Findings:
     Attributes
     ----------
     line : str
-        The answer in one readable line.
+        The result in one readable line.
     tables : mapping of name to DataFrame
         The first is the one to look at first.
     figures : mapping of name to matplotlib figure

@@ -30,7 +30,7 @@ class HARVolatility(LinearVariance):
 
     Notes
     -----
-    Redundant columns (seven weekday shares beside a constant) take the least-norm solution.
+    Redundant columns (seven weekday shares and a constant) take the least-norm solution.
     """
 
     def __init__(self, bias_correction: str | None = "leave_one_out"):

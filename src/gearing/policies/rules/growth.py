@@ -32,7 +32,7 @@ class Kelly(Rule):
     prior, prior_spread : float
         Drift a year expected without data, and its standard deviation.
     side : {1, -1, 0}
-        A long's, a short's, or (0, for direction "free") either, with a signed answer.
+        A long's, a short's, or (0, for direction "free") either, with a signed leverage.
     max_leverage : float
     drift : str
         Column of the log return over a window that its name ends with.
