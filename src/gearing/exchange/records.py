@@ -21,10 +21,7 @@ row_dtype = np.dtype(
         ("mark_high", "f8"),
         ("mark_low", "f8"),
         ("mark_close", "f8"),
-        (
-            "slippage",
-            "f8",
-        ),  # market-wide part of the slippage of a fill at this open, known before it [fraction]
+        ("slippage", "f8"),  # market-wide part of a fill's slippage at this open, known before it [fraction]
         ("impact", "f8"),  # times sqrt(notional) gives the size-dependent part of it [fraction]
         ("tiers_first", "i4"),  # the dated margin tiers in force: tiers[tiers_first:tiers_last]
         ("tiers_last", "i4"),

@@ -23,9 +23,8 @@ from gearing.exchange.engine.compiled import hot, index, rule
 NO_PRICE = math.nan  # no such price, e.g. of a position that cannot be liquidated
 ALL_TIERS = -1  # default of ``last``: up to the end of the array
 _ON_GRID = 1e-14  # relative distance to its grid at which a value is on it
-_NEVER = (
-    1e-12  # a root this small (or large) against the entry price is rounding noise of a position without debt
-)
+# A root this small (or large) against the entry price is rounding noise of a position without debt.
+_NEVER = 1e-12
 
 
 @hot

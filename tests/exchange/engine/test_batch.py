@@ -1,12 +1,12 @@
 """However a batch is called, its accounts get the same numbers."""
 
 import multiprocessing
-import time
 
 import numpy as np
 import pytest
 
 import gearing
+from gearing.exchange.engine import batch
 from gearing.exchange.records import guard_dtype, records
 from gearing.simulation import SimulationConfig, Simulator
 
@@ -28,7 +28,7 @@ def simulator(market, n_threads=1, **settings):
     return made
 
 
-def played(made, guards=None, pause=0.0):
+def played(made, guards=None):
     """Everything that every step wrote, and how many liquidations there were."""
     rng, seen, liquidations = np.random.default_rng(0), [], 0
     for _ in range(STEPS):
@@ -38,7 +38,6 @@ def played(made, guards=None, pause=0.0):
         state = (made.accounts, made.positions, made.ledgers, made.steps, made.observations, reward)
         seen.append(tuple(part.tobytes() for part in state))
         liquidations += int(made.ledgers.liquidations.sum())
-        time.sleep(pause)
     return seen, liquidations
 
 
@@ -56,12 +55,18 @@ def test_orders_that_rest_without_a_price_change_nothing(market):
     assert played(simulator(market)) == played(simulator(market), nowhere)
 
 
-@pytest.mark.parametrize(("n_threads", "pause"), [(2, 0.0), (2, 0.002), (3, 0.0)])
-def test_any_number_of_threads_awake_or_asleep_gives_the_numbers_of_one(market, n_threads, pause):
-    assert played(simulator(market, n_threads), pause=pause) == played(simulator(market))
+@pytest.fixture
+def threaded(monkeypatch):
+    """Even a handful of accounts is worth a thread."""
+    monkeypatch.setattr(batch, "STEPS_PER_THREAD", 1)
 
 
-def test_a_batch_refuses_a_step_with_a_target_too_large_before_anybody_steps(market):
+@pytest.mark.parametrize("n_threads", [2, 3])
+def test_any_number_of_threads_gives_the_numbers_of_one(market, n_threads, threaded):
+    assert played(simulator(market, n_threads)) == played(simulator(market))
+
+
+def test_a_batch_refuses_a_step_with_a_target_too_large_before_anybody_steps(market, threaded):
     made = simulator(market, n_threads=2)
     before = made.accounts.tobytes()
     targets = np.zeros((N, 1))
@@ -76,8 +81,10 @@ def _played_in_a_child(made, answers):
 
 
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="this system does not fork")
-def test_a_forked_child_goes_on_without_its_parents_threads(market):
+def test_a_forked_child_goes_on_without_its_parents_threads(market, threaded):
     made = simulator(market, n_threads=2)
+    played(made)  # the parent's threads run
+    made.reset(seed=3)
     fork = multiprocessing.get_context("fork")
     answers = fork.SimpleQueue()
     child = fork.Process(target=_played_in_a_child, args=(made, answers))

@@ -1,25 +1,20 @@
 """Calls of the compiled loop on blocks of accounts, by one or several threads.
 
 Passing two dozen arrays costs more than an account's step, so a call passes the address of one ``frame`` with the
-addresses of all arrays. Accounts are divided into blocks: the calling thread takes them from the front, helpers from
-the back, until none is left. Accounts are independent, so results do not depend on the threads.
-
-Helpers spin briefly between calls and then sleep. The calling thread never waits for a helper to begin, only for
-blocks that one has begun: a helper that is late, asleep, or lost in a fork costs time, never a result.
+addresses of all arrays. Accounts are independent, so results do not depend on the threads.
 
 ``advance`` is compiled once and serves single steps, whole paths, observations after a reset, and every thread; the
 same source runs interpreted under ``NUMBA_DISABLE_JIT=1``.
 """
 
-import queue
-import threading
-import time
-import weakref
-from typing import Any
+import os
+from concurrent.futures import ThreadPoolExecutor, wait
+from functools import cache
+from itertools import pairwise
 
 import numpy as np
 
-from gearing.exchange.engine.compiled import INTERPRETED, array_at, breathe, fetch, fetch_add, loop, store
+from gearing.exchange.engine.compiled import INTERPRETED, array_at, loop
 from gearing.exchange.engine.intervals import advance_accounts
 from gearing.exchange.kernel import clear_ledgers
 from gearing.exchange.records import (
@@ -39,12 +34,12 @@ from gearing.exchange.records import (
 _ARRAYS = (
     "active", "accounts", "positions", "contracts", "config", "tiers", "rows", "settlements", "ledgers", "blank",
     "steps", "growth", "targets", "guards", "features", "observations", "saturated", "recorded_steps",
-    "recorded_ledgers", "turns",
+    "recorded_ledgers",
 )  # fmt: skip
 _SIZES = (
     "n_accounts", "n_slots", "n_paths", "n_contracts", "n_tiers", "n_rows", "n_settlements", "n_bars", "n_features",
     "n_columns", "n_targets", "stride", "n_decisions", "with_guards", "n_recorded_steps", "n_recorded_ledgers",
-    "block", "n_blocks", "patience", "single",
+    "single",
 )  # fmt: skip
 # Addresses and sizes of the arrays of a call.
 frame_dtype = np.dtype(
@@ -52,84 +47,61 @@ frame_dtype = np.dtype(
 )
 _BOOL, _INT, _FLOAT, _FLOAT32 = (np.dtype(name) for name in ("?", "i8", "f8", "f4"))
 
-CALL, WAIT, HELP = 0, 1, 2  # roles of a thread
-DONE, NOT_YET = 0.0, -1.0  # return values; above zero, a target that is too large
-_TAKEN, _FINISHED, _FROM_BACK = 0, 8, 16  # indices of the shared counters, each in its own cache line
-_BLOCKS_PER_THREAD = 8
-_PATIENCE = 8192  # checks for work before a helper sleeps, some 200 microseconds
+STEPS_PER_THREAD = 2048  # fewer steps of accounts take less time than to hand them to a thread
 
 
-def _advance(address: int, role: int) -> float:
-    """Work on the call that the frame at ``address`` describes.
+def _advance(address: int, begin: int, end: int) -> float:
+    """Advance accounts ``begin`` to ``end`` by the call that the frame at ``address`` describes; returns 0.
 
-    CALL begins it, or refuses it where a target of a single step exceeds ``largest_target``: then nothing happens,
-    and that target is returned. WAIT continues it. HELP works until there has been no work for a while.
+    If a target of a single step exceeds ``largest_target``, nothing happens, and that target is returned.
     """
     frame = array_at(address, (1,), frame_dtype)[0]
-    turns = array_at(frame.turns, (24,), _INT)
     n, slots = frame.n_accounts, frame.n_slots
-    if role == CALL:
+    if frame.single:
         targets = array_at(frame.targets, (frame.n_targets, slots), _FLOAT)
-        if frame.single:
-            largest = 0.0
-            for t in range(frame.n_targets):
-                for s in range(slots):
-                    if abs(targets[t, s]) > largest:  # NaN holds the position
-                        largest = abs(targets[t, s])
-            if largest > frame.largest_target:
-                return largest
-        while fetch(turns, _FINISHED) < frame.n_blocks:
-            breathe()  # only after a call that an interrupt left
-        store(turns, _FINISHED, 0)
-        store(turns, _FROM_BACK, 0)
-        store(turns, _TAKEN, 0)
-    front, idle = 0, 0
-    while True:
-        if fetch(turns, _TAKEN) < frame.n_blocks and fetch_add(turns, _TAKEN, 1) < frame.n_blocks:
-            idle = 0
-            if role == HELP:
-                block = frame.n_blocks - 1 - fetch_add(turns, _FROM_BACK, 1)
-            else:
-                block = front
-                front += 1
-            begin = block * frame.block
-            advance_accounts(
-                begin,
-                min(begin + frame.block, n),
-                array_at(frame.active, (n,), _BOOL),
-                array_at(frame.accounts, (n,), account_dtype),
-                array_at(frame.positions, (n, slots), position_dtype),
-                array_at(frame.contracts, (frame.n_paths, frame.n_contracts), contract_dtype),
-                array_at(frame.config, (1,), config_dtype),
-                array_at(frame.tiers, (frame.n_tiers,), margin_tier_dtype),
-                array_at(frame.rows, (frame.n_rows, frame.n_contracts), row_dtype),
-                array_at(frame.settlements, (frame.n_settlements,), settlement_dtype),
-                array_at(frame.ledgers, (n, slots), ledger_dtype),
-                array_at(frame.blank, (1, 1), ledger_dtype),
-                array_at(frame.steps, (n,), step_dtype),
-                array_at(frame.growth, (n,), _FLOAT),
-                array_at(frame.targets, (frame.n_targets, slots), _FLOAT),
-                frame.stride,
-                frame.n_decisions,
-                array_at(frame.guards, (n, slots), guard_dtype),
-                frame.with_guards,
-                array_at(frame.features, (frame.n_bars, frame.n_features), _FLOAT32),
-                array_at(frame.observations, (n, frame.n_columns), _FLOAT32),
-                array_at(frame.saturated, (n,), _INT),
-                array_at(frame.recorded_steps, (n, frame.n_recorded_steps), step_dtype),
-                array_at(frame.recorded_ledgers, (n, frame.n_recorded_ledgers, slots), ledger_dtype),
-            )
-            fetch_add(turns, _FINISHED, 1)
-            continue
-        if role != HELP and fetch(turns, _FINISHED) >= frame.n_blocks:
-            return DONE
-        idle += 1
-        if idle > frame.patience:
-            return NOT_YET
-        breathe()
+        largest = 0.0
+        for t in range(frame.n_targets):
+            for s in range(slots):
+                if abs(targets[t, s]) > largest:  # NaN holds the position
+                    largest = abs(targets[t, s])
+        if largest > frame.largest_target:
+            return largest
+    advance_accounts(
+        begin,
+        end,
+        array_at(frame.active, (n,), _BOOL),
+        array_at(frame.accounts, (n,), account_dtype),
+        array_at(frame.positions, (n, slots), position_dtype),
+        array_at(frame.contracts, (frame.n_paths, frame.n_contracts), contract_dtype),
+        array_at(frame.config, (1,), config_dtype),
+        array_at(frame.tiers, (frame.n_tiers,), margin_tier_dtype),
+        array_at(frame.rows, (frame.n_rows, frame.n_contracts), row_dtype),
+        array_at(frame.settlements, (frame.n_settlements,), settlement_dtype),
+        array_at(frame.ledgers, (n, slots), ledger_dtype),
+        array_at(frame.blank, (1, 1), ledger_dtype),
+        array_at(frame.steps, (n,), step_dtype),
+        array_at(frame.growth, (n,), _FLOAT),
+        array_at(frame.targets, (frame.n_targets, slots), _FLOAT),
+        frame.stride,
+        frame.n_decisions,
+        array_at(frame.guards, (n, slots), guard_dtype),
+        frame.with_guards,
+        array_at(frame.features, (frame.n_bars, frame.n_features), _FLOAT32),
+        array_at(frame.observations, (n, frame.n_columns), _FLOAT32),
+        array_at(frame.saturated, (n,), _INT),
+        array_at(frame.recorded_steps, (n, frame.n_recorded_steps), step_dtype),
+        array_at(frame.recorded_ledgers, (n, frame.n_recorded_ledgers, slots), ledger_dtype),
+    )
+    return 0.0
 
 
 advance = loop(_advance)
+
+
+@cache
+def _threads(n_threads: int, process: int) -> ThreadPoolExecutor:
+    """Threads of a process: a fork has none of its parent's."""
+    return ThreadPoolExecutor(n_threads, thread_name_prefix="gearing")
 
 
 class Kernel:
@@ -145,6 +117,7 @@ class Kernel:
     features, observations : float32 arrays
     saturated : (n_accounts,) int64, counts of observed values clipped to their bounds
     n_threads : int
+        At most; few accounts are advanced by one.
     largest_target : float
         A step with a target leverage beyond it is refused.
 
@@ -168,30 +141,26 @@ class Kernel:
         clear_ledgers(blank, 0)
         contracts = contracts.reshape(-1, contracts.shape[-1])
         self._active, self._targets = np.ones(n, np.bool_), np.zeros((n, slots))
-        self._guards, self._turns = records((n, slots), guard_dtype), np.zeros(24, np.int64)
-        self.growth = np.zeros(n)
+        self._guards, self.growth = records((n, slots), guard_dtype), np.zeros(n)
+        self._n_threads = n_threads
         self._no_record = (records((n, 0), step_dtype), records((n, 0, slots), ledger_dtype))
         self._arrays = {
             "active": self._active, "accounts": accounts, "positions": positions, "contracts": contracts,
             "config": config, "tiers": tiers, "rows": rows, "settlements": settlements, "ledgers": ledgers,
             "blank": blank, "steps": steps, "growth": self.growth, "guards": self._guards, "features": features,
-            "observations": observations, "saturated": saturated, "turns": self._turns,
+            "observations": observations, "saturated": saturated,
         }  # fmt: skip
         self._frame = np.zeros(1, frame_dtype)
         self._put(**self._arrays)
-        block = n if n_threads == 1 else -(-n // (_BLOCKS_PER_THREAD * n_threads))
         self._set(
             n_accounts=n, n_slots=slots, n_paths=contracts.shape[0], n_contracts=contracts.shape[1],
             n_tiers=tiers.size, n_rows=rows.shape[0], n_settlements=settlements.size, n_bars=features.shape[0],
-            n_features=features.shape[1], block=block, n_blocks=-(-n // block), patience=_PATIENCE,
-            largest_target=largest_target,
+            n_features=features.shape[1], largest_target=largest_target,
         )  # fmt: skip
-        self._turns[[_TAKEN, _FINISHED]] = -(-n // block)
         self._address = self._frame.ctypes.data
         self._mode = ""
         self._planned: tuple[np.ndarray, ...] = ()
-        arrays = (self._frame, self._targets, self._arrays)
-        self._helpers = [_Helper(self._address, arrays) for _ in range(min(n_threads, -(-n // block)) - 1)]
+        self._blocks = [(0, n)]
 
     def _put(self, **arrays: np.ndarray) -> None:
         """Set the addresses of arrays, which the caller keeps alive."""
@@ -249,17 +218,27 @@ class Kernel:
             n_columns=self._arrays["observations"].shape[1] if observing else 0, single=mode.startswith("step"),
         )  # fmt: skip
         self._mode, self._planned = mode, planned
+        n_blocks = min(
+            self._n_threads, max(1, self.n_accounts * n_decisions // STEPS_PER_THREAD), self.n_accounts
+        )
+        self._blocks = list(pairwise(self.n_accounts * k // n_blocks for k in range(n_blocks + 1)))
 
     def _call(self) -> float:
         if INTERPRETED:
             return self._interpret()
-        for helper in self._helpers:
-            helper.wake()
-        result = advance(self._address, CALL)
-        while result == NOT_YET:
-            time.sleep(0)  # a helper was preempted within a block
-            result = advance(self._address, WAIT)
-        return result
+        first, *others = self._blocks
+        if not others:
+            return advance(self._address, *first)
+        threads = _threads(len(others), os.getpid())
+        futures = [threads.submit(self._advance, *block) for block in others]
+        try:
+            return advance(self._address, *first)
+        finally:
+            wait(futures)
+
+    def _advance(self, begin: int, end: int) -> float:
+        """One block; a thread that calls it keeps the arrays alive."""
+        return advance(self._address, begin, end)
 
     def _interpret(self) -> float:
         """The same call in plain Python, on one thread."""
@@ -274,39 +253,4 @@ class Kernel:
             int(f["stride"]), int(f["n_decisions"]), a["guards"], bool(f["with_guards"]), a["features"],
             a["observations"][:, :columns], a["saturated"], *record,
         )  # fmt: skip
-        return DONE
-
-
-class _Helper:
-    """A thread that takes blocks of a kernel's calls; it ends with the kernel."""
-
-    def __init__(self, address: int, arrays: tuple[Any, ...]) -> None:
-        self._given = (address, arrays)
-        self._start()
-
-    def _start(self) -> None:
-        self._bell: queue.SimpleQueue[bool] = queue.SimpleQueue()
-        self._sleeps = [False]
-        self._thread = threading.Thread(
-            target=_help, args=(*self._given, self._bell, self._sleeps), daemon=True, name="gearing-helper"
-        )
-        self._thread.start()
-        weakref.finalize(self, self._bell.put, False)
-
-    def wake(self) -> None:
-        """Wake the thread before work is distributed; start it after a fork."""
-        if self._sleeps[0]:
-            self._sleeps[0] = False
-            self._bell.put(True)
-        if not self._thread.is_alive():
-            self._start()
-
-
-def _help(address: int, arrays: tuple[Any, ...], bell: queue.SimpleQueue[bool], sleeps: list[bool]) -> None:
-    """Loop of a helper; it keeps the kernel's arrays alive, not the kernel."""
-    more = True
-    while more:
-        advance(address, HELP)
-        sleeps[0] = True
-        more = bell.get()
-        sleeps[0] = False
+        return 0.0

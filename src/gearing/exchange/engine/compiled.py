@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import platform
 from typing import Any
 
 import numpy as np
@@ -58,58 +57,6 @@ def index(k: int) -> int:
 @overload(index, jit_options={"forceinline": True, **_PART}, strict=False)
 def _index(k: Any) -> Any:
     return lambda k: k & _NOT_NEGATIVE
-
-
-@intrinsic
-def fetch(typingctx: Any, numbers: Any, index: Any) -> Any:
-    """Number of an int64 array that other threads write."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        place = _place(context, builder, signature.args[0], *args)
-        return builder.load_atomic(place, "seq_cst", 8)
-
-    return types.int64(numbers, types.int64), generate
-
-
-@intrinsic
-def fetch_add(typingctx: Any, numbers: Any, index: Any, more: Any) -> Any:
-    """Add to a number that other threads write, and return what it was."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        place = _place(context, builder, signature.args[0], *args[:2])
-        return builder.atomic_rmw("add", place, args[2], "seq_cst")
-
-    return types.int64(numbers, types.int64, types.int64), generate
-
-
-@intrinsic
-def store(typingctx: Any, numbers: Any, index: Any, value: Any) -> Any:
-    """Set a number that other threads read."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        place = _place(context, builder, signature.args[0], *args[:2])
-        builder.store_atomic(args[2], place, "seq_cst", 8)
-        return context.get_dummy_value()
-
-    return types.void(numbers, types.int64, types.int64), generate
-
-
-@intrinsic
-def breathe(typingctx: Any) -> Any:
-    """Pause the thread briefly, where the processor supports it."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        if platform.machine() in ("x86_64", "AMD64"):
-            kind = ir.FunctionType(ir.VoidType(), [])
-            builder.call(cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.sse2.pause"), [])
-        return context.get_dummy_value()
-
-    return types.void(), generate
-
-
-def _place(context: Any, builder: Any, kind: Any, numbers: Any, index: Any) -> Any:
-    view = context.make_array(kind)(context, builder, numbers)
-    return builder.gep(view.data, [index])
 
 
 @intrinsic
