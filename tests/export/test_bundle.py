@@ -292,9 +292,9 @@ def test_a_manifest_of_another_schema_is_refused(rule_copy):
     from gearing.export.files import write_checksums
 
     path = rule_copy / "manifest.json"
-    path.write_text(path.read_text().replace('"schema": 1', '"schema": 99'))
+    path.write_text(path.read_text().replace('"schema": 2', '"schema": 99'))
     write_checksums(rule_copy)
-    with pytest.raises(BundleError, match="schema 99, this version of gearing reads 1"):
+    with pytest.raises(BundleError, match="schema 99, this version of gearing reads 2"):
         load_bundle(rule_copy)
 
 
