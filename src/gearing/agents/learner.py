@@ -8,24 +8,18 @@ from gearing.agents.policy.learned import LearnedPolicy
 
 
 class Learner(Protocol):
-    """An agent in training.
+    """An agent in training."""
 
-    Attributes
-    ----------
-    decisions : int
-        Decisions taken by all accounts so far.
-    within_budget : bool
-        Whether the agent is within its risk budget, if any, on the training span.
-    policy : LearnedPolicy
-        The present policy; it shares its weights with the learner.
-    """
+    policy: LearnedPolicy  # the present policy; it shares its weights with the learner
 
-    policy: LearnedPolicy
-    within_budget: bool
+    @property
+    def within_budget(self) -> bool:
+        """Whether the agent is within its risk budget, if any, on the training span."""
+        ...
 
     @property
     def decisions(self) -> int:
-        """Decisions taken so far."""
+        """Decisions taken by all accounts so far."""
         ...
 
     def update(self) -> dict[str, float]:

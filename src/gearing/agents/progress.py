@@ -10,22 +10,13 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Status:
-    """Progress of a training.
-
-    Attributes
-    ----------
-    decisions, total : int
-    per_second : float
-        Decisions a second since the training (or its resumption) began.
-    validation, best : float or None
-        Last and best log growth per year on the validation span.
-    """
+    """Progress of a training."""
 
     decisions: int
     total: int
-    per_second: float
-    validation: float | None = None
-    best: float | None = None
+    per_second: float  # decisions, since the training (or its resumption) began
+    validation: float | None = None  # last log growth per year on the validation span
+    best: float | None = None  # best log growth per year on the validation span
 
     @property
     def seconds_left(self) -> float:

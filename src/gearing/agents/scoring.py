@@ -14,6 +14,8 @@ from gearing.simulation.config import SimulationConfig
 from gearing.simulation.policy import Policy, check_columns
 from gearing.simulation.simulator import Simulator
 
+Markets = MarketData | Sequence[MarketData]
+Tables = FeatureTable | Sequence[FeatureTable]
 _LONG = 2_000  # decisions from which a path is scored in parts that run side by side
 
 
@@ -28,19 +30,18 @@ class Scorer:
     markets, tables : one table per market
     config : SimulationConfig
         Its episodes are ignored: a score covers everything.
-    n_parts : int, optional
-        Parts of each path; by default one, and one more for every thousand decisions of a path of 2,000 or more.
     """
 
     def __init__(
-        self,
-        markets: Sequence[MarketData],
-        tables: Sequence[FeatureTable],
-        config: SimulationConfig,
-        n_parts: int | None = None,
+        self, markets: Sequence[MarketData], tables: Sequence[FeatureTable], config: SimulationConfig
     ):
         whole = config.with_(start="first", episode_length=None)
-        self.simulator, self._cuts = _parted(markets, tables, whole, n_parts)
+        self.simulator = Simulator(markets, tables, whole, n_accounts=1)
+        counts = [edges.size - 1 for edges in self.simulator.tape.boundaries]
+        self._cuts = [_cut(count) for count in counts]
+        accounts = sum(len(cut) - 1 for cut in self._cuts)
+        if accounts > 1:
+            self.simulator = Simulator(markets, tables, whole, n_accounts=accounts)
 
     def __call__(self, policy: Policy) -> float:
         """Log growth per year, all markets together; ruin counts as the loss of all but a thousandth."""
@@ -74,28 +75,13 @@ class _Growth(Observer):
         self.growth[ruined] = np.minimum(self.growth[ruined], np.log(0.001))
 
 
-def _parted(
-    markets: Sequence[MarketData],
-    tables: Sequence[FeatureTable],
-    config: SimulationConfig,
-    n_parts: int | None,
-) -> tuple[Simulator, list[np.ndarray]]:
-    """An account for every part of every path, and where each path is cut."""
-    simulator, cuts = Simulator(markets, tables, config, n_accounts=1), []
-    for edges in simulator.tape.boundaries:
-        count = edges.size - 1
-        parts = n_parts or (1 if count < _LONG else count // 1000)
-        cuts.append(np.linspace(0, count, parts + 1).astype(np.int64))
-    accounts = sum(len(c) - 1 for c in cuts)
-    return simulator if accounts == 1 else Simulator(markets, tables, config, n_accounts=accounts), cuts
+def _cut(count: int) -> np.ndarray:
+    """Edges of a path's parts: one part, or one for every thousand decisions of a long path."""
+    parts = 1 if count < _LONG else count // 1000
+    return np.linspace(0, count, parts + 1).astype(np.int64)
 
 
-def growth_per_year(
-    policy: Policy,
-    market: MarketData | Sequence[MarketData],
-    table: FeatureTable | Sequence[FeatureTable],
-    config: SimulationConfig,
-) -> float:
+def growth_per_year(policy: Policy, market: Markets, table: Tables, config: SimulationConfig) -> float:
     """Deterministic log growth per year of a policy over whole markets.
 
     Parameters
@@ -104,6 +90,10 @@ def growth_per_year(
     market, table : one, or as many tables as markets
     config : SimulationConfig
     """
+    return Scorer(*as_lists(market, table), config)(policy)
+
+
+def as_lists(market: Markets, table: Tables) -> tuple[list[MarketData], list[FeatureTable]]:
+    """One market and its table, or several, as lists."""
     markets = [market] if isinstance(market, MarketData) else list(market)
-    tables = [table] if isinstance(table, FeatureTable) else list(table)
-    return Scorer(markets, tables, config)(policy)
+    return markets, [table] if isinstance(table, FeatureTable) else list(table)

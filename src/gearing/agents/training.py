@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,15 +18,14 @@ from gearing.agents.learner import Learner
 from gearing.agents.policy.learned import LearnedPolicy
 from gearing.agents.progress import Listener, ProgressBar, Status
 from gearing.agents.randomness import own_randomness, random_state, set_random_state
-from gearing.agents.scoring import Scorer
+from gearing.agents.scoring import Markets, Scorer, Tables, as_lists
 from gearing.agents.settings import AgentSettings, agent_settings
 from gearing.features import FeatureTable
 from gearing.market.data import MarketData
 from gearing.simulation.config import SimulationConfig
 from gearing.storage.digest import digest
 
-Markets = MarketData | Sequence[MarketData]
-Tables = FeatureTable | Sequence[FeatureTable]
+_SAVED = ("history", "best", "seconds", "learning", "stopped")  # of a training, in its checkpoint
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,14 +113,19 @@ def train_agent(
     if total_decisions is not None:
         settings = agent_settings(settings, total_decisions=total_decisions)
     check_hyperparameters(settings)
-    markets, tables = _lists(market, table)
-    held_out = _lists(*validation) if validation is not None else ([], [])
+    markets, tables = as_lists(market, table)
+    held_out = as_lists(*validation) if validation is not None else ([], [])
     _check_spans(markets, held_out[0])
     identity = _identity(settings, markets, tables, config, seed, held_out)
     if start_from is not None:
         identity["start_from"] = [digest(t.numpy()) for t in start_from.network.state_dict().values()]
     with own_randomness(seed), ExitStack() as stack:
-        learner = _make_learner(settings, markets, tables, config, seed, identity)
+        training_config = config.with_(
+            start="random", episode_length=config.episode_length or settings.episode
+        )
+        learner = _learner_of(settings.algorithm)(
+            settings, markets, tables, training_config, seed, settings.total_decisions, identity
+        )
         if start_from is not None:
             _take_weights(learner.policy, start_from)
         listener = progress if callable(progress) else None
@@ -157,10 +161,9 @@ class _Training:
         if state is None:
             return
         self.learner.restore(state["learner"])
-        self.history, self.best = state["history"], state["best"]
-        self.seconds, self.stopped = state["seconds"], state["stopped"]
-        self.learning = state["learning"]
         set_random_state(state["random"])
+        for name in _SAVED:
+            setattr(self, name, state[name])
 
     def finish(self) -> TrainedAgent:
         """Update until the budget is spent or validation no longer improves."""
@@ -188,23 +191,17 @@ class _Training:
         score = self.scorer(self.learner.policy) if self.scorer is not None else float("nan")
         if self.best is None or self._is_better(score, self.best):
             weights = self.learner.policy.network.state_dict()
-            kept = {name: tensor.clone() for name, tensor in weights.items()}
             self.best = {
                 "score": score,
                 "decisions": self.learner.decisions,
-                "weights": kept,
+                "weights": {name: tensor.clone() for name, tensor in weights.items()},
                 "within_budget": self.learner.within_budget,
             }
-        self.history.append(
-            {
-                "decisions": self.learner.decisions,
-                "score": score,
-                "best": self.best["score"],
-                "seconds": self.learning,
-            }
-        )
+        best, seconds = self.best["score"], self.learning
+        row = {"decisions": self.learner.decisions, "score": score, "best": best, "seconds": seconds}
+        self.history.append(row)
         if self.scorer is not None:
-            self._log({"validation/log_growth_per_year": score, "validation/best": self.best["score"]})
+            self._log({"validation/log_growth_per_year": score, "validation/best": best})
         self.stopped = self._is_done()
 
     def _is_better(self, score: float, best: Mapping[str, Any]) -> bool:
@@ -241,17 +238,8 @@ class _Training:
         if self.folder is None or not (due or last):
             return
         self._written = now
-        self.folder.write(
-            {
-                "learner": self.learner.state(),
-                "history": self.history,
-                "best": self.best,
-                "seconds": self.seconds,
-                "learning": self.learning,
-                "stopped": self.stopped,
-                "random": random_state(),
-            }
-        )
+        saved = {name: getattr(self, name) for name in _SAVED}
+        self.folder.write({"learner": self.learner.state(), "random": random_state(), **saved})
 
     def _result(self) -> TrainedAgent:
         assert self.best is not None
@@ -266,19 +254,6 @@ class _Training:
             seconds=self.seconds,
             stopped_early=self.stopped,
         )
-
-
-def _make_learner(
-    settings: AgentSettings,
-    markets: list[MarketData],
-    tables: list[FeatureTable],
-    config: SimulationConfig,
-    seed: int,
-    identity: dict[str, Any],
-) -> Learner:
-    training = config.with_(start="random", episode_length=config.episode_length or settings.episode)
-    learner = _learner_of(settings.algorithm)
-    return learner(settings, markets, tables, training, seed, settings.total_decisions, identity)
 
 
 def _take_weights(policy: LearnedPolicy, earlier: LearnedPolicy) -> None:
@@ -299,11 +274,6 @@ def _learner_of(algorithm: str) -> Any:
     from gearing.agents.sb3.learner import SB3Learner
 
     return SB3Learner
-
-
-def _lists(market: Markets, table: Tables) -> tuple[list[MarketData], list[FeatureTable]]:
-    markets = [market] if isinstance(market, MarketData) else list(market)
-    return markets, [table] if isinstance(table, FeatureTable) else list(table)
 
 
 def _check_spans(training: list[MarketData], validation: list[MarketData]) -> None:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from gearing.agents.policy.learned import LearnedPolicy
 from gearing.agents.policy.networks import mode_of
+from gearing.agents.policy.scaling import column_places
 from gearing.simulation.actions import ResidualScheme
 from gearing.simulation.config import SimulationConfig
 from gearing.simulation.observation import ObservationLayout
@@ -62,7 +63,7 @@ class TargetLeverage(nn.Module):
         if not self.continuous:
             self.register_buffer("levels", torch.tensor(policy.scheme.magnitudes, dtype=torch.float32))
         if config.signal_column is not None:
-            self.register_buffer("signal", places_of(layout, config.signal_column))
+            self.register_buffer("signal", torch.tensor(column_places(layout, config.signal_column)))
 
     def forward(self, observation: Tensor, extra: Tensor | None = None) -> Tensor | tuple[Tensor, Tensor]:
         """Signed target leverage, or the factor of the base rule; a recurrent policy also returns its next state.
@@ -117,12 +118,6 @@ def write_policy_graph(
     state = torch.zeros(parts, 2, width)
     _export(graph, {"observation": (example, {0: n}), "state": (state, {1: n})}, path, [output, "next_state"])
     return parts, width
-
-
-def places_of(layout: ObservationLayout, name: str) -> Tensor:
-    """Indices of a column in a flat observation."""
-    where = layout.locate(name)
-    return torch.arange(layout.size)[where if isinstance(where, slice) else slice(where, where + 1)]
 
 
 def _export(graph: nn.Module, inputs: dict[str, tuple[Tensor, Any]], path: Path, outputs: list[str]) -> None:

@@ -19,7 +19,7 @@ from torch import Tensor
 from gearing.agents.differentiable.interval_data import IntervalData
 from gearing.agents.differentiable.torch_ledger import Accounts, TorchLedger
 
-_FUNDING = [6, 9]  # columns of the rows: funding of one unit at the open, and after it
+_FUNDING = [6, 7]  # columns of the rows: funding of one unit at the open, and after it
 _LOWER, _UPPER = 1, 2  # the edge traded to; 0: the position was left unchanged
 
 
@@ -94,7 +94,7 @@ def _sigmoid(x):
 @njit(cache=True, error_model="numpy")
 def _fill(held, checked, edge, equity, setting, row, terms, tiers):
     """Quantity per unit of equity after the order, its price, and the leverage setting; see ``TorchLedger._fill``."""
-    mark, opened, mark_open, slippage, impact = row[0], row[1], row[2], row[7], row[8]
+    mark, opened, mark_open, slippage, impact = row[0], row[1], row[2], row[8], row[9]
     fee, share, change, part = terms[0], terms[1], terms[3], terms[5]
     flat = edge[0] == 0.0
     side = 1.0 if edge[0] > 0.0 else -1.0
@@ -135,7 +135,7 @@ def _step(leverage, edge, hold, equity, setting, backing, row, terms, tiers, flo
     """Growth less the price of liquidations, next leverage (dual numbers), next setting and backing, growth of
     equity and smoothed liquidation, of one account over one interval."""
     mark, mark_open, end_mark, low, high = row[0], row[2], row[3], row[4], row[5]
-    funding_open, funding_after = row[6], row[9]
+    funding_open, funding_after = row[6], row[7]
     fee, share, cross, softness = terms[0], terms[1], terms[2], terms[4]
     held = _scale(leverage, 1.0 / mark)
     opened = _shift(_scale(held, -funding_open), 1.0)
@@ -253,25 +253,12 @@ class CompiledLedger:
 
     def __init__(self, ledger: TorchLedger, data: IntervalData):
         tiers = ledger.tiers[0]
-        self.terms = np.array(
-            [
-                float(ledger.fee[0]),
-                float(ledger.share[0]),
-                ledger.cross,
-                ledger.leverage_change,
-                ledger.softness,
-                1.0,
-                0.0,
-            ]
-        )
+        fee, share = float(ledger.fee[0]), float(ledger.share[0])
+        self.terms = np.array([fee, share, ledger.cross, ledger.leverage_change, ledger.softness, 1.0, 0.0])
         parts = (tiers.floor, tiers.rate, tiers.amount, tiers.cap, tiers.top)
         self.tiers = np.stack([part.numpy() for part in parts], axis=1)
         self.floor, self._ledger = 0.001 * ledger.initial_equity, ledger
-        fields = (
-            data.mark, data.open, data.mark_open, data.end, data.low, data.high, data.funding_at_open,
-            data.slippage, data.impact, data.funding_after,
-        )  # fmt: skip
-        self.rows = np.concatenate([f.numpy() for f in fields], axis=1)
+        self.rows = np.concatenate([field.numpy() for field in data[:10]], axis=1)
 
     def unroll(
         self, accounts: Accounts, low: Tensor, high: Tensor, index: Tensor
@@ -289,16 +276,10 @@ class CompiledLedger:
         accounts : Accounts
         """
         ledger, costs = self._ledger, self._ledger.costs
-        self.terms[0], self.terms[5], self.terms[6] = (
-            costs.fees * float(ledger.fee[0]),
-            costs.slippage,
-            ledger.price,
-        )
+        self.terms[[0, 5, 6]] = costs.fees * float(ledger.fee[0]), costs.slippage, ledger.price
         rows = self.rows[index.numpy()]
         rows[..., _FUNDING] *= costs.funding
-        equity, quantity, setting, backing = (
-            part.detach().numpy().reshape(-1).copy() for part in accounts.parts()
-        )
+        equity, quantity, setting, backing = (p.detach().numpy().reshape(-1).copy() for p in accounts)
         state = {
             "equity": equity,
             "leverage": quantity * rows[:, 0, 0] / equity,

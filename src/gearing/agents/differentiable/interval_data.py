@@ -6,8 +6,7 @@ extremes of the mark price of each interval.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,49 +15,25 @@ from torch import Tensor
 from gearing.simulation.simulator import Simulator
 
 
-@dataclass(frozen=True)
-class IntervalData:
-    """Per decision k and contract j; prices in float64.
+class IntervalData(NamedTuple):
+    """Per decision and contract, (n, m) float64, unless it says otherwise."""
 
-    Attributes
-    ----------
-    mark : (n, m)
-        Mark of the deciding close.
-    open, mark_open : (n, m)
-        Traded price and mark at which the order fills.
-    end : (n, m)
-        Mark at the end of the interval.
-    low, high : (n, m)
-        Extremes of the mark from the fill to the end; with a close-only walk, the end itself.
-    funding_at_open, funding_after : (n, m)
-        What one unit pays at the open, before the fill, and later in the interval [settle coin].
-    slippage, impact : (n, m)
-    columns : (n, n_market_columns) float32
-        Market columns of the observation.
-    last : (n,) int64
-        Index of the last decision of the same path.
-    """
-
-    mark: Tensor
-    open: Tensor
-    mark_open: Tensor
-    end: Tensor
-    low: Tensor
+    mark: Tensor  # at the deciding close
+    open: Tensor  # traded price at which the order fills
+    mark_open: Tensor  # mark at the same moment
+    end: Tensor  # mark at the end of the interval
+    low: Tensor  # extremes of the mark from the fill to the end; with a close-only walk, the end itself
     high: Tensor
-    funding_at_open: Tensor
-    funding_after: Tensor
+    funding_at_open: Tensor  # what one unit pays at the open, before the fill [settle coin]
+    funding_after: Tensor  # what one unit pays later in the interval [settle coin]
     slippage: Tensor
     impact: Tensor
-    columns: Tensor
-    last: Tensor
+    columns: Tensor  # market columns of the observation, (n, n_market_columns) float32
+    last: Tensor  # index of the last decision of the same path, (n,) int64
 
-    def at(self, index: Tensor) -> IntervalData:
+    def at(self, index: Any) -> IntervalData:
         """Rows of some decisions; an index (b, t) gives fields (b, t, ...)."""
-        return IntervalData(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
-
-    def step(self, t: int) -> IntervalData:
-        """Decision t of fields (b, t, ...)."""
-        return IntervalData(**{f.name: getattr(self, f.name)[:, t] for f in fields(self)})
+        return IntervalData(*(values[index] for values in self))
 
 
 def interval_data(simulator: Simulator) -> IntervalData:

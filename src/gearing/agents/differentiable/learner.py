@@ -26,7 +26,7 @@ from gearing.agents.health import check_numbers, check_weights
 from gearing.agents.policy.band_network import BandNetwork
 from gearing.agents.policy.description import PolicyDescription
 from gearing.agents.policy.learned import LearnedPolicy
-from gearing.agents.policy.scaling import fit_scaling
+from gearing.agents.policy.scaling import column_places, fit_scaling
 from gearing.agents.settings import AgentSettings
 from gearing.features import FeatureTable, parse_duration
 from gearing.market.data import MarketData
@@ -111,9 +111,8 @@ class DifferentiableLearner:
         described = PolicyDescription.of(settings.algorithm, self.simulator, scheme, network, provenance)
         self.policy = LearnedPolicy(self.network, described)
         weights = [p for p in self.network.parameters() if p.requires_grad]
-        self._taught = [
-            p for m in self.network.members for part in m.regime_layers() for p in part.parameters()
-        ]
+        taught = [part for member in self.network.members for part in member.regime_layers()]
+        self._taught = [p for part in taught for p in part.parameters()]
         by_regimes = set(map(id, self._taught))
         self._grown = [p for p in weights if id(p) not in by_regimes]
         self.optimizer = torch.optim.Adam(
@@ -157,7 +156,7 @@ class DifferentiableLearner:
         self.rows[which] = self._rng.choice(fits, count)
         self._left[which] = np.minimum(self._episode, last[self.rows[which]] - self.rows[which] + 1)
         mask = torch.from_numpy(which)
-        pairs = zip(self._fresh_accounts(len(which)).parts(), self._accounts.parts(), strict=True)
+        pairs = zip(self._fresh_accounts(len(which)), self._accounts, strict=True)
         self._accounts = Accounts(
             *(torch.where(mask if new.ndim == 1 else mask[:, None], new, old) for new, old in pairs)
         )
@@ -200,7 +199,7 @@ class DifferentiableLearner:
         check_numbers({"the gradient's norm": float(norm)}, self.decisions, self._advice())
         self.optimizer.step()
         check_weights(self.network.named_parameters(), self.decisions, self._advice())
-        self._accounts = accounts.detach()
+        self._accounts = Accounts(*(part.detach() for part in accounts))
         self.rows, self._left = self.rows + steps, self._left - steps
         self.decisions += priced.numel()
         rate = float(liquidated.mean())
@@ -251,7 +250,7 @@ class DifferentiableLearner:
         """Several contracts: the accounting runs in torch."""
         accounts, growths, weights = self._accounts, [], []
         for t in range(data.mark.shape[1]):
-            now = data.step(t)
+            now = data.at((slice(None), t))
             held = accounts.effective_leverage(now.mark)
             target = torch.minimum(torch.maximum(held, low[:, t]), high[:, t])
             hold = (held >= low[:, t]) & (held <= high[:, t]) & (held != 0.0)
@@ -289,7 +288,7 @@ class DifferentiableLearner:
         return {
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "accounts": list(self._accounts.parts()),
+            "accounts": list(self._accounts),
             "memory": self._memory,
             "at": torch.from_numpy(self.rows.copy()),
             "left": torch.from_numpy(self._left.copy()),
@@ -336,28 +335,15 @@ def _network_arguments(
             f"agent columns {', '.join(unknown)}: the differentiable agent reads market columns, and the leverage it "
             f"holds; there are {', '.join(layout.columns)}."
         )
-    scaling = fit_scaling(layout, tables, settings.scaling, settings.clip, market, 1.0)
     shares = config.shares(len(simulator.contracts))
     most = config.max_leverage * min(shares)
     return {
         **settings.network,
-        "scaling": {
-            "centre": scaling.centre.tolist(), "spread": scaling.spread.tolist(), "keep": scaling.keep.tolist(),
-            "clip": scaling.clip,
-        },
+        "scaling": fit_scaling(layout, tables, settings.scaling, settings.clip, market, 1.0),
         "lower": -most if config.direction in ("short", "free") else 0.0,
         "upper": 0.0 if config.direction == "short" else most,
         "shares": list(shares),
         "side": "signal" if config.signal_column else config.direction,
-        "held_at": _places(layout, "effective_leverage"),
-        "signal_at": _places(layout, config.signal_column) if config.signal_column else [],
-    }  # fmt: skip
-
-
-def _places(layout: Any, name: str) -> list[int]:
-    where = layout.locate(name)
-    return (
-        list(range(layout.size)[where])
-        if isinstance(where, slice)
-        else [int(w) for w in np.atleast_1d(where)]
-    )
+        "held_at": column_places(layout, "effective_leverage"),
+        "signal_at": column_places(layout, config.signal_column) if config.signal_column else [],
+    }

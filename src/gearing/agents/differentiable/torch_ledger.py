@@ -7,8 +7,7 @@ adverse extreme falls through the maintenance margin.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -21,33 +20,13 @@ from gearing.simulation.simulator import Simulator
 _SMALLEST = 1e-12
 
 
-@dataclass(frozen=True)
-class Accounts:
-    """State of a batch of accounts, float64.
+class Accounts(NamedTuple):
+    """State of a batch of accounts at the last close, float64."""
 
-    Attributes
-    ----------
-    equity : (b,)
-        At the last close.
-    quantity : (b, m)
-    setting : (b, m)
-        Leverage setting of each position.
-    backing : (b, m)
-        Margin balance of each position at the last close (isolated), lost in a liquidation.
-    """
-
-    equity: Tensor
-    quantity: Tensor
-    setting: Tensor
-    backing: Tensor
-
-    def detach(self) -> Accounts:
-        """The same values without gradient history."""
-        return Accounts(*(part.detach() for part in self.parts()))
-
-    def parts(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Its tensors, in the order of the constructor."""
-        return self.equity, self.quantity, self.setting, self.backing
+    equity: Tensor  # (b,)
+    quantity: Tensor  # (b, m)
+    setting: Tensor  # (b, m), leverage setting of each position
+    backing: Tensor  # (b, m), margin balance of each position (isolated), lost in a liquidation
 
     def effective_leverage(self, mark: Tensor) -> Tensor:
         """Signed notional at mark over equity (b, m)."""

@@ -9,24 +9,13 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Algorithm:
-    """A learning algorithm of stable-baselines3 or sb3-contrib.
-
-    Attributes
-    ----------
-    module, name : of its class
-    policy : str
-        Name of its policy for flat observations.
-    actions : {"any", "continuous", "discrete"}
-    on_policy : bool
-        Whether it learns from the last rollout instead of a buffer.
-    recurrent : bool
-    """
+    """A learning algorithm of stable-baselines3 or sb3-contrib."""
 
     module: str
-    name: str
-    policy: str = "MlpPolicy"
-    actions: str = "any"
-    on_policy: bool = True
+    name: str  # of its class
+    policy: str = "MlpPolicy"  # for flat observations
+    actions: str = "any"  # or "continuous", "discrete"
+    on_policy: bool = True  # learns from the last rollout instead of a buffer
     recurrent: bool = False
 
     def load(self) -> Any:

@@ -13,11 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gearing.agents.policy.extractor import ScaledColumns
+from gearing.agents.policy.extractor import ScaledColumns, activation_class
 
 _STEEP = 10.0  # of the function that makes a width positive: narrow bands still move quickly
-
-_ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU, "elu": nn.ELU, "gelu": nn.GELU, "silu": nn.SiLU}
 
 
 class BandNetwork(nn.Module):
@@ -72,10 +70,6 @@ class BandNetwork(nn.Module):
         start_leverage: float | None = None,
     ):
         super().__init__()
-        if activation not in _ACTIVATIONS:
-            raise ValueError(
-                f"network activation is {activation!r}; it must be one of {', '.join(_ACTIVATIONS)}."
-            )
         if beliefs and not memory:
             raise ValueError(
                 f"network has beliefs: {beliefs} but memory: 0; a belief needs a memory, such as memory: 32."
@@ -86,21 +80,11 @@ class BandNetwork(nn.Module):
         self.register_buffer("shares", torch.tensor(list(shares), dtype=torch.float32))
         self.register_buffer("held_at", torch.tensor(list(held_at)))
         self.register_buffer("signal_at", torch.tensor(list(signal_at), dtype=torch.int64))
-        middle, half = 0.5 * (self.lower + self.upper), 0.5 * (self.upper - self.lower)
-        start = 0.0 if start_leverage is None else (start_leverage - middle) / half
-        self.members = nn.ModuleList(
-            _Member(
-                self.scaled.n_columns,
-                layers,
-                _ACTIVATIONS[activation],
-                memory,
-                beliefs,
-                self.slots,
-                start_width,
-                start,
-            )
-            for _ in range(members)
-        )
+        self.middle, self.half = 0.5 * (self.lower + self.upper), 0.5 * (self.upper - self.lower)
+        start = 0.0 if start_leverage is None else (start_leverage - self.middle) / self.half
+        widths = (self.scaled.n_columns, layers, memory, beliefs, self.slots)
+        kind = activation_class(activation)
+        self.members = nn.ModuleList(_Member(*widths, kind, start_width, start) for _ in range(members))
 
     def band(
         self, columns: Tensor, member: int | None = None, state: Tensor | None = None
@@ -131,11 +115,10 @@ class BandNetwork(nn.Module):
 
     def _bounded(self, edge: Tensor) -> Tensor:
         """From the network's scale, where +-1 are the bounds, to leverage, bounds included."""
-        middle, half = 0.5 * (self.lower + self.upper), 0.5 * (self.upper - self.lower)
         # Beyond a bound a small gradient remains, so that an edge can return.
         inside = torch.clamp(edge, -1.0, 1.0)
         beyond = 0.01 * (edge - inside)
-        return middle + half * (inside + (beyond - beyond.detach()))
+        return self.middle + self.half * (inside + (beyond - beyond.detach()))
 
     def forward(self, raw: Tensor) -> Tensor:
         """Target leverage (n, n_slots) of raw observations (n, n_columns), without a recurrent state."""
@@ -184,10 +167,10 @@ class _Member(nn.Module):
         self,
         n_inputs: int,
         layers: Any,
-        activation: Any,
         memory: int,
         beliefs: int,
         slots: int,
+        activation: Any,
         start_width: float,
         start: float,
     ):

@@ -12,35 +12,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PolicyDescription:
-    """Everything needed to rebuild a learned policy, except its weights.
-
-    Attributes
-    ----------
-    algorithm : str
-    names : tuple of str
-        Every column of the observation it was trained on, in order.
-    low, high : tuple of float
-        Their bounds.
-    columns : tuple of str
-        Market columns among them, without the contract's name.
-    slots : tuple of str
-    scheme : mapping
-        Action scheme and its parameters; a base rule by name.
-    network : mapping
-        Arguments of the network besides its weights.
-    training : mapping
-        Provenance: seed, decisions, spans, fingerprints, scores.
-    """
+    """Everything needed to rebuild a learned policy, except its weights."""
 
     algorithm: str
-    names: tuple[str, ...]
-    low: tuple[float, ...]
+    names: tuple[str, ...]  # every column of the observation it was trained on, in order
+    low: tuple[float, ...]  # bounds of those columns
     high: tuple[float, ...]
-    columns: tuple[str, ...]
+    columns: tuple[str, ...]  # market columns among them, without the contract's name
     slots: tuple[str, ...]
-    scheme: Mapping[str, Any]
-    network: Mapping[str, Any]
-    training: Mapping[str, Any] = field(default_factory=dict)
+    scheme: Mapping[str, Any]  # action scheme and its parameters; a base rule by name
+    network: Mapping[str, Any]  # arguments of the network besides its weights
+    training: Mapping[str, Any] = field(default_factory=dict)  # seed, spans, fingerprints of the data
 
     @classmethod
     def of(

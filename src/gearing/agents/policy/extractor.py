@@ -1,4 +1,7 @@
-"""The network's first layer: scaling constants as buffers, so that they are saved and exported with the weights."""
+"""Parts that all networks share: activations, and a first layer that scales observations.
+
+The scaling constants are buffers, so that they are saved and exported with the weights.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,21 @@ import numpy as np
 import torch
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import Tensor, nn
+
+_ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU, "elu": nn.ELU, "gelu": nn.GELU, "silu": nn.SiLU}
+
+
+def activation_class(name: str) -> type[nn.Module]:
+    """The activation function of a network's hidden layers.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name.
+    """
+    if name not in _ACTIVATIONS:
+        raise ValueError(f"network activation is {name!r}; it must be one of {', '.join(_ACTIVATIONS)}.")
+    return _ACTIVATIONS[name]
 
 
 class ScaledColumns(nn.Module):

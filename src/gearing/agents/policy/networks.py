@@ -11,12 +11,10 @@ from torch import Tensor, nn
 
 from gearing.agents.policy.algorithms import ALGORITHMS
 from gearing.agents.policy.band_network import BandNetwork
-from gearing.agents.policy.extractor import ScaledObservation
+from gearing.agents.policy.extractor import ScaledObservation, activation_class
 
 if TYPE_CHECKING:
     from gearing.agents.policy.description import PolicyDescription
-
-_ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU, "elu": nn.ELU, "gelu": nn.GELU, "silu": nn.SiLU}
 
 
 def policy_arguments(network: dict[str, Any]) -> dict[str, Any]:
@@ -26,21 +24,11 @@ def policy_arguments(network: dict[str, Any]) -> dict[str, Any]:
     ----------
     network : mapping
         ``layers``, ``activation``, ``scaling`` (centre, spread, keep, clip), and others passed on unchanged.
-
-    Raises
-    ------
-    ValueError
-        For an unknown activation.
     """
     values = dict(network)
-    activation = values.pop("activation", "tanh")
-    if activation not in _ACTIVATIONS:
-        raise ValueError(
-            f"network activation is {activation!r}; it must be one of {', '.join(_ACTIVATIONS)}."
-        )
     return {
         "net_arch": list(values.pop("layers", (64, 64))),
-        "activation_fn": _ACTIVATIONS[activation],
+        "activation_fn": activation_class(values.pop("activation", "tanh")),
         "features_extractor_class": ScaledObservation,
         "features_extractor_kwargs": dict(values.pop("scaling")),
         **values,
@@ -75,12 +63,10 @@ class ModeOfPolicy(nn.Module):
 
     def forward(self, raw: Tensor, masks: Tensor | None = None) -> Tensor:
         """Deterministic action; ``masks`` (n, n_slots * n_choices) are the choices allowed to a masked policy."""
-        if self.algorithm in ("sac", "tqc", "td3"):
-            return (
-                self.policy.actor(raw, deterministic=True)
-                if self.algorithm != "td3"
-                else self.policy.actor(raw)
-            )
+        if self.algorithm == "td3":
+            return self.policy.actor(raw)
+        if self.algorithm in ("sac", "tqc"):
+            return self.policy.actor(raw, deterministic=True)
         if self.algorithm == "dqn":
             return self.policy.q_net(raw).argmax(dim=1, keepdim=True)
         if self.algorithm == "qr_dqn":

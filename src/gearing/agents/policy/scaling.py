@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -14,25 +14,6 @@ _QUARTILES_OF_A_NORMAL = 1.349  # distance between its quartiles in standard dev
 _SMALLEST = 1e-8
 
 
-@dataclass(frozen=True, eq=False)
-class ObservationScaling:
-    """Scaled observation = clip((raw - centre) / spread, -clip, clip), of the columns at ``keep``.
-
-    Attributes
-    ----------
-    centre, spread : (n_columns,) float32
-        For all observation columns, in their order.
-    keep : (n_selected,) int64
-        Columns that the network reads.
-    clip : float
-    """
-
-    centre: np.ndarray
-    spread: np.ndarray
-    keep: np.ndarray
-    clip: float
-
-
 def fit_scaling(
     layout: ObservationLayout,
     tables: Sequence[FeatureTable],
@@ -40,8 +21,8 @@ def fit_scaling(
     clip: float,
     columns: Sequence[str] | None,
     largest_leverage: float,
-) -> ObservationScaling:
-    """Fit the constants on training tables; contracts are pooled, account columns have fixed constants.
+) -> dict[str, Any]:
+    """Fit the arguments of `ScaledColumns`; contracts are pooled, account columns have fixed constants.
 
     Parameters
     ----------
@@ -49,6 +30,12 @@ def fit_scaling(
     kind : {"robust", "standard", "none"}
     columns : names the network reads, None for all
     largest_leverage : spread of the column ``effective_leverage``; the others lie in [0, 1] by nature
+
+    Returns
+    -------
+    dict
+        Plain values: ``centre`` and ``spread`` of all observation columns in order, rounded to float32, ``keep``
+        (indices of the columns that the network reads) and ``clip``.
     """
     centre, spread = np.zeros(layout.size), np.ones(layout.size)
     if kind != "none":
@@ -58,9 +45,15 @@ def fit_scaling(
         centre[:market] = np.tile(middle, len(layout.symbols))
         spread[:market] = np.tile(width, len(layout.symbols))
         spread[layout.locate("effective_leverage")] = largest_leverage
-    return ObservationScaling(
-        centre.astype(np.float32), spread.astype(np.float32), _selected(layout, columns), clip
-    )
+    centre, spread = centre.astype(np.float32), spread.astype(np.float32)
+    keep = range(layout.size) if columns is None else _selected(layout, columns)
+    return {"centre": centre.tolist(), "spread": spread.tolist(), "keep": list(keep), "clip": clip}
+
+
+def column_places(layout: ObservationLayout, name: str) -> list[int]:
+    """Indices of a column in a flat observation: one per contract or slot, or the one of the account."""
+    where = layout.locate(name)
+    return list(range(layout.size)[where]) if isinstance(where, slice) else [where]
 
 
 def _known_rows(table: FeatureTable) -> np.ndarray:
@@ -81,14 +74,8 @@ def _robust(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return middle, np.where(width > 0.1 * usual, width, usual)
 
 
-def _selected(layout: ObservationLayout, columns: Sequence[str] | None) -> np.ndarray:
-    if columns is None:
-        return np.arange(layout.size)
-    places: list[int] = []
-    for name in columns:
-        try:
-            where = layout.locate(name)
-        except KeyError as error:
-            raise ValueError(f"agent columns: {error.args[0]}") from None
-        places += range(layout.size)[where] if isinstance(where, slice) else [where]
-    return np.array(sorted(set(places)), np.int64)
+def _selected(layout: ObservationLayout, columns: Sequence[str]) -> list[int]:
+    try:
+        return sorted({place for name in columns for place in column_places(layout, name)})
+    except KeyError as error:
+        raise ValueError(f"agent columns: {error.args[0]}") from None

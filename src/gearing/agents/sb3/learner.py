@@ -17,7 +17,7 @@ from gearing.agents.policy.algorithms import ALGORITHMS, check_action_kind
 from gearing.agents.policy.description import PolicyDescription
 from gearing.agents.policy.learned import LearnedPolicy, describe_scheme
 from gearing.agents.policy.networks import ModeOfPolicy, policy_arguments
-from gearing.agents.policy.scaling import ObservationScaling, fit_scaling
+from gearing.agents.policy.scaling import fit_scaling
 from gearing.agents.sb3.batch_state import as_arrays, as_tensors
 from gearing.agents.sb3.learning_env import LearningVecEnv, policy_leverage
 from gearing.agents.settings import AgentSettings
@@ -28,13 +28,8 @@ from gearing.simulation.actions import LeverageScheme
 from gearing.simulation.config import SimulationConfig
 
 _COUNTERS = (
-    "num_timesteps",
-    "_n_updates",
-    "_episode_num",
-    "_current_progress_remaining",
-    "_n_calls",
-    "exploration_rate",
-)
+    "num_timesteps", "_n_updates", "_episode_num", "_current_progress_remaining", "_n_calls", "exploration_rate",
+)  # fmt: skip
 _BUFFER = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
 
 
@@ -83,7 +78,7 @@ class SB3Learner:
             settings.columns,
             config.max_leverage * share,
         )
-        network = {**settings.network, "scaling": _plain(scaling)}
+        network = {**settings.network, "scaling": scaling}
         start = network.pop("start_leverage", None)
         self.model = self._make_model(network, seed)
         if start is not None:
@@ -289,12 +284,3 @@ def _restore_replay(buffer: Any, state: dict[str, Any]) -> None:
     for name in _BUFFER:
         kept = state[name].numpy()
         getattr(buffer, name)[: len(kept)] = kept
-
-
-def _plain(scaling: ObservationScaling) -> dict[str, Any]:
-    return {
-        "centre": scaling.centre.tolist(),
-        "spread": scaling.spread.tolist(),
-        "keep": scaling.keep.tolist(),
-        "clip": scaling.clip,
-    }
