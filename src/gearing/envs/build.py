@@ -56,30 +56,34 @@ def feature_tables(markets: list[MarketData], features: Any) -> list[FeatureTabl
     return chosen.compute_all(markets)
 
 
-class OracleGrowth:
-    """The oracle's growth between two rows, for regret, on a single market."""
-
-    def __init__(self, growth: np.ndarray, simulator: Simulator):
-        if len(simulator.markets) != 1 or len(growth) != len(simulator.tape.rows):
-            raise ValueError(
-                f"oracle_growth has {len(growth)} values; it must have one per bar of a single market, "
-                f"{len(simulator.tape.rows)} here."
-            )
-        self._total = np.concatenate([[0.0], np.cumsum(growth)])
-
-    def between(self, first: np.ndarray, last: np.ndarray) -> np.ndarray:
-        """Growth over rows first..last-1."""
-        return self._total[last] - self._total[first]
+def oracle_totals(growth: np.ndarray | None, simulator: Simulator) -> np.ndarray | None:
+    """Growth of an oracle before each row (n_rows + 1,): differences are its growth between rows, for regret."""
+    if growth is None:
+        return None
+    if len(simulator.markets) != 1 or len(growth) != len(simulator.tape.rows):
+        raise ValueError(
+            f"oracle_growth has {len(growth)} values; it must have one per bar of a single market, "
+            f"{len(simulator.tape.rows)} here."
+        )
+    return np.concatenate([[0.0], np.cumsum(growth)])
 
 
-def observation_space(simulator: Simulator) -> spaces.Box:
-    """Flat float32 box with the bounds of every column."""
-    return spaces.Box(simulator.layout.low, simulator.layout.high, dtype=np.float32)
+def begin_episodes(env: Any, seed: int | None, mask: np.ndarray | None = None) -> None:
+    """Reset a Gymnasium env's simulator; its first episode is random unless seeded, by Gymnasium's convention."""
+    if seed is None and not env.simulator.accounts.start_equity.any():
+        seed = int(env.np_random.integers(2**31))
+    env.simulator.reset(seed=seed, mask=mask)
 
 
-def action_space(simulator: Simulator) -> spaces.Space:
+def spaces_of(simulator: Simulator) -> tuple[spaces.Box, spaces.Space]:
+    """Observations, bounded per column, and actions."""
+    layout = simulator.layout
+    observations = spaces.Box(layout.low, layout.high, dtype=np.float32)
+    return observations, action_space(len(simulator.slots), simulator.scheme.n_choices)
+
+
+def action_space(slots: int, choices: int | None) -> spaces.Space:
     """Normalised actions: Box(-1, 1) per slot, or Discrete (several slots: MultiDiscrete)."""
-    slots, choices = len(simulator.slots), simulator.scheme.n_choices
     if choices is None:
         return spaces.Box(-1.0, 1.0, (slots,), np.float32)
     return spaces.Discrete(choices) if slots == 1 else spaces.MultiDiscrete([choices] * slots)
@@ -93,10 +97,9 @@ def shaped_actions(simulator: Simulator, actions: Any) -> np.ndarray:
     ValueError
         If a continuous action is NaN or outside [-1, 1].
     """
-    if simulator.scheme.n_choices is not None:
-        return np.asarray(actions).reshape(simulator.decided.shape)
-    shaped = np.asarray(actions, np.float64).reshape(simulator.decided.shape)
-    if not np.abs(shaped).max() <= 1.0 + 1e-6:
+    continuous = simulator.scheme.n_choices is None
+    shaped = np.asarray(actions, np.float64 if continuous else None).reshape(simulator.decided.shape)
+    if continuous and not np.abs(shaped).max() <= 1.0 + 1e-6:
         raise ValueError(
             f"actions must be finite and in [-1, 1], given {actions!r}; clip them to the action space."
         )

@@ -8,14 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import gymnasium
 import numpy as np
 
-from gearing.envs.build import (
-    INFO,
-    OracleGrowth,
-    action_space,
-    build_simulator,
-    observation_space,
-    shaped_actions,
-)
+from gearing.envs.build import INFO, begin_episodes, build_simulator, oracle_totals, shaped_actions, spaces_of
 from gearing.envs.render import History, figure, text
 from gearing.features import FeatureSet, FeatureTable
 from gearing.market.data import MarketData
@@ -89,50 +82,40 @@ class PerpetualEnv(gymnasium.Env[np.ndarray, Any]):
                 f"render_mode is {render_mode!r}; it must be one of {self.metadata['render_modes']}."
             )
         self.simulator = build_simulator(market, features, 1, 1, settings)
-        self.observation_space = observation_space(self.simulator)
-        self.action_space = action_space(self.simulator)
+        self.observation_space, self.action_space = spaces_of(self.simulator)
         self.render_mode = render_mode
         self._history = History()
         # Attribute access of a recarray costs microseconds; what every step reads is looked up once.
         self._step = self.simulator.steps.view(np.ndarray)
         self._row = self.simulator.accounts.view(np.ndarray)["row"]
         self._times = self.simulator.tape.row_time.view(np.int64)
-        self._oracle = None if oracle_growth is None else OracleGrowth(oracle_growth, self.simulator)
+        self._oracle = oracle_totals(oracle_growth, self.simulator)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
         """Begin an episode; with a seed, episode 0 of that seed, else the next one."""
         super().reset(seed=seed)
-        if seed is None and not self.simulator.accounts.start_equity.any():
-            seed = int(self.np_random.integers(2**31))  # Gymnasium convention: unseeded means random
-        observation = self.simulator.reset(seed=seed)[0].copy()
+        begin_episodes(self, seed)
+        simulator = self.simulator
         if self.render_mode is not None:
-            self._history.begin(self.simulator)
-        return observation, {
-            "time": self._time(),
-            "equity": float(self.simulator.accounts.equity[0]),
-        }
+            self._history.begin(simulator)
+        info = {"time": self._time(), "equity": float(simulator.accounts.equity[0])}
+        return simulator.observations[0].copy(), info
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Hold the target of ``action`` for one decision interval."""
         simulator = self.simulator
-        first = None if self._oracle is None else simulator.accounts.row.copy()
+        first = self._row.item(0)
         reward = simulator.step(simulator.targets(shaped_actions(simulator, action)))
         *values, terminated, truncated = self._step.item(0)
         info: dict[str, Any] = dict(zip(INFO, values, strict=True))
         info["time"] = self._time()
-        if self._oracle is not None and first is not None:
-            info["oracle_growth"] = float(self._oracle.between(first, simulator.accounts.row)[0])
+        if self._oracle is not None:
+            info["oracle_growth"] = float(self._oracle[self._row.item(0)] - self._oracle[first])
         if self.render_mode is not None:
-            self._history.add(simulator)
-        return (
-            simulator.observations[0].copy(),
-            reward.item(0),
-            bool(terminated),
-            bool(truncated),
-            info,
-        )
+            self._history.add(simulator, bool(info["liquidations"]))
+        return simulator.observations[0].copy(), reward.item(0), bool(terminated), bool(truncated), info
 
     def _time(self) -> int:
         """Moment of the next decision [ms since 1970, UTC]."""

@@ -23,13 +23,10 @@ class History:
         """Clear the last episode."""
         for values in vars(self).values():
             values.clear()
-        self._append(simulator, False)
+        self.add(simulator, liquidated=False)
 
-    def add(self, simulator: Simulator) -> None:
-        """Record the end of a step."""
-        self._append(simulator, bool(simulator.steps[0].liquidations))
-
-    def _append(self, simulator: Simulator, liquidated: bool) -> None:
+    def add(self, simulator: Simulator, liquidated: bool) -> None:
+        """Record where the account stands after a step, or at the beginning."""
         self.time.append(simulator.time[0])
         self.equity.append(float(simulator.accounts.equity[0]))
         self.leverage.append(float(simulator.view["effective_leverage"][0].sum()))
@@ -83,10 +80,8 @@ def figure(history: History) -> np.ndarray:
     axes[0].set_yscale("log")
     for axis in (axes[0], axes[2]):
         axis.yaxis.set_major_formatter(StrMethodFormatter("{x:,.6g}"))
-    if max(history.equity) > 10.0 * axes[0].get_ylim()[0]:
-        axes[0].yaxis.set_minor_formatter(NullFormatter())
-    else:
-        axes[0].yaxis.set_minor_formatter(StrMethodFormatter("{x:,.6g}"))
+    wide = max(history.equity) > 10.0 * axes[0].get_ylim()[0]
+    axes[0].yaxis.set_minor_formatter(NullFormatter() if wide else StrMethodFormatter("{x:,.6g}"))
     dates = AutoDateLocator()
     axes[2].xaxis.set_major_locator(dates)
     axes[2].xaxis.set_major_formatter(ConciseDateFormatter(dates))

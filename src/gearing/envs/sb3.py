@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from stable_baselines3.common.vec_env.base_vec_env import VecEnv, VecEnvIndices
 
-from gearing.envs.build import INFO, action_space, build_simulator, observation_space, shaped_actions
+from gearing.envs.build import INFO, build_simulator, shaped_actions, spaces_of
 from gearing.features import FeatureSet, FeatureTable
 from gearing.market.data import MarketData
 from gearing.simulation.state import accounts_state, copy_bytes, restore_accounts
@@ -33,7 +33,7 @@ class PerpetualVecEnv(VecEnv):
     ):
         self.simulator = build_simulator(market, features, num_envs, n_threads, settings)
         self.render_mode = None
-        super().__init__(num_envs, observation_space(self.simulator), action_space(self.simulator))
+        super().__init__(num_envs, *spaces_of(self.simulator))
         self._seed = seed
         self._fresh = True
         self._actions: np.ndarray = np.zeros(0)

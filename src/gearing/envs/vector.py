@@ -9,14 +9,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from gearing.envs.build import (
-    INFO,
-    OracleGrowth,
-    action_space,
-    build_simulator,
-    observation_space,
-    shaped_actions,
-)
+from gearing.envs.build import INFO, begin_episodes, build_simulator, oracle_totals, shaped_actions, spaces_of
 from gearing.features import FeatureSet, FeatureTable
 from gearing.market.data import MarketData
 
@@ -49,34 +42,29 @@ class PerpetualVectorEnv(VectorEnv[np.ndarray, Any, np.ndarray]):
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         # Gymnasium declares it on the class; the mode is this environment's.
         self.metadata = {**type(self).metadata, "autoreset_mode": self.autoreset_mode}  # type: ignore[misc]
-        self.single_observation_space = observation_space(self.simulator)
-        self.single_action_space = action_space(self.simulator)
+        self.single_observation_space, self.single_action_space = spaces_of(self.simulator)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._over = np.zeros(num_envs, np.bool_)
-        self._oracle = None if oracle_growth is None else OracleGrowth(oracle_growth, self.simulator)
+        self._oracle = oracle_totals(oracle_growth, self.simulator)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
         """Begin an episode in every account; ``options={"reset_mask": mask}`` restarts only some."""
         super().reset(seed=seed)
-        simulator = self.simulator
-        mask = (options or {}).get("reset_mask")
-        if seed is None and not simulator.accounts.start_equity.any():
-            seed = int(self.np_random.integers(2**31))
-        simulator.reset(seed=seed, mask=None if mask is None else np.asarray(mask, np.bool_))
-        self._over[:] = False if mask is None else self._over & ~np.asarray(mask, np.bool_)
-        return simulator.observations.copy(), {
-            "time": simulator.time.astype(np.int64),
-            "equity": simulator.accounts.equity.copy(),
-        }
+        simulator, mask = self.simulator, (options or {}).get("reset_mask")
+        mask = None if mask is None else np.asarray(mask, np.bool_)
+        begin_episodes(self, seed, mask)
+        self._over[:] = False if mask is None else self._over & ~mask
+        info = {"time": simulator.time.astype(np.int64), "equity": simulator.accounts.equity.copy()}
+        return simulator.observations.copy(), info
 
     def step(self, actions: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Hold the targets of ``actions`` for one decision interval in every account."""
         simulator = self.simulator
         targets = simulator.targets(shaped_actions(simulator, actions))
-        first = None if self._oracle is None else simulator.accounts.row.copy()
+        first = simulator.accounts.row.copy()
         begun = self._over
         if self.autoreset_mode is AutoresetMode.NEXT_STEP and self._over.any():
             rewards, terminated, truncated = self._step_and_reset(targets)
@@ -86,9 +74,9 @@ class PerpetualVectorEnv(VectorEnv[np.ndarray, Any, np.ndarray]):
         steps = simulator.steps.view(np.ndarray).copy()
         info: dict[str, Any] = {name: steps[name] for name in INFO}
         info["time"] = simulator.time.astype(np.int64)
-        if self._oracle is not None and first is not None:
+        if self._oracle is not None:
             # An account that was reset in this step made none.
-            growth = self._oracle.between(first, simulator.accounts.row)
+            growth = self._oracle[simulator.accounts.row] - self._oracle[first]
             fresh = begun & (self.autoreset_mode is AutoresetMode.NEXT_STEP)
             info["oracle_growth"] = np.where(fresh, 0.0, growth)
         over = terminated | truncated
@@ -107,9 +95,8 @@ class PerpetualVectorEnv(VectorEnv[np.ndarray, Any, np.ndarray]):
         simulator.steps[begun] = np.zeros((), simulator.steps.dtype)
         rewards[begun], terminated[begun], truncated[begun] = 0.0, False, False
         simulator.reset(mask=begun)
-        simulator.steps.equity[begun] = simulator.steps.equity_before[begun] = simulator.accounts.equity[
-            begun
-        ]
+        equity = simulator.accounts.equity[begun]
+        simulator.steps.equity[begun] = simulator.steps.equity_before[begun] = equity
         return rewards, terminated, truncated
 
     def action_masks(self) -> np.ndarray:

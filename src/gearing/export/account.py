@@ -49,46 +49,34 @@ _REFUSED = {1: "below the smallest order", 2: "the contract is not tradable", 3:
 
 @dataclass(frozen=True, eq=False)
 class AccountState:
-    """An account at the deciding close, as records of the kernel.
+    """An account at the deciding close, as records of the kernel (``exchange.records``)."""
 
-    Attributes
-    ----------
-    account, positions, rows, tiers, contracts, rules : records of ``exchange.records``
-        One account; rows hold the last bar of every contract.
-    liquidated : (n_contracts,) bool
-        Since the last decision.
-    notes, names : tuple of str
-        Assumptions made; symbols of the contracts.
-    """
-
-    account: np.recarray
-    positions: np.recarray
-    rows: np.recarray
+    account: np.recarray  # (1,)
+    positions: np.recarray  # (1, n_contracts), as the rows
+    rows: np.recarray  # the last bar of every contract
     tiers: np.recarray
     contracts: np.recarray
     rules: np.recarray
-    liquidated: np.ndarray
-    notes: tuple[str, ...]
-    names: tuple[str, ...]
+    liquidated: np.ndarray  # (n_contracts,) bool, since the last decision
+    notes: tuple[str, ...]  # assumptions made
+    names: tuple[str, ...]  # symbols of the contracts
 
     def observe(self) -> np.ndarray:
         """Position and account columns of the observation (n_columns,) float32, by the kernel's function."""
         slots = self.positions.shape[1]
         columns = np.zeros((1, 4 * slots + 2), np.float32)
         observe_account(
-            self.account[0],
-            self.positions,
-            0,
-            self.contracts,
-            self.rules[0],
-            self.tiers,
-            self.rows,
-            0,
-            columns,
-            0,
-            0,
-        )
+            self.account[0], self.positions, 0, self.contracts, self.rules[0], self.tiers, self.rows, 0, columns, 0, 0
+        )  # fmt: skip
         return columns[0]
+
+    def effective_leverage(self) -> dict[str, float]:
+        """Signed notional at mark over equity, per contract."""
+        equity = float(self.account.equity[0])
+        return {
+            name: float(p.quantity * unit_value(p.mark, bool(contract.inverse)) / equity)
+            for name, p, contract in zip(self.names, self.positions[0], self.contracts, strict=True)
+        }
 
     def held(self, j: int, target: float) -> float:
         """Notional held on the side of a target [settle coin]."""
@@ -148,23 +136,27 @@ def read_account(given: Any, manifest: Manifest, market: MarketData) -> AccountS
     BundleError
         For an unknown or missing field, a contract outside the bundle, or an account without equity.
     """
-    values = _loaded(given)
+    values, names = _loaded(given), manifest.symbols
     check_names("account: no field", values, _ACCOUNT, BundleError)
-    slots = len(manifest.contracts)
+    held = values.get("positions") or {}
     rows, tiers = _last_rows(manifest, market)
     contracts = contract_records(manifest.contracts, manifest.venue, manifest.config)
-    positions = records((1, slots), position_dtype)
-    for name in ("stop", "take_profit", "trailing"):
+    positions = records((1, len(names)), position_dtype)
+    for name in _RESTING:
         positions[name] = np.nan
-    for j in range(slots):
-        positions[0, j].mark = rows[0, j].mark_close
-    _fill_positions(positions, values.get("positions") or {}, manifest, contracts)
+    positions.mark = rows.mark_close
+    for symbol, one in held.items():
+        if symbol not in names:
+            raise BundleError(
+                f"account: a position in {symbol!r}, which this bundle does not decide on ({', '.join(names)}); "
+                "leave it out, and its margin out of the balance."
+            )
+        j = names.index(symbol)
+        _fill_position(positions[0, j], one, symbol, manifest, bool(contracts[j].inverse))
     account = records(1, account_dtype)
     notes = _fill_account(account, positions, values)
-    names = tuple(c.symbol for c in manifest.contracts)
     rules = config_record(manifest.config, manifest.venue, manifest.contracts)
-    given_positions = values.get("positions") or {}
-    liquidated = np.array([bool(given_positions.get(name, {}).get("liquidated", False)) for name in names])
+    liquidated = np.array([bool(held.get(name, {}).get("liquidated", False)) for name in names])
     return AccountState(account, positions, rows, tiers, contracts, rules, liquidated, tuple(notes), names)
 
 
@@ -185,32 +177,21 @@ def _loaded(given: Any) -> Mapping[str, Any]:
     return values
 
 
-def _number(values: Mapping[str, Any], name: str, what: str) -> float:
+def _number(values: Mapping[str, Any], name: str, what: str, default: float) -> float:
+    if name not in values:
+        return default
     value = values[name]
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         raise BundleError(f"{what}: {name} is {value!r}; it must be a finite number.")
     return float(value)
 
 
-def _fill_positions(positions: np.recarray, given: Any, manifest: Manifest, contracts: np.recarray) -> None:
-    symbols = [c.symbol for c in manifest.contracts]
-    for symbol, values in given.items():
-        if symbol not in symbols:
-            raise BundleError(
-                f"account: a position in {symbol!r}, which this bundle does not decide on ({', '.join(symbols)}); "
-                "leave it out, and its margin out of the balance."
-            )
-        what = f"account, position in {symbol}"
-        check_names(f"{what}: no field", values, _POSITION, BundleError)
-        _fill_position(
-            positions[0, symbols.index(symbol)], values, what, manifest, contracts[symbols.index(symbol)]
-        )
-
-
 def _fill_position(
-    position: Any, values: Mapping[str, Any], what: str, manifest: Manifest, contract: Any
+    position: Any, values: Mapping[str, Any], symbol: str, manifest: Manifest, inverse: bool
 ) -> None:
-    quantity = _number(values, "quantity", what) if "quantity" in values else 0.0
+    what = f"account, position in {symbol}"
+    check_names(f"{what}: no field", values, _POSITION, BundleError)
+    quantity = _number(values, "quantity", what, 0.0)
     if quantity == 0.0:
         return
     missing = [name for name in ("entry_price", "leverage") if name not in values]
@@ -218,35 +199,29 @@ def _fill_position(
         raise BundleError(
             f"{what}: no {', '.join(missing)}; an open position needs quantity, entry_price, leverage."
         )
-    entry, leverage = _number(values, "entry_price", what), _number(values, "leverage", what)
+    entry, leverage = (_number(values, name, what, math.nan) for name in ("entry_price", "leverage"))
     if not (entry > 0.0 and leverage >= 1.0):
         raise BundleError(f"{what}: entry_price {entry} must be positive and leverage {leverage} at least 1.")
     position.quantity, position.entry_price, position.leverage = quantity, entry, leverage
-    position.target = _number(values, "target", what) if "target" in values else math.nan
-    inverse = bool(contract.inverse)
+    position.target = _number(values, "target", what, math.nan)
     position.unrealised = unrealised_pnl(quantity, entry, position.mark, inverse)
     if manifest.config.margin_mode == "isolated":
-        usual = initial_margin(quantity, entry, leverage, inverse)
-        position.margin = _number(values, "margin", what) if "margin" in values else usual
+        position.margin = _number(values, "margin", what, initial_margin(quantity, entry, leverage, inverse))
 
 
 def _fill_account(account: Any, positions: Any, values: Mapping[str, Any]) -> list[str]:
     unrealised = float(positions.unrealised.sum())
-    notes: list[str] = []
-    if "wallet_balance" in values:
-        wallet = _number(values, "wallet_balance", "account")
-    elif "equity" in values:
-        wallet = _number(values, "equity", "account") - unrealised
-    else:
+    if not {"wallet_balance", "equity"} & set(values):
         raise BundleError("account: neither wallet_balance nor equity; give one of them in the settle coin.")
+    stated = _number(values, "equity", "account", math.nan)
+    wallet = _number(values, "wallet_balance", "account", stated - unrealised)
     equity = wallet + unrealised
     if not equity > 0.0:
         raise BundleError(f"account: equity at the last mark is {equity:g}; there is nothing to decide on.")
-    if "wallet_balance" in values and "equity" in values:
-        stated = _number(values, "equity", "account")
-        if abs(stated - equity) > 0.01 * equity:
-            notes.append(f"equity at the deciding mark is {equity:,.2f}; the account states {stated:,.2f}")
-    peak = _number(values, "peak_equity", "account") if "peak_equity" in values else equity
+    notes = []
+    if "wallet_balance" in values and abs(stated - equity) > 0.01 * equity:
+        notes.append(f"equity at the deciding mark is {equity:,.2f}; the account states {stated:,.2f}")
+    peak = _number(values, "peak_equity", "account", equity)
     account.wallet_balance, account.equity, account.start_equity = wallet, equity, equity
     account.peak_equity = max(peak, equity)
     account.assigned = positions.margin.sum()
@@ -278,12 +253,3 @@ def _last_rows(manifest: Manifest, market: MarketData) -> tuple[np.recarray, np.
     tiers = records(len(flat), margin_tier_dtype)
     tiers[:] = flat
     return rows, tiers
-
-
-def effective_leverage(state: AccountState) -> dict[str, float]:
-    """Signed notional at mark over equity, per contract."""
-    equity = float(state.account.equity[0])
-    return {
-        name: float(p.quantity * unit_value(p.mark, bool(contract.inverse)) / equity)
-        for name, p, contract in zip(state.names, state.positions[0], state.contracts, strict=True)
-    }

@@ -113,11 +113,8 @@ class Decision:
                     f"leverage setting {order.leverage_setting:g}, margin after {order.margin:,.2f}"
                 )
             resting = {"stop": order.stop, "take profit": order.take_profit, "trailing stop": order.trailing}
-            lines += [
-                f"    {kind} {distance:.2%} away"
-                for kind, distance in resting.items()
-                if distance is not None
-            ]
+            given = {kind: distance for kind, distance in resting.items() if distance is not None}
+            lines += [f"    {kind} {distance:.2%} away" for kind, distance in given.items()]
         return "\n".join([*lines, *(f"  note: {reason}" for reason in self.reasons)])
 
 

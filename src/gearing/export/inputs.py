@@ -25,11 +25,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from gearing.contracts.venues import VENUES
 from gearing.export.files import BundleError
 from gearing.export.manifest import Manifest
-from gearing.features import get_feature
+from gearing.features import get_feature, parse_duration
 from gearing.market.data import MarketData
 from gearing.names import check_names
+from gearing.simulation.tape import decision_bars
 
 _PRICES = ("open", "high", "low", "close")
 _KNOWN_AT_CLOSE = ("implied_volatility", "predicted_rate")
@@ -74,23 +76,23 @@ def read_market(
     BundleError
         For missing, unknown, too few or incomplete bars.
     """
-    table = _with_contract(read_table(bars, "bars"), manifest, "bars")
+    table = _with_contract(bars, manifest, "bars")
     _check_columns(table, manifest)
     table["open_time"] = _utc(table["open_time"], "bars: open_time")
     moment, notes = _due(table, manifest, until)
-    bar = np.timedelta64(manifest.bar_milliseconds, "ms")
-    first = moment - n_bars * bar
+    expected = moment - np.arange(n_bars, 0, -1) * manifest.bar
     parts = {}
-    for symbol in _symbols(manifest):
+    for symbol in manifest.symbols:
         part = table[table["contract"] == symbol].sort_values("open_time")
-        part = part[(part["open_time"] >= first) & (part["open_time"] < moment)].reset_index(drop=True)
-        _check_complete(part, symbol, n_bars, first, moment, bar)
+        part = part[(part["open_time"] >= expected[0]) & (part["open_time"] < moment)].reset_index(drop=True)
+        _check_complete(part["open_time"].to_numpy().astype("datetime64[ms]"), symbol, expected, manifest.bar)
         parts[symbol] = part
-    cash, notes = _funding(manifest, funding, notes)
-    has_mark = all(name in table for name in _MARK)
-    if not has_mark:
+    cash = _funding(manifest, funding)
+    if cash is None:
+        notes.append("no funding was given, and nothing here reads it")
+    if _MARK[0] not in table:
         notes.append("no mark prices were given: traded prices are used")
-    market = _market(manifest, parts, cash, has_mark, first, moment)
+    market = _market(manifest, parts, cash, expected[0], moment)
     signals = {
         name: np.stack([part[name].to_numpy(np.float64) for part in parts.values()], axis=1)
         for name in manifest.signals
@@ -98,12 +100,8 @@ def read_market(
     return market, signals, notes
 
 
-def _symbols(manifest: Manifest) -> tuple[str, ...]:
-    return tuple(c.symbol for c in manifest.contracts)
-
-
-def _with_contract(table: pd.DataFrame, manifest: Manifest, what: str) -> pd.DataFrame:
-    symbols = _symbols(manifest)
+def _with_contract(given: Any, manifest: Manifest, what: str) -> pd.DataFrame:
+    table, symbols = read_table(given, what), manifest.symbols
     if "contract" not in table:
         if len(symbols) > 1:
             raise BundleError(f"{what}: the bundle decides on {', '.join(symbols)}; add a column 'contract'.")
@@ -157,15 +155,12 @@ def _due(
     table: pd.DataFrame, manifest: Manifest, until: np.datetime64 | None
 ) -> tuple[np.datetime64, list[str]]:
     """The last due close that the bars of every contract reach."""
-    from gearing.features import parse_duration
-    from gearing.simulation.tape import decision_bars
-
-    bar = np.timedelta64(manifest.bar_milliseconds, "ms")
+    bar = manifest.bar
     last = table.groupby("contract")["open_time"].max()
-    missing = [s for s in _symbols(manifest) if s not in last.index]
+    missing = [symbol for symbol in manifest.symbols if symbol not in last.index]
     if missing:
         raise BundleError(
-            f"bars: none of {', '.join(missing)}; this bundle needs {', '.join(_symbols(manifest))}."
+            f"bars: none of {', '.join(missing)}; this bundle needs {', '.join(manifest.symbols)}."
         )
     closed = np.datetime64(last.min(), "ms") + bar
     late = 0 if until is None else max(0, int((closed - until + bar - np.timedelta64(1, "ms")) // bar))
@@ -178,31 +173,20 @@ def _due(
             f"bars: the last closes at {closed}, off the grid of {bar} bars; give bars that open on it (UTC)."
         )
     moment = due.max()
-    if moment == closed:
-        return moment, []
-    return moment, [
-        f"decisions fall every {manifest.config.decision_interval}: bars after {moment} UTC are left out"
-    ]
+    note = f"decisions fall every {manifest.config.decision_interval}: bars after {moment} UTC are left out"
+    return moment, [] if moment == closed else [note]
 
 
-def _check_complete(
-    part: pd.DataFrame,
-    symbol: str,
-    n_bars: int,
-    first: np.datetime64,
-    moment: np.datetime64,
-    bar: np.timedelta64,
-) -> None:
-    stamps = part["open_time"].to_numpy().astype("datetime64[ms]")
+def _check_complete(stamps: np.ndarray, symbol: str, expected: np.ndarray, bar: np.timedelta64) -> None:
+    n_bars, first = expected.size, expected[0]
     if stamps.size == 0 or stamps[0] > first:
         raise BundleError(
-            f"bars of {symbol}: {stamps.size} before the decision at {moment} UTC, but this bundle looks back over "
-            f"{n_bars} bars of {bar // np.timedelta64(60_000, 'ms')} minutes; give all bars from {first} on."
+            f"bars of {symbol}: {stamps.size} before the decision at {expected[-1] + bar} UTC, but this bundle looks "
+            f"back over {n_bars} bars of {bar // np.timedelta64(60_000, 'ms')} minutes; give all bars from {first} on."
         )
     if np.unique(stamps).size < stamps.size:
         twice = stamps[1:][stamps[1:] == stamps[:-1]][0]
         raise BundleError(f"bars of {symbol}: {twice} is repeated; keep one of them.")
-    expected = first + np.arange(n_bars) * bar
     lost = np.setdiff1d(expected, stamps)
     if lost.size:
         raise BundleError(
@@ -214,7 +198,7 @@ def _check_complete(
         raise BundleError(f"bars of {symbol}: {off} is off the grid of the bundle's bars.")
 
 
-def _funding(manifest: Manifest, funding: Any, notes: list[str]) -> tuple[pd.DataFrame | None, list[str]]:
+def _funding(manifest: Manifest, funding: Any) -> pd.DataFrame | None:
     if funding is None:
         readers = [name for name in _feature_names(manifest) if "funding" in name]
         if readers:
@@ -222,8 +206,8 @@ def _funding(manifest: Manifest, funding: Any, notes: list[str]) -> tuple[pd.Dat
                 f"funding: {', '.join(readers)} read settlements; give a table with time and rate (funding=, or "
                 "--funding FILE)."
             )
-        return None, [*notes, "no funding was given, and nothing here reads it"]
-    table = _with_contract(read_table(funding, "funding"), manifest, "funding")
+        return None
+    table = _with_contract(funding, manifest, "funding")
     unknown = [name for name in table.columns if name not in _FUNDING]
     if unknown or not {"time", "rate"} <= set(table.columns):
         raise BundleError(
@@ -231,14 +215,13 @@ def _funding(manifest: Manifest, funding: Any, notes: list[str]) -> tuple[pd.Dat
             "contract."
         )
     table["time"] = _utc(table["time"], "funding: time")
-    return table, notes
+    return table
 
 
 def _market(
     manifest: Manifest,
     parts: dict[str, pd.DataFrame],
     funding: pd.DataFrame | None,
-    has_mark: bool,
     first: np.datetime64,
     moment: np.datetime64,
 ) -> MarketData:
@@ -246,17 +229,17 @@ def _market(
         renamed = dict(zip(names, _PRICES, strict=True))
         return {s: part[["open_time", *names]].rename(columns=renamed) for s, part in parts.items()}
 
+    def column(name: str, delay: np.timedelta64) -> dict[str, pd.Series]:
+        return {s: part.set_index(part["open_time"] + delay)[name] for s, part in parts.items()}
+
+    columns = next(iter(parts.values()))  # the same of every contract: they came in one table
     options: dict[str, Any] = {}
-    if has_mark:
+    if _MARK[0] in columns:
         options["mark"] = frames(_MARK)
-    if "index" in {n for name in _feature_names(manifest) for n in get_feature(name).needs}:
+    if _INDEX[0] in _needed_by_features(manifest):
         options["index"] = frames(_INDEX)
-    bar = pd.Timedelta(manifest.bar_milliseconds, "ms")
-    if any("implied_volatility" in part for part in parts.values()):
-        options["implied_volatility"] = {
-            s: part.assign(known_at=part["open_time"] + bar).set_index("known_at")["implied_volatility"]
-            for s, part in parts.items()
-        }
+    if "implied_volatility" in columns:
+        options["implied_volatility"] = column("implied_volatility", manifest.bar)
     if funding is not None:
         options["funding"] = {
             s: funding[funding["contract"] == s].drop(columns="contract").sort_values("time") for s in parts
@@ -265,9 +248,10 @@ def _market(
         market = MarketData.from_frames(
             {s: part[list(_REQUIRED)] for s, part in parts.items()},
             contract={c.symbol: c for c in manifest.contracts},
-            bar=np.timedelta64(manifest.bar_milliseconds, "ms"),
-            venue=_known_venue(manifest.venue.name),
-            missing_mark="error" if has_mark else "last",
+            bar=manifest.bar,
+            # The shipped profile with the venue's settlement interval; other venues use eight hours.
+            venue=manifest.venue.name if manifest.venue.name in VENUES else "binance-usdm",
+            missing_mark="error" if "mark" in options else "last",
             missing_funding="zero" if funding is None else "error",
             start=first,
             end=moment,
@@ -275,16 +259,8 @@ def _market(
         )
     except ValueError as error:
         raise BundleError(f"bars: {error}") from error
-    if not all("predicted_rate" in part for part in parts.values()):
+    if "predicted_rate" not in columns:
         return market
-    rates = [
-        parts[s].set_index("open_time")["predicted_rate"].reindex(market.open_time) for s in market.symbols
-    ]
-    return replace(market, predicted_rate=np.stack([rate.to_numpy(np.float64) for rate in rates], axis=1))
-
-
-def _known_venue(name: str) -> str:
-    """The shipped profile with the venue's settlement interval; other venues use eight hours."""
-    from gearing.contracts.venues import VENUES
-
-    return name if name in VENUES else "binance-usdm"
+    rates = column("predicted_rate", np.timedelta64(0, "ms"))
+    known = [rates[symbol].reindex(market.open_time).to_numpy(np.float64) for symbol in market.symbols]
+    return replace(market, predicted_rate=np.stack(known, axis=1))

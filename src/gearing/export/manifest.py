@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
@@ -58,6 +59,16 @@ class Manifest:
     # one chooses from.
     policy: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)  # origin of the policy
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Symbols of the contracts, in order."""
+        return tuple(contract.symbol for contract in self.contracts)
+
+    @property
+    def bar(self) -> np.timedelta64:
+        """Length of a bar."""
+        return np.timedelta64(self.bar_milliseconds, "ms")
 
     def write(self, path: Path) -> None:
         """Write as JSON."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gearing.exchange.rules import largest_notional
-from gearing.export.account import AccountState, effective_leverage, read_account
+from gearing.export.account import AccountState, read_account
 from gearing.export.decision import Decision, read_memory
 from gearing.export.files import MANIFEST, POLICY, BundleError, verify_bundle
 from gearing.export.inputs import read_market
@@ -38,10 +38,11 @@ class Bundle:
         verify_bundle(self.folder)
         self.manifest = Manifest.read(self.folder / MANIFEST)
         self.lookback_bars = self.manifest.lookback_bars
+        self._sessions: dict[str, Any] = {}
 
     def __repr__(self) -> str:
         about = self.manifest
-        names = ", ".join(c.symbol for c in about.contracts)
+        names = ", ".join(about.symbols)
         return f"Bundle({about.name} for {names}, every {about.config.decision_interval}, {self.lookback_bars} bars)"
 
     def decide(
@@ -98,7 +99,7 @@ class Bundle:
             time=market.close_time[-1],
             next_time=market.close_time[-1] + interval.astype("timedelta64[ms]"),
             target_leverage=dict(zip(names, targets.tolist(), strict=True)),
-            effective_leverage=effective_leverage(state),
+            effective_leverage=state.effective_leverage(),
             orders=orders,
             reasons=(*notes, *state.notes, *restarted, *acted, *caps, *held, *trade_notes),
             observation=dict(zip(observation.layout.names, observation.array[0].tolist(), strict=True)),
@@ -134,9 +135,8 @@ class Bundle:
         for name in about.signals:
             k = about.columns.index(name)
             columns[name] = np.clip(signals[name][-1].astype(np.float32), about.low[k], about.high[k])
-        values = np.stack([columns[name] for name in about.columns], axis=1).astype(
-            np.float32
-        )  # contract by contract
+        # Contract by contract.
+        values = np.stack([columns[name] for name in about.columns], axis=1).astype(np.float32)
         self._check_finite(values, market)
         array = np.concatenate([values.ravel(), state.observe()])[None, :]
         return Observation(self._layout, array)
@@ -195,23 +195,17 @@ class Bundle:
         self, observation: Observation, extra: dict[str, np.ndarray]
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """Signed target leverage per contract, and the next state of a recurrent network."""
+        output, state = np.ones((1, 1)), None
+        if self.manifest.kind != "rule":
+            given = {"observation": observation.array, **extra}
+            output, state, *_ = (*self._session(POLICY).run(None, given), None)
         if self.manifest.kind == "network":
-            targets, state = self._network(observation, extra)
-            return targets[0], state
+            return np.asarray(output, np.float64)[0], state
         leverage = np.asarray(self._rule.predict(observation, deterministic=True)[0], np.float64)
-        if self.manifest.kind == "residual":
+        if self.manifest.kind == "residual":  # the network's output is a factor of its base rule
             most = self.manifest.config.max_leverage
-            factor, state = self._network(observation, extra)
-            leverage = np.clip(factor * leverage, -most, most)
-            return self._directed(leverage, observation)[0], state
-        return self._directed(leverage, observation)[0], None
-
-    def _network(
-        self, observation: Observation, extra: dict[str, np.ndarray]
-    ) -> tuple[np.ndarray, np.ndarray | None]:
-        """The network's output (1, n_slots), leverage or the factor of a residual policy's rule, and its next state."""
-        output, *after = self._session(POLICY).run(None, {"observation": observation.array, **extra})
-        return np.asarray(output, np.float64), after[0] if after else None
+            leverage = np.clip(np.asarray(output, np.float64) * leverage, -most, most)
+        return self._directed(leverage, observation)[0], state
 
     def _directed(self, leverage: np.ndarray, observation: Observation) -> np.ndarray:
         """A rule's magnitude with the side of the bundle's direction; networks include it."""
@@ -241,11 +235,8 @@ class Bundle:
         )
         after, guards, memories, acted = apply_controls(controls, targets[None, :], now, given)
         names = [describe_control(one)["control"] for one in controls]
-        notes = [
-            f"risk control {name} changed the target"
-            for name, did in zip(names, acted[0], strict=True)
-            if did
-        ]
+        changed = [name for name, did in zip(names, acted[0], strict=True) if did]
+        notes = [f"risk control {name} changed the target" for name in changed]
         return after[0], guards, tuple(memories), notes
 
     def _capped(self, limited: np.ndarray, state: AccountState) -> tuple[np.ndarray, list[str]]:
@@ -260,9 +251,7 @@ class Bundle:
             row, budget = state.rows[0, j], float(state.contracts[j].margin_share) * equity
             setting = max(1.0, abs(targets[j]))
             allowed = largest_notional(setting, state.tiers, int(row.tiers_first), int(row.tiers_last))
-            allowed = max(
-                allowed, state.held(j, targets[j])
-            )  # the held position may stay: only increases are capped
+            allowed = max(allowed, state.held(j, targets[j]))  # only increases are capped
             if abs(targets[j]) * budget > allowed:
                 notes.append(
                     f"{name}: {targets[j]:+.4g}x of {budget:,.0f} exceeds the {allowed:,.0f} its tier allows"
@@ -273,19 +262,16 @@ class Bundle:
     @cached_property
     def _layout(self) -> ObservationLayout:
         about = self.manifest
-        symbols = tuple(c.symbol for c in about.contracts)
         low, high = (np.array(v, np.float32) for v in (about.low, about.high))
-        return ObservationLayout(symbols, symbols, about.columns, ("",) * len(about.columns), low, high)
+        return ObservationLayout(
+            about.symbols, about.symbols, about.columns, ("",) * len(about.columns), low, high
+        )
 
     @cached_property
     def _rule(self) -> Any:
         if self.manifest.rule is None:
             raise BundleError(f"{self.folder / MANIFEST} names no rule; export the bundle again.")
         return make_rule(self.manifest.rule)
-
-    @cached_property
-    def _sessions(self) -> dict[str, Any]:
-        return {}
 
     def _session(self, file: str) -> Any:
         if file not in self._sessions:
@@ -311,7 +297,7 @@ def _held(targets: np.ndarray, state: AccountState) -> tuple[np.ndarray, list[st
     equity = float(state.account.equity[0])
     for j in np.flatnonzero(np.isnan(targets)):
         name, share = state.names[j], float(state.contracts[j].margin_share)
-        filled[j] = effective_leverage(state)[name] / share if equity > 0.0 else 0.0
+        filled[j] = state.effective_leverage()[name] / share if equity > 0.0 else 0.0
         notes.append(f"{name}: the policy leaves the position unchanged")
     return filled, notes
 

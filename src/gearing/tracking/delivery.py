@@ -12,7 +12,7 @@ import json
 import logging
 import os
 from collections.abc import Iterator
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,17 @@ from gearing.tracking.journal import Journal, Record
 
 KEY_TAG = "gearing.key"
 RECORD_TAG = "gearing.record"
-_METRICS_PER_BATCH = 1000  # MLflow's limits
-_PARAMS_PER_BATCH = 100
+_VALUES_PER_BATCH = {"metrics": 1000, "params": 100, "tags": 100}  # MLflow's limits
+_RECORDS_PER_BATCH = 1000
 _DIGEST_LENGTH = 36
 _REFUSALS = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "INVALID_STATE", "PERMISSION_DENIED"}
+# This writer retries by itself; MLflow's retries of several minutes would block it.
+_ENVIRONMENT = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
 _logger = logging.getLogger(__name__)
 
 
@@ -55,8 +62,6 @@ class MlflowSender:
         self._artifacts = artifacts
         self._setup_lock = setup_lock
         self._client: Any = None
-        self._experiments: dict[str, str] = {}
-        self._runs: dict[tuple[str, str], str] = {}
 
     def deliver(self, journal: Journal) -> None:
         """Send the pending records of a journal.
@@ -106,7 +111,7 @@ class MlflowSender:
         if operation == "start":
             journal.state.run_id = self._start(records[0], journal.state.run_id)
             journal.state.keyed = records[0]["keyed"]
-        elif operation in ("metrics", "params", "tags"):
+        elif operation in _VALUES_PER_BATCH:
             self._send_values(journal, operation, records)
         else:
             getattr(self, f"_send_{operation}")(journal, records[0])
@@ -117,7 +122,10 @@ class MlflowSender:
         if run_id is None:
             tags = dict(record["tags"]) | {KEY_TAG: record["key"]}
             if record["parent"] is not None:
-                tags["mlflow.parentRunId"] = self._parent(experiment, record["parent"])
+                parent = self._find(experiment, record["parent"])
+                if parent is None:
+                    raise ParentMissing(f"the parent run {record['parent']!r} has not arrived yet")
+                tags["mlflow.parentRunId"] = parent
             run = self._client.create_run(experiment, record["time"], tags, record["name"])
             return run.info.run_id
         self._client.update_run(run_id, "RUNNING")
@@ -134,19 +142,17 @@ class MlflowSender:
     def _send_values(self, journal: Journal, operation: str, records: list[Record]) -> None:
         from mlflow.entities import Metric, Param, RunTag
 
-        run_id = journal.state.run_id
+        kind = {"metrics": Metric, "params": Param, "tags": RunTag}[operation]
+        size, last = _VALUES_PER_BATCH[operation], journal.state.last_step
+        values = []
+        for record in records:
+            moment = (record["time"], record["step"]) if operation == "metrics" else ()
+            values += [kind(name, value, *moment) for name, value in record[operation].items()]
+        for start in range(0, len(values), size):
+            self._client.log_batch(journal.state.run_id, **{operation: values[start : start + size]})
         if operation == "metrics":
-            values = [(k, v, r["time"], r["step"]) for r in records for k, v in r["metrics"].items()]
-            for start in range(0, len(values), _METRICS_PER_BATCH):
-                batch = [Metric(*value) for value in values[start : start + _METRICS_PER_BATCH]]
-                self._client.log_batch(run_id, metrics=batch)
-            for name, _, _, step in values:
-                journal.state.last_step[name] = max(step, journal.state.last_step.get(name, step))
-            return
-        kind = Param if operation == "params" else RunTag
-        pairs = [kind(name, value) for record in records for name, value in record[operation].items()]
-        for start in range(0, len(pairs), _PARAMS_PER_BATCH):
-            self._client.log_batch(run_id, **{operation: pairs[start : start + _PARAMS_PER_BATCH]})
+            for metric in values:
+                last[metric.key] = max(metric.step, last.get(metric.key, metric.step))
 
     def _send_dataset(self, journal: Journal, record: Record) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag
@@ -189,21 +195,17 @@ class MlflowSender:
         except ParentMissing:
             raise
         except Exception as error:
-            self._experiments.clear()  # ids may have changed when the tracker is back
-            self._runs.clear()
             raise TrackerAway(f"{type(error).__name__}: {error}") from error
 
     def _connect(self) -> None:
         if self._client is not None:
             return
-        # This writer retries by itself; MLflow's retries of several minutes would block it.
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+        for name, value in _ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
         import mlflow
 
-        _quiet_set_up()
+        for name in ("alembic", "mlflow.store.db.utils", "mlflow.pyfunc"):  # new databases, missing schemas
+            logging.getLogger(name).setLevel(logging.ERROR)
         self._setup_lock.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(self._setup_lock, timeout=60.0):
             mlflow.set_tracking_uri(self.uri)
@@ -212,61 +214,33 @@ class MlflowSender:
         self._client = client
 
     def _experiment(self, name: str) -> str:
-        if name not in self._experiments:
-            found = self._client.get_experiment_by_name(name)
-            self._experiments[name] = found.experiment_id if found else self._create_experiment(name)
-        return self._experiments[name]
-
-    def _create_experiment(self, name: str) -> str:
-        location = None if self._artifacts is None else (self._artifacts / _file_name(name)).as_uri()
-        try:
-            return self._client.create_experiment(name, artifact_location=location)
-        except Exception:  # another process was faster
-            found = self._client.get_experiment_by_name(name)
-            if found is None:
-                raise
-            return found.experiment_id
+        found = self._client.get_experiment_by_name(name)
+        if found is None:
+            location = None if self._artifacts is None else (self._artifacts / _file_name(name)).as_uri()
+            try:
+                return self._client.create_experiment(name, artifact_location=location)
+            except Exception:  # another process was faster
+                found = self._client.get_experiment_by_name(name)
+                if found is None:
+                    raise
+        return found.experiment_id
 
     def _find(self, experiment: str, key: str) -> str | None:
-        if (experiment, key) not in self._runs:
-            found = self._client.search_runs([experiment], f"tags.`{KEY_TAG}` = '{key}'", max_results=1)
-            if not found:
-                return None
-            self._runs[experiment, key] = found[0].info.run_id
-        return self._runs[experiment, key]
-
-    def _parent(self, experiment: str, key: str) -> str:
-        run_id = self._find(experiment, key)
-        if run_id is None:
-            raise ParentMissing(f"the parent run {key!r} has not arrived yet")
-        return run_id
+        found = self._client.search_runs([experiment], f"tags.`{KEY_TAG}` = '{key}'", max_results=1)
+        return found[0].info.run_id if found else None
 
 
 def _is_refusal(error: Exception) -> bool:
-    if isinstance(error, FileNotFoundError):
-        return True
-    return getattr(error, "error_code", None) in _REFUSALS
+    return isinstance(error, FileNotFoundError) or getattr(error, "error_code", None) in _REFUSALS
 
 
 def _batches(pending: Iterator[tuple[Record, int]]) -> Iterator[tuple[list[Record], int]]:
     """Batches of consecutive metric, parameter and tag records; other records one by one."""
     for operation, group in groupby(pending, key=lambda item: item[0]["op"]):
-        size = _METRICS_PER_BATCH if operation in ("metrics", "params", "tags") else 1
-        chunk: list[tuple[Record, int]] = []
-        for item in group:
-            chunk.append(item)
-            if len(chunk) == size:
-                yield [record for record, _ in chunk], chunk[-1][1]
-                chunk = []
-        if chunk:
+        size = _RECORDS_PER_BATCH if operation in _VALUES_PER_BATCH else 1
+        while chunk := list(islice(group, size)):
             yield [record for record, _ in chunk], chunk[-1][1]
 
 
 def _file_name(name: str) -> str:
     return "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name)
-
-
-def _quiet_set_up() -> None:
-    """Silence MLflow's messages about new databases and missing schemas."""
-    for name in ("alembic", "mlflow.store.db.utils", "mlflow.pyfunc"):
-        logging.getLogger(name).setLevel(logging.ERROR)

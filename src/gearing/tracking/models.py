@@ -45,24 +45,18 @@ def _log_model(client: Any, experiment: str, journal: Journal, record: Record, t
         model_id=model.model_id,
         python_model=str(Path(__file__).with_name("onnx_model.py")),
         artifacts=artifacts,
-        pip_requirements=[
-            "mlflow",
-            "numpy",
-            "onnxruntime",
-        ],  # otherwise MLflow would run it to infer them
+        pip_requirements=["mlflow", "numpy", "onnxruntime"],  # otherwise MLflow would run it to infer them
     )
     return model.model_id
 
 
 def _version(client: Any, name: str, model_id: str, run_id: str | None, tags: dict[str, str]) -> str:
-    source = f"models:/{model_id}"
     if not client.search_registered_models(f"name = '{name}'"):
         with contextlib.suppress(Exception):  # another process may be faster; otherwise the next call raises
             client.create_registered_model(name)
     found = client.search_model_versions(f"name = '{name}'")
     ours = [version.version for version in found if tags.items() <= version.tags.items()]
-    return (
-        ours[0]
-        if ours
-        else client.create_model_version(name, source, run_id, tags=tags, model_id=model_id).version
-    )
+    if ours:
+        return ours[0]
+    source = f"models:/{model_id}"
+    return client.create_model_version(name, source, run_id, tags=tags, model_id=model_id).version

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +47,7 @@ class Run:
             if self._params.setdefault(name, value) != value:
                 raise ValueError(
                     f"run {self.name!r}: parameter {name!r} is {self._params[name]!r} and cannot become "
-                    f"{value!r}. "
-                    "Log what changes over time as a metric or a tag."
+                    f"{value!r}. Log what changes over time as a metric or a tag."
                 )
         self.append({"op": "params", "params": flat})
 
@@ -86,14 +85,8 @@ class Run:
             Further facts (first and last bar, gaps filled); values become strings.
         """
         shown = {key: str(value) for key, value in facts.items()}
-        record = {
-            "op": "dataset",
-            "name": name,
-            "fingerprint": fingerprint,
-            "source": source,
-            "context": context,
-        }
-        self.append({**record, "facts": shown})
+        data = {"name": name, "fingerprint": fingerprint, "source": source, "context": context}
+        self.append({"op": "dataset", **data, "facts": shown})
 
     def log_artifact(self, path: str | Path, folder: str | None = None) -> None:
         """Log the present content of a file or folder."""
@@ -102,24 +95,23 @@ class Run:
 
     def log_text(self, text: str, name: str) -> None:
         """Log a text as a file called ``name``, which may contain folders."""
-        with tempfile.TemporaryDirectory() as draft:
-            place = Path(draft) / Path(name).name
-            place.write_text(text)
-            self.log_artifact(place, _folder_of(name))
+        self._log_written(lambda place: place.write_text(text), name)
 
     def log_figure(self, figure: Any, name: str) -> None:
         """Log a matplotlib figure (``.png``, ``.svg``) or a plotly figure (``.html``) as ``name``."""
+        if hasattr(figure, "savefig"):
+            self._log_written(lambda place: figure.savefig(place, bbox_inches="tight"), name)
+        elif hasattr(figure, "write_html"):
+            self._log_written(lambda place: figure.write_html(place, include_plotlyjs="cdn"), name)
+        else:
+            raise TypeError(f"log_figure takes a matplotlib or plotly figure, not {type(figure).__name__}.")
+
+    def _log_written(self, write: Callable[[Path], Any], name: str) -> None:
+        folder = Path(name).parent.as_posix()
         with tempfile.TemporaryDirectory() as draft:
             place = Path(draft) / Path(name).name
-            if hasattr(figure, "savefig"):
-                figure.savefig(place, bbox_inches="tight")
-            elif hasattr(figure, "write_html"):
-                figure.write_html(place, include_plotlyjs="cdn")
-            else:
-                raise TypeError(
-                    f"log_figure takes a matplotlib or plotly figure, not {type(figure).__name__}."
-                )
-            self.log_artifact(place, _folder_of(name))
+            write(place)
+            self.log_artifact(place, None if folder == "." else folder)
 
     def log_model(
         self,
@@ -180,12 +172,10 @@ def _flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
         if isinstance(value, Mapping) and value:
             flat |= _flatten(value, f"{prefix}{name}.")
         else:
-            flat[f"{prefix}{name}"] = _shortened(str(value))
+            text = str(value)
+            short = len(text) <= _LONGEST_PARAM
+            flat[f"{prefix}{name}"] = text if short else text[: _LONGEST_PARAM - 4] + " ..."
     return flat
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= _LONGEST_PARAM else text[: _LONGEST_PARAM - 4] + " ..."
 
 
 def _check_name(name: str) -> None:
@@ -201,8 +191,3 @@ def _existing(path: str | Path) -> Path:
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist, so it cannot be logged.")
     return path
-
-
-def _folder_of(name: str) -> str | None:
-    folder = Path(name).parent.as_posix()
-    return None if folder == "." else folder

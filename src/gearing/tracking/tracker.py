@@ -133,7 +133,7 @@ class Tracker:
             self._stopped = True
             self._wake.set()
             self._thread.join(self.patience)
-        for journal in [*self._open.values(), *self._ended.values()]:
+        for journal in self._own().values():
             journal.close()
         self._open.clear()
         self._ended.clear()
@@ -141,8 +141,12 @@ class Tracker:
     @property
     def pending(self) -> int:
         """Records on disk not yet delivered."""
-        own = {journal.path: journal for journal in [*self._open.values(), *self._ended.values()]}
+        own = {journal.path: journal for journal in self._own().values()}
         return sum(_count_pending(path, own.get(path)) for path in self._journals())
+
+    def _own(self) -> dict[str, Journal]:
+        """Journals of this process by key."""
+        return {**self._open, **self._ended}
 
     # -- runs ----------------------------------------------------------------------------------------------
 
@@ -234,7 +238,7 @@ class Tracker:
     def _deliver_all(self) -> None:
         """Try everything once; a failing journal stops the others only if the tracker is unreachable."""
         with self._changed:
-            own = {journal.path: key for key, journal in [*self._open.items(), *self._ended.items()]}
+            own = {journal.path: key for key, journal in self._own().items()}
         trouble: TrackerAway | None = None
         for path in self._journals():
             try:
@@ -258,11 +262,8 @@ class Tracker:
         """Send the journal of a process that ended."""
         try:
             journal = Journal(path, create=False)
-        except (
-            BlockingIOError,
-            FileNotFoundError,
-        ):  # its process is running and sends it, or has just sent it
-            return
+        except (BlockingIOError, FileNotFoundError):
+            return  # its process is running and sends it, or has just sent it
         with contextlib.closing(journal):
             self._sender.deliver(journal)
             if not journal.state.ended and journal.state.run_id is not None:

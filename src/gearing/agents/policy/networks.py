@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from gearing.agents.policy.algorithms import ALGORITHMS
 from gearing.agents.policy.band_network import BandNetwork
 from gearing.agents.policy.extractor import ScaledObservation, activation_class
+from gearing.envs.build import action_space
 
 if TYPE_CHECKING:
     from gearing.agents.policy.description import PolicyDescription
@@ -41,9 +42,7 @@ def build_network(description: PolicyDescription) -> nn.Module:
         return BandNetwork(**description.network)
     bounds = (np.array(description.low, np.float32), np.array(description.high, np.float32))
     slots, choices = len(description.slots), description.network.get("n_choices")
-    actions = spaces.Box(-1.0, 1.0, (slots,), np.float32)
-    if choices is not None:
-        actions = spaces.Discrete(choices) if slots == 1 else spaces.MultiDiscrete([choices] * slots)
+    actions = action_space(slots, choices)
     arguments = {k: v for k, v in description.network.items() if k != "n_choices"}
     make = ALGORITHMS[description.algorithm].policy_class()
     network = make(
