@@ -26,14 +26,9 @@ class CheckpointFolder:
     """
 
     def __init__(self, folder: str | Path, identity: Mapping[str, Any]):
-        self.folder = Path(folder)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.path = Path(folder) / _NAME
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         self.identity = json.dumps(identity, sort_keys=True, default=str)
-
-    @property
-    def path(self) -> Path:
-        """The checkpoint file."""
-        return self.folder / _NAME
 
     def write(self, state: Mapping[str, Any]) -> None:
         """Replace the checkpoint."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any
 
 
 @dataclass(frozen=True)
@@ -27,31 +26,20 @@ class Status:
 Listener = Callable[[Status], None]
 
 
-class ProgressBar:
-    """A bar on the terminal; used as a context manager, called with each `Status`."""
+@contextmanager
+def progress_bar(label: str, total: int) -> Iterator[Listener]:
+    """A bar on the terminal, which shows each `Status` that it is called with."""
+    from rich.progress import BarColumn, Progress, TextColumn
 
-    def __init__(self, label: str, total: int):
-        from rich.progress import BarColumn, Progress, TextColumn
+    formats = ("{task.description}", "{task.percentage:>3.0f}%", "{task.fields[text]}")
+    description, percentage, text = (TextColumn(one) for one in formats)
+    with Progress(description, BarColumn(), percentage, text) as bar:
+        task = bar.add_task(label, total=total, text="")
+        yield lambda status: bar.update(task, completed=status.decisions, text=_summary(status))
 
-        self._label = label
-        self._bar: Any = Progress(
-            TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"),
-            TextColumn("{task.fields[text]}"),
-        )  # fmt: skip
-        self._task = self._bar.add_task(label, total=total, text="")
 
-    def __enter__(self) -> ProgressBar:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bar.stop()
-
-    def __call__(self, status: Status) -> None:
-        """Show the progress."""
-        text = f"{status.per_second:,.0f} decisions/s, {status.seconds_left:,.0f} s left"
-        if status.validation is not None:
-            text += f", validation {status.validation:+.3f} (best {status.best:+.3f}) a year"
-        self._bar.update(self._task, completed=status.decisions, text=text)
+def _summary(status: Status) -> str:
+    text = f"{status.per_second:,.0f} decisions/s, {status.seconds_left:,.0f} s left"
+    if status.validation is not None:
+        text += f", validation {status.validation:+.3f} (best {status.best:+.3f}) a year"
+    return text

@@ -95,7 +95,7 @@ class AgentSettings:
             raise ValueError(f"scaling is {self.scaling!r}; it must be robust, standard or none.")
         if self.exploration is not None:
             object.__setattr__(self, "exploration", self._checked_exploration())
-        checked_ranges(self.randomise)
+        object.__setattr__(self, "randomise", checked_ranges(self.randomise))
         if not 0.0 <= self.cost_warmup <= 1.0:
             raise ValueError(f"{self.algorithm}: cost_warmup is {self.cost_warmup}; it must be in [0, 1].")
         for name in ("total_decisions", "n_accounts", "validate_every", "clip", "reward_scale"):

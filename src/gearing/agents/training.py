@@ -16,7 +16,7 @@ from gearing.agents.checkpoints import CheckpointFolder
 from gearing.agents.hyperparameter_names import check_hyperparameters
 from gearing.agents.learner import Learner
 from gearing.agents.policy.learned import LearnedPolicy
-from gearing.agents.progress import Listener, ProgressBar, Status
+from gearing.agents.progress import Listener, Status, progress_bar
 from gearing.agents.randomness import own_randomness, random_state, set_random_state
 from gearing.agents.scoring import Markets, Scorer, Tables, as_lists
 from gearing.agents.settings import AgentSettings, agent_settings
@@ -130,7 +130,7 @@ def train_agent(
             _take_weights(learner.policy, start_from)
         listener = progress if callable(progress) else None
         if progress is True:
-            listener = stack.enter_context(ProgressBar(settings.algorithm, settings.total_decisions))
+            listener = stack.enter_context(progress_bar(settings.algorithm, settings.total_decisions))
         folder = CheckpointFolder(checkpoint_dir, identity) if checkpoint_dir is not None else None
         scorer = Scorer(*held_out, config) if held_out[0] else None
         training = _Training(settings, learner, scorer, folder, run, listener)

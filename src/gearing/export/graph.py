@@ -105,19 +105,17 @@ def write_policy_graph(
     ``target_leverage``, or ``factor`` where the policy scales a base rule, and ``next_state``.
     """
     graph = TargetLeverage(policy, layout, config).eval()
-    output = "factor" if graph.residual else "target_leverage"
-    example, n = torch.zeros(2, layout.size), torch.export.Dim("n")
-    if graph.state_shape is None:
-        inputs = {"observation": (example, {0: n})}
-        if graph.masked:
-            allowed = torch.ones(2, len(policy.description.slots) * policy.scheme.n_choices, dtype=torch.bool)
-            inputs["allowed"] = (allowed, {0: n})
-        _export(graph, inputs, path, [output])
-        return None
-    parts, width = graph.state_shape
-    state = torch.zeros(parts, 2, width)
-    _export(graph, {"observation": (example, {0: n}), "state": (state, {1: n})}, path, [output, "next_state"])
-    return parts, width
+    outputs, n = ["factor" if graph.residual else "target_leverage"], torch.export.Dim("n")
+    inputs = {"observation": (torch.zeros(2, layout.size), {0: n})}
+    if graph.masked:
+        allowed = torch.ones(2, len(policy.description.slots) * policy.scheme.n_choices, dtype=torch.bool)
+        inputs["allowed"] = (allowed, {0: n})
+    if graph.state_shape is not None:
+        parts, width = graph.state_shape
+        inputs["state"] = (torch.zeros(parts, 2, width), {1: n})
+        outputs.append("next_state")
+    _export(graph, inputs, path, outputs)
+    return graph.state_shape
 
 
 def _export(graph: nn.Module, inputs: dict[str, tuple[Tensor, Any]], path: Path, outputs: list[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -83,9 +84,9 @@ def export_bundle(
     draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         specs = tuple(_write_forecaster(one, k, draft) for k, one in enumerate(forecasts))
-        kind, rule, about = _write_policy(policy, layout, config, draft)
-        manifest = _manifest(policy, market, table, config, specs, name, provenance, kind, rule, about)
-        manifest.write(draft / MANIFEST)
+        about = _write_policy(policy, layout, config, draft)
+        about |= {"name": name or type(policy).__name__, "provenance": _provenance(market, provenance or {})}
+        _manifest(market, table, config, specs, **about).write(draft / MANIFEST)
         write_checksums(draft)
         draft.chmod(0o755)
         if folder.exists():
@@ -117,8 +118,8 @@ def _check(policy: Policy, config: SimulationConfig, table: FeatureTable) -> Non
 
 def _write_policy(
     policy: Any, layout: ObservationLayout, config: SimulationConfig, draft: Path
-) -> tuple[str, dict[str, Any] | None, dict[str, Any]]:
-    """Kind of the bundle, the rule's description (a residual policy's base), and the network's."""
+) -> dict[str, Any]:
+    """Write the network, if there is one; returns the manifest's ``kind``, ``rule`` and ``policy``."""
     if hooks_of(policy).network is not None:
         from gearing.export.graph import write_policy_graph
 
@@ -130,9 +131,10 @@ def _write_policy(
             about["state"] = list(state)
         if policy.masked:
             about["masked_levels"] = policy.scheme.magnitudes.tolist()
-        return ("residual", scheme["base"], about) if "base" in scheme else ("network", None, about)
+        kind = "residual" if "base" in scheme else "network"
+        return {"kind": kind, "rule": scheme.get("base"), "policy": about}
     try:
-        return "rule", describe_rule(policy), {}
+        return {"kind": "rule", "rule": describe_rule(policy)}
     except ValueError as error:
         raise BundleError(f"{error} Only registered rules and learned policies can be exported.") from error
 
@@ -155,23 +157,16 @@ def _write_forecaster(forecast: Any, k: int, draft: Path) -> ForecastSpec:
 
 
 def _manifest(
-    policy: Policy,
     market: MarketData,
     table: FeatureTable,
     config: SimulationConfig,
     forecasts: tuple[ForecastSpec, ...],
-    name: str | None,
-    provenance: Mapping[str, Any] | None,
-    kind: str,
-    rule: dict[str, Any] | None,
-    about: dict[str, Any],
+    **about: Any,
 ) -> Manifest:
     made = {spec.column for spec in forecasts}
     features = tuple(c for c in table.columns if c not in made and is_feature(c))
     signals = tuple(c for c in table.columns if c not in made and c not in features)
     return Manifest(
-        kind=kind,
-        name=name or type(policy).__name__,
         bar_milliseconds=int(market.bar // np.timedelta64(1, "ms")),
         contracts=market.contracts,
         venue=config.profile(market.venue),
@@ -183,15 +178,7 @@ def _manifest(
         signals=signals,
         forecasts=forecasts,
         lookback_bars=_lookback(features, forecasts, market.bar),
-        rule=rule,
-        policy=about,
-        provenance={
-            "written": datetime.now(UTC).isoformat(timespec="seconds"),
-            "market": {"name": market.name, "fingerprint": market.fingerprint, "notes": list(market.notes)},
-            "span": [str(market.open_time[0]), str(market.close_time[-1])],
-            "versions": _versions(),
-            **(provenance or {}),
-        },
+        **about,
     )
 
 
@@ -200,11 +187,15 @@ def _lookback(features: tuple[str, ...], forecasts: tuple[ForecastSpec, ...], ba
     return max((FeatureSet(list(names)).lookback(bar) for names in wanted if names), default=1)
 
 
-def _versions() -> dict[str, str]:
-    found = {}
+def _provenance(market: MarketData, given: Mapping[str, Any]) -> dict[str, Any]:
+    versions = {}
     for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+        with suppress(PackageNotFoundError):
+            versions[package] = version(package)
+    return {
+        "written": datetime.now(UTC).isoformat(timespec="seconds"),
+        "market": {"name": market.name, "fingerprint": market.fingerprint, "notes": list(market.notes)},
+        "span": [str(market.open_time[0]), str(market.close_time[-1])],
+        "versions": versions,
+        **given,
+    }

@@ -217,20 +217,14 @@ def _backward(upstream, slopes, traded, to_low, to_high):
 class _Unroll(torch.autograd.Function):
     @staticmethod
     def forward(
-        context: Any,
-        low: Tensor,
-        high: Tensor,
-        ledger: CompiledLedger,
-        state: dict[str, Any],
-        rows: np.ndarray,
+        context: Any, low: Tensor, high: Tensor, ledger: Any, before: tuple[np.ndarray, ...]
     ) -> Tensor:
+        """``before``: rows, equity, leverage, setting, backing and risk; all but the rows are changed in place."""
         edges = [np.ascontiguousarray(e.detach().numpy(), np.float64) for e in (low, high)]
         growth = np.empty(edges[0].shape)
         slopes, traded = np.empty((*growth.shape, 4)), np.empty(growth.shape, np.int8)
-        _forward(
-            *edges, rows, state["equity"], state["leverage"], state["setting"], state["backing"], ledger.terms,
-            ledger.tiers, ledger.floor, growth, slopes, traded, state["risk"],
-        )  # fmt: skip
+        *batch, risk = before
+        _forward(*edges, *batch, ledger.terms, ledger.tiers, ledger.floor, growth, slopes, traded, risk)
         context.slopes, context.traded = slopes, traded
         return torch.from_numpy(growth)
 
@@ -239,7 +233,7 @@ class _Unroll(torch.autograd.Function):
         given = np.ascontiguousarray(upstream[0].numpy())
         to_low, to_high = np.zeros_like(given), np.zeros_like(given)
         _backward(given, context.slopes, context.traded, to_low, to_high)
-        return torch.from_numpy(to_low), torch.from_numpy(to_high), None, None, None
+        return torch.from_numpy(to_low), torch.from_numpy(to_high), None, None
 
 
 class CompiledLedger:
@@ -280,15 +274,9 @@ class CompiledLedger:
         rows = self.rows[index.numpy()]
         rows[..., _FUNDING] *= costs.funding
         equity, quantity, setting, backing = (p.detach().numpy().reshape(-1).copy() for p in accounts)
-        state = {
-            "equity": equity,
-            "leverage": quantity * rows[:, 0, 0] / equity,
-            "setting": setting,
-            "backing": backing / equity,
-            "risk": np.zeros(index.shape),
-        }
-        growth: Tensor = _Unroll.apply(low[..., 0], high[..., 0], self, state, rows)
-        quantity = state["leverage"] * state["equity"] / rows[:, -1, 3]
-        parts = (state["equity"], quantity, state["setting"], state["backing"] * state["equity"])
-        after = [torch.from_numpy(p if k == 0 else p[:, None]) for k, p in enumerate(parts)]
-        return growth, torch.from_numpy(state["risk"]), Accounts(*after)
+        leverage, share, risk = quantity * rows[:, 0, 0] / equity, backing / equity, np.zeros(index.shape)
+        before = (rows, equity, leverage, setting, share, risk)  # changed by the pass
+        growth: Tensor = _Unroll.apply(low[..., 0], high[..., 0], self, before)
+        parts = (leverage * equity / rows[:, -1, 3], setting, share * equity)
+        after = [torch.from_numpy(part[:, None]) for part in parts]
+        return growth, torch.from_numpy(risk), Accounts(torch.from_numpy(equity), *after)

@@ -44,9 +44,8 @@ def interval_data(simulator: Simulator) -> IntervalData:
     ValueError
         For inverse contracts, hedge mode, untraded bars or a rebalance mode that the torch accounting does not support.
     """
-    _check(simulator)
-    tape = simulator.tape
-    first = np.concatenate([edges[:-1] for edges in tape.boundaries])
+    tape, first = simulator.tape, first_rows(simulator)
+    _check(simulator, first)
     end = np.concatenate([edges[1:] for edges in tape.boundaries])
     sizes = [edges.size - 1 for edges in tape.boundaries]
     last = np.repeat(np.cumsum(sizes) - 1, sizes)
@@ -70,7 +69,7 @@ def interval_data(simulator: Simulator) -> IntervalData:
     return IntervalData(**{name: torch.from_numpy(np.array(values)) for name, values in arrays.items()})
 
 
-def _check(simulator: Simulator) -> None:
+def _check(simulator: Simulator, first: np.ndarray) -> None:
     config = simulator.config
     refused = [
         (any(c.kind == "inverse" for c in simulator.contracts), "inverse contracts"),
@@ -79,7 +78,7 @@ def _check(simulator: Simulator) -> None:
         (config.rebalance != "every_decision", f"rebalance {config.rebalance!r}"),
         (config.decision != "interval", "decision 'at_entry'"),
         (config.order != "taker", "maker orders"),
-        (not bool(simulator.tape.rows.tradable[_decisions(simulator)].all()), "bars without trade"),
+        (not bool(simulator.tape.rows.tradable[first].all()), "bars without trade"),
     ]
     for found, what in refused:
         if found:
@@ -88,7 +87,8 @@ def _check(simulator: Simulator) -> None:
             )
 
 
-def _decisions(simulator: Simulator) -> np.ndarray:
+def first_rows(simulator: Simulator) -> np.ndarray:
+    """First row of every decision interval, path by path."""
     return np.concatenate([edges[:-1] for edges in simulator.tape.boundaries])
 
 
@@ -101,9 +101,8 @@ def _funding(simulator: Simulator, first: np.ndarray, end: np.ndarray) -> tuple[
     """Sum of mark x rate of the settlements at each decision's open, and of those after it."""
     tape, contracts = simulator.tape, len(simulator.contracts)
     cash, rows = tape.settlements, tape.rows
-    row = np.repeat(
-        np.arange(len(rows)), rows.settlements_last[:, 0] - rows.settlements_first[:, 0]
-    )  # settlements are in row order
+    counts = rows.settlements_last[:, 0] - rows.settlements_first[:, 0]
+    row = np.repeat(np.arange(len(rows)), counts)  # settlements are in row order
     mark = np.where(np.isnan(cash.mark), rows.mark_open[row, cash.contract], cash.mark)
     decision = np.searchsorted(first, row, side="right") - 1
     inside = (decision >= 0) & (row < end[decision])

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gearing.agents.costs import CostSchedule, checked_ranges
+from gearing.agents.costs import CostSchedule
 from gearing.agents.differentiable.compiled_unroll import CompiledLedger
 from gearing.agents.differentiable.interval_data import IntervalData, interval_data
 from gearing.agents.differentiable.regime_labels import RegimeLabels
@@ -122,9 +122,7 @@ class DifferentiableLearner:
         self._per_year = float(YEAR / interval)
         self._episode = max(self.parameters.n_steps, _decisions(config, interval))
         self._rng = np.random.default_rng(seed)
-        self._schedule = CostSchedule(
-            settings.cost_warmup, checked_ranges(settings.randomise), seed, total_decisions
-        )
+        self._schedule = CostSchedule(settings.cost_warmup, settings.randomise, seed, total_decisions)
         self.allowed = _allowed(self.parameters, interval)
         self._seen = 0.0 if self.allowed is None else self.allowed  # liquidations per decision, averaged
         self.decisions = 0

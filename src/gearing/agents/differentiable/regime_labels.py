@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from gearing.agents.differentiable.interval_data import first_rows
 from gearing.market.data import MarketData
 from gearing.simulation.simulator import Simulator
 
@@ -55,9 +56,8 @@ class RegimeLabels:
                 f"network has beliefs: {beliefs}, but the training markets have {labels.max() + 1} regimes; set "
                 f"network.beliefs to {labels.max() + 1}."
             )
-        tape = simulator.tape
-        first = np.concatenate([edges[:-1] for edges in tape.boundaries])
-        self._of_decision = torch.from_numpy(labels[tape.rows.bar[first - 1, 0]])
+        bars = simulator.tape.rows.bar[first_rows(simulator) - 1, 0]
+        self._of_decision = torch.from_numpy(labels[bars])
 
     def loss(self, logits: Tensor, index: Tensor) -> Tensor:
         """Mean cross entropy [nats] of logits (b, t, beliefs) for the decisions ``index`` (b, t)."""

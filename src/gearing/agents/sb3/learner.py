@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
 import torch
 from stable_baselines3.common.logger import Logger
 
-from gearing.agents.costs import CostSchedule, SimulatorCosts, checked_ranges
+from gearing.agents.costs import CostSchedule, SimulatorCosts
 from gearing.agents.health import TrainingDiverged, check_numbers, check_weights
 from gearing.agents.policy.algorithms import ALGORITHMS, check_action_kind
 from gearing.agents.policy.description import PolicyDescription
@@ -89,9 +90,7 @@ class SB3Learner:
         )  # fmt: skip
         self.policy = LearnedPolicy(self.model.policy, described)
         self._per_year = float(YEAR / simulator.interval)
-        self._schedule = CostSchedule(
-            settings.cost_warmup, checked_ranges(settings.randomise), seed, total_decisions
-        )
+        self._schedule = CostSchedule(settings.cost_warmup, settings.randomise, seed, total_decisions)
         self._costs = None if self._schedule.is_constant else SimulatorCosts(simulator)
         if settings.exploration is not None and not hasattr(self.model.policy, "log_std"):
             raise ValueError(
@@ -219,8 +218,8 @@ class SB3Learner:
         """Weights, optimisers, counters, the batch of accounts, and the replay buffer where there is one."""
         model = self.model
         names, variables = model._get_torch_save_params()
-        saved: dict[str, Any] = {name: _attribute(model, name).state_dict() for name in names}
-        saved["variables"] = {name: _attribute(model, name).detach().clone() for name in variables}
+        saved: dict[str, Any] = {name: attrgetter(name)(model).state_dict() for name in names}
+        saved["variables"] = {name: attrgetter(name)(model).detach().clone() for name in variables}
         saved["counters"] = {name: getattr(model, name) for name in _COUNTERS if hasattr(model, name)}
         saved["last_obs"] = torch.from_numpy(np.array(model._last_obs))
         saved["last_starts"] = torch.from_numpy(np.array(model._last_episode_starts))
@@ -237,10 +236,10 @@ class SB3Learner:
         model = self.model
         names, variables = model._get_torch_save_params()
         for name in names:
-            _attribute(model, name).load_state_dict(state[name])
+            attrgetter(name)(model).load_state_dict(state[name])
         with torch.no_grad():
             for name in variables:
-                _attribute(model, name).copy_(state["variables"][name])
+                attrgetter(name)(model).copy_(state["variables"][name])
         for name, value in state["counters"].items():
             setattr(model, name, value)
         model._last_obs = state["last_obs"].numpy().copy()
@@ -265,12 +264,6 @@ def scheduled(value: Any) -> Any:
             f"{value!r} is not a schedule; write linear_0.002 for one that falls from 0.002."
         ) from None
     return lambda remaining: start * max(remaining, 0.0)
-
-
-def _attribute(model: Any, dotted: str) -> Any:
-    for name in dotted.split("."):
-        model = getattr(model, name)
-    return model
 
 
 def _replay_state(buffer: Any) -> dict[str, Any]:

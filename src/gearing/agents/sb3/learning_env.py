@@ -13,6 +13,13 @@ from gearing.simulation.observation import Observation
 
 _SETTLING = 4  # steps until a leverage approached step by step is nearly reached
 _LEAST_GROWTH = 0.05  # least equity of the baseline, so that its logarithm is finite
+# Averages of the accounts' behaviour, and whether they are rates a year.
+_PER_YEAR = {
+    "train/log_growth_per_year": True,
+    "train/effective_leverage": False,
+    "train/fees_per_year": True,
+    "train/liquidations_per_year": True,
+}
 
 Leverage = Callable[[np.ndarray], np.ndarray]
 
@@ -41,16 +48,13 @@ class LearningVecEnv(PerpetualVecEnv):
 
     def reset_averages(self) -> None:
         """Start new averages of the accounts' behaviour."""
-        self.n_steps, self.growth, self.leverage, self.fees, self.liquidations = 0, 0.0, 0.0, 0.0, 0
+        self._n_steps, self._sums = 0, dict.fromkeys(_PER_YEAR, 0.0)
 
     def averages(self, per_year: float) -> dict[str, float]:
         """Averages since ``reset_averages``; ``per_year`` decisions make a year."""
-        steps = max(self.n_steps, 1)
+        steps = max(self._n_steps, 1)
         return {
-            "train/log_growth_per_year": self.growth / steps * per_year,
-            "train/effective_leverage": self.leverage / steps,
-            "train/fees_per_year": self.fees / steps * per_year,
-            "train/liquidations_per_year": self.liquidations / steps * per_year,
+            name: total / steps * (per_year if _PER_YEAR[name] else 1.0) for name, total in self._sums.items()
         }
 
     def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, Any]]]:
@@ -73,13 +77,15 @@ class LearningVecEnv(PerpetualVecEnv):
         return np.log(np.maximum(1.0 + (effective * ahead).sum(axis=1), _LEAST_GROWTH))
 
     def _tally(self) -> None:
-        simulator, steps = self.simulator, self.simulator.steps
-        self.n_steps += self.num_envs
-        self.growth += float(steps.log_growth.sum())
-        self.fees += float((steps.fees / np.maximum(steps.equity_before, 1e-9)).sum())
-        self.liquidations += int(steps.liquidations.sum())
-        value = np.abs(simulator.positions.quantity * simulator.positions.mark).sum(axis=1)
-        self.leverage += float((value / np.maximum(simulator.accounts.equity, 1e-9)).sum())
+        positions, accounts, steps = self.simulator.positions, self.simulator.accounts, self.simulator.steps
+        value = np.abs(positions.quantity * positions.mark).sum(axis=1)
+        leverage = value / np.maximum(accounts.equity, 1e-9)
+        fees = steps.fees / np.maximum(steps.equity_before, 1e-9)
+        self._n_steps += self.num_envs
+        for name, values in zip(
+            _PER_YEAR, (steps.log_growth, leverage, fees, steps.liquidations), strict=True
+        ):
+            self._sums[name] += float(values.sum())
 
 
 def policy_leverage(simulator: Any, act: Callable[[np.ndarray], np.ndarray]) -> Leverage:
