@@ -56,10 +56,11 @@ def leverage_by_candle(
     import pandas as pd
 
     columns = _columns(rule, funding is not None)
+    names = {"date": "time", "open": "rate"}
     market = market_from_frames(
         candles.rename(columns={"date": "open_time"}),
         None if mark is None or mark.empty else mark.rename(columns={"date": "open_time"}),
-        None if funding is None or funding.empty else _rates(funding),
+        None if funding is None or funding.empty else funding.rename(columns=names)[["time", "rate"]],
         contract=_CONTRACT,
         missing_mark="last",
         missing_funding="zero",
@@ -108,7 +109,3 @@ def _columns(rule: Any, has_funding: bool) -> list[str]:
             "(freqtrade downloads them in futures mode)."
         )
     return columns
-
-
-def _rates(funding: pd.DataFrame) -> pd.DataFrame:
-    return funding.rename(columns={"date": "time", "open": "rate"})[["time", "rate"]]

@@ -36,16 +36,8 @@ class TargetLeverage(nn.Module):
 
     Attributes
     ----------
-    masked : bool
     state_shape : (int, int) or None
         Parts and width of a recurrent policy's state.
-
-    Parameters
-    ----------
-    policy : LearnedPolicy
-    layout : ObservationLayout
-        Of the bundle's observation.
-    config : SimulationConfig
     """
 
     def __init__(self, policy: LearnedPolicy, layout: ObservationLayout, config: SimulationConfig):

@@ -109,16 +109,16 @@ class MlflowSender:
     def _send(self, journal: Journal, records: list[Record]) -> None:
         operation = records[0]["op"]
         if operation == "start":
-            journal.state.run_id = self._start(records[0], journal.state.run_id)
+            journal.state.run_id = self._start(records[0])
             journal.state.keyed = records[0]["keyed"]
         elif operation in _VALUES_PER_BATCH:
             self._send_values(journal, operation, records)
         else:
             getattr(self, f"_send_{operation}")(journal, records[0])
 
-    def _start(self, record: Record, run_id: str | None) -> str:
+    def _start(self, record: Record) -> str:
         experiment = self._experiment(record["experiment"])
-        run_id = self._still_there(run_id) or self._find(experiment, record["key"])
+        run_id = self._find(experiment, record["key"])
         if run_id is None:
             tags = dict(record["tags"]) | {KEY_TAG: record["key"]}
             if record["parent"] is not None:
@@ -130,14 +130,6 @@ class MlflowSender:
             return run.info.run_id
         self._client.update_run(run_id, "RUNNING")
         return run_id
-
-    def _still_there(self, run_id: str | None) -> str | None:
-        try:
-            return None if run_id is None else self._client.get_run(run_id).info.run_id
-        except Exception as error:
-            if getattr(error, "error_code", None) == "RESOURCE_DOES_NOT_EXIST":
-                return None  # the database was deleted
-            raise
 
     def _send_values(self, journal: Journal, operation: str, records: list[Record]) -> None:
         from mlflow.entities import Metric, Param, RunTag

@@ -42,8 +42,8 @@ class Run:
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Log settings; nested mappings become dotted names. A parameter keeps its first value."""
         flat = _flatten(params)
+        _check_allowed(flat)
         for name, value in flat.items():
-            _check_name(name)
             if self._params.setdefault(name, value) != value:
                 raise ValueError(
                     f"run {self.name!r}: parameter {name!r} is {self._params[name]!r} and cannot become "
@@ -53,8 +53,7 @@ class Run:
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Log numbers at a step of the run (default 0)."""
-        for name in metrics:
-            _check_name(name)
+        _check_allowed(metrics)
         at = int(step or 0)
         fresh = {name: float(x) for name, x in metrics.items() if step is None or self._is_new(name, at)}
         if fresh:
@@ -62,8 +61,7 @@ class Run:
 
     def set_tags(self, tags: Mapping[str, Any]) -> None:
         """Set tags; a tag may change."""
-        for name in tags:
-            _check_name(name)
+        _check_allowed(tags)
         self.append({"op": "tags", "tags": {name: str(value) for name, value in tags.items()}})
 
     def log_dataset(
@@ -178,12 +176,13 @@ def _flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     return flat
 
 
-def _check_name(name: str) -> None:
-    if not _NAME.fullmatch(name) or len(name) > _LONGEST_NAME:
-        raise ValueError(
-            f"{name!r} cannot name a parameter, metric or tag: letters, digits, '_', '-', '.', ' ', ':' "
-            f"and '/', at most {_LONGEST_NAME} characters."
-        )
+def _check_allowed(names: Iterable[str]) -> None:
+    for name in names:
+        if not _NAME.fullmatch(name) or len(name) > _LONGEST_NAME:
+            raise ValueError(
+                f"{name!r} cannot name a parameter, metric or tag: letters, digits, '_', '-', '.', ' ', ':' "
+                f"and '/', at most {_LONGEST_NAME} characters."
+            )
 
 
 def _existing(path: str | Path) -> Path:

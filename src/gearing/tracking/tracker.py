@@ -9,6 +9,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -75,7 +76,7 @@ class Tracker:
 
     def __reduce__(self) -> tuple[Any, ...]:
         settings = {"spool": self.spool, "interval": self.interval, "patience": self.patience}
-        return _rebuild, (self.uri, self.experiment, settings)
+        return partial(Tracker, self.uri, self.experiment, **settings), ()
 
     @property
     def command(self) -> str:
@@ -280,10 +281,6 @@ class Tracker:
                 if record is not None and record.get("tracker") == here:
                     found.append((record["time"], path))
         return [path for _, path in sorted(found)]
-
-
-def _rebuild(uri: str, experiment: str, settings: dict[str, Any]) -> Tracker:
-    return Tracker(uri, experiment, **settings)
 
 
 def _count_pending(path: Path, journal: Journal | None) -> int:

@@ -108,7 +108,9 @@ class DifferentiableLearner:
         beliefs = int(settings.network.get("beliefs", 0))
         self._labels = RegimeLabels(self.simulator, beliefs) if beliefs else None
         scheme = {"action": "target", "max_leverage": self.simulator.config.max_leverage}
-        described = PolicyDescription.of(settings.algorithm, self.simulator, scheme, network, provenance)
+        described = PolicyDescription.of(
+            settings.algorithm, self.simulator, scheme=scheme, network=network, training=provenance
+        )
         self.policy = LearnedPolicy(self.network, described)
         weights = [p for p in self.network.parameters() if p.requires_grad]
         taught = [part for member in self.network.members for part in member.regime_layers()]

@@ -122,12 +122,13 @@ class BandNetwork(nn.Module):
 
     def forward(self, raw: Tensor) -> Tensor:
         """Target leverage (n, n_slots) of raw observations (n, n_columns), without a recurrent state."""
-        low, high, *_ = self.band(raw[:, None])
-        return self.targets(raw, low[:, 0], high[:, 0])
+        return self.decide(raw)[0]
 
-    def targets(self, raw: Tensor, low: Tensor, high: Tensor) -> Tensor:
-        """Targets of the margin share for the band's edges; NaN holds."""
-        return band_targets(torch.index_select(raw, -1, self.held_at), low, high, self.divisor(raw))
+    def decide(self, raw: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Targets of the margin share (n, n_slots), NaN where the band holds, and the next state."""
+        low, high, after, _ = self.band(raw[:, None], state=state)
+        held = torch.index_select(raw, -1, self.held_at)
+        return band_targets(held, low[:, 0], high[:, 0], self.divisor(raw)), after
 
     def divisor(self, raw: Tensor) -> Tensor:
         """Effective leverage over target: the margin share times the side, by which the simulator multiplies again."""
@@ -148,9 +149,8 @@ class BandNetwork(nn.Module):
             if self.memory and state is not None:
                 fresh = np.zeros(len(raw), bool) if episode_start is None else np.asarray(episode_start)
                 before = torch.from_numpy(state) * torch.from_numpy(~fresh).float()[:, None]
-            low, high, after, _ = self.band(rows[:, None], state=before)
-            targets = self.targets(rows, low[:, 0], high[:, 0]).numpy().astype(np.float64)
-        return targets, after.numpy() if self.memory else None
+            targets, after = self.decide(rows, before)
+        return targets.numpy().astype(np.float64), after.numpy() if self.memory else None
 
 
 def band_targets(held: Tensor, low: Tensor, high: Tensor, divisor: Tensor) -> Tensor:

@@ -25,24 +25,8 @@ class PolicyDescription:
     training: Mapping[str, Any] = field(default_factory=dict)  # seed, spans, fingerprints of the data
 
     @classmethod
-    def of(
-        cls,
-        algorithm: str,
-        simulator: Simulator,
-        scheme: Mapping[str, Any],
-        network: Mapping[str, Any],
-        training: Mapping[str, Any],
-    ) -> PolicyDescription:
-        """Description of a policy that is trained on a simulator's observations."""
+    def of(cls, algorithm: str, simulator: Simulator, **about: Any) -> PolicyDescription:
+        """Description of a policy that is trained on a simulator's observations; ``about`` are the other fields."""
         layout = simulator.layout
-        return cls(
-            algorithm=algorithm,
-            names=layout.names,
-            low=tuple(layout.low.tolist()),
-            high=tuple(layout.high.tolist()),
-            columns=layout.columns,
-            slots=simulator.slots,
-            scheme=scheme,
-            network=dict(network),
-            training=dict(training),
-        )
+        low, high = tuple(layout.low.tolist()), tuple(layout.high.tolist())
+        return cls(algorithm, layout.names, low, high, layout.columns, simulator.slots, **about)

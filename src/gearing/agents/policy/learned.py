@@ -25,7 +25,7 @@ _SCHEMES: dict[str, Any] = {"leverage": LeverageScheme, "tiers": TierScheme}
 
 
 class LearnedPolicy:
-    """A policy network behind the `Policy` protocol.
+    """A policy network behind the `Policy` protocol and its hooks (:mod:`gearing.simulation.hooks`).
 
     Attributes
     ----------
@@ -33,12 +33,7 @@ class LearnedPolicy:
         As built by :func:`gearing.agents.policy.networks.build_network`.
     description : PolicyDescription
     scheme : ActionScheme or None
-        Maps its normalised actions to leverage; None where it returns target leverage.
-    required_columns : tuple of str
-    action_scheme : str
-        Name of the scheme.
-    masked : bool
-        Whether it was trained with choices masked by the margin tiers, and needs them masked in decisions.
+        None where it returns target leverage.
     """
 
     def __init__(self, network: torch.nn.Module, description: PolicyDescription):

@@ -94,8 +94,7 @@ class RecurrentMode(nn.Module):
     def forward(self, raw: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Deterministic action, and the next state."""
         if self.is_band:
-            low, high, after, _ = self.policy.band(raw[:, None], state=state)
-            return self.policy.targets(raw, low[:, 0], high[:, 0]), after
+            return self.policy.decide(raw, state)
         features = self.policy.pi_features_extractor(raw)
         hidden, cell = state.chunk(2)
         latent, after = self.policy.lstm_actor(features[None], (hidden.contiguous(), cell.contiguous()))

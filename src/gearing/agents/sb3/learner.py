@@ -85,9 +85,12 @@ class SB3Learner:
         if start is not None:
             self._start_at(start / share)
         described = PolicyDescription.of(
-            settings.algorithm, simulator, describe_scheme(simulator.scheme),
-            {**network, "n_choices": simulator.scheme.n_choices}, provenance,
-        )  # fmt: skip
+            settings.algorithm,
+            simulator,
+            scheme=describe_scheme(simulator.scheme),
+            network={**network, "n_choices": simulator.scheme.n_choices},
+            training=provenance,
+        )
         self.policy = LearnedPolicy(self.model.policy, described)
         self._per_year = float(YEAR / simulator.interval)
         self._schedule = CostSchedule(settings.cost_warmup, settings.randomise, seed, total_decisions)
