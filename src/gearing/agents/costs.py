@@ -98,15 +98,15 @@ class SimulatorCosts:
                 "cost_warmup and randomise change the rows of the simulator, and those of a market mapped from a store "
                 "are shared by all processes; train on a market in memory."
             )
-        self._terms, self._tape = simulator.kernel_contracts, simulator.tape
-        self._fees = {name: np.array(self._terms[name]) for name in ("taker_fee", "maker_fee")}
-        self._worse = {name: np.array(self._tape.rows[name]) for name in ("slippage", "impact")}
-        self._rate = np.array(self._tape.settlements["rate"])
+        terms, tape = simulator.kernel_contracts, simulator.tape
+        arrays = {
+            "fees": [terms["taker_fee"], terms["maker_fee"]],
+            "slippage": [tape.rows["slippage"], tape.rows["impact"]],
+            "funding": [tape.settlements["rate"]],
+        }
+        self._true = [(cost, array, np.array(array)) for cost, found in arrays.items() for array in found]
 
     def apply(self, factors: CostFactors) -> None:
         """Apply the factors from now on."""
-        for name, true in self._fees.items():
-            self._terms[name][:] = factors.fees * true
-        for name, true in self._worse.items():
-            self._tape.rows[name][:] = factors.slippage * true
-        self._tape.settlements["rate"][:] = factors.funding * self._rate
+        for cost, array, true in self._true:
+            array[:] = getattr(factors, cost) * true

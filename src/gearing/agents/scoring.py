@@ -86,9 +86,7 @@ def growth_per_year(policy: Policy, market: Markets, table: Tables, config: Simu
 
     Parameters
     ----------
-    policy : Policy
     market, table : one, or as many tables as markets
-    config : SimulationConfig
     """
     return Scorer(*as_lists(market, table), config)(policy)
 

@@ -33,11 +33,6 @@ class TargetLeverage(nn.Module):
     A residual policy returns the factor of its base rule, 0 or more. A recurrent policy takes its state
     (parts, n, width) too, zeros at first, and returns a pair, the second its next state. A masked policy also takes
     its allowed choices (n, n_slots * n_choices) bool.
-
-    Attributes
-    ----------
-    state_shape : (int, int) or None
-        Parts and width of a recurrent policy's state.
     """
 
     def __init__(self, policy: LearnedPolicy, layout: ObservationLayout, config: SimulationConfig):
@@ -45,7 +40,7 @@ class TargetLeverage(nn.Module):
         names = list(layout.names)
         self.register_buffer("order", torch.tensor([names.index(name) for name in policy.description.names]))
         self.mode = mode_of(policy)
-        self.state_shape = getattr(self.mode, "shape", None)
+        self.state_shape = getattr(self.mode, "shape", None)  # parts and width of a recurrent policy's state
         self.masked = policy.masked
         self.direction = config.direction
         self.most = float(config.max_leverage)

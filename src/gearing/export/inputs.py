@@ -78,7 +78,7 @@ def read_market(
     """
     table = _with_contract(bars, manifest, "bars")
     _check_columns(table, manifest)
-    table["open_time"] = _utc(table["open_time"], "bars: open_time")
+    table["open_time"] = utc_times(table["open_time"], "bars: open_time")
     moment, notes = _due(table, manifest, until)
     expected = moment - np.arange(n_bars, 0, -1) * manifest.bar
     parts = {}
@@ -139,8 +139,15 @@ def _feature_names(manifest: Manifest) -> list[str]:
     return [*manifest.features, *(name for spec in manifest.forecasts for name in spec.inputs)]
 
 
-def _utc(values: pd.Series, what: str) -> pd.Series:
-    """Stamps as naive UTC datetime64[ms]."""
+def utc_times(values: Any, what: str) -> np.ndarray:
+    """Times as naive UTC datetime64[ms], from text or milliseconds since 1970.
+
+    Raises
+    ------
+    BundleError
+        For a value that is not a time; it begins with ``what``.
+    """
+    values = pd.Series(values)
     try:
         numbers = pd.api.types.is_numeric_dtype(values)
         stamps = pd.to_datetime(values, utc=True, unit="ms") if numbers else pd.to_datetime(values, utc=True)
@@ -148,7 +155,7 @@ def _utc(values: pd.Series, what: str) -> pd.Series:
         raise BundleError(
             f"{what}: {error}. Give UTC times as ISO text or milliseconds since 1970."
         ) from error
-    return stamps.dt.tz_localize(None).astype("datetime64[ms]")
+    return stamps.dt.tz_localize(None).to_numpy().astype("datetime64[ms]")
 
 
 def _due(
@@ -214,7 +221,7 @@ def _funding(manifest: Manifest, funding: Any) -> pd.DataFrame | None:
             f"funding has columns {', '.join(map(str, table.columns))}; it takes time, rate and optionally mark and "
             "contract."
         )
-    table["time"] = _utc(table["time"], "funding: time")
+    table["time"] = utc_times(table["time"], "funding: time")
     return table
 
 

@@ -12,7 +12,7 @@ from gearing.exchange.rules import largest_notional
 from gearing.export.account import AccountState, read_account
 from gearing.export.decision import Decision, read_memory
 from gearing.export.files import MANIFEST, POLICY, BundleError, verify_bundle
-from gearing.export.inputs import read_market
+from gearing.export.inputs import read_market, utc_times
 from gearing.export.manifest import ForecastSpec, Manifest
 from gearing.features import FeatureSet, parse_duration
 from gearing.market.data import MarketData
@@ -27,8 +27,6 @@ class Bundle:
 
     Attributes
     ----------
-    folder : Path
-    manifest : Manifest
     lookback_bars : int
         Bars required before a decision.
     """
@@ -78,7 +76,7 @@ class Bundle:
         BundleError
             If bars, funding or account cannot be used; the message says what to do.
         """
-        moment = None if now is None else _utc(now)
+        moment = None if now is None else utc_times([now], "now")[0]
         market, signals, notes = read_market(self.manifest, bars, funding, self.lookback_bars, moment)
         notes += self._age(market.close_time[-1], moment, max_age)
         state = read_account(account, self.manifest, market)
@@ -105,8 +103,6 @@ class Bundle:
             observation=dict(zip(observation.layout.names, observation.array[0].tolist(), strict=True)),
             memory=memories,
         )
-
-    # ------------------------------------------------------------------------------------------------ steps
 
     def _age(self, closed: np.datetime64, now: np.datetime64 | None, max_age: str | None) -> list[str]:
         if now is None:
@@ -311,12 +307,3 @@ def load_bundle(folder: str | Path) -> Bundle:
         If it is not complete and unchanged.
     """
     return Bundle(folder)
-
-
-def _utc(value: Any) -> np.datetime64:
-    import pandas as pd
-
-    stamp = pd.Timestamp(value)
-    if stamp.tzinfo is not None:
-        stamp = stamp.tz_convert("UTC").tz_localize(None)
-    return stamp.to_datetime64().astype("datetime64[ms]")

@@ -91,8 +91,6 @@ class MlflowSender:
             return False
         return True
 
-    # -- one batch -----------------------------------------------------------------------------------------
-
     def _send_or_refuse(self, journal: Journal, records: list[Record]) -> None:
         try:
             self._send(journal, records)
@@ -176,8 +174,6 @@ class MlflowSender:
 
     def _send_end(self, journal: Journal, record: Record) -> None:
         self._client.set_terminated(journal.state.run_id, record["status"], record["time"])
-
-    # -- ids of runs and experiments -------------------------------------------------------------------------
 
     @contextlib.contextmanager
     def _away_on_error(self) -> Iterator[None]:

@@ -73,8 +73,6 @@ class Journal:
         self._cut_unfinished_line()
         self.state = self._read_state()
 
-    # -- writing -------------------------------------------------------------------------------------------
-
     def append(self, record: Record) -> None:
         """Write one record; afterwards it survives the process."""
         line = json.dumps(record, separators=(",", ":")).encode() + b"\n"
@@ -97,8 +95,6 @@ class Journal:
         else:
             shutil.copy2(source, place / name)
         return f"{place.name}/{name}"
-
-    # -- delivering ----------------------------------------------------------------------------------------
 
     def pending(self) -> Iterator[tuple[Record, int]]:
         """Records not delivered yet, each with the offset [bytes] at which it ends."""
@@ -148,8 +144,6 @@ class Journal:
         self.path.unlink(missing_ok=True)
         shutil.rmtree(self.files, ignore_errors=True)
         self.close()
-
-    # -- details -------------------------------------------------------------------------------------------
 
     def _unlock(self) -> None:
         with contextlib.suppress(PermissionError):  # an open file cannot be deleted there, filelock does it

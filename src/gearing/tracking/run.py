@@ -33,11 +33,11 @@ class Run:
     def __init__(self, journal: Journal, name: str, key: str):
         self.name = name
         self.key = key
-        self._journal = journal
+        self.journal = journal
         self._last_step = journal.last_steps()
         self._last_time = 0
         self._params: dict[str, str] = {}
-        self._ended = False
+        self.ended = False
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Log settings; nested mappings become dotted names. A parameter keeps its first value."""
@@ -89,7 +89,7 @@ class Run:
     def log_artifact(self, path: str | Path, folder: str | None = None) -> None:
         """Log the present content of a file or folder."""
         path = _existing(path)
-        self.append({"op": "artifact", "kept": self._journal.keep(path, path.name), "folder": folder})
+        self.append({"op": "artifact", "kept": self.journal.keep(path, path.name), "folder": folder})
 
     def log_text(self, text: str, name: str) -> None:
         """Log a text as a file called ``name``, which may contain folders."""
@@ -142,18 +142,18 @@ class Run:
             raise ValueError(
                 f"aliases {list(aliases)} need register_as: an alias belongs to a registered model."
             )
-        record: Record = {"op": "model", "name": name, "kept": self._journal.keep(onnx, onnx.name)}
+        record: Record = {"op": "model", "name": name, "kept": self.journal.keep(onnx, onnx.name)}
         if beside is not None:
             beside = _existing(beside)
-            record["beside"] = self._journal.keep(beside, beside.name)
+            record["beside"] = self.journal.keep(beside, beside.name)
         self.append({**record, "register_as": register_as, "aliases": list(aliases)})
 
     def append(self, record: Record) -> None:
         """Write a record to the journal, with its time; the record of the end is the last one."""
-        if self._ended:
+        if self.ended:
             raise RuntimeError(f"run {self.name!r} has ended; log inside its `with` block.")
-        self._ended = record["op"] == "end"
-        self._journal.append({**record, "time": self._now()})
+        self.ended = record["op"] == "end"
+        self.journal.append({**record, "time": self._now()})
 
     def _now(self) -> int:
         """Milliseconds since 1970, strictly increasing, so that records are distinct."""

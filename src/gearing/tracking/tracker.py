@@ -65,8 +65,7 @@ class Tracker:
         self.last_error: str | None = None
         artifacts = None if home is None else home / "artifacts"
         self._sender = MlflowSender(self.uri, artifacts, self.spool / ".setup.lock")
-        self._open: dict[str, Journal] = {}  # open runs of this process
-        self._ended: dict[str, Journal] = {}  # ended runs waiting for delivery
+        self._runs: dict[str, Run] = {}  # of this process: open, or ended and waiting for delivery
         self._changed = threading.Condition()
         self._wake = threading.Event()
         self._requested = self._served = 0
@@ -134,29 +133,22 @@ class Tracker:
             self._stopped = True
             self._wake.set()
             self._thread.join(self.patience)
-        for journal in self._own().values():
-            journal.close()
-        self._open.clear()
-        self._ended.clear()
+        for run in self._runs.values():
+            run.journal.close()
+        self._runs.clear()
 
     @property
     def pending(self) -> int:
         """Records on disk not yet delivered."""
-        own = {journal.path: journal for journal in self._own().values()}
+        own = {run.journal.path: run.journal for run in list(self._runs.values())}
         return sum(_count_pending(path, own.get(path)) for path in self._journals())
-
-    def _own(self) -> dict[str, Journal]:
-        """Journals of this process by key."""
-        return {**self._open, **self._ended}
-
-    # -- runs ----------------------------------------------------------------------------------------------
 
     def _begin(self, name: str, key: str | None, parent: Run | str | None, tags: Mapping[str, Any]) -> Run:
         keyed = key is not None
         key = key or uuid.uuid4().hex
         if "'" in key or "`" in key:
             raise ValueError(f"run key {key!r} contains a quote; use letters, digits, '-', '_' and '/'.")
-        if key in self._open:
+        if key in self._runs and not self._runs[key].ended:
             raise ValueError(f"run {key!r} is open already in this process.")
         journal = self._journal(key)
         run = Run(journal, name, key)
@@ -173,15 +165,15 @@ class Tracker:
             }
         )
         with self._changed:
-            self._open[key] = journal
+            self._runs[key] = run
             self._ensure_thread()
         return run
 
     def _journal(self, key: str) -> Journal:
         with self._changed:
-            waiting = self._ended.pop(key, None)
+            waiting = self._runs.pop(key, None)
         if waiting is not None:  # ended in this process and resumed
-            return waiting
+            return waiting.journal
         path = self.spool / f"{digest(_without_password(self.uri), self.experiment, key, length=24)}.jsonl"
         try:
             return Journal(path, self.patience)
@@ -193,8 +185,7 @@ class Tracker:
     def _end(self, run: Run, status: str) -> None:
         run.append({"op": "end", "status": status})
         with self._changed:
-            self._ended[run.key] = self._open.pop(run.key)
-            last = not self._open
+            last = all(one.ended for one in self._runs.values())
         if last and self.flush(self.patience):
             _logger.warning(
                 "%d records have not reached the tracker (%s). They are stored in %s and will be sent by the "
@@ -212,8 +203,6 @@ class Tracker:
             self._ensure_thread()
             self._wake.set()
             self._changed.wait_for(lambda: self._served >= request, deadline - time.monotonic())
-
-    # -- delivery ------------------------------------------------------------------------------------------
 
     def _ensure_thread(self) -> None:
         if self._thread is None or not self._thread.is_alive():
@@ -239,7 +228,7 @@ class Tracker:
     def _deliver_all(self) -> None:
         """Try everything once; a failing journal stops the others only if the tracker is unreachable."""
         with self._changed:
-            own = {journal.path: key for key, journal in self._own().items()}
+            own = {run.journal.path: run for run in self._runs.values()}
         trouble: TrackerAway | None = None
         for path in self._journals():
             try:
@@ -251,13 +240,13 @@ class Tracker:
         if trouble is not None:
             raise trouble
 
-    def _deliver_own(self, key: str) -> None:
-        journal = self._open.get(key) or self._ended[key]
-        self._sender.deliver(journal)
+    def _deliver_own(self, run: Run) -> None:
+        self._sender.deliver(run.journal)
         with self._changed:
-            if journal.state.ended and self._ended.get(key) is journal:
-                del self._ended[key]
-                journal.remove()
+            # A run that was resumed meanwhile goes on in the same journal.
+            if run.ended and run.journal.state.ended and self._runs.get(run.key) is run:
+                del self._runs[run.key]
+                run.journal.remove()
 
     def _deliver_orphan(self, path: Path) -> None:
         """Send the journal of a process that ended."""

@@ -237,13 +237,7 @@ class _Unroll(torch.autograd.Function):
 
 
 class CompiledLedger:
-    """A `TorchLedger` of one contract, compiled for bands.
-
-    Parameters
-    ----------
-    ledger : TorchLedger
-    data : IntervalData
-    """
+    """A `TorchLedger` of one contract, compiled for bands."""
 
     def __init__(self, ledger: TorchLedger, data: IntervalData):
         tiers = ledger.tiers[0]

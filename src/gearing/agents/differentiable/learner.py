@@ -130,8 +130,6 @@ class DifferentiableLearner:
         self.decisions = 0
         self._begin()
 
-    # ------------------------------------------------------------------------------------------------ accounts
-
     def _begin(self) -> None:
         """Start all accounts; their first episodes are shortened at random, so that they end at different times."""
         count = self.settings.n_accounts
@@ -177,8 +175,6 @@ class DifferentiableLearner:
             torch.clamp((leverage / self.ledger.share).abs(), min=1.0),
             torch.where(leverage == 0.0, 0.0, self.ledger.share * equity),
         )
-
-    # ------------------------------------------------------------------------------------------------ learning
 
     def update(self) -> dict[str, float]:
         """Unroll some decisions of every account and follow the gradient of their growth."""
@@ -280,8 +276,6 @@ class DifferentiableLearner:
 
     def _advice(self) -> str:
         return f"Lower parameters.learning_rate (now {self.parameters.learning_rate}) or max_grad_norm."
-
-    # ------------------------------------------------------------------------------------------------ checkpoints
 
     def state(self) -> dict[str, Any]:
         """Weights, optimiser, accounts and their positions."""

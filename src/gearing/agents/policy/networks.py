@@ -76,10 +76,7 @@ class ModeOfPolicy(nn.Module):
 class RecurrentMode(nn.Module):
     """Raw observation (n, n_columns) and state (parts, n, width) to the mode of a recurrent policy and its next state.
 
-    Attributes
-    ----------
-    shape : (int, int)
-        Parts and width of the state; zeros at the beginning of an episode.
+    The state is zeros at the beginning of an episode; ``shape`` holds its parts and width.
     """
 
     def __init__(self, policy: nn.Module):

@@ -39,15 +39,10 @@ class SB3Learner:
 
     Parameters
     ----------
-    settings : AgentSettings
     markets, tables : of the training span
-    config : SimulationConfig
-        With the episodes that training uses.
-    seed : int
-    total_decisions : int
-        Length of the algorithm's schedules.
-    provenance : mapping
-        Written into the policy's description.
+    config : with the episodes that training uses
+    total_decisions : length of the algorithm's schedules
+    provenance : written into the policy's description
     """
 
     within_budget = True  # these agents have no budget; use risk controls
@@ -152,8 +147,6 @@ class SB3Learner:
             actions = self._mode(torch.from_numpy(observations)).numpy()
         return actions.astype(np.float64) if actions.dtype == np.float32 else actions
 
-    # ------------------------------------------------------------------------------------------------ learning
-
     def update(self) -> dict[str, float]:
         """One rollout and one update of the algorithm."""
         self.env.reset_averages()
@@ -214,8 +207,6 @@ class SB3Learner:
             f"Lower parameters.learning_rate (now {rate}) or reward_scale (now {self.settings.reward_scale:g}), "
             "and look at the observations' scaling."
         )
-
-    # ------------------------------------------------------------------------------------------------ checkpoints
 
     def state(self) -> dict[str, Any]:
         """Weights, optimisers, counters, the batch of accounts, and the replay buffer where there is one."""

@@ -31,16 +31,12 @@ class LearningVecEnv(PerpetualVecEnv):
     alone: the one at which an account that begins flat would settle under constant columns. Orders have no market
     impact and the choice does not depend on the account, so the baseline is independent of the agent's actions:
     subtracting it changes no expected gradient. The closer it is to the held leverages, the more noise it removes.
-
-    Attributes
-    ----------
-    baseline : callable or None
-        Signed leverage (n_accounts, n_slots) of observations whose account columns are neutral.
     """
 
     def __init__(self, num_envs: int, scale: float, **settings: Any):
         super().__init__(num_envs, **settings)
         self.scale = scale
+        # Signed leverage (n_accounts, n_slots) of observations whose account columns are neutral.
         self.baseline: Leverage | None = None
         self._returns_ahead = _interval_returns(self.simulator)
         self._neutral = _neutral_columns(self.simulator)
