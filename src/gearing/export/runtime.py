@@ -193,14 +193,14 @@ class Bundle:
         """Signed target leverage per contract, and the next state of a recurrent network."""
         output, state = np.ones((1, 1)), None
         if self.manifest.kind != "rule":
-            given = {"observation": observation.array, **extra}
-            output, state, *_ = (*self._session(POLICY).run(None, given), None)
+            found = self._session(POLICY).run(None, {"observation": observation.array, **extra})
+            output, state = np.asarray(found[0], np.float64), found[1] if len(found) > 1 else None
         if self.manifest.kind == "network":
-            return np.asarray(output, np.float64)[0], state
+            return output[0], state
         leverage = np.asarray(self._rule.predict(observation, deterministic=True)[0], np.float64)
         if self.manifest.kind == "residual":  # the network's output is a factor of its base rule
             most = self.manifest.config.max_leverage
-            leverage = np.clip(np.asarray(output, np.float64) * leverage, -most, most)
+            leverage = np.clip(output * leverage, -most, most)
         return self._directed(leverage, observation)[0], state
 
     def _directed(self, leverage: np.ndarray, observation: Observation) -> np.ndarray:

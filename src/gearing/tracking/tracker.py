@@ -74,7 +74,7 @@ class Tracker:
         self._parent_missing = False
 
     def __reduce__(self) -> tuple[Any, ...]:
-        settings = {"spool": self.spool, "interval": self.interval, "patience": self.patience}
+        settings: dict[str, Any] = {"spool": self.spool, "interval": self.interval, "patience": self.patience}
         return partial(Tracker, self.uri, self.experiment, **settings), ()
 
     @property
