@@ -71,3 +71,11 @@ class RandomLeverage:
 
     def predict(self, observation, state=None, episode_start=None, deterministic=False):
         return self.rng.uniform(0.0, self.largest, observation["effective_leverage"].shape), state
+
+
+def run_graph(path, observations, **inputs):
+    """First output of a written graph; ``inputs`` are its other inputs."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return session.run(None, {"observation": observations, **inputs})[0]

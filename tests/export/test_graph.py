@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 import torch
-from tests.agents.toy import announced_market, toy_config
+from tests.agents.toy import announced_market, run_graph, toy_config
 
 from gearing.agents import train_agent
-from gearing.export.graph import TargetLeverage, run_graph, write_policy_graph
+from gearing.export.graph import TargetLeverage, write_policy_graph
 from gearing.policies.rules import FixedLeverage
 from gearing.simulation import Observation, ObservationLayout, Simulator
 from gearing.simulation.actions import ResidualScheme

@@ -119,11 +119,3 @@ def _export(graph: nn.Module, inputs: dict[str, tuple[Tensor, Any]], path: Path,
             )  # fmt: skip
     finally:
         logger.setLevel(level)
-
-
-def run_graph(path: Path, observations: Any, **inputs: Any) -> Any:
-    """First output of a written graph, for tests and the check after writing; ``inputs`` are its other inputs."""
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    return session.run(None, {"observation": observations, **inputs})[0]

@@ -41,14 +41,8 @@ _INDEX = tuple(f"index_{p}" for p in _PRICES)
 _FUNDING = ("time", "rate", "mark", "contract")
 
 
-def read_table(given: Any, what: str) -> pd.DataFrame:
-    """A given table, or that of a CSV or Parquet file.
-
-    Raises
-    ------
-    BundleError
-        If the file does not exist or is of another kind.
-    """
+def _read_table(given: Any, what: str) -> pd.DataFrame:
+    """A given table, or that of a CSV or Parquet file."""
     if isinstance(given, pd.DataFrame):
         return given.copy()
     path = Path(given)
@@ -101,7 +95,7 @@ def read_market(
 
 
 def _with_contract(given: Any, manifest: Manifest, what: str) -> pd.DataFrame:
-    table, symbols = read_table(given, what), manifest.symbols
+    table, symbols = _read_table(given, what), manifest.symbols
     if "contract" not in table:
         if len(symbols) > 1:
             raise BundleError(f"{what}: the bundle decides on {', '.join(symbols)}; add a column 'contract'.")

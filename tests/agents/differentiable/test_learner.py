@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 import torch
 from tests.agents.test_training import MARKET, TABLE, VALIDATION, Killed, assert_same, killed_after, weights
-from tests.agents.toy import RandomLeverage, best_growth_per_year, toy_config
+from tests.agents.toy import RandomLeverage, best_growth_per_year, run_graph, toy_config
 
 from gearing.agents import growth_per_year, load_policy, train_agent
 from gearing.agents.differentiable.learner import DifferentiableLearner
 from gearing.agents.settings import agent_settings
-from gearing.export.graph import run_graph, write_policy_graph
+from gearing.export.graph import write_policy_graph
 from gearing.market.oracle.best_leverage import oracle_for
 from gearing.market.synthetic.generators import synthetic_market
 from gearing.policies.oracle import state_table
