@@ -163,7 +163,7 @@ def test_the_compiled_unroll_is_the_torch_ledger_and_so_is_its_gradient(name, ha
 def torch_unroll(ledger, accounts, low, high, data):
     growths, weights = [], []
     for t in range(low.shape[1]):
-        now = data.step(t)
+        now = data.at((slice(None), t))
         held = accounts.effective_leverage(now.mark)
         target = torch.minimum(torch.maximum(held, low[:, t]), high[:, t])
         hold = (held >= low[:, t]) & (held <= high[:, t]) & (held != 0.0)
