@@ -72,8 +72,8 @@ class Manifest:
 
     def write(self, path: Path) -> None:
         """Write as JSON."""
-        values = _adapter().dump_python(self, exclude={"config": _LEFT_OUT})
-        values["config"]["controls"] = [describe_control(one) for one in self.config.controls]
+        # Reading turns integers given for fractional settings into floats; what is written is already so.
+        values = _plain(_read(_plain(self)))
         text = to_json({"schema": SCHEMA, **values}, indent=1, inf_nan_mode="strings", fallback=str)
         path.write_bytes(text + b"\n")
 
@@ -97,13 +97,21 @@ class Manifest:
                 "install the version that wrote it."
             )
         try:
-            config, venue = values["config"], values["venue"]
-            controls = [make_control(one) for one in config["controls"]]
-            return _adapter().validate_python(
-                {**values, "config": {**config, "controls": controls, "venue": venue}}
-            )
+            return _read(values)
         except (KeyError, TypeError, ValidationError) as error:
             raise BundleError(f"{path} is incomplete: {error}. Export the bundle again.") from error
+
+
+def _plain(manifest: Manifest) -> dict[str, Any]:
+    values = _adapter().dump_python(manifest, exclude={"config": _LEFT_OUT})
+    values["config"]["controls"] = [describe_control(one) for one in manifest.config.controls]
+    return values
+
+
+def _read(values: dict[str, Any]) -> Manifest:
+    config, venue = values["config"], values["venue"]
+    controls = [make_control(one) for one in config["controls"]]
+    return _adapter().validate_python({**values, "config": {**config, "controls": controls, "venue": venue}})
 
 
 @cache
