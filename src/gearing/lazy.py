@@ -47,6 +47,11 @@ def lazy_exports(package: str) -> tuple[Callable[[str], Any], Callable[[], list[
     return load, lambda: public, public
 
 
+def reexports(package: str) -> list[str]:
+    """``__all__`` of a package whose ``__init__`` imports its public names ``as`` themselves, at once."""
+    return sorted(_imported(sys.modules[package]))
+
+
 def _imported(module: ModuleType) -> dict[str, str]:
     """Full name of the module that each public name is imported from."""
     loader: Any = module.__spec__ and module.__spec__.loader

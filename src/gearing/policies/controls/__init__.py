@@ -12,35 +12,34 @@ and ``BacktestResult.control_report`` report when. An exported runtime calls
 
 from __future__ import annotations
 
+from gearing.lazy import reexports
 from gearing.policies.controls.guards import (
-    AutoDeleverage,
-    ExcursionGuard,
-    FundingGuard,
-    LiquidationGuard,
-    NotionalCap,
+    AutoDeleverage as AutoDeleverage,
+    ExcursionGuard as ExcursionGuard,
+    FundingGuard as FundingGuard,
+    LiquidationGuard as LiquidationGuard,
+    NotionalCap as NotionalCap,
 )
-from gearing.policies.controls.limits import CoolDown, DailyLossLimit, PortfolioLimit
-from gearing.policies.controls.resting import StopLoss, TakeProfit, TrailingStop
-from gearing.policies.registry import control, control_names, describe_control, make_control
-from gearing.simulation.controls import Control, Situation, apply_controls
+from gearing.policies.controls.limits import (
+    CoolDown as CoolDown,
+    DailyLossLimit as DailyLossLimit,
+    PortfolioLimit as PortfolioLimit,
+)
+from gearing.policies.controls.resting import (
+    StopLoss as StopLoss,
+    TakeProfit as TakeProfit,
+    TrailingStop as TrailingStop,
+)
+from gearing.policies.registry import (
+    control as control,
+    control_names as control_names,
+    describe_control as describe_control,
+    make_control as make_control,
+)
+from gearing.simulation.controls import (
+    Control as Control,
+    Situation as Situation,
+    apply_controls as apply_controls,
+)
 
-__all__ = [
-    "AutoDeleverage",
-    "Control",
-    "CoolDown",
-    "DailyLossLimit",
-    "ExcursionGuard",
-    "FundingGuard",
-    "LiquidationGuard",
-    "NotionalCap",
-    "PortfolioLimit",
-    "Situation",
-    "StopLoss",
-    "TakeProfit",
-    "TrailingStop",
-    "apply_controls",
-    "control",
-    "control_names",
-    "describe_control",
-    "make_control",
-]
+__all__ = reexports(__name__)

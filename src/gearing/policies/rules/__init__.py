@@ -2,51 +2,35 @@
 
 from __future__ import annotations
 
-from gearing.policies.registry import describe_rule, make_rule, rule, rule_names
-from gearing.policies.rules.basic import FixedLeverage, Tiered
-from gearing.policies.rules.conditions import (
-    Condition,
-    Scaled,
-    funding_cost,
-    liquidity_depth,
-    trend_confirmation,
+from gearing.lazy import reexports
+from gearing.policies.registry import (
+    describe_rule as describe_rule,
+    make_rule as make_rule,
+    rule as rule,
+    rule_names as rule_names,
 )
-from gearing.policies.rules.growth import DrawdownControlled, Kelly
-from gearing.policies.rules.portfolio import PortfolioVolatilityTarget, RiskParity
-from gearing.policies.rules.risk_budget import ExcursionBudget, RiskBudget
-from gearing.policies.rules.rule import Rule
+from gearing.policies.rules.basic import FixedLeverage as FixedLeverage, Tiered as Tiered
+from gearing.policies.rules.conditions import (
+    Condition as Condition,
+    Scaled as Scaled,
+    funding_cost as funding_cost,
+    liquidity_depth as liquidity_depth,
+    trend_confirmation as trend_confirmation,
+)
+from gearing.policies.rules.growth import DrawdownControlled as DrawdownControlled, Kelly as Kelly
+from gearing.policies.rules.portfolio import (
+    PortfolioVolatilityTarget as PortfolioVolatilityTarget,
+    RiskParity as RiskParity,
+)
+from gearing.policies.rules.risk_budget import ExcursionBudget as ExcursionBudget, RiskBudget as RiskBudget
+from gearing.policies.rules.rule import Rule as Rule
 from gearing.policies.rules.volatility import (
-    DynamicATR,
-    DynamicBollinger,
-    InverseATR,
-    InverseVariance,
-    VolatilityTarget,
-    VolatilityWeighted,
+    DynamicATR as DynamicATR,
+    DynamicBollinger as DynamicBollinger,
+    InverseATR as InverseATR,
+    InverseVariance as InverseVariance,
+    VolatilityTarget as VolatilityTarget,
+    VolatilityWeighted as VolatilityWeighted,
 )
 
-__all__ = [
-    "Condition",
-    "DrawdownControlled",
-    "DynamicATR",
-    "DynamicBollinger",
-    "ExcursionBudget",
-    "FixedLeverage",
-    "InverseATR",
-    "InverseVariance",
-    "Kelly",
-    "PortfolioVolatilityTarget",
-    "RiskBudget",
-    "RiskParity",
-    "Rule",
-    "Scaled",
-    "Tiered",
-    "VolatilityTarget",
-    "VolatilityWeighted",
-    "describe_rule",
-    "funding_cost",
-    "liquidity_depth",
-    "make_rule",
-    "rule",
-    "rule_names",
-    "trend_confirmation",
-]
+__all__ = reexports(__name__)
