@@ -3,8 +3,6 @@
 Needs the standard library only, because an exported policy looks up its rule and its controls by name.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 from importlib import import_module

@@ -1,7 +1,5 @@
 """Checkpoints: one file, replaced atomically."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from pathlib import Path

@@ -4,8 +4,6 @@ With full costs from the start an untrained agent learns first that trading cost
 prevent it from relying on one venue's fees, one funding level and one slippage.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any

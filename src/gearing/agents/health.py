@@ -1,7 +1,5 @@
 """Stop a training that has diverged, naming the first bad numbers."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Names of hyper-parameters: what an algorithm does not have is refused before anything is read or trained."""
 
-from __future__ import annotations
-
 from importlib.util import find_spec
 from inspect import signature
 from typing import Any

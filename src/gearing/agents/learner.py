@@ -1,7 +1,5 @@
 """The protocol of learners: one update at a time, with a state that can be saved and restored."""
 
-from __future__ import annotations
-
 from typing import Any, Protocol
 
 from gearing.agents.policy.learned import LearnedPolicy

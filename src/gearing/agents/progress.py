@@ -1,7 +1,5 @@
 """Progress of a training: decisions, decisions per second, validation, time left."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Seed the learning libraries' global generators without changing the caller's."""
 
-from __future__ import annotations
-
 import json
 import random
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """The score that chooses between checkpoints: deterministic log growth per year in the simulator."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

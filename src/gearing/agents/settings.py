@@ -1,7 +1,5 @@
 """Settings of agents: one YAML of hyper-parameters per algorithm, and overrides checked by name."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from importlib.resources import files

@@ -1,7 +1,5 @@
 """Training: update, validate, keep the best weights, checkpoint, report progress."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack

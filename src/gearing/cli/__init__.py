@@ -4,8 +4,6 @@ Settings are those of experiment files, ``section.key=value``, for every command
 when it runs, so that `gearing --help` is fast.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 from pathlib import Path

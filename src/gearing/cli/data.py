@@ -1,7 +1,5 @@
 """`gearing data`: fetch, import, check and describe market history."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime

@@ -1,7 +1,5 @@
 """Dated margin tiers shipped with the package."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from datetime import date

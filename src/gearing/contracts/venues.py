@@ -1,7 +1,5 @@
 """Venue profiles: fees, rounding and exchange-specific rules, as dated data."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date

@@ -1,7 +1,5 @@
 """Build a Simulator and its spaces from the arguments of ``gymnasium.make``."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

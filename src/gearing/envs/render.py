@@ -1,7 +1,5 @@
 """Rendering of one account: the last step as text, the episode as a figure."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 import numpy as np

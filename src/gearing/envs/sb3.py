@@ -1,7 +1,5 @@
 """The stable-baselines3 ``VecEnv``, with same-step reset and ``terminal_observation``."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

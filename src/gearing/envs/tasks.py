@@ -5,8 +5,6 @@ market under ordinary exchange mechanics. Scores of different agents compare on 
 market.
 """
 
-from __future__ import annotations
-
 from functools import lru_cache
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The native Gymnasium vector env: one Simulator of many accounts, no copies of envs."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, ClassVar
 

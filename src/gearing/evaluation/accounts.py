@@ -1,7 +1,5 @@
 """Many leverage series as accounts of one Simulator on one path, for comparisons and placebo tests."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from gearing.evaluation.columns import SHORTEST, settings_columns

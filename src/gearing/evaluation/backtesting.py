@@ -1,7 +1,5 @@
 """Backtests: a policy on one account of a Simulator, recorded decision by decision."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The feature table of a policy: features, forecasts and the policy's own columns."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The conformance suite of policies: ``check_policy``."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace

@@ -5,8 +5,6 @@ stamp, whatever the bar. Ratios of a ruined path are NaN, because
 the part before ruin can look good.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 

@@ -3,8 +3,6 @@
 Backtests, scores, comparisons, sweeps and risk estimates differ in their observers only.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 

@@ -1,7 +1,5 @@
 """The result of a backtest."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any

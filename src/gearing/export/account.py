@@ -12,8 +12,6 @@ Account: a mapping or a JSON file with
 Example: {"equity": 10000, "positions": {"BTCUSDT": {"quantity": 0.02, "entry_price": 61000, "leverage": 3}}}
 """
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Decisions of a bundle, and their orders."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Files of a bundle and their checksums."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from gearing.storage.digest import file_digest

@@ -7,8 +7,6 @@ A residual policy's graph returns the factor of its base rule. The manifest hold
 the runtime evaluates it with the same code as training.
 """
 
-from __future__ import annotations
-
 import logging
 import warnings
 from pathlib import Path

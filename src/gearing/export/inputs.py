@@ -15,8 +15,6 @@ Funding: ``time`` (UTC), ``rate`` (fraction per settlement), optional ``mark``, 
 Account: see :mod:`gearing.export.account`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The runtime of bundles: target leverage from bars and an account, without the training libraries."""
 
-from __future__ import annotations
-
 from functools import cached_property
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Write bundles."""
 
-from __future__ import annotations
-
 import shutil
 import tempfile
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Basis: the traded price against mark and index."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from gearing.features.feature import feature

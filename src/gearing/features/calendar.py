@@ -3,8 +3,6 @@
 A close at Monday 00:00 UTC counts as Monday, whose hours follow, not as Sunday.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

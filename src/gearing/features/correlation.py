@@ -1,7 +1,5 @@
 """Correlation between the contracts of a market."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from gearing.features.feature import feature

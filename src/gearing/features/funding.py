@@ -4,8 +4,6 @@ A settlement stamped exactly at the close is not known there: a decision at that
 Sums run over the settlements present, so intervals of 8, 4 or 1 hours, and changes, need no setting.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

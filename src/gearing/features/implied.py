@@ -1,7 +1,5 @@
 """Implied volatility (DVOL), and a proxy for markets without it."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from gearing.features.feature import feature

@@ -3,8 +3,6 @@
 The test suite runs them on every registered feature, so a new one is covered automatically.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Liquidity: volume and trading costs, estimated from bars."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from gearing.features.feature import feature, share_feature

@@ -1,7 +1,5 @@
 """Volatility from highs and lows."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Returns of the traded price."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from gearing.features.feature import feature

@@ -4,8 +4,6 @@
 with ``table.join("mine", values, lower=-1, upper=1)``.
 """
 
-from __future__ import annotations
-
 from functools import partial
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Trend: the price relative to its own past."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from gearing.features.feature import feature, share_feature

@@ -1,7 +1,5 @@
 """Volatility from the returns of whole bars: realised variance and its parts."""
 
-from __future__ import annotations
-
 from functools import partial
 
 import numpy as np

@@ -6,8 +6,6 @@ the same additions in the same order wherever the window is. All arrays have bar
 complete window are NaN.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The package's own forecasters, by name."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial, update_wrapper
 from importlib import import_module

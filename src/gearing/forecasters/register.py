@@ -3,8 +3,6 @@
 A recipe is registered and exported; refitting it on a longer history needs nothing else.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any

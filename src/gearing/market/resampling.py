@@ -1,7 +1,5 @@
 """Aggregate a market to longer bars."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

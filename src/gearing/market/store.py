@@ -10,8 +10,6 @@ machine share them. Arrays computed from its markets (feature tables, the simula
 >>> markets = [market.select(symbol) for symbol in market.symbols]  # episodes on one contract each  # doctest: +SKIP
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -5,8 +5,6 @@ A duration is a whole number and a unit: ``ms``, ``s``, ``m`` or ``min``, ``h``,
 columns. Wherever a duration is expected, a ``timedelta`` or ``timedelta64`` will do as well.
 """
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Validation of MarketData; errors name series, contract, stamp, rule and value."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

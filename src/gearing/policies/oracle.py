@@ -3,8 +3,6 @@
 Formulas and numbers: :mod:`gearing.market.oracle.best_leverage` (evaluation protocol, section 8).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Rules and controls by name, so that YAML, the command line and an exported bundle can name them with parameters."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any

@@ -4,8 +4,6 @@ A trader holds the market for a year and either keeps one leverage or lets a rul
 accounts of a trader start together, pay the same fees and funding, and differ in their timing only.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

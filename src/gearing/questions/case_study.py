@@ -4,8 +4,6 @@
 experiment, counts the cells and compares them with an independent reference.
 """
 
-from __future__ import annotations
-
 from functools import partial
 from itertools import product
 from typing import Any, Literal

@@ -4,8 +4,6 @@ A funding payment is on the notional, so its weight on the margin grows with lev
 price of a position that is held.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import product

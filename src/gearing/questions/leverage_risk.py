@@ -3,8 +3,6 @@
 Every number is a share of starts of `gearing.evaluation.risk.safest_leverage`, with its block-bootstrap interval.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, Literal

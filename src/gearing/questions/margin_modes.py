@@ -5,8 +5,6 @@ part of the equity and is liquidated alone; in cross margin all equity backs all
 everything.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial

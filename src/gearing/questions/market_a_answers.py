@@ -5,8 +5,6 @@ the market's law: by quadrature over the states (value iteration for the oracle)
 sampled paths, and by accounts of the Simulator on the same paths.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial

@@ -5,8 +5,6 @@ number: "significantly" counts 95 % intervals that exclude zero, "corrected" is 
 for all tests, and only what remains makes a method ideal for anyone.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, Literal

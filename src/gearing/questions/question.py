@@ -1,7 +1,5 @@
 """What the published questions share: their config, bootstrap intervals and how tables, lines and figures show them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial

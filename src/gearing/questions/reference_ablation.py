@@ -4,8 +4,6 @@ The reference: 5 bp fees, real funding, maintenance 0.5 %, hourly last-price ext
 not state its momentum, its way of rebalancing, nor how it measures volatility; so those are varied, too.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product

@@ -4,8 +4,6 @@ The env's space is always normalised, Box(-1, 1) or Discrete; a scheme maps it t
 name, for YAML.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol

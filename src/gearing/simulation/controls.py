@@ -4,8 +4,6 @@ A control is an object with ``required_columns`` and one method, ``apply``. It d
 exported policy applies the same list to live bars.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol

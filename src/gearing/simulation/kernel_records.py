@@ -1,7 +1,5 @@
 """The kernel's records of contracts and account settings."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

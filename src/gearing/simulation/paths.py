@@ -1,7 +1,5 @@
 """Checks of the markets and feature tables of a simulation."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The Policy protocol: whatever turns an observation into an action."""
 
-from __future__ import annotations
-
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Simulation settings of the synthetic tasks with a known best leverage."""
 
-from __future__ import annotations
-
 from datetime import date
 from typing import Any
 

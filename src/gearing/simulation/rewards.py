@@ -4,8 +4,6 @@ A reward object is called with the step records after each decision interval and
 Those with state per account (differential Sharpe) are reset for accounts that begin a new episode.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol

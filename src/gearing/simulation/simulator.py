@@ -4,8 +4,6 @@ The scalar env is a batch of one, the vector env a batch of many, a backtest a b
 of many rules on one path.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

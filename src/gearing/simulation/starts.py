@@ -1,7 +1,5 @@
 """Where an episode begins: a counter-based draw, so that it depends on nothing but account seed and episode number."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -5,8 +5,6 @@ row, decisions and features bar by bar. The rows are in memory; those of a marke
 mapped file in the store's folder, written once and shared by all processes.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path

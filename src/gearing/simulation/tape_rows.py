@@ -1,7 +1,5 @@
 """The rows of one market, laid out block by block, so that a long one never has to be in memory as a whole."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Atomic writes: a file is either complete or absent, also if the process is killed."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Callable, Mapping

@@ -1,7 +1,5 @@
 """Hashes that name results by what they depend on. Standard library only: an exported policy checks its files here."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from functools import cache

@@ -4,8 +4,6 @@ A thing that has a name and settings is written in one way everywhere: its name 
 ``{rule: volatility_target, target: 1.0}``. Names are those of the registers, so what a user registers can be named.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Self

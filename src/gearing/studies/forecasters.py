@@ -1,7 +1,5 @@
 """Volatility forecasters of an experiment file."""
 
-from __future__ import annotations
-
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator

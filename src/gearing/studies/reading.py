@@ -3,8 +3,6 @@
 OmegaConf reads and merges (``decision.margin_share=0.2``, ``${...}``), pydantic checks.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, get_args, get_origin

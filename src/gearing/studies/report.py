@@ -1,7 +1,5 @@
 """The report of an experiment: question, result, tables, figures and data, in this order, as Markdown."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pandas as pd

@@ -4,8 +4,6 @@ Everything lies in one folder named by the experiment and a hash of its settings
 started again finds its finished trials there, resumes agents from their checkpoints and repeats nothing.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path

@@ -4,8 +4,6 @@ A result lies in ``FOLDER/trials/NAME-CALL-CODE``: a readable name, a hash of th
 the seed, and one of the code. Its summary is written last, so a result is whole or absent.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import shutil

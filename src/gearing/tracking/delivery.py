@@ -5,8 +5,6 @@ and every operation here is idempotent: MLflow stores a metric once per (name, s
 statuses and files overwrite themselves, runs and models are tagged with the name of their record and found by it.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import logging

@@ -9,8 +9,6 @@ each metric), ``<name>.files`` (copies of logged files) and, if the tracker ever
 ``<name>.refused.jsonl``.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

@@ -1,7 +1,5 @@
 """Log an ONNX file as an MLflow model, idempotently."""
 
-from __future__ import annotations
-
 import contextlib
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Find finished runs by their logged parameters."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """A tracked run: its calls write to a journal and return at once."""
 
-from __future__ import annotations
-
 import re
 import tempfile
 import time

@@ -1,7 +1,5 @@
 """The tracker: opens runs, and sends their journals in the background."""
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import os

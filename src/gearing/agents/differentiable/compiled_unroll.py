@@ -6,8 +6,6 @@ held now and on the edge of the band that is traded to. Each step therefore carr
 impact and tiers is in the values but not in the derivatives.
 """
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -5,8 +5,6 @@ the history from random starts; every update unrolls some decisions of all of th
 mean log growth.
 """
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Mapping, Sequence

@@ -6,8 +6,6 @@ regimes are used in training on synthetic markets only; the trained policy obser
 et al., "Asymmetric Actor Critic for Image-Based Robot Learning", 2018.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from torch import Tensor

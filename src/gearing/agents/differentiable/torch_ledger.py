@@ -5,8 +5,6 @@ orders, which have no gradient). A liquidation is smoothed: its weight rises fro
 adverse extreme falls through the maintenance margin.
 """
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import numpy as np

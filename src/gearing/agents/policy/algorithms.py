@@ -1,7 +1,5 @@
 """Algorithms by name: their class and kind of actions."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any

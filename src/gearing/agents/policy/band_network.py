@@ -4,8 +4,6 @@ The band depends on the market columns alone (and a recurrent state of them), th
 trade. So a training unrolls many decisions with one pass through the network.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -3,8 +3,6 @@
 The scaling constants are buffers, so that they are saved and exported with the weights.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

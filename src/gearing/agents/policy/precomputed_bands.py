@@ -1,7 +1,5 @@
 """Bands that depend on the market alone, computed for a whole path by one pass of the network."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Constants of the network's first layer: centre and spread of each observation column."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

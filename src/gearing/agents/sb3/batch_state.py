@@ -1,7 +1,5 @@
 """State of a batch of accounts as tensors, so that a checkpoint continues in the middle of its episodes."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

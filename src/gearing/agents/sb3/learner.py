@@ -1,7 +1,5 @@
 """Agents of stable-baselines3 and sb3-contrib, driven one update at a time."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """The training environment: scaled rewards relative to a baseline."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

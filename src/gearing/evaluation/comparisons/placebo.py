@@ -4,8 +4,6 @@ A circular shift preserves the mean, the spread and the autocorrelation of a lev
 side is not shifted.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

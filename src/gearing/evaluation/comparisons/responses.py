@@ -1,7 +1,5 @@
 """Responses of a policy: its leverage as one observed column changes and all others stay constant."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Reconcile statements on disk: records of the venue, contracts, settlements and mark prices read from files."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable
 from pathlib import Path

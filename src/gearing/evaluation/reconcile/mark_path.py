@@ -4,8 +4,6 @@ Read from a table, from candles as the venues' APIs return them (Binance ``markP
 ``mark-price-kline``, OKX ``history-mark-price-candles``), or from a folder of market data.
 """
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Sequence

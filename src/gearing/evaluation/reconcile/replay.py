@@ -7,8 +7,6 @@ at which price the venue then closes, see ``liquidation_prices``. With the venue
 liquidation on a gap, one that no mark explains, one that was due and did not come.
 """
 
-from __future__ import annotations
-
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping

@@ -5,8 +5,6 @@ Bybit v5 ``execution/list`` and ``position/list``; OKX v5 ``trade/fills``, ``acc
 Numbers stay texts, because their last printed decimal decides what counts as a difference.
 """
 
-from __future__ import annotations
-
 import csv
 import json
 import os

@@ -1,7 +1,5 @@
 """Figures of results; matplotlib, no global state."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

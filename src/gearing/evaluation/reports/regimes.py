@@ -1,7 +1,5 @@
 """Growth by regime: volatility tercile x trend sign x funding sign."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 

@@ -1,7 +1,5 @@
 """The HTML report: one self-contained file with tables and figures."""
 
-from __future__ import annotations
-
 from base64 import b64encode
 from collections.abc import Sequence
 from io import BytesIO

@@ -1,7 +1,5 @@
 """Further tables of a report: growth by regime, laxer rules, stress tests, capacity."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pandas as pd

@@ -1,7 +1,5 @@
 """Tables that compare policies."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Trades of a backtest: from flat to flat, or from one side to the other."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

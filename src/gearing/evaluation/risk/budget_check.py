@@ -1,7 +1,5 @@
 """Was a risk budget met? The promised probability of an event compared with how often it happened afterwards."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -5,8 +5,6 @@ inside of every bar. The share of starts that met the event within the horizon i
 share most of their future, so intervals resample blocks of starts at least as long as the horizon.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any

@@ -4,8 +4,6 @@ Blocks start anywhere and have geometric lengths, so a resampled series is stati
 indices are used for all series of a calendar, which preserves pairing and dependence.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 

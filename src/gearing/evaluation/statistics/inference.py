@@ -5,8 +5,6 @@ the same days, resampled together in blocks, and reports an interval. Seeds are 
 gives the same numbers.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -5,8 +5,6 @@ largest of the remaining ones, drawn jointly, which accounts for dependence betw
 bounds treat a hundred cells of one history like a hundred histories.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray

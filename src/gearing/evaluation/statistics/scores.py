@@ -7,8 +7,6 @@ market). Intervals resample seeds within each task, so they describe training va
 other tasks.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any

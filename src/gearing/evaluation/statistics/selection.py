@@ -4,8 +4,6 @@ Probabilistic and deflated Sharpe ratio (Bailey and Lopez de Prado, 2012 and 201
 backtest overfitting (Bailey, Borwein, Lopez de Prado and Zhu, 2017).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from itertools import combinations
 

@@ -5,8 +5,6 @@ Hansen's test of superior predictive ability, its stepwise version (Romano and W
 confidence set (Hansen, Lunde and Nason).
 """
 
-from __future__ import annotations
-
 import pandas as pd
 
 

@@ -3,8 +3,6 @@
 A space names a rule and gives each parameter as a value, a list of choices, or a range ``(low, high)``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from itertools import chain, islice, product
 from typing import Any

@@ -5,8 +5,6 @@ decisions at a time, so memory does not grow with bars or decisions times config
 window the best configuration so far is chosen, and one account trades these choices, window after window.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice

@@ -6,8 +6,6 @@
             code, so ``rule`` switches it off.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Gradient boosting of variance by LightGBM."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

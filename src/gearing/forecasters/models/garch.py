@@ -1,7 +1,5 @@
 """GARCH of daily returns, estimated by the arch package."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

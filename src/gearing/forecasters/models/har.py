@@ -1,7 +1,5 @@
 """Heterogeneous autoregression of log variance."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

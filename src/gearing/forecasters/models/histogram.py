@@ -1,7 +1,5 @@
 """Gradient boosting of variance by scikit-learn."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Penalised linear models of log variance, and the gamma regression of variance."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -3,8 +3,6 @@
 Input ``X`` float32 (n, n_columns) in the order of the recipe's columns; output ``variance`` float32 (n, 1).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

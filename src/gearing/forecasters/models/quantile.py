@@ -1,7 +1,5 @@
 """Quantiles of variance by linear quantile regression of its log."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

@@ -1,7 +1,5 @@
 """Boosted trees on the residual of a linear forecast, and averages of forecasters."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

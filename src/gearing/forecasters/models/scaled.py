@@ -1,7 +1,5 @@
 """Scaled and averaged fitted forecasters, so that a walk-forward's corrections can be exported."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

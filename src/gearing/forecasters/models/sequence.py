@@ -1,7 +1,5 @@
 """A small recurrent network on past days."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

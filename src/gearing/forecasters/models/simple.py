@@ -1,7 +1,5 @@
 """Forecasts with a level as their only parameter: the last variance, or a weighted mean of past ones."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Scores of probabilities: Brier, logarithmic, reliability, and intervals of differences."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

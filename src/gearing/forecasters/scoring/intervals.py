@@ -5,8 +5,6 @@ target / forecast, so an interval scales with its forecast. They are grouped by 
 Vovk et al., 2005), because ratios vary more on calm days than on volatile ones.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

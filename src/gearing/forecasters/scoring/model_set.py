@@ -1,7 +1,5 @@
 """The Model Confidence Set: forecasters not significantly worse than the best."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

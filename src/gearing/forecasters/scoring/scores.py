@@ -5,8 +5,6 @@ errors rank forecasts as the true variance would, though realised variance is on
 2011); errors of volatility or of its log do not, and are secondary.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

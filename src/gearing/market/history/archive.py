@@ -4,8 +4,6 @@ Timestamps are milliseconds or, in later spot files, microseconds; the number of
 kind and year, the order of columns does not.
 """
 
-from __future__ import annotations
-
 import csv
 import io
 import zipfile

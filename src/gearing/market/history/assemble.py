@@ -1,7 +1,5 @@
 """Align the series of several contracts on one grid, choose the span and fill or refuse gaps."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal

@@ -4,8 +4,6 @@ Levels: ``error`` (a file is unusable), ``warning`` (loading refuses a span, or 
 is changed.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field

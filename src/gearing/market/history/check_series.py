@@ -1,7 +1,5 @@
 """Checks of single series: gaps, duplicates, grid, OHLC, outliers, funding intervals, coverage."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Build a market from a user's own pandas tables."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial

@@ -4,8 +4,6 @@
 ``funding``; ``brackets.json`` and ``brackets-history.json`` are at the top.
 """
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """Write bars and settlements into the folder layout, atomically."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -10,8 +10,6 @@ fitted so that the tuned policy grows 0.164 +- 0.011 a year (2,000 years) where 
 and at full fraction without a band 0.110 +- 0.015 against 0.102.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import NamedTuple

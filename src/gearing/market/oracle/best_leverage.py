@@ -14,8 +14,6 @@ where the held leverage drifts to l'' = l (1 + R) / (1 + l R - l f). Relative va
 gives rho and, per state, a band of held leverages in which it is best not to trade.
 """
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Mapping

@@ -3,8 +3,6 @@
 See :mod:`gearing.market.oracle.best_leverage` for the equations and their source.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Relative value iteration on (state, held leverage) with proportional costs, compiled."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

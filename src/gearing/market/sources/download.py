@@ -5,8 +5,6 @@ The archive holds monthly and daily zips, each with a CHECKSUM file:
 the data folder, so that an interrupted run resumes; the Parquet files are built from them.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass

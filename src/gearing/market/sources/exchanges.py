@@ -5,8 +5,6 @@ to complete Parquet files regularly; a run requests only the missing rows, so th
 an extra (``gearing[data]``).
 """
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Callable, Iterator

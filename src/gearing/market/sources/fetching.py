@@ -1,7 +1,5 @@
 """Fetch files: verified by checksum, written atomically, retried with growing waits."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import threading

@@ -1,7 +1,5 @@
 """Import data of other programs into the folder layout: freqtrade's files, CSV and Parquet."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

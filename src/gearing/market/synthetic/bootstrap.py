@@ -5,8 +5,6 @@ hour of the week as the bar it follows, which preserves the season. All contract
 settlements of a bar stay together.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any

@@ -4,8 +4,6 @@ Each scenario moves prices by known factors from a given bar on, so that an acco
 market's parameters no longer describe the result, so ``truth`` is dropped.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from inspect import signature

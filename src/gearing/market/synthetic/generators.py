@@ -1,7 +1,5 @@
 """Synthetic markets by name."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from inspect import signature

@@ -1,7 +1,5 @@
 """The path inside a bar: its extremes, and the mark price; compiled."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

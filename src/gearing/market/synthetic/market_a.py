@@ -15,8 +15,6 @@ no-trade bands at 1 bp, and the growth of the Bayes filter where the regimes are
 more informative funding is about the drift, the more the filter earns). ``docs/market-a.md`` has the table.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace

@@ -8,8 +8,6 @@ with a fast factor u, a slow factor v, Student e, jumps J at an intensity that r
 regime s. Numbers not fixed by the protocol are marked "chosen" and tuned on its section 9.
 """
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Mapping, Sequence

@@ -4,8 +4,6 @@ A step's distribution is a set of nodes: simple returns with weights that add up
 paid on the notional at the step's end, L (1 + R), instead of at its beginning.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from typing import Any

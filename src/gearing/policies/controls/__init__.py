@@ -10,8 +10,6 @@ and ``BacktestResult.control_report`` report when. An exported runtime calls
 ``gearing.simulation.controls.apply_controls`` with the same list.
 """
 
-from __future__ import annotations
-
 from gearing.lazy import reexports
 from gearing.policies.controls.guards import (
     AutoDeleverage as AutoDeleverage,

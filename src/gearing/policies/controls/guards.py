@@ -1,7 +1,5 @@
 """Controls of one position: its funding cost and its distance to liquidation."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, ClassVar
 

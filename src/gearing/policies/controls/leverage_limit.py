@@ -1,7 +1,5 @@
 """Base class of controls that cap the size of a target."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Controls of the whole account: daily loss limit, pause after a liquidation, portfolio limits."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, ClassVar
 

@@ -5,8 +5,6 @@ market; the account then stays flat until the next decision. Distances count fro
 that adds moves.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, ClassVar
 

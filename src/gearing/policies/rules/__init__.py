@@ -1,7 +1,5 @@
 """The rules traders use, one family per file; available as ``gearing.rules``."""
 
-from __future__ import annotations
-
 from gearing.lazy import reexports
 from gearing.policies.registry import (
     describe_rule as describe_rule,

@@ -1,7 +1,5 @@
 """Fixed leverage, and leverage tiers by market conditions."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Algorithmic scaling: a base leverage times one factor per condition."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

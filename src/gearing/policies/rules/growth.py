@@ -1,7 +1,5 @@
 """Leverage for growth (Kelly, Merton) and for a limited drawdown (CPPI)."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 

@@ -5,8 +5,6 @@ pairs are assumed to have the same correlation, the mean measured one, and all p
 cautious where longs and shorts hedge each other.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

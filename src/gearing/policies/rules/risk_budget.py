@@ -5,8 +5,6 @@ probability within the horizon comes from a volatility by the reflection princip
 probabilities.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from statistics import NormalDist
 

@@ -1,7 +1,5 @@
 """Base class of rules."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, ClassVar
 

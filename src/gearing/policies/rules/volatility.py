@@ -4,8 +4,6 @@ The volatility column is the user's choice: realised (``realized_volatility_24h`
 (``forecast_volatility``) or implied (``implied_volatility``), all annualised.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 

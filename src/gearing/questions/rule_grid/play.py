@@ -5,8 +5,6 @@ with a baseline rule, with fixed leverage of the same mean, with fixed leverage 
 circular shifts of its own leverages.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product

@@ -1,7 +1,5 @@
 """Touch probabilities of an experiment, compared with the reflection principle under two variances."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

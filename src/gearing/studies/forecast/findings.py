@@ -1,7 +1,5 @@
 """A forecast report as the findings of an experiment: tables, figures, metrics and exported models."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

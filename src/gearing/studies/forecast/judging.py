@@ -1,7 +1,5 @@
 """Scores of an experiment's forecasts: one table, the years one by one, and the choice."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What a comparison of forecasters found: scores, a line, JSON, and the chosen model as a file."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Forecasters compared out of sample: every model walks through every contract and is scored on the same rows."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial

@@ -4,8 +4,6 @@ Every policy plays the same test markets under the same mechanics (common random
 seed, the validation markets choose the weights, test markets are played once.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import partial
 from typing import Any

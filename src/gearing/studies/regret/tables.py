@@ -1,7 +1,5 @@
 """Tables of a comparison with a known optimum."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Columns of a study: features, a volatility forecast, touch probabilities; each known at its close."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

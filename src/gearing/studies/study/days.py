@@ -1,7 +1,5 @@
 """What policies did day by day, contract by contract, next to fixed leverage with the same mean."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial

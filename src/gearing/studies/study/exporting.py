@@ -1,7 +1,5 @@
 """Exporting a study's agent, with the inputs of one decision, so that it can be tried at once."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The table of a study: every policy and seed on the same test bars, with intervals against a baseline."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any

@@ -1,7 +1,5 @@
 """Playing a trial: an agent is trained first; the test span of every account, without and with the overlay."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from gearing.evaluation.backtesting import backtest

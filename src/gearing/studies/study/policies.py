@@ -1,7 +1,5 @@
 """The table of a study with groups: every policy next to fixed leverage with the same mean, and what chance allows."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

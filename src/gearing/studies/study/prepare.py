@@ -1,7 +1,5 @@
 """From an experiment file to what its trials share: markets, their feature tables with forecasts, the folds."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial

@@ -1,7 +1,5 @@
 """Why agents win or lose: how much leverage, how much in which fold, and when within it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What policies did, as a trial leaves it on disk: a file for each account, without and with the overlay."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path

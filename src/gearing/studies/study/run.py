@@ -1,7 +1,5 @@
 """A study: rules and agents over folds, judged on the same test days."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Trials of a study: one policy in one direction on one fold, with one seed."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
