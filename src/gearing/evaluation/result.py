@@ -7,13 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gearing.evaluation.metrics import (
-    Performance,
-    activity,
-    drawdown_within,
-    leverage_profile,
-    performance,
-)
+from gearing.evaluation.metrics import Performance, activity, drawdown_within, leverage_profile, performance
 from gearing.exchange.records import ledger_dtype
 from gearing.simulation.config import SimulationConfig
 

@@ -15,12 +15,7 @@ Later rows of the interval have no fills. Mark to market at the interval's last 
 
 import math
 
-from gearing.exchange.account import (
-    close_at,
-    cover_shortfall,
-    is_liquidated,
-    settle_funding,
-)
+from gearing.exchange.account import close_at, cover_shortfall, is_liquidated, settle_funding
 from gearing.exchange.cross import (
     contract_of,
     joint_surplus,

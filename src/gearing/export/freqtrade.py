@@ -22,11 +22,7 @@ if TYPE_CHECKING:
 
 
 def leverage_by_candle(
-    rule: Any,
-    candles: pd.DataFrame,
-    *,
-    mark: pd.DataFrame | None = None,
-    funding: pd.DataFrame | None = None,
+    rule: Any, candles: pd.DataFrame, *, mark: pd.DataFrame | None = None, funding: pd.DataFrame | None = None
 ) -> pd.Series:
     """Target leverage of a rule at the close of every candle; NaN while its columns warm up.
 

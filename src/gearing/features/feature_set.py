@@ -41,7 +41,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "weekday_cos",
         "volatility_percentile_90d",
         "volume_ratio_7d",
-    ),
+    )
 }
 
 

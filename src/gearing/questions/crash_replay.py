@@ -17,10 +17,7 @@ from gearing.simulation import SimulationConfig, Simulator
 from gearing.studies.experiment import Findings, experiment
 from gearing.studies.work import Work
 
-CRASHES = {
-    "2020-03-12": ("2020-03-12", "2020-03-14"),
-    "2021-05-19": ("2021-05-19", "2021-05-20"),
-}
+CRASHES = {"2020-03-12": ("2020-03-12", "2020-03-14"), "2021-05-19": ("2021-05-19", "2021-05-20")}
 LEVERAGES = (1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0)
 _WARM_UP = np.timedelta64(2, "D")
 

@@ -151,10 +151,7 @@ def hold_books(
 def default_books(n_contracts: int) -> dict[str, tuple[float, ...]]:
     """All long; and the first contract long against the others short, which share its size."""
     others = n_contracts - 1
-    return {
-        "all long": (1.0,) * n_contracts,
-        "first long, others short": (1.0, *(-1.0 / others,) * others),
-    }
+    return {"all long": (1.0,) * n_contracts, "first long, others short": (1.0, *(-1.0 / others,) * others)}
 
 
 def compare_modes(

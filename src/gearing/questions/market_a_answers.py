@@ -17,13 +17,7 @@ from pydantic import Field
 from gearing.evaluation.playing import play
 from gearing.market.data import MarketData
 from gearing.market.oracle.best_leverage import path_growth, path_growth_of_targets
-from gearing.market.oracle.finite_oracle import (
-    COST,
-    MAX_LEVERAGE,
-    Oracle,
-    growth_of_targets,
-    solve,
-)
+from gearing.market.oracle.finite_oracle import COST, MAX_LEVERAGE, Oracle, growth_of_targets, solve
 from gearing.market.synthetic.generators import synthetic_market
 from gearing.market.synthetic.market_a import STEPS_A_YEAR, VARIANTS, MarketA, market_a
 from gearing.market.synthetic.quadrature import jump_nodes

@@ -23,14 +23,7 @@ from gearing.questions.advice_to_traders import (
     majority_figure,
     trader_outcomes,
 )
-from gearing.questions.question import (
-    Question,
-    as_tuple,
-    by_contract,
-    levels,
-    metrics_of,
-    with_interval,
-)
+from gearing.questions.question import Question, as_tuple, by_contract, levels, metrics_of, with_interval
 from gearing.questions.rule_grid.cells import Cells, corrected, difference_figure, joined, over_cells
 from gearing.questions.rule_grid.play import Evidence, run_cells, table_of
 from gearing.studies.experiment import Findings, experiment

@@ -43,7 +43,7 @@ _SHIPPED = (
 # Kinds of former releases, and what to write instead.
 _REPLACED = {
     "history": "Write kind: study, overlay: instead of controls:, forecast: null unless one is read, and shifts: 200 "
-    "for the placebo test; groups: and directions: stay.",
+    "for the placebo test; groups: and directions: stay."
 }
 
 

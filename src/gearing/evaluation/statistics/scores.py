@@ -83,12 +83,7 @@ class Profile:
 
 
 def performance_profile(
-    scores: ArrayLike,
-    thresholds: ArrayLike,
-    *,
-    seed: int,
-    replications: int = 2000,
-    level: float = 0.95,
+    scores: ArrayLike, thresholds: ArrayLike, *, seed: int, replications: int = 2000, level: float = 0.95
 ) -> Profile:
     """Share of all runs above each threshold: the whole distribution."""
     levels = np.asarray(thresholds, dtype=float)

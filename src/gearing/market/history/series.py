@@ -70,12 +70,7 @@ class Bars:
 def group_ohlc(prices: np.ndarray) -> np.ndarray:
     """Aggregate bars: prices of shape (n, parts, ..., 4) become (n, ..., 4)."""
     return np.stack(
-        [
-            prices[:, 0, ..., 0],
-            prices[..., 1].max(axis=1),
-            prices[..., 2].min(axis=1),
-            prices[:, -1, ..., 3],
-        ],
+        [prices[:, 0, ..., 0], prices[..., 1].max(axis=1), prices[..., 2].min(axis=1), prices[:, -1, ..., 3]],
         axis=-1,
     )
 

@@ -58,12 +58,7 @@ def mark_price(index: float, last: float, premium: float, rate: float, share: fl
 
 @njit(cache=True)
 def path_extremes(
-    diffusive: float,
-    jump: float,
-    variance: float,
-    when: float,
-    split: float,
-    uniforms: np.ndarray,
+    diffusive: float, jump: float, variance: float, when: float, split: float, uniforms: np.ndarray
 ) -> tuple[float, float]:
     """Highest and lowest log price of a bar that diffuses and, at most once, jumps; the open is 0.
 
