@@ -155,8 +155,6 @@ def _table(policy: Any, market: MarketData, features: Any, settings: Mapping[str
     return table if join is None else join(table)
 
 
-# --- requirements ---------------------------------------------------------------------------------------------------
-
 _DECLARES = "declares required_columns, action_scheme and predict"
 
 

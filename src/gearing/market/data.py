@@ -149,8 +149,6 @@ class MarketData:
         origin = self.origin if changes.keys() <= _ASIDE else None
         return self.trusted(**(self._values() | {"origin": origin} | changes))
 
-    # ---------------------------------------------------------------- shape and views
-
     @property
     def n_bars(self) -> int:
         return self.open_time.size
@@ -212,8 +210,6 @@ class MarketData:
     def fingerprint(self) -> str:
         """SHA-256 of the values (not of files, names or notes): two copies of the same bars agree."""
         return fingerprint(self._values())
-
-    # ---------------------------------------------------------------- cutting
 
     def between(self, start: Any = None, end: Any = None) -> MarketData:
         """Return the bars with start <= open_time < end; settlements within [first open, last close).
@@ -292,8 +288,6 @@ class MarketData:
             return None
         rows = self.n_bars
         return {k: change(v) if v.ndim and v.shape[0] == rows else v for k, v in self.truth.items()}
-
-    # ---------------------------------------------------------------- from a user's own tables
 
     @classmethod
     def from_frames(cls, last: Any, **options: Any) -> MarketData:

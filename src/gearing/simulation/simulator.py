@@ -138,8 +138,6 @@ class Simulator:
             self._largest_target,
         )  # fmt: skip
 
-    # ------------------------------------------------------------------------------------------------ episodes
-
     def reset(self, seed: int | None = None, mask: np.ndarray | None = None) -> np.ndarray:
         """Begin new episodes (of the accounts in ``mask``) and return the observations, written in place.
 
@@ -207,8 +205,6 @@ class Simulator:
         positions[which] = _FLAT
         marks = self._marks[first - 1]
         positions["mark"][which] = np.repeat(marks, len(self.slots) // len(self.contracts), axis=1)
-
-    # ------------------------------------------------------------------------------------------------ stepping
 
     def targets(self, actions: np.ndarray, scheme: ActionScheme | None = None) -> np.ndarray:
         """Signed target leverage (n_accounts, n_slots) of normalised actions, by the action scheme and direction.

@@ -176,9 +176,6 @@ def capacity(
     return pd.concat(rows)[[*COLUMNS, "capped"]].rename_axis("initial equity")
 
 
-# --- changed markets -------------------------------------------------------------------------------------------------
-
-
 def with_funding(market: MarketData, times: float) -> MarketData:
     """The market with every funding rate multiplied."""
     settlements = market.settlements.copy()

@@ -68,9 +68,6 @@ def assemble(
     )
 
 
-# -------------------------------------------------------------------- span
-
-
 def _grid(series: Sequence[Series], bar: np.timedelta64) -> np.ndarray:
     first = min(one.last.open_time[0] for one in series)
     last = max(one.last.open_time[-1] for one in series)
@@ -132,9 +129,6 @@ def _unfunded(
         a, b = np.searchsorted(grid, due[k : k + 2], side="right")
         lost[a:b] = True
     return lost
-
-
-# -------------------------------------------------------------------- one contract on the grid
 
 
 @dataclass

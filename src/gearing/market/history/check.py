@@ -180,9 +180,6 @@ def _described(name: str, kind: str, bar: str, times: np.ndarray, found: list[Fi
     return {"file": name, "kind": kind, "bar": bar, **extent, "missing": lost}
 
 
-# -------------------------------------------------------------------- brackets
-
-
 def _check_brackets(root: Path, homes: Sequence[Path]) -> Iterator[Finding]:
     history = root / layout.HISTORY
     if (root / layout.BRACKETS).is_file() and not (history.is_file() and layout.read_json(history)):
@@ -221,9 +218,6 @@ def _openings(home: Path, bar: np.timedelta64) -> np.ndarray:
         return layout.read_bars(layout.bar_file(home, "last", bar), volume=False).open_time
     except (ValueError, OSError):
         return np.empty(0, "datetime64[ms]")
-
-
-# -------------------------------------------------------------------- the folder as a whole
 
 
 def _check_together(homes: Sequence[Path]) -> Iterator[Finding]:

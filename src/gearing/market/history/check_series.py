@@ -123,9 +123,6 @@ def _check_volume(time: np.ndarray, volume: np.ndarray | None, name: str) -> Ite
     yield from flagged("note", name, "no trading", time, volume == 0.0, "bars of zero volume")
 
 
-# -------------------------------------------------------------------- funding
-
-
 def check_funding(times: np.ndarray, rates: np.ndarray, name: str, interval: np.timedelta64) -> list[Finding]:
     """All findings of one file of settlements."""
     if times.size == 0:
@@ -161,9 +158,6 @@ def _check_intervals(times: np.ndarray, name: str, interval: np.timedelta64) -> 
 def _clock(due: np.ndarray, interval: np.timedelta64) -> np.ndarray:
     """The regular clock from the first to the last missing settlement, with the irregular ones among them."""
     return np.union1d(np.arange(due[0], due[-1] + interval, interval), due)
-
-
-# -------------------------------------------------------------------- several series together
 
 
 def check_coverage(

@@ -165,9 +165,6 @@ def step_law(model: MarketA) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return drift, sd, chance
 
 
-# -------------------------------------------------------------------- compiled loops
-
-
 @njit(cache=True)
 def fill_all(
     drift: np.ndarray, sd: np.ndarray, chance: np.ndarray, shocks: Nodes, jump_shocks: Nodes, jumps: Nodes

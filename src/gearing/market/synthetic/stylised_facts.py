@@ -135,9 +135,6 @@ def _funding(market: MarketData, close: np.ndarray) -> tuple[np.ndarray, np.ndar
     return rows["rate"].copy(), between(at - 1 - week, at - 1), between(at - 1, at - 1 + week)
 
 
-# -------------------------------------------------------------------- statistics
-
-
 def autocorrelation(x: np.ndarray, lag: int) -> float:
     """Sample autocorrelation at a lag; NaN where the series is too short."""
     if x.size <= lag + 2:
@@ -277,9 +274,6 @@ _ROWS: list[Any] = [  # the protocol's table, in its order
     ("funding, next 7 d return", -0.15, 0.15, -0.06, 0.05, "", lambda s: _pair(s.funding, s.next_week)),
 ]
 FACTS = tuple(Fact(*row) for row in _ROWS)
-
-
-# -------------------------------------------------------------------- tables
 
 
 def describe(market: MarketData, symbol: str | None = None) -> pd.DataFrame:
