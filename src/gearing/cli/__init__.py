@@ -226,21 +226,13 @@ def decide(
     write_json(json_file, decision.as_dict())
 
 
+_EXTRAS = {
+    "forecast": "sklearn lightgbm arch", "train": "torch stable_baselines3 sb3_contrib", "track": "mlflow",
+    "export": "onnx", "runtime": "onnxruntime", "plots": "matplotlib jinja2", "data": "httpx ccxt",
+}  # fmt: skip
+
+
 def _missing(error: ModuleNotFoundError) -> str:
-    extras = {
-        "sklearn": "forecast",
-        "lightgbm": "forecast",
-        "arch": "forecast",
-        "torch": "train",
-        "stable_baselines3": "train",
-        "sb3_contrib": "train",
-        "mlflow": "track",
-        "onnx": "export",
-        "onnxruntime": "runtime",
-        "matplotlib": "plots",
-        "jinja2": "plots",
-        "httpx": "data",
-        "ccxt": "data",
-    }
-    extra = extras.get((error.name or "").partition(".")[0])
+    library = (error.name or "").partition(".")[0]
+    extra = next((name for name, libraries in _EXTRAS.items() if library in libraries.split()), None)
     return f'Install it with: pip install "gearing[{extra}]"' if extra else "Is the installation complete?"

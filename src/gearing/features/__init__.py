@@ -15,28 +15,20 @@ from gearing.features import (  # noqa: F401  the families register themselves
     volatility,
 )
 from gearing.features.feature import (
-    Feature,
-    feature,
-    forget_feature,
-    get_feature,
-    is_feature,
-    registered_features,
+    Feature as Feature,
+    feature as feature,
+    forget_feature as forget_feature,
+    get_feature as get_feature,
+    is_feature as is_feature,
+    registered_features as registered_features,
 )
-from gearing.features.feature_set import GROUPS, FeatureSet
-from gearing.features.table import FeatureTable
-from gearing.market.timing import bars_in, bars_per_year, parse_duration
+from gearing.features.feature_set import GROUPS as GROUPS, FeatureSet as FeatureSet
+from gearing.features.table import FeatureTable as FeatureTable
+from gearing.lazy import reexports
+from gearing.market.timing import (
+    bars_in as bars_in,
+    bars_per_year as bars_per_year,
+    parse_duration as parse_duration,
+)
 
-__all__ = [
-    "GROUPS",
-    "Feature",
-    "FeatureSet",
-    "FeatureTable",
-    "bars_in",
-    "bars_per_year",
-    "feature",
-    "forget_feature",
-    "get_feature",
-    "is_feature",
-    "parse_duration",
-    "registered_features",
-]
+__all__ = reexports(__name__)
