@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 from gearing.lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from gearing.agents.health import TrainingDiverged as TrainingDiverged
-    from gearing.agents.learner import Learner as Learner
+    from gearing.agents.learner import Learner as Learner, TrainingDiverged as TrainingDiverged
     from gearing.agents.policy.learned import LearnedPolicy as LearnedPolicy, load_policy as load_policy
     from gearing.agents.scoring import Scorer as Scorer, growth_per_year as growth_per_year
     from gearing.agents.settings import (

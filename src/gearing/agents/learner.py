@@ -1,6 +1,10 @@
-"""The protocol of learners: one update at a time, with a state that can be saved and restored."""
+"""The protocol of learners, and the checks that stop a training which has diverged."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
+
+import numpy as np
+import torch
 
 from gearing.agents.policy.learned import LearnedPolicy
 
@@ -37,3 +41,37 @@ class Learner(Protocol):
     def restore(self, state: dict[str, Any]) -> None:
         """Restore a ``state``, to the last bit."""
         ...
+
+
+class TrainingDiverged(RuntimeError):  # noqa: N818  named for what happened
+    """Numbers of a training are no longer finite."""
+
+
+def check_numbers(named: Mapping[str, np.ndarray | float], decisions: int, advice: str) -> None:
+    """Raise for NaN or infinite numbers, naming the first.
+
+    Parameters
+    ----------
+    named : values in the order of their computation
+    decisions : decisions trained so far
+    advice : end of the message
+    """
+    for name, values in named.items():
+        values = np.asarray(values)
+        bad = ~np.isfinite(values)
+        if bad.any():
+            kind = "NaN" if np.isnan(values[bad]).any() else "infinite"
+            raise TrainingDiverged(
+                f"after {decisions:,} decisions {name} is {kind} ({int(bad.sum())} of {values.size} values). {advice}"
+            )
+
+
+def check_weights(weights: Iterable[tuple[str, torch.Tensor]], decisions: int, advice: str) -> None:
+    """Raise for weights that are not finite."""
+    with torch.no_grad():
+        bad = [name for name, weight in weights if not torch.isfinite(weight).all()]
+    if bad:
+        raise TrainingDiverged(
+            f"after {decisions:,} decisions the weights {', '.join(bad[:3])}"
+            f"{' ...' if len(bad) > 3 else ''} are no longer finite. {advice}"
+        )

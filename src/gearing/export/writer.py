@@ -1,7 +1,5 @@
 """Write bundles."""
 
-import shutil
-import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -22,6 +20,7 @@ from gearing.simulation.config import SimulationConfig
 from gearing.simulation.hooks import hooks_of
 from gearing.simulation.observation import ObservationLayout
 from gearing.simulation.policy import Policy, check_columns
+from gearing.storage.atomic import draft_folder
 
 _PACKAGES = (
     "gearing", "numpy", "pandas", "numba", "torch", "stable-baselines3", "sb3-contrib", "scikit-learn", "lightgbm",
@@ -78,20 +77,12 @@ def export_bundle(
     _check(policy, config, table)
     forecasts = list(forecasts) if isinstance(forecasts, (list, tuple)) else [forecasts]
     layout = ObservationLayout.of(table, market.symbols)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
+    with draft_folder(folder) as draft:
         specs = tuple(_write_forecaster(one, k, draft) for k, one in enumerate(forecasts))
         about = _write_policy(policy, layout, config, draft)
         about |= {"name": name or type(policy).__name__, "provenance": _provenance(market, provenance or {})}
         _manifest(market, table, config, specs, **about).write(draft / MANIFEST)
         write_checksums(draft)
-        draft.chmod(0o755)
-        if folder.exists():
-            shutil.rmtree(folder)
-        draft.rename(folder)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
     return folder
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from gearing.storage.atomic import write_json
+from gearing.storage.atomic import draft_folder, write_json
 
 META = "whole.json"  # written last
 
@@ -102,15 +101,8 @@ def cached_folder(
 
 
 def write_folder(final: Path, make: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
-    """Write a draft next to ``final``, then rename it to ``final``, replacing an older folder."""
-    draft = final.with_name(f".{final.name}.part")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    try:
+    """Fill a folder by ``make``, whose values are stored with it; an older folder is replaced in one step."""
+    with draft_folder(final) as draft:
         metadata = make(draft)
         write_json(draft / META, metadata, indent=None)
-        shutil.rmtree(final, ignore_errors=True)
-        draft.rename(final)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
     return metadata

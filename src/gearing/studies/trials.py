@@ -14,7 +14,7 @@ from glob import escape
 from pathlib import Path
 from typing import Any, ClassVar
 
-from gearing.storage.atomic import write_json
+from gearing.storage.atomic import draft_folder, write_json
 from gearing.storage.digest import code_digest, digest
 from gearing.studies.experiment import ExperimentConfig
 
@@ -110,10 +110,8 @@ class Store:
         own = self.place(trial)
         for folder in self._relatives:
             if (folder / own.name / SUMMARY).exists():
-                shutil.rmtree(own, ignore_errors=True)
-                draft = own.with_name(f".{own.name}.part")
-                shutil.copytree(folder / own.name, draft, dirs_exist_ok=True)
-                draft.rename(own)
+                with draft_folder(own) as draft:
+                    shutil.copytree(folder / own.name, draft, dirs_exist_ok=True)
                 return True
         return False
 

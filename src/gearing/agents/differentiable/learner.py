@@ -20,7 +20,7 @@ from gearing.agents.differentiable.compiled_unroll import CompiledLedger
 from gearing.agents.differentiable.interval_data import IntervalData, interval_data
 from gearing.agents.differentiable.regime_labels import RegimeLabels
 from gearing.agents.differentiable.torch_ledger import Accounts, TorchLedger
-from gearing.agents.health import check_numbers, check_weights
+from gearing.agents.learner import check_numbers, check_weights
 from gearing.agents.policy.band_network import BandNetwork
 from gearing.agents.policy.description import PolicyDescription
 from gearing.agents.policy.learned import LearnedPolicy

@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from stable_baselines3.common.logger import Logger
 
+from gearing.agents.checkpoints import as_arrays, as_tensors
 from gearing.agents.costs import CostSchedule, SimulatorCosts
-from gearing.agents.health import TrainingDiverged, check_numbers, check_weights
+from gearing.agents.learner import TrainingDiverged, check_numbers, check_weights
 from gearing.agents.policy.algorithms import ALGORITHMS, check_action_kind
 from gearing.agents.policy.description import PolicyDescription
 from gearing.agents.policy.learned import LearnedPolicy, describe_scheme
 from gearing.agents.policy.networks import ModeOfPolicy, policy_arguments
 from gearing.agents.policy.scaling import fit_scaling
-from gearing.agents.sb3.batch_state import as_arrays, as_tensors
 from gearing.agents.sb3.learning_env import LearningVecEnv, policy_leverage
 from gearing.agents.settings import AgentSettings
 from gearing.features import FeatureTable
