@@ -39,6 +39,6 @@ def test_a_policy_that_reads_no_forecast_costs_none(market, monkeypatch):
         raise AssertionError("a forecast was made that nobody reads")
 
     monkeypatch.setattr("gearing.forecasters.forecast_volatility_column", never)
-    monkeypatch.setattr("gearing.evaluation.risk.excursion_columns.join_excursions", never)
+    monkeypatch.setattr("gearing.evaluation.columns.join_excursions", never)
     made = columns.policy_table(FixedLeverage(2.0), market, None, gearing.SimulationConfig())
     assert made.columns == ("log_return",)

@@ -1,14 +1,19 @@
 """The feature table of a policy: features, forecasts and the policy's own columns."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from __future__ import annotations
 
-from gearing.evaluation.risk.excursion_columns import join_excursions
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
 from gearing.features import Feature, FeatureSet, FeatureTable, is_feature
 from gearing.market.data import MarketData
+from gearing.policies.rules.risk_budget import SIZES, touch_column
 from gearing.simulation.config import SimulationConfig
 from gearing.simulation.hooks import hooks_of
 from gearing.simulation.policy import Policy
+
+if TYPE_CHECKING:
+    from gearing.forecasters import Schedule
 
 SHORTEST = "log_return"  # the column of a table that needs none, complete after two bars
 FORECAST = "forecast_volatility"
@@ -68,7 +73,7 @@ def column_table(
     forecast : mapping or None
         Arguments of :func:`gearing.forecasters.forecast_volatility_column` for ``forecast_volatility``: forecaster,
         horizon, schedule, parameters of the estimator. None makes no forecast. Touch probabilities have settings of
-        their own, see :func:`gearing.evaluation.risk.excursion_columns.join_excursions`.
+        their own, see `join_excursions`.
     """
     wanted = dict.fromkeys(names)
     given: tuple[Feature, ...] = ()
@@ -89,4 +94,49 @@ def column_table(
     for side, way in ((1, "touch_down_"), (-1, "touch_up_")):
         if any(name.startswith(way) for name in wanted):
             table = join_excursions(table, market, side=side)
+    return table
+
+
+def join_excursions(
+    table: FeatureTable,
+    market: MarketData,
+    *,
+    side: int = 1,
+    forecaster: str = "har",
+    horizon: str = "24h",
+    sizes: Sequence[float] = SIZES,
+    variance_schedule: Schedule | None = None,
+    touch_schedule: Schedule | None = None,
+    **parameters: Any,
+) -> FeatureTable:
+    """Join out-of-sample probabilities that the mark moves by each size against a position within the horizon.
+
+    A walk-forward variance forecast is converted into touch probabilities by a curve fitted on past forecasts and
+    outcomes, again out of sample.
+
+    Parameters
+    ----------
+    side : {1, -1}
+        Of the position: ``touch_down_5`` is the risk of a long, ``touch_up_5`` that of a short.
+    forecaster, horizon, variance_schedule, **parameters
+        As in ``forecast_volatility_column``.
+    sizes : sequence of float
+    touch_schedule : Schedule, optional
+        Schedule of the curve; by default from 180 days on.
+    """
+    from gearing.forecasters.column import forecast_volatility_column
+    from gearing.forecasters.excursion import Side, of_size, walk_forward_touches
+
+    if side not in (1, -1):
+        raise ValueError(f"side is {side}; it must be 1 (long) or -1 (short).")
+    way: Side = "down" if side > 0 else "up"
+    variance = forecast_volatility_column(
+        market, forecaster, horizon, schedule=variance_schedule, **parameters
+    ).forecast
+    touched = walk_forward_touches(market, variance, way, tuple(sizes), touch_schedule)
+    for size in sizes:
+        values, stamps = of_size(touched, size, way).on_bars(market.n_bars, market.n_contracts)
+        table = table.join(
+            touch_column(size, side), values, unit="probability", lower=0.0, upper=1.0, fitted_until=stamps
+        )
     return table

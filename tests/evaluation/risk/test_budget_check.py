@@ -5,8 +5,8 @@ import pytest
 from tests.simulation.markets import contract, market as tiny_market
 
 import gearing
+from gearing.evaluation.columns import join_excursions
 from gearing.evaluation.risk.budget_check import check_budget, check_safest_leverage
-from gearing.evaluation.risk.excursion_columns import join_excursions
 from gearing.policies.rules import ExcursionBudget, FixedLeverage, RiskBudget
 
 

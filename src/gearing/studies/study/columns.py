@@ -3,8 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from gearing.evaluation.columns import FORECAST, settings_columns
-from gearing.evaluation.risk.excursion_columns import join_excursions
+from gearing.evaluation.columns import FORECAST, join_excursions, settings_columns
 from gearing.exchange.observing import ACCOUNT_COLUMNS, POSITION_COLUMNS
 from gearing.features import FeatureSet, FeatureTable, is_feature
 from gearing.market.data import MarketData

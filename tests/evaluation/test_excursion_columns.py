@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import gearing
+from gearing.evaluation.columns import join_excursions
 from gearing.evaluation.risk.budget_check import check_budget
-from gearing.evaluation.risk.excursion_columns import join_excursions
 from gearing.forecasters import Schedule
 from gearing.policies.rules import ExcursionBudget
 from gearing.policies.rules.risk_budget import touch_column
