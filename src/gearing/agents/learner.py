@@ -17,12 +17,10 @@ class Learner(Protocol):
     @property
     def within_budget(self) -> bool:
         """Whether the agent is within its risk budget, if any, on the training span."""
-        ...
 
     @property
     def decisions(self) -> int:
         """Decisions taken by all accounts so far."""
-        ...
 
     def update(self) -> dict[str, float]:
         """Collect one rollout, learn from it, and return metrics.
@@ -32,15 +30,12 @@ class Learner(Protocol):
         TrainingDiverged
             If a number is no longer finite; the message names it.
         """
-        ...
 
     def state(self) -> dict[str, Any]:
         """Everything that the next update depends on, as tensors and plain values."""
-        ...
 
     def restore(self, state: dict[str, Any]) -> None:
         """Restore a ``state``, to the last bit."""
-        ...
 
 
 class TrainingDiverged(RuntimeError):  # noqa: N818  named for what happened

@@ -110,7 +110,7 @@ def backtest(
     others, sections = [], {}
     if scenarios:
         from gearing.evaluation.comparisons.matched_fixed import matched_fixed
-        from gearing.evaluation.reports.sections import trader_sections
+        from gearing.evaluation.reports.report import trader_sections
 
         others = [matched_fixed(result, market, table).same_leverage]
         sections = trader_sections(rule, market, table, result)

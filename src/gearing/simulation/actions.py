@@ -24,7 +24,6 @@ class ActionScheme(Protocol):
 
     def leverage(self, actions: np.ndarray, observation: Observation, free: bool) -> np.ndarray:
         """Target leverage of each action; ``free``: -1 is full short and +1 full long."""
-        ...
 
 
 SCHEMES: Register[Callable[..., ActionScheme]] = Register("action scheme", "gearing.action_schemes")

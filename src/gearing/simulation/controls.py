@@ -68,7 +68,6 @@ class Control(Protocol):
         ``memory`` is None at first, then what was returned: None or a tuple of arrays whose first axis is accounts.
         Inputs are not changed in place.
         """
-        ...
 
 
 def no_guards(shape: tuple[int, ...]) -> np.recarray:
@@ -119,12 +118,10 @@ class Simulated(Protocol):
     @property
     def view(self) -> Mapping[str, np.ndarray]:
         """The current observations by column name."""
-        ...
 
     @property
     def time(self) -> np.ndarray:
         """Moment of each account's next decision."""
-        ...
 
 
 class ControlState:

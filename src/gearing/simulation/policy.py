@@ -50,7 +50,6 @@ class Policy(Protocol):
         deterministic : bool
             Whether a stochastic policy takes its mode.
         """
-        ...
 
 
 def check_policy_type(policy: Any) -> None:

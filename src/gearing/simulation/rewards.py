@@ -22,11 +22,9 @@ class Reward(Protocol):
 
     def reset(self, mask: np.ndarray) -> None:
         """Reset accounts where ``mask`` is True; called for all of them first."""
-        ...
 
     def __call__(self, steps: np.recarray, drawdown: np.ndarray) -> np.ndarray:
         """Rewards (n_accounts,); ``drawdown`` is the one at the end of the step."""
-        ...
 
 
 REWARDS: Register[Callable[[], Reward]] = Register("reward", "gearing.rewards")

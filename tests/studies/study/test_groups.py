@@ -23,9 +23,8 @@ from gearing.studies.study.days import (
     windows_with_liquidation,
 )
 from gearing.studies.study.learning import as_one_contract
-from gearing.studies.study.policies import placebo, policies_table
+from gearing.studies.study.policies import placebo, policies_table, reasons_table
 from gearing.studies.study.prepare import prepare
-from gearing.studies.study.reasons import reasons_table
 from gearing.studies.study.trials import PolicyTrial
 from gearing.studies.trials import Store
 from gearing.studies.work import Work

@@ -1,4 +1,4 @@
-"""Controls of one position: its funding cost and its distance to liquidation."""
+"""Controls that cap leverage, and controls of one position: its funding cost and its distance to liquidation."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -6,11 +6,30 @@ from typing import Any, ClassVar
 import numpy as np
 
 from gearing.market.timing import YEAR, parse_duration
-from gearing.policies.controls.leverage_limit import Decision, LeverageLimit
 from gearing.policies.registry import control
 from gearing.policies.rules.risk_budget import SIZES, ExcursionBudget, leverage_of_size
 from gearing.policies.rules.rule import check_fraction, check_positive
 from gearing.simulation.controls import Situation
+
+Decision = tuple[np.ndarray, np.recarray, Any]
+
+
+class LeverageLimit:
+    """A control without memory that caps the size of targets and of held positions.
+
+    A position that would be held (target NaN) is cut to the cap where it exceeds it.
+    """
+
+    def cap(self, side: np.ndarray, now: Situation) -> np.ndarray:
+        """Largest leverage of each position whose side is ``side`` (-1, 0, 1); infinite where there is no limit."""
+        raise NotImplementedError
+
+    def apply(self, targets: np.ndarray, guards: np.recarray, now: Situation, memory: Any) -> Decision:
+        """Targets within the cap."""
+        wanted = np.where(np.isnan(targets), now.leverage, targets)
+        cap = self.cap(np.sign(wanted), now)
+        over = np.abs(wanted) > cap
+        return np.where(over, np.copysign(cap, wanted), targets), guards, memory
 
 
 @control("funding_guard")

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from gearing.market.timing import parse_duration
-from gearing.policies.controls.leverage_limit import Decision
+from gearing.policies.controls.guards import Decision
 from gearing.policies.registry import control
 from gearing.policies.rules.portfolio import portfolio_volatility
 from gearing.policies.rules.rule import check_fraction, volatility

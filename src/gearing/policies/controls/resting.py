@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from gearing.policies.controls.leverage_limit import Decision
+from gearing.policies.controls.guards import Decision
 from gearing.policies.registry import control
 from gearing.simulation.controls import Situation
 

@@ -16,9 +16,8 @@ from gearing.studies.study.exporting import export_agent
 from gearing.studies.study.leaderboard import Entry, entries_of, leaderboard, loaded
 from gearing.studies.study.learning import pretrain
 from gearing.studies.study.playing import play
-from gearing.studies.study.policies import policies_line, policies_table
+from gearing.studies.study.policies import policies_line, policies_table, reasons_table, seeds_table
 from gearing.studies.study.prepare import Prepared, prepare
-from gearing.studies.study.reasons import reasons_table, seeds_table
 from gearing.studies.study.trials import trials_of
 from gearing.studies.trials import Result
 from gearing.studies.work import Work, is_number
