@@ -48,6 +48,15 @@ def test_a_mistake_ends_in_one_message_without_a_traceback(tmp_path):
     assert answer.stderr == f"error: {path}: no field 'sees'. Did you mean 'seeds'?\n"
 
 
+def test_a_folder_that_cannot_be_written_ends_in_one_message_without_a_traceback(tmp_path):
+    path = tmp_path / "x.yaml"
+    path.write_text("rules: [fixed_3x]\n")
+    answer = run("study", str(path), f"output={path}", check=False)
+    assert answer.returncode == 2
+    assert answer.stderr.startswith("error: ")
+    assert "Traceback" not in answer.stderr
+
+
 def test_show_refuses_names_that_do_not_exist(tmp_path):
     path = tmp_path / "x.yaml"
     path.write_text("rules: [fixed_3x]\n")

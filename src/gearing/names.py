@@ -3,13 +3,20 @@
 Needs the standard library only, because an exported policy looks up its rule and its controls by name.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import Any, Generic, TypeVar
+from numbers import Integral, Real
+from types import NoneType, UnionType
+from typing import Any, Generic, TypeVar, get_args
 
 Thing = TypeVar("Thing")
+# Annotations of fields that `check_types` checks.
+_TYPES: Mapping[Any, type] = {
+    float: Real, int: Integral, bool: bool, str: str, NoneType: NoneType, Mapping[str, Any]: Mapping,
+}  # fmt: skip
 
 
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
@@ -47,6 +54,24 @@ def check_names(
     for name in given:
         if name not in known:
             raise error(f"{rule} {name!r}.{did_you_mean(name, known)} {advice}".rstrip())
+
+
+def check_types(given: Mapping[str, Any], made: type) -> None:
+    """Refuse parameters of a dataclass that are no number, text, flag or mapping where its fields are annotated so.
+
+    Raises
+    ------
+    TypeError
+        Naming the parameter.
+    """
+    for field in fields(made):
+        kinds = get_args(field.type) if isinstance(field.type, UnionType) else (field.type,)
+        if field.name in given and _TYPES.keys() >= set(kinds):
+            value = given[field.name]
+            is_flag = isinstance(value, bool)  # which Python counts among the integers
+            if not (bool in kinds if is_flag else any(isinstance(value, _TYPES[kind]) for kind in kinds)):
+                names = " or ".join("None" if kind is NoneType else kind.__name__ for kind in kinds)
+                raise TypeError(f"{field.name} is {value!r}; it must be {names}.")
 
 
 class Register(Generic[Thing]):

@@ -227,3 +227,77 @@ def test_controls_are_named_with_parameters_and_a_rule_may_have_its_own(path):
 def test_an_unknown_control_or_parameter_is_refused_with_the_nearest(path):
     assert "Did you mean 'stop_loss'?" in refusal(path, "controls=[stop_los]")
     assert "Did you mean 'margin'?" in refusal(path, "controls=[{control: stop_loss, margi: 0.4}]")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("rules={a: {rule: volatility_target, target: x}}", "target is 'x'; it must be float."),
+        ("rules={a: {rule: volatility_target, column: 3}}", "column is 3; it must be str."),
+        ("controls=[{control: funding_guard, limit: null}]", "limit is None; it must be float."),
+        ("agents.with_forecast.clip=big", "clip is 'big'; it must be float."),
+        ("agents.with_forecast.n_accounts=1.5", "n_accounts is 1.5; it must be int."),
+        ("agents.with_forecast.baseline=x", "baseline is 'x'; it must be bool."),
+        ("agents.with_forecast.randomise=[1]", "randomise is [1]; it must be Mapping"),
+        ("agents.with_forecast.seeds=[1,1]", "holds something twice"),
+        ("seeds=[-1]", "greater than or equal to 0"),
+        ("agents.with_forecast.interval=90m", "is not a multiple of market.bar 1h"),
+        ("decision.initial_equity=.inf", "finite"),
+        ("groups={a: []}", "at least 1 item"),
+        ("groups={a: [BTCUSDT, BTCUSDT]}", "holds something twice"),
+        ("columns=[a", "override 'columns=[a' cannot be read"),
+        ("rules.fixed_3x.controls[4]=stop_loss", "does not fit what stands there"),
+        ("forecast.window=365d", "write window: rolling, length: 365d."),
+        ("forecast.first_train=365d", "Did you mean 'train'?"),
+        ("variant=zero-drift", "Write it beside the generator"),
+    ],
+)
+def test_a_value_of_another_kind_is_refused_in_one_line_that_says_what_to_write(path, override, message):
+    told = refusal(path, "market.contracts=null", override)
+    assert message in told
+    assert "\n" not in told
+
+
+def test_a_baseline_that_does_not_play_every_direction_is_refused(path):
+    directions = "directions={up: long, down: short}"
+    limited = "agents.with_forecast.directions=[up]"
+    told = refusal(path, directions, limited, "statistics.baseline=with_forecast")
+    assert "'with_forecast' does not play down" in told
+    assert "'with_forecast' does not play down" in refusal(path, directions, limited, "rules={}")
+    assert load_config(path, [directions, limited]).baseline == "fixed_3x"
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
+def test_a_file_in_another_encoding_is_refused_by_name(path, encoding):
+    path.write_text("# Für wen?\nrules: [fixed_3x]\n", encoding=encoding)
+    assert refusal(path).startswith(f"{path} cannot be read as YAML")
+
+
+def test_a_byte_order_mark_is_no_part_of_the_question(path):
+    path.write_text(EXPERIMENT, encoding="utf-8-sig")
+    assert load_config(path).question.startswith("Does a volatility forecast help")
+
+
+def test_a_folder_is_no_experiment_file_and_not_suggested(tmp_path):
+    (tmp_path / "a.yaml").mkdir()
+    assert "Did you mean" not in refusal(tmp_path / "a.yaml")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (
+            {"kind": "sweep", "space": {"rule": "volatility_target", "target": [1.0, "x"]}},
+            "space: target is 'x'",
+        ),
+        (
+            {"kind": "sweep", "space": {"rule": "volatility_target", "target": []}},
+            "target: the list of choices",
+        ),
+        ({"kind": "forecast", "models": ["har"], "excursions": {"model": "har"}}, "Write forecaster."),
+        ({"kind": "regret", "agents": ["ppo"], "account": {"max_leverage": None}}, "account: "),
+    ],
+)
+def test_other_kinds_refuse_such_values_too(values, message):
+    with pytest.raises(ValueError, match=message):
+        load_config({"name": "other", **values})

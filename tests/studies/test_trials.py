@@ -152,3 +152,13 @@ def test_every_trial_is_a_child_run_of_the_experiment(tmp_path):
     assert len(runs) == 1 + len(children)
     assert sorted(run.data.metrics["power"] for run in children) == [1.0, 4.0, 9.0]
     assert {run.data.params["number"] for run in children} == {"1", "2", "3"}
+
+
+@pytest.mark.parametrize("text", ["", '{"trial": "2', "[]", "{}"])
+def test_a_damaged_summary_is_no_result(tmp_path, text):
+    one = config(tmp_path, numbers=[2])
+    run_study(one)
+    for summary in one.folder.glob("trials/2-*/summary.json"):
+        summary.write_text(text)
+    assert run_study(one).leaderboard.power.tolist() == [4]
+    assert calls(tmp_path) == [2, 2]

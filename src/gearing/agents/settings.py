@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from gearing.agents.costs import checked_ranges
-from gearing.names import check_names
+from gearing.names import check_names, check_types
 
 _FOLDER = "hyperparameters"
 _NESTED = ("network", "parameters")
@@ -141,6 +141,8 @@ def agent_settings(given: str | Mapping[str, Any] | AgentSettings, **changes: An
     ------
     ValueError
         For an unknown algorithm, task or setting; the message names the nearest.
+    TypeError
+        For a setting of another type.
 
     Examples
     --------
@@ -165,6 +167,7 @@ def agent_settings(given: str | Mapping[str, Any] | AgentSettings, **changes: An
         )
         for name, value in layer.items():
             values[name] = dict(values.get(name) or {}) | dict(value or {}) if name in _NESTED else value
+    check_types(values, AgentSettings)
     return AgentSettings(**values)
 
 

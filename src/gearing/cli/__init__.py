@@ -28,7 +28,7 @@ def main() -> None:
     """Run the command line; invalid input prints one message instead of a traceback."""
     try:
         app()
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, OSError) as error:
         typer.secho(f"error: {error}", fg="red", err=True)
         sys.exit(2)
     except ModuleNotFoundError as error:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any
 
-from gearing.names import Register, check_names
+from gearing.names import Register, check_names, check_types
 
 
 class DataclassRegister(Register[type]):
@@ -21,6 +21,8 @@ class DataclassRegister(Register[type]):
         ------
         ValueError
             For an unknown name or parameter; the message gives the nearest.
+        TypeError
+            For a parameter of another type.
         """
         given = {self.kind: spec} if isinstance(spec, str) else dict(spec)
         if self.kind not in given:
@@ -28,6 +30,7 @@ class DataclassRegister(Register[type]):
         name = str(given.pop(self.kind))
         made = self[name]
         check_names(f"{self.kind} {name!r} has no parameter", given, [field.name for field in fields(made)])
+        check_types(given, made)
         return made(**given)
 
     def describe(self, made: Any) -> dict[str, Any]:

@@ -39,7 +39,12 @@ class Section(BaseModel):
     """A part of an experiment file: unknown keys and values of another type are refused; it never changes."""
 
     model_config = ConfigDict(
-        extra="forbid", strict=True, frozen=True, validate_default=True, populate_by_name=True
+        extra="forbid",
+        strict=True,
+        frozen=True,
+        validate_default=True,
+        populate_by_name=True,
+        allow_inf_nan=False,
     )
 
     @classmethod
@@ -162,6 +167,13 @@ def _exists(check: Callable[[str], Any]) -> AfterValidator:
     return AfterValidator(checked)
 
 
+def _each_once(given: list[Any]) -> list[Any]:
+    if len(set(given)) < len(given):
+        raise ValueError(f"{given} holds something twice; write each once.")
+    return given
+
+
+EachOnce = AfterValidator(_each_once)
 Duration = Annotated[str, _exists(positive_duration)]
 Gap = Annotated[str, _exists(parse_duration)]  # a duration that may be zero
 Moment = Annotated[str, AfterValidator(_moment)]

@@ -2,10 +2,11 @@
 
 from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from gearing.forecasters.register import Recipe, forecaster
 from gearing.forecasters.walk_forward import Schedule
+from gearing.market.timing import is_duration
 from gearing.names import check_names
 from gearing.studies.fields import Duration, Forecaster, Gap, Named, Section
 
@@ -31,6 +32,13 @@ class Training(Section):
     length: Duration | None = None
     refit: Literal["month"] | Duration = "month"
     embargo: Gap = "0h"
+
+    @field_validator("window", mode="before")
+    @classmethod
+    def _is_no_length(cls, window: Any) -> Any:
+        if isinstance(window, str) and is_duration(window):
+            raise ValueError(f"{window!r} is a length; write window: rolling, length: {window}.")
+        return window
 
     @model_validator(mode="after")
     def _only_rolling_windows_have_a_length(self) -> Self:

@@ -15,6 +15,12 @@ from yaml import YAMLError
 from gearing.names import did_you_mean, nearest
 from gearing.studies.experiment import ExperimentConfig, config_class
 
+# Keys of former releases, and what to write instead.
+_FORMER = {
+    "model": " Write forecaster.",
+    "variant": " Write it beside the generator: market: {generator: market-a, variant: zero-drift}.",
+}
+
 
 def load_config(
     experiment: str | Path | Mapping[str, Any], overrides: Iterable[str] = (), source: str | None = None
@@ -65,7 +71,7 @@ def _merged(given: Path | dict[str, Any], overrides: list[str], source: str) -> 
         for override in overrides:
             _apply(config, override)
         values = OmegaConf.to_container(config, resolve=True)
-    except (YAMLError, OmegaConfBaseException, OSError) as error:
+    except (YAMLError, OmegaConfBaseException, OSError, UnicodeError) as error:
         raise ValueError(f"{source} cannot be read as YAML: {error}") from None
     if not isinstance(values, dict):
         raise ValueError(f"{source} holds a list; an experiment is a mapping of sections.")
@@ -79,20 +85,23 @@ def _apply(config: Any, override: str) -> None:
         raise ValueError(
             f"override {override!r} has no key or no '='; write section.key=value, as in seeds=1."
         )
-    value = OmegaConf.select(OmegaConf.from_dotlist([override]), key)
     try:
+        value = OmegaConf.select(OmegaConf.from_dotlist([override]), key)
         OmegaConf.update(config, key, value, merge=False)
-    except (TypeError, AttributeError, KeyError, ValueError) as error:
-        raise ValueError(f"override {override!r} does not fit what stands there: {error}") from None
+    except (YAMLError, TypeError, AttributeError, LookupError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(
+            f"override {override!r} cannot be read, or does not fit what stands there: {reason}"
+        ) from None
 
 
 def _first_comment(path: Path) -> str:
-    first = path.read_text(encoding="utf-8").partition("\n")[0]
+    first = path.read_text(encoding="utf-8-sig", errors="replace").partition("\n")[0]
     return first.lstrip("# ").strip() if first.startswith("#") else ""
 
 
 def _nearby(path: Path) -> str:
-    names = [other.name for other in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
+    names = [other.name for other in path.parent.glob("*.yaml") if other.is_file()]
     near = nearest(path.name, names)
     return f" Did you mean {path.with_name(near)}?" if near else ""
 
@@ -103,7 +112,8 @@ def _lines(
     for place, problem in _one_per_place(error):
         if problem["type"] == "extra_forbidden":
             section, key = place[:-1], place[-1]
-            message = f"no field {key!r}.{did_you_mean(key, _known_fields(model, section))}"
+            instead = _FORMER.get(key) or did_you_mean(key, _known_fields(model, section))
+            message = f"no field {key!r}.{instead}"
         else:
             section, message = place, _message(problem)
         where = f", {'.'.join(section)}" if section else ""

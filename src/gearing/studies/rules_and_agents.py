@@ -10,7 +10,7 @@ from gearing.agents.hyperparameter_names import check_hyperparameters
 from gearing.agents.settings import AgentSettings, agent_settings
 from gearing.names import check_names
 from gearing.policies.registry import make_control, make_rule
-from gearing.studies.fields import Action, Column, Duration, Named, Reward, by_name, check_column
+from gearing.studies.fields import Action, Column, Duration, EachOnce, Named, Reward, by_name, check_column
 from gearing.studies.sections import Generator
 
 
@@ -54,6 +54,12 @@ class Rule(Made):
     controls: list[Control] | None = None
 
 
+Some = Annotated[list[str], Field(min_length=1), EachOnce]  # names
+# A number of them, which count up from 0, or the seeds themselves.
+Seeds = (
+    Annotated[int, Field(ge=1)]
+    | Annotated[list[Annotated[int, Field(ge=0, lt=2**32)]], Field(min_length=1), EachOnce]
+)
 # A plain list of names, or names with the rule and its settings.
 Rules = Annotated[dict[str, Rule], BeforeValidator(by_name)]
 
@@ -142,9 +148,9 @@ class Agent(Learner):
     pretrain: Pretraining | None = None
     choose: bool = True
     controls: list[Control] | None = None
-    seeds: Annotated[int, Field(ge=1)] | Annotated[list[int], Field(min_length=1)] | None = None
-    groups: list[str] | None = Field(default=None, min_length=1)
-    directions: list[str] | None = Field(default=None, min_length=1)
+    seeds: Seeds | None = None
+    groups: Some | None = None
+    directions: Some | None = None
 
     @model_validator(mode="after")
     def _residual_has_a_base(self) -> Agent:

@@ -64,10 +64,19 @@ class SweepConfig(ExperimentConfig):
         for name, given in space.items():
             if isinstance(given, dict) and set(given) != _BOUNDS:
                 raise ValueError(f"{name}: a range is written {{low: 1.0, high: 8.0}}, not {given!r}.")
+            if given == []:
+                raise ValueError(f"{name}: the list of choices is empty.")
         return space
 
     @model_validator(mode="after")
     def _can_be_searched(self) -> SweepConfig:
+        try:
+            self._check_rule()
+        except TypeError as error:
+            raise ValueError(f"space: {error}") from None
+        return self
+
+    def _check_rule(self) -> None:
         check_space(self.choices, self.search, self.n)
         middle = example(self.choices)
         for name, given in self.choices.items():
@@ -76,7 +85,6 @@ class SweepConfig(ExperimentConfig):
                 columns = make_rule(changed).required_columns if is_configuration(changed) else ()
                 for column in columns:
                     check_column(column)
-        return self
 
     @property
     def choices(self) -> dict[str, Any]:

@@ -92,8 +92,8 @@ class Store:
     def load(self, trial: Trial) -> Result | None:
         """The result of a trial, if the experiment has it."""
         for place in [self.place(trial), *(self._by_other_code(trial) if self.config.reuse else ())]:
-            if (place / SUMMARY).exists():
-                stored = json.loads((place / SUMMARY).read_text(encoding="utf-8"))
+            stored = _stored(place)
+            if stored is not None:
                 return Result(trial, place, stored["summary"], stored["code"])
         return None
 
@@ -109,7 +109,7 @@ class Store:
         """Take a result from another experiment of this name; returns whether one has it."""
         own = self.place(trial)
         for folder in self._relatives:
-            if (folder / own.name / SUMMARY).exists():
+            if _stored(folder / own.name) is not None:
                 with draft_folder(own) as draft:
                     shutil.copytree(folder / own.name, draft, dirs_exist_ok=True)
                 return True
@@ -131,3 +131,12 @@ class Store:
     def _by_other_code(self, trial: Trial) -> list[Path]:
         found = (self.folder / "trials").glob(f"{escape(self._call(trial))}-*/{SUMMARY}")
         return [path.parent for path in sorted(found, key=lambda path: -path.stat().st_mtime)]
+
+
+def _stored(place: Path) -> dict[str, Any] | None:
+    """What the summary in a trial's folder says; None where there is none, or a damaged one."""
+    try:
+        stored = json.loads((place / SUMMARY).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    return stored if isinstance(stored, dict) and {"summary", "code"} <= stored.keys() else None

@@ -7,6 +7,7 @@ import pytest
 
 from gearing.studies.reading import load_config
 from gearing.studies.runner import run_study
+from gearing.studies.study.results import load_result
 from gearing.studies.study.run import read_leaderboards
 
 EXPERIMENT = """\
@@ -78,6 +79,26 @@ def test_folds_chain_into_one_account(study):
     parts = [r for trial, r in study.results.items() if trial.policy == "fixed_1x"]
     growth = np.prod([r.equity[-1] / r.equity[0] for r in parts])
     assert study.leaderboard.loc["fixed_1x", "end_equity"] == pytest.approx(growth * 10_000.0)
+
+
+def test_a_damaged_or_missing_file_of_a_finished_trial_is_refused_with_its_folder(study, tmp_path):
+    config = study.config
+    with pytest.raises(ValueError, match="missing or damaged"):
+        load_result("x", tmp_path / "none.npz", config.simulation())
+    (tmp_path / "market.npz").write_bytes(b"PK broken")
+    with pytest.raises(ValueError, match=f"Delete the folder {tmp_path}"):
+        load_result("x", tmp_path / "market.npz", config.simulation())
+
+
+def test_a_column_that_the_study_does_not_make_is_refused_before_data_is_read(tmp_path):
+    settings = {"name": "x", "market": {"folder": str(tmp_path / "none")}, "tracking": {"enabled": False}}
+    settings |= {"output": str(tmp_path), "forecast": None}
+    for rule, message in (
+        ("excursion_budget", "no column touch_down"),
+        ("volatility_target", "forecast is null"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            run_study(load_config({**settings, "rules": [rule]}))
 
 
 def test_the_experiment_that_ran_is_kept_and_runs_again(study):

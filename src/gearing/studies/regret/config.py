@@ -100,7 +100,10 @@ class RegretConfig(ExperimentConfig):
                     f"{one} has the market seeds {first} to {end - 1}, {other} {start} to {last - 1}: they share "
                     "paths. Move one of them."
                 )
-        self.simulation()
+        try:
+            self.simulation()
+        except TypeError as error:
+            raise ValueError(f"account: {error}") from None
         return self
 
     @property

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -18,7 +18,7 @@ from gearing.studies.fields import Column, Direction
 from gearing.studies.folds import Folds, Split
 from gearing.studies.forecasters import Excursions, Forecast
 from gearing.studies.reading import load_config
-from gearing.studies.rules_and_agents import Agent, Agents, Control, Rule, Rules
+from gearing.studies.rules_and_agents import Agent, Agents, Control, Rule, Rules, Seeds, Some
 from gearing.studies.sections import Decision, Exchange, Market, Statistics, account_settings
 
 
@@ -52,7 +52,7 @@ class StudyConfig(ExperimentConfig):
 
     kind: Literal["study"] = "study"
     market: Market = Market()
-    groups: dict[str, list[str]] | None = Field(default=None, min_length=1)
+    groups: dict[str, Some] | None = Field(default=None, min_length=1)
     directions: dict[str, Direction] | None = Field(default=None, min_length=1)
     split: Split | None = None
     folds: Folds | None = None
@@ -67,7 +67,7 @@ class StudyConfig(ExperimentConfig):
     overlay: list[Control] = Field(default_factory=list)
     shifts: int = Field(default=0, ge=0)
     budget: float | None = Field(default=None, gt=0.0, lt=1.0)
-    seeds: Annotated[int, Field(ge=1)] | Annotated[list[int], Field(min_length=1)] = 3
+    seeds: Seeds = 3
     export: str | None = None
     statistics: Statistics = Statistics()
 
@@ -132,6 +132,15 @@ class StudyConfig(ExperimentConfig):
             return self.market.symbols
         return list(dict.fromkeys(symbol for group in self.groups.values() for symbol in group))
 
+    @property
+    def baseline(self) -> str:
+        """The policy that others are compared with: the first one unless another is named."""
+        return self.statistics.baseline or next(iter((*self.rules, *self.agents)))
+
+    def directions_of(self, policy: str) -> Sequence[str | None]:
+        """Names of the directions that a policy plays."""
+        return (self.agents[policy].directions if policy in self.agents else None) or self.direction_names
+
     def seeds_of(self, agent: str) -> list[int]:
         """Seeds of an agent: as given, or 0, 1, ... for a number of them."""
         own = self.agents[agent].seeds
@@ -177,11 +186,21 @@ class StudyConfig(ExperimentConfig):
         if self.groups is None:
             if self.shifts:
                 raise ValueError("shifts belong to a study with groups, whose table shows them. Drop them.")
+            self._check_baseline()
             return
         if self.market.contracts is not None:
             raise ValueError("groups name the contracts. Drop market.contracts.")
         if self.export is not None:
             raise ValueError("a study with groups exports no agent. Drop export, or groups.")
+
+    def _check_baseline(self) -> None:
+        played = {one for policy in (*self.rules, *self.agents) for one in self.directions_of(policy)}
+        without = sorted(map(str, played - set(self.directions_of(self.baseline))))
+        if without:
+            raise ValueError(
+                f"statistics.baseline {self.baseline!r} does not play {', '.join(without)}, where others are compared "
+                "with it. Name a policy that plays every direction."
+            )
 
     def _check_bases(self) -> None:
         for name, agent in self.agents.items():
@@ -202,11 +221,14 @@ class StudyConfig(ExperimentConfig):
                     )
 
     def _check_clock(self) -> None:
-        bar, interval = parse_duration(self.market.bar), parse_duration(self.decision.interval, None)
-        if interval < bar or interval.astype(int) % bar.astype(int):
-            raise ValueError(
-                f"decision.interval {self.decision.interval} is not a multiple of market.bar {self.market.bar}."
-            )
+        bar = parse_duration(self.market.bar)
+        own = {f"agents.{name}": agent.interval for name, agent in self.agents.items() if agent.interval}
+        for place, text in ({"decision": self.decision.interval} | own).items():
+            interval = parse_duration(text, None)
+            if interval < bar or interval.astype(int) % bar.astype(int):
+                raise ValueError(
+                    f"{place}.interval {text} is not a multiple of market.bar {self.market.bar}."
+                )
 
 
 def load_study(

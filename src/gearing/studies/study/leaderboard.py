@@ -100,7 +100,7 @@ def leaderboard(config: StudyConfig, entries: Sequence[Entry]) -> pd.DataFrame:
     direction, with the interval of a stationary block bootstrap on the same days; over seeds, days are resampled for
     all at once. ``code`` names other code that made a row, where there is any.
     """
-    baseline = config.statistics.baseline or next(iter((*config.rules, *config.agents)))
+    baseline = config.baseline
     of_baseline = [one for one in reversed(entries) if one.policy == baseline and not one.overlay]
     reference = {one.direction: _growth(one) for one in of_baseline}
     rows = []

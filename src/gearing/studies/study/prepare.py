@@ -47,6 +47,7 @@ class Prepared:
 
 def prepare(config: StudyConfig, work: Work) -> Prepared:
     """Open the markets, compute features, walk the forecaster forward, cut the folds."""
+    _check_forecast(config)
     markets = _opened(config)
     work.on(markets)
     tables = {account: feature_table(config, market) for account, market in markets.items()}
@@ -58,6 +59,14 @@ def prepare(config: StudyConfig, work: Work) -> Prepared:
     first = max(table.close_time[table.first_complete] for table in tables.values())
     last = min(market.close_time[-1] for market in markets.values())
     return Prepared(config, markets, tables, forecasts, config.cuts.folds(_next_midnight(first), last))
+
+
+def _check_forecast(config: StudyConfig) -> None:
+    """Refuse columns that the study does not make, before data is read."""
+    if FORECAST in columns_read(config) and config.forecast is None:
+        raise ValueError(
+            f"{config.name}: a policy reads the forecast, and forecast is null; say how it is made: forecast: {{}}."
+        )
 
 
 def _opened(config: StudyConfig) -> dict[str, MarketData]:
@@ -95,10 +104,6 @@ class ForecastTrial(Trial):
 
 
 def _forecasts(config: StudyConfig, markets: dict[str, MarketData], work: Work) -> dict[str, ForecastColumn]:
-    if config.forecast is None:
-        raise ValueError(
-            f"{config.name}: a policy reads the forecast, and forecast is null; say how it is made: forecast: {{}}."
-        )
     found = work.run([ForecastTrial(account) for account in markets], partial(_walk, config, markets))
     return {one.trial.account: joblib.load(one.folder / _COLUMN) for one in found}
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -33,9 +34,19 @@ def save_result(result: BacktestResult, path: Path, more: Mapping[str, Any] | No
 def load_result(
     name: str, path: Path, config: SimulationConfig
 ) -> tuple[BacktestResult, dict[str, np.ndarray]]:
-    """What a policy did, and the arrays that were written with it."""
-    with np.load(path) as stored:
-        arrays = {key: stored[key] for key in stored.files}
+    """What a policy did, and the arrays that were written with it.
+
+    Raises
+    ------
+    ValueError
+        If the file is missing or damaged.
+    """
+    try:
+        with np.load(path) as stored:
+            arrays = {key: stored[key] for key in stored.files}
+    except (OSError, ValueError, BadZipFile) as error:
+        advice = f"Delete the folder {path.parent}; a study that is started again plays the trial again."
+        raise ValueError(f"{path} is missing or damaged ({error}). {advice}") from None
     more = {key.removeprefix("more_"): arrays.pop(key) for key in list(arrays) if key.startswith("more_")}
     for key in ("steps", "ledgers"):
         arrays[key] = arrays[key].view(np.recarray)

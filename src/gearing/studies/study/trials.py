@@ -89,7 +89,7 @@ def _of_agents(prepared: Prepared, number: int) -> Iterator[PolicyTrial]:
     config = prepared.config
     for name, agent in config.agents.items():
         for seed in config.seeds_of(name)[number : number + 1]:
-            for direction in agent.directions or config.direction_names:
+            for direction in config.directions_of(name):
                 for group in agent.groups or list(config.groups or [None]):  # type: ignore[list-item]
                     for fold in prepared.folds:
                         yield PolicyTrial(name, fold.number, str(fold), seed, group, direction)
