@@ -91,7 +91,7 @@ def test_an_unknown_rule_is_refused_with_the_nearest():
     assert "Did you mean 'tiered'?" in answer.stderr
 
 
-def test_data_describe_shows_facts_beside_their_ranges(tmp_path):
+def test_data_describe_shows_facts_with_their_ranges(tmp_path):
     out = tmp_path / "facts.json"
     assert "Hill tail index" in run("data", "describe", *SHORT, "--json", str(out)).stdout
     assert json.loads(out.read_text())["facts"]["Hill tail index 1 h"] > 0
@@ -164,7 +164,7 @@ def test_data_import_brings_a_table_into_the_layout(tmp_path):
     assert (tmp_path / "data" / "binance-um" / "XUSDT" / "1h.parquet").exists()
 
 
-def test_a_bundle_is_asked_from_the_command_line(tmp_path):
+def test_a_bundle_decides_from_the_command_line(tmp_path):
     path = tmp_path / "x.yaml"
     path.write_text(
         "market: {seed: 1, years: 2}\nfolds: {train: 200d, validate: 60d, test: 60d, count: 1}\nforecast: null\n"

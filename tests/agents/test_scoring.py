@@ -39,7 +39,7 @@ def test_bands_of_a_whole_path_are_those_of_each_decision(direction):
     np.testing.assert_allclose(ahead.equity, stepwise.equity, rtol=1e-5)
 
 
-def test_a_policy_that_remembers_is_asked_at_every_decision():
+def test_a_policy_that_remembers_is_called_at_every_decision():
     policy = trained(toy_config(), memory=4)
     simulator = Simulator(*HELD_OUT, toy_config(start="first"))
     simulator.reset(seed=0)

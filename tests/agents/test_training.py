@@ -179,7 +179,7 @@ def test_metrics_carry_the_number_of_decisions_as_their_step():
     assert [step for step, row in journal.rows if "validation/log_growth_per_year" in row] == [0, 512, 1024]
 
 
-def test_a_saved_policy_answers_as_before_in_a_backtest(tmp_path):
+def test_a_saved_policy_decides_as_before_in_a_backtest(tmp_path):
     agent = train()
     loaded = load_policy(agent.policy.save(tmp_path / "policy"))
     settings = {name: getattr(CONFIG, name) for name in ("max_leverage", "margin_share", "slippage")}
@@ -234,7 +234,7 @@ def test_an_unknown_setting_names_the_nearest():
         agent_settings("pppo")
 
 
-def test_exploration_falls_as_told_over_the_budget():
+def test_exploration_falls_as_set_over_the_budget():
     sizes = []
 
     class Watched(SB3Learner):

@@ -71,7 +71,7 @@ def test_native_batch_equals_sync_vector_env_of_the_scalar_to_the_last_bit(setti
     assert ours[3].any()  # and somebody reached the time limit
 
 
-def test_stable_baselines3_face_equals_same_step_reset_of_the_native_batch(settings, actions):
+def test_stable_baselines3_interface_equals_same_step_reset_of_the_native_batch(settings, actions):
     from gearing.envs.sb3 import PerpetualVecEnv
 
     native = gymnasium.make_vec(
@@ -144,7 +144,7 @@ def test_an_action_outside_the_space_is_refused(settings):
         env.step(np.array([1.5]))
 
 
-def test_rendering_tells_and_draws_the_last_step(settings):
+def test_rendering_reports_and_draws_the_last_step(settings):
     env = gymnasium.make("gearing/Perpetual-v0", render_mode="ansi", **settings)
     env.reset(seed=1)
     env.step(np.array([0.0], np.float32))

@@ -10,7 +10,7 @@ from gearing.policies.oracle import oracle_path_growth, state_table
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_tasks_tell_the_oracles_growth_of_the_same_step(task):
+def test_tasks_report_the_oracles_growth_of_the_same_step(task):
     years = 2.0 if task == "MarketB" else 10.0
     env = gymnasium.make(f"gearing/{task}-v0", years=years)
     envs = gymnasium.make_vec(f"gearing/{task}-v0", num_envs=3, years=years)

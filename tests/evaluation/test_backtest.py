@@ -64,7 +64,7 @@ def test_the_ledger_names_the_liquidation_price_below_the_entry(result):
     assert (hit.execution_price <= hit.liquidation_price * (1 + 1e-9)).all()  # at it, or beyond it on a gap
 
 
-def test_results_stand_beside_each_other_in_a_table(market, result):
+def test_results_stand_side_by_side_in_a_table(market, result):
     other = gearing.backtest(FixedLeverage(1.0), market, name="1x")
     table = printed(comparison([result, other]))
     assert list(table.index) == ["15x", "1x"]
@@ -76,7 +76,7 @@ def test_a_column_that_does_not_exist_is_refused_before_anything_runs(market):
         gearing.backtest(VolatilityTarget(column="nobodys_forecast"), market)
 
 
-def test_a_registered_column_is_computed_when_a_rule_asks_for_it(market):
+def test_a_registered_column_is_computed_when_a_rule_requests_it(market):
     assert "realized_volatility_7d" in FeatureSet.default().columns
     rule = VolatilityTarget(target=0.5, column="parkinson_volatility_24h")
     assert np.isfinite(gearing.backtest(rule, market).equity).all()
@@ -86,7 +86,7 @@ def first_decision(rule, market, features=None, **settings):
     return gearing.backtest(rule, market, features, **settings).time[0] - market.open_time[0]
 
 
-def test_the_first_decision_is_as_early_as_the_columns_that_are_asked_for_allow(market):
+def test_the_first_decision_is_as_early_as_the_columns_allow(market):
     day = np.timedelta64(1, "D")
     assert (
         first_decision(FixedLeverage(3.0), market) == day
@@ -107,7 +107,7 @@ def test_the_first_decision_is_as_early_as_the_columns_that_are_asked_for_allow(
     assert first_decision(VolatilityWeighted(), market, ["default"]) >= 90 * day
 
 
-def test_the_python_face_and_the_command_begin_at_the_same_decision(market):
+def test_the_python_function_and_the_command_begin_at_the_same_decision(market):
     table = FeatureSet(["volatility_percentile_90d"]).compute(market)
     rule = VolatilityWeighted()
     alone, given = gearing.backtest(rule, market), gearing.backtest(rule, market, table)
@@ -115,7 +115,7 @@ def test_the_python_face_and_the_command_begin_at_the_same_decision(market):
     np.testing.assert_array_equal(alone.equity, given.equity)
 
 
-def test_a_window_that_no_one_asked_for_before_is_a_feature_all_the_same(market):
+def test_a_window_that_no_one_requested_before_is_a_feature_all_the_same(market):
     rule = VolatilityTarget(target=0.5, column="realized_volatility_41h")
     assert np.isfinite(gearing.backtest(rule, market).equity).all()
 
@@ -129,7 +129,7 @@ def test_a_column_that_was_not_declared_is_missed_with_what_to_do(market):
         gearing.backtest(Undeclared([]), market)
 
 
-def test_what_is_no_policy_is_told_what_it_lacks(market):
+def test_what_is_no_policy_is_refused_with_what_it_lacks(market):
     class Bare:
         def predict(self, observation, state=None, episode_start=None, deterministic=False):
             return np.ones((1, 1)), state

@@ -106,7 +106,7 @@ def test_what_is_broken_is_named(policy, requirement, market):
         check_policy(policy, market)
 
 
-def test_a_policy_without_declarations_is_told_so_at_once(market):
+def test_a_policy_without_declarations_is_refused_at_once(market):
     report = check_policy(object(), market, raises=False)
     assert report.passed.tolist() == [False]
     assert "tuple of column names" in report.broken.iloc[0]

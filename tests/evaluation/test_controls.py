@@ -21,7 +21,7 @@ def guarded(market):
     return gearing.backtest(FixedLeverage(9.0), market, "default", max_leverage=10.0, controls=CONTROLS)
 
 
-def test_every_face_applies_the_same_controls(market, guarded):
+def test_every_interface_applies_the_same_controls(market, guarded):
     env = gymnasium.make(
         "gearing/Perpetual-v0", market=market, start="first", max_leverage=10.0, controls=CONTROLS
     ).unwrapped
@@ -38,7 +38,7 @@ def test_every_face_applies_the_same_controls(market, guarded):
         assert infos["equity"][1] == info["equity"]
 
 
-def test_the_report_tells_how_often_and_when(guarded):
+def test_the_report_reports_how_often_and_when(guarded):
     report = guarded.control_report
     assert list(report.columns) == ["acted", "first", "last"]
     assert report.acted.tolist()[0] == guarded.ledgers.stops.sum() > 0

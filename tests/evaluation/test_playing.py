@@ -98,7 +98,7 @@ def test_risk_controls_see_a_series_of_leverages(market, table):
     np.testing.assert_allclose(done.equity, expected.equity)
 
 
-def test_what_depends_on_the_market_alone_is_asked_for_once(market, table):
+def test_what_depends_on_the_market_alone_is_computed_once(market, table):
     class Ahead(FixedLeverage):
         def precomputed(self, simulator, rows):
             given.append(rows)

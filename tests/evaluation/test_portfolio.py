@@ -84,17 +84,17 @@ def assert_every_face_plays(rule, market, table, **settings):
 
 
 @pytest.mark.parametrize("name", rule_names())
-def test_every_rule_trades_three_contracts_in_every_face(name):
+def test_every_rule_trades_three_contracts_in_every_interface(name):
     assert_every_face_plays(rule_of(name), *synthetic())
 
 
 @pytest.mark.parametrize("control", controls(), ids=control_names())
-def test_every_control_guards_three_contracts_in_every_face(control):
+def test_every_control_guards_three_contracts_in_every_interface(control):
     played = assert_every_face_plays(FixedLeverage(12.0), *synthetic(), controls=(control,))
     assert list(played.control_report.index) == [repr(control)]
 
 
-def test_all_controls_together_guard_three_contracts_in_every_face():
+def test_all_controls_together_guard_three_contracts_in_every_interface():
     played = assert_every_face_plays(FixedLeverage(12.0), *synthetic(), controls=tuple(controls()))
     assert (played.control_report.acted > 0).sum() >= 4
 

@@ -71,7 +71,7 @@ def test_posted_margin_is_the_most_that_an_isolated_position_loses():
     assert simulation.accounts.equity[0] <= 9_000.0 + 1.0
 
 
-def test_legs_of_a_hedged_contract_live_beside_each_other():
+def test_legs_of_a_hedged_contract_live_side_by_side():
     data = market([100.0, 100.0, 100.0, 110.0, 110.0, 110.0])
     simulation = simulator(data, position_mode="hedge", direction="free")
     assert simulation.slots == ("X:long", "X:short")

@@ -154,7 +154,7 @@ def test_funding_comes_from_the_free_balance_first_where_the_venue_says_so():
     assert margins == pytest.approx([4_900.0, 5_000.0])
 
 
-def test_resting_orders_watch_the_series_they_are_told_to():
+def test_resting_orders_watch_the_series_they_are_set_to():
     calm, wicked = market([100.0] * 5), market([100.0] * 5, wick=0.03)
     of = replace(wicked, mark=calm.last)
     for trigger_last, stops in ((0, 0), (1, 1)):

@@ -242,7 +242,7 @@ def test_a_target_beyond_what_the_tier_allows_is_lowered_and_said(rule_bundle, t
     assert "tier allows" in " ".join(decision.reasons)
 
 
-def test_a_rule_that_asks_for_more_than_the_bundle_allows_is_lowered_and_said(tmp_path):
+def test_a_rule_that_requests_more_than_the_bundle_allows_is_lowered_and_said(tmp_path):
     bundle = load_bundle(export_rule(FixedLeverage(50.0), tmp_path / "wild"))
     decision = bundle.decide(BARS, FLAT, FUNDING)
     assert decision.target_leverage == {"BTC-SYN": 10.0}
@@ -298,7 +298,7 @@ def test_a_manifest_of_another_schema_is_refused(rule_copy):
         load_bundle(rule_copy)
 
 
-def test_an_existing_folder_is_not_replaced_unless_asked(rule_copy):
+def test_an_existing_folder_is_not_replaced_unless_requested(rule_copy):
     with pytest.raises(BundleError, match="overwrite=True"):
         export_rule(RULE, rule_copy)
 

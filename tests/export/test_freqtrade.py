@@ -50,7 +50,7 @@ def at_home(rule, market):
 
 
 @pytest.mark.parametrize("rule", [RULE, Scaled()], ids=["volatility", "trend, volume and funding"])
-def test_the_rule_answers_as_at_home(rule, market):
+def test_the_rule_decides_as_in_a_backtest(rule, market):
     last, mark, funding = tables(market)
     found = leverage_by_candle(rule, last, mark=mark, funding=funding)
     expected = at_home(rule, market)
@@ -73,7 +73,7 @@ def test_the_candles_needed_are_enough_and_no_fewer(market):
         leverage_by_candle(RULE, last[-needed + 1 :].reset_index(drop=True))
 
 
-def test_what_candles_cannot_tell_is_refused(market):
+def test_what_candles_cannot_show_is_refused(market):
     last, _, _ = tables(market)
     with pytest.raises(ValueError, match="drawdown of its account"):
         leverage_by_candle(DrawdownControlled(), last)

@@ -65,7 +65,7 @@ def test_the_graph_maps_raw_observations_to_the_simulators_targets(config):
     assert np.unique(np.round(found, 3)).size > 2
 
 
-def test_the_written_graph_answers_as_the_policy_for_any_number_of_rows(tmp_path):
+def test_the_written_graph_gives_the_policys_targets_for_any_number_of_rows(tmp_path):
     config = CONFIGS["short"]
     policy = agent(config)
     layout = ObservationLayout.of(TABLE, MARKET.symbols)

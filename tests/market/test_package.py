@@ -10,7 +10,7 @@ def test_every_exported_name_resolves_to_something_that_can_be_called():
         assert callable(value) or name == "SETTLEMENT_DTYPE", name
 
 
-def test_importing_the_room_and_its_data_type_loads_neither_pandas_nor_numba():
+def test_importing_the_package_and_its_data_type_loads_neither_pandas_nor_numba():
     code = "import gearing.market, gearing.market.data, sys; print({'pandas', 'numba', 'httpx'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

@@ -99,7 +99,7 @@ def test_kelly_falls_back_to_its_prior_where_the_window_says_nothing():
     assert answer(rule, **kelly_columns(0.5, 0.5))[0] == pytest.approx(0.8, rel=1e-5)  # 0.2 / 0.25
 
 
-def test_kelly_has_no_position_against_its_side_and_a_signed_one_if_asked():
+def test_kelly_has_no_position_against_its_side_and_a_signed_one_if_requested():
     falling = kelly_columns(-0.5, 0.5)
     assert answer(Kelly(), **falling)[0] == 0.0
     assert answer(Kelly(side=-1), **falling)[0] == -answer(Kelly(side=0), **falling)[0] > 0.0
@@ -148,7 +148,7 @@ def test_the_excursion_budget_of_gaussian_probabilities_is_the_risk_budget(side)
         assert answer(budget, **columns)[0] == pytest.approx(expected, rel=2e-3)
 
 
-def test_probabilities_that_do_not_fall_with_distance_still_give_a_finite_answer():
+def test_probabilities_that_do_not_fall_with_distance_still_give_a_finite_probability():
     found = distance_of_budget(np.array([[0.2, 0.2, 0.25]]), np.array([0.01, 0.02, 0.03]), 0.01)
     assert np.isfinite(found).all()
     assert (found >= 0.01).all()

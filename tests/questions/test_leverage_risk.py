@@ -26,7 +26,7 @@ def risk(market):
     )
 
 
-def test_a_row_is_the_answer_to_the_single_question(market, risk):
+def test_a_row_is_the_result_of_the_single_run(market, risk):
     row = risk.loc[("drawdown", "isolated, all posted", "short", 10.0, "7d")]
     alone = Starts(market, event="drawdown", direction="short", initial_equity=5_000.0).probability(
         10.0, "7d", replications=100

@@ -51,7 +51,7 @@ def test_the_protocols_table_comes_out_three_ways():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("variant", [v for v in VARIANTS if v != "full"])
-def test_every_known_answer_comes_out_three_ways(variant):
+def test_every_known_value_comes_out_three_ways(variant):
     table = growth_table(variant, oracles(), years=1_000)
     assert_one_law(table)
     known = closed_form(market_a(variant))

@@ -50,7 +50,7 @@ def test_the_shipped_experiment_can_be_read(kind, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", SMALL)
-def test_a_question_is_answered_by_tables_a_figure_and_a_line(kind, tmp_path):
+def test_a_question_yields_tables_a_figure_and_a_line(kind, tmp_path):
     done = small(tmp_path, kind)
     for name, key in SMALL[kind][1].items():
         table = done.findings.tables[name]

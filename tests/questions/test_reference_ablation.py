@@ -117,7 +117,7 @@ def test_signals_are_scanned_one_by_one(market):
     assert not any(name.startswith("held") for name in found)
 
 
-def test_a_flat_tier_asks_the_same_of_every_size(market):
+def test_a_flat_tier_requires_the_same_of_every_size(market):
     schedule = with_flat_tier(market, 0.005).contracts[0].schedules[0]
     assert len(schedule) == 1
     assert schedule.tiers[0].rate == 0.005

@@ -114,7 +114,7 @@ def test_trials_of_other_values_of_a_market_do_not_count_as_done(tmp_path):
     assert not other.leaderboard.equals(first.leaderboard)
 
 
-def test_what_ran_is_kept_as_a_file_that_runs_again(path, tmp_path):
+def test_what_ran_is_stored_as_a_file_that_runs_again(path, tmp_path):
     done = run_study(path, settings(tmp_path))
     assert load_config(done.folder / "experiment.yaml") == done.config
 

@@ -34,7 +34,7 @@ def test_an_expanding_window_keeps_its_beginning_and_a_rolling_one_its_length():
     assert days(*(fold.train for fold in rolling)) == [(0, 365), (60, 425), (120, 485)]
 
 
-def test_only_as_many_folds_as_asked_for():
+def test_only_as_many_folds_as_requested():
     assert len(folds(count=2).folds(FIRST, FIRST + 3000 * DAY)) == 2
 
 

@@ -99,7 +99,7 @@ def test_an_unknown_section_is_refused(path):
     assert refusal(path, "marke.bar=1h") == "override marke.bar=1h: no field 'marke'. Did you mean 'market'?"
 
 
-def test_all_mistakes_are_told_at_once(path):
+def test_all_mistakes_are_reported_at_once(path):
     assert len(refusal(path, "decision.margin_share=2", "market.bar=soon", "seeds=0").splitlines()) == 3
 
 

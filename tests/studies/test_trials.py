@@ -119,7 +119,7 @@ def test_an_experiment_takes_over_what_another_of_its_name_computed(tmp_path):
     assert not stores[1].copy(Shared(3))
 
 
-def test_results_of_other_code_are_made_again_unless_they_are_asked_for(tmp_path, monkeypatch):
+def test_results_of_other_code_are_made_again_unless_they_are_requested(tmp_path, monkeypatch):
     run_study(config(tmp_path))
     monkeypatch.setattr(module, "code_digest", lambda: "0123456789abcdef")
     again = run_study(config(tmp_path))

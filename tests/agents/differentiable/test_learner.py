@@ -71,7 +71,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not():
 @pytest.mark.parametrize(
     "network", [{"layers": [8]}, {"layers": [8], "memory": 4}, {"layers": [8], "members": 3}]
 )
-def test_a_saved_policy_answers_as_before(network, tmp_path):
+def test_a_saved_policy_decides_as_before(network, tmp_path):
     agent = train({**SMALL, "network": network})
     loaded = load_policy(agent.policy.save(tmp_path / "policy"))
     assert growth_per_year(loaded, *VALIDATION, CONFIG) == growth_per_year(agent.policy, *VALIDATION, CONFIG)
@@ -87,7 +87,7 @@ def test_an_ensembles_band_is_the_mean_of_its_members():
 
 
 @pytest.mark.parametrize("direction", ["long", "short", "free", "signal:tomorrow"])
-def test_its_graph_answers_with_targets_and_holds_inside_the_band(direction, tmp_path):
+def test_its_graph_returns_targets_and_holds_inside_the_band(direction, tmp_path):
     config = toy_config(direction=direction)
     agent = train(config=config)
     layout = ObservationLayout.of(TABLE, MARKET.symbols)

@@ -87,7 +87,7 @@ def test_a_training_killed_and_resumed_ends_with_the_weights_of_an_uninterrupted
 
 
 @pytest.mark.parametrize("name", [name for name in QUICK if not ALGORITHMS[name].recurrent])
-def test_its_exported_graph_answers_as_the_policy(name):
+def test_its_exported_graph_gives_the_policys_targets(name):
     import torch
 
     policy, simulator = (
@@ -103,7 +103,7 @@ def test_its_exported_graph_answers_as_the_policy(name):
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
-def test_the_exported_graph_of_a_recurrent_policy_answers_as_the_policy_while_its_state_is_carried():
+def test_the_exported_graph_of_a_recurrent_policy_gives_the_policys_targets_while_its_state_is_carried():
     import torch
 
     policy = train("recurrent_ppo", total_decisions=512).policy

@@ -18,7 +18,7 @@ def test_a_volatility_target_halves_its_leverage_where_volatility_doubles():
     np.testing.assert_allclose(found, [0.5 * 2.0, 0.5 * 1.0])  # margin share x target / volatility
 
 
-def test_a_direction_gives_the_answer_its_side():
+def test_a_direction_gives_the_target_its_side():
     config = SimulationConfig(direction="signal:momentum_side_7d")
     found = leverage_response(
         RULE, TABLE, config, "momentum_side_7d", [-1.0, 0.0, 1.0], at={"realized_volatility_24h": 1.0}

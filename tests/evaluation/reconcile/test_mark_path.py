@@ -82,14 +82,14 @@ def test_a_liquidation_at_its_price_needs_a_mark_that_reaches_it(tmp_path):
     ]
 
 
-def test_a_late_liquidation_is_told_with_the_moment_it_was_due(tmp_path):
+def test_a_late_liquidation_is_reported_with_the_moment_it_was_due(tmp_path):
     path = hourly(tmp_path / "marks.csv", [100.0, 98.0, 96.0, 95.0, 95.0, 95.0, 95.0], {1: 90.0})
     assert differences(statement(2.5), path) == []  # within a bar of the end of the bar that liquidated
     late = differences(statement(5.5), path)
     assert late == [("time", "liq.linear.mm_at_mark: due at 2024-01-01T01:00:00.000")]
 
 
-def test_a_liquidation_that_never_came_is_told(tmp_path):
+def test_a_liquidation_that_never_came_is_reported(tmp_path):
     path = hourly(tmp_path / "marks.csv", [100.0] * 8, {2: 90.0})
     survived = differences(statement(None), path)
     assert survived == [("liquidation", "liq.linear.mm_at_mark: due at 2024-01-01T02:00:00.000")]

@@ -71,7 +71,7 @@ def test_a_tenth_of_equity_in_cross_margin_backs_ten_times_the_leverage(market):
     )
 
 
-def test_what_cannot_be_asked_is_refused(market):
+def test_what_cannot_be_computed_is_refused(market):
     with pytest.raises(ValueError, match="liquidation, drawdown"):
         Starts(market, event="loss")
     with pytest.raises(ValueError, match="shorter"):

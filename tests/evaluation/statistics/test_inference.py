@@ -26,7 +26,7 @@ def autocorrelated(n, phi, seed):
     return lfilter([1.0], [1.0, -phi], noise)[500:]
 
 
-def test_blocks_are_runs_of_neighbours_with_the_mean_length_asked_for():
+def test_blocks_are_runs_of_neighbours_with_the_mean_length_requested():
     rows = stationary_indices(1000, 20, 200, np.random.default_rng(0))
     neighbours = np.mean((np.diff(rows, axis=1) % 1000) == 1)
     assert neighbours == pytest.approx(1 - 1 / 20, abs=0.003)

@@ -85,7 +85,7 @@ def test_a_print_that_comes_straight_back_is_an_outlier(folder):
     assert "outlier" in rules(folder, "warning")
 
 
-def test_coverage_of_mark_and_funding_against_the_traded_bars_is_told(folder):
+def test_coverage_of_mark_and_funding_against_the_traded_bars_is_reported(folder):
     home = folder / "binance-um" / "AAAUSDT"
     break_bars(folder, lambda t, p, v: (t, p, v))
     marks, rates = read_bars(home / "mark-1h.parquet"), read_funding(home / "funding.parquet")
@@ -97,7 +97,7 @@ def test_coverage_of_mark_and_funding_against_the_traded_bars_is_told(folder):
     assert found["traded bars before funding"].first == "2020-01-01 00:00"
 
 
-def test_changes_of_the_funding_interval_and_large_rates_are_told(folder):
+def test_changes_of_the_funding_interval_and_large_rates_are_reported(folder):
     path = folder / "binance-um" / "AAAUSDT" / "funding.parquet"
     rows = read_funding(path)
     extra = rows[10:12].copy()
@@ -109,7 +109,7 @@ def test_changes_of_the_funding_interval_and_large_rates_are_told(folder):
     assert found["large rate"].count == 2
 
 
-def test_brackets_without_a_date_or_too_new_are_told(folder):
+def test_brackets_without_a_date_or_too_new_are_reported(folder):
     (folder / "brackets-history.json").write_text(json.dumps({"2020-02-01": {"AAAUSDT": BRACKETS}}))
     assert "bars before the oldest brackets" in rules(folder, "warning")
     (folder / "brackets-history.json").unlink()

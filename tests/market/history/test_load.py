@@ -87,7 +87,7 @@ def test_without_a_span_the_longest_complete_one_is_taken_and_noted(folder):
     assert both.n_bars == 1400 - 103
 
 
-def test_a_hole_in_the_asked_span_is_refused_with_its_place_and_length(folder):
+def test_a_hole_in_the_requested_span_is_refused_with_its_place_and_length(folder):
     edit(folder, "AAAUSDT", "last", drop(100, 103))
     with pytest.raises(
         ValueError, match=r"3 bar\(s\) of 1h missing from 2020-01-05 04:00 to 2020-01-05 06:00"

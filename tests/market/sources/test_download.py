@@ -202,7 +202,7 @@ def test_every_kind_of_passing_trouble_is_overcome(server, tmp_path, market, fau
     assert_whole(tmp_path, market)
 
 
-def test_a_request_without_an_answer_is_sent_again(server, tmp_path, market):
+def test_a_request_without_a_response_is_sent_again(server, tmp_path, market):
     silent = "data/futures/um/monthly/klines/BTCUSDT/1h/BTCUSDT-1h-2023-02.zip"
     server.fault = lambda path, n: "slow" if path == silent and n == 1 else None
     report = run(server, tmp_path, settings={"timeout": 1.0})
@@ -240,7 +240,7 @@ def test_a_file_without_a_checksum_is_not_trusted(server, tmp_path):
     assert "no checksum" in run(server, tmp_path).failed[0].detail
 
 
-def test_waits_double_up_to_their_bound_and_all_workers_rest_when_told(server, tmp_path):
+def test_waits_double_up_to_their_bound_and_all_workers_rest_when_the_server_says_so(server, tmp_path):
     waits = []
     settings = FetchSettings(base_url=server.url, retries=5, first_wait=1.0, longest_wait=6.0)
     server.fault = lambda path, n: "503"

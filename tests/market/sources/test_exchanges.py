@@ -83,7 +83,7 @@ def test_a_later_run_adds_to_what_is_there_and_fills_holes(tmp_path, market, kin
         )
 
 
-def test_what_is_there_is_not_asked_for_again(tmp_path, market):
+def test_what_is_there_is_not_requested_again(tmp_path, market):
     exchange = FakeExchange(market)
     for _ in range(2):
         exchange.calls = 0

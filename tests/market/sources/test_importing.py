@@ -45,7 +45,7 @@ def test_freqtrades_files_load_as_the_market_they_hold(freqtrade, tmp_path, mark
     np.testing.assert_array_equal(loaded.settlements["rate"], market.settlements["rate"])
 
 
-def test_only_the_asked_pairs_are_imported(freqtrade, tmp_path):
+def test_only_the_requested_pairs_are_imported(freqtrade, tmp_path):
     assert len(import_freqtrade(freqtrade, tmp_path / "data", pairs=["BTC/USDT:USDT"])) == 3
     with pytest.raises(ValueError, match="no freqtrade futures files"):
         import_freqtrade(freqtrade, tmp_path / "data", pairs=["ETH/USDT:USDT"])

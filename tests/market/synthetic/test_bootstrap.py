@@ -42,7 +42,7 @@ def test_settlements_move_with_their_bar(source, resampled):
     assert resampled.settlements.size == pytest.approx(2 * 3 * 730, abs=60)
 
 
-def test_blocks_are_as_long_as_asked(source):
+def test_blocks_are_as_long_as_requested(source):
     market = synthetic_market("bootstrap", seed=1, years=20, source=source, block="10d")
     seams = (np.diff(market.truth["source_bar"]) != 1).sum()
     assert 20 * 365 / seams == pytest.approx(10, rel=0.15)

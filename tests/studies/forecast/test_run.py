@@ -123,7 +123,7 @@ def test_the_json_holds_what_the_command_promises(report):
     assert "configurations tried" in report.line
 
 
-def test_touches_are_scored_beside_both_baselines(report):
+def test_touches_are_scored_against_both_baselines(report):
     row = report.excursions.loc[("AAA", "24h", "down", 0.03)]
     assert 0.0 < row["brier"] < 0.25
     assert {"brier_ewma", "brier_garch_t", "less_than_ewma_low", "worst_decile"} <= set(row.index)

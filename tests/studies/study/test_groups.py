@@ -63,7 +63,7 @@ def test_paths_of_several_contracts_train_one_account_and_pay_the_same_growth():
     np.testing.assert_allclose(growth[0], growth[1], atol=1e-5)  # but for lots and ticks
 
 
-def test_an_agent_that_asks_for_an_unknown_group_is_refused():
+def test_an_agent_that_requests_an_unknown_group_is_refused():
     given = {
         "name": "h",
         "market": {"folder": "nowhere"},

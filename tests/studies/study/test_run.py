@@ -101,7 +101,7 @@ def test_a_column_that_the_study_does_not_make_is_refused_before_data_is_read(tm
             run_study(load_config({**settings, "rules": [rule]}))
 
 
-def test_the_experiment_that_ran_is_kept_and_runs_again(study):
+def test_the_experiment_that_ran_is_stored_and_runs_again(study):
     assert load_config(study.folder / "experiment.yaml").digest == study.config.digest
 
 
@@ -110,7 +110,7 @@ def test_results_on_disk_are_readable_without_the_package(study):
     assert json.loads(path.read_text())["summary"]["policy"] == "fixed_1x"
 
 
-def test_leaderboards_of_several_studies_stand_beside_each_other(study, tmp_path):
+def test_leaderboards_of_several_studies_stand_side_by_side(study, tmp_path):
     board = read_leaderboards([study.folder])
     assert board.loc[(study.folder.name, "fixed_20x"), "sharpe"] == "ruined"
     with pytest.raises(ValueError, match="no leaderboard"):
@@ -134,7 +134,7 @@ def test_an_agent_of_a_finished_study_is_exported_from_its_folder(study, tmp_pat
         export_from_folder(tmp_path)
 
 
-def test_risk_controls_hold_in_every_trial_and_the_leaderboard_tells_what_they_did(tmp_path):
+def test_risk_controls_hold_in_every_trial_and_the_leaderboard_reports_what_they_did(tmp_path):
     path = tmp_path / "guarded.yaml"
     rules = "rules: {bare: {rule: fixed_20x, controls: []}, guarded: {rule: fixed_20x}}\n"
     controls = "controls: [{control: portfolio_limit, gross: 2.0}, {control: stop_loss, margin: 0.3}]\n"
