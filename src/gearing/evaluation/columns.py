@@ -1,19 +1,15 @@
 """The feature table of a policy: features, forecasts and the policy's own columns."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gearing.features import Feature, FeatureSet, FeatureTable, is_feature
+from gearing.forecasters.walk_forward import Schedule
 from gearing.market.data import MarketData
 from gearing.policies.rules.risk_budget import SIZES, touch_column
 from gearing.simulation.config import SimulationConfig
 from gearing.simulation.hooks import hooks_of
 from gearing.simulation.policy import Policy
-
-if TYPE_CHECKING:
-    from gearing.forecasters import Schedule
 
 SHORTEST = "log_return"  # the column of a table that needs none, complete after two bars
 FORECAST = "forecast_volatility"

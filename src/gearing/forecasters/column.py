@@ -1,22 +1,18 @@
 """Volatility forecasts as a feature column."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gearing.features import FeatureTable
 from gearing.features.volatility import MOST
 from gearing.forecasters.register import Recipe, forecaster as recipe_named
 from gearing.forecasters.rows import forecast_rows
 from gearing.forecasters.targets import annual_volatility
 from gearing.forecasters.walk_forward import Forecast, Progress, Schedule, walk_forward
-
-if TYPE_CHECKING:
-    from gearing.features import FeatureTable
-    from gearing.market import MarketData
+from gearing.market.data import MarketData
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,10 +20,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from gearing.features.windows import rolling_max, rolling_min
 from gearing.forecasters.rows import Rows
 from gearing.forecasters.walk_forward import Forecast, Progress, Schedule, walk_forward
+from gearing.market.data import MarketData
 from gearing.market.timing import bars_in
-
-if TYPE_CHECKING:
-    from gearing.market import MarketData
 
 Array = NDArray[np.float64]
 Side = Literal["down", "up"]

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gearing.features import FeatureSet
 from gearing.forecasters.targets import future_variance
+from gearing.market.data import MarketData
 from gearing.market.timing import parse_duration
-
-if TYPE_CHECKING:
-    from gearing.market import MarketData
 
 EPOCH = np.datetime64(0, "ms")
 ARRAYS = ("X", "y", "known_at", "ends_at", "bar_index", "contract")

@@ -1,18 +1,12 @@
 """Forecast targets: the realised variance of the bars after a decision."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 
 from gearing.features.returns import bar_returns
 from gearing.features.windows import rolling_sum
+from gearing.market.data import MarketData
 from gearing.market.timing import YEAR, bars_in, parse_duration
-
-if TYPE_CHECKING:
-    from gearing.market import MarketData
 
 
 def future_variance(market: MarketData, horizon: str = "24h") -> NDArray[np.float64]:

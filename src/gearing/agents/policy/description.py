@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from gearing.simulation.simulator import Simulator
+from gearing.simulation.simulator import Simulator
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,10 @@
 """Trained agents as `Policy` objects, saved to folders without pickles."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,9 +14,7 @@ from gearing.agents.policy.networks import build_network
 from gearing.policies import describe_rule, make_rule
 from gearing.simulation.actions import LeverageScheme, ResidualScheme, TierScheme
 from gearing.simulation.observation import Observation
-
-if TYPE_CHECKING:
-    from gearing.simulation.simulator import Simulator
+from gearing.simulation.simulator import Simulator
 
 _DESCRIPTION, _WEIGHTS = "policy.json", "weights.npz"
 _SCHEMES: dict[str, Any] = {"leverage": LeverageScheme, "tiers": TierScheme}

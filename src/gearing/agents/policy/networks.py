@@ -1,8 +1,6 @@
 """Policy networks from descriptions, and their graphs for export."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,11 +9,9 @@ from torch import Tensor, nn
 
 from gearing.agents.policy.algorithms import ALGORITHMS
 from gearing.agents.policy.band_network import BandNetwork
+from gearing.agents.policy.description import PolicyDescription
 from gearing.agents.policy.extractor import ScaledObservation, activation_class
 from gearing.envs.build import action_space
-
-if TYPE_CHECKING:
-    from gearing.agents.policy.description import PolicyDescription
 
 
 def policy_arguments(network: dict[str, Any]) -> dict[str, Any]:
