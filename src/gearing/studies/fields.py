@@ -39,13 +39,8 @@ class Section(BaseModel):
     """A part of an experiment file: unknown keys and values of another type are refused; it never changes."""
 
     model_config = ConfigDict(
-        extra="forbid",
-        strict=True,
-        frozen=True,
-        validate_default=True,
-        populate_by_name=True,
-        allow_inf_nan=False,
-    )
+        extra="forbid", strict=True, frozen=True, validate_default=True, populate_by_name=True, allow_inf_nan=False,
+    )  # fmt: skip
 
     @classmethod
     def field_names(cls) -> list[str]:
