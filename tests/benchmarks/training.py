@@ -34,7 +34,7 @@ from gearing.envs.sb3 import PerpetualVecEnv
 from gearing.market.oracle.best_leverage import oracle_growth
 from gearing.policies.oracle import state_table
 from gearing.simulation import SimulationConfig
-from gearing.simulation.presets import market_a_settings
+from gearing.simulation.config import market_a_settings
 
 HERE = Path(__file__).resolve().parent
 SIZES = (256, 1024)

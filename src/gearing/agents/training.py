@@ -12,9 +12,8 @@ import torch
 
 from gearing.agents.checkpoints import CheckpointFolder
 from gearing.agents.hyperparameter_names import check_hyperparameters
-from gearing.agents.learner import Learner
+from gearing.agents.learner import Learner, Listener, Status, progress_bar
 from gearing.agents.policy.learned import LearnedPolicy
-from gearing.agents.progress import Listener, Status, progress_bar
 from gearing.agents.randomness import own_randomness, random_state, set_random_state
 from gearing.agents.scoring import Markets, Scorer, Tables, as_lists
 from gearing.agents.settings import AgentSettings, agent_settings

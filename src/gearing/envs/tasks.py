@@ -16,7 +16,7 @@ from gearing.features import FeatureSet, FeatureTable
 from gearing.market.data import MarketData
 from gearing.market.synthetic.generators import synthetic_market
 from gearing.policies.oracle import oracle_path_growth, state_table
-from gearing.simulation.presets import market_a_settings, market_b_settings
+from gearing.simulation.config import market_a_settings, market_b_settings
 
 # Observed columns of market A, three steps a day. ``predicted_rate`` is what the next step pays; the venue publishes it
 # before the step begins, and the reference filter reads it too.

@@ -41,9 +41,11 @@ if TYPE_CHECKING:
         volatility as volatility,
     )
     from gearing.evaluation.playing import Observer as Observer, play as play
-    from gearing.evaluation.reports.regimes import growth_by_regime as growth_by_regime
-    from gearing.evaluation.reports.report import html_report as html_report
-    from gearing.evaluation.reports.tables import comparison as comparison
+    from gearing.evaluation.reports.figures import comparison as comparison
+    from gearing.evaluation.reports.report import (
+        growth_by_regime as growth_by_regime,
+        html_report as html_report,
+    )
     from gearing.evaluation.reports.trades import trades as trades
     from gearing.evaluation.result import BacktestResult as BacktestResult
     from gearing.evaluation.risk.budget_check import (
@@ -73,11 +75,9 @@ if TYPE_CHECKING:
     )
     from gearing.evaluation.statistics.selection import (
         backtest_overfitting as backtest_overfitting,
+        confidence_set as confidence_set,
         deflated_sharpe as deflated_sharpe,
         probabilistic_sharpe as probabilistic_sharpe,
-    )
-    from gearing.evaluation.statistics.superiority import (
-        confidence_set as confidence_set,
         superior_ability as superior_ability,
         superior_policies as superior_policies,
     )

@@ -105,7 +105,7 @@ class BacktestResult:
 
     @property
     def table(self) -> pd.DataFrame:
-        """One row of results; ``gearing.evaluation.reports.tables.comparison`` compares several."""
+        """One row of results; ``gearing.evaluation.reports.figures.comparison`` compares several."""
         return pd.DataFrame([self.row]).set_index("policy")
 
     @cached_property

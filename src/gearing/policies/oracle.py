@@ -17,7 +17,7 @@ from gearing.market.oracle.best_leverage import (
     path_growth_of_targets,
 )
 from gearing.policies.rules.rule import Columns, Rule, values
-from gearing.simulation.presets import market_a_settings, market_b_settings
+from gearing.simulation.config import market_a_settings, market_b_settings
 
 LOWER, UPPER = "oracle_lower", "oracle_upper"
 

@@ -23,8 +23,7 @@ from gearing.market.synthetic.market_a import STEPS_A_YEAR, VARIANTS, MarketA, m
 from gearing.market.synthetic.quadrature import jump_nodes
 from gearing.policies.oracle import LOWER, UPPER, OraclePolicy, state_table
 from gearing.questions.question import metrics_of
-from gearing.simulation.config import SimulationConfig
-from gearing.simulation.presets import IDEAL_VENUE, market_a_settings
+from gearing.simulation.config import IDEAL_VENUE, SimulationConfig, market_a_settings
 from gearing.simulation.simulator import Simulator
 from gearing.studies.experiment import ExperimentConfig, Findings, experiment
 from gearing.studies.work import Work

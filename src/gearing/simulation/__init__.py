@@ -15,7 +15,12 @@ if TYPE_CHECKING:
         action_scheme as action_scheme,
         make_scheme as make_scheme,
     )
-    from gearing.simulation.config import SimulationConfig as SimulationConfig, Slippage as Slippage
+    from gearing.simulation.config import (
+        SimulationConfig as SimulationConfig,
+        Slippage as Slippage,
+        market_a_settings as market_a_settings,
+        market_b_settings as market_b_settings,
+    )
     from gearing.simulation.controls import (
         Control as Control,
         Situation as Situation,
@@ -27,10 +32,6 @@ if TYPE_CHECKING:
         ObservationLayout as ObservationLayout,
     )
     from gearing.simulation.policy import Policy as Policy, check_columns as check_columns
-    from gearing.simulation.presets import (
-        market_a_settings as market_a_settings,
-        market_b_settings as market_b_settings,
-    )
     from gearing.simulation.rewards import (
         CVaRAware as CVaRAware,
         DifferentialSharpe as DifferentialSharpe,

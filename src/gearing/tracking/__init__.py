@@ -5,8 +5,7 @@ The only package that imports MLflow, and only when used. A run writes to a jour
 killed process left, exactly once.
 """
 
-from gearing.tracking.reading import find_runs
 from gearing.tracking.run import Run
-from gearing.tracking.tracker import Tracker
+from gearing.tracking.tracker import Tracker, find_runs
 
 __all__ = ["Run", "Tracker", "find_runs"]

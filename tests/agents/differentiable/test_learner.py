@@ -12,7 +12,7 @@ from gearing.market.oracle.best_leverage import oracle_for
 from gearing.market.synthetic.generators import synthetic_market
 from gearing.policies.oracle import state_table
 from gearing.simulation import ObservationLayout, SimulationConfig
-from gearing.simulation.presets import market_a_settings
+from gearing.simulation.config import market_a_settings
 
 SMALL = {
     "algorithm": "differentiable",

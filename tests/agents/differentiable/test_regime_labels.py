@@ -10,7 +10,7 @@ from gearing.agents.differentiable.regime_labels import RegimeLabels, coming_reg
 from gearing.features import FeatureSet
 from gearing.market import synthetic_market
 from gearing.simulation import SimulationConfig, Simulator
-from gearing.simulation.presets import market_a_settings
+from gearing.simulation.config import market_a_settings
 
 COLUMNS = ["log_return", "realized_volatility_24h", "predicted_rate"]
 CONFIG = SimulationConfig(**market_a_settings())

@@ -15,7 +15,7 @@ from gearing.evaluation.comparisons.scenarios import (
     with_maintenance,
     with_one_tier,
 )
-from gearing.evaluation.reports.regimes import growth_by_regime
+from gearing.evaluation.reports.report import growth_by_regime
 from gearing.policies.rules import FixedLeverage, VolatilityWeighted
 
 SETTINGS = {"margin_share": 0.2, "max_leverage": 20.0}

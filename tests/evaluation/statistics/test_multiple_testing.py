@@ -54,7 +54,7 @@ def test_where_nothing_is_true_a_family_rarely_finds_anything():
 
 def test_a_true_difference_is_found_among_many_and_by_the_stepwise_test_of_arch():
     pytest.importorskip("arch", reason="needs the extra 'forecast'")
-    from gearing.evaluation.statistics.superiority import superior_policies
+    from gearing.evaluation.statistics.selection import superior_policies
 
     rng = np.random.default_rng(3)
     means = np.array([0.25, 0.0, 0.0, 0.22, 0.0, -0.3])

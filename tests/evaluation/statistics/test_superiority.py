@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gearing.evaluation.statistics.superiority import confidence_set, superior_ability, superior_policies
+from gearing.evaluation.statistics.selection import confidence_set, superior_ability, superior_policies
 
 pytest.importorskip("arch", reason="needs the extra 'forecast'")
 

@@ -7,8 +7,7 @@ from tests.features.markets import random_market
 
 from gearing.forecasters.scoring.scores import qlike
 from gearing.studies import load_config
-from gearing.studies.forecast.findings import findings_of, out_of_sample
-from gearing.studies.forecast.run import run_forecast
+from gearing.studies.forecast.run import findings_of, out_of_sample, run_forecast
 from gearing.studies.work import Work
 
 YAML = """# Does the weekday help?

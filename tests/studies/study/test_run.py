@@ -7,8 +7,8 @@ import pytest
 
 from gearing.studies.reading import load_config
 from gearing.studies.runner import run_study
-from gearing.studies.study.results import load_result
 from gearing.studies.study.run import read_leaderboards
+from gearing.studies.study.trials import load_result
 
 EXPERIMENT = """\
 # Does a tiny study run?

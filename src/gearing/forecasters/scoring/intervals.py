@@ -132,27 +132,14 @@ def _quantile(errors: Array, share: float) -> float:
 
 @dataclass(frozen=True)
 class Coverage:
-    """How often the realised variance lay inside.
+    """How often the realised variance lay inside."""
 
-    Attributes
-    ----------
-    inside, below, above : float
-        Shares of rows.
-    by_tercile : tuple of three floats
-        Share inside for low, medium and high forecasts.
-    width : float
-        Mean of ln(upper / lower) of volatility.
-    pinball : float
-        Mean pinball loss of the two ends, on log volatility.
-    n_rows : int
-    """
-
-    inside: float
+    inside: float  # share of rows, as the next two
     below: float
     above: float
-    by_tercile: tuple[float, float, float]
-    width: float
-    pinball: float
+    by_tercile: tuple[float, float, float]  # share inside for low, medium and high forecasts
+    width: float  # mean of ln(upper / lower) of volatility
+    pinball: float  # mean pinball loss of the two ends, on log volatility
     n_rows: int
 
 

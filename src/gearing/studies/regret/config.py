@@ -13,8 +13,7 @@ from gearing.market import MarketData
 from gearing.market.synthetic.generators import synthetic_market
 from gearing.names import check_names
 from gearing.policies.oracle import state_table
-from gearing.simulation.config import SimulationConfig
-from gearing.simulation.presets import market_a_settings, market_b_settings
+from gearing.simulation.config import SimulationConfig, market_a_settings, market_b_settings
 from gearing.studies.experiment import ExperimentConfig
 from gearing.studies.fields import Column, Section, by_name
 from gearing.studies.rules_and_agents import Learner

@@ -13,7 +13,7 @@ from gearing.simulation.simulator import Simulator
 from gearing.studies.folds import Span
 from gearing.studies.study.config import StudyConfig
 from gearing.studies.study.prepare import Prepared
-from gearing.studies.study.results import OVERLAY, VALIDATION, load_result, result_file
+from gearing.studies.study.trials import OVERLAY, VALIDATION, load_result, result_file
 from gearing.studies.trials import Result, other_code
 
 WINDOW = 30  # days within which a liquidation is counted once

@@ -15,8 +15,7 @@ from gearing.studies.study.columns import agent_columns
 from gearing.studies.study.config import load_study
 from gearing.studies.study.learning import training_settings
 from gearing.studies.study.prepare import Prepared, prepare
-from gearing.studies.study.results import POLICY, VALIDATION
-from gearing.studies.study.trials import PolicyTrial, trials_of
+from gearing.studies.study.trials import POLICY, VALIDATION, PolicyTrial, trials_of
 from gearing.studies.trials import Result
 from gearing.studies.work import Work
 

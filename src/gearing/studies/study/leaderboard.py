@@ -12,7 +12,7 @@ from gearing.evaluation.result import BacktestResult
 from gearing.evaluation.statistics.inference import growth_difference, pooled_growth_difference
 from gearing.evaluation.statistics.scores import interquartile_mean
 from gearing.studies.study.config import StudyConfig
-from gearing.studies.study.results import OVERLAY, load_result, result_file
+from gearing.studies.study.trials import OVERLAY, load_result, result_file
 from gearing.studies.trials import Result, other_code
 
 MONEY = [

@@ -20,8 +20,7 @@ from gearing.studies.folds import Fold
 from gearing.studies.study.columns import agent_columns, base_rule
 from gearing.studies.study.config import StudyConfig
 from gearing.studies.study.prepare import Prepared
-from gearing.studies.study.results import POLICY
-from gearing.studies.study.trials import PolicyTrial
+from gearing.studies.study.trials import POLICY, PolicyTrial
 from gearing.studies.trials import Place
 from gearing.studies.work import Work
 

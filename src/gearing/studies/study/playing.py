@@ -8,8 +8,7 @@ from gearing.evaluation.result import BacktestResult
 from gearing.studies.study.columns import agent_columns
 from gearing.studies.study.learning import Pretrained, train
 from gearing.studies.study.prepare import Prepared
-from gearing.studies.study.results import POLICY, VALIDATION, result_file, save_result
-from gearing.studies.study.trials import PolicyTrial
+from gearing.studies.study.trials import POLICY, VALIDATION, PolicyTrial, result_file, save_result
 from gearing.studies.trials import Place
 
 

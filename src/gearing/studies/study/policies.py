@@ -10,7 +10,7 @@ from gearing.evaluation.metrics import DAYS_PER_YEAR
 from gearing.evaluation.statistics.bootstrap import block_mean
 from gearing.evaluation.statistics.inference import Difference, pooled_growth_difference
 from gearing.evaluation.statistics.scores import aggregate
-from gearing.evaluation.statistics.superiority import superior_policies
+from gearing.evaluation.statistics.selection import superior_policies
 from gearing.studies.study.days import WINDOW, Played
 
 Floats = np.ndarray
