@@ -136,7 +136,7 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path):
 def test_a_damaged_checkpoint_is_refused_by_name(tmp_path):
     train(checkpoint_dir=tmp_path, total_decisions=256)
     (tmp_path / "checkpoint.pt").write_bytes(b"nothing")
-    with pytest.raises(ValueError, match=r"checkpoint\.pt not a readable checkpoint.*delete it"):
+    with pytest.raises(ValueError, match=r"checkpoint\.pt is not a readable checkpoint.*delete it"):
         train(checkpoint_dir=tmp_path, resume=True, total_decisions=256)
 
 

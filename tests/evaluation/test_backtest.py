@@ -6,7 +6,7 @@ import pytest
 
 import gearing
 from gearing.evaluation.metrics import max_drawdown
-from gearing.evaluation.reports.figures import comparison, printed
+from gearing.evaluation.reports.tables import comparison, printed
 from gearing.features import FeatureSet
 from gearing.policies.controls import FundingGuard
 from gearing.policies.rules import FixedLeverage, VolatilityTarget, VolatilityWeighted

@@ -98,7 +98,7 @@ def backtest(
     """
     from gearing.evaluation.backtesting import backtest as run
     from gearing.evaluation.columns import policy_table
-    from gearing.evaluation.reports.figures import comparison, printed
+    from gearing.evaluation.reports.tables import comparison, printed
     from gearing.policies.registry import make_rule
 
     config = ad_hoc("backtest", policy, settings)
@@ -181,7 +181,7 @@ def compare(
     json_file: Json = None,
 ) -> None:
     """Print the leaderboards of several studies in one table."""
-    from gearing.evaluation.reports.figures import printed
+    from gearing.evaluation.reports.tables import printed
     from gearing.studies.study.run import TABLE, read_leaderboards
 
     board = read_leaderboards(study_folders)

@@ -41,11 +41,11 @@ if TYPE_CHECKING:
         volatility as volatility,
     )
     from gearing.evaluation.playing import Observer as Observer, play as play
-    from gearing.evaluation.reports.figures import comparison as comparison
     from gearing.evaluation.reports.report import (
         growth_by_regime as growth_by_regime,
         html_report as html_report,
     )
+    from gearing.evaluation.reports.tables import comparison as comparison
     from gearing.evaluation.reports.trades import trades as trades
     from gearing.evaluation.result import BacktestResult as BacktestResult
     from gearing.evaluation.risk.budget_check import (

@@ -24,11 +24,8 @@ class Experiment:
 
     Attributes
     ----------
-    config : ExperimentConfig
     folder : Path
         Holds the experiment as it ran, its trials, ``report.md``, a CSV per table and a PNG per figure.
-    findings : Findings
-    figures : list of Path
     tracking : str or None
         The command that shows the runs.
     """

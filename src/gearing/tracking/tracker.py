@@ -317,8 +317,6 @@ def find_runs(
     list of (params, metrics)
         Empty if nothing was tracked there.
     """
-    from gearing.tracking.tracker import DEFAULT_URI
-
     uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
     if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
         return []

@@ -84,8 +84,8 @@ def test_a_ruined_account_is_said_to_be(market, tmp_path):
 
 def test_the_sections_are_the_tables_of_the_same_settings(market):
     from gearing.evaluation.comparisons.scenarios import capacity
-    from gearing.evaluation.reports.figures import PRINTED, printed
     from gearing.evaluation.reports.report import trader_sections
+    from gearing.evaluation.reports.tables import PRINTED, printed
 
     policy, features = FixedLeverage(3.0), gearing.FeatureSet(["log_return"]).compute(market)
     done = gearing.backtest(policy, market, features, margin_share=0.3, direction="short")

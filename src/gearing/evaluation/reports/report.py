@@ -11,7 +11,8 @@ import pandas as pd
 
 from gearing.evaluation.comparisons.scenarios import capacity, counterfactuals, stress_grid
 from gearing.evaluation.metrics import EQUITY_FLOOR, years_between
-from gearing.evaluation.reports.figures import PRINTED, comparison, new_figure, printed
+from gearing.evaluation.reports.figures import new_figure
+from gearing.evaluation.reports.tables import PRINTED, comparison, printed
 from gearing.evaluation.reports.trades import trades
 from gearing.evaluation.result import BacktestResult
 from gearing.features import FeatureSet, FeatureTable

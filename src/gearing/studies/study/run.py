@@ -7,7 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from gearing.evaluation.reports.figures import PRINTED, equity_figure, printed
+from gearing.evaluation.reports.figures import equity_figure
+from gearing.evaluation.reports.tables import PRINTED, printed
 from gearing.studies.experiment import Findings, experiment
 from gearing.studies.study.config import StudyConfig
 from gearing.studies.study.days import everything_played
