@@ -249,7 +249,7 @@ def test_an_unknown_control_or_parameter_is_refused_with_the_nearest(path):
         ("rules.fixed_3x.controls[4]=stop_loss", "does not fit what stands there"),
         ("forecast.window=365d", "write window: rolling, length: 365d."),
         ("forecast.first_train=365d", "Did you mean 'train'?"),
-        ("variant=zero-drift", "Write it beside the generator"),
+        ("variant=zero-drift", "Write it next to the generator"),
     ],
 )
 def test_a_value_of_another_kind_is_refused_in_one_line_that_says_what_to_write(path, override, message):

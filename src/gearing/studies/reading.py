@@ -18,7 +18,7 @@ from gearing.studies.experiment import ExperimentConfig, config_class
 # Keys of former releases, and what to write instead.
 _FORMER = {
     "model": " Write forecaster.",
-    "variant": " Write it beside the generator: market: {generator: market-a, variant: zero-drift}.",
+    "variant": " Write it next to the generator: market: {generator: market-a, variant: zero-drift}.",
 }
 
 
