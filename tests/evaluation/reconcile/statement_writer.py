@@ -1,4 +1,4 @@
-"""Account histories for every kind of record, and files of them as interfaces and web pages of the venues print them."""
+"""Account histories for every kind of record, and files of them as interfaces and web pages print them."""
 
 from __future__ import annotations
 
