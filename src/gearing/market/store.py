@@ -23,7 +23,6 @@ import numpy as np
 from gearing.contracts import Contract
 from gearing.market.data import COLUMNS, PRICES, SETTLEMENT_DTYPE, MarketData, Origin, sorted_settlements
 from gearing.market.history.load import load_market
-from gearing.market.timing import stamp
 from gearing.storage.mapped import META, ArrayFile, mapped, write_folder
 
 LAYOUT = 2
@@ -81,7 +80,7 @@ def open_store(target: str | os.PathLike[str]) -> MarketData:
         raise ValueError(f"{home} is not a store of layout {LAYOUT}; build it again.")
     bar = np.timedelta64(metadata["bar_ms"], "ms")
     return MarketData.trusted(
-        open_time=stamp(metadata["start"]) + bar * np.arange(metadata["n_bars"]),
+        open_time=np.datetime64(metadata["start"], "ms") + bar * np.arange(metadata["n_bars"]),
         bar=bar,
         contracts=tuple(Contract.from_dict(c) for c in metadata["contracts"]),
         settlements=mapped(home / "settlements.npy", SETTLEMENT_DTYPE),

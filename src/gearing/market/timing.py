@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from gearing.market.moments import EARLIEST, END, UnreadableError, milliseconds
+
 MILLISECONDS = {
     "ms": 1,
     "s": 1_000,
@@ -88,16 +90,74 @@ def label(bar: np.timedelta64) -> str:
     return f"{ms}ms"
 
 
-def stamp(value: Any) -> np.datetime64:
-    """Read a moment as datetime64[ms] in UTC; aware datetimes are converted, naive ones are taken as UTC."""
-    if getattr(value, "tzinfo", None) is not None:
-        value = np.datetime64(round(value.timestamp() * 1000), "ms")
-    if isinstance(value, str):
-        value = value.strip().removesuffix("Z").removesuffix("+00:00").replace(" ", "T")
+def stamp(value: Any, name: str = "") -> np.datetime64:
+    """Read one moment as datetime64[ms], UTC; a year or a month alone ("2024", "2024-07") means its first day.
+
+    Parameters
+    ----------
+    value : str, number, date, datetime or datetime64
+    name : str
+        What the value is, for the message ("start", "--now").
+
+    Raises
+    ------
+    ValueError
+        For what is no moment, is empty, or lies outside 2009 to 2100.
+    """
+    written = str(value).strip() if isinstance(value, str | int) else ""
+    if re.fullmatch(r"\d{4}(-\d\d)?", written, re.ASCII):
+        value = f"{written}-01-01"[:10]
     try:
-        return np.datetime64(np.asarray(value, "datetime64[ms]").item(), "ms")
-    except ValueError:
-        raise ValueError(f"{value!r} is not a date; write '2024-07-01' or '2024-07-01T08:00'.") from None
+        return _checked(milliseconds([value], None), [value])[0]
+    except UnreadableError as error:
+        raise ValueError(
+            f"{name + ': ' if name else ''}{error} Write a UTC time like '2024-07-01' or '2024-07-01T08:00'."
+        ) from None
+
+
+def stamps(values: Any, name: str = "time", date_format: str | None = None) -> np.ndarray:
+    """Read a column of moments.
+
+    Parameters
+    ----------
+    values : sequence, array or pandas Series, shape (n,)
+        Each row may be written in another way. The index of a Series gives the lines of its file, where it is
+        named "line".
+    name : str
+        File and column, for messages.
+    date_format : {"day-first", "month-first"} or strptime format, optional
+        How 01/02/2025 is read. By default the whole column decides: the order that is valid in every row, else the one
+        in which the moments follow each other in equal steps.
+
+    Returns
+    -------
+    datetime64[ms] array, shape (n,), UTC; finer parts than milliseconds are cut off
+
+    Raises
+    ------
+    ValueError
+        Naming the row, for what is no moment, is empty, lies outside 2009 to 2100, or can be read in two ways.
+    """
+    try:
+        return _checked(milliseconds(values, date_format), values)
+    except UnreadableError as error:
+        raise ValueError(f"{name}, {row_name(values, error.row)}: {error}") from None
+
+
+def row_name(values: Any, row: int) -> str:
+    """A row for a message: its line in the file, where the index of the Series or DataFrame holds lines."""
+    index: Any = getattr(values, "index", None)
+    return f"line {index[row]}" if getattr(index, "name", None) == "line" else f"row {row}"
+
+
+def _checked(found: np.ndarray, values: Any) -> np.ndarray:
+    outside = (found < EARLIEST) | (found >= END)
+    if outside.any():
+        row = int(outside.argmax())
+        moment = str(found[row].astype("datetime64[ms]")).replace("T", " ")
+        hint = "" if moment > "2009" else " Dates made from numbers need the right unit; give the numbers."
+        raise UnreadableError(row, f"{moment} is outside the years 2009 to 2100.{hint}")
+    return found.astype("datetime64[ms]")
 
 
 def text(moment: np.datetime64) -> str:

@@ -11,7 +11,7 @@ from gearing.market.data import SETTLEMENT_DTYPE, MarketData
 from gearing.market.history import layout
 from gearing.market.history.assemble import Missing, assemble, place
 from gearing.market.history.series import Bars, Series
-from gearing.market.timing import label, positive_duration, stamp
+from gearing.market.timing import label, positive_duration
 
 
 def load_market(
@@ -100,7 +100,7 @@ def _with_finer(
 ) -> MarketData:
     if bar >= market.bar or market.bar % bar != np.timedelta64(0, "ms"):
         raise ValueError(f"finer={label(bar)} does not divide the bar of {label(market.bar)}.")
-    span = stamp(market.open_time[0]), stamp(market.open_time[-1] + market.bar)
+    span = market.open_time[0], market.open_time[-1] + market.bar
     paths = []
     for symbol in market.symbols:
         folder = layout.symbol_folder(root, venue, symbol)
