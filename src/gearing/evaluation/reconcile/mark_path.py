@@ -4,7 +4,6 @@ Read from a table, from candles as the venues' APIs return them (Binance ``markP
 ``mark-price-kline``, OKX ``history-mark-price-candles``), or from a folder of market data.
 """
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from gearing.evaluation.reconcile.statements import unwrap
+from gearing.evaluation.reconcile.answers import parse_json, unwrap
 from gearing.market.history import layout
 
 _INSTANT = np.timedelta64(0, "ms")
@@ -68,6 +67,14 @@ class MarkPath:
         opened = self.time[first + k]
         return Touch(opened, opened + self.bar, float(span[k, 0]) if gap else level, gap)
 
+    def at(self, time: np.datetime64) -> tuple[float, float]:
+        """Mark at the opening of a bar, and its distance to the close before; NaN and 0 where no bar opens."""
+        k = int(np.searchsorted(self.time, time))
+        if k == self.time.size or self.time[k] != time:
+            return math.nan, 0.0
+        opened, before = float(self.prices[k, 0]), float(self.prices[max(k - 1, 0), 3])
+        return opened, abs(opened - before)
+
     def furthest(self, side: float, since: np.datetime64, until: np.datetime64) -> float:
         """The most adverse mark of a position of ``side`` in the bars that overlap the span; NaN without bars."""
         after = since - self.bar if self.bar > _INSTANT else since
@@ -120,9 +127,9 @@ def _table(path: Path) -> pd.DataFrame:
         return pd.read_parquet(path)
     if path.suffix != ".json":
         return pd.read_csv(path)
-    content = json.loads(path.read_text(encoding="utf-8"))
+    content = parse_json(path.read_text(encoding="utf-8-sig"), path.name)
     symbol = content.get("result", {}).get("symbol") if isinstance(content, dict) else None
-    rows = unwrap(content)
+    rows = unwrap(content, path.name)
     if not rows or isinstance(rows[0], dict):
         return pd.DataFrame(rows)
     table = pd.DataFrame([row[:5] for row in rows], columns=["time", *_OHLC])

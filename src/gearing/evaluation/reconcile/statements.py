@@ -1,190 +1,146 @@
-"""Account statements of Binance, Bybit and OKX, in one form: fills, funding, liquidations, positions.
+"""Account statements of Binance, Bybit and OKX, read from JSON or CSV as the venue's interface or its page writes them.
 
-Fields are those of the venues' own documents: Binance ``userTrades``, ``income``, ``forceOrders``, ``positionRisk``;
-Bybit v5 ``execution/list`` and ``position/list``; OKX v5 ``trade/fills``, ``account/bills`` and ``account/positions``.
-Numbers stay texts, because their last printed decimal decides what counts as a difference.
+The kinds of records and what is done with each of their fields: ``records/binance.py``, ``bybit.py``, ``okx.py``.
+Numbers stay texts, because their printed decimals decide what counts as a difference.
 """
 
 import csv
-import json
+import io
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from gearing.evaluation.reconcile.answers import parse_json, unwrap
+from gearing.evaluation.reconcile.records import binance, bybit, okx
+from gearing.evaluation.reconcile.records.kind import Kind
+from gearing.evaluation.reconcile.records.line import Line
+from gearing.evaluation.reconcile.records.row import ABSENT, Row, plain
 
-
-@dataclass(frozen=True)
-class Line:
-    """One line of a statement.
-
-    Attributes
-    ----------
-    number : int, counted from 1 in the file
-    time : datetime64[ms]
-    kind : {"fill", "funding", "liquidation", "position"}
-    symbol : str
-    side : +1 a buy or a long, -1 a sell or a short, 0 if not stated
-    given : mapping name -> text, what the line states and the replay takes as given (quantity, price, rate, ...)
-    printed : mapping name -> text, what the replay computes and compares; of a liquidation ``execution_price``, the
-        ``limit_price`` of its order (Binance) and the ``trigger_mark`` (Bybit)
-    """
-
-    number: int
-    time: np.datetime64
-    kind: str
-    symbol: str
-    side: int
-    given: Mapping[str, str] = field(default_factory=dict)
-    printed: Mapping[str, str] = field(default_factory=dict)
+KINDS: Mapping[str, Sequence[Kind]] = {"binance": binance.KINDS, "bybit": bybit.KINDS, "okx": okx.KINDS}
+_NUMBER = re.compile(r"[-+]?[\d.,' ]*\d")
+_ZONE = re.compile(r"\((?:UTC|GMT)\s*([-+]{1,2})?(\d{1,2})?(?::?(\d{2}))?\)", re.IGNORECASE)
 
 
 def read_statement(path: str | os.PathLike[str], venue: str) -> list[Line]:
-    """Lines of a JSON or CSV file as the venue's API returns it, in time order.
+    """Rows of a JSON or CSV file as the venue's interface returns it or its page exports it.
 
     Raises
     ------
     ValueError
-        For an unknown venue, or a record of no known kind; the message names file and line.
+        For an unknown venue, the venue's error answer, or a record of no known kind; the message names file and line.
     """
     file = Path(path)
-    if file.suffix.lower() == ".csv":
-        with file.open(newline="") as stream:
-            records: Any = list(csv.DictReader(stream))
+    text = file.read_text(encoding="utf-8-sig")
+    if text.lstrip()[:1] in ("[", "{"):
+        records: Iterable[Mapping[str, Any]] = unwrap(parse_json(text, file.name), file.name)
     else:
-        records = json.loads(file.read_text(), parse_float=str, parse_int=str)
-    return parse_records(unwrap(records), venue, str(file))
+        records = read_csv(text, file.name)
+    return parse_records(records, venue, file.name)
 
 
-def unwrap(records: Any) -> list[Any]:
-    """The list inside an API response: Bybit's ``result.list``, OKX's ``data``, or the list itself."""
-    if isinstance(records, dict):
-        for key in ("result", "data", "list"):
-            if key in records:
-                return unwrap(records[key])
-        return [records]
-    return list(records)
+def read_csv(text: str, origin: str) -> list[dict[str, str]]:
+    """Records of a table whose first row names the columns; separated by commas, semicolons or tabs."""
+    head = text.lstrip("\r\n").partition("\n")[0]
+    separator = max(",;\t", key=head.count)
+    rows = [
+        row for row in csv.reader(io.StringIO(text), delimiter=separator) if any(cell.strip() for cell in row)
+    ]
+    if not rows:
+        return []
+    names = [name.strip() for name in rows[0]]
+    if doubled := [name for name, count in Counter(names).items() if count > 1]:
+        raise ValueError(f"{origin}: the column {doubled[0]!r} is there twice; give each column once.")
+    for number, row in enumerate(rows[1:], start=1):
+        if len(row) > len(names) and any(cell.strip() for cell in row[len(names) :]):
+            raise ValueError(f"{origin}, line {number}: {len(row)} values for {len(names)} columns.")
+    return [dict(zip(names, row, strict=False)) for row in rows[1:]]
 
 
 def parse_records(records: Iterable[Mapping[str, Any]], venue: str, origin: str = "statement") -> list[Line]:
-    """Lines of records that are already in memory, in time order."""
+    """Lines of records that are already in memory, in the order of the file, the oldest first."""
     family = venue.split("-")[0]
-    if family not in _PARSERS:
-        raise ValueError(f"{origin}: no statements of {venue!r}; there are {', '.join(sorted(_PARSERS))}.")
-    lines = []
+    if family not in KINDS:
+        raise ValueError(f"{origin}: no statements of {venue!r}; there are {', '.join(sorted(KINDS))}.")
+    lines = [_line(row, family, venue) for row in _rows(list(records), origin)]
+    timed = [line.time for line in lines if line.time == line.time]
+    return lines[::-1] if timed and timed[0] > timed[-1] else lines
+
+
+def _line(row: Row, family: str, venue: str) -> Line:
+    fitting = [kind for kind in KINDS[family] if kind.fits(row.texts)]
+    if not fitting:
+        raise row.error(_unknown(row, family, venue))
+    kind = min(fitting, key=lambda one: (len(one.unknown(row.texts)), -len(one.needs)))
+    line = kind.read(row)
+    return replace(line, unknown=tuple(kind.unknown(row.texts)))
+
+
+def _unknown(row: Row, family: str, venue: str) -> str:
+    """What is wrong with a record of no known kind, and what to give."""
+    fields = f"the fields {', '.join(sorted(row.texts)) or '(none)'} are of no known record of {venue}; "
+    for other, kinds in KINDS.items():
+        named = [kind.name for kind in kinds if kind.fits(row.texts)]
+        if other != family and named:
+            return f"{fields}they are those of {other} ({named[0]}): give --venue {other}."
+    nearest = min(KINDS[family], key=lambda kind: len(kind.missing(row.texts)) / len(kind.needs))
+    known = ", ".join(f"{kind.name} ({kind.source})" for kind in KINDS[family])
+    lacking = ", ".join(nearest.missing(row.texts))
+    return f"{fields}give {known}; nearest is {nearest.name}, which needs {lacking}, too."
+
+
+def _rows(records: Sequence[Any], origin: str) -> list[Row]:
+    tables = []
     for number, record in enumerate(records, start=1):
-        texts = {key: str(value) for key, value in record.items() if value not in (None, "")}
-        line = _PARSERS[family](number, texts)
-        if line is None:
-            raise ValueError(
-                f"{origin}, line {number}: the fields {', '.join(sorted(texts))} are of no known record of {venue}; "
-                "give fills, funding, liquidations or positions as its interface returns them."
-            )
-        if line.kind != "skip":
-            lines.append(line)
-    return sorted(lines, key=lambda line: (line.time, line.number))
+        if not isinstance(record, Mapping):
+            raise ValueError(f"{origin}, line {number}: {str(record)[:60]!r} is no record with named fields.")
+        tables.append({name: _text(value) for name, value in record.items()})
+    comma = _decimal_comma(tables)
+    decimals = _column_decimals(tables, comma)
+    zones = [_zone(" ".join(table), origin) for table in tables[:1]] * len(tables)
+    return [
+        Row(origin, number, {plain(_bare(name)): text for name, text in table.items() if text.lower() not in ABSENT},
+            decimals, zone, comma)
+        for (number, table), zone in zip(enumerate(tables, start=1), zones, strict=True)
+    ]  # fmt: skip
 
 
-def _moment(text: str) -> np.datetime64:
-    if text.isdigit():
-        return np.datetime64(int(text), "ms")
-    return np.datetime64(text.removesuffix("Z").replace(" ", "T"), "ms")
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value).strip()
 
 
-def _side(text: str) -> int:
-    return {"buy": 1, "long": 1, "sell": -1, "short": -1}.get(text.lower(), 0)
+def _bare(name: str) -> str:
+    """A column's name without its time zone: Time(UTC)."""
+    return _ZONE.sub("", str(name))
 
 
-def _pick(record: Mapping[str, str], names: Mapping[str, str]) -> dict[str, str]:
-    return {ours: record[theirs] for ours, theirs in names.items() if record.get(theirs) not in (None, "")}
+def _zone(header: str, origin: str) -> str:
+    """Time zone that the header or the file's name states, "Time(UTC+3)" or "...(UTC--6).csv"; "" for UTC."""
+    match = _ZONE.search(header) or _ZONE.search(origin)
+    if match is None or match[2] is None:
+        return ""
+    sign = "-" if "-" in (match[1] or "") else "+"
+    return f"{sign}{int(match[2]):02d}:{match[3] or '00'}"
 
 
-def _position(
-    number: int,
-    r: Mapping[str, str],
-    place: tuple[str, str],
-    side: int,
-    given: tuple[str, ...],
-    printed: tuple[str, str],
-) -> Line:
-    """A snapshot of a position; the rest are the venue's names of time and contract, what is given and what printed."""
-    stated = _pick(r, dict(zip(("quantity", "entry", "mark", "wallet", "leverage"), given, strict=True)))
-    computed = _pick(r, dict(zip(("unrealised", "liquidation_price"), printed, strict=True)))
-    computed |= {"quantity": r[given[0]].removeprefix("-"), "entry": r[given[1]]}
-    return Line(number, _moment(r.get(place[0], "0")), "position", r[place[1]], side, stated, computed)
+def _decimal_comma(tables: Sequence[Mapping[str, str]]) -> bool:
+    """Whether numbers of the file are written 1.234,5: some number has a comma that separates no thousands."""
+    numbers = [text for table in tables for text in table.values() if "," in text and _NUMBER.fullmatch(text)]
+    return any(not re.fullmatch(r"[-+]?\d{1,3}(,\d{3})+(\.\d*)?", text) for text in numbers)
 
 
-def _binance(number: int, r: Mapping[str, str]) -> Line | None:
-    if "incomeType" in r:
-        if r["incomeType"] != "FUNDING_FEE":
-            return Line(number, _moment(r["time"]), "skip", r["symbol"], 0)
-        return Line(number, _moment(r["time"]), "funding", r["symbol"], 0, {}, {"funding": r["income"]})
-    if "positionAmt" in r:
-        side = -1 if r["positionAmt"].startswith("-") else 1
-        names = ("positionAmt", "entryPrice", "markPrice", "isolatedWallet", "leverage")
-        return _position(
-            number, r, ("updateTime", "symbol"), side, names, ("unRealizedProfit", "liquidationPrice")
-        )
-    if "executedQty" in r and "avgPrice" in r:
-        given = {"quantity": r["executedQty"], "price": r["avgPrice"]}
-        printed = {"execution_price": r["avgPrice"], "quantity": r["executedQty"]}
-        printed |= _pick(r, {"limit_price": "price", "value": "cumQuote"})
-        return Line(number, _moment(r["time"]), "liquidation", r["symbol"], _side(r["side"]), given, printed)
-    if "qty" in r and "price" in r:
-        given = {"quantity": r["qty"], "price": r["price"], "maker": r.get("maker", "false").lower()}
-        printed = _pick(r, {"fee": "commission", "realised": "realizedPnl", "value": "quoteQty"})
-        return Line(number, _moment(r["time"]), "fill", r["symbol"], _side(r["side"]), given, printed)
-    return None
-
-
-def _bybit(number: int, r: Mapping[str, str]) -> Line | None:
-    if "execType" in r:
-        time, side = _moment(r["execTime"]), _side(r["side"])
-        given = _pick(r, {"quantity": "execQty", "price": "execPrice", "rate": "feeRate"})
-        if r["execType"] == "Funding":
-            printed = {"funding_paid": r["execFee"]} | _pick(r, {"quantity": "execQty"})
-            return Line(number, time, "funding", r["symbol"], side, given, printed)
-        if r["execType"] == "BustTrade":
-            printed = {"execution_price": r["execPrice"], "quantity": r["execQty"]}
-            printed |= _pick(r, {"trigger_mark": "markPrice", "value": "execValue", "realised": "execPnl"})
-            return Line(number, time, "liquidation", r["symbol"], side, given, printed)
-        given["maker"] = r.get("isMaker", "false").lower()
-        printed = _pick(r, {"fee": "execFee", "realised": "execPnl", "value": "execValue"})
-        return Line(number, time, "fill", r["symbol"], side, given, printed)
-    if "avgPrice" in r and "size" in r:
-        names = ("size", "avgPrice", "markPrice", "positionBalance", "leverage")
-        return _position(
-            number, r, ("updatedTime", "symbol"), _side(r["side"]), names, ("unrealisedPnl", "liqPrice")
-        )
-    return None
-
-
-def _okx(number: int, r: Mapping[str, str]) -> Line | None:
-    if "fillSz" in r:
-        given = {
-            "quantity": r["fillSz"],
-            "price": r["fillPx"],
-            "maker": str(r.get("execType") == "M").lower(),
-        }
-        printed = _pick(r, {"fee_change": "fee", "realised": "fillPnl"})
-        return Line(number, _moment(r["ts"]), "fill", r["instId"], _side(r["side"]), given, printed)
-    if "balChg" in r:
-        kinds = {"8": "funding", "5": "liquidation"}
-        kind = kinds.get(r.get("type", ""), "skip")
-        given = _pick(r, {"quantity": "sz", "price": "px"})
-        printed = {}
-        if kind == "funding":
-            printed = {"funding": r.get("pnl") or r["balChg"]} | _pick(r, {"quantity": "sz"})
-        if kind == "liquidation":
-            printed = _pick(r, {"execution_price": "px", "quantity": "sz", "realised": "pnl"})
-        return Line(number, _moment(r["ts"]), kind, r["instId"], 0, given, printed)
-    if "avgPx" in r and "pos" in r:
-        side = _side(r.get("posSide", "")) or (-1 if r["pos"].startswith("-") else 1)
-        names = ("pos", "avgPx", "markPx", "margin", "lever")
-        return _position(number, r, ("uTime", "instId"), side, names, ("upl", "liqPx"))
-    return None
-
-
-_PARSERS = {"binance": _binance, "bybit": _bybit, "okx": _okx}
+def _column_decimals(tables: Sequence[Mapping[str, str]], comma: bool) -> dict[str, int]:
+    """Most decimals printed in each column."""
+    mark = re.compile(r"[-+]?[\d., ]*[,](\d+)" if comma else r"[-+]?[\d, ]*[.](\d+)")
+    found: dict[str, int] = {}
+    for table in tables:
+        for name, text in table.items():
+            if match := mark.match(text):
+                key = plain(_bare(name))
+                found[key] = max(found.get(key, 0), len(match[1]))
+    return found

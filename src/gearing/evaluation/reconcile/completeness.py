@@ -1,0 +1,213 @@
+"""What a statement has to hold: payments of all settlements, entries of all fills, balances that follow each other."""
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+
+import numpy as np
+
+from gearing.contracts import Contract
+from gearing.evaluation.reconcile.liquidations import Held
+from gearing.evaluation.reconcile.mark_path import MarkPath
+from gearing.evaluation.reconcile.order import Settlements
+from gearing.evaluation.reconcile.outcome import Sheet
+from gearing.evaluation.reconcile.records.line import API_DECIMALS, Line
+from gearing.exchange.rules import funding_payment
+
+_BORDER = np.timedelta64(
+    15_000, "ms"
+)  # venues settle up to 15 seconds late: a fill this near may or may not count
+_TOLERANCE = 2 * Decimal(1).scaleb(-API_DECIMALS)  # three numbers, each rounded to half a unit or cut off
+_SMALLEST = 10.0**-API_DECIMALS
+
+
+@dataclass
+class Expected:
+    """Funding payments that are due while the rows are replayed, and were not booked."""
+
+    lines: Sequence[Line]
+    settlements: Settlements
+    contracts: Mapping[str, Contract]
+    marks: Mapping[str, MarkPath]
+    held: Mapping[tuple[str, str], Held]
+    paid: Mapping[tuple[str, str, np.datetime64], int]
+    sheet: Sheet
+    stamps: dict[str, list[np.datetime64]] = field(default_factory=dict)
+    unproven: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        times = [line.time for line in self.lines if not np.isnat(line.time)]
+        for symbol, time in sorted(self.settlements, key=lambda key: key[1]):
+            if times and min(times) <= time <= max(times):
+                self.stamps.setdefault(symbol, []).append(time)
+        self.has_funding = any(line.kind == "funding" for line in self.lines)
+        self.fills = defaultdict(list)
+        for line in self.lines:
+            if line.kind in ("fill", "liquidation"):
+                self.fills[line.symbol].append(line.time)
+
+    def before(self, line: Line) -> None:
+        """Settlements before a row is played, with the positions held at them."""
+        for symbol, stamps in self.stamps.items():
+            while stamps and (np.isnat(line.time) or stamps[0] < line.time or self._passes(stamps[0], line)):
+                self._due(symbol, stamps.pop(0))
+
+    def close(self) -> None:
+        """Settlements after the last row, and what could not be proven."""
+        for symbol, stamps in self.stamps.items():
+            for stamp in stamps:
+                self._due(symbol, stamp)
+        for symbol, count in self.unproven.items():
+            self.sheet.unchecked.append(
+                f"statement, {symbol}, funding: the statement has no funding payments, so that those of {count} "
+                "settlements while a position was open are not checked; give the income history, too"
+            )
+
+    @staticmethod
+    def _passes(stamp: np.datetime64, line: Line) -> bool:
+        return bool(stamp == line.time) and line.kind != "funding"
+
+    def _due(self, symbol: str, stamp: np.datetime64) -> None:
+        open_legs = [
+            one for (name, _), one in self.held.items() if name == symbol and one.quantity and one.known
+        ]
+        if not open_legs or any(self.paid.get((symbol, leg, stamp)) for leg in ("", "long", "short")):
+            return
+        if not self.has_funding:
+            self.unproven[symbol] += 1
+            return
+        rate, mark = self.settlements[symbol, stamp]
+        if math.isnan(mark) and symbol in self.marks:
+            mark, _ = self.marks[symbol].at(stamp)
+        inverse = self.contracts[symbol].kind == "inverse"
+        ours = sum(funding_payment(one.quantity, mark, rate, inverse) for one in open_legs)
+        if abs(ours) < _SMALLEST:
+            return
+        line = Line(0, stamp, "funding", symbol, label="funding")
+        if any(abs(time - stamp) <= _BORDER for time in self.fills[symbol]):
+            self.sheet.leave(line, f"no payment at {stamp}, but a fill within 15 seconds of it")
+            return
+        self.sheet.count(line)
+        self.sheet.differs(line, "funding", "missing", ours, f"funding due at {stamp}")
+
+
+def with_fills(lines: Sequence[Line]) -> list[Line]:
+    """Entries of the account's ledger that state size and price, as fills where the statement has no other record."""
+    executed = {(line.symbol, line.trade) for line in lines if line.kind == "fill" and line.trade}
+    return [
+        replace(line, kind="fill")
+        if line.kind == "entry"
+        and {"quantity", "price"} <= set(line.given)
+        and (line.symbol, line.trade) not in executed
+        else line
+        for line in lines
+    ]
+
+
+def check_entries(
+    lines: Sequence[Line],
+    executed: Mapping[tuple[str, str], Line],
+    numbers: Mapping[tuple[str, str], Mapping[str, float]],
+    sheet: Sheet,
+) -> None:
+    """Entries of the account's ledger against the fills they belong to, and fills without an entry."""
+    entries = [line for line in lines if line.kind == "entry"]
+    seen: Counter[tuple[str, str, str]] = Counter()
+    for line in entries:
+        fill = executed.get((line.symbol, line.trade))
+        if fill is None:
+            which = f"with trade id {line.trade} " if line.trade else ""
+            sheet.leave(line, f"no fill {which}of {line.symbol} in the statement; give the executions, too")
+            continue
+        for name in line.printed:
+            seen[line.symbol, line.trade, name] += 1
+            _compare_entry(line, name, fill, numbers[line.symbol, line.trade], seen, sheet)
+    _missing_entries(lines, entries, executed, numbers, seen, sheet)
+
+
+def _compare_entry(
+    line: Line,
+    name: str,
+    fill: Line,
+    numbers: Mapping[str, float],
+    seen: Mapping[tuple[str, str, str], int],
+    sheet: Sheet,
+) -> None:
+    if seen[line.symbol, line.trade, name] > 1:
+        sheet.count(line)
+        sheet.differs(line, name, line.printed[name], 0.0, f"a second entry of trade {line.trade}")
+        return
+    coin, settle = line.coins.get(name, ""), sheet.contracts[line.symbol].settle
+    if coin not in ("", settle) and coin == fill.coins.get("fee") and name == "fee_change":
+        same = replace(line, coins={})
+        sheet.compare(same, name, -float(fill.printed["fee"]), f"fee of trade {line.trade}", total=True)
+    elif math.isnan(numbers[name]):
+        sheet.leave(line, "the statement begins with an open position, so the profit is not known")
+    else:
+        sheet.compare(line, name, numbers[name], f"{name.removesuffix('_change')} of trade {line.trade}")
+
+
+def _missing_entries(
+    lines: Sequence[Line],
+    entries: Sequence[Line],
+    executed: Mapping[tuple[str, str], Line],
+    numbers: Mapping[tuple[str, str], Mapping[str, float]],
+    seen: Mapping[tuple[str, str, str], int],
+    sheet: Sheet,
+) -> None:
+    """Fills inside the span of the ledger that lack an entry of a kind that others have."""
+    files = {line.file for line in entries}
+    times = [line.time for line in lines if line.file in files and line.kind not in ("fill", "position")]
+    for name in sorted({name for line in entries for name in line.printed}):
+        for key, fill in executed.items():
+            due = numbers[key].get(name, 0.0)
+            if (
+                not key[1]
+                or (*key, name) in seen
+                or not abs(due) >= _SMALLEST
+                or not min(times) <= fill.time <= max(times)
+            ):
+                continue
+            missing = Line(0, fill.time, "entry", fill.symbol, label="entry")
+            sheet.count(missing)
+            sheet.differs(missing, name, "missing", due, f"entry of {fill.place}, trade {fill.trade}")
+
+
+def check_balances(lines: Iterable[Line], sheet: Sheet) -> None:
+    """Wallet before + change = wallet after, for each coin."""
+    chains: dict[str, list[Line]] = defaultdict(list)
+    for line in lines:
+        if line.balance is not None:
+            chains[line.balance[0]].append(line)
+    for chain in chains.values():
+        before: Decimal | None = None
+        for line in _linked(chain):
+            _, change, after = line.balance or ("", "", "0")
+            if before is not None and change:
+                sheet.count(line, total=True)
+                if not _follows(before, line):
+                    ours = float(before + Decimal(change))
+                    sheet.differs(
+                        line, "balance", after, ours, "wallet before + change; rows are missing or wrong"
+                    )
+            before = Decimal(after)
+
+
+def _linked(chain: Sequence[Line]) -> Iterable[Line]:
+    """Rows by time; among those of one moment, the one that follows from the balance before comes first."""
+    rest, before = list(chain), None
+    while rest:
+        same = [line for line in rest if line.time == rest[0].time]
+        fitting = (line for line in same if before is not None and _follows(before, line))
+        line = next(fitting, same[0])
+        rest.remove(line)
+        before = Decimal((line.balance or ("", "", "0"))[2])
+        yield line
+
+
+def _follows(before: Decimal, line: Line) -> bool:
+    """Whether the balance of a row is that before it and its change."""
+    _, change, after = line.balance or ("", "", "0")
+    return bool(change) and abs(before + Decimal(change) - Decimal(after)) <= _TOLERANCE

@@ -1,0 +1,163 @@
+"""A row of a file as texts by field, with readers that name the file and the line in their errors."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+
+import numpy as np
+
+from gearing.names import did_you_mean
+
+_FIRST, _LAST = 1_230_768_000_000, 4_102_444_800_000  # 2009 and 2100 [ms]
+ABSENT = {"", "-", "--", "null", "none", "nan", "n/a"}
+_AMOUNT = re.compile(
+    r"^\s*(?P<number>[-+\u2212]?[\d.,'\u00a0\u202f ]*\d(?:[eE][-+]?\d+)?)\s*(?P<coin>[A-Za-z][A-Za-z0-9]*)?\s*$"
+)
+
+
+def plain(name: str) -> str:
+    """A field's name without case, spaces and punctuation, so that "Order ID" and "orderId" are one."""
+    return re.sub(r"[^0-9a-z]", "", name.lower())
+
+
+@dataclass(frozen=True)
+class Row:
+    """Texts of one record by plain name of field.
+
+    Attributes
+    ----------
+    file : str
+    line : int, counted from 1
+    texts : mapping plain name -> text; absent values are left out
+    decimals : mapping plain name -> most decimals printed in that column of the file
+    zone : str, "" or what the column's header or the file's name says of the time zone, such as "+03:00"
+    comma : bool, whether a comma separates decimals in this file
+    """
+
+    file: str
+    line: int
+    texts: Mapping[str, str]
+    decimals: Mapping[str, int] = field(default_factory=dict)
+    zone: str = ""
+    comma: bool = False
+
+    @property
+    def place(self) -> str:
+        """File and line."""
+        return f"{self.file}, line {self.line}"
+
+    def error(self, message: str) -> ValueError:
+        """An error that names file and line."""
+        return ValueError(f"{self.place}: {message}")
+
+    def __contains__(self, name: str) -> bool:
+        return plain(name) in self.texts
+
+    def text(self, name: str, default: str | None = None) -> str:
+        """Text of a field.
+
+        Raises
+        ------
+        ValueError
+            If it is absent and no default is given.
+        """
+        found = self.texts.get(plain(name), default)
+        if found is None:
+            raise self.error(f"no {name}; give the record as the venue returns it.")
+        return found
+
+    def first(self, *names: str) -> str:
+        """The first of several spellings of a field that is present, else the first."""
+        return next((name for name in names if name in self), names[0])
+
+    def choice(self, name: str, known: Mapping[str, str | int], default: str | None = None) -> str | int:
+        """What a text stands for; texts are compared in lower case.
+
+        Raises
+        ------
+        ValueError
+            For a text that is not known.
+        """
+        given = self.text(name, default)
+        if given.lower() not in known:
+            hint = did_you_mean(given.lower(), known)
+            raise self.error(f"{name} is one of {', '.join(known)}, not {given!r}.{hint}")
+        return known[given.lower()]
+
+    def side(self, name: str = "side") -> int:
+        """+1 for a buy or a long, -1 for a sell or a short."""
+        return int(self.choice(name, {"buy": 1, "long": 1, "sell": -1, "short": -1}))
+
+    def flag(self, name: str, default: str = "false") -> bool:
+        """A yes or no."""
+        words = {"true": 1, "false": 0, "yes": 1, "no": 0, "y": 1, "n": 0, "1": 1, "0": 0}
+        return bool(self.choice(name, words, default))
+
+    def number(self, name: str) -> str:
+        """A number as plain text: no thousands separators, a point before the decimals, no exponent."""
+        return self.amount(name)[0]
+
+    def amount(self, name: str) -> tuple[str, str]:
+        """A number as plain text, and the coin behind it ("0.47 USDT"), "" if there is none."""
+        given = self.text(name)
+        match = _AMOUNT.match(given)
+        if match is None:
+            raise self.error(f"{name} is {given!r}, which is not a number.")
+        try:
+            value = Decimal(_unformatted(match["number"], self.comma))
+        except InvalidOperation:
+            raise self.error(f"{name} is {given!r}, which is not a number.") from None
+        return format(value, "f"), (match["coin"] or "").upper()
+
+    def numbers(self, names: Mapping[str, str]) -> dict[str, str]:
+        """Our name -> number, of the venue's fields that are present."""
+        return {ours: self.number(theirs) for ours, theirs in names.items() if theirs in self}
+
+    def time(self, name: str) -> np.datetime64:
+        """A moment in UTC [ms]."""
+        return read_moment(self.text(name), self.zone, self.place, name)
+
+
+def _unformatted(text: str, comma: bool) -> str:
+    text = text.replace("\u2212", "-")
+    for mark in ("'", "\u00a0", "\u202f", " "):
+        text = text.replace(mark, "")
+    if comma:
+        text = text.replace(".", "").replace(",", ".")
+    return text.replace(",", "")
+
+
+def decimals_of(text: str) -> int:
+    """Decimals of a plain number."""
+    return max(0, -int(Decimal(text).as_tuple().exponent))
+
+
+def read_moment(text: str, zone: str, place: str, name: str) -> np.datetime64:
+    """A moment in UTC [ms]: seconds, milli-, micro- or nanoseconds since 1970, or an ISO text."""
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        return _iso(text, zone, place, name)
+    for unit in (1000, 1, Decimal("1e-3"), Decimal("1e-6")):
+        moment = value * unit
+        if _FIRST <= moment < _LAST:
+            return np.datetime64(int(moment), "ms")
+    raise ValueError(f"{place}: {name} is {text!r}, no moment between 2009 and 2100.")
+
+
+def _iso(text: str, zone: str, place: str, name: str) -> np.datetime64:
+    if re.fullmatch(r"\d\d-\d\d-\d\d[ T].*", text):
+        text = f"20{text}"  # Binance's page prints two digits of the year first
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(
+            f"{place}: {name} is {text!r}, no moment; give milliseconds since 1970 or ISO."
+        ) from None
+    if moment.tzinfo is None and zone:
+        moment = datetime.fromisoformat(f"{moment.isoformat()}{zone}")
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return np.datetime64(round(moment.timestamp() * 1000), "ms")
