@@ -94,12 +94,13 @@ def test_hourly_and_daily_stamps_of_one_path_give_the_same_daily_measures():
     )
 
 
-def test_a_ruined_path_shows_the_word_where_a_ratio_would_stand():
+def test_a_ruined_path_shows_the_word_where_growth_or_a_ratio_would_stand():
     got = metrics.performance(days(4), [100.0, 300.0, 4.0, 4.0], ruined=True)
     row = got.as_row()
     assert row["sharpe"] == row["sortino"] == row["calmar"] == "ruined"
     assert row["max_drawdown"] == pytest.approx(1 - 4 / 300)
-    assert row["log_growth"] == pytest.approx(np.log(0.04) / (3 / 365))
+    assert row["log_growth"] == row["annual_return"] == "ruined"
+    assert got.log_growth == pytest.approx(np.log(0.04) / (3 / 365))  # of the path, for differences day by day
 
 
 def test_equity_below_zero_counts_as_a_thousandth_of_the_start():

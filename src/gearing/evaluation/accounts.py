@@ -1,9 +1,21 @@
 """Many leverage series as accounts of one Simulator on one path, for comparisons and placebo tests."""
 
+from functools import cached_property
+
 import numpy as np
 
+from gearing.evaluation.closes import Closes
 from gearing.evaluation.columns import SHORTEST, settings_columns
-from gearing.evaluation.metrics import daily_returns, log_growth, sharpe_ratio, volatility, years_between
+from gearing.evaluation.metrics import (
+    Performance,
+    daily_log_growth,
+    daily_returns,
+    log_growth,
+    performance,
+    sharpe_ratio,
+    volatility,
+    years_between,
+)
 from gearing.evaluation.playing import Observer, decision_times, play
 from gearing.evaluation.result import BacktestResult
 from gearing.features import FeatureSet, FeatureTable
@@ -37,7 +49,8 @@ class Accounts(Observer):
         self.equity[:] = simulator.accounts.equity[:, None]
         self.hits, self.ruined = np.zeros((n, count), np.int64), np.zeros(n, np.bool_)
         self.fees, self.drawdown = np.zeros(n), np.zeros(n)
-        self._gross, self._lived = np.zeros(n), np.zeros(n)
+        self._gross, self._lived = np.zeros(n), np.zeros(n, np.int64)
+        self._closes = Closes(simulator, self.time, every_row=False)
         self._peak = simulator.accounts.equity.copy()
 
     def stepped(self, k: int, simulator: Simulator, active: Floats) -> None:
@@ -55,10 +68,44 @@ class Accounts(Observer):
         if self.ruined.all():
             self.equity[:, k + 1 :] = equity[:, None]
 
+    @cached_property
+    def _daily(self) -> tuple[Floats, Floats]:
+        return self._closes.daily(self.equity, self._lived)
+
+    @property
+    def daily_equity(self) -> Floats:
+        """Equity at the start and every 24 hours from there (n_accounts, n_days + 1)."""
+        return np.concatenate([self.equity[:, :1], self._daily[0]], axis=1)
+
+    @cached_property
+    def daily_log_growth(self) -> Floats:
+        """Log growth of each 24 hours (n_accounts, n_days)."""
+        return np.stack([daily_log_growth(self._days, path) for path in self.daily_equity])
+
+    @cached_property
+    def daily_returns(self) -> Floats:
+        """Simple returns of each 24 hours (n_accounts, n_days)."""
+        return np.stack([daily_returns(self._days, path) for path in self.daily_equity])
+
+    @property
+    def _days(self) -> Floats:
+        return np.append(self.time[0], self._closes.days)
+
     @property
     def leverage(self) -> Floats:
-        """Mean effective leverage (gross notional over equity) while the account lived (n_accounts,)."""
-        return self._gross / self._lived
+        """Mean effective leverage (gross notional over equity) at the daily closes while the account lived
+        (n_accounts,); at the ends of its intervals if it lived less than a day."""
+        lived = self._closes.days <= self.time[self._lived][:, None]
+        gross = np.abs(self._daily[1]).sum(axis=2)
+        days = lived.sum(axis=1)
+        mean = (gross * lived).sum(axis=1) / np.maximum(days, 1)
+        return np.where(days > 0, mean, self._gross / self._lived)
+
+    def performance(self, i: int) -> Performance:
+        """Growth, risk and ratios of one account."""
+        time, place = np.unique(np.concatenate([self.time, self._closes.days]), return_index=True)
+        equity = np.concatenate([self.equity[i], self._daily[0][i]])[place]
+        return performance(time, equity, bool(self.ruined[i]), float(self.drawdown[i]))
 
     @property
     def liquidations(self) -> Floats:
@@ -74,12 +121,12 @@ class Accounts(Observer):
     @property
     def volatility(self) -> Floats:
         """Volatility of daily returns per year (n_accounts,)."""
-        return np.array([volatility(daily_returns(self.time, path)) for path in self.equity])
+        return np.array([volatility(returns) for returns in self.daily_returns])
 
     @property
     def sharpe(self) -> Floats:
         """Sharpe ratio per year, NaN where ruined (n_accounts,)."""
-        ratios = [sharpe_ratio(daily_returns(self.time, path)) for path in self.equity]
+        ratios = [sharpe_ratio(returns) for returns in self.daily_returns]
         return np.where(self.ruined, np.nan, ratios)
 
 

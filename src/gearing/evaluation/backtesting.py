@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from gearing.evaluation.closes import Closes
 from gearing.evaluation.columns import DEFAULT_FORECAST, Features, policy_table
 from gearing.evaluation.playing import Observer, decision_times, play
 from gearing.evaluation.result import BacktestResult
@@ -99,6 +100,8 @@ class _Recorder(Observer):
         self._equity = np.full(count + 1, simulator.accounts.equity[0])
         self._target, self._leverage, self._mark = (np.zeros((count, slots)) for _ in range(3))
         self._distance = np.ones((count, slots))
+        self._flat_at = np.full((count, slots), np.datetime64("NaT", "ms"))
+        self._closes = Closes(simulator, self._time, every_row=True)
         self._acted = np.zeros((count, len(simulator.config.controls)), np.bool_)
         self._steps, self._ledgers = records(count, step_dtype), records((count, slots), ledger_dtype)
 
@@ -110,6 +113,9 @@ class _Recorder(Observer):
         self._leverage[k] = view["effective_leverage"][0]
         self._distance[k] = view["liquidation_distance"][0]
         self._mark[k] = simulator.positions.mark[0]
+        acted = (self._ledgers[k].fills > 0) | (self._ledgers[k].liquidations > 0)
+        before = self._leverage[k - 1] != 0.0 if k else np.zeros(acted.size, np.bool_)
+        self._flat_at[k] = self._closes.ends(k, before, acted)
         self._done, count = k + 1, len(self._target)
         if self._progress is not None and (k % 256 == 0 or self._done == count):
             self._progress(self._done, count)
@@ -118,9 +124,12 @@ class _Recorder(Observer):
         """The recorded result; equity and mark stay constant after a ruin."""
         simulator, done = self._simulator, self._done
         self._equity[done:], self._mark[done:] = self._equity[done], self._mark[done - 1]
+        simulator.record_closes(np.zeros(0, np.int64))
+        worth, leverage = self._closes.daily(self._equity[None], np.array([done]))
         return BacktestResult(
             name=self._name, time=self._time, equity=self._equity, target=self._target, leverage=self._leverage,
             steps=self._steps, ledgers=self._ledgers, ruined=bool(simulator.terminated[0]), slots=simulator.slots,
             config=simulator.config, mark=self._mark, notes=simulator.markets[0].notes, distance=self._distance,
-            acted=self._acted,
+            acted=self._acted, days=self._closes.days, daily_equity=worth[0], daily_leverage=leverage[0],
+            flat_at=self._flat_at,
         )  # fmt: skip

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from gearing.market.timing import DAY
 
 DAYS_PER_YEAR = 365.0
+RUINED = "ruined"  # in place of a number that a ruined account does not have
 EQUITY_FLOOR = 0.001  # of the start; least equity in the logarithm of a ruined account
 Floats = NDArray[np.float64]
 
@@ -143,10 +144,13 @@ class Performance:
     cvar_95: float
 
     def as_row(self) -> dict[str, float | str]:
-        """Values by name, with the word "ruined" in place of ratios of a ruined path."""
+        """Values by name, with the word "ruined" in place of growth and ratios of a ruined path.
+
+        Its growth would be that of a floor of equity, spread over years in which there was no account.
+        """
         row = asdict(self)
         if self.ruined:
-            row |= dict.fromkeys(("sharpe", "sortino", "calmar"), "ruined")
+            row |= dict.fromkeys(("log_growth", "annual_return", "sharpe", "sortino", "calmar"), RUINED)
         return row
 
 

@@ -2,14 +2,30 @@
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from gearing.evaluation.metrics import Performance, activity, drawdown_within, leverage_profile, performance
+from gearing.evaluation.metrics import (
+    Performance,
+    activity,
+    daily_equity,
+    daily_log_growth,
+    drawdown_within,
+    leverage_profile,
+    performance,
+)
 from gearing.exchange.records import ledger_dtype
 from gearing.simulation.config import SimulationConfig
+
+
+class Path(NamedTuple):
+    """An account at moments in time, each before the orders of a decision that falls there."""
+
+    time: np.ndarray  # (n,) datetime64[ms]
+    equity: np.ndarray  # (n,) [settle coin]
+    leverage: np.ndarray  # (n, n_slots), effective: signed notional over equity
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +56,14 @@ class BacktestResult:
         Relative move of the mark to liquidation at the end of each interval; 1 where there is none.
     acted : (n_decisions, n_controls) bool, optional
         Whether each risk control changed the targets.
+    days : (n_days,) datetime64[ms], optional
+        Every 24 hours from the first decision.
+    daily_equity : (n_days,) float64, optional
+        At these moments; metrics of the path are computed from them.
+    daily_leverage : (n_days, n_slots) float64, optional
+        Effective leverage at these moments, before the orders of a decision that falls there; zero after a ruin.
+    flat_at : (n_decisions, n_slots) datetime64[ms], optional
+        When a position ended inside the interval: the open of the bar in which it did; NaT where none ended.
     """
 
     name: str
@@ -56,11 +80,71 @@ class BacktestResult:
     notes: tuple[str, ...] = field(default=(), repr=False)
     distance: np.ndarray | None = field(default=None, repr=False)
     acted: np.ndarray | None = field(default=None, repr=False)
+    days: np.ndarray | None = field(default=None, repr=False)
+    daily_equity: np.ndarray | None = field(default=None, repr=False)
+    daily_leverage: np.ndarray | None = field(default=None, repr=False)
+    flat_at: np.ndarray | None = field(default=None, repr=False)
+
+    @cached_property
+    def path(self) -> Path:
+        """Equity and leverage at the decisions, at the daily closes between them, and at the end."""
+        leverage = np.concatenate([np.zeros_like(self.leverage[:1]), self.leverage])
+        if self.days is None or self.daily_equity is None or self.daily_leverage is None:
+            return Path(self.time, self.equity, leverage)
+        time = np.concatenate([self.time, self.days])
+        time, place = np.unique(time, return_index=True)  # the first of each: the decision's
+        equity = np.concatenate([self.equity, self.daily_equity])[place]
+        return Path(time, equity, np.concatenate([leverage, self.daily_leverage])[place])
+
+    @cached_property
+    def daily_log_growth(self) -> np.ndarray:
+        """Log growth of each 24 hours (n_days,), for inference."""
+        return daily_log_growth(self.path.time, self.path.equity)
+
+    @property
+    def gross_leverage(self) -> np.ndarray:
+        """Size of effective leverage, all positions together, at the daily closes while the account lived (n,).
+
+        At the ends of the decision intervals where it lived less than a day.
+        """
+        if self.days is not None and self.daily_leverage is not None:
+            lived = self.days <= self.time[self.end]
+            if lived.any():
+                return np.asarray(np.abs(self.daily_leverage[lived]).sum(axis=1))
+        return np.asarray(np.abs(self.leverage[: self.end]).sum(axis=1))
+
+    def leverage_between(self, first: np.datetime64, last: np.datetime64) -> float:
+        """Mean size of effective leverage at the daily closes after ``first``, up to ``last``, while it lived."""
+        days = self.time[1:] if self.days is None else self.days
+        leverage = self.leverage if self.daily_leverage is None else self.daily_leverage
+        inside = (days > first) & (days <= min(last, self.time[self.end]))
+        return float(np.abs(leverage[inside]).sum(axis=1).mean()) if inside.any() else 0.0
+
+    @property
+    def liquidation_times(self) -> np.ndarray:
+        """When liquidations happened: the open of the bar, or the end of the interval where the position went on."""
+        slots = np.argwhere(self.ledgers.liquidations[: self.end] > 0)
+        ends = self.time[slots[:, 0] + 1]
+        flat_at = ends if self.flat_at is None else self.flat_at[slots[:, 0], slots[:, 1]]
+        return np.unique(np.where(np.isnat(flat_at), ends, flat_at))
+
+    @cached_property
+    def interval_leverage(self) -> np.ndarray:
+        """Mean size of effective leverage at the daily closes inside each interval that was lived (n,), all positions
+        together; that at its end where there is none inside."""
+        size, inside = np.abs(self.path.leverage[1:]).sum(axis=1), np.arange(self.path.time.size - 1)
+        last = np.searchsorted(self.path.time, self.time[1 : self.end + 1]) - 1
+        known = (
+            np.ones(inside.size, np.bool_) if self.days is None else np.isin(self.path.time[1:], self.days)
+        )
+        sums, counts = (np.append(0.0, np.cumsum(x))[np.append(0, last + 1)] for x in (size * known, known))
+        share = np.diff(sums) / np.maximum(np.diff(counts), 1.0)
+        return np.where(np.diff(counts) > 0.0, share, size[last])
 
     @cached_property
     def performance(self) -> Performance:
-        """Growth, risk and ratios of the equity path; drawdown at the closes of all bars, not only at decisions."""
-        return performance(self.time, self.equity, self.ruined, self.drawdown())
+        """Growth, risk and ratios of the daily closes; drawdown at the closes of all bars."""
+        return performance(self.path.time, self.path.equity, self.ruined, self.drawdown())
 
     def drawdown(self, first: int = 0, last: int | None = None) -> float:
         """Largest loss from a peak between two decisions, at the closes of all bars; a fraction of the peak."""
@@ -84,12 +168,19 @@ class BacktestResult:
         """All numbers of the result's table row, by name."""
         measured = self.performance
         totals = {name: float(self.steps[name].sum()) for name in ("turnover", "fees", "funding")}
-        gross = np.abs(self.leverage).sum(axis=1)
+        first, last = (str(moment.astype("datetime64[m]")) for moment in (self.time[0], self.time[-1]))
         return {
             "policy": self.name,
-            **leverage_profile(gross[: self.end]),
+            "from": first,
+            "to": last,
+            **leverage_profile(self.gross_leverage),
             **measured.as_row(),
-            **activity(measured.years, self.equity, totals, int(self.steps.liquidations.sum())),
+            **activity(
+                measured.years,
+                daily_equity(self.path.time, self.path.equity),
+                totals,
+                int(self.steps.liquidations.sum()),
+            ),
             "end_equity": float(self.equity[-1]),
             "refused": int(self.steps.refused.sum()),
             "capped": int(self.steps.capped.sum()),

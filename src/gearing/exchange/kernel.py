@@ -24,11 +24,11 @@ from gearing.exchange.cross import (
     trigger_surplus,
     walk_cross,
 )
-from gearing.exchange.engine.compiled import hot, rule
+from gearing.exchange.engine.compiled import hot, index, rule
 from gearing.exchange.liquidation import liquidate_position
 from gearing.exchange.orders import close_at_open, place_guards, trade_to_target
 from gearing.exchange.path import walk_isolated, watched_extreme, watched_open
-from gearing.exchange.rules import initial_margin, unit_value, unrealised_pnl
+from gearing.exchange.rules import initial_margin, notional, unit_value, unrealised_pnl
 
 _REWARD_FLOOR = 0.001  # of the start equity: the reward of a ruined step stays finite
 
@@ -280,6 +280,21 @@ def note_equity(step, equity):
     step.highest = highest = max(step.highest, equity)
     # Without a branch, which would be unpredictable.
     step.drawdown = max(step.drawdown, 1.0 - equity / highest)
+
+
+@hot
+def note_close(account, positions, i, contracts, config, rows, r, places, closes, number):
+    """Record equity and signed notionals at the close of row ``r``, if the row has a place among ``closes``."""
+    if places.shape[0] == 0 or places[r] < 0:
+        return
+    place = index(places[r])
+    equity = account.wallet_balance + unrealised_total(positions, i, contracts, config, rows, r, False)
+    for s in range(positions.shape[1]):
+        j = contract_of(s, config)
+        close = closes[number, place, s]
+        close.equity = max(equity, 0.0)
+        value = notional(positions[i, s].quantity, rows[r, j].mark_close, contracts[j].inverse)
+        close.value = math.copysign(value, positions[i, s].quantity)
 
 
 @hot

@@ -185,6 +185,9 @@ step_dtype = np.dtype(
     align=True,
 )
 
+# A position at the close of a row: recorded where the daily values of an account or the end of a trade are wanted.
+close_dtype = np.dtype([("equity", "f8"), ("value", "f8")], align=True)  # the account's; signed notional
+
 
 def records(shape: int | tuple[int, ...], dtype: np.dtype) -> np.recarray:
     """Zeroed record array of a layout."""

@@ -312,6 +312,10 @@ class Simulator:
                 "bound the policy or raise max_leverage."
             )
 
+    def record_closes(self, rows: np.ndarray) -> np.recarray:
+        """Record equity and notionals of every account at the closes of some rows of the tape; see `Kernel`."""
+        return self._kernel.record_closes(rows).view(np.recarray)
+
     @property
     def acted(self) -> np.ndarray:
         """Which controls changed a target of the last step (n_accounts, n_controls)."""

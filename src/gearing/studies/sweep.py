@@ -8,7 +8,6 @@ import pandas as pd
 from pydantic import Field, field_validator, model_validator
 
 from gearing.evaluation.comparisons.matched_fixed import MatchedFixed, matched_fixed
-from gearing.evaluation.metrics import daily_log_growth
 from gearing.evaluation.reports.figures import equity_figure
 from gearing.evaluation.statistics.inference import Difference, mean_interval
 from gearing.evaluation.statistics.selection import expected_best_sharpe
@@ -151,7 +150,7 @@ def _luck(done: Sweep) -> float:
 
 
 def _line(config: SweepConfig, done: Sweep, gained: Difference) -> str:
-    measured, daily = done.result.performance, daily_log_growth(done.result.time, done.result.equity)
+    measured, daily = done.result.performance, done.result.daily_log_growth
     low, high = mean_interval(daily, seed=config.seed, replications=config.replications)
     return (
         f"{config.name}: {done.n_configurations:,} configurations, each of {len(done.chosen)} windows of {config.test} "

@@ -31,7 +31,7 @@ def test_trades_add_up_to_the_change_of_equity(result):
     np.testing.assert_allclose(rows[["price_pnl", "fees", "funding", "liquidation"]].sum(axis=1), rows.pnl)
     assert {"long", "short"} == set(rows.side)
     assert (rows.exit == "stop").sum() == result.ledgers.stops.sum()
-    assert (rows.closed > rows.opened).all()
+    assert (rows.closed >= rows.opened).all()  # equal where a stop fires in the bar of the entry
 
 
 def test_a_position_that_is_never_closed_is_one_open_trade(market):

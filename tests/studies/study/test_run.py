@@ -7,6 +7,7 @@ import pytest
 
 from gearing.studies.reading import load_config
 from gearing.studies.runner import run_study
+from gearing.studies.study.leaderboard import Entry, trained_columns
 from gearing.studies.study.run import read_leaderboards
 from gearing.studies.study.trials import load_result
 
@@ -54,7 +55,7 @@ def trial_stamps(study):
 
 def test_a_study_judges_rules_and_agents_on_the_same_test_bars(study):
     assert list(study.leaderboard.index) == [
-        "fixed_1x", "fixed_20x", "volatility_weighted", "ppo [0]", "ppo [1]", "ppo, IQM of 2 seeds",
+        "fixed_1x", "fixed_20x", "volatility_weighted", "ppo [0]", "ppo [1]", "ppo, mean of 2 seeds",
     ]  # fmt: skip
     spans = {(r.time[0], r.time[-1]) for trial, r in study.results.items() if trial.fold == 0}
     assert len(spans) == 1
@@ -175,7 +176,9 @@ def test_every_trial_is_a_child_run_of_the_study(tmp_path):
     parents = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
     assert len(parents) == 1
     assert len(runs) == 1 + len(study.results)
-    assert all("log_growth" in run.data.metrics for run in runs if run not in parents)
+    for run in runs:
+        if run not in parents:
+            assert ("log_growth" in run.data.metrics) == (run.data.metrics["ruined"] == 0.0)
 
 
 def test_a_killed_training_goes_on_from_its_checkpoint(tmp_path, monkeypatch):
@@ -241,3 +244,30 @@ def test_every_direction_and_the_overlay_have_rows_of_their_own(tmp_path):
     assert board.index.tolist()[:4] == rows
     assert board.loc["fixed_3x, up + controls", "effective_leverage"] < 0.6
     assert set(board.index[board["versus"].isna()]) == {"fixed_1x, up", "fixed_1x, down"}  # the baselines
+
+
+def test_the_leaderboard_and_the_figure_say_how_long_the_chosen_weights_were_trained(study):
+    board = study.leaderboard
+    chosen = {}
+    for path in (study.folder / "trials").glob("fold*-ppo-*/summary.json"):
+        written = json.loads(path.read_text())
+        chosen.setdefault(written["seed"], []).append(written["summary"]["chosen_at"])
+    for seed, decisions in chosen.items():
+        row = board.loc[f"ppo [{seed}]"]
+        assert row["trained_decisions"] == np.mean(decisions)
+        assert row["untrained"] == np.mean(np.array(decisions) == 0)
+        assert study.findings.metrics[f"ppo _{seed}_.trained_decisions"] == row["trained_decisions"]
+    assert "trained" in study.table
+    # a rule is not trained
+    assert study.table.loc["fixed_1x", "trained"] == "-"
+
+
+@pytest.mark.parametrize(
+    ("chosen", "text"),
+    [((0, 0), "untrained"), ((0, 4096), "1 of 2 untrained"), ((2048, 4096), "3,072")],
+)
+def test_untrained_weights_are_called_so(study, chosen, text):
+    entry = Entry("ppo", "ppo", None, False, 0, None, "", chosen)
+    found = trained_columns(study.config, [entry])
+    assert found["trained_text"] == text
+    assert found["untrained"] == sum(one == 0 for one in chosen) / 2

@@ -6,7 +6,6 @@ Without these comparisons deleveraging passes for skill: lower leverage alone lo
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -14,7 +13,6 @@ import pandas as pd
 
 from gearing.evaluation.accounts import Accounts, play_sizes, simulator_like
 from gearing.evaluation.backtesting import run_account
-from gearing.evaluation.metrics import daily_log_growth
 from gearing.evaluation.result import BacktestResult
 from gearing.evaluation.statistics.inference import Difference, growth_difference
 from gearing.features import FeatureTable
@@ -52,10 +50,10 @@ class FixedGrid:
         """One account for each of the given sizes."""
         return cls(sizes, play_sizes(simulator, sizes[:, None, None]))
 
-    @cached_property
+    @property
     def growth(self) -> np.ndarray:
         """Daily log growth (n, n_days)."""
-        return np.stack([daily_log_growth(self.accounts.time, path) for path in self.accounts.equity])
+        return self.accounts.daily_log_growth
 
     def rising(self, measure: Measure) -> np.ndarray:
         """Mean effective leverage, or volatility a year, made monotonic where accounts were ruined (n,)."""
@@ -100,9 +98,8 @@ class MatchedFixed:
 
     def growth(self, seed: int = 0) -> tuple[Difference, Difference]:
         """Log growth a year of the policy less that of each fixed leverage, on the same days."""
-        mine = daily_log_growth(self.result.time, self.result.equity)
         leverage, volatility = (
-            growth_difference(mine, daily_log_growth(fixed.time, fixed.equity), seed=seed)
+            growth_difference(self.result.daily_log_growth, fixed.daily_log_growth, seed=seed)
             for fixed in (self.same_leverage, self.same_volatility)
         )
         return leverage, volatility
@@ -129,7 +126,7 @@ def matched_fixed(
     -----
     Where no fixed leverage survives with the same volatility, the largest leverage with a lower one is returned.
     """
-    mean = float(np.abs(result.leverage[: result.end]).sum(axis=1).mean())
+    mean = float(result.gross_leverage.mean())
     wanted: dict[Measure, float] = {"leverage": mean, "volatility": result.performance.volatility}
     sizes = [_search(result, market, features, measure, level) for measure, level in wanted.items()]
     fixed = (

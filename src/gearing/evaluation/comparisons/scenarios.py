@@ -17,6 +17,7 @@ import pandas as pd
 from gearing.contracts import TierSchedule
 from gearing.evaluation.backtesting import run_account
 from gearing.evaluation.columns import policy_table
+from gearing.evaluation.metrics import RUINED
 from gearing.evaluation.result import BacktestResult
 from gearing.features import FeatureTable
 from gearing.market.data import MarketData
@@ -86,7 +87,9 @@ class _Setup:
         base = self.play(self.scenario("as is"))
         results = [base, *(self.play(scenario) for scenario in scenarios)]
         rows = pd.concat([result.table for result in results])[list(COLUMNS)]
-        rows.insert(1, "change", rows["log_growth"] - base.row["log_growth"])
+        gained = [one.performance.log_growth - base.performance.log_growth for one in results]
+        ruined = [base.ruined or one.ruined for one in results]
+        rows.insert(1, "change", np.where(ruined, np.nan, gained))
         return rows.rename_axis("scenario")
 
 
@@ -98,12 +101,13 @@ def stress_grid(policy: Policy, market: MarketData, features: Any = None, **sett
     Returns
     -------
     DataFrame
-        A row per scenario. ``sign_holds``: growth has the same sign as in the base. A result is robust if it holds at a
-        taker fee of 10 bp.
+        A row per scenario. ``change`` is NaN where an account was ruined. ``sign_holds``: growth has the same sign as
+        in the base, a ruin counted as a loss. A result is robust if it holds at a taker fee of 10 bp.
     """
     world = _Setup.of(policy, market, features, settings)
     rows = world.table_of(_stresses(world))
-    rows["sign_holds"] = np.sign(rows["log_growth"]) == np.sign(rows["log_growth"].iloc[0])
+    signs = np.sign([-1.0 if growth == RUINED else growth for growth in rows["log_growth"]])
+    rows["sign_holds"] = signs == signs[0]
     return rows
 
 

@@ -25,14 +25,15 @@ def equity_figure(results: Sequence[Any], title: str = "") -> Any:
     top, middle, bottom = figure.subplots(3, 1, sharex=True, height_ratios=[3, 2, 1.5])
     for k, result in enumerate(results):
         colour = f"C{k % 10}"
-        end = result.end
-        top.plot(result.time[: end + 1], result.equity[: end + 1], color=colour, lw=1.2, label=_label(result))
-        hit = np.flatnonzero(result.steps.liquidations[:end] > 0) + 1
-        top.plot(result.time[hit], result.equity[hit], "o", ms=3, color=colour)
+        end, path = result.end, result.path
+        lived = path.time <= result.time[end]
+        top.plot(path.time[lived], path.equity[lived], color=colour, lw=1.2, label=_label(result))
+        hit = result.liquidation_times
+        top.plot(hit, equity_at(result, hit), "o", ms=3, color=colour)
         if result.ruined:
             top.plot(result.time[end], result.equity[end], "x", ms=9, mew=2, color=colour)
-        gross = np.abs(result.leverage).sum(axis=1)
-        middle.plot(result.time[1 : end + 1], gross[:end], color=colour, lw=0.9)
+        gross = np.abs(path.leverage).sum(axis=1)
+        middle.plot(path.time[lived][1:], gross[lived][1:], color=colour, lw=0.9)
     # The path that lived longest shows the price of the whole period.
     longest = max(results, key=lambda result: result.end)
     bottom.plot(longest.time[1 : longest.end + 1], longest.mark[: longest.end, 0], color="0.35", lw=0.9)
@@ -43,8 +44,14 @@ def equity_figure(results: Sequence[Any], title: str = "") -> Any:
     for axis in (top, middle, bottom):
         axis.grid(alpha=0.3)
     figure.legend(*top.get_legend_handles_labels(), fontsize=8, ncols=5, loc="outside lower center")
-    figure.suptitle(title or "Equity (dot: liquidation, cross: ruined), leverage and price")
+    figure.suptitle(title or "Equity (dot: liquidation, cross: ruined), effective leverage, mark price")
     return figure
+
+
+def equity_at(result: Any, moments: np.ndarray) -> np.ndarray:
+    """Equity at the first decision or daily close at or after each moment, where what happened then shows."""
+    place = np.searchsorted(result.path.time, moments)
+    return np.asarray(result.path.equity[np.minimum(place, result.path.equity.size - 1)])
 
 
 def _label(result: Any) -> str:

@@ -11,8 +11,8 @@ import pandas as pd
 
 from gearing.evaluation.comparisons.scenarios import capacity, counterfactuals, stress_grid
 from gearing.evaluation.metrics import EQUITY_FLOOR, years_between
-from gearing.evaluation.reports.figures import new_figure
-from gearing.evaluation.reports.tables import PRINTED, comparison, printed
+from gearing.evaluation.reports.figures import equity_at, new_figure
+from gearing.evaluation.reports.tables import PRINTED, comparison, number_text, printed
 from gearing.evaluation.reports.trades import trades
 from gearing.evaluation.result import BacktestResult
 from gearing.features import FeatureSet, FeatureTable
@@ -40,7 +40,7 @@ def growth_by_regime(result: BacktestResult, market: MarketData) -> pd.DataFrame
     floored = np.maximum(result.equity, EQUITY_FLOOR * result.equity[0])
     rows = regimes.assign(
         growth=np.diff(np.log(floored))[:count],
-        leverage=np.abs(result.leverage).sum(axis=1)[:count],
+        leverage=result.interval_leverage,
         liquidations=result.steps.liquidations[:count],
         years=[years_between(a, b) for a, b in zip(result.time[:count], result.time[1:], strict=False)],
     )
@@ -132,18 +132,18 @@ def page(result: BacktestResult, others: Sequence[BacktestResult] = ()) -> Any:
     end = result.end
     step = result.time[1 : end + 1]
     for k, one in enumerate((result, *others)):
-        axes[0].plot(
-            one.time[: one.end + 1], one.equity[: one.end + 1], color=f"C{k}", lw=1.2, label=one.name
-        )
-    hit = np.flatnonzero(result.steps.liquidations[:end] > 0) + 1
-    axes[0].plot(result.time[hit], result.equity[hit], "o", ms=3, color="C3", label="liquidation")
+        lived = one.path.time <= one.time[one.end]
+        axes[0].plot(one.path.time[lived], one.path.equity[lived], color=f"C{k}", lw=1.2, label=one.name)
+    hit = result.liquidation_times
+    axes[0].plot(hit, equity_at(result, hit), "o", ms=3, color="C3", label="liquidation")
     axes[0].set_yscale("log")
     axes[0].legend(fontsize=8, ncols=3)
     # From the highest close of any bar so far to the lowest of each interval.
     peak = np.maximum.accumulate(np.maximum(result.equity[0], result.steps.highest[:end]))
     axes[1].fill_between(step, result.steps.lowest[:end] / peak - 1.0, 0.0, color="C3", alpha=0.5)
     for slot, name in enumerate(result.slots):
-        axes[2].plot(step, result.leverage[:end, slot], lw=0.9, label=name)
+        lived = result.path.time <= result.time[end]
+        axes[2].plot(result.path.time[lived][1:], result.path.leverage[lived][1:, slot], lw=0.9, label=name)
         if result.distance is not None:
             # Without a position: a gap, not a distance of 100 %.
             held = result.leverage[:end, slot] != 0.0
@@ -170,25 +170,35 @@ def _as_money(axis: Any) -> None:
 
 
 def yearly(result: BacktestResult) -> pd.DataFrame:
-    """Growth, worst drawdown, liquidations, fees and funding of each calendar year, as shares of equity."""
-    years = result.time[: result.end].astype("datetime64[Y]").astype(int) + 1970
+    """Return, worst drawdown, mean leverage, liquidations, fees and funding of each calendar year, as shares of equity.
+
+    Return and leverage are those of the daily closes; the rest is of the decision intervals that begin in the year.
+    """
+    years = result.time[: result.end].astype("datetime64[Y]")
     rows = []
     for year in np.unique(years):
         inside = np.flatnonzero(years == year)
-        path = result.equity[inside[0] : inside[-1] + 2]
+        first, last = year.astype("datetime64[ms]"), (year + 1).astype("datetime64[ms]")
+        start, end = _equity_by(result, first), _equity_by(result, last)
         steps: Any = result.steps[inside]
         rows.append(
             {
-                "year": int(year),
-                "return": f"{path[-1] / path[0] - 1.0:+.1%}",
+                "year": int(year.astype(int)) + 1970,
+                "return": number_text("{:+.1%}", end / start - 1.0),
                 "max drawdown": f"{result.drawdown(inside[0], inside[-1] + 1):.1%}",
-                "leverage": f"{np.abs(result.leverage[inside]).sum(axis=1).mean():.2f}",
+                "eff. lev.": f"{result.leverage_between(first, last):.2f}",
                 "liquidations": int(steps.liquidations.sum()),
-                "fees": f"{(steps.fees / steps.equity_before).sum():+.1%}",
-                "funding": f"{(steps.funding / steps.equity_before).sum():+.1%}",
+                "fees": number_text("{:+.1%}", (steps.fees / steps.equity_before).sum()),
+                "funding": number_text("{:+.1%}", (steps.funding / steps.equity_before).sum()),
             }
         )
     return pd.DataFrame(rows).set_index("year")
+
+
+def _equity_by(result: BacktestResult, moment: np.datetime64) -> float:
+    """Equity at the last decision or daily close up to a moment; the initial equity before the first."""
+    place = int(np.searchsorted(result.path.time, moment, side="right")) - 1
+    return float(result.path.equity[max(place, 0)])
 
 
 def _verdict(result: BacktestResult) -> str:

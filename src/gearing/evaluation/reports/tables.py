@@ -1,4 +1,4 @@
-"""Tables that compare policies."""
+"""Tables that compare policies, and numbers as text."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,30 +19,54 @@ PRINTED = {
     "funding/y": ("funding", "{:+.1%}"),
     "end equity": ("end_equity", "{:,.0f}"),
 }
+SPAN = ("from", "to")
 
 
 def comparison(results: Sequence[BacktestResult]) -> pd.DataFrame:
-    """All numbers of several results, one row each."""
+    """All numbers of several results, one row each, over the span that its row names: ``from``, ``to``."""
     return pd.concat([result.table for result in results])
 
 
+def spans_differ(table: pd.DataFrame) -> bool:
+    """Whether rows cover different spans of time, so that their numbers cannot be compared."""
+    return all(name in table for name in SPAN) and len(table[list(SPAN)].drop_duplicates()) > 1
+
+
+def span_note(table: pd.DataFrame) -> str:
+    """What to say of a table whose rows cover different spans; empty where they cover the same."""
+    if not spans_differ(table):
+        return ""
+    return (
+        "The rows cover different spans, each its own from and to, and are not comparable: policies begin when all "
+        f"columns that they read are known. Compare from one start: start={max(table['from'])}."
+    )
+
+
 def printed(table: pd.DataFrame, columns: dict[str, tuple[str, str]] = PRINTED) -> pd.DataFrame:
-    """The printed columns as text; "ruined" stays a word."""
+    """The printed columns as text; "ruined" stays a word. Spans are printed where they differ."""
     source = table.copy()
     if "leverage_p05" in source:
         source["leverage_range"] = [
             f"{low:.1f}-{high:.1f}"
             for low, high in zip(source["leverage_p05"], source["leverage_p95"], strict=True)
         ]
+    if spans_differ(source):
+        columns = {**{name: (name, "{}") for name in SPAN}, **columns}
     shown = {
-        heading: [_cell(value, form) for value in source[name]]
+        heading: [number_text(form, value) for value in source[name]]
         for heading, (name, form) in columns.items()
         if name in source
     }
     return pd.DataFrame(shown, index=source.index)
 
 
-def _cell(value: Any, form: str) -> str:
+def number_text(form: str, value: Any) -> str:
+    """A number by a format: "-" for NaN, no sign of a zero's own, and a word unchanged."""
     if isinstance(value, str):
         return value
-    return "-" if value != value else form.format(value)  # NaN is not printed
+    if value != value:
+        return "-"
+    text = form.format(value)
+    if text.startswith("-") and not any(digit in text for digit in "123456789"):
+        return form.format(0.0)  # rounds to zero from below
+    return text

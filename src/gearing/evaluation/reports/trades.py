@@ -15,14 +15,16 @@ COLUMNS = ("contract", "side", "opened", "closed", "leverage", *_PARTS, "pnl", "
 def trades(result: BacktestResult) -> pd.DataFrame:
     """Every trade of a backtest.
 
-    A trade begins with the decision that opens a side and ends with the interval in which it is closed; several
-    re-entries after stops within one side are several trades. The fee of a flip belongs to the trade it opens.
+    A trade begins with the fill that opens a side and ends with the one that closes it; several re-entries after stops
+    within one side are several trades. The fee of a flip belongs to the trade it opens.
 
     Returns
     -------
     DataFrame
-        ``leverage`` is the target at the entry, ``return`` the trade's PnL over equity before it, ``exit`` one of
-        liquidation, stop, take profit, decision, open (at the end of the data).
+        ``opened`` and ``closed`` are the moments of fills at the open of a bar; what ends a trade inside a bar, a
+        liquidation or a resting order, is dated by the open of that bar. ``leverage`` is the target at the entry,
+        ``return`` the trade's PnL over equity before it, ``exit`` one of liquidation, stop, take profit, decision, open
+        (at the end of the data).
     """
     rows: list[dict[str, Any]] = []
     for slot, name in enumerate(result.slots):
@@ -42,7 +44,7 @@ def _spans(result: BacktestResult, slot: int) -> list[tuple[int, int]]:
     way = 0.0
     for k in range(result.end):
         flips = side[k] not in (way, 0.0) and not np.isnan(result.target[k, slot])
-        if begun is not None and flips:
+        if begun is not None and (flips or _replaced(ledgers[k], begun < k and held[k])):
             spans.append((begun, k - 1))
             begun = None
         if begun is None and (held[k] or ledgers.fills[k] > 0 or ledgers.liquidations[k] > 0):
@@ -55,6 +57,11 @@ def _spans(result: BacktestResult, slot: int) -> list[tuple[int, int]]:
     return [(a, b) for a, b in spans if b >= a]
 
 
+def _replaced(ledger: Any, held: bool) -> bool:
+    """Whether a position was liquidated at the first open of an interval, which a gap does, and opened again there."""
+    return bool(held and ledger.liquidations and not ledger.partial_liquidations)
+
+
 def _trade(result: BacktestResult, slot: int, first: int, last: int) -> dict[str, Any]:
     rows = result.ledgers[first : last + 1, slot]
     parts = {name: float(rows[name].sum()) for name in _PARTS}
@@ -63,13 +70,19 @@ def _trade(result: BacktestResult, slot: int, first: int, last: int) -> dict[str
     return {
         "side": "long" if leverage > 0.0 else "short",
         "opened": result.time[first],
-        "closed": result.time[last + 1],
+        "closed": _closed(result, slot, last),
         "leverage": abs(float(leverage)),
         **parts,
         "pnl": pnl,
         "return": pnl / float(result.equity[first]),
         "exit": _exit(result, slot, last),
     }
+
+
+def _closed(result: BacktestResult, slot: int, last: int) -> np.datetime64:
+    """When a trade ended: inside its last interval, or at the decision after it, which turned the side."""
+    flat_at = result.time[last + 1] if result.flat_at is None else result.flat_at[last, slot]
+    return result.time[last + 1] if np.isnat(flat_at) else flat_at
 
 
 def _exit(result: BacktestResult, slot: int, last: int) -> str:

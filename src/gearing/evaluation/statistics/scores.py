@@ -32,11 +32,16 @@ class Interval:
 def interquartile_mean(scores: ArrayLike) -> float:
     """Mean of the middle half of all scores: less noisy than the median, robust to outliers.
 
-    A quarter of the scores, rounded down, is left out at each end.
+    A quarter of the scores, rounded down, is left out at each end; of fewer than four none, which is the plain mean.
     """
     flat = np.sort(np.asarray(scores, dtype=float), axis=None)
     cut = flat.size // 4
     return float(flat[cut : flat.size - cut].mean())
+
+
+def mean_name(count: int) -> str:
+    """Name of `interquartile_mean` of so many scores: "IQM", or "mean" of fewer than four, all of which count."""
+    return "IQM" if count // 4 else "mean"
 
 
 def aggregate(

@@ -84,7 +84,7 @@ class Sweep:
     def deflated_sharpe(self) -> float:
         """Probability that the traded account's true Sharpe ratio exceeds the expected best of all by chance."""
         known = self.sharpes[np.isfinite(self.sharpes)]
-        returns = daily_returns(self.result.time, self.result.equity)
+        returns = daily_returns(self.result.path.time, self.result.path.equity)
         return deflated_sharpe(returns, known, self.n_configurations)
 
     def __repr__(self) -> str:

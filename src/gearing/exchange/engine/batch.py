@@ -19,6 +19,7 @@ from gearing.exchange.engine.intervals import advance_accounts
 from gearing.exchange.kernel import clear_ledgers
 from gearing.exchange.records import (
     account_dtype,
+    close_dtype,
     config_dtype,
     contract_dtype,
     guard_dtype,
@@ -34,18 +35,18 @@ from gearing.exchange.records import (
 _ARRAYS = (
     "active", "accounts", "positions", "contracts", "config", "tiers", "rows", "settlements", "ledgers", "blank",
     "steps", "growth", "targets", "guards", "features", "observations", "saturated", "recorded_steps",
-    "recorded_ledgers",
+    "recorded_ledgers", "places", "closes",
 )  # fmt: skip
 _SIZES = (
     "n_accounts", "n_slots", "n_paths", "n_contracts", "n_tiers", "n_rows", "n_settlements", "n_bars", "n_features",
     "n_columns", "n_targets", "stride", "n_decisions", "with_guards", "n_recorded_steps", "n_recorded_ledgers",
-    "single",
+    "single", "n_places", "n_closes",
 )  # fmt: skip
 # Addresses and sizes of the arrays of a call.
 frame_dtype = np.dtype(
     [(name, "i8") for name in (*_ARRAYS, *_SIZES)] + [("largest_target", "f8")], align=True
 )
-_BOOL, _INT, _FLOAT, _FLOAT32 = (np.dtype(name) for name in ("?", "i8", "f8", "f4"))
+_BOOL, _INT, _INT32, _FLOAT, _FLOAT32 = (np.dtype(name) for name in ("?", "i8", "i4", "f8", "f4"))
 
 STEPS_PER_THREAD = 2048  # fewer steps of accounts take less time than to hand them to a thread
 
@@ -91,6 +92,8 @@ def _advance(address: int, begin: int, end: int) -> float:
         array_at(frame.saturated, (n,), _INT),
         array_at(frame.recorded_steps, (n, frame.n_recorded_steps), step_dtype),
         array_at(frame.recorded_ledgers, (n, frame.n_recorded_ledgers, slots), ledger_dtype),
+        array_at(frame.places, (frame.n_places,), _INT32),
+        array_at(frame.closes, (n, frame.n_closes, slots), close_dtype),
     )
     return 0.0
 
@@ -149,6 +152,7 @@ class Kernel:
             "config": config, "tiers": tiers, "rows": rows, "settlements": settlements, "ledgers": ledgers,
             "blank": blank, "steps": steps, "growth": self.growth, "guards": self._guards, "features": features,
             "observations": observations, "saturated": saturated,
+            "places": np.zeros(0, np.int32), "closes": records((n, 0, slots), close_dtype),
         }  # fmt: skip
         self._frame = np.zeros(1, frame_dtype)
         self._put(**self._arrays)
@@ -186,6 +190,22 @@ class Kernel:
         if mode != self._mode:
             self._plan(mode, self._targets, 0 if guards is None else 1, 1, 1, self._no_record, True)
         return self._call()
+
+    def record_closes(self, rows: np.ndarray) -> np.ndarray:
+        """From now on, record every account at the closes of some rows (n_closes,); no rows end it.
+
+        Returns
+        -------
+        (n_accounts, n_closes, n_slots) array of ``close_dtype``
+            Written by later steps; a row that an account does not reach stays zero.
+        """
+        arrays, slots = self._arrays, self._targets.shape[1]
+        arrays["places"] = np.full(arrays["rows"].shape[0] if rows.size else 0, -1, np.int32)
+        arrays["places"][rows] = np.arange(rows.size)
+        arrays["closes"] = records((self.n_accounts, rows.size, slots), close_dtype)
+        self._put(places=arrays["places"], closes=arrays["closes"])
+        self._set(n_places=arrays["places"].size, n_closes=rows.size)
+        return arrays["closes"]
 
     def observe(self, active: np.ndarray) -> None:
         """Observations of accounts that were just reset."""
@@ -252,5 +272,6 @@ class Kernel:
             a["rows"], a["settlements"], a["ledgers"], a["blank"], a["steps"], a["growth"], targets,
             int(f["stride"]), int(f["n_decisions"]), a["guards"], bool(f["with_guards"]), a["features"],
             a["observations"][:, :columns], a["saturated"], *record,
+            a["places"], a["closes"],
         )  # fmt: skip
         return 0.0

@@ -13,6 +13,7 @@ from gearing.exchange.kernel import (
     has_position,
     is_ruined,
     mark_to_market,
+    note_close,
     note_equity,
     note_growth,
     settle,
@@ -35,12 +36,12 @@ _AHEAD = 8  # accounts ahead of the current one whose row is prefetched: about t
 @hot
 def advance_account(
     account, positions, i, contracts, config, tiers, rows, settlements, until, ledgers, step,
-    targets, t, guards, g, with_guards, ordinary,
+    targets, t, guards, g, with_guards, places, closes, number, ordinary,
 ):  # fmt: skip
     """One account from its next row to row ``until`` (exclusive), with orders at the first open.
 
     If ``ordinary``, only orders and funding may happen: on any other event it returns False, and the caller
-    discards the records.
+    discards the records. ``number`` is the account's own among ``closes``.
     """
     step.lowest = step.highest = account.equity
     step.drawdown = 0.0
@@ -70,6 +71,7 @@ def advance_account(
             flatten(account, positions, i, contracts, config, rows, r, ledgers)
             held = has_position(positions, i)
         if not held:
+            note_close(account, positions, i, contracts, config, rows, r, places, closes, number)
             continue
         # If only closes are checked, settlements inside the row come before the check.
         if settles and settle(
@@ -85,6 +87,7 @@ def advance_account(
             )
         if delist(account, positions, i, contracts, config, rows, r, ledgers, ordinary):
             return False
+        note_close(account, positions, i, contracts, config, rows, r, places, closes, number)
         if r + 1 < until:
             profit = unrealised_total(positions, i, contracts, config, rows, r, False)
             note_equity(step, account.wallet_balance + profit)
@@ -96,14 +99,14 @@ def advance_account(
 @rule
 def step_fully(
     accounts, positions, i, contracts, config, tiers, rows, settlements, ledgers, steps,
-    targets, t, guards, g, with_guards,
+    targets, t, guards, g, with_guards, places, closes,
 ):  # fmt: skip
     """One decision interval of one account under all rules."""
     clear_ledgers(ledgers, i)
     account = accounts[i]
     advance_account(
         account, positions, i, contracts, config, tiers, rows, settlements, rows[index(account.row), 0].next_row,
-        ledgers, steps[i], targets, t, guards, g, with_guards, False,
+        ledgers, steps[i], targets, t, guards, g, with_guards, places, closes, i, False,
     )  # fmt: skip
     finish_step(account, positions, i, contracts, config, rows, steps[i])
     note_growth(steps[i], account.start_equity)
@@ -112,7 +115,7 @@ def step_fully(
 @hot
 def step_ordinarily(
     accounts, positions, i, contracts, path, config, tiers, rows, settlements, ledgers, blank, steps,
-    targets, t, guards,
+    targets, t, guards, places, closes,
 ):  # fmt: skip
     """The same interval on copies if only orders and funding happen; otherwise False.
 
@@ -127,7 +130,7 @@ def step_ordinarily(
     account = own[0]
     if not advance_account(
         account, held, 0, terms[0], config, tiers, rows, settlements, rows[index(account.row), 0].next_row, ledger,
-        step, targets, t, guards, 0, False, True,
+        step, targets, t, guards, 0, False, places, closes, i, True,
     ):  # fmt: skip
         return False
     finish_step(account, held, 0, terms[0], config, rows, step)
@@ -189,14 +192,14 @@ def simplify(config):
 def advance_accounts(
     begin, end, active, accounts, positions, contracts, config, tiers, rows, settlements, ledgers, blank, steps,
     growth, targets, stride, n_decisions, guards, with_guards, features, observations, saturated,
-    recorded_steps, recorded_ledgers,
+    recorded_steps, recorded_ledgers, places, closes,
 ):  # fmt: skip
     """Advance the active accounts from ``begin`` to ``end`` by up to ``n_decisions`` intervals each.
 
     Decision d of account i reads row ``i * stride + d`` of ``targets``; an account stops at its ruin and at the end of
     its episode. Observations are written at the end, steps and ledgers of every decision recorded, where their
-    arrays have columns. ``blank`` is the ledger of a step in which nothing happened, ``growth`` the logarithmic growth
-    of the last steps as one contiguous array.
+    arrays have columns, and closes of the rows that have a place among them. ``blank`` is the ledger of a step in which
+    nothing happened, ``growth`` the logarithmic growth of the last steps as one contiguous array.
     """
     simple = is_simple(positions, contracts, config[0], with_guards)
     rules = row_copy(config, 0)
@@ -218,11 +221,11 @@ def advance_accounts(
                 break
             if not simple or not step_ordinarily(
                 accounts, positions, i, contracts, path, rules[0], tiers, rows, settlements, ledgers, blank, steps,
-                targets, index(i * stride + d), guards,
+                targets, index(i * stride + d), guards, places, closes,
             ):  # fmt: skip
                 step_fully(
                     accounts, positions, i, contracts[path], config[0], tiers, rows, settlements, ledgers, steps,
-                    targets, index(i * stride + d), guards, i, with_guards,
+                    targets, index(i * stride + d), guards, i, with_guards, places, closes,
                 )  # fmt: skip
             if recorded_steps.shape[1] > 0:
                 recorded_steps[i, d] = steps[i]

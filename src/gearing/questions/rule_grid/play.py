@@ -16,13 +16,7 @@ from gearing.evaluation.accounts import Accounts, play_sizes
 from gearing.evaluation.backtesting import backtest
 from gearing.evaluation.columns import column_table, settings_columns
 from gearing.evaluation.comparisons.matched_fixed import GRID_SIZE, FixedGrid
-from gearing.evaluation.metrics import (
-    DAYS_PER_YEAR,
-    daily_log_growth,
-    daily_returns,
-    performance,
-    years_between,
-)
+from gearing.evaluation.metrics import DAYS_PER_YEAR, years_between
 from gearing.evaluation.playing import all_decisions
 from gearing.evaluation.statistics.inference import (
     growth_difference,
@@ -201,9 +195,8 @@ def _sizes(setting: _Setting, rules: Mapping[str, Any]) -> np.ndarray:
 
 def _own(accounts: Accounts, i: int, evidence: Evidence) -> Row:
     ruined = bool(accounts.ruined[i])
-    measured = performance(accounts.time, accounts.equity[i], ruined, accounts.drawdown[i])
-    growth = daily_log_growth(accounts.time, accounts.equity[i])
-    low, high = mean_interval(growth, **evidence.resampling)
+    measured = accounts.performance(i)
+    low, high = mean_interval(accounts.daily_log_growth[i], **evidence.resampling)
     return {
         "effective_leverage": float(accounts.leverage[i]),
         "log_growth": measured.log_growth,
@@ -229,7 +222,7 @@ def _against_baseline(accounts: Accounts, i: int, base: int, evidence: Evidence)
     """Sharpe ratio less the baseline's, and what each day adds to it; nothing where either was ruined."""
     if i == base or accounts.ruined[i] or accounts.ruined[base]:
         return {}, {}
-    own, other = (daily_returns(accounts.time, accounts.equity[k]) for k in (i, base))
+    own, other = accounts.daily_returns[[i, base]]
     found = sharpe_difference(own, other, **evidence.resampling)
     row = {
         "sharpe_ratio": accounts.sharpe[i] / accounts.sharpe[base],
@@ -254,14 +247,14 @@ def _against_fixed(
     accounts: Accounts, i: int, fixed: Accounts, first: int, evidence: Evidence
 ) -> tuple[Row, Series]:
     """Growth and liquidations less those of both matched fixed accounts, and what each day adds to them."""
-    own = daily_log_growth(accounts.time, accounts.equity[i])
+    own = accounts.daily_log_growth[i]
     day = ((accounts.time[:-1] - accounts.time[0]) // DAY).astype(int)
     each = years_between(accounts.time[0], accounts.time[-1]) / accounts.hits.shape[1]
     block = max(1.0, evidence.mean_block / (each * DAYS_PER_YEAR))
     row: Row = {}
     days: Series = {}
     for k, kind in enumerate(KINDS, start=first):
-        other = daily_log_growth(fixed.time, fixed.equity[k])
+        other = fixed.daily_log_growth[k]
         found, fewer = growth_difference(own, other, **evidence.resampling), fixed.hits[k] - accounts.hits[i]
         row |= {f"vs_{kind}": found.estimate, f"vs_{kind}_low": found.low, f"vs_{kind}_high": found.high}
         row |= evidence.bootstrap.mean(f"fewer_{kind}", fewer / each, block)

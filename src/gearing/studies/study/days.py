@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from gearing.evaluation.comparisons.matched_fixed import GRID_SIZE, FixedGrid
-from gearing.evaluation.metrics import DAYS_PER_YEAR, daily_log_growth
+from gearing.evaluation.metrics import DAYS_PER_YEAR
 from gearing.simulation.simulator import Simulator
 from gearing.studies.folds import Span
 from gearing.studies.study.config import StudyConfig
 from gearing.studies.study.prepare import Prepared
-from gearing.studies.study.trials import OVERLAY, VALIDATION, load_result, result_file
+from gearing.studies.study.trials import CHOSEN_AT, OVERLAY, VALIDATION, load_result, result_file
 from gearing.studies.trials import Result, other_code
 
 WINDOW = 30  # days within which a liquidation is counted once
@@ -158,7 +158,7 @@ def _of_seed(
         "windows": np.concatenate([windows_with_liquidation(fold) for fold in folds]),
         "drawdown": largest_drawdown(np.concatenate(growth)),
         "ruined": sum(bool(fold["ruined"]) for fold in folds),
-        **{name: _known(folds, name) for name in ("replayed", "shifted", VALIDATION, "chosen_at")},
+        **{name: _known(folds, name) for name in ("replayed", "shifted", VALIDATION, CHOSEN_AT)},
     }  # fmt: skip
 
 
@@ -167,11 +167,11 @@ def _fold_days(config: StudyConfig, result: Result, symbol: str, overlay: bool) 
     settings = config.simulation(result.trial.policy, result.trial.direction, overlay)
     did, more = load_result(result.trial.label, result.folder / result_file(symbol, overlay), settings)
     equity = np.maximum(did.steps.equity_before, 1e-9)
-    known = {name: result.summary[name] for name in (VALIDATION, "chosen_at") if name in result.summary}
+    known = {name: result.summary[name] for name in (VALIDATION, CHOSEN_AT) if name in result.summary}
     known = {name: np.nan if value is None else value for name, value in known.items()}
     return {
-        "time": did.time[:-1], "growth": daily_log_growth(did.time, did.equity),
-        "leverage": np.abs(did.leverage[: did.end]).sum(axis=1), "liquidations": did.steps.liquidations,
+        "time": did.time[:-1], "growth": did.daily_log_growth,
+        "leverage": did.gross_leverage, "liquidations": did.steps.liquidations,
         "fees": (did.steps.fees / equity)[: did.end], "funding": (did.steps.funding / equity)[: did.end],
         "ruined": did.ruined, **more, **known,
     }  # fmt: skip

@@ -2,17 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from gearing.evaluation.metrics import daily_log_growth
+from gearing.evaluation.metrics import RUINED
 from gearing.evaluation.result import BacktestResult
 from gearing.evaluation.statistics.inference import growth_difference, pooled_growth_difference
-from gearing.evaluation.statistics.scores import interquartile_mean
+from gearing.evaluation.statistics.scores import interquartile_mean, mean_name
+from gearing.market.timing import DAY
 from gearing.studies.study.config import StudyConfig
-from gearing.studies.study.trials import OVERLAY, load_result, result_file
+from gearing.studies.study.trials import CHOSEN_AT, OVERLAY, load_result, result_file
 from gearing.studies.trials import Result, other_code
 
 MONEY = [
@@ -20,7 +22,7 @@ MONEY = [
 ]  # fmt: skip
 
 
-_PER_DECISION = ("target", "leverage", "mark", "distance", "acted")
+_JOINED = ("target", "leverage", "mark", "distance", "acted", "flat_at", "days", "daily_leverage")
 
 
 def chained(results: list[BacktestResult]) -> BacktestResult:
@@ -30,15 +32,16 @@ def chained(results: list[BacktestResult]) -> BacktestResult:
     """
     if len(results) == 1:
         return results[0]
-    equity, steps, scale = [results[0].equity[:1]], [], 1.0
+    equity, daily, steps, scale = [results[0].equity[:1]], [], [], 1.0
     for result in results:
         scaled = result.steps.copy()
         for name in MONEY:
             scaled[name] *= scale
         steps.append(scaled)
         equity.append(result.equity[1:] * scale)
+        daily.append(None if result.daily_equity is None else result.daily_equity * scale)
         scale *= max(result.equity[-1] / result.equity[0], 1e-12)
-    per_decision: Any = {name: _joined([getattr(r, name) for r in results]) for name in _PER_DECISION}
+    joined: Any = {name: _joined([getattr(r, name) for r in results]) for name in _JOINED}
     return replace(
         results[0],
         time=np.concatenate([results[0].time[:1], *(r.time[1:] for r in results)]),
@@ -46,7 +49,8 @@ def chained(results: list[BacktestResult]) -> BacktestResult:
         steps=np.concatenate(steps).view(np.recarray),
         ledgers=np.concatenate([r.ledgers for r in results]).view(np.recarray),
         ruined=any(r.ruined for r in results),
-        **per_decision,
+        daily_equity=_joined(daily),
+        **joined,
     )
 
 
@@ -66,6 +70,7 @@ class Entry:
     seed: int | None
     result: BacktestResult
     code: str  # digests of other code than today's that made some of it
+    trained: tuple[int, ...]  # of an agent: decisions trained on until the chosen weights, fold by fold
 
 
 def entries_of(config: StudyConfig, results: Sequence[Result]) -> list[Entry]:
@@ -82,7 +87,8 @@ def entries_of(config: StudyConfig, results: Sequence[Result]) -> list[Entry]:
         name = policy + (f", {direction}" if direction else "") + OVERLAY * overlay
         chain = chained([loaded(config, fold, overlay) for fold in folds])
         chain = replace(chain, name=name if seed is None else f"{name} [{seed}]")
-        found.append(Entry(name, policy, direction, overlay, seed, chain, other_code(folds)))
+        trained = tuple(one.summary[CHOSEN_AT] for one in folds) if seed is not None else ()
+        found.append(Entry(name, policy, direction, overlay, seed, chain, other_code(folds), trained))
     return found
 
 
@@ -94,20 +100,23 @@ def loaded(config: StudyConfig, result: Result, overlay: bool = False) -> Backte
 
 
 def leaderboard(config: StudyConfig, entries: Sequence[Entry]) -> pd.DataFrame:
-    """Rows of all rules and agents: each seed, and per agent the interquartile mean over its seeds.
+    """Rows of all rules and agents: each seed, and per agent the mean over its seeds, interquartile from four on.
 
     ``versus`` is the difference in log growth a year to the baseline (the first rule unless named) in the same
-    direction, with the interval of a stationary block bootstrap on the same days; over seeds, days are resampled for
-    all at once. ``code`` names other code that made a row, where there is any.
+    direction, with the interval of a stationary block bootstrap on the days that both decided on; over seeds, days are
+    resampled for all at once. It is "ruined" where an account was. ``trained_decisions`` is the mean number of
+    decisions trained on until the chosen weights, ``untrained`` the share of trainings that chose those before any.
+    ``code`` names other code that made a row, where there is any.
     """
     baseline = config.baseline
     of_baseline = [one for one in reversed(entries) if one.policy == baseline and not one.overlay]
-    reference = {one.direction: _growth(one) for one in of_baseline}
+    reference = {one.direction: one for one in of_baseline}
     rows = []
     for one in entries:
         row = {**one.result.row, "ruined_seeds": int(one.result.ruined), "code": one.code}
+        row |= trained_columns(config, [one])
         if one.policy != baseline or one.overlay:
-            row |= _versus(growth_difference(_growth(one), reference[one.direction], **_bootstrap(config)))
+            row |= _versus(config, [one], reference[one.direction])
         rows.append(row)
     for name in dict.fromkeys(one.name for one in entries if one.seed is not None):
         seeds = [one for one in entries if one.name == name]
@@ -117,27 +126,67 @@ def leaderboard(config: StudyConfig, entries: Sequence[Entry]) -> pd.DataFrame:
     return table if any(table["code"]) else table.drop(columns="code")
 
 
-def _growth(one: Entry) -> np.ndarray:
-    return daily_log_growth(one.result.time, one.result.equity)
+def trained_columns(config: StudyConfig, seeds: Sequence[Entry]) -> dict[str, Any]:
+    """Decisions until the chosen weights, the share of untrained choices, and both in words; nothing for a rule."""
+    chosen = [decisions for one in seeds for decisions in one.trained]
+    if not chosen:
+        return {}
+    untrained = sum(decisions == 0 for decisions in chosen)
+    word = "untrained" if config.agents[seeds[0].policy].pretrain is None else "only pretrained"
+    if untrained == len(chosen):
+        text = word
+    elif untrained:
+        text = f"{untrained} of {len(chosen)} {word}"
+    else:
+        text = f"{np.mean(chosen):,.0f}"
+    return {
+        "trained_decisions": float(np.mean(chosen)),
+        "untrained": untrained / len(chosen),
+        "trained_text": text,
+    }
 
 
 def _bootstrap(config: StudyConfig) -> dict[str, Any]:
     return {"seed": 0, **config.statistics.model_dump(exclude={"baseline"})}
 
 
-def _versus(difference: Any) -> dict[str, Any]:
-    return {
-        "versus": difference.estimate,
-        "versus_low": difference.low,
-        "versus_high": difference.high,
-        "versus_text": f"{difference.estimate:+.2f} [{difference.low:+.2f}, {difference.high:+.2f}]",
-    }
+def _versus(config: StudyConfig, seeds: Sequence[Entry], baseline: Entry) -> dict[str, Any]:
+    """Growth less the baseline's, over one or several seeds; a word where one of them, or the baseline, was ruined."""
+    names = ("versus", "versus_low", "versus_high", "versus_text")
+    if any(one.result.ruined for one in (*seeds, baseline)):
+        return dict.fromkeys(names, RUINED)
+    growth = _on_common_days([*seeds, baseline])
+    resampling = _bootstrap(config)
+    resampling["mean_block"] = min(resampling["mean_block"], float(growth.shape[1]))
+    if len(seeds) == 1:
+        found = growth_difference(*growth, **resampling)
+    else:
+        found = pooled_growth_difference(growth[:-1].T[:, None, :], growth[-1][:, None], **resampling)
+    text = f"{found.estimate:+.2f} [{found.low:+.2f}, {found.high:+.2f}]"
+    return dict(zip(names, (found.estimate, found.low, found.high, text), strict=True))
 
 
-def _over_seeds(config: StudyConfig, seeds: Sequence[Entry], reference: np.ndarray) -> dict[str, Any]:
-    """Interquartile mean of every number over an agent's seeds; a ratio stays a word if any seed was ruined."""
+def _on_common_days(entries: Sequence[Entry]) -> np.ndarray:
+    """Daily log growth on the days that all have (n_entries, n_days).
+
+    Days begin where an account first decides: a weekly clock begins on a Monday.
+    """
+    days = [one.result.time[0] + np.arange(one.result.daily_log_growth.size) * DAY for one in entries]
+    common = reduce(np.intersect1d, days)
+    if not common.size:
+        names = ", ".join(dict.fromkeys(one.name for one in entries))
+        raise ValueError(
+            f"{names} decide on no common day; give them the same decision interval, or longer folds."
+        )
+    return np.stack(
+        [one.result.daily_log_growth[np.isin(own, common)] for one, own in zip(entries, days, strict=True)]
+    )
+
+
+def _over_seeds(config: StudyConfig, seeds: Sequence[Entry], baseline: Entry) -> dict[str, Any]:
+    """Mean of every number over an agent's seeds, interquartile from four on; a word if any seed's is one."""
     rows = [one.result.row for one in seeds]
-    row: dict[str, Any] = {"policy": f"{seeds[0].name}, IQM of {len(rows)} seeds"}
+    row: dict[str, Any] = {"policy": f"{seeds[0].name}, {mean_name(len(rows))} of {len(rows)} seeds"}
     for column in rows[0]:
         values = [r[column] for r in rows]
         if column in ("policy", "ruined"):
@@ -147,5 +196,4 @@ def _over_seeds(config: StudyConfig, seeds: Sequence[Entry], reference: np.ndarr
     row["ruined"] = any(one.result.ruined for one in seeds)
     row["ruined_seeds"] = sum(one.result.ruined for one in seeds)
     row["code"] = ", ".join(sorted({one.code for one in seeds if one.code}))
-    stacked = np.stack([_growth(one) for one in seeds], axis=-1)[:, None, :]
-    return row | _versus(pooled_growth_difference(stacked, reference[:, None], **_bootstrap(config)))
+    return row | trained_columns(config, seeds) | _versus(config, seeds, baseline)

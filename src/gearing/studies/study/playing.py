@@ -8,7 +8,7 @@ from gearing.evaluation.result import BacktestResult
 from gearing.studies.study.columns import agent_columns
 from gearing.studies.study.learning import Pretrained, train
 from gearing.studies.study.prepare import Prepared
-from gearing.studies.study.trials import POLICY, VALIDATION, PolicyTrial, result_file, save_result
+from gearing.studies.study.trials import CHOSEN_AT, POLICY, VALIDATION, PolicyTrial, result_file, save_result
 from gearing.studies.trials import Place
 
 
@@ -31,7 +31,13 @@ def _policy(
         return prepared.config.rules[trial.policy].make(), {}
     trained = train(prepared, pretrained, trial, place)
     trained.policy.save(place.folder / POLICY)
-    return trained.policy, {VALIDATION: trained.validation_score, "chosen_at": trained.best_decisions}
+    chosen = trained.best_decisions
+    return trained.policy, {
+        VALIDATION: trained.validation_score,
+        CHOSEN_AT: chosen,
+        "trained_decisions": chosen,
+        "untrained": float(chosen == 0),
+    }
 
 
 def _play_account(

@@ -1,19 +1,22 @@
 """A study: rules and agents over folds, judged on the same test days."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from gearing.evaluation.metrics import RUINED
 from gearing.evaluation.reports.figures import equity_figure
-from gearing.evaluation.reports.tables import PRINTED, printed
+from gearing.evaluation.reports.tables import PRINTED, number_text, printed
+from gearing.evaluation.result import BacktestResult
 from gearing.studies.experiment import Findings, experiment
 from gearing.studies.study.config import StudyConfig
 from gearing.studies.study.days import everything_played
 from gearing.studies.study.exporting import export_agent
-from gearing.studies.study.leaderboard import Entry, entries_of, leaderboard, loaded
+from gearing.studies.study.leaderboard import Entry, entries_of, leaderboard, loaded, trained_columns
 from gearing.studies.study.learning import pretrain
 from gearing.studies.study.playing import play
 from gearing.studies.study.policies import policies_line, policies_table, reasons_table, seeds_table
@@ -24,6 +27,7 @@ from gearing.studies.work import Work, is_number
 
 TABLE = {
     **PRINTED,
+    "trained": ("trained_text", "{}"),
     "controls": ("controls", "{}"),
     "acted": ("control_actions", "{:.0f}"),
     "growth vs baseline [95 %]": ("versus_text", "{}"),
@@ -32,6 +36,7 @@ TABLE = {
 LEADERBOARD = "leaderboard"
 METRICS = (
     "log_growth", "sharpe", "max_drawdown", "effective_leverage", "liquidations", "fees", "funding",
+    "trained_decisions", "untrained", "ruined_seeds",
 )  # fmt: skip
 
 
@@ -77,28 +82,42 @@ def _groups(prepared: Prepared, results: Sequence[Result]) -> Findings:
 
 def _line(config: StudyConfig, board: pd.DataFrame) -> str:
     """Log growth a year of agents over their seeds; of a study without agents, of its rules."""
-    over_seeds = [name for name in board.index if "IQM" in name]
+    over_seeds = [name for name in board.index if name.endswith(" seeds")]
     single = [name for name in board.index if name.endswith("]")]
     rows = [
-        f"{name} {row['log_growth']:+.2f}{_compared(row.get('versus_text'))}"
+        f"{name} {number_text('{:+.2f}', row['log_growth'])}{_compared(row)}"
         for name, row in board.loc[over_seeds or single or list(board.index)].iterrows()
     ]
     return f"{config.name}: log growth a year of {'; '.join(rows)}"
 
 
-def _compared(versus: Any) -> str:
-    return f" ({versus} against the baseline)" if isinstance(versus, str) else ""
+def _compared(row: pd.Series) -> str:
+    """What a row says against the baseline, and of its training where validation chose untrained weights."""
+    versus = row.get("versus_text")
+    texts = [f"{versus} against the baseline"] if isinstance(versus, str) and versus != RUINED else []
+    texts += [str(row["trained_text"])] if row.get("untrained", 0.0) > 0.0 else []
+    return f" ({'; '.join(texts)})" if texts else ""
 
 
 def _figures(config: StudyConfig, entries: Sequence[Entry]) -> dict[str, Any]:
     """Equity, leverage and price of all rules, of all agents, and of both."""
     rules = [one.result for one in entries if one.seed is None]
-    agents = [one.result for one in entries if one.seed is not None]
+    agents = [_labelled(config, one) for one in entries if one.seed is not None]
     return {
         name: equity_figure(chosen, f"{config.name}: {name}, test period")
         for name, chosen in (("rules", rules), ("agents", agents), ("all", rules + agents))
         if chosen
     }
+
+
+def _labelled(config: StudyConfig, one: Entry) -> BacktestResult:
+    """An agent's result under the name that a figure shows: with how much of its training was chosen."""
+    columns = trained_columns(config, [one])
+    return (
+        replace(one.result, name=f"{one.result.name}, {columns['trained_text']}")
+        if columns["untrained"]
+        else one.result
+    )
 
 
 def _metrics(board: pd.DataFrame) -> dict[str, float]:
