@@ -100,7 +100,9 @@ def test_a_ruined_path_shows_the_word_where_growth_or_a_ratio_would_stand():
     assert row["sharpe"] == row["sortino"] == row["calmar"] == "ruined"
     assert row["max_drawdown"] == pytest.approx(1 - 4 / 300)
     assert row["log_growth"] == row["annual_return"] == "ruined"
-    assert got.log_growth == pytest.approx(np.log(0.04) / (3 / 365))  # of the path, for differences day by day
+    assert got.log_growth == pytest.approx(
+        np.log(0.04) / (3 / 365)
+    )  # of the path, for differences day by day
 
 
 def test_equity_below_zero_counts_as_a_thousandth_of_the_start():
