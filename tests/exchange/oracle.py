@@ -331,7 +331,7 @@ class Oracle:
             leverage = p.leverage
         side = 1 if wanted > p.q else -1
         price = self.price_of_order(j, row.last[0], side, wanted - p.q)
-        size = abs(wanted)
+        size, cuts = abs(wanted), ledger.capped
         held = abs(p.q) if same_side else -abs(p.q)
         fee = terms.maker_fee if self.rules.maker else terms.taker_fee
         if target != 0 and size > held:
@@ -348,7 +348,8 @@ class Oracle:
             self.seen["settings kept for want of a top-up"] += 1
             leverage = p.leverage
         size = on_grid(size, terms.lot, up=False)
-        self.send(k, size if target > 0 else -size, price, leverage, fee, margin)
+        cut_at = min(leverage, abs(target)) if ledger.capped > cuts else None
+        self.send(k, size if target > 0 else -size, price, leverage, fee, margin, cut_at)
 
     def free_for(self, k: int, target: Decimal, leverage: Decimal, price: Decimal, fee: Decimal) -> Decimal:
         """Free balance before a fill: W + min(0, sum U) - sum IM, with the own position at the new setting.
@@ -413,8 +414,12 @@ class Oracle:
         return True
 
     def send(
-        self, k: int, wanted: Decimal, price: Decimal, leverage: Decimal, fee: Decimal, margin: Decimal
-    ) -> None:
+        self, k: int, wanted: Decimal, price: Decimal, leverage: Decimal, fee: Decimal, margin: Decimal,
+        cut_at: Decimal | None,
+    ) -> None:  # fmt: skip
+        """Fill the order and post its margin: the whole ``margin``, or of an order cut to its tier's cap the margin of
+        what is then held at the leverage ``cut_at``. Losses against the mark come out of what is posted; the fee does so
+        where all of the margin is."""
         p, terms, mark = (
             self.slots[k],
             self.terms[self.slots[k].contract],
@@ -439,8 +444,14 @@ class Oracle:
             return
         p.leverage = leverage
         if not self.rules.cross:
-            lost = max(ZERO, before - self.wallet - self.profit(p, mark))
-            self.post(p, margin - lost, mark)
+            lost = before - self.wallet - self.profit(p, mark)
+            balance = margin - max(ZERO, lost)
+            if cut_at is not None:
+                paid = fee * abs(order) * self.unit(p.contract, price)
+                own = self.value(p, price) / cut_at - max(ZERO, lost - paid)
+                self.seen["margins of cut orders"] += own < balance
+                balance = min(balance, own)
+            self.post(p, balance, mark)
 
     def post(self, p: Position, balance: Decimal, mark: Decimal) -> None:
         """Bring margin + unrealised profit to ``balance``, as far as free balance and the venue allow."""
@@ -570,7 +581,7 @@ class Oracle:
         """Sell to one floor after the other until margin suffices; None if that leaves nothing."""
         p, terms, stride = self.slots[k], self.terms[self.slots[k].contract], self.rules.step_down
         tiers, unit = self.row[p.contract].tiers, self.unit(p.contract, mark)
-        here = max(n for n, t in enumerate(tiers) if t.floor <= self.value(p, mark))
+        here = tiers.index(tier_of(self.value(p, mark), tiers))
         start = here if reached is None else min(here, reached)
         for below in range(start - stride, -1, -stride):  # the tier it is to be left in, on its cap
             kept = on_grid(tiers[below + 1].floor / unit, terms.lot, False)

@@ -122,7 +122,8 @@ class Scenario:
         tiers = []
         for k, (floor, cap) in enumerate(itertools.pairwise(floors)):
             rate = Decimal("0.004") + Decimal("0.002") * k
-            tiers.append(Tier(floor, cap, rate, Decimal(0), Decimal(int(1 / rate))))
+            # An order that is cut posts its initial margin only: twice the maintenance margin, as in `_tiers`.
+            tiers.append(Tier(floor, cap, rate, Decimal(0), Decimal(int(Decimal("0.5") / rate))))
         return tiers
 
     def _rows(self) -> list[list[Row]]:

@@ -18,7 +18,7 @@ EVENTS = (
     "scenarios", "cross", "inverse", "hedge", "flips", "gaps", "liquidations by funding", "tier crossings",
     "cross liquidations", "inverse liquidations", "hedge-mode liquidations", "sizes bound by the free balance",
     "settings kept for want of a top-up", "liquidations under jumping requirements", "two tiers gone down at a time",
-    "fifths sold first", "positions taken by the vault",
+    "fifths sold first", "positions taken by the vault", "margins of cut orders",
 )  # fmt: skip
 ROOT = Path(__file__).resolve().parents[2]
 INTERPRET = """

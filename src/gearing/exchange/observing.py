@@ -17,7 +17,7 @@ from gearing.exchange.account import (
     touch_from,
 )
 from gearing.exchange.cross import contract_of
-from gearing.exchange.engine.compiled import hot, index
+from gearing.exchange.engine.compiled import hot, index, rule
 from gearing.exchange.rules import notional, price_at_margin
 
 POSITION_COLUMNS = ("effective_leverage", "margin_ratio", "liquidation_distance", "unrealised_share")
@@ -59,8 +59,47 @@ def observed_liquidation_price(position, contract, config, tiers, row, backing):
 
 
 @hot
-def observe_account(account, positions, i, contracts, config, tiers, rows, r, observations, line, offset):
+def account_surplus(account, positions, i, contracts, config, tiers, rows, r):
+    """Wallet balance plus the surplus of every position over its maintenance margin, at the closes of row ``r``."""
+    surplus = account.wallet_balance
+    for s in range(positions.shape[1]):
+        j = contract_of(s, config)
+        surplus += margin_surplus(
+            positions[i, s], contracts[j], config, tiers, rows[r, j], rows[r, j].mark_close
+        )
+    return surplus
+
+
+@hot
+def backing_of(position, contract, config, tiers, row, surplus):
+    """Balance that backs a position: its margin, or all that a cross account has besides it at the row's close."""
+    if not config.cross:
+        return position.margin
+    return surplus - margin_surplus(position, contract, config, tiers, row, row.mark_close)
+
+
+@rule
+def note_liquidation_prices(account, positions, i, contracts, config, tiers, rows, r, ledgers):
+    """Write the liquidation price of every open position into its ledger, as ``observe_account`` does."""
+    surplus = 0.0
+    if config.cross:
+        surplus = account_surplus(account, positions, i, contracts, config, tiers, rows, r)
+    for s in range(positions.shape[1]):
+        if positions[i, s].quantity != 0.0:
+            j = contract_of(s, config)
+            backing = backing_of(positions[i, s], contracts[j], config, tiers, rows[r, j], surplus)
+            ledgers[i, s].liquidation_price = observed_liquidation_price(
+                positions[i, s], contracts[j], config, tiers, rows[r, j], backing
+            )
+
+
+@hot
+def observe_account(
+    account, positions, i, contracts, config, tiers, rows, r, ledgers, observations, line, offset
+):
     """Write the position and account columns into a line, after the market's; returns how many were saturated.
+
+    The liquidation price of an open position also goes into its ledger.
 
     ``margin_ratio`` is maintenance margin over margin balance (1 liquidates), of the position where isolated, of
     the account where cross; ``liquidation_distance`` the relative move of the mark to the liquidation price (1 = none).
@@ -68,14 +107,12 @@ def observe_account(account, positions, i, contracts, config, tiers, rows, r, ob
     saturated = 0
     equity = account.equity
     scale = 1.0 / equity if equity > 0.0 else 0.0
-    requirement, surplus = 0.0, account.wallet_balance
+    requirement, surplus = 0.0, 0.0
     if config.cross:
+        surplus = account_surplus(account, positions, i, contracts, config, tiers, rows, r)
         for s in range(positions.shape[1]):
             j = contract_of(s, config)
             requirement += position_maintenance(
-                positions[i, s], contracts[j], config, tiers, rows[r, j], rows[r, j].mark_close
-            )
-            surplus += margin_surplus(
                 positions[i, s], contracts[j], config, tiers, rows[r, j], rows[r, j].mark_close
             )
     for s in range(positions.shape[1]):
@@ -89,14 +126,14 @@ def observe_account(account, positions, i, contracts, config, tiers, rows, r, ob
                 * scale
             )
             if config.cross:
-                backing = surplus - margin_surplus(position, contracts[j], config, tiers, rows[r, j], mark)
                 ratio = requirement * scale
             else:
-                backing = position.margin
                 needed = position_maintenance(position, contracts[j], config, tiers, rows[r, j], mark)
                 balance = position.margin + position.unrealised
                 ratio = needed / balance if balance > needed else 1.0
+            backing = backing_of(position, contracts[j], config, tiers, rows[r, j], surplus)
             price = observed_liquidation_price(position, contracts[j], config, tiers, rows[r, j], backing)
+            ledgers[line, s].liquidation_price = price
             distance = 1.0 if math.isnan(price) else min(1.0, abs(price / mark - 1.0))
         base = offset + 4 * s
         effective, moved = saturate(effective, -1000.0, 1000.0)
@@ -114,13 +151,16 @@ def observe_account(account, positions, i, contracts, config, tiers, rows, r, ob
 
 
 @hot
-def observe(account, positions, i, contracts, config, tiers, rows, features, observations, line):
-    """Write one account's observation into a line, at the close of the bar before its next row."""
+def observe(account, positions, i, contracts, config, tiers, rows, features, ledgers, observations, line):
+    """Write one account's observation into a line, at the close of the bar before its next row.
+
+    ``line`` is also the account's line of ``ledgers``.
+    """
     row = index(account.row - 1)
     columns = index(features.shape[1])
     bar = index(rows[row, 0].bar)
     for k in range(columns):
         observations[line, k] = features[bar, k]
     return observe_account(
-        account, positions, i, contracts, config, tiers, rows, row, observations, line, columns
+        account, positions, i, contracts, config, tiers, rows, row, ledgers, observations, line, columns
     )

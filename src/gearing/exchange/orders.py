@@ -6,7 +6,8 @@ An isolated position is backed by its own margin balance and the free balance on
 isolated positions do not count.
 
 Posting: an isolated position's margin balance becomes w E less the order's cost. A fill better than the mark has a
-negative cost; that gain stays in the free balance, so that the margin balance never exceeds w E.
+negative cost; that gain stays in the free balance, so that the margin balance never exceeds w E. An order that was cut
+to its tier's cap posts the initial margin of what is held after it, which the rest of w E does not protect.
 
 With ``free_balance_sizing`` an increase is also limited by the free balance, as venues do: wallet balance plus
 unrealised losses, less the initial margin of every position, has to cover initial margin, fee and open loss of the
@@ -186,6 +187,7 @@ def trade_to_target(
             free = free_for_increase(
                 account, position, contract, config, row, side, leverage, price, others_profit, others_margin
             )
+    capped = ledger.capped
     size = order_size(
         account,
         position,
@@ -201,12 +203,27 @@ def trade_to_target(
         price,
         free,
     )
-    before = balance_at(account, position, contract, row.mark_open)
+    before, paid = balance_at(account, position, contract, row.mark_open), ledger.fees
     filled = send_order(account, position, contract, config, ledger, side * size, price, leverage)
     if filled and position.quantity != 0.0 and not config.cross:
         # The order's cost reduces the posted margin: w E is the most that can be lost.
         cost = before - balance_at(account, position, contract, row.mark_open)
-        post_margin(account, position, contract, config, margin - max(0.0, cost), row.mark_open)
+        posted = margin - max(0.0, cost)
+        if ledger.capped > capped:
+            fee = paid - ledger.fees  # from the free balance
+            posted = min(posted, margin_of_cut(position, contract, target, price) - max(0.0, cost - fee))
+        post_margin(account, position, contract, config, posted, row.mark_open)
+
+
+@hot
+def margin_of_cut(position, contract, target, price):
+    """Margin of a position after an order that was cut to its tier's cap: its value at the fill over the leverage.
+
+    That is the initial margin, and below 1x (or where the venue keeps a higher setting) as much more as an order
+    that is not cut posts.
+    """
+    leverage = min(position.leverage, abs(target))
+    return initial_margin(position.quantity, price, leverage, contract.inverse)
 
 
 @hot

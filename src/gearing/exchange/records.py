@@ -147,8 +147,13 @@ ledger_dtype = np.dtype(
         ("funding", "f8"),  # > 0 received
         ("liquidation", "f8"),  # margin lost to liquidation (-), shortfall borne by the insurance fund (+)
         ("turnover", "f8"),  # traded notional
-        ("liquidation_price", "f8"),  # closed form, at the last liquidation of the step; NaN if none
-        ("execution_price", "f8"),  # where that liquidation happened: differs on a gap
+        # Of the position open at the end of the step, other marks frozen there (cross); of a step that ends flat, at
+        # its last liquidation; NaN if there is none.
+        ("liquidation_price", "f8"),
+        (
+            "execution_price",
+            "f8",
+        ),  # where the last liquidation of the step happened: differs on a gap; NaN if none
         ("fills", "i4"),
         ("liquidations", "i4"),
         ("partial_liquidations", "i4"),

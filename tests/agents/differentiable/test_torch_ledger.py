@@ -1,5 +1,7 @@
 """The torch accounting against the kernel's, and its gradient against finite differences."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from gearing.agents.costs import CostFactors
 from gearing.agents.differentiable.compiled_unroll import CompiledLedger
 from gearing.agents.differentiable.interval_data import interval_data
 from gearing.agents.differentiable.torch_ledger import TorchLedger
+from gearing.contracts import MarginTier, TierSchedule
 from gearing.features import FeatureSet
 from gearing.simulation import SimulationConfig, Simulator, Slippage
 
@@ -105,6 +108,36 @@ def test_a_liquidation_costs_what_was_posted_and_no_more():
     assert steps.liquidations.sum() == 1
     assert found.sum() == pytest.approx(steps.log_growth[0].sum(), abs=0.02)
     assert found.sum() == pytest.approx(np.log(0.5), abs=0.02)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_liquidation_of_an_order_cut_to_its_cap_costs_the_margin_of_what_was_filled(compiled):
+    """10x of 10,000 asks for 100,000; the tier allows 20,000, which post 2,000: a fifth of equity is lost, not all."""
+    prices = np.linspace(1.0, 0.8, ONE.n_bars)[:, None, None] * 30_000.0
+    fallen = np.repeat(prices, 4, axis=2)
+    tiers = (MarginTier(0.0, 20_000.0, 0.01, 0.0, 20.0), MarginTier(20_000.0, 1e9, 0.02, 200.0, 5.0))
+    contract = replace(ONE.contracts[0], schedules=(TierSchedule(tiers, None, "test"),))
+    market = ONE.replace(
+        last=fallen, mark=fallen, settlements=ONE.settlements[:0], index=None, contracts=(contract,)
+    )
+    sim = simulator(market, margin_share=1.0, max_leverage=10.0, decision_interval="24h", slippage=0.0)
+    targets = np.full((sim.n_decisions, 1), np.nan)
+    targets[0] = 10.0
+    if compiled:
+        data, ledger = interval_data(sim), TorchLedger(sim)
+        # The first decision trades to the band, the others leave the position inside it.
+        low, high = (torch.full((1, sim.n_decisions, 1), edge) for edge in (-20.0, 20.0))
+        low[0, 0] = high[0, 0] = 10.0
+        index = torch.arange(sim.n_decisions)[None]
+        unroll = CompiledLedger(ledger, data).unroll
+        found = unroll(ledger.open_accounts(1), low.double(), high.double(), index)[0][0].numpy()
+    else:
+        found = torch_growth(sim, torch.from_numpy(targets)).numpy()
+    steps, _ = sim.run(targets)
+    assert steps.capped[0, 0] == 1
+    assert steps.liquidations.sum() == 1
+    assert found.sum() == pytest.approx(steps.log_growth[0].sum(), abs=0.02)
+    assert found.sum() == pytest.approx(np.log(0.8), abs=0.02)
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,10 @@ def _sigmoid(x):
 
 @njit(cache=True, error_model="numpy")
 def _fill(held, checked, edge, equity, setting, row, terms, tiers):
-    """Quantity per unit of equity after the order, its price, and the leverage setting; see ``TorchLedger._fill``."""
+    """Per unit of equity: quantity after the order, its price, the leverage setting, and the most that it posts.
+
+    See ``TorchLedger._fill``.
+    """
     mark, opened, mark_open, slippage, impact = row[0], row[1], row[2], row[8], row[9]
     fee, share, change, part = terms[0], terms[1], terms[3], terms[5]
     flat = edge[0] == 0.0
@@ -113,19 +116,22 @@ def _fill(held, checked, edge, equity, setting, row, terms, tiers):
     sign = 1.0 if rough[0] > 0.0 else (-1.0 if rough[0] < 0.0 else 0.0)
     price = _scale(_shift(_scale(slip, sign * part), 1.0), opened)
     if flat:
-        return _const(0.0), price, new_setting[0]
+        return _const(0.0), price, new_setting[0], _const(np.inf)
     same = _scale(held, side)
     if wanted[0] <= same[0]:
-        return _scale(wanted, side), price, new_setting[0]
+        return _scale(wanted, side), price, new_setting[0], _const(np.inf)
     cost = _add(_scale(price, fee), _max(_scale(_shift(price, -mark_open), side), _const(0.0)))
     affordable = _div(_add(checked, _mul(cost, same)), _add(_div(price, new_setting), cost))
     cap = 0.0
     for k in range(tiers.shape[0]):
         if tiers[k, 4] >= new_setting[0]:
             cap = max(cap, min(tiers[k, 3], 1e30))
-    size = _min(_min(wanted, affordable), _div(_const(cap / equity), price))
-    size = _max(_max(size, same), _const(0.0))
-    return _scale(size, side), price, new_setting[0]
+    sized, allowed = _min(wanted, affordable), _div(_const(cap / equity), price)
+    size = _max(_max(_min(sized, allowed), same), _const(0.0))
+    most = _const(np.inf)
+    if sized[0] > allowed[0]:
+        most = _div(_mul(size, price), _min(new_setting, leverage))
+    return _scale(size, side), price, new_setting[0], most
 
 
 @njit(cache=True, error_model="numpy")
@@ -143,9 +149,9 @@ def _step(leverage, edge, hold, equity, setting, backing, row, terms, tiers, flo
         quantity, price, fees = held, _const(mark_open), _const(0.0)
         posted = _const(backing + held[0] * (mark_open - mark - funding_open))
     else:
-        quantity, price, setting = _fill(held, checked, edge, equity, setting, row, terms, tiers)
+        quantity, price, setting, most = _fill(held, checked, edge, equity, setting, row, terms, tiers)
         fees = _scale(_mul(_abs(_sub(quantity, held)), price), fee)
-        posted = _sub(checked, fees)
+        posted = _min(_sub(checked, fees), most)
     if cross == 1.0:
         posted = _sub(now, fees)
     end = _add(opened, _mul(held, _shift(price, -mark)))

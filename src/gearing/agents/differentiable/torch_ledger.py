@@ -91,7 +91,7 @@ class TorchLedger:
         after_open = equity - (held * at_open).sum(dim=1)
         now = after_open + (held * (data.mark_open - data.mark)).sum(dim=1)
         checked = torch.minimum(equity, now)[:, None] * self.share
-        quantity, price, setting = self._fill(accounts, target, data, checked)
+        quantity, price, setting, most = self._fill(accounts, target, data, checked)
         quantity = torch.where(hold, held, quantity)
         setting = torch.where(hold, accounts.setting, setting)
         price = torch.where(hold, data.mark_open, price)
@@ -99,7 +99,8 @@ class TorchLedger:
         profit = held * (price - data.mark) + quantity * (data.end - price) - fees - quantity * after
         end = after_open + profit.sum(dim=1)
         carried = accounts.backing + held * (data.mark_open - data.mark - at_open)
-        posted = (now[:, None] if self.cross else torch.where(hold, carried, checked)) - fees
+        new = torch.minimum(checked - fees, most)
+        posted = now[:, None] - fees if self.cross else torch.where(hold, carried, new)
         end, quantity, backing, weight = self._liquidate(equity, end, quantity, posted, price, data)
         floor = 0.001 * self.initial_equity
         growth = torch.log(torch.clamp(end, min=floor)) - torch.log(torch.clamp(equity, min=floor))
@@ -107,8 +108,9 @@ class TorchLedger:
 
     def _fill(
         self, accounts: Accounts, target: Tensor, data: IntervalData, checked: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Signed quantity after the order, its fill price, and the leverage setting; see ``exchange.orders``."""
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Signed quantity after the order, its fill price, the leverage setting, and the most that it posts: of an order
+        cut to its tier's cap the margin of what is held, else infinite. See ``exchange.orders``."""
         held = accounts.quantity
         side = torch.where(target == 0.0, -torch.sign(held), torch.sign(target))
         wanted = target.abs() * self.share * accounts.equity[:, None] / data.mark
@@ -121,10 +123,13 @@ class TorchLedger:
         cost = self.costs.fees * self.fee * price + torch.clamp(side * (price - data.mark_open), min=0.0)
         affordable = (checked + cost * same) / (price / setting + cost)
         allowed = torch.stack([t.largest(setting[:, j]) for j, t in enumerate(self.tiers)], dim=1) / price
-        limited = torch.minimum(torch.minimum(wanted, affordable), allowed)
-        limited = torch.clamp(torch.maximum(limited, same), min=0.0)
+        sized = torch.minimum(wanted, affordable)
+        limited = torch.clamp(torch.maximum(torch.minimum(sized, allowed), same), min=0.0)
         size = torch.where(wanted <= same, wanted, limited)
-        return torch.where(target == 0.0, torch.zeros_like(held), side * size), price, setting
+        cut = (wanted > same) & (sized > allowed) & (target != 0.0)
+        leverage = torch.where(cut, torch.minimum(setting, target.abs()), torch.ones_like(setting))
+        most = torch.where(cut, size * price / leverage, torch.full_like(size, torch.inf))
+        return torch.where(target == 0.0, torch.zeros_like(held), side * size), price, setting, most
 
     def _setting(self, accounts: Accounts, target: Tensor, held: Tensor) -> Tensor:
         """Leverage setting as far as the venue lets it change on an open position of the same side."""

@@ -15,7 +15,7 @@ from itertools import pairwise
 import numpy as np
 
 from gearing.exchange.engine.compiled import INTERPRETED, array_at, loop
-from gearing.exchange.engine.intervals import advance_accounts
+from gearing.exchange.engine.intervals import advance_accounts, misplaced_account
 from gearing.exchange.kernel import clear_ledgers
 from gearing.exchange.records import (
     account_dtype,
@@ -54,10 +54,18 @@ STEPS_PER_THREAD = 2048  # fewer steps of accounts take less time than to hand t
 def _advance(address: int, begin: int, end: int) -> float:
     """Advance accounts ``begin`` to ``end`` by the call that the frame at ``address`` describes; returns 0.
 
-    If a target of a single step exceeds ``largest_target``, nothing happens, and that target is returned.
+    If a target of a single step exceeds ``largest_target``, nothing happens, and that target is returned. If account i
+    stands nowhere in the rows, nothing happens, and -1 - i is returned.
     """
     frame = array_at(address, (1,), frame_dtype)[0]
     n, slots = frame.n_accounts, frame.n_slots
+    misplaced = misplaced_account(
+        begin, end, array_at(frame.active, (n,), _BOOL), array_at(frame.accounts, (n,), account_dtype),
+        array_at(frame.rows, (frame.n_rows, frame.n_contracts), row_dtype), frame.n_paths,
+        frame.n_columns > 0,
+    )  # fmt: skip
+    if misplaced >= 0:
+        return -1.0 - misplaced
     if frame.single:
         targets = array_at(frame.targets, (frame.n_targets, slots), _FLOAT)
         largest = 0.0
@@ -181,6 +189,11 @@ class Kernel:
         """One decision interval of the active accounts, with observations.
 
         Returns 0, or a target beyond the largest one: then no account has stepped.
+
+        Raises
+        ------
+        IndexError
+            If an active account stands at no row of the market: it was not reset, or its record was changed.
         """
         self._active[:] = active
         self._targets[...] = targets
@@ -248,13 +261,25 @@ class Kernel:
             return self._interpret()
         first, *others = self._blocks
         if not others:
-            return advance(self._address, *first)
+            return self._checked(advance(self._address, *first))
         threads = _threads(len(others), os.getpid())
         futures = [threads.submit(self._advance, *block) for block in others]
         try:
-            return advance(self._address, *first)
+            found = advance(self._address, *first)
         finally:
             wait(futures)
+        return self._checked(min(found, *(future.result() for future in futures)))
+
+    def _checked(self, found: float) -> float:
+        """What a call returned, unless it is the number of a misplaced account."""
+        if found < 0.0:
+            i = int(-1.0 - found)
+            where = self._arrays["accounts"].view(np.ndarray)[i]
+            raise IndexError(
+                f"account {i} stands at row {where['row']} of path {where['path']}, at which nothing is decided: reset "
+                "the accounts before they step, and leave their row, last_row and path alone."
+            )
+        return found
 
     def _advance(self, begin: int, end: int) -> float:
         """One block; a thread that calls it keeps the arrays alive."""
@@ -263,10 +288,15 @@ class Kernel:
     def _interpret(self) -> float:
         """The same call in plain Python, on one thread."""
         a, f, (targets, *record) = self._arrays, self._frame[0], self._planned
+        columns = int(f["n_columns"])
+        misplaced = misplaced_account(
+            0, self.n_accounts, a["active"], a["accounts"], a["rows"], a["contracts"].shape[0], columns > 0
+        )
+        if misplaced >= 0:
+            return self._checked(-1.0 - misplaced)
         largest = np.fmax.reduce(np.abs(targets), axis=None, initial=0.0)
         if f["single"] and largest > f["largest_target"]:
             return float(largest)
-        columns = int(f["n_columns"])
         advance_accounts(
             0, self.n_accounts, a["active"], a["accounts"], a["positions"], a["contracts"], a["config"], a["tiers"],
             a["rows"], a["settlements"], a["ledgers"], a["blank"], a["steps"], a["growth"], targets,

@@ -22,7 +22,7 @@ from gearing.exchange.kernel import (
     unrealised_total,
     walk,
 )
-from gearing.exchange.observing import observe
+from gearing.exchange.observing import note_liquidation_prices, observe
 from gearing.exchange.orders import EVERY_DECISION
 from gearing.exchange.records import account_dtype, bytes_before, ledger_dtype, position_dtype
 
@@ -141,11 +141,13 @@ def step_ordinarily(
 
 
 @hot
-def observe_ordinarily(accounts, positions, i, contracts, path, config, tiers, rows, features, observations):
+def observe_ordinarily(
+    accounts, positions, i, contracts, path, config, tiers, rows, features, ledgers, observations
+):
     """``observe`` for accounts that can step ordinarily, also on copies."""
     own, held, terms = row_copy(accounts, i), row_copy(positions, i), row_copy(contracts, path)
     terms[0, 0].inverse = 0
-    return observe(own[0], held, 0, terms[0], config, tiers, rows, features, observations, i)
+    return observe(own[0], held, 0, terms[0], config, tiers, rows, features, ledgers, observations, i)
 
 
 @hot
@@ -188,6 +190,26 @@ def simplify(config):
     config.rebalance = EVERY_DECISION
 
 
+@rule
+def misplaced_account(begin, end, active, accounts, rows, n_paths, observing):
+    """First active account that does not stand at a decision or the end of its episode within the rows; -1 if none.
+
+    The loop reads rows and contracts by these numbers unchecked, and callers can write to them. An observation is that
+    of the row before.
+    """
+    least = 1 if observing else 0
+    for i in range(begin, end):
+        account = accounts[i]
+        if not active[i]:
+            continue
+        within = least <= account.row <= rows.shape[0] and account.last_row <= rows.shape[0]
+        if not within or not 0 <= account.path < n_paths:
+            return i
+        if account.row < account.last_row and rows[account.row, 0].next_row <= account.row:
+            return i
+    return -1
+
+
 @hot
 def advance_accounts(
     begin, end, active, accounts, positions, contracts, config, tiers, rows, settlements, ledgers, blank, steps,
@@ -209,7 +231,8 @@ def advance_accounts(
         far = accounts[index(min(i + _AHEAD, end - 1))].row
         prefetch(rows, far)
         prefetch(rows, far, 1)
-        near = rows[index(accounts[index(min(i + _AHEAD // 2, end - 1))].row), 0]
+        ahead = accounts[index(min(i + _AHEAD // 2, end - 1))].row
+        near = rows[index(max(0, min(ahead, rows.shape[0] - 1))), 0]
         prefetch(features, near.bar)
         prefetch(features, near.bar, 1)
         prefetch(settlements, near.settlements_first)
@@ -230,6 +253,10 @@ def advance_accounts(
             if recorded_steps.shape[1] > 0:
                 recorded_steps[i, d] = steps[i]
             if recorded_ledgers.shape[1] > 0:
+                note_liquidation_prices(
+                    accounts[i], positions, i, contracts[path], config[0], tiers, rows, index(accounts[i].row - 1),
+                    ledgers,
+                )  # fmt: skip
                 for s in range(positions.shape[1]):
                     recorded_ledgers[i, d, s] = ledgers[i, s]
             if steps[i].terminated:
@@ -238,7 +265,17 @@ def advance_accounts(
         if observations.shape[1] > 0:
             if simple:
                 saturated[i] += observe_ordinarily(
-                    accounts, positions, i, contracts, path, rules[0], tiers, rows, features, observations
+                    accounts,
+                    positions,
+                    i,
+                    contracts,
+                    path,
+                    rules[0],
+                    tiers,
+                    rows,
+                    features,
+                    ledgers,
+                    observations,
                 )
             else:
                 saturated[i] += observe(
@@ -250,6 +287,7 @@ def advance_accounts(
                     tiers,
                     rows,
                     features,
+                    ledgers,
                     observations,
                     i,
                 )
