@@ -417,9 +417,11 @@ class Oracle:
         self, k: int, wanted: Decimal, price: Decimal, leverage: Decimal, fee: Decimal, margin: Decimal,
         cut_at: Decimal | None,
     ) -> None:  # fmt: skip
-        """Fill the order and post its margin: the whole ``margin``, or of an order cut to its tier's cap the margin of
-        what is then held at the leverage ``cut_at``. Losses against the mark come out of what is posted; the fee does so
-        where all of the margin is."""
+        """Fill the order and post its margin: all of ``margin`` less what the order costs.
+
+        Of an order cut to its tier's cap, the margin of what is then held at the leverage ``cut_at``, less losses
+        against the mark; its fee comes from the free balance.
+        """
         p, terms, mark = (
             self.slots[k],
             self.terms[self.slots[k].contract],

@@ -305,6 +305,24 @@ class MarketData:
         return market_from_frames(last, **options)
 
 
+def market_list(given: Any) -> list[MarketData]:
+    """One market or a sequence of them, as a list.
+
+    Raises
+    ------
+    TypeError
+        For anything else, such as the name of a contract.
+    """
+    markets = list(given) if isinstance(given, (list, tuple)) else [given]
+    for market in markets:
+        if not isinstance(market, MarketData):
+            raise TypeError(
+                f"market is {market!r:.60}; give a MarketData: gearing.load_market(folder, ['BTCUSDT']), "
+                "gearing.synthetic_market('market-b') or MarketData.from_frames(...)."
+            )
+    return markets
+
+
 def settlement_array(time: Any, contract: Any, rate: Any, mark: Any) -> np.ndarray:
     """Settlements from arrays that broadcast against each other, in the order of their elements."""
     rows = np.empty(np.broadcast(time, contract, rate, mark).shape, SETTLEMENT_DTYPE)

@@ -66,6 +66,24 @@ def schedule_caps(levels: np.ndarray, tiers: np.ndarray, schedules: np.ndarray) 
     return caps
 
 
+def choice_masks(
+    levels: np.ndarray, caps: np.ndarray, last: np.ndarray, shares: np.ndarray, equity: np.ndarray
+) -> np.ndarray:
+    """Which levels each account may take (n_accounts, n_slots, n_levels).
+
+    Parameters
+    ----------
+    levels : (n_levels,)
+    caps : of ``schedule_caps``
+    last : (n_accounts, n_contracts) rows at the deciding close
+    shares : (n_slots,) margin share of each slot
+    equity : (n_accounts,)
+    """
+    slot_contract = np.arange(shares.size) // (shares.size // last.shape[1])
+    first, end = (last[name][:, slot_contract] for name in ("tiers_first", "tiers_last"))
+    return allowed_levels(levels, caps[first, end - first], shares * equity[:, None])
+
+
 def check_legs(targets: np.ndarray, slots: tuple[str, ...], sides: np.ndarray) -> None:
     """Refuse targets (n_accounts, n_slots) that do not fit the legs of the contracts, whose ``sides`` are 1 and -1."""
     rule = (

@@ -5,14 +5,15 @@ of many rules on one path.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from gearing.exchange.engine.batch import Kernel
 from gearing.exchange.records import account_dtype, ledger_dtype, position_dtype, records, step_dtype
 from gearing.features import FeatureTable, parse_duration
-from gearing.market.data import MarketData
-from gearing.simulation.actions import ActionScheme, allowed_levels, check_legs, make_scheme, schedule_caps
+from gearing.market.data import MarketData, market_list
+from gearing.simulation.actions import ActionScheme, check_legs, choice_masks, make_scheme, schedule_caps
 from gearing.simulation.config import SimulationConfig
 from gearing.simulation.controls import ControlState
 from gearing.simulation.kernel_records import config_record, contract_records
@@ -26,12 +27,18 @@ from gearing.simulation.paths import (
     slot_names,
 )
 from gearing.simulation.rewards import make_reward
-from gearing.simulation.starts import account_keys, draw_episodes
+from gearing.simulation.starts import account_keys, chosen_rows, draw_episodes
+from gearing.simulation.state import (
+    accounts_state,
+    checked_count,
+    checked_guards,
+    checked_mask,
+    checked_seeds,
+    checked_targets,
+    place_accounts,
+    restore_accounts,
+)
 from gearing.simulation.tape import Tape, build_tape
-
-_FLAT = np.zeros((), position_dtype)  # a slot without position and orders
-for _order in ("stop", "take_profit", "trailing"):
-    _FLAT[_order] = np.nan
 
 
 class Simulator:
@@ -60,6 +67,8 @@ class Simulator:
         Written in place by each step: the environments return copies.
     episode_keys : (n_accounts,) uint64
         What each account draws its episodes from.
+    ready : bool
+        Whether every account has begun an episode.
     controls : ControlState
         The risk controls, and what they remember of every account.
     kernel_contracts : (n_paths, n_contracts) recarray of ``contract_dtype``
@@ -78,7 +87,7 @@ class Simulator:
         n_threads: int = 1,
     ):
         self.config = config or SimulationConfig()
-        self.markets = [markets] if isinstance(markets, MarketData) else list(markets)
+        self.markets = market_list(markets)
         self.contracts = comparable_contracts(self.markets)
         self.tables = path_tables(self.markets, tables)
         self.profile = self.config.profile(self.markets[0].venue)
@@ -90,13 +99,8 @@ class Simulator:
         self.reward = make_reward(self.config.reward)
         check_paths(self.markets, self.config, self.layout)
         interval = parse_duration(self.config.decision_interval).astype("timedelta64[ms]")
-        self.tape: Tape = build_tape(
-            self.markets,
-            self.tables,
-            interval,
-            self.config.slippage,
-            entry_signal(self.config, len(self.contracts)),
-        )
+        entries = entry_signal(self.config, len(self.contracts))
+        self.tape: Tape = build_tape(self.markets, self.tables, interval, self.config.slippage, entries)
         self.interval = interval
         self.kernel_contracts = np.stack(
             [contract_records(m.contracts, self.profile, self.config) for m in self.markets]
@@ -105,12 +109,14 @@ class Simulator:
             self.config, self.profile, tuple(c for m in self.markets for c in m.contracts)
         )
         self._episode_decisions = decisions_per_episode(self.config, interval, self.tape.boundaries)
-        self.n_accounts = n_accounts
+        self.n_accounts = checked_count(n_accounts, len(self.slots), self.layout.size)
         self._allocate(seed, n_threads)
         self.controls = ControlState(self.config.controls, self)
 
     def _allocate(self, seed: int, n_threads: int) -> None:
         n, slots = self.n_accounts, len(self.slots)
+        self._n_threads = n_threads
+        self.ready = False
         self.accounts = records(n, account_dtype)
         self.positions = records((n, slots), position_dtype)
         self.ledgers = records((n, slots), ledger_dtype)
@@ -119,11 +125,13 @@ class Simulator:
         self.saturated = np.zeros(n, np.int64)
         self._all = np.ones(n, np.bool_)
         self._caps: dict[tuple[float, ...], np.ndarray] = {}  # by the levels that they are of
-        self.episode_keys = account_keys(seed + np.arange(n))
+        self.episode_keys = np.zeros(n, np.uint64)
+        self._seed_accounts(seed, self._all)
         # Attribute access of a recarray costs microseconds; what every step reads is looked up once.
         accounts, steps = self.accounts.view(np.ndarray), self.steps.view(np.ndarray)
         self._records = accounts, self.positions.view(np.ndarray)
         self._row, self._equity, self._peak = accounts["row"], accounts["equity"], accounts["peak_equity"]
+        self._start = accounts["start_equity"]
         self._episode, self._marks = accounts["episode"], self.tape.rows.view(np.ndarray)["mark_close"]
         self._terminated, self._truncated = steps["terminated"], steps["truncated"]
         self._shape = (n, slots)
@@ -131,31 +139,34 @@ class Simulator:
         self._grows = getattr(self.reward, "is_log_growth", False)
         self._no_drawdown = np.full(n, np.nan)
         self._largest_target = self.config.max_leverage * (1.0 + 1e-9)
-        tape = self.tape
         self._kernel = Kernel(
-            self.accounts, self.positions, self.kernel_contracts, self.kernel_config, tape.tiers, tape.rows,
-            tape.settlements, self.ledgers, self.steps, tape.features, self.observations, self.saturated, n_threads,
-            self._largest_target,
+            self.accounts, self.positions, self.kernel_contracts, self.kernel_config, self.tape.tiers, self.tape.rows,
+            self.tape.settlements, self.ledgers, self.steps, self.tape.features, self.observations, self.saturated,
+            n_threads, self._largest_target,
         )  # fmt: skip
 
-    def reset(self, seed: int | None = None, mask: np.ndarray | None = None) -> np.ndarray:
+    def reset(self, seed: int | Sequence[int | None] | None = None, mask: Any = None) -> np.ndarray:
         """Begin new episodes (of the accounts in ``mask``) and return the observations, written in place.
 
         Parameters
         ----------
-        seed : int, optional
-            Restart the draws: account i begins episode 0 of seed + i. None goes on to each account's next episode.
+        seed : int, or sequence of int and None, optional
+            Account i begins episode 0 of seed + i, or of the i-th of a sequence; None goes on to its next episode.
         mask : (n_accounts,) bool, optional
         """
+        mask = self._all if mask is None else checked_mask(mask, self.n_accounts)
         if seed is not None:
-            self.episode_keys = account_keys(seed + np.arange(self.n_accounts))
-            self.accounts.episode = -1
-        elif mask is None and not self.accounts.start_equity.any():
-            self.accounts.episode = -1
-        mask = self._all if mask is None else mask
+            self._seed_accounts(seed, mask)
         which = np.flatnonzero(mask)
-        self._place(which)
+        number, keys = self._episode[which] + 1, self.episode_keys[which]
+        edges, times, length = self.tape.boundaries, self.tape.row_time, self._episode_decisions
+        self._put(which, *draw_episodes(keys, number, edges, times, self.config.start, length), number)
         return self._begun(mask)
+
+    def _seed_accounts(self, seed: Any, mask: np.ndarray) -> None:
+        seeds, given = checked_seeds(seed, self.n_accounts)
+        self.episode_keys[mask & given] = account_keys(seeds[mask & given])
+        self.accounts.episode[mask & given] = -1
 
     def begin(self, starts: np.ndarray, count: int | np.ndarray, path: int | np.ndarray = 0) -> np.ndarray:
         """Begin account i at the ``starts[i]``-th decision of its path, for ``count`` decisions or to the data's end.
@@ -163,48 +174,37 @@ class Simulator:
         ``count`` and ``path`` are one for all, or one each. Returns the observations, written in place. For questions
         like "what if one had started then", start by start.
         """
-        starts, paths = np.asarray(starts, np.int64), np.broadcast_to(path, self.n_accounts)
-        last = np.array([edges.size - 1 for edges in self.tape.boundaries])[paths]
-        if starts.shape != (self.n_accounts,) or starts.min() < 0 or (starts >= last).any():
-            raise ValueError(
-                f"starts have shape {starts.shape}; they must be {self.n_accounts} decisions, "
-                f"from 0 to {last.min() - 1}."
-            )
-        ends = np.minimum(starts + count, last)
-        first, end = (
-            np.array([self.tape.boundaries[p][k] for p, k in zip(paths, at, strict=True)])
-            for at in (starts, ends)
-        )
-        self._put(np.arange(self.n_accounts), paths, first, end, np.zeros_like(starts))
+        paths, first, end = chosen_rows(starts, count, path, self.n_accounts, self.tape.boundaries)
+        self._put(np.arange(self.n_accounts), paths, first, end, np.zeros_like(first))
         return self._begun(self._all)
 
+    def note_begun(self) -> None:
+        """Note whether every account has begun an episode."""
+        self.ready = bool((self._start > 0.0).all())
+
+    def _require_begun(self, which: np.ndarray) -> None:
+        if not self.ready and not (self._start[which] > 0.0).all():
+            raise RuntimeError("an account has not begun: call reset() or begin() first.")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy, or a pickle read again, is a new simulator whose accounts stand where these do."""
+        made = (self.markets, self.tables, self.config, self.n_accounts, 0, self._n_threads)
+        return type(self), made, accounts_state(self)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        restore_accounts(self, state)
+
     def _begun(self, mask: np.ndarray) -> np.ndarray:
+        if not self.ready:
+            self.note_begun()
         self.reward.reset(mask)
         self.controls.begin(mask)
         self._kernel.observe(mask)
         return self.observations
 
-    def _place(self, which: np.ndarray) -> None:
-        """Put accounts at the start of their next episode with nothing but their initial equity."""
-        episode = self._episode[which] + 1
-        path, first, last = draw_episodes(
-            self.episode_keys[which], episode, self.tape.boundaries, self.tape.row_time, self.config.start,
-            self._episode_decisions,
-        )  # fmt: skip
-        self._put(which, path, first, last, episode)
-
-    def _put(
-        self, which: np.ndarray, path: np.ndarray, first: np.ndarray, last: np.ndarray, episode: np.ndarray
-    ) -> None:
-        accounts, positions = self._records
-        for name in ("wallet_balance", "equity", "start_equity", "peak_equity"):
-            accounts[name][which] = self.config.initial_equity
-        for name, value in (("assigned", 0.0), ("insurance", 0.0), ("row", first), ("last_row", last)):
-            accounts[name][which] = value
-        accounts["path"][which], accounts["episode"][which] = path, episode
-        positions[which] = _FLAT
-        marks = self._marks[first - 1]
-        positions["mark"][which] = np.repeat(marks, len(self.slots) // len(self.contracts), axis=1)
+    def _put(self, which: np.ndarray, *episode: np.ndarray) -> None:
+        marks = np.repeat(self._marks[episode[1] - 1], len(self.slots) // len(self.contracts), axis=1)
+        place_accounts(*self._records, which, *episode, self.config.initial_equity, marks)
 
     def targets(self, actions: np.ndarray, scheme: ActionScheme | None = None) -> np.ndarray:
         """Signed target leverage (n_accounts, n_slots) of normalised actions, by the action scheme and direction.
@@ -253,17 +253,15 @@ class Simulator:
         levels : (n_choices,), optional
             Leverages to choose from; by default those of the simulation's own action scheme.
         """
+        self._require_begun(self._all)
         if levels is None:
             levels = self.scheme.magnitudes  # type: ignore[attr-defined]  # only discrete schemes have masks
-        last = self.tape.rows[self.accounts.row - 1]
-        slot_contract = np.arange(len(self.slots)) // (len(self.slots) // len(self.contracts))
-        first, end = (last[name][:, slot_contract] for name in ("tiers_first", "tiers_last"))
-        budget = self.kernel_contracts.margin_share[0, slot_contract] * self.accounts.equity[:, None]
         known = tuple(levels.tolist())
         if known not in self._caps:
             self._caps[known] = schedule_caps(levels, self.tape.tiers, self.tape.schedules)
-        caps = self._caps[known]
-        return allowed_levels(levels, caps[first, end - first], budget)
+        shares = np.repeat(self.kernel_contracts.margin_share[0], len(self.slots) // len(self.contracts))
+        last = self.tape.rows[self.accounts.row - 1]
+        return choice_masks(levels, self._caps[known], last, shares, self.accounts.equity)
 
     @property
     def view(self) -> Observation:
@@ -294,11 +292,13 @@ class Simulator:
         ValueError
             If a target is beyond ``max_leverage``.
         """
-        active = self._all if active is None else active
-        targets = np.asarray(targets, np.float64)
+        active = self._all if active is None else checked_mask(active, self.n_accounts)
+        self._require_begun(active)
         if self._legs is not None:
-            check_legs(targets, self.slots, self._legs)
-        targets = targets.reshape(self._shape)
+            check_legs(np.asarray(targets), self.slots, self._legs)
+        targets = checked_targets(targets, (self._shape,), self.slots)
+        if guards is not None:
+            guards = checked_guards(guards, self._shape)
         targets, guards = self.controls.decide(self, targets, guards, active)
         self._check_largest(self._kernel.step(active, targets, guards))
         if self._grows:
@@ -387,12 +387,16 @@ class Simulator:
             raise ValueError(
                 "precomputed targets pass no controls; step the simulator, or leave controls out."
             )
-        targets = np.ascontiguousarray(targets, np.float64)
+        active = self._all if active is None else checked_mask(active, self.n_accounts)
+        self._require_begun(active)
+        count = np.shape(targets)[-2] if np.ndim(targets) > 1 else 0
+        shapes = ((count, self._shape[1]), (self.n_accounts, count, self._shape[1]))
+        targets = np.ascontiguousarray(checked_targets(targets, shapes, self.slots))
+        if self._legs is not None:
+            check_legs(targets, self.slots, self._legs)
         self._check_largest(np.fmax.reduce(np.abs(targets), axis=None, initial=0.0))
-        count = targets.shape[-2]
         stride = count if targets.ndim == 3 else 0
         steps = records((self.n_accounts, count if record_steps else 0), step_dtype)
         ledgers = records((self.n_accounts, count if record_ledgers else 0, len(self.slots)), ledger_dtype)
-        active = self._all if active is None else active
         self._kernel.run(active, targets.reshape(-1, len(self.slots)), stride, count, steps, ledgers)
         return steps, ledgers

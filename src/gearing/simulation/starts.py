@@ -1,6 +1,7 @@
 """Where an episode begins: a counter-based draw, so that it depends on nothing but account seed and episode number."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -16,8 +17,8 @@ def _mix(x: np.ndarray) -> np.ndarray:
 
 
 def account_keys(seeds: np.ndarray) -> np.ndarray:
-    """What ``uniform`` makes of account seeds; it stays the same for all episodes."""
-    return _mix(np.asarray(seeds, np.int64).astype(np.uint64) * _GOLDEN + _GOLDEN)
+    """What ``uniform`` makes of account seeds; it stays the same for all episodes. Seeds count modulo 2**64."""
+    return _mix(seeds.astype(np.uint64) * _GOLDEN + _GOLDEN)
 
 
 def uniform(keys: np.ndarray, episodes: np.ndarray, stream: int) -> np.ndarray:
@@ -28,6 +29,36 @@ def uniform(keys: np.ndarray, episodes: np.ndarray, stream: int) -> np.ndarray:
     key = _mix(keys + np.asarray(episodes, np.int64).astype(np.uint64) * _GOLDEN)
     key = _mix(key + np.uint64(stream * int(_GOLDEN) % 2**64))
     return (key >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def chosen_rows(
+    starts: Any, count: Any, path: Any, n_accounts: int, boundaries: Sequence[np.ndarray]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Path, first and last row of episodes that begin at given decisions; see ``Simulator.begin``.
+
+    Raises
+    ------
+    ValueError
+        If there is no such path or decision, or an episode has no decision.
+    """
+    starts = np.asarray(starts)
+    paths, counts = (np.broadcast_to(np.asarray(values), (n_accounts,)) for values in (path, count))
+    if any(values.dtype.kind not in "iu" for values in (starts, paths, counts)):
+        raise ValueError("starts, count and path are numbers of decisions and paths; they must be integers.")
+    if paths.min() < 0 or paths.max() >= len(boundaries):
+        raise ValueError(f"path is {path}; there are the paths 0 to {len(boundaries) - 1}.")
+    last = np.array([edges.size - 1 for edges in boundaries])[paths]
+    if starts.shape != (n_accounts,) or starts.min() < 0 or (starts >= last).any():
+        raise ValueError(
+            f"starts have shape {starts.shape}; they must be {n_accounts} decisions, from 0 to {last.min() - 1}."
+        )
+    if counts.min() < 1:
+        raise ValueError(f"count is {count}; an episode has 1 decision or more.")
+    ends = starts + np.minimum(counts, last - starts)
+    first, end = (
+        np.array([boundaries[p][k] for p, k in zip(paths, at, strict=True)]) for at in (starts, ends)
+    )
+    return paths, first, end
 
 
 def draw_episodes(

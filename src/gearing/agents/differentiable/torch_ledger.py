@@ -109,8 +109,10 @@ class TorchLedger:
     def _fill(
         self, accounts: Accounts, target: Tensor, data: IntervalData, checked: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Signed quantity after the order, its fill price, the leverage setting, and the most that it posts: of an order
-        cut to its tier's cap the margin of what is held, else infinite. See ``exchange.orders``."""
+        """Signed quantity after the order, its fill price, the leverage setting, and the most that it posts.
+
+        That is the margin of what is held for an order cut to its tier's cap, else infinite; see ``exchange.orders``.
+        """
         held = accounts.quantity
         side = torch.where(target == 0.0, -torch.sign(held), torch.sign(target))
         wanted = target.abs() * self.share * accounts.equity[:, None] / data.mark

@@ -11,6 +11,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -173,6 +174,9 @@ class Kernel:
         self._mode = ""
         self._planned: tuple[np.ndarray, ...] = ()
         self._blocks = [(0, n)]
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a kernel holds addresses of its simulator's arrays; copy or pickle the Simulator.")
 
     def _put(self, **arrays: np.ndarray) -> None:
         """Set the addresses of arrays, which the caller keeps alive."""

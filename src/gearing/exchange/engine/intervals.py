@@ -158,6 +158,16 @@ def finish_step(account, positions, i, contracts, config, rows, step):
 
 
 @rule
+def rest(account, ledgers, i, step):
+    """The step of an account whose episode is over: nothing happens, and it stays over."""
+    clear_ledgers(ledgers, i)
+    step.equity_before = step.equity = step.lowest = step.highest = account.equity
+    step.log_growth = step.price_pnl = step.fees = step.funding = step.liquidation = step.turnover = 0.0
+    step.drawdown = 0.0
+    step.liquidations = step.refused = step.capped = 0
+
+
+@rule
 def is_simple(positions, contracts, config, with_guards):
     """Whether ``simplify`` changes nothing: one isolated position in a linear contract, traded at every decision."""
     if positions.shape[1] != 1 or with_guards:
@@ -205,7 +215,10 @@ def misplaced_account(begin, end, active, accounts, rows, n_paths, observing):
         within = least <= account.row <= rows.shape[0] and account.last_row <= rows.shape[0]
         if not within or not 0 <= account.path < n_paths:
             return i
-        if account.row < account.last_row and rows[account.row, 0].next_row <= account.row:
+        if (
+            account.row < account.last_row
+            and not account.row < rows[account.row, 0].next_row <= rows.shape[0]
+        ):
             return i
     return -1
 
@@ -241,6 +254,8 @@ def advance_accounts(
         path = index(accounts[i].path)
         for d in range(n_decisions):
             if accounts[i].row >= accounts[i].last_row:
+                if d == 0:
+                    rest(accounts[i], ledgers, i, steps[i])
                 break
             if not simple or not step_ordinarily(
                 accounts, positions, i, contracts, path, rules[0], tiers, rows, settlements, ledgers, blank, steps,
