@@ -4,19 +4,14 @@ Compiled code reads these arrays unchecked, so every one passes here first. The 
 middle of its episodes.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping, Sequence
 from numbers import Integral
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from gearing.exchange.records import account_dtype, guard_dtype, ledger_dtype, position_dtype, step_dtype
-
-if TYPE_CHECKING:
-    from gearing.simulation.simulator import Simulator
 
 _FLAT = np.zeros((), position_dtype)  # a slot without position and orders
 for _order in ("stop", "take_profit", "trailing"):
@@ -124,7 +119,7 @@ def place_accounts(
     positions["mark"][which] = marks
 
 
-def accounts_state(simulator: Simulator) -> dict[str, Any]:
+def accounts_state(simulator: Any) -> dict[str, Any]:
     """Copies of the arrays that say where every account stands, in nested dicts and lists.
 
     Accounts and positions, the last step, episode counters, and what the reward and the risk controls remember.
@@ -136,7 +131,7 @@ def accounts_state(simulator: Simulator) -> dict[str, Any]:
     }
 
 
-def restore_accounts(simulator: Simulator, state: Mapping[str, Any]) -> None:
+def restore_accounts(simulator: Any, state: Mapping[str, Any]) -> None:
     """Put the accounts back where ``accounts_state`` was taken, in a simulator of the same settings."""
     for name in _RECORDS:
         copy_bytes(state["records"][name], getattr(simulator, name))
