@@ -162,30 +162,61 @@ def import_data(
     freqtrade: Annotated[
         Path | None, typer.Option(help="freqtrade's data folder (user_data/data/binance).")
     ] = None,
-    table: Annotated[Path | None, typer.Option(help="A CSV or Parquet table; needs --symbol.")] = None,
+    table: Annotated[
+        list[Path] | None,
+        typer.Option(help="A CSV, JSON, Parquet or Feather table; needs --symbol. May be repeated."),
+    ] = None,
     symbol: Annotated[str | None, typer.Option(help="Contract of the table.")] = None,
     kind: Annotated[str, typer.Option(help="last, mark, index or funding.")] = "last",
-    bar: Annotated[str, typer.Option(help="Length of the table's bars.")] = "1h",
+    bar: Annotated[
+        str | None, typer.Option(help="Length of the table's bars; default their usual step.")
+    ] = None,
     column: Annotated[list[str] | None, typer.Option(help="OURS=THEIRS, such as open_time=date.")] = None,
+    venue: Annotated[
+        str | None,
+        typer.Option(
+            help="Folder of the venue; default binance-um for tables, the exchange of freqtrade's folder."
+        ),
+    ] = None,
+    date_format: Annotated[
+        str | None, typer.Option(help="day-first, month-first, or a format such as '%d.%m.%y %H:%M'.")
+    ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Take the imported rows where stored ones disagree.")
+    ] = False,
     folder: Folder = None,
 ) -> None:
-    """Import data of other programs into the folder layout."""
-    from gearing.market.sources.importing import import_freqtrade, import_table
+    """Import data of other programs into the folder layout; adds to what the folder holds.
+
+    Exits with 1 if a file of freqtrade's folder could not be imported; the others are written.
+    """
+    from gearing.market import import_freqtrade, import_table
 
     target = _folder(folder)
-    if (freqtrade is None) == (table is None):
+    if (freqtrade is None) == (not table):
         raise ValueError("give either --freqtrade FOLDER or --table FILE.")
     if freqtrade is not None:
-        written = import_freqtrade(freqtrade, target)
+        report = import_freqtrade(freqtrade, target, venue, replace=replace)
     else:
         if symbol is None:
             raise ValueError("--table needs --symbol: the contract of the table.")
-        assert table is not None
-        if not table.is_file():
-            raise ValueError(f"--table {table}: the file does not exist.")
-        written = [import_table(table, target, symbol, kind, bar, _mapping(column or []))]
-    for name in written:
+        report = import_table(
+            table or [], target, symbol, kind, bar, _mapping(column or []), venue or "binance-um", replace,
+            date_format,
+        )  # fmt: skip
+    _print_import(report, target)
+    raise typer.Exit(report.exit_code)
+
+
+def _print_import(report: Any, target: Path) -> None:
+    for name in report.written:
         typer.echo(f"wrote       {target / name}")
+    for note in report.notes:
+        typer.echo(f"note        {note}")
+    if report.skipped:
+        typer.echo(f"skipped     {len(report.skipped)} files that are no series of perpetual futures")
+    for why in report.failed.values():
+        typer.secho(f"failed      {why}", fg="red", err=True)
 
 
 def _mapping(columns: list[str]) -> dict[str, str]:

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     )
     from gearing.market.resampling import resample as resample
     from gearing.market.sources.download import fetch as fetch
-    from gearing.market.sources.importing import (
+    from gearing.market.sources.freqtrade import (
         import_freqtrade as import_freqtrade,
-        import_table as import_table,
         trades_signal as trades_signal,
     )
+    from gearing.market.sources.importing import import_table as import_table
     from gearing.market.store import (
         build_store as build_store,
         open_store as open_store,

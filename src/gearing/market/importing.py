@@ -1,5 +1,5 @@
-"""The public path of `trades_signal`, which is defined in ``gearing.market.sources.importing``."""
+"""The public path of `trades_signal`, which is defined in ``gearing.market.sources.freqtrade``."""
 
-from gearing.market.sources.importing import trades_signal
+from gearing.market.sources.freqtrade import trades_signal
 
 __all__ = ["trades_signal"]

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from gearing.market.moments import EARLIEST, END, UnreadableError, milliseconds
+from gearing.storage.text import row_name
 
 MILLISECONDS = {
     "ms": 1,
@@ -142,12 +143,6 @@ def stamps(values: Any, name: str = "time", date_format: str | None = None) -> n
         return _checked(milliseconds(values, date_format), values)
     except UnreadableError as error:
         raise ValueError(f"{name}, {row_name(values, error.row)}: {error}") from None
-
-
-def row_name(values: Any, row: int) -> str:
-    """A row for a message: its line in the file, where the index of the Series or DataFrame holds lines."""
-    index: Any = getattr(values, "index", None)
-    return f"line {index[row]}" if getattr(index, "name", None) == "line" else f"row {row}"
 
 
 def _checked(found: np.ndarray, values: Any) -> np.ndarray:

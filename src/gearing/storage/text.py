@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+LINE = "line"  # name of the index of a table that holds the line of each row in its file
 _ENCODINGS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),
@@ -138,6 +139,12 @@ def parse_json(
 def kind_of(value: Any) -> str:
     """What a JSON value is, in words."""
     return _KINDS.get(type(value), f"the number {value}")
+
+
+def row_name(values: Any, row: int) -> str:
+    """A row for a message: its line in the file, where the index of the Series or DataFrame holds lines."""
+    index: Any = getattr(values, "index", None)
+    return f"line {index[row]}" if getattr(index, "name", None) == LINE else f"row {row}"
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -13,9 +13,9 @@ from gearing.market.data import MarketData
 from gearing.market.history.assemble import Missing, assemble
 from gearing.market.history.layout import PRICES, require_columns, settlement_rows
 from gearing.market.history.series import Bars, Series, usual_step
-from gearing.market.timing import positive_duration
+from gearing.market.timing import positive_duration, stamps
+from gearing.storage.tables import numbers
 
-_UNITS = (("s", 10**11), ("ms", 10**14), ("us", 10**17), ("ns", np.inf))  # of stamps below a number
 Frames: TypeAlias = pd.DataFrame | Mapping[str, pd.DataFrame] | None
 
 
@@ -40,8 +40,9 @@ def market_from_frames(
     Parameters
     ----------
     last, mark, index : DataFrame, or mapping of symbol to DataFrame
-        Columns open_time (or a DatetimeIndex), open, high, low, close and, for ``last``, volume.
-        Stamps are the bar's opening; naive ones are taken as UTC.
+        Columns open_time (or a DatetimeIndex), open, high, low, close and, for ``last``, volume; rows in any order,
+        each stamp once. Stamps are the bar's opening, in any unit and notation of :mod:`gearing.market.moments`;
+        those without a zone are taken as UTC.
     funding : DataFrame or mapping
         Columns time (or a DatetimeIndex), rate (fraction per settlement) and optionally mark.
     contract : Contract, symbol, or one per symbol
@@ -57,11 +58,14 @@ def market_from_frames(
         As in :func:`gearing.load_market`; tiers newer than the bars are accepted by default.
     """
     frames = _by_symbol(last, contract)
-    length = positive_duration(bar) if bar is not None else _bar_of(next(iter(frames.values())))
+    traded = {
+        symbol: bars_from_frame(frame, f"from_frames: last of {symbol}") for symbol, frame in frames.items()
+    }
+    length = positive_duration(bar) if bar is not None else _bar_of(next(iter(traded.values())))
     series = [
         Series(
             contract=_contract(symbol, contract, venue),
-            last=bars_from_frame(frame, f"from_frames: last of {symbol}").checked(length),
+            last=bars.checked(length),
             mark=_bars(mark, symbol, "mark", length),
             index=_bars(index, symbol, "index", length),
             funding=_of(
@@ -70,43 +74,46 @@ def market_from_frames(
             funding_where="from_frames: funding",
             implied_volatility=_of(implied_volatility, symbol, _implied),
         )
-        for symbol, frame in frames.items()
+        for symbol, bars in traded.items()
     ]
     interval = venue_profile(venue).funding_interval
     missing = Missing(missing_mark, missing_funding, missing_tiers)  # type: ignore[arg-type]  # checked there
     return assemble(series, length, start, end, missing, interval, venue, name or " ".join(frames))
 
 
-def bars_from_frame(frame: pd.DataFrame, where: str) -> Bars:
-    """Read open_time, open, high, low, close and volume of a table."""
-    require_columns(where, frame.columns, PRICES)
-    prices = frame[list(PRICES)].to_numpy(np.float64)
-    volume = frame["volume"].to_numpy(np.float64) if "volume" in frame else None
-    return Bars(_stamps(frame, "open_time", where), prices, volume, where)
+def bars_from_frame(frame: pd.DataFrame, where: str, date_format: str | None = None) -> Bars:
+    """Read open_time, open, high, low, close and volume of a table, in order of time."""
+    _check_frame(frame, where, PRICES)
+    time = _times(frame, "open_time", where, date_format)
+    order = np.argsort(time, kind="stable")
+    prices = np.column_stack([numbers(frame[name], f"{where}: {name}") for name in PRICES])
+    volume = numbers(frame["volume"], f"{where}: volume")[order] if "volume" in frame else None
+    return Bars(time[order], prices[order], volume, where)
 
 
 def settlements_from_frame(frame: pd.DataFrame, where: str) -> np.ndarray:
-    """Read time, rate and, where there is one, mark of a table."""
-    require_columns(where, frame.columns, ("rate",))
-    mark = frame["mark"].to_numpy(np.float64) if "mark" in frame else None
-    return settlement_rows(_stamps(frame, "time", where), frame["rate"].to_numpy(np.float64), mark, where)
+    """Read time, rate and, where there is one, mark of a table, in order of time."""
+    _check_frame(frame, where, ("rate",))
+    time, rate = _times(frame, "time", where), numbers(frame["rate"], f"{where}: rate")
+    mark = numbers(frame["mark"], f"{where}: mark") if "mark" in frame else np.full(time.size, np.nan)
+    order = np.argsort(time, kind="stable")
+    return settlement_rows(time[order], rate[order], mark[order], where)
 
 
-def _stamps(frame: pd.DataFrame, column: str, where: str) -> np.ndarray:
-    """Stamps of a column of texts, dates, or numbers in seconds to nanoseconds (their size decides), or the index."""
+def _check_frame(frame: Any, where: str, needed: Sequence[str]) -> None:
+    if not isinstance(frame, pd.DataFrame):
+        raise TypeError(f"{where} is {type(frame).__name__}; give a pandas DataFrame.")
+    require_columns(where, frame.columns, needed)
+    if not frame.columns.is_unique:
+        twice = frame.columns[frame.columns.duplicated()][0]
+        raise ValueError(f"{where}: the column {twice!r} stands twice; keep one of them.")
+
+
+def _times(frame: pd.DataFrame, column: str, where: str, date_format: str | None = None) -> np.ndarray:
+    """Moments of a column, or of the index."""
     if column not in frame and not isinstance(frame.index, pd.DatetimeIndex):
         raise ValueError(f"{where}: needs a column {column!r} or a DatetimeIndex.")
-    values = frame[column] if column in frame else frame.index.to_series()
-    if pd.api.types.is_numeric_dtype(values):
-        raw = values.to_numpy(np.int64)
-        unit = next(unit for unit, limit in _UNITS if raw.max(initial=0) < limit)
-        return raw.astype(f"datetime64[{unit}]").astype("datetime64[ms]")
-    return (
-        pd.DatetimeIndex(pd.to_datetime(values, utc=True))
-        .tz_localize(None)
-        .to_numpy()
-        .astype("datetime64[ms]")
-    )
+    return stamps(frame.get(column, frame.index), f"{where}: {column}", date_format)
 
 
 def _by_symbol(frames: Any, contract: Any) -> dict[str, pd.DataFrame]:
@@ -151,12 +158,16 @@ def _bars(frames: Frames, symbol: str, kind: str, bar: np.timedelta64) -> Bars |
 
 
 def _implied(values: pd.Series) -> tuple[np.ndarray, np.ndarray]:
-    known_at = _stamps(values.to_frame(), "known_at", "from_frames: implied_volatility")
-    return known_at, values.to_numpy(np.float64)
+    where = "from_frames: implied_volatility"
+    if not isinstance(values, pd.Series) or not isinstance(values.index, pd.DatetimeIndex):
+        raise TypeError(f"{where} must be a pandas Series with a DatetimeIndex.")
+    known_at = stamps(values.index, where)
+    order = np.argsort(known_at, kind="stable")
+    return known_at[order], numbers(values, where)[order]
 
 
-def _bar_of(frame: pd.DataFrame) -> np.timedelta64:
-    time = _stamps(frame, "open_time", "from_frames: last")
-    if time.size < 2:
-        raise ValueError("from_frames: a single bar does not define its length; pass bar='1h'.")
-    return usual_step(time)
+def _bar_of(bars: Bars) -> np.timedelta64:
+    moments = np.unique(bars.open_time)
+    if moments.size < 2:
+        raise ValueError(f"{bars.where}: a single bar does not define its length; pass bar='1h'.")
+    return usual_step(moments)

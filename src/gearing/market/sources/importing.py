@@ -1,170 +1,235 @@
-"""Import data of other programs into the folder layout: freqtrade's files, CSV and Parquet."""
+"""Import tables of other programs into the folder layout.
 
-import json
+An import adds rows to what a folder holds. Rows that agree with stored ones change nothing; rows that disagree are
+refused, unless the caller chooses the imported ones. A file is written whole or not at all.
+"""
+
 import os
-import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from gearing.market.data import MarketData
 from gearing.market.history import layout
-from gearing.market.history.frames import bars_from_frame, settlements_from_frame
+from gearing.market.history.columns import bars_of_table, settlements_of_table
+from gearing.market.history.merging import DisagreementError, each_once, merged_bars, merged_funding
+from gearing.market.history.series import Bars, usual_step
 from gearing.market.history.writing import write_bars, write_funding
-from gearing.market.timing import positive_duration
+from gearing.market.timing import label, positive_duration, text
+from gearing.storage.tables import read_table
 
-FREQTRADE = re.compile(
-    r"(?P<base>\w+?)_(?P<quote>\w+?)_(?P<settle>\w+)-(?P<bar>\w+)-(?P<kind>futures|mark|funding_rate)"
+_CHOICE = (
+    "Give --replace (replace=True) to take the imported rows, or import them into another folder or venue."
 )
-BARS = {"futures": "last", "mark": "mark"}
 
 
-def import_freqtrade(
-    source: str | os.PathLike[str],
-    folder: str | os.PathLike[str],
-    venue: str = "binance-um",
-    pairs: Sequence[str] | None = None,
-) -> list[str]:
-    """Import freqtrade's candles, mark prices and funding rates (``user_data/data/<exchange>``, feather files).
+@dataclass(frozen=True)
+class ImportReport:
+    """What an import wrote and what it left out.
 
     Parameters
     ----------
-    source : path
-        The exchange's folder or its ``futures`` folder.
-    folder : path
-        The data folder to write into; files of the same name are replaced.
-    pairs : sequence of str, optional
-        As freqtrade writes them ("BTC/USDT:USDT"); all by default.
+    written : tuple of str
+        Files of the data folder, relative to it.
+    notes : tuple of str
+        Rows that were left out or counted once, and gaps.
+    failed : mapping of str to str
+        Sources that could not be imported, and why; their targets are unchanged.
+    skipped : tuple of str
+        Sources of kinds that are not imported.
+    """
 
-    Returns
-    -------
-    list of str
-        Files written, relative to the data folder.
+    written: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    failed: Mapping[str, str] = field(default_factory=dict)
+    skipped: tuple[str, ...] = ()
+
+    @property
+    def exit_code(self) -> int:
+        """1 where a source failed, else 0."""
+        return int(bool(self.failed))
+
+
+def import_table(
+    path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    folder: str | os.PathLike[str],
+    symbol: str,
+    kind: str = "last",
+    bar: Any = None,
+    mapping: Mapping[str, str] | None = None,
+    venue: str = "binance-um",
+    replace: bool = False,
+    date_format: str | None = None,
+) -> ImportReport:
+    """Import tables of one series.
+
+    Parameters
+    ----------
+    path : path, or sequence of paths
+        Parquet, Feather, CSV or JSON, also in gzip or a zip of one file; see :mod:`gearing.storage.tables`. Several
+        files, such as months of an archive, may overlap where they agree.
+    folder : path
+        Data folder.
+    symbol : str
+    kind : {"last", "mark", "index", "funding"}
+    bar : str or timedelta, optional
+        Length of the bars; by default their most frequent step. Not used for funding.
+    mapping : mapping, optional
+        gearing's column (open_time, open, high, low, close, volume; time, rate, mark) to the table's column, where
+        that is none of the names in :mod:`gearing.market.history.columns`.
+    venue : str
+        Folder of the venue.
+    replace : bool
+        Take the imported rows where stored ones disagree.
+    date_format : str, optional
+        "day-first", "month-first" or a strptime format; see :func:`gearing.market.timing.stamps`.
 
     Raises
     ------
     ValueError
-        If no file matches, or a file is invalid; the message names the file.
-    """
-    found = sorted(p for p in Path(source).rglob("*.feather") if FREQTRADE.fullmatch(p.stem))
-    wanted = None if pairs is None else {re.sub(r"[/:]", "_", pair) for pair in pairs}
-    chosen = [p for p in found if wanted is None or p.stem.split("-")[0] in wanted]
-    if not chosen:
-        raise ValueError(
-            f"{source}: no freqtrade futures files (BTC_USDT_USDT-1h-futures.feather) of these pairs."
-        )
-    return [_import_feather(path, Path(folder), venue) for path in chosen]
-
-
-def import_table(
-    path: str | os.PathLike[str],
-    folder: str | os.PathLike[str],
-    symbol: str,
-    kind: str = "last",
-    bar: Any = "1h",
-    mapping: Mapping[str, str] | None = None,
-    venue: str = "binance-um",
-) -> str:
-    """Import a CSV or Parquet table.
-
-    Parameters
-    ----------
-    path : path
-        ``.csv`` (also compressed) or ``.parquet``.
-    symbol : str
-    kind : {"last", "mark", "index", "funding"}
-    bar : str or timedelta
-        Length of the bars; not used for funding.
-    mapping : mapping, optional
-        gearing's column (open_time, open, high, low, close, volume; time, rate, mark) to the table's column.
-    venue : str
-
-    Returns
-    -------
-    str
-        File written, relative to the data folder.
+        Naming the file and what is wrong; nothing is written then.
     """
     if kind not in (*layout.PREFIX, "funding"):
         raise ValueError(f"kind is 'last', 'mark', 'index' or 'funding', not {kind!r}.")
-    table = _renamed(_read(Path(path)), mapping or {}, str(path))
-    return _write(table, str(path), Path(folder), venue, symbol, kind, bar)
-
-
-def trades_signal(
-    path: str | os.PathLike[str], market: MarketData, pair: str, strategy: str | None = None
-) -> np.ndarray:
-    """Read freqtrade's exported backtest trades as a signal: 1 long, -1 short, 0 flat, shape (n_bars,).
-
-    Row k holds what is known at the close of bar k: a trade that opens at a bar's open was decided at the close of
-    the one before, so its signal is in the rows whose close is at or after its opening and before its closing.
-
-    Parameters
-    ----------
-    path : path
-        Backtest result as JSON.
-    market : MarketData
-        Gives the bars.
-    pair : str
-        As freqtrade writes it ("BTC/USDT:USDT").
-    strategy : str, optional
-        Needed if the file holds several.
-    """
-    results = json.loads(Path(path).read_text(encoding="utf-8")).get("strategy", {})
-    name = strategy or (next(iter(results)) if len(results) == 1 else "")
-    if name not in results:
-        raise ValueError(
-            f"{path}: holds the strategies {', '.join(results) or 'none'}; pass strategy= one of them."
-        )
-    trades = [t for t in results[name]["trades"] if t["pair"] == pair]
-    if not trades:
-        raise ValueError(f"{path}: {name} has no trades of {pair!r}.")
-    signal = np.zeros(market.n_bars)
-    close = market.close_time.astype(np.int64)
-    for trade in trades:
-        first, last = np.searchsorted(close, [trade["open_timestamp"], trade["close_timestamp"]])
-        signal[first:last] = -1.0 if trade.get("is_short") else 1.0
-    return signal
-
-
-def _import_feather(path: Path, folder: Path, venue: str) -> str:
-    match = FREQTRADE.fullmatch(path.stem)
-    assert match is not None
-    table = pd.read_feather(path)
-    symbol = match["base"] + match["quote"]
-    if match["kind"] == "funding_rate":  # freqtrade stores the rate in the column open
-        table = _renamed(table, {"time": "date", "rate": "open"}, str(path))[["time", "rate"]]
-        return _write(table, str(path), folder, venue, symbol, "funding", None)
-    table = _renamed(table, {"open_time": "date"}, str(path))
-    return _write(table, str(path), folder, venue, symbol, BARS[match["kind"]], match["bar"])
-
-
-def _write(
-    table: pd.DataFrame, where: str, folder: Path, venue: str, symbol: str, kind: str, bar: Any
-) -> str:
-    home, origin = folder / venue / symbol, f"import of {Path(where).name}"
+    paths = [path] if isinstance(path, str | os.PathLike) else list(path)
+    check_target(venue, symbol)
+    tables = [(read_table(Path(one)), str(one)) for one in paths]
     if kind == "funding":
-        target = home / "funding.parquet"
-        write_funding(target, settlements_from_frame(table, where), origin)
+        rates = [(settlements_of_table(t, where, symbol, mapping, date_format), where) for t, where in tables]
+        name, notes = add_funding(rates, Path(folder), venue, symbol, replace)
     else:
-        length = positive_duration(bar)
-        target = layout.bar_file(home, kind, length)
-        columns = table if kind == "last" else table.drop(columns="volume", errors="ignore")
-        write_bars(target, bars_from_frame(columns, where).checked(length), origin)
-    return target.relative_to(folder).as_posix()
+        bars = [bars_of_table(table, where, symbol, mapping, date_format) for table, where in tables]
+        length = None if bar is None else positive_duration(bar)
+        name, notes = add_bars(bars, Path(folder), venue, symbol, kind, length, replace)
+    return ImportReport((name,), tuple(notes))
 
 
-def _read(path: Path) -> pd.DataFrame:
-    if path.suffix == ".parquet":
-        return pd.read_parquet(path)
-    if ".csv" in path.suffixes:
-        return pd.read_csv(path)
-    raise ValueError(f"{path}: only .csv and .parquet tables are read.")
+def check_target(venue: str, symbol: str) -> None:
+    """Refuse names that are no venue of ours, or no plain name of a folder."""
+    layout.profile(venue)
+    if not symbol or symbol in (".", "..") or set(symbol) & set("/\\:\0"):
+        raise ValueError(
+            f"{symbol!r} is not a contract's name; write it as the venue's interface does, like BTCUSDT."
+        )
 
 
-def _renamed(table: pd.DataFrame, mapping: Mapping[str, str], where: str) -> pd.DataFrame:
-    layout.require_columns(where, table.columns, mapping.values())
-    chosen = table.drop(columns=[ours for ours in mapping if ours in table and mapping[ours] != ours])
-    return chosen.rename(columns={theirs: ours for ours, theirs in mapping.items()})
+def add_bars(
+    parts: Sequence[Bars],
+    folder: Path,
+    venue: str,
+    symbol: str,
+    kind: str,
+    bar: np.timedelta64 | None,
+    replace: bool,
+) -> tuple[str, list[str]]:
+    """Add bars to a file of the folder; returns its name in the folder, and notes."""
+    read = [_complete(one, bar, kind) for one in parts]
+    lengths = {length for _, length, _ in read}
+    if len(lengths) > 1:
+        raise ValueError(
+            f"{parts[0].where}: bars of {', '.join(label(one) for one in sorted(lengths))} together."
+        )
+    length, notes = lengths.pop(), [note for _, _, more in read for note in more]
+    target = layout.bar_file(folder / venue / symbol, kind, length)
+    joined = reduce(merged_bars, (bars for bars, _, _ in read))
+    if target.is_file():
+        joined = _with_stored(joined, target, kind, replace)
+    notes += _gaps(joined, length, target.relative_to(folder).as_posix())
+    write_bars(target, joined, _origin([one.where for one in parts]))
+    return target.relative_to(folder).as_posix(), notes
+
+
+def add_funding(
+    parts: Sequence[tuple[np.ndarray, str]], folder: Path, venue: str, symbol: str, replace: bool
+) -> tuple[str, list[str]]:
+    """Add settlements (with the file of each part) to those of the folder."""
+    target = folder / venue / symbol / "funding.parquet"
+    for rates, where in parts:
+        if (bad := np.abs(rates["rate"]) >= 1.0).any():
+            row = rates[int(bad.argmax())]
+            raise ValueError(
+                f"{where}: rate {row['rate']} at {text(row['time'])}; rates are fractions (0.0001 for 0.01 %)."
+            )
+    joined, where = parts[0]
+    for rates, other in parts[1:]:
+        joined = merged_funding(joined, rates, (where, other))
+    if target.is_file():
+        try:
+            joined = merged_funding(layout.read_funding(target), joined, (str(target), where), replace)
+        except DisagreementError as error:
+            raise DisagreementError(f"{error} {_CHOICE}") from None
+    write_funding(target, joined, _origin([name for _, name in parts]))
+    return target.relative_to(folder).as_posix(), []
+
+
+def _complete(bars: Bars, bar: np.timedelta64 | None, kind: str) -> tuple[Bars, np.timedelta64, list[str]]:
+    """Checked bars that have closed, their length, and notes of what was left out."""
+    bars = bars if kind == "last" else replace(bars, volume=None)
+    bars, repeated = each_once(bars)
+    length = bar or _step(bars)
+    bars.checked(length)
+    _check_step(bars, length)
+    _check_volume(bars)
+    notes = [f"{bars.where}: {repeated} rows repeat others; counted once"] if repeated else []
+    closed = np.asarray(bars.open_time + length <= np.datetime64("now", "ms"))
+    if (~closed[:-1]).any():
+        raise ValueError(
+            f"{bars.where}: bars from {text(bars.open_time[closed.argmin()])} on have not closed yet. Is open_time in "
+            "UTC, the bar's opening?"
+        )
+    if not closed[-1]:
+        notes.append(f"{bars.where}: the bar of {text(bars.open_time[-1])} has not closed yet; left out")
+        volume = None if bars.volume is None else bars.volume[:-1]
+        bars = replace(bars, open_time=bars.open_time[:-1], prices=bars.prices[:-1], volume=volume)
+    return bars, length, notes
+
+
+def _step(bars: Bars) -> np.timedelta64:
+    if bars.open_time.size < 2:
+        raise ValueError(
+            f"{bars.where}: fewer than two bars do not define their length; give --bar (bar='1h')."
+        )
+    return usual_step(bars.open_time)
+
+
+def _check_step(bars: Bars, length: np.timedelta64) -> None:
+    """Refuse bars that never follow each other in their length: they are longer ones."""
+    steps = np.diff(bars.open_time)
+    if steps.size and steps.min() > length:
+        raise ValueError(
+            f"{bars.where}: the bars are {label(steps.min())} apart, and {label(length)} was given; give their length "
+            "with --bar."
+        )
+
+
+def _check_volume(bars: Bars) -> None:
+    if bars.volume is not None and (bad := ~(np.isfinite(bars.volume) & (bars.volume >= 0.0))).any():
+        row = int(bad.argmax())
+        raise ValueError(
+            f"{bars.where}: volume at {text(bars.open_time[row])} is {bars.volume[row]}; it must be zero or positive."
+        )
+
+
+def _with_stored(bars: Bars, target: Path, kind: str, prefer_ours: bool) -> Bars:
+    stored = layout.read_bars(target, volume=kind == "last")
+    try:
+        return merged_bars(stored, bars, prefer_ours)
+    except DisagreementError as error:
+        raise DisagreementError(f"{error} {_CHOICE}") from None
+
+
+def _gaps(bars: Bars, length: np.timedelta64, name: str) -> list[str]:
+    steps = np.diff(bars.open_time)
+    missing = int((steps / length).sum() - steps.size) if steps.size else 0
+    if not missing:
+        return []
+    where = text(bars.open_time[int((steps > length).argmax())] + length)
+    return [f"{name}: {missing} bars are missing, the first at {where}; `gearing data check` lists the gaps"]
+
+
+def _origin(sources: Sequence[str]) -> str:
+    more = f" and {len(sources) - 1} more" if len(sources) > 1 else ""
+    return f"import of {Path(sources[0]).name}{more}"

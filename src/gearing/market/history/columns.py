@@ -1,0 +1,201 @@
+"""Find bars and settlements in tables of other programs: which column is which.
+
+Known are the names and orders of Binance's archive and interface, Bybit, OKX, ccxt, freqtrade and common downloads.
+Capitals, spaces and underscores in names do not matter. What is not known is named by the caller: ``{ours: theirs}``.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gearing.market.history.frames import bars_from_frame, settlements_from_frame
+from gearing.market.history.layout import PRICES, require_columns
+from gearing.market.history.series import Bars, whole_minutes
+from gearing.market.timing import stamps
+from gearing.names import check_names
+
+_CLOCKS = ("time", "timestamp", "datetime", "date", "ts", "t", "unix", "unixtime", "index", "")
+# Ours: theirs, in lower case without spaces and signs; the first that a table has is taken.
+_BARS: Mapping[str, Sequence[str]] = {
+    "open_time": ("opentime", "starttime", "start", "startat", *_CLOCKS),
+    "open": ("open", "openprice", "o"), "high": ("high", "highprice", "h"),
+    "low": ("low", "lowprice", "l"), "close": ("close", "closeprice", "c"),
+    "volume": ("volccy", "volume", "basevolume", "vol", "v"),  # OKX's vol counts contracts, its volCcy coins
+}  # fmt: skip
+_FUNDING: Mapping[str, Sequence[str]] = {
+    "time": ("calctime", "fundingtime", "fundingratetimestamp", "settlementtime", *_CLOCKS),
+    "rate": (
+        "realizedrate",
+        "rate",
+        "lastfundingrate",
+        "fundingrate",
+    ),  # OKX: what was paid, then what was due
+    "mark": ("mark", "markprice"),
+}
+_SYMBOLS = ("symbol", "pair", "instid", "contract", "ticker", "tic")
+_CONFIRMED = ("confirm", "confirmed", "isclosed")
+_ARCHIVE = (
+    *_BARS,
+    "close_time",
+    "quote_volume",
+    "count",
+    "taker_buy_volume",
+    "taker_buy_quote_volume",
+    "ignore",
+)
+# Orders of columns where a file has no header, by their number.
+_BAR_ORDERS: Mapping[int, Sequence[str]] = {
+    5: ("open_time", *PRICES),
+    6: tuple(_BARS),  # ccxt, freqtrade
+    7: (*_BARS, "turnover"),  # Bybit
+    9: ("ts", *PRICES, "vol", "volCcy", "volCcyQuote", "confirm"),  # OKX
+    12: _ARCHIVE,  # Binance
+}
+_FUNDING_ORDERS: Mapping[int, Sequence[str]] = {
+    2: ("time", "rate"),
+    3: ("calc_time", "hours", "last_funding_rate"),
+}
+
+
+def bars_of_table(
+    table: pd.DataFrame,
+    where: str,
+    symbol: str = "",
+    mapping: Mapping[str, str] | None = None,
+    date_format: str | None = None,
+) -> Bars:
+    """Bars of a table, in order of time; bars that the venue marks as not complete (OKX's confirm 0) are left out.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As :func:`gearing.storage.tables.read_table` returns it.
+    where : str
+        File, for messages.
+    symbol : str
+        Refuses rows of another contract, where the table names contracts.
+    mapping : mapping, optional
+        Our column to the table's column.
+    date_format : str, optional
+        See :func:`gearing.market.timing.stamps`.
+    """
+    named = _named(table, _BAR_ORDERS, where)
+    _check_symbol(named, symbol, where)
+    confirmed = next((column for column in named.columns if _plain(column) in _CONFIRMED), None)
+    if confirmed is not None:
+        named = named[~named[confirmed].astype(str).str.lower().isin(["0", "false"])]
+    found = _renamed(named, _BARS, mapping or {}, where, date_format)
+    return bars_from_frame(found, where, date_format)
+
+
+def settlements_of_table(
+    table: pd.DataFrame,
+    where: str,
+    symbol: str = "",
+    mapping: Mapping[str, str] | None = None,
+    date_format: str | None = None,
+) -> np.ndarray:
+    """Settlements of a table, in order of time, as :func:`bars_of_table` reads bars.
+
+    Stamps are rounded to the minute: venues stamp settlements with some milliseconds of jitter.
+    """
+    named = _named(table, _FUNDING_ORDERS, where)
+    _check_symbol(named, symbol, where)
+    found = _renamed(named, _FUNDING, mapping or {}, where, date_format)
+    time = whole_minutes(stamps(found["time"], f"{where}: time", date_format))
+    return settlements_from_frame(found.assign(time=time), where)
+
+
+def _named(table: pd.DataFrame, orders: Mapping[int, Sequence[str]], where: str) -> pd.DataFrame:
+    """The table with names for the columns of a file without a header."""
+    if len(table) == 0:
+        raise ValueError(f"{where}: has no rows.")
+    if not all(isinstance(name, int | np.integer) for name in table.columns):
+        return table
+    if len(table.columns) not in orders:
+        known = ", ".join(f"{width} ({', '.join(names)})" for width, names in orders.items())
+        raise ValueError(
+            f"{where}: has no header, and {len(table.columns)} columns are of no known order: {known}. "
+            "Add a header line."
+        )
+    return table.set_axis(list(orders[len(table.columns)]), axis=1)
+
+
+def _renamed(
+    table: pd.DataFrame,
+    known: Mapping[str, Sequence[str]],
+    mapping: Mapping[str, str],
+    where: str,
+    date_format: str | None,
+) -> pd.DataFrame:
+    """The columns that are needed, under our names."""
+    check_names("--column names no column of ours", mapping, known)
+    require_columns(where, table.columns, mapping.values())
+    free = {column: _plain(column) for column in table.columns if column not in mapping.values()}
+    chosen: dict[str, Any] = {}
+    for ours, theirs in known.items():
+        if ours in mapping:
+            chosen[ours] = mapping[ours]
+        elif (found := _found(table, ours, theirs, free, where, date_format)) is not None:
+            chosen[ours] = found
+    missing = [ours for ours in known if ours not in chosen and ours not in ("volume", "mark")]
+    if missing:
+        has = ", ".join(map(str, table.columns))
+        raise ValueError(f"{where}: no column {missing[0]}; it has {has}. Pass --column {missing[0]}=...")
+    return pd.DataFrame({ours: table[theirs] for ours, theirs in chosen.items()}, index=table.index)
+
+
+def _found(
+    table: pd.DataFrame,
+    ours: str,
+    theirs: Sequence[str],
+    free: Mapping[Any, str],
+    where: str,
+    date_format: str | None,
+) -> Any:
+    """The table's column of that meaning; None without one."""
+    if ours in free:
+        return ours
+    fitting = [column for name in theirs for column, plain in free.items() if plain == name]
+    if ours in ("open_time", "time"):
+        _check_clocks(table, fitting, ours, where, date_format)
+    elif fitting and sum(free[column] == free[fitting[0]] for column in fitting) > 1:
+        raise ValueError(
+            f"{where}: the columns {fitting[0]!r} and {fitting[1]!r} may both be {ours}; pass --column {ours}=..."
+        )
+    return fitting[0] if fitting else None
+
+
+def _check_clocks(
+    table: pd.DataFrame, columns: Sequence[Any], ours: str, where: str, date_format: str | None
+) -> None:
+    """Several columns of times must agree to the second; else the caller has to choose."""
+    read = [stamps(table[column], f"{where}: {column}", date_format) for column in columns]
+    for column, moments in zip(columns[1:], read[1:], strict=True):
+        if (moments.astype("datetime64[s]") != read[0].astype("datetime64[s]")).any():
+            raise ValueError(
+                f"{where}: the columns {columns[0]!r} and {column!r} are both times and differ; "
+                f"pass --column {ours}=... for the one to use."
+            )
+
+
+def _check_symbol(table: pd.DataFrame, symbol: str, where: str) -> None:
+    names = [column for column in table.columns if _plain(column) in _SYMBOLS]
+    for given in pd.unique(table[names[0]]) if names and symbol else ():
+        if contract_symbol(str(given)) != contract_symbol(symbol):
+            raise ValueError(
+                f"{where}: has rows of {given}, and {symbol} was requested; keep the rows of one contract in a file."
+            )
+
+
+def contract_symbol(written: str) -> str:
+    """A contract as venues spell it, as one word: BTC/USDT:USDT, BTC-USDT-SWAP and BTC_USDT are BTCUSDT."""
+    pair = written.upper().split(":")[0]
+    return re.sub(r"[^A-Z0-9]", "", re.sub(r"[-_](SWAP|PERP|PERPETUAL)$", "", pair))
+
+
+def _plain(name: Any) -> str:
+    return re.sub(r"[^a-z0-9]", "", str(name).lower())

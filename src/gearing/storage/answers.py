@@ -1,0 +1,64 @@
+"""Find the rows in a JSON answer of an exchange, and tell its refusals from empty answers."""
+
+from collections.abc import Mapping
+from typing import Any
+
+_CODES, _GOOD = ("code", "retCode", "ret_code", "error_code"), ("0", "200", "00000", "000000")
+_TEXTS = ("msg", "retMsg", "ret_msg", "message", "error")
+_INSIDE = ("result", "data", "list", "rows")
+
+
+def rows_of_answer(values: Any, where: str) -> list[Any]:
+    """Rows of an answer: a list, Bybit's ``result.list``, OKX's ``data``, pandas' columns, or one object alone.
+
+    Parameters
+    ----------
+    values : plain values of JSON
+    where : str
+        File, for messages.
+
+    Raises
+    ------
+    ValueError
+        With the code and the text of the exchange, where it refused; or for values that are no rows.
+    """
+    if isinstance(values, list):
+        return values
+    if not isinstance(values, Mapping):
+        raise ValueError(f"{where} holds {values!r:.40}; it should hold a list of rows.")
+    _check_code(values, where)
+    if {"columns", "data"} <= values.keys() and all(isinstance(values[n], list) for n in ("columns", "data")):
+        return [dict(zip(values["columns"], row, strict=False)) for row in values["data"]]  # to_json("split")
+    for name in _INSIDE:
+        if isinstance(values.get(name), list | Mapping):
+            rows = rows_of_answer(values[name], where)
+            symbol = values.get("symbol")
+            return [{"symbol": symbol, **row} if _lacks_symbol(row, symbol) else row for row in rows]
+    return _of_columns(values, where) or [dict(values)]
+
+
+def _lacks_symbol(row: Any, symbol: Any) -> bool:
+    return symbol is not None and isinstance(row, Mapping) and "symbol" not in row
+
+
+def _check_code(values: Mapping[str, Any], where: str) -> None:
+    code = next((values[name] for name in _CODES if name in values), None)
+    text = next((values[name] for name in _TEXTS if values.get(name)), "")
+    if (code is not None and str(code) not in _GOOD) or (code is None and set(values) == {"error"}):
+        raise ValueError(
+            f"{where}: the exchange refused the request: {code if code is not None else ''} {text}".rstrip()
+        )
+
+
+def _of_columns(values: Mapping[str, Any], where: str) -> list[Any]:
+    """Rows of ``DataFrame.to_json()``: columns of the same row names, or of lists of one length."""
+    columns = list(values.values())
+    if columns and all(isinstance(column, Mapping) for column in columns):
+        names = list(columns[0])
+        if all(list(column) == names for column in columns):
+            return [{name: column[row] for name, column in values.items()} for row in names]
+    if columns and all(isinstance(column, list) for column in columns):
+        if len({len(column) for column in columns}) > 1:
+            raise ValueError(f"{where}: its columns have different lengths.")
+        return [dict(zip(values, row, strict=True)) for row in zip(*columns, strict=True)]
+    return []
