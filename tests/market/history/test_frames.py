@@ -46,6 +46,29 @@ def test_a_time_index_with_a_zone_is_read_as_utc():
     assert build(last=local).open_time[0] == np.datetime64("2024-01-01T00:00")
 
 
+def test_rows_in_any_order_are_the_same_market():
+    orders = frame().iloc[::-1], frame().sample(frac=1.0, random_state=0)
+    for last in orders:
+        again = build(last=last, rates=funding().iloc[::-1])
+        assert again.fingerprint == build().fingerprint
+
+
+@pytest.mark.parametrize("per_second", [1, 1_000, 1_000_000, 1_000_000_000])
+def test_integers_are_seconds_to_nanoseconds_by_their_size(per_second):
+    def numbered(table, column):
+        seconds = table[column].to_numpy().astype("datetime64[s]").astype(np.int64)
+        return table.assign(**{column: seconds * per_second})
+
+    again = build(last=numbered(frame(), "open_time"), rates=numbered(funding(), "time"))
+    assert again.fingerprint == build().fingerprint
+
+
+@pytest.mark.parametrize("given", [None, [1, 2], {"a": 1}])
+def test_what_is_no_table_is_refused_by_its_type(given):
+    with pytest.raises(TypeError, match=r"last of OWN is .*; give a pandas DataFrame"):
+        MarketData.from_frames({"OWN": given}, contract=CONTRACT)
+
+
 def test_a_known_symbol_brings_its_own_tiers():
     market = MarketData.from_frames(frame(), contract="BTCUSDT", missing_mark="last", missing_funding="zero")
     assert market.contracts[0].top_leverage == 150
@@ -83,7 +106,11 @@ def test_the_same_values_give_the_same_fingerprint_by_any_way():
             "from_frames: last of OWN: close at 2024-01-01 00:00 is nan",
         ),
         (lambda: build(last=frame().drop(columns="low")), "no column low"),
-        (lambda: build(last=frame().iloc[::-1]), "sort by time"),
+        (lambda: build(last=pd.concat([frame(), frame(3)])), "2024-01-01 00:00 is repeated"),
+        (
+            lambda: build(rates=pd.concat([funding(), funding(8)])),
+            "funding of OWN: 2024-01-01 00:00 is repeated",
+        ),
         (lambda: build(last=frame().iloc[:1]), "pass bar='1h'"),
         (lambda: build(start="2024-01-01", last=frame().drop(index=[3, 4])), r"2 bar\(s\) of 1h missing"),
         (lambda: MarketData.from_frames(frame()), "one table needs contract="),

@@ -24,7 +24,7 @@ from gearing.contracts import (
 )
 from gearing.contracts.shipped import schedule_from_rows
 from gearing.market.history.series import Bars
-from gearing.market.timing import DAY, label, positive_duration
+from gearing.market.timing import DAY, label, positive_duration, text
 from gearing.names import did_you_mean
 
 FUNDING_DTYPE = np.dtype([("time", "datetime64[ms]"), ("rate", "f8"), ("mark", "f8")])
@@ -121,8 +121,10 @@ def settlement_rows(time: np.ndarray, rate: np.ndarray, mark: np.ndarray | None,
     rows["mark"] = np.nan if mark is None else mark
     if (bad := np.diff(time) <= np.timedelta64(0, "ms")).any():
         row = int(bad.argmax())
+        if time[row + 1] == time[row]:
+            raise ValueError(f"{where}: {text(time[row])} is repeated; keep one of its rows.")
         raise ValueError(
-            f"{where}: {time[row + 1]} follows {time[row]} (row {row + 1}); sort, each stamp once."
+            f"{where}: {text(time[row + 1])} follows {text(time[row])} (row {row + 1}); sort by time."
         )
     if not np.isfinite(rows["rate"]).all():
         row = int((~np.isfinite(rows["rate"])).argmax())

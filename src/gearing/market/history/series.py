@@ -47,7 +47,7 @@ class Bars:
         if (steps <= ZERO).any():
             row = int((steps <= ZERO).argmax())
             if steps[row] == ZERO:
-                raise ValueError(f"{self.where}: {text(time[row])} is repeated (rows {row} and {row + 1}).")
+                raise ValueError(f"{self.where}: {text(time[row])} is repeated; keep one of its rows.")
             raise ValueError(f"{self.where}: {text(time[row + 1])} follows {text(time[row])}; sort by time.")
         check_ohlc(self.prices, time, self.where)
         return self
