@@ -94,16 +94,33 @@ class Expected:
 
 
 def with_fills(lines: Sequence[Line]) -> list[Line]:
-    """Entries of the account's ledger that state size and price, as fills where the statement has no other record."""
-    executed = {(line.symbol, line.trade) for line in lines if line.kind == "fill" and line.trade}
+    """Entries of the account's ledger about a trade or a settlement, as such where no other row is about it."""
+    own = [line for line in lines if line.kind in ("fill", "funding", "liquidation")]
+    executed = {(line.symbol, line.trade) for line in own if line.trade}
     return [
-        replace(line, kind="fill")
-        if line.kind == "entry"
-        and {"quantity", "price"} <= set(line.given)
-        and (line.symbol, line.trade) not in executed
-        else line
+        line
+        if line.kind != "entry" or not line.instead or (line.symbol, line.trade) in executed
+        else _settled(line, own) or replace(line, kind=line.instead)
         for line in lines
     ]
+
+
+def _settled(line: Line, own: Sequence[Line]) -> Line | None:
+    """The entry of a settlement with the id of the payment that another file prints."""
+    if line.instead != "funding":
+        return None
+    for other in own:
+        same = other.kind == "funding" and (other.symbol, other.side) == (line.symbol, line.side)
+        if same and other.trade and abs(other.time - line.time) <= _BORDER:
+            return replace(line, trade=other.trade)
+    return None
+
+
+def check_sums(lines: Iterable[Line], sheet: Sheet) -> None:
+    """Change of the wallet = sum of the amounts that the same row prints."""
+    for line in lines:
+        if "parts" in line.given and line.symbol in sheet.contracts:
+            sheet.compare(line, "change", float(line.given["parts"]), "sum of the row's amounts", total=True)
 
 
 def check_entries(
@@ -121,10 +138,27 @@ def check_entries(
             which = f"with trade id {line.trade} " if line.trade else ""
             sheet.leave(line, f"no fill {which}of {line.symbol} in the statement; give the executions, too")
             continue
-        for name in line.printed:
+        known = numbers[line.symbol, line.trade]
+        for name in (name for name in line.printed if name in known and name != "change"):
             seen[line.symbol, line.trade, name] += 1
-            _compare_entry(line, name, fill, numbers[line.symbol, line.trade], seen, sheet)
+            _compare_entry(line, name, fill, known, seen, sheet)
+        _compare_given(line, fill, sheet)
     _missing_entries(lines, entries, executed, numbers, seen, sheet)
+
+
+def _compare_given(line: Line, fill: Line, sheet: Sheet) -> None:
+    """Size, price, rate and side of an entry are those of its trade."""
+    for name in ("quantity", "price", "rate"):
+        if (
+            name in line.given
+            and name in fill.given
+            and Decimal(fill.given[name]) != Decimal(line.given[name])
+        ):
+            sheet.differs(
+                line, name, line.given[name], float(fill.given[name]), f"{name} of trade {line.trade}"
+            )
+    if line.side and line.side != fill.side:
+        sheet.differs(line, "side", str(line.side), fill.side, f"side of trade {line.trade}")
 
 
 def _compare_entry(
@@ -160,7 +194,9 @@ def _missing_entries(
     """Fills inside the span of the ledger that lack an entry of a kind that others have."""
     files = {line.file for line in entries}
     times = [line.time for line in lines if line.file in files and line.kind not in ("fill", "position")]
-    for name in sorted({name for line in entries for name in line.printed}):
+    for name in sorted(
+        {name for line in entries for name in line.printed if name in ("fee_change", "realised")}
+    ):
         for key, fill in executed.items():
             due = numbers[key].get(name, 0.0)
             if (

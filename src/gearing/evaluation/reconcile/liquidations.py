@@ -30,8 +30,16 @@ class Held:
     unit: float = 0.0  # of the printed margin
     traded: bool = False
     known: bool = True  # False where the statement begins with an open position
+    sized: bool = False  # whether its size is known all the same
     overdue: bool = False  # a liquidation that was due is reported once
     since: np.datetime64 = field(default_factory=lambda: NO_TIME)  # of its last line
+
+    def begin(self, line: Line, quantity: float, unit: float) -> None:
+        """The position before the first row about it, as far as the row tells."""
+        self.known, self.sized = False, "after" in line.printed
+        if self.sized:
+            self.quantity = float(line.printed["after"]) * unit - quantity
+            self.entry = math.nan
 
     @property
     def side(self) -> float:

@@ -19,6 +19,7 @@ from gearing.evaluation.reconcile.records.line import API_DECIMALS, Line
 from gearing.evaluation.reconcile.records.row import decimals_of
 
 COLUMNS = ["file", "line", "time", "symbol", "kind", "field", "printed", "ours", "unit", "rule"]
+SIZES = {"quantity", "closed", "after"}
 PRICES = {"entry", "execution_price", "limit_price", "trigger_mark", "liquidation_price"}
 NOTHING_CHECKED, DIFFERS = 2, 1  # exit codes
 _ROUNDING = Decimal("1e-9")  # of a unit: replayed values are doubles
@@ -202,12 +203,12 @@ class Sheet:
 def precision(line: Line, name: str, printed: Decimal, contract: Contract | None) -> Decimal:
     """How far a printed number may be away because the venue rounds it."""
     digits = Decimal(1).scaleb(-decimals_of(str(printed)))
-    if name == "quantity":
+    if name in SIZES:
         lot = 0.0 if contract is None else contract.lot_size / contract.multiplier
         return Decimal(str(lot)) / 2 if lot else min(digits, Decimal("1e-8"))
     if name in PRICES:
         return max_price_step(printed, contract, digits)
-    return min(digits, Decimal(1).scaleb(-line.decimals.get(name, API_DECIMALS)))
+    return Decimal(1).scaleb(-line.decimals.get(name, API_DECIMALS))
 
 
 def max_price_step(price: Decimal, contract: Contract | None, digits: Decimal) -> Decimal:

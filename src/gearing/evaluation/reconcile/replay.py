@@ -17,8 +17,10 @@ from gearing.evaluation.reconcile.completeness import (
     Expected,
     check_balances,
     check_entries,
+    check_sums,
     with_fills,
 )
+from gearing.evaluation.reconcile.legs import with_legs
 from gearing.evaluation.reconcile.liquidations import Held, Liquidations
 from gearing.evaluation.reconcile.mark_path import MarkPath
 from gearing.evaluation.reconcile.order import Settlements, in_order, settlement_times, without_doubles
@@ -81,7 +83,11 @@ class _Replay:
 
     def size(self, line: Line) -> float:
         """Base coins, or quote where inverse; venues that count contracts multiply."""
-        return abs(float(line.given["quantity"])) * self.contracts[line.symbol].multiplier
+        return abs(float(line.given["quantity"])) * self.unit(line)
+
+    def unit(self, line: Line) -> float:
+        """Base coins, or quote where inverse, of one printed unit."""
+        return 1.0 if line.given.get("unit") == "coin" else self.contracts[line.symbol].multiplier
 
     def inverse(self, line: Line) -> bool:
         return self.contracts[line.symbol].kind == "inverse"
@@ -89,22 +95,22 @@ class _Replay:
     def fill(self, line: Line, held: Held) -> None:
         inverse, price = self.inverse(line), float(line.given["price"])
         quantity = line.side * self.size(line)
-        rate = self.rates[1] if line.given.get("maker") == "true" else self.rates[0]
-        rate = float(line.given.get("rate", rate))
-        fee = trading_fee(quantity, price, rate, inverse)
+        fee = self.fee(line, quantity, price)
         self.sheet.compare(line, "fee", fee, "fee")
         self.sheet.compare(line, "fee_change", -fee, "fee")
         self.sheet.compare(line, "value", notional(quantity, price, inverse), "notional")
         if _begins_open(line, held):
-            held.known = False
+            held.begin(line, quantity, self.unit(line))
+        before, known = held.quantity, held.known
         realised = self.trade(held, quantity, price, inverse)
-        if held.known:
+        self.sizes(line, held, before, quantity)
+        if known:
             self.sheet.compare(line, "realised", realised, "pnl")
         elif "realised" in line.printed:
             self.sheet.leave(line, _OPEN_BEFORE)
         held.backing, held.traded, held.overdue = math.nan, True, False
         self.executed[line.symbol, line.trade] = line
-        profit = realised if held.known else math.nan
+        profit = realised if known else math.nan
         numbers = self.numbers.setdefault((line.symbol, line.trade), defaultdict(float))
         for name, value in (
             ("fee", fee),
@@ -113,6 +119,27 @@ class _Replay:
             ("change", profit - fee),
         ):
             numbers[name] += value
+        numbers["after"] = held.quantity / self.unit(line) if held.known else math.nan
+
+    def fee(self, line: Line, quantity: float, price: float) -> float:
+        """Fee at the printed rate, else at the account's; of the two rates the nearer one where the row tells neither."""
+        inverse = self.inverse(line)
+        if "rate" in line.given:
+            return trading_fee(quantity, price, float(line.given["rate"]), inverse)
+        fees = [trading_fee(quantity, price, rate, inverse) for rate in self.rates]
+        if "maker" in line.given:
+            return fees[line.given["maker"] == "true"]
+        printed = float(line.printed.get("fee", line.printed.get("fee_change", "0")))
+        return min(fees, key=lambda fee: abs(fee - abs(printed)))
+
+    def sizes(self, line: Line, held: Held, before: float, quantity: float) -> None:
+        """What the row says it closed, and the position it left."""
+        if not (held.known or held.sized):
+            return
+        closed = min(abs(before), abs(quantity)) if before * quantity < 0.0 else 0.0
+        self.sheet.compare(line, "closed", closed / self.unit(line), "fills")
+        self.sheet.compare(line, "after", held.quantity / self.unit(line), "fills")
+        held.known |= held.sized and (held.quantity == 0.0 or held.entry == held.entry)
 
     @staticmethod
     def trade(held: Held, quantity: float, price: float, inverse: bool) -> float:
@@ -137,14 +164,13 @@ class _Replay:
         legs = {
             leg: one for (symbol, leg), one in self.held.items() if symbol == line.symbol and one.quantity
         }
-        if not all(one.known for one in legs.values()):
+        if not all(one.known or one.sized for one in legs.values()):
             self.sheet.leave(line, _OPEN_BEFORE)
             return
         quantity = held.quantity
         if held.traded:
-            self.sheet.compare(
-                line, "quantity", abs(quantity) / self.contracts[line.symbol].multiplier, "fills"
-            )
+            self.sheet.compare(line, "quantity", abs(quantity) / self.unit(line), "fills")
+            self.sheet.compare(line, "after", quantity / self.unit(line), "fills")
         if quantity == 0.0 and line.side and "quantity" in line.given:
             quantity = line.side * self.size(line)
         if math.isnan(rate) or math.isnan(mark):
@@ -154,6 +180,8 @@ class _Replay:
             return
         inverse, slack = self.inverse(line), slack * abs(quantity * rate)
         payment = funding_payment(quantity, mark, rate, inverse)
+        self.sheet.compare(line, "value", notional(quantity, mark, inverse), "notional")
+        slack += _cut_off(line) * notional(quantity, mark, inverse)
         if not line.leg and set(legs) - {""}:
             payment = _closest(
                 line, [funding_payment(one.quantity, mark, rate, inverse) for one in legs.values()]
@@ -172,6 +200,9 @@ class _Replay:
         self.sheet.compare(line, "funding", payment, "funding", slack)
         self.sheet.compare(line, "funding_paid", -payment, "funding", slack)
         held.backing += payment
+        self.executed[line.symbol, line.trade] = line
+        after = quantity / self.unit(line)
+        self.numbers[line.symbol, line.trade] = {"funding": payment, "after": after, "quantity": abs(after)}
 
     def settlement(self, line: Line, stamp: np.datetime64) -> tuple[float, float, float]:
         """Rate, mark, and how far the mark may be away where it comes from bars."""
@@ -195,10 +226,18 @@ class _Replay:
         self.sheet.compare(line, "value", notional(self.size(line), price, inverse), "notional")
         if line.order and line.order in self.by_fills:
             return  # its executions follow and close the position
+        before, known = held.quantity, held.known
         realised = self.trade(held, -held.quantity, price, inverse)
-        if held.known:
+        if known:
             self.sheet.compare(line, "realised", realised, "pnl")
+            self.sizes(line, held, before, -before)
+        if "rate" in line.given:
+            fee = trading_fee(before, price, float(line.given["rate"]), inverse)
+            self.sheet.compare(line, "fee", fee, "fee")
+            self.sheet.compare(line, "fee_change", -fee, "fee")
         held.backing, held.known = math.nan, True
+        self.executed[line.symbol, line.trade] = line
+        self.numbers[line.symbol, line.trade] = {"realised": realised if known else math.nan, "after": 0.0}
 
     def wrong_side(self, line: Line, rule: str) -> None:
         self.sheet.differs(line, "side", str(line.side), -line.side, rule)
@@ -257,17 +296,24 @@ class _Replay:
 
 
 def _begins_open(line: Line, held: Held) -> bool:
-    """Whether a first fill closes what the statement does not show being opened."""
+    """Whether a first fill closes or enlarges what the statement does not show being opened."""
     if held.traded or held.quantity:
         return False
     closes = (line.leg == "long" and line.side < 0) or (line.leg == "short" and line.side > 0)
-    return closes or float(line.printed.get("realised", "0")) != 0.0
+    closes |= any(float(line.printed.get(name, "0")) != 0.0 for name in ("realised", "closed"))
+    opened = line.side * float(line.given["quantity"])
+    return closes or float(line.printed.get("after", opened)) != opened
 
 
 def _step(line: Line, contract: Contract) -> float:
     """How far the printed entry price may be away from the venue's: it is an average, printed with five decimals."""
     exact = 10.0 ** -max(5, decimals_of(line.given["entry"]))
     return min(contract.tick_size, exact) if contract.tick_size else exact
+
+
+def _cut_off(line: Line) -> float:
+    """How far a rate printed with six decimals may be away: Bybit's executions cut the rest off."""
+    return 1e-6 if decimals_of(line.given.get("rate", "0")) == 6 else 0.0
 
 
 def _closest(line: Line, payments: list[float]) -> float:
@@ -315,13 +361,14 @@ def reconcile(
     liquidations = Liquidations(profile, rates[0], known, marks, sheet, tierless)
     orders = {line.order for line in kept if line.kind == "fill" and line.order}
     replay = _Replay(profile, known, settlements, rates, sheet, liquidations, marks, settled, orders)
-    ordered = in_order(kept, settled)
+    ordered = with_legs(in_order(kept, settled))
     expected = Expected(ordered, settlements, known, marks, replay.held, replay.paid, sheet)
     for line in ordered:
         expected.before(line)
         replay.play(line)
     expected.close()
     check_entries(ordered, replay.executed, replay.numbers, sheet)
+    check_sums(ordered, sheet)
     check_balances(ordered, sheet)
     _note_unknown(ordered, sheet)
     return sheet.outcome(ordered, len(notes))

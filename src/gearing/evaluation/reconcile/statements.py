@@ -15,13 +15,19 @@ from pathlib import Path
 from typing import Any
 
 from gearing.evaluation.reconcile.answers import parse_json, unwrap
-from gearing.evaluation.reconcile.records import binance, bybit, okx
+from gearing.evaluation.reconcile.records import binance, bybit_ledger, okx
 from gearing.evaluation.reconcile.records.kind import Kind
 from gearing.evaluation.reconcile.records.line import Line
 from gearing.evaluation.reconcile.records.row import ABSENT, Row, plain
 
-KINDS: Mapping[str, Sequence[Kind]] = {"binance": binance.KINDS, "bybit": bybit.KINDS, "okx": okx.KINDS}
+KINDS: Mapping[str, Sequence[Kind]] = {
+    "binance": binance.KINDS,
+    "bybit": bybit_ledger.KINDS,
+    "okx": okx.KINDS,
+}
 _NUMBER = re.compile(r"[-+]?[\d.,' ]*\d")
+_ABOVE = re.compile(r"UID\s*:.*\n", re.IGNORECASE)
+_STATED = re.compile(r"Time Zone\s*:\s*((?:UTC|GMT)[-+\d:]*)", re.IGNORECASE)
 _ZONE = re.compile(r"\((?:UTC|GMT)\s*([-+]{1,2})?(\d{1,2})?(?::?(\d{2}))?\)", re.IGNORECASE)
 
 
@@ -43,7 +49,14 @@ def read_statement(path: str | os.PathLike[str], venue: str) -> list[Line]:
 
 
 def read_csv(text: str, origin: str) -> list[dict[str, str]]:
-    """Records of a table whose first row names the columns; separated by commas, semicolons or tabs."""
+    """Records of a table whose first row names the columns; separated by commas, semicolons or tabs.
+
+    A row above it that states the account ("UID: 531298197,Company Name: ") is passed over; a time zone that it names
+    is that of the columns of times.
+    """
+    text = text.replace("\ufeff", "").lstrip("\r\n")  # OKX's page begins every line with a byte order mark
+    above = _ABOVE.match(text)
+    text = text[above.end() :] if above else text
     head = text.lstrip("\r\n").partition("\n")[0]
     separator = max(",;\t", key=head.count)
     rows = [
@@ -51,7 +64,9 @@ def read_csv(text: str, origin: str) -> list[dict[str, str]]:
     ]
     if not rows:
         return []
+    zone = _STATED.search(above[0]) if above else None
     names = [name.strip() for name in rows[0]]
+    names = [f"{name}({zone[1]})" if zone and name.lower() == "time" else name for name in names]
     if doubled := [name for name, count in Counter(names).items() if count > 1]:
         raise ValueError(f"{origin}: the column {doubled[0]!r} is there twice; give each column once.")
     for number, row in enumerate(rows[1:], start=1):

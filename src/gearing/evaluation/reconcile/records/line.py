@@ -36,6 +36,8 @@ class Line:
     balance : (coin, change, balance after it), where the row prints them; the change may be ""
     sequence : int, orders executions of the same moment; -1 where the venue numbers none
     unknown : tuple of str, fields of the row that the venue does not document
+    instead : {"", "fill", "funding", "liquidation"}, what an entry is played as where no other row is about its trade
+    by_side : bool, whether the venue tells the positions of hedge mode apart by what a row closed or left
     """
 
     number: int
@@ -57,6 +59,8 @@ class Line:
     balance: tuple[str, str, str] | None = None
     sequence: int = -1
     unknown: tuple[str, ...] = ()
+    instead: str = ""
+    by_side: bool = False
 
     @property
     def place(self) -> str:

@@ -1,84 +1,113 @@
-"""Records of OKX's interface, version 5."""
+"""Records of OKX's interface, version 5: fills and positions. Quantities are counts of contracts."""
 
-from gearing.evaluation.reconcile.records.kind import Kind, compared, meaning, used
+from dataclasses import replace
+from decimal import Decimal
+
+from gearing.evaluation.reconcile.records.kind import Kind, compared, irrelevant, meaning, used
 from gearing.evaluation.reconcile.records.line import NO_TIME, Line
+from gearing.evaluation.reconcile.records.okx_bills import BILL, PAGE_BILL, skipped_type
 from gearing.evaluation.reconcile.records.row import Row
 
-LEGS = {"net": "", "": "", "long": "long", "short": "short"}
-_BILLS = {"8": "funding", "5": "liquidation"}
+LEGS: dict[str, str | int] = {"net": "", "long": "long", "short": "short"}
+LIQUIDATIONS = {"104", "105", "106", "107"}
+FORCED = {*LIQUIDATIONS, "100", "101", "102", "103", "125", "126", "127", "128"}
 
 
 def fill(row: Row) -> Line:
-    """``trade/fills``: an execution with its fee and profit."""
+    """``trade/fills`` and ``fills-history``: an execution with its fee and profit."""
+    symbol, side, leg = row.text("instId"), row.side(), str(row.choice("posSide", LEGS, "net"))
+    coin, trade, identifier = row.text("feeCcy", "").upper(), row.text("tradeId", ""), row.text("billId", "")
     given = row.numbers({"quantity": "fillSz", "price": "fillPx"})
-    given["maker"] = str(row.text("execType", "") == "M").lower()
-    return Line(
-        row.line, row.time("ts"), "fill", row.text("instId"), row.side(), given,
-        row.numbers({"fee_change": "fee", "realised": "fillPnl"}), file=row.file, label="fill",
+    given["maker"] = str(row.choice("execType", {"m": "true", "t": "false"}, "t"))
+    printed = row.numbers({"fee_change": "fee", "realised": "fillPnl"})
+    forced, unread = row.text("subType", "") in FORCED, {}
+    if forced and Decimal(printed.pop("fee_change", "0")):
+        unread["fee"] = "fee of a forced trade: its rate is not in the record"
+    line = Line(
+        row.line, row.time("ts"), "fill", symbol, side, given, printed, file=row.file, label="fill", leg=leg,
+        trade=identifier or trade, order=row.text("ordId", ""), coins={"fee_change": coin},
+        identity=("fill", symbol, identifier or trade, str(side)) if identifier or trade else (), unread=unread,
     )  # fmt: skip
-
-
-def bill(row: Row) -> Line:
-    """``account/bills``: an entry of the account's ledger."""
-    kind = _BILLS.get(row.text("type"), "skipped")
-    given, printed = row.numbers({"quantity": "sz", "price": "px"}), {}
-    if kind == "funding":
-        printed = row.numbers({"funding": row.first("pnl", "balChg"), "quantity": "sz"})
-    if kind == "liquidation":
-        printed = row.numbers({"execution_price": "px", "quantity": "sz", "realised": "pnl"})
-    label, symbol = f"bill of type {row.text('type')}", row.text("instId", "")
-    return Line(row.line, row.time("ts"), kind, symbol, 0, given, printed, file=row.file, label=label)
+    if row.text("subType", "") in LIQUIDATIONS:
+        printed |= {"execution_price": given["price"], "quantity": given["quantity"]}
+        line = replace(line, kind="liquidation", printed=printed)
+    return skipped_type(line, row.text("instType", "SWAP"))
 
 
 def position(row: Row) -> Line:
     """``account/positions``: a position with its margin, profit and liquidation price."""
-    given = row.numbers(
-        {"quantity": "pos", "entry": "avgPx", "mark": "markPx", "wallet": "margin", "leverage": "lever"}
-    )
-    printed = row.numbers({"unrealised": "upl", "liquidation_price": "liqPx"})
-    printed |= {"quantity": given["quantity"].removeprefix("-"), "entry": given["entry"]}
-    leg = str(row.choice("posSide", LEGS, "net"))
-    side = {"long": 1, "short": -1}.get(leg) or (-1 if given["quantity"].startswith("-") else 1)
+    quantity, leg = row.number("pos"), str(row.choice("posSide", LEGS, "net"))
     time = row.time("uTime") if "uTime" in row else NO_TIME
-    return Line(
-        row.line,
-        time,
-        "position",
-        row.text("instId"),
-        side,
-        given,
-        printed,
-        file=row.file,
-        label="position",
-        leg=leg,
+    line = Line(
+        row.line, time, "position", row.text("instId"), 0, {"quantity": "0", "entry": "0"}, file=row.file,
+        label="position", leg=leg,
+    )  # fmt: skip
+    if Decimal(quantity) == 0:
+        return skipped_type(line, row.text("instType", "SWAP"))
+    side = {"long": 1, "short": -1}.get(leg) or (-1 if Decimal(quantity) < 0 else 1)
+    size, isolated = quantity.removeprefix("-"), row.text("mgnMode", "isolated").lower() != "cross"
+    given = {"quantity": size, "entry": row.number("avgPx"), **row.numbers({"mark": "markPx"})}
+    if isolated:
+        given |= row.numbers({"wallet": "margin", "leverage": "lever"})
+    printed = {"quantity": size, "entry": given["entry"], **row.numbers({"unrealised": "upl"})}
+    printed |= row.numbers({"liquidation_price": "liqPx"})
+    unread = {}
+    if not isolated and "liquidation_price" in printed:
+        unread["liquidation_price"] = "cross margin: it depends on the whole account"
+    line = replace(
+        line,
+        side=side,
+        given=given,
+        printed=printed,
+        unread=unread,
+        coins={"unrealised": row.text("ccy", "").upper()},
     )
+    return skipped_type(line, row.text("instType", "SWAP"))
 
 
-_SYMBOL, _TIME, _SIDE = used("contract"), used("order of the rows"), meaning("buy or sell")
+_ID, _SYMBOL = irrelevant("an id"), used("contract")
+_TIME, _OPTION, _EMPTY = (
+    used("order of the rows"),
+    irrelevant("of options"),
+    irrelevant("without effect on any number"),
+)
+_TYPE, _SUM = meaning("contract, spot or option"), irrelevant("sum of rows that need not be in the statement")
 FILL = Kind(
-    "fill", "GET /api/v5/trade/fills", ("instId", "fillSz", "fillPx"),
+    "fill", "GET /api/v5/trade/fills, fills-history", ("instId", "fillSz", "fillPx", "side"),
     {
-        "instId": _SYMBOL, "ts": _TIME, "side": _SIDE, "fillSz": used("contracts"), "fillPx": used("price"),
-        "fee": compared("fee"), "fillPnl": compared("profit"), "execType": meaning("rate of the fee"),
+        "instType": _TYPE, "instId": _SYMBOL, "ts": _TIME, "side": meaning("buy or sell"), "posSide": meaning("position"),
+        "fillSz": used("contracts"), "fillPx": used("price"), "fee": compared("fee"), "feeCcy": meaning("coin of the fee"),
+        "fillPnl": compared("profit before fees"), "execType": meaning("rate of the fee"), "fillTime": irrelevant("see ts"),
+        "billId": meaning("the bill of the same execution"), "tradeId": meaning("the same id is the same execution"),
+        "subType": meaning("liquidation or auto-deleveraging"), "ordId": _ID, "clOrdId": _ID, "tag": _ID,
+        "fillIdxPx": _EMPTY, "fillMarkPx": irrelevant("mark at the execution, at which nothing is booked"),
+        "fillPxVol": _OPTION, "fillPxUsd": _OPTION, "fillMarkVol": _OPTION, "fillFwdPx": _OPTION,
+        "feeRate": irrelevant("empty for most accounts"), "tradeQuoteCcy": _EMPTY,
     },
     fill,
 )  # fmt: skip
-BILL = Kind(
-    "bill", "GET /api/v5/account/bills", ("balChg", "type", "ts"),
-    {
-        "instId": _SYMBOL, "ts": _TIME, "type": meaning("what the amount is"), "sz": compared("contracts"),
-        "px": used("mark"), "pnl": compared("funding or profit"), "balChg": compared("funding"),
-    },
-    bill,
-)  # fmt: skip
 POSITION = Kind(
-    "position", "GET /api/v5/account/positions", ("instId", "pos", "avgPx"),
+    "position", "GET /api/v5/account/positions", ("instId", "pos", "avgPx|posSide"),
     {
-        "instId": _SYMBOL, "uTime": _TIME, "pos": compared("contracts"), "avgPx": compared("average price"),
-        "posSide": meaning("position of hedge mode"), "markPx": used("mark"), "margin": used("margin"),
-        "lever": used("margin"), "upl": compared("profit at mark"), "liqPx": compared("liquidation price"),
+        "instType": _TYPE, "instId": _SYMBOL, "uTime": _TIME, "posSide": meaning("position"), "pos": compared("contracts"),
+        "mgnMode": meaning("what backs the position"), "ccy": meaning("coin of the amounts"), "avgPx": compared("average"),
+        "markPx": used("mark"), "upl": compared("profit at mark"), "margin": used("margin"),
+        "lever": used("margin where none is printed"), "liqPx": compared("liquidation price"), "posId": _ID, "tradeId": _ID,
+        "posCcy": irrelevant("of spot margin"), "liab": irrelevant("of spot margin"), "liabCcy": irrelevant("of spot margin"),
+        "availPos": irrelevant("less what open orders close"), "uplRatio": irrelevant("upl over margin"), "cTime": _EMPTY,
+        "uplLastPx": irrelevant("at the last price"), "uplRatioLastPx": irrelevant("at the last price"), "last": _EMPTY,
+        "imr": irrelevant("of the leverage setting"), "mmr": irrelevant("see liqPx"), "mgnRatio": irrelevant("see liqPx"),
+        "notionalUsd": irrelevant("in dollars, at their index"), "adl": _EMPTY, "bePx": _SUM, "idxPx": _EMPTY, "usdPx": _EMPTY,
+        "fee": _SUM, "fundingFee": _SUM, "pnl": _SUM, "realizedPnl": _SUM, "settledPnl": _SUM, "liqPenalty": _SUM,
+        "interest": irrelevant("of spot margin"), "nonSettleAvgPx": _EMPTY, "closeOrderAlgo": irrelevant("orders"),
+        "optVal": _OPTION, "deltaBS": _OPTION, "deltaPA": _OPTION, "gammaBS": _OPTION, "gammaPA": _OPTION, "vegaBS": _OPTION,
+        "vegaPA": _OPTION, "thetaBS": _OPTION, "thetaPA": _OPTION, "spotInUseAmt": _EMPTY, "spotInUseCcy": _EMPTY,
+        "clSpotInUseAmt": _EMPTY, "maxSpotInUseAmt": _EMPTY, "bizRefId": _ID, "bizRefType": _ID, "pendingCloseOrdLiabVal": _EMPTY,
+        "baseBal": irrelevant("of spot margin"), "quoteBal": irrelevant("of spot margin"), "hedgedPos": _EMPTY,
+        "baseBorrowed": irrelevant("of spot margin"), "baseInterest": irrelevant("of spot margin"),
+        "quoteBorrowed": irrelevant("of spot margin"), "quoteInterest": irrelevant("of spot margin"),
     },
     position,
 )  # fmt: skip
 
-KINDS = (FILL, BILL, POSITION)
+KINDS = (FILL, BILL, PAGE_BILL, POSITION)
