@@ -44,7 +44,9 @@ POSITION_IGNORED = fields(
 
 
 def account() -> Account:
-    return Account(taker=D("0.0005"), maker=D("0.0002"), digits=10, valued="mark_plus_fee")
+    return Account(
+        taker=D("0.0005"), maker=D("0.0002"), digits=10, valued="mark_plus_fee", free=("liquidation", "adl")
+    )
 
 
 def answer(rows: list[Row]) -> Row:

@@ -86,7 +86,8 @@ class Event:
 class Account:
     """An account that follows a script; ``digits`` are the decimals of booked amounts.
 
-    ``valued`` is where the venue values the maintenance margin: "mark", "entry" or "mark_plus_fee".
+    ``free`` are the kinds of trades without a fee. ``valued`` is where the venue
+    values the maintenance margin: "mark", "entry" or "mark_plus_fee".
     """
 
     taker: Decimal = Decimal("0.0005")
@@ -95,6 +96,7 @@ class Account:
     valued: str = "mark"
     leverage: Decimal = Decimal(10)
     hedge: bool = False
+    free: tuple[str, ...] = ("liquidation",)
     events: list[Event] = field(default_factory=list)
     balances: dict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
     legs: dict[tuple[str, str], Leg] = field(default_factory=lambda: defaultdict(Leg))
@@ -119,7 +121,7 @@ class Account:
     ) -> None:  # fmt: skip
         """An order filled; ``coin_price`` is the price of the fee's coin in the contract's own."""
         q, p, held = Decimal(quantity), Decimal(price), self.legs[contract.symbol, leg]
-        rate = ZERO if kind == "liquidation" else (self.maker if maker else self.taker)
+        rate = ZERO if kind in self.free else (self.maker if maker else self.taker)
         value = worth(contract, q, p)
         fee = self.booked(value * rate / Decimal(coin_price))
         before, closed, realised = held.quantity, ZERO, ZERO

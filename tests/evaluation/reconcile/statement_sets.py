@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from gearing.contracts import Contract, MarginTier, TierSchedule
-from gearing.evaluation.reconcile import Reconciliation
-from gearing.evaluation.reconcile.files import reconcile_files
 from tests.evaluation.reconcile import binance_writer, bybit_writer, okx_writer
 from tests.evaluation.reconcile.scripted_account import Account, Traded
 from tests.evaluation.reconcile.statement_writer import SCRIPTS, Market, Row, Script, Table
+
+from gearing.contracts import Contract, MarginTier, TierSchedule
+from gearing.evaluation.reconcile import Reconciliation
+from gearing.evaluation.reconcile.files import reconcile_files
 
 Make = Callable[[Script], Table]
 
@@ -30,7 +31,9 @@ class Statements:
     def reconcile(self, folder: Path, changed: int = -1, rows: list[Row] | None = None) -> Reconciliation:
         """What is found in them; with ``rows`` in place of one table's."""
         paths = [
-            table.write(folder, rows if k == changed else None) for k, table in enumerate(self.tables) if table.rows
+            table.write(folder, rows if k == changed else None)
+            for k, table in enumerate(self.tables)
+            if table.rows
         ]
         contracts = folder / "contracts.json"
         contracts.write_text(json.dumps([contract_of(one).to_dict() for one in self.script.contracts]))
@@ -44,7 +47,11 @@ class Statements:
     def settled(self) -> str:
         """Rates and marks of the settlements, as a table."""
         events = [e for e in self.script.account.events if e.kind == "funding" and e.contract]
-        lines = {f"{e.contract.symbol},{datetime.fromtimestamp(e.time // 1000, UTC):%Y-%m-%d %H:%M:%S},{e.rate},{e.price}" for e in events if e.contract}
+        lines = {
+            f"{e.contract.symbol},{datetime.fromtimestamp(e.time // 1000, UTC):%Y-%m-%d %H:%M:%S},{e.rate},{e.price}"
+            for e in events
+            if e.contract
+        }
         return "\n".join(["symbol,time,rate,mark", *sorted(lines)]) + "\n"
 
 
@@ -78,7 +85,7 @@ SETS: dict[str, tuple[str, tuple[Make, ...], bool]] = {
     "okx page": ("okx", (O.web_trading_history, O.positions), True),
 }
 NOT_MADE = {  # records that lack what they would need
-    ("binance page", "hedge"), ("bybit page trades", "hedge"), ("binance page", "liquidated"),
+    ("bybit page trades", "hedge"), *(("binance page", name) for name in SCRIPTS),
 }  # fmt: skip
 CASES = [f"{kind}: {script}" for kind in SETS for script in SCRIPTS if (kind, script) not in NOT_MADE]
 

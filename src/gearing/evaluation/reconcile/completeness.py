@@ -116,6 +116,25 @@ def _settled(line: Line, own: Sequence[Line]) -> Line | None:
     return None
 
 
+def forced_fees(lines: Sequence[Line]) -> list[Line]:
+    """Fees of trades that the venue forced follow none of the account's rates: not checked, unless they are 0."""
+    orders = {line.order for line in lines if line.kind == "liquidation" and line.order}
+    return [
+        _forced_fee(line)
+        if line.kind == "fill" and "rate" not in line.given and (line.forced or line.order in orders)
+        else line
+        for line in lines
+    ]
+
+
+def _forced_fee(line: Line) -> Line:
+    names = [name for name in ("fee", "fee_change") if name in line.printed]
+    if all(Decimal(line.printed[name]) == 0 for name in names):
+        return replace(line, given={**line.given, "rate": "0"})
+    reason = "fee of a forced trade: its rate is not in the record"
+    return replace(line, unread={**line.unread, **dict.fromkeys(names, reason)})
+
+
 def check_sums(lines: Iterable[Line], sheet: Sheet) -> None:
     """Change of the wallet = sum of the amounts that the same row prints."""
     for line in lines:

@@ -18,6 +18,7 @@ from gearing.evaluation.reconcile.completeness import (
     check_balances,
     check_entries,
     check_sums,
+    forced_fees,
     with_fills,
 )
 from gearing.evaluation.reconcile.legs import with_legs
@@ -122,15 +123,17 @@ class _Replay:
         numbers["after"] = held.quantity / self.unit(line) if held.known else math.nan
 
     def fee(self, line: Line, quantity: float, price: float) -> float:
-        """Fee at the printed rate, else at the account's; of the two rates the nearer one where the row tells neither."""
+        """Fee at the printed rate, else at the account's: the nearer one where the row does not say which."""
         inverse = self.inverse(line)
+        printed = abs(float(line.printed.get("fee", line.printed.get("fee_change", "0"))))
+        if {"fee", "fee_change"} & set(line.unread):
+            return printed
         if "rate" in line.given:
             return trading_fee(quantity, price, float(line.given["rate"]), inverse)
         fees = [trading_fee(quantity, price, rate, inverse) for rate in self.rates]
         if "maker" in line.given:
             return fees[line.given["maker"] == "true"]
-        printed = float(line.printed.get("fee", line.printed.get("fee_change", "0")))
-        return min(fees, key=lambda fee: abs(fee - abs(printed)))
+        return min(fees, key=lambda fee: abs(fee - printed))
 
     def sizes(self, line: Line, held: Held, before: float, quantity: float) -> None:
         """What the row says it closed, and the position it left."""
@@ -168,7 +171,7 @@ class _Replay:
             self.sheet.leave(line, _OPEN_BEFORE)
             return
         quantity = held.quantity
-        if held.traded:
+        if held.traded and (quantity or not legs):
             self.sheet.compare(line, "quantity", abs(quantity) / self.unit(line), "fills")
             self.sheet.compare(line, "after", quantity / self.unit(line), "fills")
         if quantity == 0.0 and line.side and "quantity" in line.given:
@@ -183,9 +186,10 @@ class _Replay:
         self.sheet.compare(line, "value", notional(quantity, mark, inverse), "notional")
         slack += _cut_off(line) * notional(quantity, mark, inverse)
         if not line.leg and set(legs) - {""}:
-            payment = _closest(
-                line, [funding_payment(one.quantity, mark, rate, inverse) for one in legs.values()]
-            )
+            paid = {funding_payment(one.quantity, mark, rate, inverse): one.quantity for one in legs.values()}
+            payment = _closest(line, list(paid))
+            if payment in paid:
+                self.sheet.compare(line, "quantity", abs(paid[payment]) / self.unit(line), "fills")
         self.paid[line.symbol, line.leg, stamp] += 1
         if self.paid[line.symbol, line.leg, stamp] > max(1, len(legs) if not line.leg else 1):
             self.sheet.count(line)
@@ -200,9 +204,13 @@ class _Replay:
         self.sheet.compare(line, "funding", payment, "funding", slack)
         self.sheet.compare(line, "funding_paid", -payment, "funding", slack)
         held.backing += payment
-        self.executed[line.symbol, line.trade] = line
-        after = quantity / self.unit(line)
-        self.numbers[line.symbol, line.trade] = {"funding": payment, "after": after, "quantity": abs(after)}
+        self.note(line, funding=payment, after=quantity / self.unit(line))
+
+    def note(self, line: Line, **numbers: float) -> None:
+        """Numbers of a payment or a liquidation, for the entries of the account's ledger about it."""
+        if line.trade:
+            self.executed[line.symbol, line.trade] = line
+            self.numbers[line.symbol, line.trade] = numbers
 
     def settlement(self, line: Line, stamp: np.datetime64) -> tuple[float, float, float]:
         """Rate, mark, and how far the mark may be away where it comes from bars."""
@@ -236,8 +244,7 @@ class _Replay:
             self.sheet.compare(line, "fee", fee, "fee")
             self.sheet.compare(line, "fee_change", -fee, "fee")
         held.backing, held.known = math.nan, True
-        self.executed[line.symbol, line.trade] = line
-        self.numbers[line.symbol, line.trade] = {"realised": realised if known else math.nan, "after": 0.0}
+        self.note(line, realised=realised if known else math.nan, after=0.0)
 
     def wrong_side(self, line: Line, rule: str) -> None:
         self.sheet.differs(line, "side", str(line.side), -line.side, rule)
@@ -355,7 +362,7 @@ def reconcile(
     rates = profile.fees(fee_level) if fee_level else (profile.taker_fee, profile.maker_fee)
     known, settlements, marks = {c.symbol: c for c in contracts}, settlements or {}, marks or {}
     kept, notes = without_doubles(list(lines))
-    kept = with_fills(kept)
+    kept = forced_fees(with_fills(kept))
     settled = settlement_times(kept, settlements)
     sheet = Sheet(known, notes=notes)
     liquidations = Liquidations(profile, rates[0], known, marks, sheet, tierless)

@@ -16,7 +16,8 @@ LIQUIDATIONS = {"BustTrade", "Liquidation"}
 INTERFACE = {
     "kind": "execType", "symbol": "symbol", "side": "side", "time": "execTime", "trade": "execId", "order": "orderId",
     "quantity": "execQty", "price": "execPrice", "rate": "feeRate", "fee": "execFee", "coin": "feeCurrency",
-    "value": "execValue", "realised": "execPnl", "closed": "closedSize", "trigger_mark": "markPrice", "maker": "isMaker",
+    "value": "execValue", "realised": "execPnl", "closed": "closedSize", "trigger_mark": "markPrice",
+    "maker": "isMaker",
 }  # fmt: skip
 NOT_READ = {
     "Delivery": "delivery of a dated contract",
@@ -117,12 +118,14 @@ EXECUTION = Kind(
     "execution", "GET /v5/execution/list", ("symbol", "execQty", "execPrice", "execTime"),
     {
         "symbol": _SYMBOL, "category": meaning("perpetual, spot or option"), "side": _SIDE, "execTime": _TIME,
-        "execType": meaning("trade, funding, liquidation or other"), "execQty": used("size"), "execPrice": used("price"),
+        "execType": meaning("trade, funding, liquidation or other"), "execQty": used("size"),
+        "execPrice": used("price"),
         "execValue": compared("value"), "execFee": compared("fee or funding"), "feeRate": used("rate of the fee"),
         "feeCurrency": meaning("coin of the fee"), "isMaker": meaning("rate of the fee where none is printed"),
         "closedSize": compared("size that closed a position, and which one in hedge mode"),
         "execPnl": compared("profit before fees"), "markPrice": compared("mark that triggered a liquidation"),
-        "execId": meaning("the same id is the same execution"), "orderId": _ID, "orderLinkId": _ID, "blockTradeId": _ID,
+        "execId": meaning("the same id is the same execution"), "orderId": _ID, "orderLinkId": _ID,
+        "blockTradeId": _ID,
         "execFeeV2": irrelevant("fee of spot trades"), "extraFees": irrelevant("taxes and levies of some countries"),
         "orderPrice": _ORDER, "orderQty": _ORDER, "leavesQty": _ORDER, "createType": _ORDER, "orderType": _ORDER,
         "stopOrderType": _ORDER, "isLeverage": _ORDER, "marketUnit": _ORDER, "tradeIv": _OPTION, "markIv": _OPTION,

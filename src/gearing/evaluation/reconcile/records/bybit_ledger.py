@@ -20,7 +20,8 @@ from gearing.evaluation.reconcile.records.row import Row, plain
 
 TRADES = {"TRADE": "fill", "LIQUIDATION": "liquidation", "ADL": "fill"}  # and what they are played as
 PAGE = {
-    "kind": "Filled Type", "symbol": "Market", "side": "Direction", "time": "Transaction Time", "trade": "Trasaction ID",
+    "kind": "Filled Type", "symbol": "Market", "side": "Direction", "time": "Transaction Time",
+    "trade": "Trasaction ID",
     "order": "Order No.", "quantity": "Filled Quantity", "price": "Filled Price", "rate": "Fee Rate",
     "fee": "Trading Fee", "coin": "feeCoin", "maker": "Maker",
 }  # fmt: skip
@@ -32,7 +33,8 @@ MONEY_MOVES = {
     "SPOT_REPAYMENT_BUY", "TOKENS_SUBSCRIPTION", "TOKENS_REDEMPTION", "AUTO_DEDUCTION", "OTHERS", "REPAY", "BORROW",
     "FLEXIBLE_STAKING_SUBSCRIPTION", "FLEXIBLE_STAKING_REDEMPTION", "FIXED_STAKING_SUBSCRIPTION", "BONUS_TRANSFER_IN",
     "FLEXIBLE_STAKING_REFUND", "FIXED_STAKING_REFUND", "BONUS_TRANSFER_OUT", "PEF_TRANSFER_IN", "PEF_TRANSFER_OUT",
-    "PEF_PROFIT_SHARE", "PREMARKET_TRANSFER_OUT", "PREMARKET_DELIVERY_SELL_NEW_COIN", "CUSTODY_LOCK", "CUSTODY_UNLOCK",
+    "PEF_PROFIT_SHARE", "PREMARKET_TRANSFER_OUT", "PREMARKET_DELIVERY_SELL_NEW_COIN", "CUSTODY_LOCK",
+    "CUSTODY_UNLOCK",
     "PREMARKET_DELIVERY_BUY_NEW_COIN", "PREMARKET_DELIVERY_PLEDGE_PAY_SELLER", "PREMARKET_DELIVERY_PLEDGE_BACK",
     "PREMARKET_ROLLBACK_PLEDGE_BACK", "PREMARKET_ROLLBACK_PLEDGE_PENALTY_TO_BUYER", "CUSTODY_NETWORK_FEE",
     "CUSTODY_SETTLE_FEE", "CUSTODY_UNLOCK_REFUND", "LOANS_BORROW_FUNDS", "LOANS_PLEDGE_ASSET",
@@ -149,11 +151,11 @@ def page_log(row: Row) -> Line:
     fee = format(-Decimal(row.number("Fee Paid")), "f") if "Fee Paid" in row else ""
     names = ("Funding", "Cash Flow", "Change", "Wallet Balance", "Position")
     funding, cash, change, balance, after = (row.number(name) if name in row else "" for name in names)
-    trade = row.text("TradeId", "")
     entry = Entry(
         kind, symbol, coin, side, row.time("Time"), funding, fee, cash, change, balance, after,
         row.numbers({"quantity": "Quantity", "price": "Filled Price"}) if symbol else {},
-        bool(action) or kind != "TRADE", trade, ("page log", *(f"{name}={text}" for name, text in sorted(row.texts.items()))),
+        bool(action) or kind != "TRADE", row.text("TradeId", ""),
+        ("page log", *(f"{name}={text}" for name, text in sorted(row.texts.items()))),
     )  # fmt: skip
     return entry_line(row, entry)
 
@@ -179,15 +181,18 @@ LOG = Kind(
         "id": meaning("the same id is the same entry"), "symbol": _SYMBOL, "category": meaning("perpetual or other"),
         "side": _SIDE, "transactionTime": _TIME, "type": meaning("what the amounts are"), "qty": used("size"),
         "transSubType": irrelevant("movePosition: a trade like any other"), "size": compared("position after it"),
-        "currency": meaning("coin of the amounts"), "tradePrice": used("price or mark"), "funding": compared("funding"),
-        "fee": compared("fee"), "cashFlow": compared("profit before fees"), "change": _CHANGE, "cashBalance": _BALANCE,
+        "currency": meaning("coin of the amounts"), "tradePrice": used("price or mark"),
+        "funding": compared("funding"),
+        "fee": compared("fee"), "cashFlow": compared("profit before fees"), "change": _CHANGE,
+        "cashBalance": _BALANCE,
         "feeRate": used("rate of the fee or the settlement"), "bonusChange": irrelevant("part of change"),
         "tradeId": meaning("execution it repeats"), "orderId": _ID, "orderLinkId": _ID, "extraFees": _NONE,
     },
     log,
 )  # fmt: skip
 PAGE_LOG = Kind(
-    "page's transaction log", "Data Export, Transaction Log", ("Currency", "Type", "Change", "Wallet Balance", "Time"),
+    "page's transaction log", "Data Export, Transaction Log", ("Currency", "Type", "Change", "Wallet Balance",
+    "Time"),
     {
         "Uid": _ID, "Currency": meaning("coin of the amounts"), "Contract": _SYMBOL, "Type": meaning("what they are"),
         "Direction": _SIDE, "Quantity": used("size"), "Position": compared("position after it"),

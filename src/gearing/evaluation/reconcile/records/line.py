@@ -37,6 +37,7 @@ class Line:
     sequence : int, orders executions of the same moment; -1 where the venue numbers none
     unknown : tuple of str, fields of the row that the venue does not document
     instead : {"", "fill", "funding", "liquidation"}, what an entry is played as where no other row is about its trade
+    forced : bool, whether the venue traded for the account, at a fee that is not one of the account's rates
     by_side : bool, whether the venue tells the positions of hedge mode apart by what a row closed or left
     """
 
@@ -60,6 +61,7 @@ class Line:
     sequence: int = -1
     unknown: tuple[str, ...] = ()
     instead: str = ""
+    forced: bool = False
     by_side: bool = False
 
     @property

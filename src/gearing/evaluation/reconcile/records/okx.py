@@ -20,13 +20,11 @@ def fill(row: Row) -> Line:
     given = row.numbers({"quantity": "fillSz", "price": "fillPx"})
     given["maker"] = str(row.choice("execType", {"m": "true", "t": "false"}, "t"))
     printed = row.numbers({"fee_change": "fee", "realised": "fillPnl"})
-    forced, unread = row.text("subType", "") in FORCED, {}
-    if forced and Decimal(printed.pop("fee_change", "0")):
-        unread["fee"] = "fee of a forced trade: its rate is not in the record"
     line = Line(
         row.line, row.time("ts"), "fill", symbol, side, given, printed, file=row.file, label="fill", leg=leg,
         trade=identifier or trade, order=row.text("ordId", ""), coins={"fee_change": coin},
-        identity=("fill", symbol, identifier or trade, str(side)) if identifier or trade else (), unread=unread,
+        identity=("fill", symbol, identifier or trade, str(side)) if identifier or trade else (),
+        forced=row.text("subType", "") in FORCED,
     )  # fmt: skip
     if row.text("subType", "") in LIQUIDATIONS:
         printed |= {"execution_price": given["price"], "quantity": given["quantity"]}
@@ -75,9 +73,12 @@ _TYPE, _SUM = meaning("contract, spot or option"), irrelevant("sum of rows that 
 FILL = Kind(
     "fill", "GET /api/v5/trade/fills, fills-history", ("instId", "fillSz", "fillPx", "side"),
     {
-        "instType": _TYPE, "instId": _SYMBOL, "ts": _TIME, "side": meaning("buy or sell"), "posSide": meaning("position"),
-        "fillSz": used("contracts"), "fillPx": used("price"), "fee": compared("fee"), "feeCcy": meaning("coin of the fee"),
-        "fillPnl": compared("profit before fees"), "execType": meaning("rate of the fee"), "fillTime": irrelevant("see ts"),
+        "instType": _TYPE, "instId": _SYMBOL, "ts": _TIME, "side": meaning("buy or sell"),
+        "posSide": meaning("position"),
+        "fillSz": used("contracts"), "fillPx": used("price"), "fee": compared("fee"),
+        "feeCcy": meaning("coin of the fee"),
+        "fillPnl": compared("profit before fees"), "execType": meaning("rate of the fee"),
+        "fillTime": irrelevant("see ts"),
         "billId": meaning("the bill of the same execution"), "tradeId": meaning("the same id is the same execution"),
         "subType": meaning("liquidation or auto-deleveraging"), "ordId": _ID, "clOrdId": _ID, "tag": _ID,
         "fillIdxPx": _EMPTY, "fillMarkPx": irrelevant("mark at the execution, at which nothing is booked"),
@@ -89,20 +90,30 @@ FILL = Kind(
 POSITION = Kind(
     "position", "GET /api/v5/account/positions", ("instId", "pos", "avgPx|posSide"),
     {
-        "instType": _TYPE, "instId": _SYMBOL, "uTime": _TIME, "posSide": meaning("position"), "pos": compared("contracts"),
-        "mgnMode": meaning("what backs the position"), "ccy": meaning("coin of the amounts"), "avgPx": compared("average"),
+        "instType": _TYPE, "instId": _SYMBOL, "uTime": _TIME, "posSide": meaning("position"),
+        "pos": compared("contracts"),
+        "mgnMode": meaning("what backs the position"), "ccy": meaning("coin of the amounts"),
+        "avgPx": compared("average"),
         "markPx": used("mark"), "upl": compared("profit at mark"), "margin": used("margin"),
-        "lever": used("margin where none is printed"), "liqPx": compared("liquidation price"), "posId": _ID, "tradeId": _ID,
-        "posCcy": irrelevant("of spot margin"), "liab": irrelevant("of spot margin"), "liabCcy": irrelevant("of spot margin"),
-        "availPos": irrelevant("less what open orders close"), "uplRatio": irrelevant("upl over margin"), "cTime": _EMPTY,
-        "uplLastPx": irrelevant("at the last price"), "uplRatioLastPx": irrelevant("at the last price"), "last": _EMPTY,
-        "imr": irrelevant("of the leverage setting"), "mmr": irrelevant("see liqPx"), "mgnRatio": irrelevant("see liqPx"),
-        "notionalUsd": irrelevant("in dollars, at their index"), "adl": _EMPTY, "bePx": _SUM, "idxPx": _EMPTY, "usdPx": _EMPTY,
+        "lever": used("margin where none is printed"), "liqPx": compared("liquidation price"), "posId": _ID,
+        "tradeId": _ID,
+        "posCcy": irrelevant("of spot margin"), "liab": irrelevant("of spot margin"),
+        "liabCcy": irrelevant("of spot margin"),
+        "availPos": irrelevant("less what open orders close"), "uplRatio": irrelevant("upl over margin"),
+        "cTime": _EMPTY,
+        "uplLastPx": irrelevant("at the last price"), "uplRatioLastPx": irrelevant("at the last price"),
+        "last": _EMPTY,
+        "imr": irrelevant("of the leverage setting"), "mmr": irrelevant("see liqPx"),
+        "mgnRatio": irrelevant("see liqPx"),
+        "notionalUsd": irrelevant("in dollars, at their index"), "adl": _EMPTY, "bePx": _SUM, "idxPx": _EMPTY,
+        "usdPx": _EMPTY,
         "fee": _SUM, "fundingFee": _SUM, "pnl": _SUM, "realizedPnl": _SUM, "settledPnl": _SUM, "liqPenalty": _SUM,
         "interest": irrelevant("of spot margin"), "nonSettleAvgPx": _EMPTY, "closeOrderAlgo": irrelevant("orders"),
-        "optVal": _OPTION, "deltaBS": _OPTION, "deltaPA": _OPTION, "gammaBS": _OPTION, "gammaPA": _OPTION, "vegaBS": _OPTION,
+        "optVal": _OPTION, "deltaBS": _OPTION, "deltaPA": _OPTION, "gammaBS": _OPTION, "gammaPA": _OPTION,
+        "vegaBS": _OPTION,
         "vegaPA": _OPTION, "thetaBS": _OPTION, "thetaPA": _OPTION, "spotInUseAmt": _EMPTY, "spotInUseCcy": _EMPTY,
-        "clSpotInUseAmt": _EMPTY, "maxSpotInUseAmt": _EMPTY, "bizRefId": _ID, "bizRefType": _ID, "pendingCloseOrdLiabVal": _EMPTY,
+        "clSpotInUseAmt": _EMPTY, "maxSpotInUseAmt": _EMPTY, "bizRefId": _ID, "bizRefType": _ID,
+        "pendingCloseOrdLiabVal": _EMPTY,
         "baseBal": irrelevant("of spot margin"), "quoteBal": irrelevant("of spot margin"), "hedgedPos": _EMPTY,
         "baseBorrowed": irrelevant("of spot margin"), "baseInterest": irrelevant("of spot margin"),
         "quoteBorrowed": irrelevant("of spot margin"), "quoteInterest": irrelevant("of spot margin"),
