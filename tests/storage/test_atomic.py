@@ -2,8 +2,16 @@ import json
 
 import numpy as np
 import pytest
+from tests.kills.processes import die, forked
 
-from gearing.storage.atomic import write_arrays, write_atomically, write_json, write_text
+from gearing.storage.atomic import (
+    draft_folder,
+    set_aside,
+    write_arrays,
+    write_atomically,
+    write_json,
+    write_text,
+)
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_no_draft(tmp_path):
@@ -36,3 +44,54 @@ def test_arrays_come_back(tmp_path, compressed):
     with np.load(tmp_path / "days.npz") as stored:
         assert stored["time"].tolist() == [0, 1, 2]
         assert stored["ruined"]
+
+
+def test_drafts_of_killed_processes_go_with_the_next_write_and_those_of_living_ones_stay(tmp_path):
+    path = tmp_path / "table.txt"
+
+    def die_half_way():
+        write_atomically(path, lambda draft: (draft.write_text("half"), die()))
+
+    assert forked(die_half_way) == -9
+    assert [one.name[:11] for one in tmp_path.iterdir()] == [".table.txt."]
+
+    def look(draft):
+        draft.write_text("whole")
+        write_text(path, "another thread's")
+        assert draft.exists()
+
+    write_atomically(path, look)
+    assert [(one.name, one.read_text()) for one in tmp_path.iterdir()] == [("table.txt", "whole")]
+
+
+def test_two_writers_of_one_folder_have_a_draft_each_and_the_last_one_stays(tmp_path):
+    final = tmp_path / "bundle"
+    with draft_folder(final) as one, draft_folder(final) as two:
+        assert one != two
+        (one / "a").write_text("1")
+        (two / "b").write_text("2")
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+    assert [path.name for path in final.iterdir()] == ["a"]  # the outer block ends last
+
+
+def test_a_folder_that_is_not_filled_leaves_the_old_one(tmp_path):
+    final = tmp_path / "bundle"
+    with draft_folder(final) as draft:
+        (draft / "a").write_text("1")
+    with pytest.raises(RuntimeError, match="no"), draft_folder(final):
+        raise RuntimeError("no")
+    assert [path.name for path in tmp_path.rglob("*")] == ["bundle", "a"]
+
+
+def test_names_as_long_as_a_file_system_allows_have_drafts(tmp_path):
+    for name in ("x" * 255, "漢" * 85):
+        write_text(tmp_path / name, name)
+        assert (tmp_path / name).read_text(encoding="utf-8") == name
+
+
+def test_a_damaged_file_is_renamed_and_never_overwrites_an_earlier_one(tmp_path):
+    for text in ("one", "two"):
+        (tmp_path / "summary.json").write_text(text)
+        set_aside(tmp_path / "summary.json")
+    found = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert found == {"summary.json.damaged-1": "one", "summary.json.damaged-2": "two"}

@@ -61,12 +61,6 @@ def test_a_kept_file_outlives_its_original(journal, tmp_path):
     assert (journal.files / kept).read_text() == "pixels"
 
 
-def test_last_steps_count_delivered_and_pending_records(journal):
-    journal.append({"op": "metrics", "step": 4, "metrics": {"loss": 1.0, "kl": 1.0}})
-    journal.append({"op": "metrics", "step": 9, "metrics": {"loss": 1.0}})
-    assert journal.last_steps() == {"loss": 9, "kl": 4}
-
-
 def test_a_record_put_aside_is_kept_with_its_reason(journal):
     journal.refused({"op": "params"}, "changed")
     line = journal.path.with_suffix(".refused.jsonl").read_text()

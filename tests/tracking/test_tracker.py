@@ -6,6 +6,7 @@ import pickle
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -50,6 +51,20 @@ def client(uri):
     return mlflow.MlflowClient(uri)
 
 
+@pytest.fixture
+def own_settings():
+    """What a test sets in MLflow ends with it."""
+    mlflow = pytest.importorskip("mlflow")
+    environment = {name: os.environ.get(name) for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")}
+    yield
+    mlflow.set_tracking_uri("")
+    mlflow.set_registry_uri("")
+    for name, value in environment.items():
+        os.environ.pop(name, None)
+        if value is not None:
+            os.environ[name] = value
+
+
 def open_tracker(uri, interval=0.05, **settings):
     OPEN.append(Tracker(uri, EXPERIMENT, interval=interval, **settings))
     return OPEN[-1]
@@ -72,7 +87,7 @@ def history(client, run_name, metric):
 
 
 def spooled(tracker):
-    return [path.name for path in tracker.spool.iterdir() if path.name != ".setup.lock"]
+    return [path.name for path in tracker.spool.iterdir() if not path.name.endswith(".lock")]
 
 
 def doubling_network(path):
@@ -125,13 +140,55 @@ def test_a_figure_arrives_as_a_picture(uri, client):
     assert [item.path for item in client.list_artifacts(runs(client)["study"].info.run_id)] == ["equity.png"]
 
 
-def test_a_model_arrives_as_a_loadable_registered_version_with_its_alias(uri, client, tmp_path):
+def test_a_model_arrives_as_a_loadable_registered_version_with_its_alias(uri, client, tmp_path, own_settings):
     pytest.importorskip("onnxruntime")
     mlflow = pytest.importorskip("mlflow")
     with open_tracker(uri).run("study") as run:
         run.log_model(doubling_network(tmp_path / "m.onnx"), register_as="btc-policy", aliases=["champion"])
+    mlflow.set_tracking_uri(uri)  # where load_model looks
     model = mlflow.pyfunc.load_model("models:/btc-policy@champion")
     assert model.predict(np.array([[1.0, 2.0], [3.0, 4.0]])).tolist() == [[2.0, 4.0], [6.0, 8.0]]
+
+
+def test_the_same_model_logged_again_makes_no_new_version_and_another_one_does(uri, client, tmp_path):
+    pytest.importorskip("onnxruntime")
+    tracker = open_tracker(uri)
+    network = doubling_network(tmp_path / "m.onnx")
+    for _ in range(2):
+        with tracker.run("study", key="study-1") as run:
+            run.log_model(network, register_as="btc-policy")
+    assert len(client.search_model_versions("name = 'btc-policy'")) == 1
+    beside = tmp_path / "bundle"
+    beside.mkdir()
+    (beside / "manifest.json").write_text("{}")
+    with tracker.run("study", key="study-1") as run:
+        run.log_model(network, beside=beside, register_as="btc-policy")
+    assert len(client.search_model_versions("name = 'btc-policy'")) == 2
+
+
+def test_mlflow_settings_of_the_process_and_its_active_run_stay_the_users_own(
+    uri, tmp_path, empty_database, own_settings
+):
+    mlflow = pytest.importorskip("mlflow")
+    pytest.importorskip("onnxruntime")
+    mine = f"sqlite:///{tmp_path / 'mine.db'}"
+    shutil.copy(empty_database, tmp_path / "mine.db")
+    mlflow.set_tracking_uri(mine)
+    mlflow.set_registry_uri(mine)
+    mlflow.set_experiment("my own")
+    environment, level = dict(os.environ), logging.getLogger("alembic").level
+    with mlflow.start_run() as active:
+        with open_tracker(uri).run("study") as run:
+            run.log_metrics({"m": 1.0}, step=0)
+            run.log_model(doubling_network(tmp_path / "m.onnx"), register_as="btc-policy")
+        assert mlflow.active_run().info.run_id == active.info.run_id
+        mlflow.log_metric("of_my_own", 1.0)
+    assert (mlflow.get_tracking_uri(), mlflow.get_registry_uri()) == (mine, mine)
+    assert (dict(os.environ), logging.getLogger("alembic").level) == (environment, level)
+    (own,) = mlflow.MlflowClient(mine).search_runs([active.info.experiment_id])
+    assert (own.data.metrics, own.info.status) == ({"of_my_own": 1.0}, "FINISHED")
+    assert mlflow.MlflowClient(mine).search_registered_models() == []
+    assert len(mlflow.MlflowClient(uri, uri).search_model_versions("name = 'btc-policy'")) == 1
 
 
 def test_a_child_knows_its_parent_even_from_another_process(uri, client):
@@ -225,7 +282,7 @@ def test_a_crash_between_sending_and_noting_it_doubles_nothing(uri, client, tmp_
     for _ in range(10):
         tracker.flush(60)
     assert tracker.pending == 0
-    assert len(crashes) == 7  # start, params, metrics (one batch), dataset, file, model, end
+    assert len(crashes) == 6  # start, params and metrics (one batch), dataset, file, model, end
     assert len(client.search_runs([client.get_experiment_by_name(EXPERIMENT).experiment_id])) == 1
     assert history(client, "study", "loss") == [(1, 1.0), (1, 1.0)]
     assert len(runs(client)["study"].inputs.dataset_inputs) == 1
@@ -274,16 +331,36 @@ def test_what_an_earlier_process_could_not_send_is_sent_by_the_next_run(tmp_path
     }
 
 
-def test_a_record_that_mlflow_refuses_is_put_aside_and_the_rest_arrives(uri, client):
+def test_a_parameter_that_changed_between_sessions_keeps_its_first_value_and_the_new_one_is_a_tag(
+    uri, client
+):
     tracker = open_tracker(uri)
     with tracker.run("trial", key="trial-1") as run:
         run.log_params({"seed": 1})
     with tracker.run("trial", key="trial-1") as run:
-        run.log_params({"seed": 2, "lr": 0.1})  # a parameter cannot change
+        run.log_params({"seed": 2, "lr": 0.1})
         run.log_metrics({"loss": 0.5})
-    assert runs(client)["trial"].data.params["seed"] == "1"
+    arrived = runs(client)["trial"]
+    assert arrived.data.params == {"seed": "1", "lr": "0.1"}
+    assert arrived.data.tags["changed.seed"] == "2"
+    assert history(client, "trial", "loss") == [(0, 0.5)]
+    assert (tracker.undelivered, spooled(tracker)) == (
+        None,
+        [spooled(tracker)[0]],
+    )  # the state of a resumable run
+
+
+def test_a_record_that_mlflow_refuses_is_put_aside_named_and_the_rest_arrives(uri, client, caplog):
+    tracker = open_tracker(uri)
+    with caplog.at_level(logging.WARNING), tracker.run("trial", key="trial-1") as run:
+        run.append({"op": "params", "params": {"seed": "1", "no (name)": "2", "lr": "0.1"}})
+        run.log_metrics({"loss": 0.5})
+    arrived = runs(client)["trial"]
+    assert (arrived.info.status, arrived.data.params) == ("FINISHED", {"seed": "1", "lr": "0.1"})
     assert history(client, "trial", "loss") == [(0, 0.5)]
     assert sorted(name.split(".", 1)[1] for name in spooled(tracker)) == ["refused.jsonl", "state.json"]
+    assert tracker.undelivered.startswith("1 record has been refused by MLflow")
+    assert all(len(line) < 500 for line in caplog.messages)
 
 
 def test_a_parameter_cannot_change_within_a_run(uri):
@@ -334,6 +411,196 @@ def test_logging_a_step_takes_little_time(uri):
             run.log_metrics({"loss": 0.1, "equity": 1.0}, step=step)
         took = time.thread_time() - begin
     assert took < 1.0  # 30 ms on an idle core; MLflow's own call: 20 s
+
+
+def delete_runs(client):
+    for run in client.search_runs([client.get_experiment_by_name(EXPERIMENT).experiment_id]):
+        client.delete_run(run.info.run_id)
+
+
+def delete_experiment(client):
+    client.delete_experiment(client.get_experiment_by_name(EXPERIMENT).experiment_id)
+
+
+def rename_experiment(client):
+    client.rename_experiment(client.get_experiment_by_name(EXPERIMENT).experiment_id, "another name")
+
+
+def delete_for_good(client):
+    delete_runs(client)
+    path = client.tracking_uri.removeprefix("sqlite:///")
+    with sqlite3.connect(path) as tables:  # what `mlflow gc` does
+        for table in ("metrics", "latest_metrics", "params", "tags", "runs"):
+            tables.execute(f"DELETE FROM {table}")
+
+
+LOSSES = [delete_runs, delete_experiment, rename_experiment, delete_for_good]
+
+
+@pytest.mark.parametrize("lose", LOSSES)
+def test_a_run_that_was_deleted_is_a_new_run_of_that_name_when_it_is_repeated(uri, client, lose):
+    for value in (1.0, 2.0):
+        with open_tracker(uri).run("study", key="k", tags={"question": "?"}) as run:
+            run.log_params({"a": 1})
+            run.log_metrics({"m": value}, step=0)  # the same step: of another run, so it is not repeated
+        if value == 1.0:
+            lose(client)
+    (arrived,) = client.search_runs([client.get_experiment_by_name(EXPERIMENT).experiment_id])
+    assert (arrived.info.run_name, arrived.info.status) == ("study", "FINISHED")
+    assert (arrived.data.metrics, arrived.data.params) == ({"m": 2.0}, {"a": "1"})
+    assert arrived.data.tags["question"] == "?"
+    assert [name.split(".", 1)[1] for name in spooled(OPEN[-1])] == ["state.json"]
+
+
+@pytest.mark.parametrize("lose", LOSSES)
+def test_a_run_that_is_deleted_while_it_is_open_loses_no_record_of_its_session(uri, client, lose):
+    tracker = open_tracker(uri, ON_REQUEST)
+    with tracker.run("study", key="parent") as parent:
+        parent.log_params({"a": 1})
+        parent.log_metrics({"m": 1.0}, step=0)
+        with tracker.run("trial", key="child", parent=parent) as child:
+            child.log_metrics({"n": 1.0}, step=0)
+        assert tracker.flush(60) == 0
+        lose(client)
+        parent.log_metrics({"m": 2.0}, step=1)
+        with tracker.run("later trial", key="later", parent=parent):
+            pass
+    assert (tracker.pending, tracker.undelivered) == (0, None)
+    name = "another name" if lose is rename_experiment else EXPERIMENT
+    found = client.search_runs([client.get_experiment_by_name(name).experiment_id])
+    arrived = {run.info.run_name: run for run in found}
+    assert {run.info.status for run in found} == {"FINISHED"}
+    parent_id = arrived["study"].info.run_id
+    assert [(m.step, m.value) for m in client.get_metric_history(parent_id, "m")] == [(0, 1.0), (1, 2.0)]
+    assert arrived["study"].data.params == {"a": "1"}
+    assert len([run for run in found if run.info.run_name == "study"]) == 1
+    assert "later trial" in {
+        run.info.run_name
+        for run in client.search_runs([one.experiment_id for one in client.search_experiments()])
+    }
+
+
+def test_a_child_whose_parent_is_gone_for_good_arrives_alone(uri, client):
+    earlier = open_tracker(uri)
+    with earlier.run("study", key="parent"):
+        pass
+    delete_runs(client)
+    with open_tracker(uri).run("trial", parent="parent"):
+        pass
+    assert runs(client)["trial"].info.status == "FINISHED"
+    assert runs(client)["trial"].data.tags["gearing.parent"] == "parent"
+
+
+def test_a_finished_run_stays_finished_when_a_later_session_fails_or_is_killed(uri, client):
+    tracker = open_tracker(uri)
+    with tracker.run("study", key="k") as run:
+        run.log_metrics({"m": 1.0})
+    with pytest.raises(ZeroDivisionError), tracker.run("study", key="k"):
+        1 / 0  # noqa: B018
+    assert runs(client)["study"].info.status == "FINISHED"
+    with pytest.raises(KeyboardInterrupt), tracker.run("study", key="k"):
+        raise KeyboardInterrupt
+    assert runs(client)["study"].info.status == "FINISHED"
+
+
+def test_a_result_of_the_whole_run_that_is_logged_again_is_stored_once(uri, client):
+    tracker = open_tracker(uri)
+    for value in (1.0, 1.0, 2.0):
+        with tracker.run("study", key="k") as run:
+            run.log_metrics({"growth": value})
+    assert history(client, "study", "growth") == [(0, 1.0), (0, 2.0)]
+
+
+def test_steps_are_not_repeated_when_the_spool_was_deleted(uri, client):
+    for _ in range(2):
+        tracker = open_tracker(uri)
+        with tracker.run("trial", key="trial-1") as run:
+            for step in range(5):
+                run.log_metrics({"loss": 1.0}, step=step)
+        shutil.rmtree(tracker.spool)
+    assert [step for step, _ in history(client, "trial", "loss")] == [0, 1, 2, 3, 4]
+
+
+def test_a_folder_that_was_moved_with_its_spool_loses_nothing(tmp_path, empty_database):
+    mlflow = pytest.importorskip("mlflow")
+    here, there = tmp_path / "here", tmp_path / "there"
+    (here / "mlflow.db").mkdir(parents=True)  # in the way of the database
+    earlier = open_tracker(f"sqlite:///{here / 'mlflow.db'}", patience=1)
+    with earlier.run("monday", key="k") as run:
+        run.log_metrics({"equity": 1.0})
+    assert earlier.pending == 3
+    earlier.close()
+    (here / "mlflow.db").rmdir()
+    here.rename(there)
+    shutil.copy(empty_database, there / "mlflow.db")
+    uri = f"sqlite:///{there / 'mlflow.db'}"
+    assert open_tracker(uri).flush(60) == 0
+    assert history(mlflow.MlflowClient(uri), "monday", "equity") == [(0, 1.0)]
+    assert not here.exists()
+
+
+def test_undelivered_records_are_counted_in_one_line_that_says_where_they_are_and_how_to_send_them(tmp_path):
+    with socket.socket() as probe:  # a port where nobody listens
+        probe.bind(("127.0.0.1", 0))
+        address = f"http://me:secret@127.0.0.1:{probe.getsockname()[1]}"
+    tracker = open_tracker(address, spool=tmp_path / "spool", patience=20)
+    with tracker.run("study") as run:
+        run.log_metrics({"equity": 1.0})
+    assert tracker.undelivered.startswith("3 records have not reached the tracker http://127.0.0.1:")
+    assert str(tmp_path / "spool") in tracker.undelivered
+    assert "run again" in tracker.undelivered
+    assert "\n" not in tracker.undelivered
+    assert "secret" not in tracker.undelivered
+
+
+@pytest.fixture
+def left_behind(uri, monkeypatch):
+    """The journal of a process that wrote four lines and sent nothing: start, metrics, params, end."""
+    with monkeypatch.context() as patch:
+        patch.setattr(Tracker, "_ensure_thread", lambda tracker: None)
+        earlier = open_tracker(uri, patience=0)
+        with earlier.run("study", key="k") as run:
+            run.log_metrics({"m": 1.0}, step=0)
+            run.log_params({"a": 1})
+        earlier.close()
+    (path,) = earlier.spool.glob("*.jsonl")
+    return path
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+@pytest.mark.parametrize("line", [b"\x00\xff\n", b'{"op": "metrics"}\n'])
+def test_one_damaged_line_of_a_spool_stops_nothing_and_is_set_aside(
+    uri, client, left_behind, number, line, caplog
+):
+    lines = left_behind.read_bytes().splitlines(keepends=True)
+    left_behind.write_bytes(b"".join([*lines[:number], line, *lines[number + 1 :]]))
+    with caplog.at_level(logging.WARNING), open_tracker(uri, patience=60).run("next"):
+        pass
+    found = client.search_runs([one.experiment_id for one in client.search_experiments()])
+    assert {run.info.status for run in found} == {"FINISHED"}
+    arrived = next(run for run in found if run.info.run_name != "next")
+    assert arrived.data.metrics == ({} if number == 1 else {"m": 1.0})
+    assert arrived.data.params == ({} if number == 2 else {"a": "1"})
+    assert left_behind.name in caplog.text
+    (aside,) = (path for path in left_behind.parent.glob("*.jsonl"))
+    assert (
+        line.decode(errors="replace").strip() in aside.read_text(errors="replace")
+        or "reason" in aside.read_text()
+    )
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"delivered": "x"}', "\x00"])
+def test_a_damaged_state_of_a_journal_is_set_aside_and_its_run_is_sent_once(uri, client, text):
+    tracker = open_tracker(uri, ON_REQUEST)
+    with tracker.run("study", key="k") as run:
+        run.log_metrics({"m": 1.0}, step=0)
+    tracker.close()
+    (state,) = tracker.spool.glob("*.state.json")
+    state.write_text(text)
+    with open_tracker(uri).run("study", key="k") as run:
+        run.log_metrics({"m": 1.0}, step=0)
+    assert history(client, "study", "m") == [(0, 1.0)]
+    assert len(list(tracker.spool.glob("*.state.json.damaged-1"))) == 1
 
 
 @pytest.mark.slow

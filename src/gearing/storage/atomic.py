@@ -1,12 +1,21 @@
-"""Atomic writes: a file is either complete or absent, also if the process is killed."""
+"""Atomic writes: a file is either complete or absent, also if the process is killed; damaged files are set aside."""
 
+import contextlib
 import json
 import os
+import re
+import secrets
 import shutil
+import socket
+import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from glob import escape
+from itertools import count
 from pathlib import Path
 from typing import Any
+
+_LONGEST = 200  # bytes of a name to which a suffix is added; file systems allow 255
+_DRAFT = re.compile(r"\.([0-9a-f]{8})-(\d+)-[0-9a-f]{4}\.part$")  # of a host and a process
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -19,7 +28,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         Is given the draft's path, which ends in ".part".
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
+    draft = _draft(path)
     try:
         write(draft)
         with draft.open("rb+") as handle:
@@ -29,18 +38,55 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         draft.unlink(missing_ok=True)
 
 
-@contextmanager
+@contextlib.contextmanager
 def draft_folder(final: Path) -> Iterator[Path]:
-    """A draft next to ``final`` that replaces it once the block has filled it; a killed draft goes with the next."""
-    draft = final.with_name(f".{final.name}.part")
-    shutil.rmtree(draft, ignore_errors=True)
+    """A draft next to ``final``, this process's own, that replaces it once the block has filled it."""
+    draft, old = _draft(final), _draft(final)
     draft.mkdir(parents=True)
     try:
         yield draft
-        shutil.rmtree(final, ignore_errors=True)
+        if final.exists():
+            final.rename(old)
         draft.rename(final)
     finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        for folder in (draft, old):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def set_aside(path: Path, word: str = "damaged") -> Path:
+    """Rename a file or folder, so that it can be made again and nothing is lost; returns its new path."""
+    for number in count(1):
+        aside = path.with_name(f"{_short(path.name)}.{word}-{number}")
+        if not aside.exists():
+            path.rename(aside)
+            return aside
+    raise AssertionError("unreachable")
+
+
+def _draft(final: Path) -> Path:
+    """A new name for a draft of a file or folder; drafts that killed processes of this machine left are removed."""
+    name, host = _short(final.name), f"{zlib.crc32(socket.gethostname().encode()):08x}"
+    for left in final.parent.glob(f".{escape(name)}.*.part"):
+        found = _DRAFT.search(left.name)
+        if found and found[1] == host and not _is_alive(int(found[2])):
+            shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
+    return final.with_name(f".{name}.{host}-{os.getpid()}-{secrets.token_hex(2)}.part")
+
+
+def _short(name: str) -> str:
+    return name.encode()[:_LONGEST].decode(errors="ignore")
+
+
+def _is_alive(pid: int) -> bool:
+    if os.name == "nt":  # signal 0 would end the process there
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def write_text(path: Path, text: str) -> None:

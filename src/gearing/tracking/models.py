@@ -1,51 +1,92 @@
-"""Log an ONNX file as an MLflow model, idempotently."""
+"""Log an ONNX file as an MLflow model, once for each content, and without MLflow's settings of the process."""
 
 import contextlib
+import logging
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from gearing.storage.digest import digest, file_digest
 from gearing.tracking.journal import Journal, Record
 
+CONTENT_TAG = "gearing.content"
 
-def send_model(client: Any, journal: Journal, record: Record, tag: str) -> None:
-    """Log, register and alias the model that ``record`` describes; existing ones are left unchanged."""
+
+def send_model(client: Any, journal: Journal, record: Record) -> None:
+    """Log, register and alias the model that ``record`` describes; one of the same content is left unchanged."""
     run_id = journal.state.run_id
-    tags = {tag: f"{run_id}-{record['time']}"}
+    content = _content(journal, record)
+    tags = {CONTENT_TAG: content}
     experiment = client.get_run(run_id).info.experiment_id
-    model_id = _find_model(client, experiment, tags) or _log_model(client, experiment, journal, record, tags)
+    model_id = _find_model(client, experiment, run_id, tags)
+    if model_id is None:
+        model_id = _log_model(client, experiment, journal, record, tags)
     if record["register_as"] is not None:
         version = _version(client, record["register_as"], model_id, run_id, tags)
         for alias in record["aliases"]:
             client.set_registered_model_alias(record["register_as"], alias, version)
 
 
-def _find_model(client: Any, experiment: str, tags: dict[str, str]) -> str | None:
-    (name, value), *_ = tags.items()
+def _content(journal: Journal, record: Record) -> str:
+    """Digest of the model's files and their names."""
+    kept = [journal.files / record[name] for name in ("kept", "beside") if name in record]
+    files = [
+        path
+        for top in kept
+        for path in ([top] if top.is_file() else sorted(top.rglob("*")))
+        if path.is_file()
+    ]
+    return digest([(path.name, file_digest(path)) for path in files], length=64)
+
+
+def _find_model(client: Any, experiment: str, run_id: str | None, tags: dict[str, str]) -> str | None:
+    """The run's model of that content; what a killed process began of it is deleted."""
+    ((name, value),) = tags.items()
     found = client.search_logged_models([experiment], filter_string=f"tags.`{name}` = '{value}'")
-    ready = [model for model in found if model.status.name == "READY"]
-    return ready[0].model_id if ready else None
+    mine = [model for model in found if model.source_run_id == run_id]
+    for model in mine:
+        if model.status.name != "READY":
+            client.delete_logged_model(model.model_id)
+    ready = [model for model in mine if model.status.name == "READY"]
+    return str(ready[0].model_id) if ready else None
 
 
 def _log_model(client: Any, experiment: str, journal: Journal, record: Record, tags: dict[str, str]) -> str:
+    from mlflow.entities import LoggedModelOutput
+
+    model = client.create_logged_model(
+        experiment, name=record["name"], source_run_id=journal.state.run_id, tags=tags
+    )
+    with tempfile.TemporaryDirectory() as draft:
+        folder = Path(draft) / "model"
+        _save(folder, journal, record, model.model_id)
+        client.log_model_artifacts(model.model_id, str(folder))
+    client.log_outputs(journal.state.run_id, [LoggedModelOutput(model.model_id, step=0)])
+    client.finalize_logged_model(model.model_id, "READY")
+    return str(model.model_id)
+
+
+def _save(folder: Path, journal: Journal, record: Record, model_id: str) -> None:
+    """Write the model's folder: the ONNX file, what is logged with it, and the program that runs it."""
     import mlflow.pyfunc
     from mlflow.models import Model
 
     artifacts = {"onnx": str(journal.files / record["kept"])}
     if "beside" in record:
         artifacts["beside"] = str(journal.files / record["beside"])
-    run_id = journal.state.run_id
-    # Created explicitly: MLflow would otherwise use the process's current experiment.
-    model = client.create_logged_model(experiment, name=record["name"], source_run_id=run_id, tags=tags)
-    Model.log(
-        artifact_path=None,
-        flavor=mlflow.pyfunc,
-        run_id=run_id,
-        model_id=model.model_id,
-        python_model=str(Path(__file__).with_name("onnx_model.py")),
-        artifacts=artifacts,
-        pip_requirements=["mlflow", "numpy", "onnxruntime"],  # otherwise MLflow would run it to infer them
-    )
-    return model.model_id
+    with _quiet():
+        mlflow.pyfunc.save_model(
+            folder,
+            mlflow_model=Model(run_id=journal.state.run_id, model_id=model_id),
+            python_model=str(Path(__file__).with_name("onnx_model.py")),
+            artifacts=artifacts,
+            pip_requirements=[
+                "mlflow",
+                "numpy",
+                "onnxruntime",
+            ],  # otherwise MLflow would run it to infer them
+        )
 
 
 def _version(client: Any, name: str, model_id: str, run_id: str | None, tags: dict[str, str]) -> str:
@@ -55,6 +96,19 @@ def _version(client: Any, name: str, model_id: str, run_id: str | None, tags: di
     found = client.search_model_versions(f"name = '{name}'")
     ours = [version.version for version in found if tags.items() <= version.tags.items()]
     if ours:
-        return ours[0]
-    source = f"models:/{model_id}"
-    return client.create_model_version(name, source, run_id, tags=tags, model_id=model_id).version
+        return str(ours[0])
+    # MLflow resolves "models:/..." of a database by the process's own tracking URI, which may be another store.
+    source = client.get_logged_model(model_id).artifact_location
+    return str(client.create_model_version(name, source, run_id, tags=tags, model_id=model_id).version)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """MLflow warns that the model has no signature and no example; it is raw rows to raw outputs."""
+    logger = logging.getLogger("mlflow.pyfunc")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -17,8 +17,8 @@ _LONGEST_PARAM = 6000
 class Run:
     """One tracked run; made by `Tracker.run`, used as a context manager.
 
-    Every call appends to a journal on disk and returns; sending happens in the background. A resumed run
-    (same key) skips metrics at or before their last logged step.
+    Every call appends to a journal on disk and returns; sending happens in the background. Of a resumed run
+    (same key), metrics at or before their last step in earlier sessions are not sent again.
 
     Attributes
     ----------
@@ -32,7 +32,6 @@ class Run:
         self.name = name
         self.key = key
         self.journal = journal
-        self._last_step = journal.last_steps()
         self._last_time = 0
         self._params: dict[str, str] = {}
         self.ended = False
@@ -50,12 +49,12 @@ class Run:
         self.append({"op": "params", "params": flat})
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Log numbers at a step of the run (default 0)."""
+        """Log numbers at a step of the run; without one, as results of the run as a whole."""
         _check_allowed(metrics)
-        at = int(step or 0)
-        fresh = {name: float(x) for name, x in metrics.items() if step is None or self._is_new(name, at)}
-        if fresh:
-            self.append({"op": "metrics", "step": at, "metrics": fresh})
+        if metrics:
+            at = None if step is None else int(step)
+            values = {name: float(value) for name, value in metrics.items()}
+            self.append({"op": "metrics", "step": at, "metrics": values})
 
     def set_tags(self, tags: Mapping[str, Any]) -> None:
         """Set tags; a tag may change."""
@@ -91,7 +90,7 @@ class Run:
 
     def log_text(self, text: str, name: str) -> None:
         """Log a text as a file called ``name``, which may contain folders."""
-        self._log_written(lambda place: place.write_text(text), name)
+        self._log_written(lambda place: place.write_text(text, encoding="utf-8"), name)
 
     def log_figure(self, figure: Any, name: str) -> None:
         """Log a matplotlib figure (``.png``, ``.svg``) or a plotly figure (``.html``) as ``name``."""
@@ -157,9 +156,6 @@ class Run:
         """Milliseconds since 1970, strictly increasing, so that records are distinct."""
         self._last_time = max(self._last_time + 1, time.time_ns() // 1_000_000)
         return self._last_time
-
-    def _is_new(self, name: str, step: int) -> bool:
-        return step > self._last_step.get(name, step - 1)
 
 
 def _flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import shlex
 import threading
 import time
 import uuid
@@ -10,15 +11,15 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 from gearing.storage.digest import digest
-from gearing.tracking.delivery import MlflowSender, ParentMissing, TrackerAway
-from gearing.tracking.journal import Journal, first_record
+from gearing.tracking.delivery import MlflowSender
+from gearing.tracking.experiments import ParentMissing, TrackerAway
+from gearing.tracking.journal import NOT_JOURNALS, Journal, Record, delivered_to, first_record
 from gearing.tracking.run import Run
+from gearing.tracking.store import SQLITE, checked_uri, database, engine_uri, open_client, without_password
 
 DEFAULT_URI = "sqlite:///mlruns/mlflow.db"
-_SQLITE = "sqlite:///"
 _logger = logging.getLogger(__name__)
 
 
@@ -54,15 +55,17 @@ class Tracker:
         interval: float = 5.0,
         patience: float = 30.0,
     ):
-        self.uri = _checked_uri(uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI)
+        self.uri = _chosen_uri(uri)
         self.experiment = experiment
-        home = Path(self.uri.removeprefix(_SQLITE)).parent if self.uri.startswith(_SQLITE) else None
-        self.spool = Path(spool) if spool is not None else (home or Path("mlruns").absolute()) / "spool"
+        file = database(self.uri)
+        home = None if file is None else file.parent
+        self.spool = Path(spool).absolute() if spool is not None else _spool_of(home)
         self.interval = interval
         self.patience = patience
         self.last_error: str | None = None
         artifacts = None if home is None else home / "artifacts"
-        self._sender = MlflowSender(self.uri, artifacts, self.spool / ".setup.lock")
+        self._address = _address(self.uri, self.spool)
+        self._sender = MlflowSender(self.uri, artifacts, self._journaled)
         self._runs: dict[str, Run] = {}  # of this process: open, or ended and waiting for delivery
         self._changed = threading.Condition()
         self._wake = threading.Event()
@@ -78,11 +81,11 @@ class Tracker:
     @property
     def command(self) -> str:
         """The command that shows the runs."""
-        if not self.uri.startswith(_SQLITE):
-            return f"open {self.uri}"
-        path = Path(self.uri.removeprefix(_SQLITE))
+        path = database(self.uri)
+        if path is None:
+            return f"open {without_password(self.uri)}"
         shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-        return f"mlflow ui --backend-store-uri {_SQLITE}{shown}"
+        return f"mlflow ui --backend-store-uri {shlex.quote(engine_uri(f'{SQLITE}{shown}'))}"
 
     @contextlib.contextmanager
     def run(
@@ -131,9 +134,24 @@ class Tracker:
             self._stopped = True
             self._wake.set()
             self._thread.join(self.patience)
-        for run in self._runs.values():
-            run.journal.close()
-        self._runs.clear()
+        if self._thread is None or not self._thread.is_alive():  # else the thread closes them when it is done
+            self._close_journals()
+
+    @property
+    def undelivered(self) -> str | None:
+        """One line about records that have not arrived: how many, why, where they are and how to send them."""
+        pending, refused = self.pending, self._sender.refused
+        if pending:
+            return (
+                f"{_records(pending)} not reached the tracker {without_password(self.uri)} "
+                f"({self.last_error or 'it responds slowly'}). They are stored in {self.spool}; the same command, run "
+                "again when the tracker responds, sends them, and so does gearing.tracking.Tracker(uri).flush()."
+            )
+        if refused:
+            return (
+                f"{_records(refused)} been refused by MLflow; they are in {self.spool}, in *.refused.jsonl."
+            )
+        return None
 
     @property
     def pending(self) -> int:
@@ -159,7 +177,7 @@ class Tracker:
                 "parent": parent.key if isinstance(parent, Run) else parent,
                 "tags": {tag: str(value) for tag, value in tags.items()},
                 "experiment": self.experiment,
-                "tracker": _without_password(self.uri),
+                "tracker": self._address,
             }
         )
         with self._changed:
@@ -172,26 +190,28 @@ class Tracker:
             waiting = self._runs.pop(key, None)
         if waiting is not None:  # ended in this process and resumed
             return waiting.journal
-        path = self.spool / f"{digest(_without_password(self.uri), self.experiment, key, length=24)}.jsonl"
         try:
-            return Journal(path, self.patience)
+            return Journal(self._place(self.experiment, key), self.patience)
         except BlockingIOError:
             raise BlockingIOError(
                 f"run {key!r} is being written by another process. End that one, or choose another key."
             ) from None
 
+    def _place(self, experiment: str, key: str) -> Path:
+        return self.spool / f"{digest(self._address, experiment, key, length=24)}.jsonl"
+
+    def _journaled(self, experiment: str, key: str) -> str | None:
+        path = self._place(experiment, key)
+        return (delivered_to(path) or "") if path.exists() else None
+
     def _end(self, run: Run, status: str) -> None:
         run.append({"op": "end", "status": status})
         with self._changed:
             last = all(one.ended for one in self._runs.values())
-        if last and self.flush(self.patience):
-            _logger.warning(
-                "%d records have not reached the tracker (%s). They are stored in %s and will be sent by the "
-                "next run or by Tracker.flush().",
-                self.pending,
-                self.last_error or "it responds slowly",
-                self.spool,
-            )
+        if last:
+            self.flush(self.patience)
+            if self.undelivered is not None:
+                _logger.warning("%s", self.undelivered)
 
     def _attempt(self, deadline: float) -> None:
         """Let the writer try everything once."""
@@ -222,6 +242,13 @@ class Tracker:
             with self._changed:
                 self._served = requested
                 self._changed.notify_all()
+        self._close_journals()
+
+    def _close_journals(self) -> None:
+        with self._changed:
+            for run in self._runs.values():
+                run.journal.close()
+            self._runs.clear()
 
     def _deliver_all(self) -> None:
         """Try everything once; a failing journal stops the others only if the tracker is unreachable."""
@@ -260,14 +287,26 @@ class Tracker:
 
     def _journals(self) -> list[Path]:
         """Journals in the spool for this tracker, parents first."""
-        here = _without_password(self.uri)
         found = []
         for path in self.spool.glob("*.jsonl"):
             with contextlib.suppress(FileNotFoundError):
-                record = None if path.name.endswith(".refused.jsonl") else first_record(path)
-                if record is not None and record.get("tracker") == here:
-                    found.append((record["time"], path))
+                record = None if path.name.endswith(NOT_JOURNALS) else first_record(path)
+                if record is not None and self._is_ours(record):
+                    began = record.get("time")
+                    found.append((began if isinstance(began, int) else 0, path))
         return [path for _, path in sorted(found)]
+
+    def _is_ours(self, record: Record) -> bool:
+        """Whether a journal that begins with a record is for this tracker; a record whose own start is lost is."""
+        given = record.get("tracker", self._address)
+        if given == self._address:
+            return True
+        file, other = database(self.uri), database(str(given))
+        if file is None or other is None:  # of former versions, which wrote where the database was
+            return False
+        return other == file or (
+            other.name == file.name and not other.exists() and self.spool.parent == file.parent
+        )
 
 
 def _count_pending(path: Path, journal: Journal | None) -> int:
@@ -281,21 +320,41 @@ def _count_pending(path: Path, journal: Journal | None) -> int:
     return 0
 
 
-def _checked_uri(uri: str) -> str:
-    """Make a SQLite path absolute, so that worker processes and a change of folder mean the same database."""
-    if uri.startswith("file:") or "://" not in uri:
-        raise ValueError(
-            f"tracking URI {uri!r} names a folder, and MLflow no longer writes to plain folders. "
-            "Use a database such as 'sqlite:///mlruns/mlflow.db', or the address of a server."
-        )
-    if uri.startswith(_SQLITE):
-        return _SQLITE + str(Path(uri.removeprefix(_SQLITE)).absolute())
-    return uri
+def _records(number: int) -> str:
+    return f"{number} record{'' if number == 1 else 's'} {'has' if number == 1 else 'have'}"
 
 
-def _without_password(uri: str) -> str:
-    parts = urlsplit(uri)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+def _chosen_uri(given: str | None) -> str:
+    from_environment = os.environ.get("MLFLOW_TRACKING_URI")
+    try:
+        return checked_uri(given or from_environment or DEFAULT_URI)
+    except ValueError as error:
+        if given or not from_environment:
+            raise
+        raise ValueError(f"MLFLOW_TRACKING_URI: {error}") from None
+
+
+def _spool_of(home: Path | None) -> Path:
+    """Folder of the journals: next to the database, or in this folder where that one cannot be written."""
+    here = Path("mlruns").absolute() / "spool"
+    if home is None:
+        return here
+    try:
+        (home / "spool").mkdir(parents=True, exist_ok=True)
+        if os.access(home / "spool", os.W_OK):
+            return home / "spool"
+    except OSError:
+        pass
+    _logger.warning("%s cannot be written; records are stored in %s until it can", home, here)
+    return here
+
+
+def _address(uri: str, spool: Path) -> str:
+    """What a journal says about where it goes: a database by its path from the spool, so that both may be moved."""
+    file = database(uri)
+    return (
+        without_password(uri) if file is None else f"{SQLITE}{Path(os.path.relpath(file, spool)).as_posix()}"
+    )
 
 
 def find_runs(
@@ -317,12 +376,11 @@ def find_runs(
     list of (params, metrics)
         Empty if nothing was tracked there.
     """
-    uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
-    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
+    uri = _chosen_uri(uri)
+    file = database(uri)
+    if file is not None and not file.exists():
         return []
-    from mlflow import MlflowClient
-
-    client = MlflowClient(tracking_uri=uri)
+    client = open_client(uri)
     known = client.get_experiment_by_name(experiment)
     if known is None:
         return []
