@@ -1,10 +1,12 @@
+import math
 from datetime import date
 
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from gearing.contracts import MarginTier, TierSchedule, shipped_schedules, shipped_symbols
+from gearing.contracts import Contract, MarginTier, TierSchedule, shipped_schedules, shipped_symbols
+from gearing.contracts.shipped import schedule_from_rows
 
 THREE = TierSchedule.from_rates([0, 50_000, 250_000], [0.004, 0.005, 0.01], [125, 100, 50], cap=1_000_000)
 
@@ -79,14 +81,56 @@ def test_records_carry_the_same_numbers():
 
 
 def test_shipped_tiers_are_dated_and_start_with_the_known_leverage():
-    old, new = shipped_schedules("BTCUSDT")
-    assert (old.as_of, new.as_of) == (date(2024, 10, 24), date(2026, 9, 29))
-    assert (old.tiers[0].max_leverage, new.tiers[0].max_leverage) == (125, 150)
+    schedules = shipped_schedules("BTCUSDT")
+    assert (schedules[0].as_of, schedules[-1].as_of) == (date(2022, 2, 12), date(2026, 9, 29))
+    assert (schedules[0].tiers[0].max_leverage, schedules[-1].tiers[0].max_leverage) == (125, 150)
 
 
 def test_every_shipped_schedule_is_valid():
-    # building them runs every check; six contracts, two snapshots each
-    assert [len(shipped_schedules(symbol)) for symbol in shipped_symbols()] == [2] * 6
+    # building them runs every check; ten copies of BTC, DOGE, ETH and SOL, two of DENT and GAS
+    counts = {symbol: len(shipped_schedules(symbol)) for symbol in shipped_symbols()}
+    assert counts == {
+        "BTCUSDT": 10,
+        "DENTUSDT": 2,
+        "DOGEUSDT": 10,
+        "ETHUSDT": 10,
+        "GASUSDT": 2,
+        "SOLUSDT": 10,
+    }
+
+
+def test_the_nearest_earlier_copy_is_in_force():
+    contract = Contract("SOLUSDT", schedules=shipped_schedules("SOLUSDT"))
+    assert contract.schedule_at("2024-07-03").as_of == date(2024, 2, 3)
+    assert contract.schedule_at("2024-12-25").as_of == date(2024, 7, 4)
+
+
+ROW = {
+    "min_notional": 0, "max_notional": None, "max_leverage": 50,
+    "maintenance_margin_rate": 0.01, "maintenance_amount": 0,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (False, "b.json, X: margin tiers are a list of objects"),
+        ([[0, 1]], "b.json, X: margin tiers are a list of objects"),
+        ([], "b.json, X: a tier schedule needs at least one tier"),
+        ([{**ROW, "max_leverage": True}], "b.json, X, tier 1: max_leverage is True; it must be a number"),
+        ([{**ROW, "max_leverage": "50"}], "max_leverage is '50'"),
+        ([{**ROW, "min_notional": None}], "min_notional is None"),
+        ([{"min_notional": 0}], "tier 1: has no 'max_notional'"),
+        ([{**ROW, "maintenance_margin_rate": 40}], "b.json, X: tier from 0.0: rate 40"),
+    ],
+)
+def test_exported_brackets_of_another_form_are_refused_with_their_place(rows, words):
+    with pytest.raises(ValueError, match=words):
+        schedule_from_rows(rows, None, "b.json, X")
+
+
+def test_exported_brackets_may_be_unbounded():
+    assert schedule_from_rows([ROW], None, "b.json").tiers[0].cap == math.inf
 
 
 def test_a_symbol_without_shipped_tiers_names_the_nearest():

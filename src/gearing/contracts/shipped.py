@@ -1,7 +1,8 @@
 """Dated margin tiers shipped with the package."""
 
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Mapping
 from datetime import date
 from functools import cache
 from importlib.resources import files
@@ -9,6 +10,8 @@ from typing import Any
 
 from gearing.contracts.tiers import MarginTier, TierSchedule
 from gearing.names import did_you_mean
+
+_KEYS = ("min_notional", "max_notional", "maintenance_margin_rate", "maintenance_amount", "max_leverage")
 
 
 def read_data(name: str) -> dict[str, Any]:
@@ -53,13 +56,42 @@ def shipped_schedules(symbol: str) -> tuple[TierSchedule, ...]:
     return table[symbol]
 
 
-def schedule_from_rows(rows: Sequence[Mapping[str, Any]], as_of: date | None, source: str) -> TierSchedule:
+def schedule_from_rows(rows: Any, as_of: date | None, source: str, where: str = "") -> TierSchedule:
     """Build a schedule from rows in the layout of exported brackets.
 
     Parameters
     ----------
     rows : sequence of mappings
-        Keys ``min_notional, max_notional, max_leverage, maintenance_margin_rate, maintenance_amount``.
+        Keys ``min_notional, max_notional, max_leverage, maintenance_margin_rate, maintenance_amount``; ``max_notional``
+        may be null where it is unbounded.
+    source : str
+        Stored with the schedule.
+    where : str
+        File and place in it, for messages; ``source`` by default.
+
+    Raises
+    ------
+    ValueError
+        For rows of another form, or tiers that no venue can have.
     """
-    keys = ("min_notional", "max_notional", "maintenance_margin_rate", "maintenance_amount", "max_leverage")
-    return TierSchedule(tuple(MarginTier(*(float(row[key]) for key in keys)) for row in rows), as_of, source)
+    where = where or source
+    if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
+        raise ValueError(f"{where}: margin tiers are a list of objects with {', '.join(_KEYS)}.")
+    tiers = [
+        [_number(row, key, f"{where}, tier {number}") for key in _KEYS] for number, row in enumerate(rows, 1)
+    ]
+    try:
+        return TierSchedule(tuple(MarginTier(*values) for values in tiers), as_of, source)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None
+
+
+def _number(row: Mapping[str, Any], key: str, where: str) -> float:
+    if key not in row:
+        raise ValueError(f"{where}: has no {key!r}; it needs {', '.join(_KEYS)}.")
+    value = row[key]
+    if value is None and key == "max_notional":
+        return math.inf
+    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > 1e300:
+        raise ValueError(f"{where}: {key} is {value!r:.40}; it must be a number.")
+    return float(value)

@@ -4,6 +4,7 @@ import pytest
 
 from gearing.contracts import Contract, TierSchedule
 from gearing.market import MarketData, synthetic_market
+from gearing.market.history.layout import read_tiers
 
 CONTRACT = Contract("OWN", schedules=(TierSchedule.flat(0.01),))
 
@@ -72,7 +73,8 @@ def test_what_is_no_table_is_refused_by_its_type(given):
 def test_a_known_symbol_brings_its_own_tiers():
     market = MarketData.from_frames(frame(), contract="BTCUSDT", missing_mark="last", missing_funding="zero")
     assert market.contracts[0].top_leverage == 150
-    assert "margin tiers of 2024-10-24 are used for all earlier bars" in " ".join(market.notes)
+    assert str(market.contracts[0].schedule_at(market.open_time[0]).as_of) == "2023-07-18"
+    assert not any("earlier bars" in note for note in market.notes)  # which are of 2024
 
 
 def test_a_mapping_of_tables_gives_several_contracts():
@@ -122,3 +124,10 @@ def test_the_same_values_give_the_same_fingerprint_by_any_way():
 def test_a_broken_table_is_refused_by_name_stamp_and_rule(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+@pytest.mark.parametrize("symbol", ["BTCUSDT", "DOGEUSDT", "ETHUSDT", "SOLUSDT"])
+def test_tables_and_the_data_folder_have_the_same_tiers_on_every_day(symbol, real_history):
+    tables = MarketData.from_frames(frame(), contract=symbol, missing_mark="last", missing_funding="zero")
+    stored, _ = read_tiers(real_history, "binance-um", symbol)
+    assert [(s.as_of, s.tiers) for s in tables.contracts[0].schedules] == [(s.as_of, s.tiers) for s in stored]

@@ -27,6 +27,7 @@ from gearing.market.history.check_series import (
 from gearing.market.history.series import Bars
 from gearing.market.timing import label
 from gearing.storage.digest import file_digest
+from gearing.storage.text import read_json, read_text
 
 LEVELS = ("note", "warning", "error")
 
@@ -156,10 +157,9 @@ def _check_funding_file(
         return [], None
     name = path.relative_to(root).as_posix()
     try:
-        table = pd.read_parquet(path)
-        times = pd.DatetimeIndex(table["time"]).tz_localize(None).to_numpy().astype("datetime64[ms]")
-        found = check_funding(times, table["rate"].to_numpy(float), name, _interval(path.parent.parent.name))
-    except (ValueError, OSError, KeyError) as error:
+        times, rates, _ = layout.funding_columns(path)
+        found = check_funding(times, rates, name, _interval(path.parent.parent.name))
+    except (ValueError, OSError) as error:
         return [Finding("error", name, "unreadable", detail=str(error))], None
     files.append(_described(name, "funding", "", times, found))
     return found, None if any(f.level == "error" for f in found) else times
@@ -182,7 +182,7 @@ def _described(name: str, kind: str, bar: str, times: np.ndarray, found: list[Fi
 
 def _check_brackets(root: Path, homes: Sequence[Path]) -> Iterator[Finding]:
     history = root / layout.HISTORY
-    if (root / layout.BRACKETS).is_file() and not (history.is_file() and layout.read_json(history)):
+    if (root / layout.BRACKETS).is_file() and not (history.is_file() and read_json(history, dict)):
         yield Finding("warning", layout.BRACKETS, "undated brackets", detail="no history file dates them")
     for home in homes:
         name = home.relative_to(root).as_posix()
@@ -290,7 +290,7 @@ def _check_sums(root: Path) -> Iterator[Finding]:
     path = root / "SHA256SUMS"
     if not path.is_file():
         return
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in read_text(path).splitlines():
         digest, _, name = line.partition("  ")
         file = root / name.strip().removeprefix("./")
         if not file.is_file():

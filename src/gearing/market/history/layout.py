@@ -4,7 +4,6 @@
 ``funding``; ``brackets.json`` and ``brackets-history.json`` are at the top.
 """
 
-import json
 import os
 from collections.abc import Iterable
 from datetime import date
@@ -24,8 +23,10 @@ from gearing.contracts import (
 )
 from gearing.contracts.shipped import schedule_from_rows
 from gearing.market.history.series import Bars
-from gearing.market.timing import DAY, label, positive_duration, text
+from gearing.market.timing import DAY, label, positive_duration, stamp, stamps, text
 from gearing.names import did_you_mean
+from gearing.storage.tables import numbers
+from gearing.storage.text import kind_of, read_json
 
 FUNDING_DTYPE = np.dtype([("time", "datetime64[ms]"), ("rate", "f8"), ("mark", "f8")])
 PRICES = ("open", "high", "low", "close")
@@ -96,22 +97,27 @@ def best_source(folder: Path, kind: str, bar: np.timedelta64) -> np.timedelta64 
 
 def read_bars(path: Path, start: Any = None, end: Any = None, volume: bool = True) -> Bars:
     """Read a bar file, only the columns and row groups that are needed."""
-    names = pq.read_schema(path).names
+    names = _columns(path)
     require_columns(path, names, ("open_time", *PRICES))
     columns = ["open_time", *PRICES, *(["volume"] if volume and "volume" in names else [])]
-    table = pq.read_table(path, columns=columns, filters=_time_filter(path, "open_time", start, end))
-    prices = np.column_stack([_floats(table, name) for name in PRICES])
-    volumes = _floats(table, "volume") if "volume" in columns else None
-    return Bars(_stamps(table, "open_time"), prices, volumes, str(path))
+    table = _read(path, columns, _time_filter(path, "open_time", start, end))
+    prices = np.column_stack([_floats(table, name, path) for name in PRICES])
+    volumes = _floats(table, "volume", path) if "volume" in columns else None
+    return Bars(_stamps(table, "open_time", path), prices, volumes, str(path))
 
 
 def read_funding(path: Path) -> np.ndarray:
     """Read settlements as an array of ``FUNDING_DTYPE``; mark is NaN where the file has none."""
-    names = pq.read_schema(path).names
+    return settlement_rows(*funding_columns(path), str(path))
+
+
+def funding_columns(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Times, rates and marks of a file of settlements as they stand in it, in any order."""
+    names = _columns(path)
     require_columns(path, names, ("time", "rate"))
-    table = pq.read_table(path, columns=[c for c in ("time", "rate", "mark") if c in names])
-    mark = _floats(table, "mark") if "mark" in names else None
-    return settlement_rows(_stamps(table, "time"), _floats(table, "rate"), mark, str(path))
+    table = _read(path, [c for c in ("time", "rate", "mark") if c in names])
+    mark = _floats(table, "mark", path) if "mark" in names else None
+    return _stamps(table, "time", path), _floats(table, "rate", path), mark
 
 
 def settlement_rows(time: np.ndarray, rate: np.ndarray, mark: np.ndarray | None, where: str) -> np.ndarray:
@@ -140,8 +146,9 @@ def read_implied_volatility(folder: Path, symbol: str) -> tuple[np.ndarray, np.n
     for coin in (symbol.removesuffix("USDT"), symbol.removesuffix("USD")):
         path = folder / "dvol" / f"{coin}-1d.parquet"
         if path.is_file():
-            table = pq.read_table(path, columns=["time", "dvol"])
-            return _stamps(table, "time") + DAY, _floats(table, "dvol") / 100.0
+            require_columns(path, _columns(path), ("time", "dvol"))
+            table = _read(path, ["time", "dvol"])
+            return _stamps(table, "time", path) + DAY, _floats(table, "dvol", path) / 100.0
     return None
 
 
@@ -165,26 +172,35 @@ def read_tiers(folder: Path, venue: str, symbol: str) -> tuple[tuple[TierSchedul
 def _tiers_in(folder: Path, symbol: str) -> tuple[TierSchedule, ...]:
     dated: dict[date, TierSchedule] = {}
     if (path := folder / HISTORY).is_file():
-        for day, table in read_json(path).items():
-            if symbol in table:
-                as_of = date.fromisoformat(day)
-                dated[as_of] = schedule_from_rows(table[symbol], as_of, f"{HISTORY}, {day}")
+        for day, table in read_json(path, dict).items():
+            as_of = stamp(day, f"{path}, the key {day!r}").astype("datetime64[D]").item()
+            where = f"{path}, {day}"
+            if symbol in _object(table, where):
+                dated[as_of] = schedule_from_rows(
+                    table[symbol], as_of, f"{HISTORY}, {day}", f"{where}, {symbol}"
+                )
     if dated:
         return tuple(dated[day] for day in sorted(dated))
-    if (path := folder / BRACKETS).is_file() and symbol in (table := read_json(path)):
-        return (schedule_from_rows(table[symbol], None, f"{BRACKETS}, undated"),)
+    if (path := folder / BRACKETS).is_file() and symbol in (table := read_json(path, dict)):
+        return (schedule_from_rows(table[symbol], None, f"{BRACKETS}, undated", f"{path}, {symbol}"),)
     return ()
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON file that holds one object."""
-    return json.loads(path.read_text(encoding="utf-8"))
+def _object(value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(
+            f"{where} holds {kind_of(value)}; it should hold an object of margin tiers by contract."
+        )
+    return value
 
 
 def _time_filter(path: Path, column: str, start: Any, end: Any) -> Any:
+    """Bounds of a column of times for the reader of Parquet, None where there are none."""
     if start is None and end is None:
         return None
     kind = pq.read_schema(path).field(column).type
+    if not pa.types.is_timestamp(kind):
+        raise ValueError(f"{path}: {column} is stored as {kind}; `gearing data import` stores it as times.")
     return [
         (
             column,
@@ -203,12 +219,26 @@ def require_columns(where: object, names: Iterable[object], needed: Iterable[str
         raise ValueError(f"{where}: no column {', '.join(lost)}; it has {', '.join(map(str, has))}.")
 
 
-def _stamps(table: pa.Table, name: str) -> np.ndarray:
-    column = (
-        table[name].cast(pa.timestamp("ms"), safe=False) if table[name].type != pa.int64() else table[name]
-    )
-    return column.to_numpy().astype("datetime64[ms]")
+def _columns(path: Path) -> list[str]:
+    try:
+        return pq.read_schema(path).names
+    except (pa.ArrowException, OSError):
+        raise ValueError(f"{path} is damaged or not Parquet; get it again or remove it.") from None
 
 
-def _floats(table: pa.Table, name: str) -> np.ndarray:
-    return table[name].to_numpy().astype(np.float64)
+def _read(path: Path, columns: list[str], filters: Any = None) -> pa.Table:
+    try:
+        return pq.read_table(path, columns=columns, filters=filters)
+    except (pa.ArrowException, OSError):
+        raise ValueError(f"{path} is damaged; get it again or remove it.") from None
+
+
+def _stamps(table: pa.Table, name: str, path: Path) -> np.ndarray:
+    column = table[name]
+    if pa.types.is_timestamp(column.type):
+        column = column.cast(pa.timestamp("ms"), safe=False)
+    return stamps(column.to_numpy(), f"{path}: {name}")
+
+
+def _floats(table: pa.Table, name: str, path: Path) -> np.ndarray:
+    return numbers(table[name].to_numpy(), f"{path}: {name}")
