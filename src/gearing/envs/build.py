@@ -1,13 +1,15 @@
 """Build a Simulator and its spaces from the arguments of ``gymnasium.make``."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from gymnasium import spaces
+from gymnasium.error import ResetNeeded
+from gymnasium.utils import seeding
 
 from gearing.features import FeatureSet, FeatureTable
-from gearing.market.data import MarketData
+from gearing.market.data import MarketData, market_list
 from gearing.simulation.config import SimulationConfig, check_settings
 from gearing.simulation.simulator import Simulator
 
@@ -38,18 +40,19 @@ def build_simulator(
         from gearing.market.synthetic.generators import synthetic_market
 
         market = synthetic_market("market-b", seed=0, years=2)
-    markets = [market] if isinstance(market, MarketData) else list(market)
-    return Simulator(
-        markets, feature_tables(markets, features), SimulationConfig(**settings), n_accounts, 0, n_threads
-    )
+    markets = market_list(market)
+    config = SimulationConfig(**settings)
+    return Simulator(markets, feature_tables(markets, features), config, n_accounts, 0, n_threads)
 
 
 def feature_tables(markets: list[MarketData], features: Any) -> list[FeatureTable] | None:
     """Feature tables: given tables unchanged, a set or names computed on each market."""
     if features is None or isinstance(features, FeatureTable):
         return features if features is None else [features]
-    if not isinstance(features, FeatureSet) and all(isinstance(f, FeatureTable) for f in features):
-        return list(features)
+    if not isinstance(features, FeatureSet | str):
+        features = list(features)
+        if features and all(isinstance(f, FeatureTable) for f in features):
+            return features
     chosen = features if isinstance(features, FeatureSet) else FeatureSet(features)
     return chosen.compute_all(markets)
 
@@ -66,11 +69,79 @@ def oracle_totals(growth: np.ndarray | None, simulator: Simulator) -> np.ndarray
     return np.concatenate([[0.0], np.cumsum(growth)])
 
 
-def begin_episodes(env: Any, seed: int | None, mask: np.ndarray | None = None) -> None:
-    """Reset a Gymnasium env's simulator; its first episode is random unless seeded, by Gymnasium's convention."""
-    if seed is None and not env.simulator.accounts.start_equity.any():
-        seed = int(env.np_random.integers(2**31))
-    env.simulator.reset(seed=seed, mask=mask)
+class EpisodeOverError(ResetNeeded, AssertionError):
+    """A step of an account whose episode is over; Gymnasium's SyncVectorEnv raises the second of its bases."""
+
+
+def require_begun(simulator: Simulator) -> None:
+    """Refuse a call that needs an episode.
+
+    Raises
+    ------
+    gymnasium.error.ResetNeeded
+        If an account was never reset.
+    """
+    if not simulator.ready:
+        raise ResetNeeded("an account has not begun an episode: call reset() before anything else.")
+
+
+def require_running(over: np.ndarray) -> None:
+    """Refuse to step accounts whose episode is over.
+
+    Raises
+    ------
+    EpisodeOverError
+        Naming them.
+    """
+    if over.any():
+        which = np.flatnonzero(over)
+        raise EpisodeOverError(
+            f"the episode of account {', '.join(map(str, which[:5]))}{' ...' if which.size > 5 else ''} is over "
+            "(terminated or truncated): reset it before it steps again."
+        )
+
+
+def account_seeds(env: Any, seed: Any, mask: np.ndarray) -> list[int | None]:
+    """Seeds of a Gymnasium env's accounts in a reset; the first episode is random unless seeded, by its convention.
+
+    Raises
+    ------
+    gymnasium.error.Error
+        If a seed is negative or no number.
+    ValueError
+        If a list has another number of seeds than there are accounts.
+    """
+    count = env.simulator.n_accounts
+    if seed is None or isinstance(seed, int | np.integer):
+        seeds: list[Any] = [None if seed is None else int(seed) + i for i in range(count)]
+    else:
+        seeds = list(seed)
+    if len(seeds) != count:
+        raise ValueError(
+            f"{len(seeds)} seeds for {count} accounts; give one number, or a list with one for each."
+        )
+    begun = env.simulator.accounts.start_equity > 0.0
+    for i in np.flatnonzero(mask).tolist():
+        if seeds[i] is None and not begun[i]:
+            seeds[i] = int(env.np_random.integers(2**31))
+        elif seeds[i] is not None and (not isinstance(seeds[i], int | np.integer) or seeds[i] < 0):
+            seeding.np_random(seeds[i])  # Gymnasium's own refusal
+    return seeds
+
+
+def batch_info(values: Mapping[str, np.ndarray], mask: np.ndarray) -> dict[str, Any]:
+    """Values (num_envs,) of the accounts in ``mask`` as Gymnasium's vector environments give them.
+
+    Each key comes with the mask of the accounts that have it, under the name with a leading "_"; the others have zero.
+    """
+    info: dict[str, Any] = {}
+    if not mask.any():
+        return info
+    whole = mask.all()
+    for name, array in values.items():
+        info[name] = array if whole else np.where(mask, array, np.zeros((), array.dtype))
+        info[f"_{name}"] = mask.copy()
+    return info
 
 
 def spaces_of(simulator: Simulator) -> tuple[spaces.Box, spaces.Space]:
@@ -87,18 +158,49 @@ def action_space(slots: int, choices: int | None) -> spaces.Space:
     return spaces.Discrete(choices) if slots == 1 else spaces.MultiDiscrete([choices] * slots)
 
 
-def shaped_actions(simulator: Simulator, actions: Any) -> np.ndarray:
-    """Actions as (n_accounts, n_slots).
+def shaped_actions(simulator: Simulator, actions: Any, running: np.ndarray | None = None) -> np.ndarray:
+    """Actions as (n_accounts, n_slots); those of accounts that are not ``running`` are not read, and become 0.
 
     Raises
     ------
     ValueError
-        If a continuous action is NaN or outside [-1, 1].
+        If they have another shape, a continuous action is NaN or outside [-1, 1], or a choice does not exist.
+    TypeError
+        If they are no numbers, or choices are no whole numbers.
     """
-    continuous = simulator.scheme.n_choices is None
-    shaped = np.asarray(actions, np.float64 if continuous else None).reshape(simulator.decided.shape)
-    if continuous and not np.abs(shaped).max() <= 1.0 + 1e-6:
+    choices, shape = simulator.scheme.n_choices, (simulator.n_accounts, len(simulator.slots))
+    array = _numbers(actions, choices)
+    accepted = {shape}
+    if shape[1] == 1:
+        accepted.add(shape[:1])
+    if shape[0] == 1:
+        accepted |= {shape[1:]} | ({()} if shape[1] == 1 else set())
+    if array.shape not in accepted:
+        wanted = shape[1:] if shape[0] == 1 else shape if choices is None or shape[1] > 1 else shape[:1]
         raise ValueError(
-            f"actions must be finite and in [-1, 1], given {actions!r}; clip them to the action space."
+            f"the action has shape {array.shape}; it must have shape {wanted}: a number for each of "
+            f"{', '.join(simulator.slots)}{'' if shape[0] == 1 else ' of each account'}."
         )
+    shaped = array.reshape(shape)
+    if running is not None and not running.all():
+        shaped = np.where(running[:, None], shaped, np.zeros((), shaped.dtype))
+    if choices is None:
+        if not np.abs(shaped).max() <= 1.0 + 1e-6:
+            bad = shaped[~(np.abs(shaped) <= 1.0 + 1e-6)][0]
+            raise ValueError(f"an action is {bad:g}; actions are in [-1, 1]: clip them to the action space.")
+    elif shaped.min() < 0 or shaped.max() >= choices:
+        bad = shaped[(shaped < 0) | (shaped >= choices)][0]
+        raise ValueError(f"an action is {bad}; the choices are 0 to {choices - 1}.")
     return shaped
+
+
+def _numbers(actions: Any, choices: int | None) -> np.ndarray:
+    """Actions as float64, or as the integers that they are where there are choices."""
+    try:
+        array = np.asarray(actions, np.float64 if choices is None and actions is not None else None)
+    except (TypeError, ValueError):
+        array = np.asarray(None)
+    if array.dtype.kind not in ("f" if choices is None else "iu"):
+        what = "a number in [-1, 1]" if choices is None else f"a whole number from 0 to {choices - 1}"
+        raise TypeError(f"the action is {actions!r:.80}; it must be {what} for each position.")
+    return array

@@ -8,13 +8,24 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import gymnasium
 import numpy as np
 
-from gearing.envs.build import INFO, begin_episodes, build_simulator, oracle_totals, shaped_actions, spaces_of
-from gearing.envs.render import History, figure, text
+from gearing.envs.build import (
+    INFO,
+    account_seeds,
+    build_simulator,
+    oracle_totals,
+    require_begun,
+    require_running,
+    shaped_actions,
+    spaces_of,
+)
+from gearing.envs.render import RENDER_MODES, Frames
 from gearing.features import FeatureSet, FeatureTable
 from gearing.market.data import MarketData
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_ONE = np.ones(1, np.bool_)  # the one account
 
 
 class PerpetualEnv(gymnasium.Env[np.ndarray, Any]):
@@ -58,6 +69,8 @@ class PerpetualEnv(gymnasium.Env[np.ndarray, Any]):
     * truncated: ``episode_length`` reached, or the last whole decision interval of the data is over. A liquidation
       alone does not end an episode.
 
+    A step before the first ``reset``, or after the end of an episode, raises ``gymnasium.error.ResetNeeded``.
+
     ## Arguments
     market (None: two years of synthetic market B), features (None: the default set; names; a FeatureSet; a FeatureTable
     with forecasts joined), oracle_growth (growth of a known oracle per bar, summed into ``info["oracle_growth"]``), and
@@ -67,7 +80,7 @@ class PerpetualEnv(gymnasium.Env[np.ndarray, Any]):
     * v0: first release.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 4}
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": RENDER_MODES, "render_fps": 4}
 
     def __init__(
         self,
@@ -77,35 +90,41 @@ class PerpetualEnv(gymnasium.Env[np.ndarray, Any]):
         oracle_growth: np.ndarray | None = None,
         **settings: Any,
     ):
-        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
-            raise ValueError(
-                f"render_mode is {render_mode!r}; it must be one of {self.metadata['render_modes']}."
-            )
         self.simulator = build_simulator(market, features, 1, 1, settings)
         self.observation_space, self.action_space = spaces_of(self.simulator)
         self.render_mode = render_mode
-        self._history = History()
-        # Attribute access of a recarray costs microseconds; what every step reads is looked up once.
+        self._oracle = oracle_totals(oracle_growth, self.simulator)
+        self._over = np.zeros(1, np.bool_)
+        self._frames = Frames(self.simulator, render_mode)
+        self._look_up()
+
+    def _look_up(self) -> None:
+        """Look up once what every step reads: attribute access of a recarray costs microseconds."""
         self._step = self.simulator.steps.view(np.ndarray)
         self._row = self.simulator.accounts.view(np.ndarray)["row"]
         self._times = self.simulator.tape.row_time.view(np.int64)
-        self._oracle = oracle_totals(oracle_growth, self.simulator)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._look_up()  # in the arrays of the copied simulator
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
         """Begin an episode; with a seed, episode 0 of that seed, else the next one."""
         super().reset(seed=seed)
-        begin_episodes(self, seed)
         simulator = self.simulator
-        if self.render_mode is not None:
-            self._history.begin(simulator)
+        simulator.reset(account_seeds(self, seed, _ONE))
+        self._over[:] = False
+        self._frames.begin(_ONE)
         info = {"time": self._time(), "equity": float(simulator.accounts.equity[0])}
         return simulator.observations[0].copy(), info
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Hold the target of ``action`` for one decision interval."""
         simulator = self.simulator
+        require_begun(simulator)
+        require_running(self._over)
         first = self._row.item(0)
         reward = simulator.step(simulator.targets(shaped_actions(simulator, action)))
         *values, terminated, truncated = self._step.item(0)
@@ -114,7 +133,8 @@ class PerpetualEnv(gymnasium.Env[np.ndarray, Any]):
         if self._oracle is not None:
             info["oracle_growth"] = float(self._oracle[self._row.item(0)] - self._oracle[first])
         if self.render_mode is not None:
-            self._history.add(simulator, bool(info["liquidations"]))
+            self._frames.add(_ONE)
+        self._over[0] = terminated or truncated
         return simulator.observations[0].copy(), reward.item(0), bool(terminated), bool(truncated), info
 
     def _time(self) -> int:
@@ -123,6 +143,7 @@ class PerpetualEnv(gymnasium.Env[np.ndarray, Any]):
 
     def action_masks(self) -> np.ndarray:
         """Which choices of a discrete action space the margin tiers allow now (sb3-contrib's convention)."""
+        require_begun(self.simulator)
         return self.simulator.action_masks().reshape(-1)
 
     def spec_table(self) -> pd.DataFrame:
@@ -131,9 +152,6 @@ class PerpetualEnv(gymnasium.Env[np.ndarray, Any]):
 
     def render(self) -> Any:
         """The last step's ledger as text ("ansi"), or equity, leverage and price as an image ("rgb_array")."""
-        if self.render_mode == "ansi":
-            return text(self.simulator)
-        if self.render_mode == "rgb_array":
-            return figure(self._history)
-        gymnasium.logger.warn("render() was called without a render_mode; give one to gymnasium.make.")
-        return None
+        if self.render_mode is not None:
+            require_begun(self.simulator)
+        return self._frames.of(0)

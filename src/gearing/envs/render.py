@@ -1,10 +1,14 @@
-"""Rendering of one account: the last step as text, the episode as a figure."""
+"""Rendering of accounts: the last step as text, the episode as a figure."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
+import gymnasium
 import numpy as np
 
 from gearing.simulation.simulator import Simulator
+
+RENDER_MODES = ["ansi", "rgb_array"]
 
 
 @dataclass
@@ -17,30 +21,68 @@ class History:
     mark: list[float] = field(default_factory=list)
     liquidated: list[bool] = field(default_factory=list)
 
-    def begin(self, simulator: Simulator) -> None:
+    def begin(self, simulator: Simulator, i: int) -> None:
         """Clear the last episode."""
         for values in vars(self).values():
             values.clear()
-        self.add(simulator, liquidated=False)
+        self.add(simulator, i, liquidated=False)
 
-    def add(self, simulator: Simulator, liquidated: bool) -> None:
-        """Record where the account stands after a step, or at the beginning."""
-        self.time.append(simulator.time[0])
-        self.equity.append(float(simulator.accounts.equity[0]))
-        self.leverage.append(float(simulator.view["effective_leverage"][0].sum()))
-        self.mark.append(float(simulator.positions.mark[0, 0]))
+    def add(self, simulator: Simulator, i: int, liquidated: bool) -> None:
+        """Record where account i stands after a step, or at the beginning."""
+        self.time.append(simulator.time[i])
+        self.equity.append(float(simulator.accounts.equity[i]))
+        self.leverage.append(float(simulator.view["effective_leverage"][i].sum()))
+        self.mark.append(float(simulator.positions.mark[i, 0]))
         self.liquidated.append(liquidated)
 
 
-def text(simulator: Simulator) -> str:
-    """The last step of the first account, line by line."""
-    step, account = simulator.steps[0], simulator.accounts[0]
+class Frames:
+    """What ``render`` shows of the accounts of a simulator; nothing is recorded without a render mode.
+
+    Raises
+    ------
+    ValueError
+        For an unknown render mode.
+    """
+
+    def __init__(self, simulator: Simulator, mode: str | None):
+        if mode is not None and mode not in RENDER_MODES:
+            raise ValueError(
+                f"render_mode is {mode!r}; it must be one of {', '.join(RENDER_MODES)}, or None."
+            )
+        self._simulator, self.mode = simulator, mode
+        drawn = simulator.n_accounts if mode == "rgb_array" else 0
+        self._histories = [History() for _ in range(drawn)]
+
+    def begin(self, mask: np.ndarray) -> None:
+        """After a reset of the accounts in ``mask``."""
+        for i in np.flatnonzero(mask[: len(self._histories)]):
+            self._histories[i].begin(self._simulator, int(i))
+
+    def add(self, mask: np.ndarray) -> None:
+        """After a step of the accounts in ``mask``."""
+        for i in np.flatnonzero(mask[: len(self._histories)]):
+            self._histories[i].add(self._simulator, int(i), bool(self._simulator.steps.liquidations[i]))
+
+    def of(self, i: int) -> Any:
+        """Frame of account i: its last step as text ("ansi"), its episode as an image ("rgb_array"), or None."""
+        if self.mode == "ansi":
+            return text(self._simulator, i)
+        if self.mode == "rgb_array":
+            return figure(self._histories[i])
+        gymnasium.logger.warn("render() was called without a render_mode; give one when the env is made.")
+        return None
+
+
+def text(simulator: Simulator, i: int) -> str:
+    """The last step of account i, line by line."""
+    step, account = simulator.steps[i], simulator.accounts[i]
     lines = [
-        f"{simulator.time[0]} UTC  equity {account.equity:,.2f} ({step.equity - step.equity_before:+,.2f})",
+        f"{simulator.time[i]} UTC  equity {account.equity:,.2f} ({step.equity - step.equity_before:+,.2f})",
         f"  price {step.price_pnl:+,.2f}  fees {step.fees:+,.2f}  funding {step.funding:+,.2f}  "
         f"liquidation {step.liquidation:+,.2f}",
     ]
-    for slot, position in zip(simulator.slots, simulator.positions[0], strict=True):
+    for slot, position in zip(simulator.slots, simulator.positions[i], strict=True):
         if position.quantity:
             lines.append(
                 f"  {slot} {position.quantity:+g} at {position.entry_price:,.2f}, mark {position.mark:,.2f}, "

@@ -5,6 +5,7 @@ market under ordinary exchange mechanics. Scores of different agents compare on 
 market.
 """
 
+import sys
 from functools import lru_cache
 from typing import Any
 
@@ -28,6 +29,11 @@ HIDDEN_COLUMNS = (
 
 @lru_cache(maxsize=4)
 def _market(kind: str, seed: int, years: float) -> tuple[MarketData, np.ndarray]:
+    """A market and its oracle's growth, made once a process."""
+    sys.stderr.write(
+        f"gearing: simulating {years:g} years of {kind} and solving its oracle, once in a process; this may take half "
+        "a minute.\n"
+    )
     market = synthetic_market(kind, seed=seed, years=years)
     return market, oracle_path_growth(market)
 

@@ -39,6 +39,11 @@ def path_tables(
     if tables is None:
         return FeatureSet.default().compute_all(markets)
     given = [tables] if isinstance(tables, FeatureTable) else list(tables)
+    for table in given:
+        if not isinstance(table, FeatureTable):
+            raise TypeError(
+                f"a feature table is {table!r:.60}; give FeatureSet([...]).compute(market), one for each market."
+            )
     if len(given) != len(markets):
         raise ValueError(f"{len(markets)} markets need as many feature tables, given {len(given)}.")
     for market, table in zip(markets, given, strict=True):

@@ -32,7 +32,7 @@ class LearningVecEnv(PerpetualVecEnv):
     """
 
     def __init__(self, num_envs: int, scale: float, **settings: Any):
-        super().__init__(num_envs, **settings)
+        super().__init__(num_envs, infos="ended", **settings)
         self.scale = scale
         # Signed leverage (n_accounts, n_slots) of observations whose account columns are neutral.
         self.baseline: Leverage | None = None
