@@ -1,15 +1,18 @@
 """A short market with a forecast column, and tables as an exchange would send them."""
 
+import json
 from functools import cache
 
 import numpy as np
 import pandas as pd
 
 from gearing.agents import train_agent
+from gearing.export import export_bundle
+from gearing.export.files import write_checksums
 from gearing.features import FeatureSet
 from gearing.forecasters import Schedule, forecast_volatility_column
 from gearing.market.synthetic.generators import synthetic_market
-from gearing.policies.rules import VolatilityWeighted
+from gearing.policies.rules import FixedLeverage, VolatilityWeighted
 from gearing.simulation import SimulationConfig, Simulator
 from gearing.simulation.actions import ResidualScheme
 
@@ -98,3 +101,39 @@ def played(chosen, config, answer, remembers_from=None):
             simulator,
         )
         simulator.step(targets)
+
+
+SMALL = SimulationConfig(max_leverage=10.0, margin_share=0.25, start="first")
+
+
+def small_bundle(folder, rule=None, config=SMALL, columns=("log_return",), part=None):
+    """A rule's bundle that needs few bars: fixed 4x by default."""
+    part = market() if part is None else part
+    columns = FeatureSet(list(columns)).compute(part)
+    return export_bundle(rule or FixedLeverage(4.0), folder, market=part, table=columns, config=config)
+
+
+def network_bundle(folder, output, algorithm="ppo", config=SMALL, **manifest):
+    """A bundle whose network is a graph of ``output``: a number, or a function of onnx's helper that makes nodes."""
+    small_bundle(folder, config=config)
+    about = json.loads((folder / "manifest.json").read_text())
+    about |= {"kind": "network", "rule": None, "policy": {"algorithm": algorithm}, **manifest}
+    (folder / "manifest.json").write_text(json.dumps(about))
+    (folder / "policy.onnx").write_bytes(constant_graph(output))
+    write_checksums(folder)
+    return folder
+
+
+def constant_graph(value, inputs=7):
+    """ONNX graph that returns one number, whatever the observation is."""
+    from onnx import TensorProto, helper
+
+    made = helper.make_tensor("value", TensorProto.FLOAT, [1, 1], [value])
+    graph = helper.make_graph(
+        [helper.make_node("Constant", [], ["target_leverage"], value=made)],
+        "constant",
+        [helper.make_tensor_value_info("observation", TensorProto.FLOAT, ["n", inputs])],
+        [helper.make_tensor_value_info("target_leverage", TensorProto.FLOAT, [1, 1])],
+    )
+    opset = [helper.make_opsetid("", 17)]
+    return helper.make_model(graph, opset_imports=opset, ir_version=8).SerializeToString()

@@ -44,7 +44,7 @@ def rule_copy(rule_bundle, tmp_path):
 
 BARS = cases.bar_table(cases.market())
 FUNDING = cases.funding_table(cases.market())
-FLAT = {"equity": 10_000.0}
+FLAT = {"equity": 10_000.0, "positions": {}}
 
 
 # ---------------------------------------------------------------------------------------------------- parity
@@ -60,7 +60,9 @@ def assert_parity(bundle, policy, config, every):
     ):
         if k % every or time < exported_at:
             continue
-        decision = bundle.decide(BARS[BARS.open_time < time], json.loads(json.dumps(account)), FUNDING)
+        decision = bundle.decide(
+            BARS[BARS.open_time < time], json.loads(json.dumps(account)), FUNDING, now="last-bar"
+        )
         assert decision.time == time
         names = tuple(decision.observation)
         assert names == simulator.layout.names
@@ -71,7 +73,7 @@ def assert_parity(bundle, policy, config, every):
             atol=2e-6,
             err_msg=str(names),
         )
-        np.testing.assert_allclose(list(decision.target_leverage.values()), target, rtol=1e-4)
+        np.testing.assert_allclose(list(decision.policy_leverage.values()), target, rtol=1e-4)
         compared += 1
         traded += bool(account["positions"])
     assert compared >= 10
@@ -90,14 +92,14 @@ def test_a_short_account_gets_the_side_that_the_bundle_was_made_for(tmp_path):
     config = cases.CONFIG.with_(direction="short")
     bundle = load_bundle(export_rule(FixedLeverage(3.0), tmp_path / "short", config))
     assert_parity(bundle, FixedLeverage(3.0), config, every=5)
-    decision = bundle.decide(BARS, FLAT, FUNDING)
-    assert decision.target_leverage == {"BTC-SYN": -3.0}
+    decision = bundle.decide(BARS, FLAT, FUNDING, now="last-bar")
+    assert decision.policy_leverage == {"BTC-SYN": -3.0}
     assert decision.orders[0].side == "sell"
 
 
 def test_the_order_of_a_flat_account_is_the_target_times_its_share_of_equity(rule_bundle, tmp_path):
     bundle = load_bundle(export_rule(FixedLeverage(4.0), tmp_path / "fixed"))
-    order = bundle.decide(BARS, FLAT, FUNDING).orders[0]
+    order = bundle.decide(BARS, FLAT, FUNDING, now="last-bar").orders[0]
     # 4 x 25 % of 10 000 = 10 000, less what fee and slippage take of the margin: 0.07 % of 4 x 2 500
     assert order.side == "buy"
     assert 0.995 * 10_000 < order.notional < 10_000
@@ -120,10 +122,12 @@ def test_risk_controls_travel_with_the_bundle_and_act_as_in_the_simulator(tmp_pa
         if len(decided) == 25:
             break
         if time >= np.datetime64("2020-07-20"):
-            decision = bundle.decide(BARS[BARS.open_time < time], account, FUNDING, memory=memory)
+            decision = bundle.decide(
+                BARS[BARS.open_time < time], account, FUNDING, now="last-bar", memory=memory
+            )
             memory = json.loads(decision.to_json())["memory"]
             decided.append(decision)
-    found = [decision.target_leverage["BTC-SYN"] for decision in decided]
+    found = [decision.policy_leverage["BTC-SYN"] for decision in decided]
     np.testing.assert_allclose(found, played, rtol=1e-4)
     assert max(found) <= 1.6 * (1 + 1e-6)
     reasons = " ".join(reason for decision in decided for reason in decision.reasons)
@@ -167,12 +171,14 @@ def test_a_recurrent_networks_state_travels_from_decision_to_decision_through_js
         if len(decided) == 25:
             break
         if time >= first:
-            decision = bundle.decide(BARS[BARS.open_time < time], account, FUNDING, memory=memory)
+            decision = bundle.decide(
+                BARS[BARS.open_time < time], account, FUNDING, now="last-bar", memory=memory
+            )
             memory = json.loads(decision.to_json())["memory"]
             decided.append(decision)
-            without = bundle.decide(BARS[BARS.open_time < time], account, FUNDING)
-            forgetful.append(without.target_leverage["BTC-SYN"])
-    found = np.array([decision.target_leverage["BTC-SYN"] for decision in decided])
+            without = bundle.decide(BARS[BARS.open_time < time], account, FUNDING, now="last-bar")
+            forgetful.append(without.policy_leverage["BTC-SYN"])
+    found = np.array([decision.policy_leverage["BTC-SYN"] for decision in decided])
     kept = np.isnan(played)  # a band that holds is answered with what is held
     np.testing.assert_allclose(found[~kept], np.array(played)[~kept], rtol=1e-4)
     assert (~kept).sum() >= 3
@@ -185,7 +191,7 @@ def test_a_recurrent_networks_state_travels_from_decision_to_decision_through_js
 
 def test_a_recurrent_networks_memory_must_be_whole(recurrent):
     with pytest.raises(BundleError, match="memory has 1 parts, this bundle has 2"):
-        recurrent[0].decide(BARS, FLAT, FUNDING, memory=[None])
+        recurrent[0].decide(BARS, FLAT, FUNDING, now="last-bar", memory=[None])
 
 
 @pytest.fixture(scope="module")
@@ -215,9 +221,9 @@ def test_a_masked_network_gets_the_highest_leverage_that_the_tiers_leave_it(mask
     bundle, policy, _ = masked
     found = {}
     for equity in (1e5, 200e6, 1e10):
-        decision = bundle.decide(BARS, {"equity": equity}, FUNDING)
+        decision = bundle.decide(BARS, {"equity": equity, "positions": {}}, FUNDING, now="last-bar")
         assert not any("exceeds" in reason for reason in decision.reasons)
-        found[equity] = decision.target_leverage["BTC-SYN"]
+        found[equity] = decision.policy_leverage["BTC-SYN"]
     tiers = cases.market().contracts[0].schedules[-1].tiers
     for equity, leverage in found.items():
         caps = [max(t.cap for t in tiers if t.max_leverage >= max(1.0, x)) for x in policy.scheme.magnitudes]
@@ -228,7 +234,7 @@ def test_a_masked_network_gets_the_highest_leverage_that_the_tiers_leave_it(mask
 
 def test_memory_of_another_bundle_is_refused(bundle):
     with pytest.raises(BundleError, match="memory has 2 parts, this bundle has 0"):
-        bundle.decide(BARS, FLAT, FUNDING, memory=[None, None])
+        bundle.decide(BARS, FLAT, FUNDING, now="last-bar", memory=[None, None])
 
 
 # ---------------------------------------------------------------------------------------------------- caps
@@ -236,16 +242,16 @@ def test_memory_of_another_bundle_is_refused(bundle):
 
 def test_a_target_beyond_what_the_tier_allows_is_lowered_and_said(rule_bundle, tmp_path):
     bundle = load_bundle(export_rule(FixedLeverage(10.0), tmp_path / "large"))
-    decision = bundle.decide(BARS, {"equity": 1e9}, FUNDING)
+    decision = bundle.decide(BARS, {"equity": 1e9, "positions": {}}, FUNDING, now="last-bar")
     # 10x of 25 % of a billion is 2.5 billion, far beyond any tier that allows 10x
-    assert decision.target_leverage["BTC-SYN"] < 10.0
+    assert decision.policy_leverage["BTC-SYN"] < 10.0
     assert "tier allows" in " ".join(decision.reasons)
 
 
 def test_a_rule_that_requests_more_than_the_bundle_allows_is_lowered_and_said(tmp_path):
     bundle = load_bundle(export_rule(FixedLeverage(50.0), tmp_path / "wild"))
-    decision = bundle.decide(BARS, FLAT, FUNDING)
-    assert decision.target_leverage == {"BTC-SYN": 10.0}
+    decision = bundle.decide(BARS, FLAT, FUNDING, now="last-bar")
+    assert decision.policy_leverage == {"BTC-SYN": 10.0}
     assert "the bundle allows 10x" in " ".join(decision.reasons)
 
 
@@ -327,13 +333,15 @@ def test_too_few_bars_are_refused_with_the_number_that_is_needed(bundle):
     with pytest.raises(
         BundleError, match=rf"looks back over {bundle.lookback_bars} bars .* give all bars from"
     ):
-        bundle.decide(BARS.tail(500), FLAT, FUNDING)
+        bundle.decide(BARS.tail(500), FLAT, FUNDING, now="last-bar")
 
 
 def test_exactly_the_look_back_is_enough(bundle):
-    whole = bundle.decide(BARS, FLAT, FUNDING)
-    last = bundle.decide(BARS[BARS.open_time < whole.time].tail(bundle.lookback_bars), FLAT, FUNDING)
-    assert last.target_leverage == whole.target_leverage
+    whole = bundle.decide(BARS, FLAT, FUNDING, now="last-bar")
+    last = bundle.decide(
+        BARS[BARS.open_time < whole.time].tail(bundle.lookback_bars), FLAT, FUNDING, now="last-bar"
+    )
+    assert last.policy_leverage == whole.policy_leverage
 
 
 def test_a_hole_and_a_repeated_bar_are_refused_by_their_stamp(bundle):
@@ -341,55 +349,35 @@ def test_a_hole_and_a_repeated_bar_are_refused_by_their_stamp(bundle):
     with pytest.raises(
         BundleError, match=rf"1 missing, the first at {BARS.open_time.iloc[-100].isoformat()}"
     ):
-        bundle.decide(holed, FLAT, FUNDING)
+        bundle.decide(holed, FLAT, FUNDING, now="last-bar")
     with pytest.raises(BundleError, match="is repeated"):
-        bundle.decide(pd.concat([BARS, BARS.iloc[[-100]]]), FLAT, FUNDING)
-
-
-def test_stale_bars_are_refused_and_fresh_ones_are_not(bundle):
-    end = BARS.open_time.iloc[-1] + pd.Timedelta("1h")
-    due = end.floor("24h")
-    assert bundle.decide(BARS, FLAT, FUNDING, now=due + pd.Timedelta("24h")).time == due
-    with pytest.raises(BundleError, match=r"is 24\.5 h before .* too old to decide on"):
-        bundle.decide(BARS, FLAT, FUNDING, now=due + pd.Timedelta("24.5h"))
-    with pytest.raises(BundleError, match="more than 1h is too old"):
-        bundle.decide(BARS, FLAT, FUNDING, now=due + pd.Timedelta("2h"), max_age="1h")
-
-
-def test_bars_after_the_moment_of_the_decision_change_nothing(bundle):
-    now = pd.Timestamp("2020-10-20T00:10")
-    changed = BARS.copy()
-    later = changed.open_time >= pd.Timestamp("2020-10-20")
-    changed.loc[later, [c for c in changed if c not in ("open_time", "volume")]] *= 3.0
-    one, other = (bundle.decide(bars, FLAT, FUNDING, now=now) for bars in (BARS, changed))
-    assert one.time == np.datetime64("2020-10-20T00:00", "ms")
-    assert one.target_leverage == other.target_leverage
+        bundle.decide(pd.concat([BARS, BARS.iloc[[-100]]]), FLAT, FUNDING, now="last-bar")
 
 
 def test_unknown_and_missing_columns_are_refused(bundle):
     with pytest.raises(BundleError, match=r"unknown column 'opne'. Did you mean 'open'"):
-        bundle.decide(BARS.assign(opne=1.0), FLAT, FUNDING)
+        bundle.decide(BARS.assign(opne=1.0), FLAT, FUNDING, now="last-bar")
     with pytest.raises(BundleError, match="bars: no column volume"):
-        bundle.decide(BARS.drop(columns="volume"), FLAT, FUNDING)
+        bundle.decide(BARS.drop(columns="volume"), FLAT, FUNDING, now="last-bar")
     with pytest.raises(BundleError, match="give all four or none"):
-        bundle.decide(BARS.drop(columns="mark_low"), FLAT, FUNDING)
+        bundle.decide(BARS.drop(columns="mark_low"), FLAT, FUNDING, now="last-bar")
     with pytest.raises(BundleError, match=r"funding: .*funding_rate.* read settlements"):
-        bundle.decide(BARS, FLAT)
+        bundle.decide(BARS, FLAT, now="last-bar")
     with pytest.raises(BundleError, match="it takes time, rate"):
-        bundle.decide(BARS, FLAT, FUNDING.rename(columns={"rate": "price"}))
+        bundle.decide(BARS, FLAT, FUNDING.rename(columns={"rate": "price"}), now="last-bar")
     with pytest.raises(BundleError, match="contract 'DOGEUSDT' is not in this bundle"):
-        bundle.decide(BARS.assign(contract="DOGEUSDT"), FLAT, FUNDING)
+        bundle.decide(BARS.assign(contract="DOGEUSDT"), FLAT, FUNDING, now="last-bar")
 
 
 def test_a_nan_price_is_refused_by_its_stamp(bundle):
     broken = BARS.copy()
     broken.loc[broken.index[-60], "close"] = np.nan
     with pytest.raises(BundleError, match=r"bars: .*last of BTC-SYN"):
-        bundle.decide(broken, FLAT, FUNDING)
+        bundle.decide(broken, FLAT, FUNDING, now="last-bar")
 
 
 def test_traded_prices_stand_in_for_missing_marks_and_it_is_said(bundle):
-    decision = bundle.decide(cases.bar_table(cases.market(), mark=False), FLAT, FUNDING)
+    decision = bundle.decide(cases.bar_table(cases.market(), mark=False), FLAT, FUNDING, now="last-bar")
     assert "traded prices are used" in " ".join(decision.reasons)
 
 
@@ -398,9 +386,17 @@ def test_traded_prices_stand_in_for_missing_marks_and_it_is_said(bundle):
     [
         ({}, "neither wallet_balance nor equity"),
         ({"equty": 1.0}, "Did you mean 'equity'"),
-        ({"equity": "much"}, "must be a finite number"),
-        ({"equity": -5.0}, "nothing to decide on"),
-        ({"equity": 1e4, "positions": {"XRPUSDT": {}}}, "does not decide on"),
+        ({"equity": 1e4}, r"positions are missing.*unknown is not flat"),
+        ({"equity": 1e4, "positions": None}, "positions are 'None'"),
+        ({"equity": 1e4, "positions": []}, r"positions are '\[\]'; give an object"),
+        ({"equity": 1e4, "positions": {"BTC-SYN": {}}}, "no quantity; give 0 for a flat one"),
+        (
+            {"equity": 1e4, "positions": {"BTC-SYN": {"quantity": 0.0, "liquidated": "false"}}},
+            "must be true or false",
+        ),
+        ({"equity": "much", "positions": {}}, "must be a finite number"),
+        ({"equity": -5.0, "positions": {}}, "nothing to decide on"),
+        ({"equity": 1e4, "positions": {"XRPUSDT": {"quantity": 1.0}}}, "does not decide on"),
         ({"equity": 1e4, "positions": {"BTC-SYN": {"quantity": 1.0}}}, "no entry_price, leverage"),
         ({"equity": 1e4, "positions": {"BTC-SYN": {"size": 1.0}}}, "no field 'size'"),
         (
@@ -414,7 +410,7 @@ def test_traded_prices_stand_in_for_missing_marks_and_it_is_said(bundle):
 )
 def test_an_account_that_cannot_be_is_refused(bundle, account, message):
     with pytest.raises(BundleError, match=message):
-        bundle.decide(BARS, account, FUNDING)
+        bundle.decide(BARS, account, FUNDING, now="last-bar")
 
 
 def test_files_are_read_as_tables_are(bundle, tmp_path):
@@ -423,18 +419,20 @@ def test_files_are_read_as_tables_are(bundle, tmp_path):
     tail.to_csv(tmp_path / "bars.csv", index=False)
     FUNDING.to_csv(tmp_path / "funding.csv", index=False)
     (tmp_path / "account.json").write_text(json.dumps(FLAT))
-    expected = bundle.decide(BARS, FLAT, FUNDING).target_leverage["BTC-SYN"]
+    expected = bundle.decide(BARS, FLAT, FUNDING, now="last-bar").policy_leverage["BTC-SYN"]
     for name in ("bars.parquet", "bars.csv"):
-        decision = bundle.decide(tmp_path / name, tmp_path / "account.json", tmp_path / "funding.csv")
-        assert decision.target_leverage["BTC-SYN"] == pytest.approx(expected, rel=1e-6)
+        decision = bundle.decide(
+            tmp_path / name, tmp_path / "account.json", tmp_path / "funding.csv", now="last-bar"
+        )
+        assert decision.policy_leverage["BTC-SYN"] == pytest.approx(expected, rel=1e-6)
     with pytest.raises(BundleError, match=r"there is no file .*none\.csv"):
-        bundle.decide(tmp_path / "none.csv", FLAT, FUNDING)
+        bundle.decide(tmp_path / "none.csv", FLAT, FUNDING, now="last-bar")
     with pytest.raises(BundleError, match=r"neither \.csv nor \.parquet"):
-        bundle.decide(tmp_path / "account.json", FLAT, FUNDING)
+        bundle.decide(tmp_path / "account.json", FLAT, FUNDING, now="last-bar")
 
 
 def test_a_decision_prints_and_becomes_json(bundle):
-    decision = bundle.decide(BARS, FLAT, FUNDING)
+    decision = bundle.decide(BARS, FLAT, FUNDING, now="last-bar")
     assert "BTC-SYN: target leverage" in str(decision)
     values = json.loads(decision.to_json())
     assert values["target_leverage"] == dict(decision.target_leverage)
@@ -462,15 +460,15 @@ def test_a_band_policys_bundle_holds_where_the_simulator_held(tmp_path):
     for time, observation, account, target, simulator in cases.played(policy, config, signed_targets):
         if time < np.datetime64("2020-08-01"):
             continue
-        decision = bundle.decide(BARS[BARS.open_time < time], account, FUNDING)
+        decision = bundle.decide(BARS[BARS.open_time < time], account, FUNDING, now="last-bar")
         if np.isnan(target[0]):
             held += 1
             share = observation[simulator.layout.locate("effective_leverage")][0] / config.margin_share
-            assert decision.target_leverage["BTC-SYN"] == pytest.approx(share, rel=1e-4)
+            assert decision.policy_leverage["BTC-SYN"] == pytest.approx(share, rel=1e-4)
             assert decision.orders[0].side == "none"
             assert "leaves the position unchanged" in " ".join(decision.reasons)
         else:
             traded += 1
-            assert decision.target_leverage["BTC-SYN"] == pytest.approx(target[0], rel=1e-3)
+            assert decision.policy_leverage["BTC-SYN"] == pytest.approx(target[0], rel=1e-3)
     assert held > 5
     assert traded > 5

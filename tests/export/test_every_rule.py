@@ -80,12 +80,16 @@ def assert_parity(policy, table, config, folder):
         if liquidated:
             account["positions"].setdefault("BTC-SYN", {})["liquidated"] = True
         decision = bundle.decide(
-            bars[bars.open_time < time], json.loads(json.dumps(account)), FUNDING, memory=memory
+            bars[bars.open_time < time],
+            json.loads(json.dumps(account)),
+            FUNDING,
+            now="last-bar",
+            memory=memory,
         )
         memory = json.loads(decision.to_json())["memory"]
         expected = simulator.decided[0, 0]
         if not np.isnan(expected):
-            assert decision.target_leverage["BTC-SYN"] == pytest.approx(expected, rel=1e-4, abs=1e-6)
+            assert decision.policy_leverage["BTC-SYN"] == pytest.approx(expected, rel=1e-4, abs=1e-6)
             moved += expected != 0.0
         assert time == decision.time
     return moved

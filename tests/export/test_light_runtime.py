@@ -29,7 +29,8 @@ PROGRAM = """
     sys.meta_path.insert(0, Absent())
     from gearing.export import load_bundle
 
-    decision = load_bundle({bundle!r}).decide({bars!r}, {{"equity": 10000.0}}, {funding!r})
+    account = {{"equity": 10000.0, "positions": {{}}}}
+    decision = load_bundle({bundle!r}).decide({bars!r}, account, {funding!r}, now="last-bar")
     print(json.dumps(decision.as_dict()["target_leverage"]))
 """
 

@@ -4,7 +4,6 @@ Settings are those of experiment files, ``section.key=value``, for every command
 when it runs, so that `gearing --help` is fast.
 """
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -211,17 +210,31 @@ def decide(
     bars: Annotated[Path, typer.Option(help="Recent bars, CSV or Parquet.")],
     account: Annotated[Path, typer.Option(help="Account state, JSON.")],
     funding: Annotated[Path | None, typer.Option(help="Recent funding settlements, CSV or Parquet.")] = None,
-    now: Annotated[str | None, typer.Option(help="Moment of the decision, UTC; refuses stale bars.")] = None,
+    now: Annotated[
+        str | None,
+        typer.Option(
+            help="Moment of the decision, UTC (required); 'last-bar' decides at the end of the bars, however old."
+        ),
+    ] = None,
+    max_age: Annotated[
+        str | None, typer.Option(help="Longest time from the newest closed bar to the moment; default 1bar.")
+    ] = None,
+    max_jump: Annotated[
+        str, typer.Option(help="Largest move of a price, in standard deviations of a bar; or 'off'.")
+    ] = "30",
     last: Annotated[
         Path | None, typer.Option(help="JSON of the previous decision, to continue its memory.")
     ] = None,
     json_file: Json = None,
 ) -> None:
     """Print the target leverage of an exported policy; needs no training libraries."""
+    from gearing.export.decision import memory_of
     from gearing.export.runtime import load_bundle
 
-    memory = None if last is None else json.loads(last.read_text(encoding="utf-8"))["memory"]
-    decision = load_bundle(bundle).decide(bars, account, funding, now=now, memory=memory)
+    memory = None if last is None else memory_of(last)
+    decision = load_bundle(bundle).decide(
+        bars, account, funding, now=now, max_age=max_age, max_jump=max_jump, memory=memory
+    )
     typer.echo(str(decision))
     write_json(json_file, decision.as_dict())
 

@@ -53,6 +53,8 @@ class VenueProfile:
         How the leverage setting of an open isolated position may change.
     funding_debit : {"margin", "free_balance_first"}
         What pays the funding of an isolated position: its margin, or the free balance as far as it goes (Bybit).
+    leverage_step : float
+        Step of leverage settings: 1 where the venue takes whole numbers only.
     funding_interval_hours : float
         The usual interval; the schedule itself is data.
     kind : {"linear", "inverse"}
@@ -75,6 +77,7 @@ class VenueProfile:
     maintenance: Literal["mark", "entry", "mark_plus_fee"] = "mark"
     leverage_change: Literal["free", "up_only", "flat_only"] = "free"
     funding_debit: Literal["margin", "free_balance_first"] = "margin"
+    leverage_step: float = 1.0
     funding_interval_hours: float = 8.0
     kind: Literal["linear", "inverse"] = "linear"
     settle: str = "USDT"
@@ -93,10 +96,9 @@ class VenueProfile:
                 raise ValueError(
                     f"{self.name}: {name} {getattr(self, name)} must be a fraction, 0.0005 for 0.05 %."
                 )
-        if not self.funding_interval_hours > 0.0:
-            raise ValueError(
-                f"{self.name}: funding_interval_hours {self.funding_interval_hours} must be positive."
-            )
+        for name in ("funding_interval_hours", "leverage_step"):
+            if not getattr(self, name) > 0.0:
+                raise ValueError(f"{self.name}: {name} {getattr(self, name)} must be positive.")
 
     @property
     def funding_interval(self) -> np.timedelta64:

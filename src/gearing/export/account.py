@@ -7,20 +7,22 @@ Account: a mapping or a JSON file with
     positions        symbol -> quantity (signed), entry_price, leverage, and for isolated margin ``margin``
                      (assigned margin; default quantity x entry_price / leverage); a contract without one is flat.
                      ``target``: the last target leverage, where the bundle rebalances only on its change;
-                     ``liquidated``: true where the exchange liquidated it since the last decision
+                     ``liquidated``: true where the exchange liquidated it since the last decision.
+                     An account without positions says so, ``{}``: unknown is not flat
 
 Example: {"equity": 10000, "positions": {"BTCUSDT": {"quantity": 0.02, "entry_price": 61000, "leverage": 3}}}
 """
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from gearing.exchange.account import fill_price
 from gearing.exchange.kernel import trade
 from gearing.exchange.observing import observe_account
 from gearing.exchange.records import (
@@ -33,6 +35,7 @@ from gearing.exchange.records import (
 )
 from gearing.exchange.rules import initial_margin, notional, unit_value, unrealised_pnl
 from gearing.export.decision import Order
+from gearing.export.exact import leverage_setting, on_grid
 from gearing.export.files import BundleError
 from gearing.export.manifest import Manifest
 from gearing.market.data import MarketData
@@ -41,6 +44,7 @@ from gearing.simulation.kernel_records import config_record, contract_records
 
 _ACCOUNT = ("wallet_balance", "equity", "peak_equity", "positions")
 _POSITION = ("quantity", "entry_price", "leverage", "margin", "target", "liquidated")
+_LARGEST = 1e18  # of any number in an account
 _RESTING = ("stop", "take_profit", "trailing")
 _REFUSED = {1: "below the smallest order", 2: "the contract is not tradable", 3: "no margin for it"}
 
@@ -58,6 +62,7 @@ class AccountState:
     liquidated: np.ndarray  # (n_contracts,) bool, since the last decision
     notes: tuple[str, ...]  # assumptions made
     names: tuple[str, ...]  # symbols of the contracts
+    leverage_step: float  # of settings at the venue
 
     def observe(self) -> np.ndarray:
         """Position and account columns of the observation (n_columns,) float32, by the kernel's function."""
@@ -75,6 +80,18 @@ class AccountState:
             name: float(p.quantity * unit_value(p.mark, bool(contract.inverse)) / equity)
             for name, p, contract in zip(self.names, self.positions[0], self.contracts, strict=True)
         }
+
+    def resulting_leverage(self, orders: Sequence[Order]) -> dict[str, float]:
+        """`effective_leverage` after the orders, costs aside."""
+        now, equity = self.effective_leverage(), float(self.account.equity[0])
+        for order, p, contract in zip(orders, self.positions[0], self.contracts, strict=True):
+            signed = order.quantity if order.side == "buy" else -order.quantity
+            now[order.contract] += float(signed * unit_value(p.mark, bool(contract.inverse)) / equity)
+        return now
+
+    def top_leverage(self, j: int) -> float:
+        """Highest leverage setting of a contract, that of its lowest tier."""
+        return float(self.tiers[int(self.rows[0, j].tiers_first)].max_leverage)
 
     def held(self, j: int, target: float) -> float:
         """Notional held on the side of a target [settle coin]."""
@@ -97,33 +114,45 @@ class AccountState:
             account[0], positions, 0, self.contracts, self.rules[0], self.tiers, self.rows, 0, ledgers,
             targets.reshape(1, -1), 0, guards, 0, False,
         )  # fmt: skip
-        orders = tuple(self._order(positions[0, j], guards[0, j], j) for j in range(positions.shape[1]))
-        notes = []
-        for j, order in enumerate(orders):
+        orders, notes = [], []
+        for j, name in enumerate(self.names):
+            order, whole = self._order(positions[0, j], guards[0, j], j)
+            orders.append(order)
+            if not whole:
+                notes.append(
+                    f"{name}: the position is off the lot of the contract, and so is what is left of it"
+                )
             if ledgers[0, j].refused:
-                notes.append(f"{order.contract}: order refused, {_REFUSED[int(ledgers[0, j].refused)]}")
+                notes.append(f"{name}: order refused, {_REFUSED[int(ledgers[0, j].refused)]}")
             if ledgers[0, j].capped:
-                notes.append(f"{order.contract}: reduced to the largest notional its margin tier allows")
-        return orders, notes
+                notes.append(f"{name}: reduced to the largest notional its margin tier allows")
+        return tuple(orders), notes
 
-    def _order(self, after: Any, guard: Any, j: int) -> Order:
-        before, inverse = self.positions[0, j], bool(self.contracts[j].inverse)
+    def _order(self, after: Any, guard: Any, j: int) -> tuple[Order, bool]:
+        """The order to a position, and whether the change is a number of lots."""
+        before, contract, row = self.positions[0, j], self.contracts[j], self.rows[0, j]
         change = float(after.quantity - before.quantity)
-        side = "none" if change == 0.0 else ("buy" if change > 0.0 else "sell")
-        price = float(self.rows[0, j].open * (1.0 + math.copysign(self.rows[0, j].slippage, change)))
+        quantity, whole = on_grid(abs(change), float(contract.lot_size))
+        side = "none" if float(quantity) == 0.0 else ("buy" if change > 0.0 else "sell")
+        filled = fill_price(float(row.open), math.copysign(1.0, change), float(row.slippage), contract)
+        price, _ = on_grid(filled, float(contract.tick_size))
         return Order(
             contract=self.names[j],
             side=side,
-            quantity=abs(change),
-            price=price,
-            notional=float(notional(change, price, inverse)),
-            leverage_setting=float(max(1.0, after.leverage)),
+            quantity=float(quantity),
+            price=float(price),
+            exact_quantity=quantity,
+            exact_price=price,
+            notional=float(notional(float(quantity), float(price), bool(contract.inverse))),
+            leverage_setting=leverage_setting(
+                float(after.leverage), self.leverage_step, max(self.top_leverage(j), float(before.leverage))
+            ),
             margin=float(after.margin),
             reduces=bool(
                 abs(after.quantity) < abs(before.quantity) and after.quantity * before.quantity >= 0.0
             ),
             **{name: None if math.isnan(guard[name]) else float(guard[name]) for name in _RESTING},
-        )
+        ), whole
 
 
 def read_account(given: Any, manifest: Manifest, market: MarketData) -> AccountState:
@@ -136,7 +165,9 @@ def read_account(given: Any, manifest: Manifest, market: MarketData) -> AccountS
     """
     values, names = _loaded(given), manifest.symbols
     check_names("account: no field", values, _ACCOUNT, BundleError)
-    held = values.get("positions") or {}
+    if not {"wallet_balance", "equity"} & set(values):
+        raise BundleError("account: neither wallet_balance nor equity; give one of them in the settle coin.")
+    held = _positions(values)
     rows, tiers = _last_rows(manifest, market)
     contracts = contract_records(manifest.contracts, manifest.venue, manifest.config)
     positions = records((1, len(names)), position_dtype)
@@ -154,8 +185,31 @@ def read_account(given: Any, manifest: Manifest, market: MarketData) -> AccountS
     account = records(1, account_dtype)
     notes = _fill_account(account, positions, values)
     rules = config_record(manifest.config, manifest.venue, manifest.contracts)
-    liquidated = np.array([bool(held.get(name, {}).get("liquidated", False)) for name in names])
-    return AccountState(account, positions, rows, tiers, contracts, rules, liquidated, tuple(notes), names)
+    liquidated = np.array([_flag(held.get(name, {}), name) for name in names])
+    return AccountState(
+        account, positions, rows, tiers, contracts, rules, liquidated, tuple(notes), names,
+        manifest.venue.leverage_step,
+    )  # fmt: skip
+
+
+def _positions(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    held = values.get("positions")
+    if not isinstance(held, Mapping):
+        given = "are missing" if "positions" not in values else f"are {str(held)[:80]!r}"
+        raise BundleError(
+            f"account: positions {given}; give an object, symbol to position, and {{}} for an account without any "
+            "(unknown is not flat)."
+        )
+    return held
+
+
+def _flag(position: Mapping[str, Any], symbol: str) -> bool:
+    value = position.get("liquidated", False)
+    if not isinstance(value, bool):
+        raise BundleError(
+            f"account, position in {symbol}: liquidated is {value!r}; it must be true or false."
+        )
+    return value
 
 
 def _loaded(given: Any) -> Mapping[str, Any]:
@@ -165,12 +219,12 @@ def _loaded(given: Any) -> Mapping[str, Any]:
     if not path.is_file():
         raise BundleError(f"account: there is no file {path}.")
     try:
-        values = json.loads(path.read_text())
-    except ValueError as error:
-        raise BundleError(f"account: {path.name} is not JSON ({error}).") from error
+        values = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"account: {path.name} is not JSON in UTF-8.") from error
     if not isinstance(values, dict):
         raise BundleError(
-            f"account: {path.name} holds {type(values).__name__}, it must be an object with {_ACCOUNT}."
+            f"account: {path.name} holds {str(values)[:80]!r}; it must be an object with {', '.join(_ACCOUNT)}."
         )
     return values
 
@@ -179,8 +233,8 @@ def _number(values: Mapping[str, Any], name: str, what: str, default: float) -> 
     if name not in values:
         return default
     value = values[name]
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise BundleError(f"{what}: {name} is {value!r}; it must be a finite number.")
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < _LARGEST:
+        raise BundleError(f"{what}: {name} is {str(value)[:80]!r}; it must be a finite number.")
     return float(value)
 
 
@@ -188,7 +242,11 @@ def _fill_position(
     position: Any, values: Mapping[str, Any], symbol: str, manifest: Manifest, inverse: bool
 ) -> None:
     what = f"account, position in {symbol}"
+    if not isinstance(values, Mapping):
+        raise BundleError(f"{what} is {str(values)[:80]!r}; give an object with {', '.join(_POSITION)}.")
     check_names(f"{what}: no field", values, _POSITION, BundleError)
+    if "quantity" not in values and not values.get("liquidated"):
+        raise BundleError(f"{what}: no quantity; give 0 for a flat one (unknown is not flat).")
     quantity = _number(values, "quantity", what, 0.0)
     if quantity == 0.0:
         return
@@ -209,13 +267,14 @@ def _fill_position(
 
 def _fill_account(account: Any, positions: Any, values: Mapping[str, Any]) -> list[str]:
     unrealised = float(positions.unrealised.sum())
-    if not {"wallet_balance", "equity"} & set(values):
-        raise BundleError("account: neither wallet_balance nor equity; give one of them in the settle coin.")
     stated = _number(values, "equity", "account", math.nan)
     wallet = _number(values, "wallet_balance", "account", stated - unrealised)
     equity = wallet + unrealised
     if not equity > 0.0:
-        raise BundleError(f"account: equity at the last mark is {equity:g}; there is nothing to decide on.")
+        raise BundleError(
+            f"account: equity at the last mark is {equity:g}, so the account is in liquidation or empty; there is "
+            "nothing to decide on. Settle it at the venue first."
+        )
     notes = []
     if "wallet_balance" in values and abs(stated - equity) > 0.01 * equity:
         notes.append(f"equity at the deciding mark is {equity:,.2f}; the account states {stated:,.2f}")

@@ -1,5 +1,14 @@
-"""Files of a bundle and their checksums."""
+"""Files of a bundle and their checksums.
 
+A bundle is a folder of plain files: no links, no folders. Each is read once; its checksum is computed from the bytes
+that are used afterwards, so that a file which is replaced later has no effect.
+"""
+
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Mapping
 from pathlib import Path
 
 from gearing.storage.digest import file_digest
@@ -8,6 +17,11 @@ MANIFEST = "manifest.json"
 POLICY = "policy.onnx"
 FORECASTER = "forecaster.onnx"
 CHECKSUMS = "SHA256SUMS"  # the format of sha256sum, so that `sha256sum -c SHA256SUMS` checks it as well
+LARGEST_TEXT = 16 * 2**20  # bytes of the manifest, and of the checksums
+LARGEST_NETWORK = 256 * 2**20  # bytes of a network
+MOST_FILES = 64
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 class BundleError(ValueError):
@@ -17,7 +31,8 @@ class BundleError(ValueError):
 def write_checksums(folder: Path) -> None:
     """Write the checksums of a folder's files into it."""
     names = sorted(path.name for path in folder.iterdir() if path.name != CHECKSUMS)
-    (folder / CHECKSUMS).write_text("".join(f"{file_digest(folder / name)}  {name}\n" for name in names))
+    lines = "".join(f"{file_digest(folder / name)}  {name}\n" for name in names)
+    (folder / CHECKSUMS).write_text(lines, encoding="utf-8", newline="\n")
 
 
 def verify_bundle(folder: str | Path) -> tuple[str, ...]:
@@ -33,38 +48,87 @@ def verify_bundle(folder: str | Path) -> tuple[str, ...]:
     BundleError
         Names the first file that differs.
     """
+    return tuple(read_bundle(folder))
+
+
+def read_bundle(folder: str | Path) -> Mapping[str, bytes]:
+    """Contents of a bundle's files by name, checked as `verify_bundle` does.
+
+    Raises
+    ------
+    BundleError
+        Names the first file that differs, is larger than its limit, or is no plain file.
+    """
     folder = Path(folder)
     if not folder.is_dir():
         raise BundleError(f"there is no folder {folder}; `gearing export` writes bundles.")
     listed = _listed(folder)
-    for name, expected in listed.items():
-        path = folder / name
-        if not path.is_file():
-            raise BundleError(f"{folder} lacks {name}; copy the whole folder again, or export it again.")
-        found = file_digest(path)
-        if found != expected:
-            raise BundleError(
-                f"{path} was changed after it was written (SHA-256 {found[:12]}..., listed {expected[:12]}...). "
-                "A changed bundle makes other decisions than the tested one; copy it again, or export it again."
-            )
-    added = sorted(p.name for p in folder.iterdir() if p.name not in listed and p.name != CHECKSUMS)
+    present = sorted(path.name for path in folder.iterdir())
+    missing = [name for name in listed if name not in present]
+    if missing:
+        raise BundleError(f"{folder} lacks {missing[0]}; copy the whole folder again, or export it again.")
+    added = [name for name in present if name not in listed and name != CHECKSUMS]
     if added:
         raise BundleError(f"{folder} holds {', '.join(added)}, which its checksums do not list; remove it.")
-    return tuple(listed)
+    return {name: _verified(folder / name, expected) for name, expected in listed.items()}
+
+
+def plain_name(name: object) -> bool:
+    """Whether a text is the name of a file in a bundle: letters, digits, dot, underscore and hyphen, no path."""
+    return isinstance(name, str) and _PLAIN.fullmatch(name) is not None
+
+
+def _verified(path: Path, expected: str) -> bytes:
+    content = _content(path, LARGEST_TEXT if path.name == MANIFEST else LARGEST_NETWORK)
+    found = hashlib.sha256(content).hexdigest()
+    if found != expected:
+        raise BundleError(
+            f"{path} was changed after it was written (SHA-256 {found[:12]}..., listed {expected[:12]}...). "
+            "A changed bundle makes other decisions than the tested one; copy it again, or export it again."
+        )
+    return content
+
+
+def _content(path: Path, largest: int) -> bytes:
+    """Bytes of a plain file within its limit; a link, a folder, a pipe or a device is refused unread."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    except OSError as error:
+        kind = "is a link" if path.is_symlink() else f"cannot be read ({error.strerror})"
+        raise BundleError(f"{path} {kind}; a bundle holds plain files only. Copy the file itself.") from error
+    about = os.fstat(descriptor)
+    if not stat.S_ISREG(about.st_mode) or path.is_symlink():
+        os.close(descriptor)
+        raise BundleError(f"{path} is no plain file; a bundle holds plain files only.")
+    with open(descriptor, "rb") as handle:
+        content = handle.read(largest + 1)
+    if len(content) > largest:
+        raise BundleError(
+            f"{path} has {about.st_size:,} bytes; at most {largest:,} are read. Export it again."
+        )
+    return content
 
 
 def _listed(folder: Path) -> dict[str, str]:
     path = folder / CHECKSUMS
-    if not path.is_file():
+    if not os.path.lexists(path):
         raise BundleError(
             f"{folder} has no {CHECKSUMS}, so it is not a bundle; export one with `gearing export`."
         )
-    listed = {}
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
-        digest, separator, name = line.partition("  ")
-        if not separator or len(digest) != 64 or "/" in name:
-            raise BundleError(f"{path}, line {number}: {line!r} is not a checksum; export the bundle again.")
+    listed: dict[str, str] = {}
+    for number, line in enumerate(_content(path, LARGEST_TEXT).split(b"\n"), start=1):
+        if not line:
+            continue
+        digest, separator, name = line.decode("utf-8", errors="replace").partition("  ")
+        if not separator or not _DIGEST.fullmatch(digest) or not plain_name(name) or name in listed:
+            raise BundleError(
+                f"{path}, line {number}: {line[:120]!r} is not the checksum of one more file (SHA-256, two spaces, a "
+                "plain name); export the bundle again."
+            )
         listed[name] = digest
-    if MANIFEST not in listed:
-        raise BundleError(f"{path} does not list {MANIFEST}; export the bundle again.")
+    if MANIFEST not in listed or len(listed) > MOST_FILES:
+        raise BundleError(
+            f"{path} lists {len(listed)} files; it must list {MANIFEST} and at most {MOST_FILES} files. Export the "
+            "bundle again."
+        )
     return listed

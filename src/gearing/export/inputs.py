@@ -15,7 +15,9 @@ Funding: ``time`` (UTC), ``rate`` (fraction per settlement), optional ``mark``, 
 Account: see :mod:`gearing.export.account`.
 """
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,9 @@ import pandas as pd
 
 from gearing.contracts.venues import VENUES
 from gearing.export.files import BundleError
+from gearing.export.jumps import check_jumps
 from gearing.export.manifest import Manifest
+from gearing.export.moment import check_fresh, utc_times
 from gearing.features import get_feature, parse_duration
 from gearing.market.data import MarketData
 from gearing.names import check_names
@@ -37,6 +41,17 @@ _REQUIRED = ("open_time", *_PRICES, "volume")
 _MARK = tuple(f"mark_{p}" for p in _PRICES)
 _INDEX = tuple(f"index_{p}" for p in _PRICES)
 _FUNDING = ("time", "rate", "mark", "contract")
+
+
+@contextmanager
+def naming(given: Any) -> Iterator[None]:
+    """Let what is refused inside name the file that was given, if it was a file."""
+    try:
+        yield
+    except BundleError as error:
+        if not isinstance(given, str | os.PathLike) or Path(given).name in str(error):
+            raise
+        raise BundleError(f"{os.fspath(given)}: {error}") from error
 
 
 def _read_table(given: Any, what: str) -> pd.DataFrame:
@@ -54,30 +69,46 @@ def _read_table(given: Any, what: str) -> pd.DataFrame:
 
 
 def read_market(
-    manifest: Manifest, bars: Any, funding: Any, n_bars: int, until: np.datetime64 | None
+    manifest: Manifest,
+    bars: Any,
+    funding: Any,
+    now: np.datetime64 | None,
+    max_age: str | None,
+    max_jump: float | str,
 ) -> tuple[MarketData, dict[str, np.ndarray], list[str]]:
     """The last bars before the last due decision as a market, the signal columns on them, and notes.
 
     Parameters
     ----------
-    n_bars : bars required
-    until : the decision is made at the last due close not after this
+    now : datetime64[ms] or None
+        The decision is made at the last due close not after it; None takes the last due close of the bars.
+    max_age, max_jump
+        As in `Bundle.decide`.
 
     Raises
     ------
     BundleError
-        For missing, unknown, too few or incomplete bars.
+        For missing, unknown, too few, incomplete, old or jumping bars.
     """
     table = _with_contract(bars, manifest, "bars")
     _check_columns(table, manifest)
     table["open_time"] = utc_times(table["open_time"], "bars: open_time")
-    moment, notes = _due(table, manifest, until)
-    expected = moment - np.arange(n_bars, 0, -1) * manifest.bar
+    last = _last_opens(table, manifest)
+    interval = parse_duration(manifest.config.decision_interval)
+    if now is not None:
+        check_fresh(last, manifest.bar, interval, now, max_age)
+    newest, moment, notes = _due(last, manifest, now)
+    expected = moment - np.arange(manifest.lookback_bars, 0, -1) * manifest.bar
     parts = {}
     for symbol in manifest.symbols:
-        part = table[table["contract"] == symbol].sort_values("open_time")
-        part = part[(part["open_time"] >= expected[0]) & (part["open_time"] < moment)].reset_index(drop=True)
+        whole = table[table["contract"] == symbol].sort_values("open_time")
+        past = whole[whole["open_time"] < moment]
+        part = past[past["open_time"] >= expected[0]].reset_index(drop=True)
         _check_complete(part["open_time"].to_numpy().astype("datetime64[ms]"), symbol, expected, manifest.bar)
+        _check_after(
+            whole["open_time"].to_numpy().astype("datetime64[ms]"), symbol, moment, newest, manifest.bar
+        )
+        check_jumps(past, symbol, int(interval // manifest.bar), manifest.bar, max_jump)
         parts[symbol] = part
     cash = _funding(manifest, funding)
     if cash is None:
@@ -131,38 +162,24 @@ def _feature_names(manifest: Manifest) -> list[str]:
     return [*manifest.features, *(name for spec in manifest.forecasts for name in spec.inputs)]
 
 
-def utc_times(values: Any, what: str) -> np.ndarray:
-    """Times as naive UTC datetime64[ms], from text or milliseconds since 1970.
-
-    Raises
-    ------
-    BundleError
-        For a value that is not a time; it begins with ``what``.
-    """
-    values = pd.Series(values)
-    try:
-        numbers = pd.api.types.is_numeric_dtype(values)
-        stamps = pd.to_datetime(values, utc=True, unit="ms") if numbers else pd.to_datetime(values, utc=True)
-    except (ValueError, TypeError) as error:
-        raise BundleError(
-            f"{what}: {error}. Give UTC times as ISO text or milliseconds since 1970."
-        ) from error
-    return stamps.dt.tz_localize(None).to_numpy().astype("datetime64[ms]")
-
-
-def _due(
-    table: pd.DataFrame, manifest: Manifest, until: np.datetime64 | None
-) -> tuple[np.datetime64, list[str]]:
-    """The last due close that the bars of every contract reach."""
-    bar = manifest.bar
+def _last_opens(table: pd.DataFrame, manifest: Manifest) -> dict[str, np.datetime64]:
+    """Opening of the last bar of every contract."""
     last = table.groupby("contract")["open_time"].max()
     missing = [symbol for symbol in manifest.symbols if symbol not in last.index]
     if missing:
         raise BundleError(
             f"bars: none of {', '.join(missing)}; this bundle needs {', '.join(manifest.symbols)}."
         )
-    closed = np.datetime64(last.min(), "ms") + bar
-    late = 0 if until is None else max(0, int((closed - until + bar - np.timedelta64(1, "ms")) // bar))
+    return {symbol: np.datetime64(last[symbol], "ms") for symbol in manifest.symbols}
+
+
+def _due(
+    last: Mapping[str, np.datetime64], manifest: Manifest, now: np.datetime64 | None
+) -> tuple[np.datetime64, np.datetime64, list[str]]:
+    """The last close that the bars of every contract reach, and the last due one; whole bars only."""
+    bar = manifest.bar
+    closed = min(last.values()) + bar
+    late = 0 if now is None else max(0, int((closed - now + bar - np.timedelta64(1, "ms")) // bar))
     end = closed - late * bar
     interval = parse_duration(manifest.config.decision_interval)
     grid = end - np.arange(int(interval // bar) + 1) * bar
@@ -173,7 +190,19 @@ def _due(
         )
     moment = due.max()
     note = f"decisions fall every {manifest.config.decision_interval}: bars after {moment} UTC are left out"
-    return moment, [] if moment == closed else [note]
+    return end, moment, [] if moment == closed else [note]
+
+
+def _check_after(
+    stamps: np.ndarray, symbol: str, moment: np.datetime64, newest: np.datetime64, bar: np.timedelta64
+) -> None:
+    """Refuse a gap between the deciding close and the newest one."""
+    lost = np.setdiff1d(np.arange(moment, newest, bar), stamps)
+    if lost.size:
+        raise BundleError(
+            f"bars of {symbol}: {lost.size} missing after the deciding close, the first at {lost[0]} UTC; give all "
+            "bars up to the newest."
+        )
 
 
 def _check_complete(stamps: np.ndarray, symbol: str, expected: np.ndarray, bar: np.timedelta64) -> None:

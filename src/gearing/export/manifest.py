@@ -14,11 +14,12 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from gearing.contracts import Contract, VenueProfile
-from gearing.export.files import BundleError
+from gearing.export.files import LARGEST_TEXT, BundleError, plain_name
 from gearing.policies.registry import describe_control, make_control
 from gearing.simulation.config import SimulationConfig
 
 SCHEMA = 2
+KINDS = ("network", "rule", "residual")
 # Settings of training and simulation only; the venue is stored once, the controls by name.
 _LEFT_OUT = {"action", "reward", "venue", "start", "episode_length", "controls"}
 
@@ -86,20 +87,69 @@ class Manifest:
         BundleError
             If it cannot be read, or is of another schema.
         """
+        return cls.parse(path.read_bytes()[: LARGEST_TEXT + 1], str(path))
+
+    @classmethod
+    def parse(cls, content: bytes, where: str) -> Manifest:
+        """The manifest in a file's bytes; ``where`` names the file in messages.
+
+        Raises
+        ------
+        BundleError
+            If it cannot be read, or is of another schema.
+        """
         try:
-            values = json.loads(path.read_text())
-        except ValueError as error:
-            raise BundleError(f"{path} is not JSON ({error}); export the bundle again.") from error
-        schema = values.pop("schema", None)
+            values = json.loads(content.decode("utf-8"))
+        except (ValueError, RecursionError) as error:
+            raise BundleError(f"{where} is not JSON in UTF-8; export the bundle again.") from error
+        schema = values.pop("schema", None) if isinstance(values, dict) else None
         if schema != SCHEMA:
             raise BundleError(
-                f"{path} has schema {schema!r}, this version of gearing reads {SCHEMA}; export the bundle again, or "
+                f"{where} has schema {schema!r}, this version of gearing reads {SCHEMA}; export the bundle again, or "
                 "install the version that wrote it."
             )
         try:
-            return _read(values)
-        except (KeyError, TypeError, ValidationError) as error:
-            raise BundleError(f"{path} is incomplete: {error}. Export the bundle again.") from error
+            manifest = _read(values)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise BundleError(
+                f"{where} cannot be used: {_reason(error)}. Export the bundle again."
+            ) from error
+        _check(manifest, where)
+        return manifest
+
+
+def _reason(error: Exception) -> str:
+    """What is wrong, in one line."""
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False)[0]
+        return f"{'.'.join(map(str, first['loc'])) or 'the whole'} is {str(first['input'])[:80]!r}"
+    if isinstance(error, BundleError) or type(error) is ValueError:
+        return str(error).rstrip(".")
+    return "a part is missing or of another type"
+
+
+def _check(manifest: Manifest, where: str) -> None:
+    """Refuse names of files with a path, and parts that do not fit together."""
+    for spec in manifest.forecasts:
+        if not plain_name(spec.file):
+            raise BundleError(
+                f"{where}: the forecast {spec.column!r} is in {spec.file!r}, which is no plain name of a file in the "
+                "bundle; export the bundle again."
+            )
+    known = {*manifest.features, *manifest.signals, *(spec.column for spec in manifest.forecasts)}
+    wrong = [name for name in manifest.columns if name not in known]
+    if wrong or not len(manifest.columns) == len(manifest.low) == len(manifest.high):
+        raise BundleError(
+            f"{where}: every column needs two bounds and a source; "
+            f"{wrong[0] if wrong else 'a bound'} has none. Export the bundle again."
+        )
+    if manifest.kind not in KINDS or manifest.bar_milliseconds <= 0 or manifest.lookback_bars < 1:
+        raise BundleError(
+            f"{where}: kind {manifest.kind!r}, bars of {manifest.bar_milliseconds} ms and a look-back of "
+            f"{manifest.lookback_bars} bars are no bundle; export it again."
+        )
+    if (manifest.kind != "network") != (manifest.rule is not None):
+        raise BundleError(f"{where}: a bundle of kind {manifest.kind!r} names no rule; export it again.")
 
 
 def _plain(manifest: Manifest) -> dict[str, Any]:

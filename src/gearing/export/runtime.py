@@ -8,10 +8,16 @@ import numpy as np
 
 from gearing.exchange.rules import largest_notional
 from gearing.export.account import AccountState, read_account
-from gearing.export.decision import Decision, read_memory
-from gearing.export.files import MANIFEST, POLICY, BundleError, verify_bundle
-from gearing.export.inputs import read_market, utc_times
+from gearing.export.answers import check_targets, has_band
+from gearing.export.decision import Decision, Order, check_memory, read_memory
+from gearing.export.exact import leverage_setting
+from gearing.export.files import MANIFEST, POLICY, BundleError, read_bundle
+from gearing.export.inputs import naming, read_market
+from gearing.export.jumps import MAX_JUMP
 from gearing.export.manifest import ForecastSpec, Manifest
+from gearing.export.moment import read_moment
+from gearing.export.network import Network, checked_numbers
+from gearing.export.solvency import check_solvent, reductions_only
 from gearing.features import FeatureSet, parse_duration
 from gearing.market.data import MarketData
 from gearing.policies.registry import describe_control, make_rule
@@ -31,10 +37,14 @@ class Bundle:
 
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
-        verify_bundle(self.folder)
-        self.manifest = Manifest.read(self.folder / MANIFEST)
+        self._files = read_bundle(self.folder)
+        self.manifest = Manifest.parse(self._files[MANIFEST], str(self.folder / MANIFEST))
         self.lookback_bars = self.manifest.lookback_bars
-        self._sessions: dict[str, Any] = {}
+        self._networks: dict[str, Network] = {}
+        needed = [spec.file for spec in self.manifest.forecasts]
+        needed += [POLICY] if self.manifest.kind != "rule" else []
+        if missing := [name for name in needed if name not in self._files]:
+            raise BundleError(f"{self.folder} lacks {missing[0]}, which its manifest names; export it again.")
 
     def __repr__(self) -> str:
         about = self.manifest
@@ -49,71 +59,86 @@ class Bundle:
         *,
         now: Any = None,
         max_age: str | None = None,
+        max_jump: float | str = MAX_JUMP,
         memory: Any = None,
     ) -> Decision:
-        """Decide at the last due close of the bars.
+        """Decide at the last due close before ``now``.
 
         Parameters
         ----------
         bars : DataFrame, or path of a CSV or Parquet file
-            At least ``lookback_bars`` before the decision; columns as in :mod:`gearing.export.inputs`.
+            At least ``lookback_bars`` before the decision, up to the newest; columns as in
+            :mod:`gearing.export.inputs`.
         account : mapping, or path of a JSON file
             As in :mod:`gearing.export.account`.
         funding : DataFrame or path, optional
             Settlements over the same span; needed where a feature reads funding.
-        now : datetime, optional
-            Moment of the decision, UTC. Bars that close after it are left out, and bars that ended too long
-            before it are refused. None decides at the end of the bars, with a note.
+        now : datetime or "last-bar"
+            Moment of the decision, UTC; required. A bar that is not closed by then is left out. "last-bar", for
+            back-testing, decides at the end of the bars, however old they are.
         max_age : str, optional
-            Longest time from the deciding close to ``now``; default one decision interval.
+            Longest time from the close of the newest whole bar to ``now``, a duration or a number of bars ("3bar"),
+            with a minute of tolerance. Default "1bar": the bar that closed last before ``now`` must be there.
+        max_jump : float or "off", optional
+            Largest move of a price since the last decision from the close before it, in standard deviations of a bar.
         memory : sequence, optional
             ``memory`` of the last decision (or of its JSON), for risk controls with state and recurrent networks.
 
         Raises
         ------
         BundleError
-            If bars, funding or account cannot be used; the message says what to do.
+            If bars, funding or account cannot be used, the account is in liquidation, or the policy's answer is no
+            leverage on the bundle's side; the message says what to do.
         """
-        moment = None if now is None else utc_times([now], "now")[0]
-        market, signals, notes = read_market(self.manifest, bars, funding, self.lookback_bars, moment)
-        notes += self._age(market.close_time[-1], moment, max_age)
-        state = read_account(account, self.manifest, market)
+        moment = read_moment(now)
+        with naming(bars):
+            market, signals, notes = read_market(self.manifest, bars, funding, moment, max_age, max_jump)
+        if moment is None:
+            notes += ["no moment was given: decided as of the last due close, however old"]
+        with naming(account):
+            state = read_account(account, self.manifest, market)
+            near, warnings = check_solvent(state)
         observation = self._observe(market, signals, state)
         control_memory, network_state = self._split_memory(memory)
         wanted, network_state = self._policy(observation, self._extra_inputs(network_state, state))
+        check_targets(wanted, self.manifest, observation)
         limited, guards, memories, acted = self._controlled(
             wanted, observation, state, market, control_memory
         )
         memories = memories if network_state is None else (*memories, (network_state,))
         restarted = self._restarted(memories) if memory is None else []
         targets, caps = self._capped(limited, state)
+        targets, reduced = reductions_only(targets, near, state)
         orders, trade_notes = state.trade(targets, guards)
         targets, held = _held(targets, state)
-        names = state.names
+        reasons = (*warnings, *notes, *state.notes, *restarted, *acted, *caps, *reduced, *held, *trade_notes)
+        return self._decision(market, state, observation, targets, orders, reasons, memories)
+
+    def _decision(
+        self,
+        market: MarketData,
+        state: AccountState,
+        observation: Observation,
+        targets: np.ndarray,
+        orders: tuple[Order, ...],
+        reasons: tuple[str, ...],
+        memories: tuple[Any, ...],
+    ) -> Decision:
         interval = parse_duration(self.manifest.config.decision_interval)
         return Decision(
             time=market.close_time[-1],
             next_time=market.close_time[-1] + interval.astype("timedelta64[ms]"),
-            target_leverage=dict(zip(names, targets.tolist(), strict=True)),
+            target_leverage=dict(
+                zip(state.names, (targets * state.contracts.margin_share).tolist(), strict=True)
+            ),
             effective_leverage=state.effective_leverage(),
+            resulting_leverage=state.resulting_leverage(orders),
+            policy_leverage=dict(zip(state.names, targets.tolist(), strict=True)),
             orders=orders,
-            reasons=(*notes, *state.notes, *restarted, *acted, *caps, *held, *trade_notes),
+            reasons=reasons,
             observation=dict(zip(observation.layout.names, observation.array[0].tolist(), strict=True)),
             memory=memories,
         )
-
-    def _age(self, closed: np.datetime64, now: np.datetime64 | None, max_age: str | None) -> list[str]:
-        if now is None:
-            return ["no time was given: decided as of the last due close"]
-        allowed = parse_duration(max_age or self.manifest.config.decision_interval)
-        if now - closed > allowed:
-            late = (now - closed) / np.timedelta64(1, "h")
-            limit = max_age or self.manifest.config.decision_interval
-            raise BundleError(
-                f"bars: the last due close, {closed} UTC, is {late:.1f} h before {now} UTC; more than "
-                f"{limit} is too old to decide on. Fetch newer bars, or give the moment to decide for (now=, --now)."
-            )
-        return []
 
     def _observe(
         self, market: MarketData, signals: dict[str, np.ndarray], state: AccountState
@@ -146,8 +171,12 @@ class Bundle:
 
     def _forecast(self, spec: ForecastSpec, market: MarketData) -> np.ndarray:
         rows = FeatureSet(list(spec.inputs)).compute(market).values[-1]
-        variance = self._session(spec.file).run(None, {"X": np.ascontiguousarray(rows, np.float32)})[0]
-        volatility = np.sqrt(np.asarray(variance, np.float64).ravel() * spec.per_year)
+        outputs = self._network(spec.file).run({"X": np.ascontiguousarray(rows, np.float32)})
+        what = f"the forecast {spec.column!r} of {self.folder / spec.file}"
+        variance = checked_numbers(outputs[0].ravel(), (len(rows),), what)
+        if (variance < 0.0).any():
+            raise BundleError(f"{what} is a negative variance, {variance.min():g}; do not use this bundle.")
+        volatility = np.sqrt(variance * spec.per_year)
         return np.clip(volatility, spec.lower, spec.upper).astype(np.float32)
 
     def _split_memory(self, memory: Any) -> tuple[tuple[Any, ...] | None, np.ndarray | None]:
@@ -156,12 +185,17 @@ class Bundle:
         if memory is None:
             return None, None if shape is None else np.zeros((shape[0], 1, shape[1]), np.float32)
         given = read_memory(memory)
+        state = given[controls] if len(given) > controls else None
+        if shape is not None and len(given) == controls + 1:
+            right = state is not None and len(state) == 1 and state[0].shape == (shape[0], 1, shape[1])
+            if state is None or not right or not np.isfinite(state[0]).all():
+                raise BundleError("memory holds no state of this bundle's network; give its own.")
         if len(given) != controls + (shape is not None):
             raise BundleError(
                 f"memory has {len(given)} parts, this bundle has {controls + (shape is not None)} (one for each "
                 "risk control, and one for a recurrent network); give its own."
             )
-        return given[:controls], None if shape is None else given[controls][0]
+        return given[:controls], None if state is None else state[0].astype(np.float32)
 
     def _restarted(self, memories: tuple[Any, ...]) -> list[str]:
         """Note of a decision without memory on the controls and network that have one."""
@@ -189,17 +223,39 @@ class Bundle:
         self, observation: Observation, extra: dict[str, np.ndarray]
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """Signed target leverage per contract, and the next state of a recurrent network."""
-        output, state = np.ones((1, 1)), None
+        output, state = np.ones((1, len(self.manifest.symbols))), None
         if self.manifest.kind != "rule":
-            found = self._session(POLICY).run(None, {"observation": observation.array, **extra})
-            output, state = np.asarray(found[0], np.float64), found[1] if len(found) > 1 else None
+            output, state = self._answer(observation, extra)
         if self.manifest.kind == "network":
             return output[0], state
         leverage = np.asarray(self._rule.predict(observation, deterministic=True)[0], np.float64)
         if self.manifest.kind == "residual":  # the network's output is a factor of its base rule
+            if (output < 0.0).any():
+                raise BundleError(
+                    f"{self.folder / POLICY} answered a factor of {output.min():g}, below zero."
+                )
             most = self.manifest.config.max_leverage
             leverage = np.clip(output * leverage, -most, most)
         return self._directed(leverage, observation)[0], state
+
+    def _answer(
+        self, observation: Observation, extra: dict[str, np.ndarray]
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Output (1, n_contracts) of the network, and its next state if it has one."""
+        found = self._network(POLICY).run({"observation": observation.array, **extra})
+        shape, what = (1, len(self.manifest.symbols)), f"the answer of {self.folder / POLICY}"
+        state = None
+        if "state" in extra:
+            state = found[-1]
+            checked_numbers(state, extra["state"].shape, f"the next state of {self.folder / POLICY}")
+        output = np.asarray(found[0], np.float64)
+        if not has_band(self.manifest):
+            return checked_numbers(output, shape, what), state
+        if np.isnan(output).any():  # inside the band; without a position there is an answer to check
+            flat = observation.array.copy()
+            flat[:, observation.layout.locate("effective_leverage")] = 0.0
+            checked_numbers(self._network(POLICY).run({"observation": flat, **extra})[0], shape, what)
+        return output, state
 
     def _directed(self, leverage: np.ndarray, observation: Observation) -> np.ndarray:
         """A rule's magnitude with the side of the bundle's direction; networks include it."""
@@ -227,6 +283,8 @@ class Bundle:
             begins=np.array([memory is None]),
             margin_share=np.array(state.contracts.margin_share),
         )
+        if memory is not None:
+            check_memory(memory, apply_controls(controls, targets[None, :], now, (None,) * len(controls))[2])
         after, guards, memories, acted = apply_controls(controls, targets[None, :], now, given)
         names = [describe_control(one)["control"] for one in controls]
         changed = [name for name, did in zip(names, acted[0], strict=True) if did]
@@ -242,8 +300,12 @@ class Bundle:
             if abs(targets[j]) > most:
                 notes.append(f"{name}: the target is {targets[j]:+.4g}x; the bundle allows {most:g}x")
                 targets[j] = np.copysign(most, targets[j])
+            if np.isnan(targets[j]):
+                continue
             row, budget = state.rows[0, j], float(state.contracts[j].margin_share) * equity
-            setting = max(1.0, abs(targets[j]))
+            setting = leverage_setting(
+                abs(targets[j]), self.manifest.venue.leverage_step, state.top_leverage(j)
+            )
             allowed = largest_notional(setting, state.tiers, int(row.tiers_first), int(row.tiers_last))
             allowed = max(allowed, state.held(j, targets[j]))  # only increases are capped
             if abs(targets[j]) * budget > allowed:
@@ -267,31 +329,18 @@ class Bundle:
             raise BundleError(f"{self.folder / MANIFEST} names no rule; export the bundle again.")
         return make_rule(self.manifest.rule)
 
-    def _session(self, file: str) -> Any:
-        if file not in self._sessions:
-            import onnxruntime
-
-            options = onnxruntime.SessionOptions()
-            options.intra_op_num_threads = options.inter_op_num_threads = 1
-            try:
-                session = onnxruntime.InferenceSession(
-                    str(self.folder / file), options, providers=["CPUExecutionProvider"]
-                )
-            except Exception as error:
-                raise BundleError(
-                    f"{self.folder / file} cannot be opened ({error}); export the bundle again."
-                ) from error
-            self._sessions[file] = session
-        return self._sessions[file]
+    def _network(self, file: str) -> Network:
+        if file not in self._networks:
+            self._networks[file] = Network(self._files[file], str(self.folder / file))
+        return self._networks[file]
 
 
 def _held(targets: np.ndarray, state: AccountState) -> tuple[np.ndarray, list[str]]:
     """Targets with the held leverage of the margin share where the policy holds (NaN)."""
     filled, notes = targets.copy(), []
-    equity = float(state.account.equity[0])
     for j in np.flatnonzero(np.isnan(targets)):
         name, share = state.names[j], float(state.contracts[j].margin_share)
-        filled[j] = state.effective_leverage()[name] / share if equity > 0.0 else 0.0
+        filled[j] = state.effective_leverage()[name] / share
         notes.append(f"{name}: the policy leaves the position unchanged")
     return filled, notes
 

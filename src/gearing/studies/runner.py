@@ -79,7 +79,7 @@ class Experiment:
         inputs = self.folder / "decide"
         command = (
             f"gearing decide {self.bundle} --bars {inputs}/bars.parquet --funding {inputs}/funding.parquet "
-            f"--account {inputs}/account.json"
+            f"--account {inputs}/account.json --now last-bar"
         )
         return [f"bundle      {self.bundle}\ndecide      {command}", str(self.decision)]
 

@@ -10,6 +10,7 @@ import pandas as pd
 from gearing.evaluation.columns import FORECAST
 from gearing.export import load_bundle
 from gearing.export.decision import Decision
+from gearing.export.moment import LAST_BAR
 from gearing.market.data import MarketData
 from gearing.studies.study.columns import agent_columns
 from gearing.studies.study.config import load_study
@@ -127,5 +128,5 @@ def example_decision(folder: Path) -> Decision:
     """What a study's bundle decides on the last bars of the study's market, with an empty account."""
     inputs = folder / INPUTS
     return load_bundle(folder / BUNDLE).decide(
-        inputs / "bars.parquet", inputs / "account.json", inputs / "funding.parquet"
+        inputs / "bars.parquet", inputs / "account.json", inputs / "funding.parquet", now=LAST_BAR
     )

@@ -1,0 +1,129 @@
+"""The moment of a decision, and whether the bars reach it."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gearing.export.files import BundleError
+from gearing.market.timing import parse_duration
+from gearing.simulation.tape import decision_bars
+
+LAST_BAR = "last-bar"  # instead of a moment, for back-testing: decide at the end of the bars
+MAX_AGE = "1bar"
+TOLERANCE = np.timedelta64(60_000, "ms")  # that a venue takes to publish a bar, and that clocks differ by
+_ADVICE = (
+    f"Give the present moment, UTC (now=, --now 2024-07-01T08:00); only to decide on old bars, {LAST_BAR!r}."
+)
+
+
+def read_moment(now: Any) -> np.datetime64 | None:
+    """Moment of the decision, UTC; None for `LAST_BAR`.
+
+    Raises
+    ------
+    BundleError
+        If it is missing or no moment.
+    """
+    if isinstance(now, str) and now == LAST_BAR:
+        return None
+    if now is None or (isinstance(now, str) and not now.strip()):
+        raise BundleError(f"now is missing, and old bars must not be decided on by accident. {_ADVICE}")
+    return utc_times([now], f"now {now!r}", _ADVICE)[0]
+
+
+def utc_times(values: Any, what: str, advice: str = "") -> np.ndarray:
+    """Times as naive UTC datetime64[ms], from text or milliseconds since 1970.
+
+    Raises
+    ------
+    BundleError
+        For a value that is not a time; it begins with ``what``.
+    """
+    values = pd.Series(values)
+    try:
+        numbers = pd.api.types.is_numeric_dtype(values)
+        stamps = pd.to_datetime(values, utc=True, unit="ms") if numbers else pd.to_datetime(values, utc=True)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise BundleError(
+            f"{what} is no UTC time. {advice or 'Give ISO text or milliseconds since 1970.'}"
+        ) from error
+    found = stamps.dt.tz_localize(None).to_numpy().astype("datetime64[ms]")
+    if np.isnat(found).any():
+        raise BundleError(f"{what} is no UTC time. {advice or 'Give ISO text or milliseconds since 1970.'}")
+    return found
+
+
+def check_fresh(
+    last_open: dict[str, np.datetime64],
+    bar: np.timedelta64,
+    interval: np.timedelta64,
+    now: np.datetime64,
+    max_age: str | None,
+) -> None:
+    """Check that the bars of every contract reach the moment of the decision, and not beyond.
+
+    The bar that contains the moment may be among them; it is left out.
+
+    Parameters
+    ----------
+    last_open : mapping of symbol to datetime64[ms]
+        Opening of its last bar.
+    max_age : str or None
+        Longest time from the close of the last whole bar to ``now``, `TOLERANCE` aside; None is `MAX_AGE`: the bar
+        that closed last before ``now`` must be there.
+
+    Raises
+    ------
+    BundleError
+        For bars that are too old, of a later time, or that lack the close at which a decision is due.
+    """
+    allowed, length = MAX_AGE if max_age is None else max_age, bar.astype("timedelta64[ms]")
+    longest = _budget(allowed, length)
+    for symbol, opened in last_open.items():
+        if opened > now + TOLERANCE:
+            raise BundleError(
+                f"bars of {symbol}: the last opens at {opened} UTC, after {now} UTC: the clock is behind, or the bars "
+                "are of a later time. Give the present moment, and the bars known by then."
+            )
+        closed = opened + length if opened + length <= now else opened
+        if now - closed > longest + TOLERANCE:
+            raise BundleError(
+                f"bars of {symbol}: the last whole bar closes at {closed} UTC, {_hours(now - closed)} before {now} "
+                f"UTC; more than {allowed} is too old to decide on. Fetch newer bars, or allow more (max_age=, "
+                "--max-age)."
+            )
+        _check_due(symbol, closed, length, interval, now, longest)
+
+
+def _check_due(
+    symbol: str,
+    closed: np.datetime64,
+    bar: np.timedelta64,
+    interval: np.timedelta64,
+    now: np.datetime64,
+    longest: np.timedelta64,
+) -> None:
+    """Refuse bars that lack the last close at which a decision is due, unless the one before is new enough."""
+    later = closed + np.arange(1, int((now - closed) // bar) + 1) * bar
+    due = later[decision_bars(later, interval, bar)]
+    if due.size == 0:
+        return
+    earlier = closed - np.arange(int(interval // bar)) * bar
+    before = earlier[decision_bars(earlier, interval, bar)]
+    if before.size == 0 or now - before[0] > longest:
+        raise BundleError(
+            f"bars of {symbol}: a decision is due at {due[-1]} UTC, but the last whole bar closes at {closed} UTC; "
+            "fetch the bar that closes then."
+        )
+
+
+def _budget(text: str, bar: np.timedelta64) -> np.timedelta64:
+    longest = parse_duration(text, bar)
+    if not np.timedelta64(0, "ms") < longest:
+        raise BundleError(f"max_age {text!r} is no time; give a positive duration such as '1bar' or '2h'.")
+    return longest
+
+
+def _hours(length: np.timedelta64) -> str:
+    return f"{length / np.timedelta64(3_600_000, 'ms'):.1f} h"

@@ -1,0 +1,103 @@
+"""Networks of bundles: what they may read, and what they may answer."""
+
+import math
+
+import numpy as np
+import pytest
+from tests.export import cases
+
+from gearing.export import BundleError, load_bundle
+from gearing.export.network import Network, checked_numbers
+
+BARS = cases.bar_table(cases.market())
+FLAT = {"equity": 10_000.0, "positions": {}}
+
+
+def external_graph(where, depth=0):
+    """A graph whose weight is stored in another file; ``depth``: inside as many branches."""
+    from onnx import TensorProto, helper, numpy_helper
+    from onnx.external_data_helper import set_external_data
+
+    weight = numpy_helper.from_array(np.ones((1, 1), np.float32), "weight")
+    set_external_data(weight, str(where), offset=0, length=4)
+    weight.ClearField("raw_data")
+    if depth:
+        nodes, weights = [helper.make_node("Constant", [], ["target_leverage"], value=weight)], []
+    else:
+        nodes, weights = [helper.make_node("Identity", ["weight"], ["target_leverage"])], [weight]
+    seen = helper.make_tensor_value_info("observation", TensorProto.FLOAT, ["n", 7])
+    made = helper.make_tensor_value_info("target_leverage", TensorProto.FLOAT, [1, 1])
+    graph = helper.make_graph(nodes, "g", [seen], [made], weights)
+    return helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8
+    ).SerializeToString()
+
+
+@pytest.mark.parametrize("depth", [0, 1])
+def test_weights_in_other_files_are_refused(tmp_path, depth):
+    (tmp_path / "weights.bin").write_bytes(np.float32(7.0).tobytes())
+    with pytest.raises(BundleError, match="keeps weights in other files, which are not verified"):
+        Network(external_graph(tmp_path / "weights.bin", depth), "policy.onnx")
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\x00", b"not a graph", b"\xff" * 40, cases.constant_graph(1.0)[:-9]]
+)
+def test_what_is_no_graph_is_refused_in_one_line(content):
+    with pytest.raises(BundleError, match=r"policy\.onnx (is no ONNX graph|cannot be opened)") as refused:
+        Network(content, "policy.onnx")
+    assert "\n" not in str(refused.value)
+
+
+def test_a_graph_of_another_observation_is_refused():
+    network = Network(cases.constant_graph(1.0, inputs=3), "policy.onnx")
+    with pytest.raises(BundleError, match="does not run on this bundle's observation"):
+        network.run({"observation": np.zeros((1, 7), np.float32)})
+
+
+def test_numbers_are_checked_for_shape_and_finiteness():
+    assert checked_numbers(np.ones((1, 2), np.float32), (1, 2), "x").dtype == np.float64
+    with pytest.raises(BundleError, match="x has shape"):
+        checked_numbers(np.ones(2), (1, 2), "x")
+    with pytest.raises(BundleError, match="x is -inf"):
+        checked_numbers(np.array([1.0, -np.inf]), (2,), "x")
+
+
+@pytest.mark.parametrize("answer", [math.inf, -math.inf, math.nan])
+def test_an_answer_that_is_not_finite_is_refused(tmp_path, answer):
+    bundle = load_bundle(cases.network_bundle(tmp_path / "sick", answer))
+    with pytest.raises(
+        BundleError, match=r"answer of .*policy\.onnx is (inf|-inf|nan), which is no number to trade on"
+    ):
+        bundle.decide(BARS, FLAT, now="last-bar")
+
+
+@pytest.mark.parametrize(
+    ("direction", "answer", "words"),
+    [
+        ("long", -2.0, r"answered -2x, but the bundle trades long only"),
+        ("short", 2.0, r"answered \+2x, but the bundle trades short only"),
+        ("long", 10.5, r"answered \+10.5x, beyond its own limit of 10x"),
+        ("free", -10.5, r"beyond its own limit"),
+    ],
+)
+def test_an_answer_on_the_wrong_side_or_beyond_the_limit_is_refused(tmp_path, direction, answer, words):
+    config = cases.SMALL.with_(direction=direction)
+    bundle = load_bundle(cases.network_bundle(tmp_path / "sick", answer, config=config))
+    with pytest.raises(BundleError, match=words):
+        bundle.decide(BARS, FLAT, now="last-bar")
+
+
+def test_the_largest_leverage_up_to_the_rounding_of_single_precision_passes(tmp_path):
+    bundle = load_bundle(cases.network_bundle(tmp_path / "most", 10.00001))
+    assert bundle.decide(BARS, FLAT, now="last-bar").policy_leverage == {"BTC-SYN": 10.0}
+
+
+def test_a_band_that_answers_nan_without_a_position_is_refused(tmp_path):
+    # Inside its band the network of a differentiable agent answers NaN, but only of a position; this one always does.
+    bundle = load_bundle(cases.network_bundle(tmp_path / "band", math.nan, algorithm="differentiable"))
+    price = float(BARS.close.iloc[-1])
+    held = {"quantity": 0.01, "entry_price": price, "leverage": 2.0}
+    for positions in ({}, {"BTC-SYN": held}):
+        with pytest.raises(BundleError, match="nan, which is no"):
+            bundle.decide(BARS, {"wallet_balance": 10_000.0, "positions": positions}, now="last-bar")
