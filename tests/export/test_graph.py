@@ -4,6 +4,7 @@ import torch
 from tests.agents.toy import announced_market, run_graph, toy_config
 
 from gearing.agents import train_agent
+from gearing.export import BundleError
 from gearing.export.graph import TargetLeverage, write_policy_graph
 from gearing.policies.rules import FixedLeverage
 from gearing.simulation import Observation, ObservationLayout, Simulator
@@ -91,3 +92,30 @@ def test_the_graph_finds_its_columns_in_another_order():
         one = TargetLeverage(policy, layout, config)(torch.from_numpy(observations))
         two = TargetLeverage(policy, turned, config)(torch.from_numpy(shuffled))
     torch.testing.assert_close(one, two, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("algorithm", ["sac", "td3", "tqc"])
+def test_agents_that_learn_from_a_buffer_are_written_as_graphs_too(tmp_path, algorithm):
+    # The actor of sac and tqc returns tanh of the mean of a distribution, which torch cannot export.
+    settings = {
+        "algorithm": algorithm, "n_accounts": 8, "episode": "16d", "network": {"layers": [8]},
+        "parameters": {"buffer_size": 500, "learning_starts": 16, "batch_size": 16, "gradient_steps": 1},
+    }  # fmt: skip
+    config = CONFIGS["leverage"]
+    policy = train_agent(settings, MARKET, TABLE, config, seed=2, total_decisions=64).policy
+    layout = ObservationLayout.of(TABLE, MARKET.symbols)
+    write_policy_graph(policy, layout, config, tmp_path / "policy.onnx")
+    observations = random_observations(layout, 50)
+    found = run_graph(tmp_path / "policy.onnx", observations)
+    np.testing.assert_allclose(found, simulated_targets(config, policy, observations), rtol=1e-5, atol=1e-5)
+
+
+def test_a_network_that_torch_cannot_export_is_refused_in_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.onnx, "export", lambda *_, **__: (_ for _ in ()).throw(RuntimeError("no\nway")))
+    layout = ObservationLayout.of(TABLE, MARKET.symbols)
+    policy = agent(CONFIGS["leverage"])
+    with pytest.raises(
+        BundleError, match=r"policy\.onnx: torch cannot write .*\(no\); export another"
+    ) as refused:
+        write_policy_graph(policy, layout, CONFIGS["leverage"], tmp_path / "policy.onnx")
+    assert "\n" not in str(refused.value)

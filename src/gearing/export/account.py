@@ -13,7 +13,6 @@ Account: a mapping or a JSON file with
 Example: {"equity": 10000, "positions": {"BTCUSDT": {"quantity": 0.02, "entry_price": 61000, "leverage": 3}}}
 """
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -41,6 +40,7 @@ from gearing.export.manifest import Manifest
 from gearing.market.data import MarketData
 from gearing.names import check_names
 from gearing.simulation.kernel_records import config_record, contract_records
+from gearing.storage.text import read_json
 
 _ACCOUNT = ("wallet_balance", "equity", "peak_equity", "positions")
 _POSITION = ("quantity", "entry_price", "leverage", "margin", "target", "liquidated")
@@ -216,16 +216,10 @@ def _loaded(given: Any) -> Mapping[str, Any]:
     if isinstance(given, Mapping):
         return given
     path = Path(given)
-    if not path.is_file():
-        raise BundleError(f"account: there is no file {path}.")
     try:
-        values = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        raise BundleError(f"account: {path.name} is not JSON in UTF-8.") from error
-    if not isinstance(values, dict):
-        raise BundleError(
-            f"account: {path.name} holds {str(values)[:80]!r}; it must be an object with {', '.join(_ACCOUNT)}."
-        )
+        values: Mapping[str, Any] = read_json(path, dict)
+    except ValueError as error:
+        raise BundleError(f"account: {error}") from error
     return values
 
 

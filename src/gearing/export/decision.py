@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from gearing.export.files import BundleError
+from gearing.storage.text import read_json
 
 _KINDS = "biufM"  # of the arrays of a memory: flags, numbers, moments
 
@@ -155,11 +156,12 @@ def memory_of(path: Path) -> Any:
         If the file holds none.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))["memory"]
-    except FileNotFoundError:
-        raise BundleError(f"there is no file {path}; give the JSON of the last decision.") from None
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise BundleError(f"{path} is not the JSON of a decision; give what --json wrote.") from error
+        values = read_json(path, dict)
+    except ValueError as error:
+        raise BundleError(str(error)) from error
+    if "memory" not in values:
+        raise BundleError(f"{path} is not the JSON of a decision: it has no memory; give what --json wrote.")
+    return values["memory"]
 
 
 def read_memory(given: Any) -> tuple[Any, ...]:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from gearing.agents.policy.learned import LearnedPolicy
 from gearing.agents.policy.networks import mode_of
 from gearing.agents.policy.scaling import column_places
+from gearing.export.files import BundleError
 from gearing.simulation.actions import ResidualScheme
 from gearing.simulation.config import SimulationConfig
 from gearing.simulation.observation import ObservationLayout
@@ -115,5 +116,11 @@ def _export(graph: nn.Module, inputs: dict[str, tuple[Tensor, Any]], path: Path,
                 graph, examples, str(path), input_names=list(inputs), output_names=outputs,
                 dynamo=True, external_data=False, opset_version=OPSET, verbose=False, dynamic_shapes=shapes,
             )  # fmt: skip
+    except Exception as error:
+        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise BundleError(
+            f"{path.name}: torch cannot write this network as a graph ({reason[:200]}); export another algorithm's "
+            "agent."
+        ) from error
     finally:
         logger.setLevel(level)

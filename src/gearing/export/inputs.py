@@ -29,9 +29,10 @@ from gearing.contracts.venues import VENUES
 from gearing.export.files import BundleError
 from gearing.export.jumps import check_jumps
 from gearing.export.manifest import Manifest
-from gearing.export.moment import check_fresh, utc_times
+from gearing.export.moment import check_fresh
 from gearing.features import get_feature, parse_duration
 from gearing.market.data import MarketData
+from gearing.market.timing import stamps
 from gearing.names import check_names
 from gearing.simulation.tape import decision_bars
 
@@ -68,6 +69,13 @@ def _read_table(given: Any, what: str) -> pd.DataFrame:
     raise BundleError(f"{what}: {path.name} is neither .csv nor .parquet.")
 
 
+def _moments(values: pd.Series, what: str) -> np.ndarray:
+    try:
+        return stamps(values, what)
+    except ValueError as error:
+        raise BundleError(str(error)) from error
+
+
 def read_market(
     manifest: Manifest,
     bars: Any,
@@ -92,7 +100,7 @@ def read_market(
     """
     table = _with_contract(bars, manifest, "bars")
     _check_columns(table, manifest)
-    table["open_time"] = utc_times(table["open_time"], "bars: open_time")
+    table["open_time"] = _moments(table["open_time"], "bars: open_time")
     last = _last_opens(table, manifest)
     interval = parse_duration(manifest.config.decision_interval)
     if now is not None:
@@ -242,7 +250,7 @@ def _funding(manifest: Manifest, funding: Any) -> pd.DataFrame | None:
             f"funding has columns {', '.join(map(str, table.columns))}; it takes time, rate and optionally mark and "
             "contract."
         )
-    table["time"] = utc_times(table["time"], "funding: time")
+    table["time"] = _moments(table["time"], "funding: time")
     return table
 
 

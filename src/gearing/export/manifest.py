@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -17,6 +16,7 @@ from gearing.contracts import Contract, VenueProfile
 from gearing.export.files import LARGEST_TEXT, BundleError, plain_name
 from gearing.policies.registry import describe_control, make_control
 from gearing.simulation.config import SimulationConfig
+from gearing.storage.text import decoded, parse_json
 
 SCHEMA = 2
 KINDS = ("network", "rule", "residual")
@@ -99,10 +99,10 @@ class Manifest:
             If it cannot be read, or is of another schema.
         """
         try:
-            values = json.loads(content.decode("utf-8"))
-        except (ValueError, RecursionError) as error:
-            raise BundleError(f"{where} is not JSON in UTF-8; export the bundle again.") from error
-        schema = values.pop("schema", None) if isinstance(values, dict) else None
+            values = parse_json(decoded(content, where), where, dict)
+        except ValueError as error:
+            raise BundleError(f"{error} Export the bundle again.") from error
+        schema = values.pop("schema", None)
         if schema != SCHEMA:
             raise BundleError(
                 f"{where} has schema {schema!r}, this version of gearing reads {SCHEMA}; export the bundle again, or "

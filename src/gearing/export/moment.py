@@ -3,10 +3,9 @@
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from gearing.export.files import BundleError
-from gearing.market.timing import parse_duration
+from gearing.market.timing import parse_duration, stamp
 from gearing.simulation.tape import decision_bars
 
 LAST_BAR = "last-bar"  # instead of a moment, for back-testing: decide at the end of the bars
@@ -29,29 +28,10 @@ def read_moment(now: Any) -> np.datetime64 | None:
         return None
     if now is None or (isinstance(now, str) and not now.strip()):
         raise BundleError(f"now is missing, and old bars must not be decided on by accident. {_ADVICE}")
-    return utc_times([now], f"now {now!r}", _ADVICE)[0]
-
-
-def utc_times(values: Any, what: str, advice: str = "") -> np.ndarray:
-    """Times as naive UTC datetime64[ms], from text or milliseconds since 1970.
-
-    Raises
-    ------
-    BundleError
-        For a value that is not a time; it begins with ``what``.
-    """
-    values = pd.Series(values)
     try:
-        numbers = pd.api.types.is_numeric_dtype(values)
-        stamps = pd.to_datetime(values, utc=True, unit="ms") if numbers else pd.to_datetime(values, utc=True)
-    except (ValueError, TypeError, OverflowError) as error:
-        raise BundleError(
-            f"{what} is no UTC time. {advice or 'Give ISO text or milliseconds since 1970.'}"
-        ) from error
-    found = stamps.dt.tz_localize(None).to_numpy().astype("datetime64[ms]")
-    if np.isnat(found).any():
-        raise BundleError(f"{what} is no UTC time. {advice or 'Give ISO text or milliseconds since 1970.'}")
-    return found
+        return stamp(now, "now")
+    except ValueError as error:
+        raise BundleError(f"{error} {_ADVICE}") from error
 
 
 def check_fresh(

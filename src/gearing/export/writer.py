@@ -137,6 +137,11 @@ def _write_forecaster(forecast: Any, k: int, draft: Path) -> ForecastSpec:
             f"forecaster {recipe.name!r} does not export to ONNX (it needs {recipe.needs}); choose another for the "
             f"column {forecast.name!r}, such as har or lightgbm_gamma."
         )
+    if forecast.model is None:
+        raise BundleError(
+            f"the forecast {forecast.name!r} was stored without its graph, because onnx was not installed; install "
+            "gearing[export], delete the study's forecast trials and run it again."
+        )
     file = FORECASTER if k == 0 else f"forecaster-{k + 1}.onnx"
     (draft / file).write_bytes(forecast.model.to_onnx().SerializeToString())
     per_year = float(YEAR / parse_duration(forecast.horizon))

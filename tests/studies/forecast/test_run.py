@@ -142,7 +142,7 @@ def test_findings_are_tables_figures_metrics_and_the_chosen_models(report, tmp_p
 def test_a_stopped_experiment_repeats_no_walk_and_keeps_its_models(markets, path, tmp_path):
     config = load_config(path, ["excursions=null", "models=[har, ridge]", "combinations={}"])
     first = run_forecast(config, Work(config, tmp_path), markets)
-    files = sorted(tmp_path.glob("trials/*/forecast.joblib"))
+    files = sorted(tmp_path.glob("trials/*/forecast.npz"))
     assert len(files) == 4  # two models, two contracts
     stamps = [f.stat().st_mtime_ns for f in files]
     second = run_forecast(config, Work(config, tmp_path), markets)
@@ -189,6 +189,6 @@ def test_a_chosen_combination_exports_as_one_model(markets, path, tmp_path):
     assert recipe["members"] == ["ridge", "ridge_pooled"]
     assert recipe["exports"]
     X = FeatureSet(recipe["columns"]).compute(markets["BBB"]).values[made.rows.bar_index[-5:], 0]
-    np.testing.assert_allclose(report.final_model("BBB").predict(X.astype(float)), made.value[-5:], rtol=1e-9)
+    np.testing.assert_allclose(report.final_model("BBB").predict(X.astype(float)), made.value[-5:], rtol=2e-5)
     session = onnxruntime.InferenceSession(report.final_model("BBB").to_onnx().SerializeToString())
     np.testing.assert_allclose(session.run(None, {"X": X})[0][:, 0], made.value[-5:], rtol=2e-5)

@@ -61,12 +61,17 @@ class ModeOfPolicy(nn.Module):
         if self.algorithm == "td3":
             return self.policy.actor(raw)
         if self.algorithm in ("sac", "tqc"):
-            return self.policy.actor(raw, deterministic=True)
+            return _squashed_mean(self.policy.actor, raw)
         if self.algorithm == "dqn":
             return self.policy.q_net(raw).argmax(dim=1, keepdim=True)
         if self.algorithm == "qr_dqn":
             return self.policy.quantile_net(raw).mean(dim=1).argmax(dim=1, keepdim=True)
         return chosen_action(self.policy, self.policy.pi_features_extractor(raw), masks)
+
+
+def _squashed_mean(actor: Any, raw: Tensor) -> Tensor:
+    """What a soft actor returns if it is deterministic, without the distribution, which no graph can hold."""
+    return torch.tanh(actor.mu(actor.latent_pi(actor.extract_features(raw, actor.features_extractor))))
 
 
 class RecurrentMode(nn.Module):

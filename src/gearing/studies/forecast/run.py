@@ -7,11 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 import pandas as pd
 
 from gearing.forecasters.rows import Rows, forecast_rows
+from gearing.forecasters.saved import library_versions, load_forecast, save_forecast
 from gearing.forecasters.targets import finer_future_variance, future_variance
 from gearing.forecasters.walk_forward import Forecast, walk_forward
 from gearing.market import MarketData
@@ -23,7 +23,6 @@ from gearing.studies.forecast.report import ForecastReport, plain_numbers
 from gearing.studies.trials import Place, Trial
 from gearing.studies.work import Work
 
-_WALK = "forecast.joblib"
 _SHARED = ("market", "horizon", "every", "target", "schedule")  # settings that every walk depends on
 
 
@@ -35,8 +34,8 @@ class Walk(Trial):
     contract: str | None = None
 
     def settings(self, config: Any) -> dict[str, Any]:
-        """Those of the model, the rows and the schedule."""
-        shared = {name: config.settings[name] for name in _SHARED}
+        """Those of the model, the rows and the schedule, and the versions of libraries."""
+        shared = {name: config.settings[name] for name in _SHARED} | {"libraries": library_versions()}
         return {**shared, "columns": config.columns, "model": config.settings["models"][self.model]}
 
     def data(self, config: Any, fingerprints: Mapping[str, str]) -> Mapping[str, str]:
@@ -88,7 +87,7 @@ def _walks(config: ForecastConfig, work: Work, rows: Mapping[str, Rows]) -> dict
     numbers = {symbol: number for number, symbol in enumerate(rows)}
     made: dict[str, dict[str, Forecast]] = {name: {} for name in config.models}
     for result in work.run(trials, partial(_walk, config, rows)):
-        whole = joblib.load(result.folder / _WALK)
+        whole = load_forecast(result.folder)
         for symbol in config.market.contracts:
             if result.trial.contract in (None, symbol):
                 made[result.trial.model][symbol] = whole.take(whole.rows.contract == numbers[symbol])
@@ -101,7 +100,7 @@ def _walk(config: ForecastConfig, rows: Mapping[str, Rows], trial: Walk, place: 
     mine = [one for symbol, one in rows.items() if trial.contract in (None, symbol)]
     whole = Rows.stacked([_with_columns(one, model.recipe.columns) for one in mine])
     made = walk_forward(model.recipe.estimator(**model.settings), whole, config.schedule.refits(config.every))
-    joblib.dump(made, place.folder / _WALK)
+    save_forecast(made, model.recipe, place.folder)
     return {"forecasts": len(made.value)}
 
 
@@ -126,7 +125,8 @@ def _averaged(parts: list[Forecast]) -> Any:
     from gearing.forecasters.models.scaled import AveragedForecaster
 
     same = all(part.rows.columns == parts[0].rows.columns for part in parts)
-    return AveragedForecaster([part.last_model for part in parts]) if same else None
+    models = [part.last_model for part in parts]
+    return AveragedForecaster(models) if same and None not in models else None
 
 
 def _aligned(made: Mapping[str, Mapping[str, Forecast]]) -> dict[str, dict[str, Forecast]]:

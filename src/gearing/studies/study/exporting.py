@@ -13,7 +13,7 @@ from gearing.export.decision import Decision
 from gearing.export.moment import LAST_BAR
 from gearing.market.data import MarketData
 from gearing.studies.study.columns import agent_columns
-from gearing.studies.study.config import load_study
+from gearing.studies.study.config import StudyConfig, load_study
 from gearing.studies.study.learning import training_settings
 from gearing.studies.study.prepare import Prepared, prepare
 from gearing.studies.study.trials import POLICY, VALIDATION, PolicyTrial, trials_of
@@ -38,7 +38,10 @@ def best_result(prepared: Prepared, name: str, work: Work) -> Result:
 
 
 def export_agent(prepared: Prepared, name: str, work: Work) -> Path:
-    """Write the bundle of an agent into the study's folder, and the inputs of a decision with it."""
+    """Write the bundle of an agent into the study's folder, and the inputs of a decision with it.
+
+    The agent that the study exports is in ``bundle``, others are in ``bundle-NAME``: none replaces another's.
+    """
     from gearing.agents import load_policy
     from gearing.export import export_bundle
 
@@ -48,7 +51,7 @@ def export_agent(prepared: Prepared, name: str, work: Work) -> Path:
     ((account, market),) = prepared.markets.items()
     bundle = export_bundle(
         load_policy(best.folder / POLICY),
-        work.folder / BUNDLE,
+        work.folder / place(config, name, BUNDLE),
         market=market,
         table=prepared.tables[account].select(columns),
         config=training_settings(config, name, trial.direction),
@@ -64,8 +67,15 @@ def export_agent(prepared: Prepared, name: str, work: Work) -> Path:
         },
         overwrite=True,
     )
-    _write_inputs(market, bundle, work.folder / INPUTS, config.decision.initial_equity)
+    inputs = work.folder / place(config, name, INPUTS)
+    _write_inputs(market, bundle, inputs, config.decision.initial_equity)
     return bundle
+
+
+def place(config: StudyConfig, name: str, kind: str) -> str:
+    """Name of the folder of an agent's bundle or inputs: its own, unless it is the one that the study exports."""
+    main = config.export or (next(iter(config.agents)) if len(config.agents) == 1 else None)
+    return kind if name == main else f"{kind}-{name}"
 
 
 def export_from_folder(folder: Path, agent: str | None = None) -> Path:
@@ -81,17 +91,25 @@ def export_from_folder(folder: Path, agent: str | None = None) -> Path:
             f"{folder} holds no experiment.yaml; give the folder that `gearing study` prints as results."
         )
     config = load_study(folder / "experiment.yaml")
-    names = list(config.agents)
-    if agent is None and len(names) == 1:
-        agent = names[0]
-    if agent not in names:
-        raise ValueError(
-            f"agent {agent!r} is not in this study; choose one with --agent: {', '.join(names) or 'none'}."
-        )
+    agent = _chosen(list(config.agents), agent, folder)
     if config.groups is not None:
         raise ValueError(f"{folder} is a study with groups, which exports no agent.")
     work = Work(config.model_copy(update={"reuse": True}), folder)
     return export_agent(prepare(config, work), agent, work)
+
+
+def _chosen(names: list[str], agent: str | None, folder: Path) -> str:
+    if not names:
+        raise ValueError(f"{folder}: this study trained no agent, so there is none to export.")
+    if agent is None and len(names) > 1:
+        raise ValueError(
+            f"{folder}: this study trained several agents; choose one with --agent: {', '.join(names)}."
+        )
+    if agent is not None and agent not in names:
+        raise ValueError(
+            f"agent {agent!r} is not in this study; choose one with --agent: {', '.join(names)}."
+        )
+    return agent or names[0]
 
 
 def _write_inputs(market: MarketData, bundle: Path, folder: Path, equity: float) -> None:

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import joblib
 import numpy as np
 
 from gearing.evaluation.columns import FORECAST
 from gearing.features import FeatureTable
 from gearing.forecasters.column import ForecastColumn
+from gearing.forecasters.saved import library_versions, load_column, save_column
 from gearing.market.data import MarketData
 from gearing.studies.experiment import ExperimentConfig
 from gearing.studies.folds import Fold, Span
@@ -18,8 +18,6 @@ from gearing.studies.study.columns import columns_read, feature_table, with_excu
 from gearing.studies.study.config import StudyConfig
 from gearing.studies.trials import Place, Trial
 from gearing.studies.work import Work
-
-_COLUMN = "column.joblib"
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,8 +93,8 @@ class ForecastTrial(Trial):
         return f"forecast-{self.account}"
 
     def settings(self, config: ExperimentConfig) -> Any:
-        """How the forecast is made."""
-        return config.model_dump(mode="json", include={"forecast"})
+        """How the forecast is made, and by which versions of libraries."""
+        return {**config.model_dump(mode="json", include={"forecast"}), "libraries": library_versions()}
 
     def data(self, config: ExperimentConfig, fingerprints: Mapping[str, str]) -> Mapping[str, str]:
         """Fingerprint of the account's market."""
@@ -105,7 +103,7 @@ class ForecastTrial(Trial):
 
 def _forecasts(config: StudyConfig, markets: dict[str, MarketData], work: Work) -> dict[str, ForecastColumn]:
     found = work.run([ForecastTrial(account) for account in markets], partial(_walk, config, markets))
-    return {one.trial.account: joblib.load(one.folder / _COLUMN) for one in found}
+    return {one.trial.account: load_column(one.folder) for one in found}
 
 
 def _walk(config: StudyConfig, markets: dict[str, MarketData], trial: ForecastTrial, place: Place) -> None:
@@ -113,4 +111,4 @@ def _walk(config: StudyConfig, markets: dict[str, MarketData], trial: ForecastTr
 
     assert config.forecast is not None
     column = forecast_volatility_column(markets[trial.account], **config.forecast.arguments)
-    joblib.dump(column, place.folder / _COLUMN)
+    save_column(column, place.folder)

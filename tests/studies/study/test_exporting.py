@@ -1,0 +1,44 @@
+"""Which agent is exported, and where to: no agent's bundle replaces another's."""
+
+import pytest
+
+from gearing.studies.study.config import load_study
+from gearing.studies.study.exporting import BUNDLE, INPUTS, export_from_folder, place
+
+AGENT = {"algorithm": "ppo", "action": "residual", "base": "volatility_weighted"}
+
+
+def study(*agents, **settings):
+    return load_study(
+        {"name": "some", "rules": ["fixed_1x"], "agents": dict.fromkeys(agents, AGENT), **settings}
+    )
+
+
+def stored(config, folder):
+    (folder / "experiment.yaml").write_text(config.to_yaml())
+    return folder
+
+
+def test_every_agent_has_a_folder_of_its_own():
+    config = study("one", "two", export="one")
+    assert place(config, "one", BUNDLE) == "bundle"
+    assert place(config, "two", BUNDLE) == "bundle-two"
+    assert place(config, "two", INPUTS) == "decide-two"
+    undecided = study("one", "two")
+    assert [place(undecided, name, BUNDLE) for name in ("one", "two")] == ["bundle-one", "bundle-two"]
+    assert place(study("one"), "one", BUNDLE) == "bundle"
+
+
+def test_a_study_without_agents_has_none_to_export(tmp_path):
+    with pytest.raises(ValueError, match="this study trained no agent, so there is none to export"):
+        export_from_folder(stored(study(), tmp_path))
+
+
+def test_of_several_agents_one_must_be_chosen(tmp_path):
+    folder = stored(study("one", "two"), tmp_path)
+    with pytest.raises(ValueError, match="trained several agents; choose one with --agent: one, two"):
+        export_from_folder(folder)
+    with pytest.raises(
+        ValueError, match="agent 'three' is not in this study; choose one with --agent: one, two"
+    ):
+        export_from_folder(folder, "three")
