@@ -1,8 +1,11 @@
 """Things known by name: looking them up, registering them, suggesting the nearest name for one that does not exist.
 
+Names that become files and folders are checked here too.
+
 Needs the standard library only, because an exported policy looks up its rule and its controls by name.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from difflib import get_close_matches
@@ -17,6 +20,35 @@ Thing = TypeVar("Thing")
 _TYPES: Mapping[Any, type] = {
     float: Real, int: Integral, bool: bool, str: str, NoneType: NoneType, Mapping[str, Any]: Mapping,
 }  # fmt: skip
+
+
+# Of a file or folder on every system: no separators, no drive, not hidden, no end that Windows cuts off.
+_FILE_NAME = re.compile(r"\w([\w .,()&+=@-]{0,98}[\w)+=@-])?")
+_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+
+
+def is_file_name(name: object) -> bool:
+    """Whether a text may name a file or a folder: up to 100 letters, digits, spaces and ``_ - . , ( ) & + = @``.
+
+    It begins with a letter, a digit or an underscore and does not end in a dot or a space.
+    """
+    return isinstance(name, str) and bool(_FILE_NAME.fullmatch(name)) and not _DEVICE.fullmatch(name)
+
+
+def check_file_name(name: Any, what: str) -> str:
+    """The name if it may become a file or a folder.
+
+    Raises
+    ------
+    ValueError
+        Otherwise; ``what`` says what has that name.
+    """
+    if not is_file_name(name):
+        raise ValueError(
+            f"{what} {str(name)[:120]!r} cannot name a file or a folder: write up to 100 letters, digits, spaces and "
+            "_ - . , ( ) & + = @, beginning with a letter or a digit, without slashes."
+        )
+    return str(name)
 
 
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:

@@ -83,7 +83,8 @@ def test_folders_and_pipes_are_refused_without_waiting(bundle):
 
 
 @pytest.mark.parametrize(
-    "name", ["../out.onnx", "/etc/passwd", "..", ".", "", "a\\b.onnx", "C:x", "a/b.onnx", " x", "é.onnx"]
+    "name",
+    ["../out.onnx", "/etc/passwd", "..", ".", "", "a\\b.onnx", "C:x", "a/b.onnx", " x", ".hidden", "con"],
 )
 def test_a_name_with_a_path_is_refused_in_the_manifest_and_in_the_checksums(bundle, name):
     relisted(bundle, with_forecast(name))

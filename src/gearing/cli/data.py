@@ -78,10 +78,14 @@ def fetch_data(
         list[str] | None, typer.Option(help="Also Deribit's volatility index of this coin.")
     ] = None,
     base_url: Annotated[str | None, typer.Option(help="Another address of the archive.")] = None,
-    workers: Annotated[int, typer.Option(help="Files fetched at a time.")] = 4,
+    workers: Annotated[int, typer.Option(help="Files fetched at a time.", min=1)] = 4,
+    allow_missing: Annotated[
+        bool,
+        typer.Option("--allow-missing", help="Exit with 0 although the archive lacks days of the period."),
+    ] = False,
     json_file: Json = None,
 ) -> None:
-    """Download history; complete files are not fetched again. Exits with 1 if a file failed."""
+    """Download history; complete files are not fetched again. Exits with 1 if a file failed or days are missing."""
     from gearing.market.sources.download import DEFAULT_KINDS, fetch
     from gearing.market.sources.fetching import FetchSettings
 
@@ -96,11 +100,15 @@ def fetch_data(
         _fetch_exchange(venue, symbols, kinds, folder=target, start=first, end=last, bar=bar)
         return
     settings = FetchSettings(workers=workers) if base_url is None else FetchSettings(base_url, workers)
-    report = _with_bar(partial(fetch, symbols, target, bar, first, end, kinds, settings=settings))
+    download = partial(fetch, symbols, target, bar, first, end, kinds, settings=settings)
+    report = _with_bar(partial(download, allow_missing=allow_missing))
     typer.echo(f"{report} in {target}")
     failed = [f"failed      {outcome.path}: {outcome.detail}" for outcome in report.failed]
     for symbol in report.unknown:
         failed.append(f"unknown     the archive has no file of {symbol} in this period; check the spelling.")
+    failed += [f"missing     {hole}; the archive has no such file." for hole in report.missing]
+    if report.missing and not allow_missing:
+        failed.append("            --allow-missing accepts that; loading says how it treats gaps.")
     for line in failed:
         typer.secho(line, fg="red", err=True)
     write_json(json_file, report.to_dict())

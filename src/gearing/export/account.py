@@ -67,9 +67,10 @@ class AccountState:
     def observe(self) -> np.ndarray:
         """Position and account columns of the observation (n_columns,) float32, by the kernel's function."""
         slots = self.positions.shape[1]
-        columns = np.zeros((1, 4 * slots + 2), np.float32)
+        columns, ledgers = np.zeros((1, 4 * slots + 2), np.float32), records((1, slots), ledger_dtype)
         observe_account(
-            self.account[0], self.positions, 0, self.contracts, self.rules[0], self.tiers, self.rows, 0, columns, 0, 0
+            self.account[0], self.positions, 0, self.contracts, self.rules[0], self.tiers, self.rows, 0,
+            ledgers, columns, 0, 0,
         )  # fmt: skip
         return columns[0]
 

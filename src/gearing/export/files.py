@@ -11,6 +11,7 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 
+from gearing.names import is_file_name
 from gearing.storage.digest import file_digest
 
 MANIFEST = "manifest.json"
@@ -20,7 +21,6 @@ CHECKSUMS = "SHA256SUMS"  # the format of sha256sum, so that `sha256sum -c SHA25
 LARGEST_TEXT = 16 * 2**20  # bytes of the manifest, and of the checksums
 LARGEST_NETWORK = 256 * 2**20  # bytes of a network
 MOST_FILES = 64
-_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -73,11 +73,6 @@ def read_bundle(folder: str | Path) -> Mapping[str, bytes]:
     return {name: _verified(folder / name, expected) for name, expected in listed.items()}
 
 
-def plain_name(name: object) -> bool:
-    """Whether a text is the name of a file in a bundle: letters, digits, dot, underscore and hyphen, no path."""
-    return isinstance(name, str) and _PLAIN.fullmatch(name) is not None
-
-
 def _verified(path: Path, expected: str) -> bytes:
     content = _content(path, LARGEST_TEXT if path.name == MANIFEST else LARGEST_NETWORK)
     found = hashlib.sha256(content).hexdigest()
@@ -120,7 +115,7 @@ def _listed(folder: Path) -> dict[str, str]:
         if not line:
             continue
         digest, separator, name = line.decode("utf-8", errors="replace").partition("  ")
-        if not separator or not _DIGEST.fullmatch(digest) or not plain_name(name) or name in listed:
+        if not separator or not _DIGEST.fullmatch(digest) or not is_file_name(name) or name in listed:
             raise BundleError(
                 f"{path}, line {number}: {line[:120]!r} is not the checksum of one more file (SHA-256, two spaces, a "
                 "plain name); export the bundle again."

@@ -13,7 +13,8 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from gearing.contracts import Contract, VenueProfile
-from gearing.export.files import LARGEST_TEXT, BundleError, plain_name
+from gearing.export.files import LARGEST_TEXT, BundleError
+from gearing.names import is_file_name
 from gearing.policies.registry import describe_control, make_control
 from gearing.simulation.config import SimulationConfig
 from gearing.storage.text import decoded, parse_json
@@ -131,7 +132,7 @@ def _reason(error: Exception) -> str:
 def _check(manifest: Manifest, where: str) -> None:
     """Refuse names of files with a path, and parts that do not fit together."""
     for spec in manifest.forecasts:
-        if not plain_name(spec.file):
+        if not is_file_name(spec.file):
             raise BundleError(
                 f"{where}: the forecast {spec.column!r} is in {spec.file!r}, which is no plain name of a file in the "
                 "bundle; export the bundle again."

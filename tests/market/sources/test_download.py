@@ -373,3 +373,130 @@ def test_killed_at_a_hundred_random_moments_nothing_is_lost_or_wrong(server, tmp
     assert report.exit_code == 0
     assert_whole(tmp_path, market)
     assert not list(tmp_path.rglob("*.part"))
+
+
+def test_a_stored_zip_that_rots_is_found_and_fetched_again(server, tmp_path, market):
+    run(server, tmp_path)
+    sick = "data/futures/um/monthly/klines/BTCUSDT/1h/BTCUSDT-1h-2023-02.zip"
+    path = tmp_path / ARCHIVE / sick
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    assert run(server, tmp_path).counts() == {"new": 1, "kept": 8, "absent": 0, "failed": 0}
+    assert_whole(tmp_path, market)
+    # one without a stored checksum, of an earlier version: the checksums inside the zip are tested
+    path.with_name(path.name + ".CHECKSUM").unlink()
+    assert run(server, tmp_path).counts()["kept"] == 9
+    path.write_bytes(content)
+    assert run(server, tmp_path).counts()["new"] == 1
+    path.write_bytes(b"")
+    assert run(server, tmp_path).counts()["new"] == 1
+    assert_whole(tmp_path, market)
+
+
+def test_a_month_that_the_archive_lacks_inside_the_span_is_a_hole_by_its_days(server, tmp_path):
+    lost = "data/futures/um/monthly/klines/BTCUSDT/1h/BTCUSDT-1h-2023-02.zip"
+    server.files = {p: c for p, c in server.files.items() if not p.startswith(lost)}
+    report = run(server, tmp_path, start="2022-11-01")
+    assert [str(hole) for hole in report.missing] == ["BTCUSDT klines: nothing from 2023-02-01 to 2023-03-01"]
+    assert report.exit_code == 1
+    assert report.to_dict()["missing"] == [
+        {"symbol": "BTCUSDT", "kind": "klines", "first": "2023-02-01", "end": "2023-03-01"}
+    ]
+    accepted = run(server, tmp_path, allow_missing=True)
+    assert (accepted.exit_code, len(accepted.missing)) == (0, 1)
+
+
+def test_a_kind_that_begins_or_ends_before_the_others_has_holes(server, tmp_path):
+    def lost(path):
+        return ("markPrice" in path and "2023-01" in path) or (
+            "fundingRate" in path and "2023-01" not in path
+        )
+
+    server.files = {p: c for p, c in server.files.items() if not lost(p)}
+    assert [str(hole) for hole in run(server, tmp_path).missing] == [
+        "BTCUSDT mark: nothing from 2023-01-01 to 2023-02-01",
+        "BTCUSDT funding: nothing from 2023-02-01 to 2023-04-01",
+    ]
+
+
+def test_the_end_of_a_contract_before_the_end_of_the_period_is_said(server, tmp_path):
+    report = run(server, tmp_path, end="2023-06-01", kinds=("klines",))
+    assert [str(hole) for hole in report.missing] == ["BTCUSDT klines: nothing from 2023-04-01 to 2023-06-01"]
+
+
+@pytest.mark.parametrize("days", [1, 2])
+def test_what_is_published_in_some_days_is_no_hole(days):
+    from datetime import UTC, datetime, timedelta
+
+    from gearing.market.sources.download import holes
+    from gearing.market.sources.fetching import Outcome
+
+    today = datetime.now(UTC).date()
+    stem = "data/futures/um/daily/klines/BTCUSDT/1h/BTCUSDT-1h-"
+    outcomes = [
+        Outcome(f"{stem}{today - timedelta(days=9)}.zip", "new"),
+        Outcome(f"{stem}{today - timedelta(days=8)}.zip", "absent"),
+        Outcome(f"{stem}{today - timedelta(days=days)}.zip", "absent"),
+    ]
+    found = holes(outcomes, "BTCUSDT", ("klines",), "1h")
+    assert [hole.first for hole in found] == [str(today - timedelta(days=8))]
+
+
+def test_a_server_that_is_busy_for_ever_ends_after_a_stated_time(server, tmp_path):
+    server.fault = lambda path, n: "429"
+    begun = time.monotonic()
+    report = run(server, tmp_path, settings={"retries": 10**6, "longest_time": 0.5})
+    assert time.monotonic() - begun < 20.0
+    assert len(report.failed) == 9
+    words = " ".join(outcome.detail for outcome in report.failed)
+    assert "0.5 seconds are the longest time for one file" in words
+    assert "no file came for 0.5 seconds, so the rest was given up" in words
+
+
+def test_an_answer_that_is_no_checksum_is_named(server, tmp_path):
+    server.files = {p: b"<html>log in" if p.endswith(".CHECKSUM") else c for p, c in server.files.items()}
+    report = run(server, tmp_path, settings={"retries": 1})
+    assert "what came for .CHECKSUM is no checksum (a proxy's or a login page?)" in report.failed[0].detail
+
+
+@pytest.mark.parametrize("symbol", ["../../x", "/etc/x", "a/b", "..", "", "C:\\x", "nul", "x\x00"])
+def test_a_symbol_that_cannot_name_a_folder_is_refused_before_anything_is_fetched(server, tmp_path, symbol):
+    settings = FetchSettings(server.url, **QUICK)
+    with pytest.raises(ValueError, match=r"the contract .* cannot name a file or a folder"):
+        fetch(["BTCUSDT", symbol], tmp_path / "data", "1h", "2023-01-01", "2023-04-01", settings=settings)
+    assert not server.requests
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_contract_that_is_given_twice_is_fetched_once(server, tmp_path):
+    settings = FetchSettings(server.url, **QUICK)
+    report = fetch(["BTCUSDT", "BTCUSDT"], tmp_path, "1h", "2023-01-01", "2023-04-01", settings=settings)
+    assert report.counts()["new"] == 9
+    assert max(server.requests.values()) == 1
+
+
+def test_a_small_zip_that_unpacks_to_gigabytes_is_refused():
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("x.csv", "w") as member:
+        for _ in range(300):
+            member.write(b"0" * 2**20)
+    assert len(buffer.getvalue()) < 2**20
+    with pytest.raises(ValueError, match=r"some\.zip: x\.csv unpacks to more than 268,435,456 bytes"):
+        read_klines(buffer.getvalue(), "some.zip")
+
+
+def test_interrupting_ends_at_once_and_leaves_whole_files(server, tmp_path, market):
+    server.fault = lambda path, n: "503" if "2023-03" in path else None
+
+    def interrupt(outcome, done, total):
+        if done == 4:
+            raise KeyboardInterrupt
+
+    begun = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        run(server, tmp_path, settings={"first_wait": 30.0, "longest_wait": 30.0}, progress=interrupt)
+    assert time.monotonic() - begun < 15.0
+    server.fault = lambda path, n: None
+    assert run(server, tmp_path).exit_code == 0
+    assert_whole(tmp_path, market)

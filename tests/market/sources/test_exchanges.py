@@ -7,6 +7,7 @@ from gearing.market import synthetic_market
 from gearing.market.history import layout
 from gearing.market.sources import exchanges
 from gearing.market.sources.exchanges import fetch_ccxt, fetch_dvol
+from gearing.market.sources.retrying import FetchError
 
 SYMBOL = "BTC/USDT:USDT"
 
@@ -108,12 +109,14 @@ def test_an_interrupted_run_keeps_the_pages_it_had_and_goes_on_there(tmp_path, m
     np.testing.assert_array_equal(layout.read_bars(tmp_path / name).prices, market.last[:, 0])
 
 
-def test_lasting_errors_are_raised(tmp_path, market):
+def test_lasting_errors_end_in_one_message(tmp_path, market):
     class Dead(FakeExchange):
         def fetch_ohlcv(self, *args, **options):
             raise RateLimitExceeded("never")
 
-    with pytest.raises(RateLimitExceeded):
+    with pytest.raises(
+        FetchError, match="bybit: last of BTC/USDT:USDT: RateLimitExceeded: never after 6 tries"
+    ):
         fetch_ccxt(Dead(market), SYMBOL, tmp_path, "2020-01-01", "2020-02-01", sleep=lambda s: None)
     assert not list(tmp_path.rglob("*.parquet"))
 
@@ -147,3 +150,40 @@ def test_implied_volatility_is_read_page_by_page(tmp_path):
     known_at, value = layout.read_implied_volatility(tmp_path, "BTCUSDT")
     assert known_at[0] == np.datetime64("2020-01-02")
     assert value[0] == 0.5
+
+
+def answering(status, **content):
+    return httpx.Client(transport=httpx.MockTransport(lambda request: httpx.Response(status, **content)))
+
+
+def test_days_of_implied_volatility_that_are_there_stay(tmp_path):
+    day = 86_400_000
+    first = 1_577_836_800_000  # 2020-01-01
+    for begin, value in ((first, 50.0), (first + 3 * day, 60.0)):
+        rows = [[begin + k * day, 1, 2, 0, value] for k in range(5)]
+        client = answering(200, json={"result": {"data": rows, "continuation": None}})
+        name = fetch_dvol("BTC", tmp_path, "2020-01-01", "2020-02-01", client=client)
+    assert pd.read_parquet(tmp_path / name)["dvol"].tolist() == [50.0] * 3 + [60.0] * 5
+
+
+@pytest.mark.parametrize(
+    ("status", "content", "words"),
+    [
+        (400, {"json": {"error": {"message": "no such coin"}}}, "status 400; check the coin and the period"),
+        (200, {"json": {"result": None}}, "the answer holds no data"),
+        (200, {"text": "<html>"}, "this is not JSON"),
+    ],
+)
+def test_an_answer_without_implied_volatility_is_refused_in_one_line(tmp_path, status, content, words):
+    with pytest.raises(ValueError, match=words) as refused:
+        fetch_dvol("BTC", tmp_path, "2020-01-01", "2020-02-01", client=answering(status, **content))
+    assert "\n" not in str(refused.value)
+
+
+def test_names_with_a_path_are_refused(tmp_path, market):
+    with pytest.raises(ValueError, match=r"the coin .* cannot name"):
+        fetch_dvol("../x", tmp_path, "2020-01-01", "2020-02-01", client=answering(500))
+    with pytest.raises(ValueError, match=r"the contract .* cannot name"):
+        fetch_ccxt(
+            FakeExchange(market), "../../x", tmp_path, "2020-01-01", "2020-02-01", sleep=lambda s: None
+        )

@@ -7,6 +7,7 @@ kind and year, the order of columns does not.
 import csv
 import io
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from gearing.market.history.check_series import Finding, check_gaps
 from gearing.market.history.layout import settlement_rows
 from gearing.market.history.series import Bars, usual_step, whole_minutes
 
+LARGEST = 256 * 2**20  # bytes of an unpacked file
 MICROSECONDS = 10**14  # a stamp of 1973 in microseconds, of 5138 in milliseconds
 
 
@@ -81,9 +83,16 @@ def _unzipped(content: bytes, where: str) -> bytes:
             names = [n for n in archive.namelist() if n.endswith(".csv")]
             if len(names) != 1:
                 raise ValueError(f"{where}: holds {len(names)} CSV files, expected one.")
-            return archive.read(names[0])
-    except zipfile.BadZipFile as error:
-        raise ValueError(f"{where}: damaged zip ({error}); download it again.") from None
+            with archive.open(names[0]) as member:
+                found = member.read(LARGEST + 1)  # what the zip says of its size is not believed
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError):
+        raise ValueError(f"{where}: damaged zip; download it again.") from None
+    if len(found) > LARGEST:
+        raise ValueError(
+            f"{where}: {names[0]} unpacks to more than {LARGEST:,} bytes, more than a month of bars holds; it is not "
+            "read."
+        )
+    return found
 
 
 def _stamps(values: list[str]) -> np.ndarray:

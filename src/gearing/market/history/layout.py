@@ -24,7 +24,7 @@ from gearing.contracts import (
 from gearing.contracts.shipped import schedule_from_rows
 from gearing.market.history.series import Bars
 from gearing.market.timing import DAY, label, positive_duration, stamp, stamps, text
-from gearing.names import did_you_mean
+from gearing.names import check_file_name, did_you_mean
 from gearing.storage.tables import numbers
 from gearing.storage.text import kind_of, read_json
 
@@ -60,9 +60,20 @@ def data_folder(folder: str | os.PathLike[str] | None) -> Path:
     return path
 
 
+def contract_folder(folder: Path, venue: str, symbol: str) -> Path:
+    """Folder of a contract, which may not exist.
+
+    Raises
+    ------
+    ValueError
+        If the venue's or the contract's name cannot be a folder's.
+    """
+    return folder / check_file_name(venue, "the venue") / check_file_name(symbol, "the contract")
+
+
 def symbol_folder(folder: Path, venue: str, symbol: str) -> Path:
     """Folder of a contract; an unknown one is refused with the nearest name."""
-    path = folder / venue / symbol
+    path = contract_folder(folder, venue, symbol)
     if not path.is_dir():
         parent = folder / venue
         if not parent.is_dir():

@@ -53,7 +53,7 @@ def write_market(market: MarketData, folder: Path, venue: str = "binance-um", so
     """Write every contract of a market into the layout, so that ``load_market`` reads it back."""
     for k, symbol in enumerate(market.symbols):
         live = market.tradable[:, k]
-        home = folder / venue / symbol
+        home = layout.contract_folder(folder, venue, symbol)
         time, origin = market.open_time[live], source or market.name or "gearing"
         for kind, prices in (("last", market.last), ("mark", market.mark), ("index", market.index)):
             if prices is not None:

@@ -5,8 +5,11 @@ The archive holds monthly and daily zips, each with a CHECKSUM file:
 the data folder, so that an interrupted run resumes; the Parquet files are built from them.
 """
 
+from __future__ import annotations
+
 import os
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -19,6 +22,7 @@ from gearing.market.history.archive import read_funding_rates, read_klines, read
 from gearing.market.history.writing import joined_bars, joined_funding, write_bars, write_funding
 from gearing.market.sources.fetching import Fetcher, FetchSettings, Outcome, remove_abandoned_parts
 from gearing.market.timing import label, positive_duration, stamp
+from gearing.names import check_file_name
 from gearing.storage.atomic import write_atomically
 
 KINDS = {
@@ -36,6 +40,19 @@ DEFAULT_KINDS = ("klines", "mark", "funding")
 
 
 @dataclass(frozen=True)
+class Hole:
+    """Days of a kind that the archive lacks, [first, end)."""
+
+    symbol: str
+    kind: str
+    first: str
+    end: str
+
+    def __str__(self) -> str:
+        return f"{self.symbol} {self.kind}: nothing from {self.first} to {self.end}"
+
+
+@dataclass(frozen=True)
 class FetchReport:
     """The result of a download.
 
@@ -47,11 +64,17 @@ class FetchReport:
         Parquet files built, relative to the data folder.
     unknown : tuple of str
         Contracts without any file in the archive: misspelt, or of another period.
+    missing : tuple of Hole
+        What the archive lacks after a contract's first file: days that are holes in the data, or its end.
+    allow_missing : bool
+        Whether holes are no failure.
     """
 
     outcomes: tuple[Outcome, ...]
     written: tuple[str, ...]
     unknown: tuple[str, ...] = ()
+    missing: tuple[Hole, ...] = ()
+    allow_missing: bool = False
 
     @property
     def failed(self) -> tuple[Outcome, ...]:
@@ -59,8 +82,11 @@ class FetchReport:
 
     @property
     def exit_code(self) -> int:
-        """1 where a file failed or a contract is unknown, else 0; absent months (before a listing) are no failure."""
-        return int(bool(self.failed or self.unknown))
+        """1 where a file failed or is missing or a contract is unknown, else 0.
+
+        Absent months before a contract's first file (before its listing) are no failure.
+        """
+        return int(bool(self.failed or self.unknown or (self.missing and not self.allow_missing)))
 
     def counts(self) -> dict[str, int]:
         """Number of files by state."""
@@ -74,6 +100,7 @@ class FetchReport:
             "written": list(self.written),
             "failed": failures,
             "unknown": list(self.unknown),
+            "missing": [vars(hole) for hole in self.missing],
         }
 
     def __str__(self) -> str:
@@ -91,6 +118,7 @@ def fetch(
     venue: str = "binance-um",
     settings: FetchSettings | None = None,
     progress: Callable[[Outcome, int, int], None] | None = None,
+    allow_missing: bool = False,
 ) -> FetchReport:
     """Download bars, mark prices and funding of contracts.
 
@@ -110,14 +138,17 @@ def fetch(
         Base address, workers, retries and waits.
     progress : callable, optional
         Called with (outcome, number done, number of files) after each file.
+    allow_missing : bool
+        Whether files that the archive lacks after a contract's first one are no failure; the report names them.
 
     Raises
     ------
     ValueError
-        For unknown kinds or venues, or an empty period. A file that cannot be fetched is in the report instead.
+        For unknown kinds or venues, a symbol that cannot name a folder, or an empty period. A file that cannot be
+        fetched is in the report instead.
     """
-    wanted = (symbols,) if isinstance(symbols, str) else tuple(symbols)
-    _check_request(kinds, venue)
+    wanted = tuple(dict.fromkeys([symbols] if isinstance(symbols, str) else symbols))
+    _check_request(wanted, kinds, venue)
     days = _days(start, end)
     root = Path(folder)
     length = label(positive_duration(bar))
@@ -130,7 +161,8 @@ def fetch(
     outcomes += fetcher.fetch_all([p for parts in late.values() for p in parts], progress)
     written = [name for s in wanted for kind in kinds if (name := build(root, venue, s, kind, length))]
     unknown = [s for s in wanted if all(o.state == "absent" for o in outcomes if f"/{s}/" in o.path)]
-    return FetchReport(tuple(outcomes), tuple(written), tuple(unknown))
+    missing = [hole for s in wanted if s not in unknown for hole in holes(outcomes, s, kinds, length)]
+    return FetchReport(tuple(outcomes), tuple(written), tuple(unknown), tuple(missing), allow_missing)
 
 
 def archive_paths(kind: str, symbol: str, bar: str, first: date, last: date) -> list[str]:
@@ -158,7 +190,7 @@ def build(root: Path, venue: str, symbol: str, kind: str, bar: str) -> str | Non
     sources = sorted((root / ARCHIVE).glob(_path("*", kind, symbol, bar, "*")))
     if not sources:
         return None
-    home = root / venue / symbol
+    home = layout.contract_folder(root, venue, symbol)
     if kind == "funding":
         target = home / "funding.parquet"
         parts = [read_funding_rates(p.read_bytes(), str(p)) for p in sources]
@@ -174,7 +206,52 @@ def build(root: Path, venue: str, symbol: str, kind: str, bar: str) -> str | Non
     return target.relative_to(root).as_posix()
 
 
-def _check_request(kinds: Sequence[str], venue: str) -> None:
+def holes(outcomes: Iterable[Outcome], symbol: str, kinds: Sequence[str], bar: str) -> list[Hole]:
+    """What the archive lacks of a contract after its first file, as spans of days.
+
+    Prices and funding begin together, other kinds on their own. Files that are published later are no holes: monthly
+    ones for ten days after the month, daily ones for three.
+    """
+    known = {kind: _files(outcomes, kind, symbol, bar) for kind in kinds}
+    listed = min((day for kind in kinds if kind not in TABLES for day in _present(known[kind])), default=None)
+    found: list[Hole] = []
+    for kind, files in known.items():
+        begins = min(_present(files), default=None) if kind in TABLES else listed
+        for first, end in sorted(span for span, outcome in files.items() if _is_hole(span, outcome, begins)):
+            if found and (found[-1].kind, found[-1].end) == (kind, str(first)):
+                found[-1] = Hole(symbol, kind, found[-1].first, str(end))
+            else:
+                found.append(Hole(symbol, kind, str(first), str(end)))
+    return found
+
+
+def _files(outcomes: Iterable[Outcome], kind: str, symbol: str, bar: str) -> dict[tuple[date, date], Outcome]:
+    """Files of a kind by their days."""
+    stems = tuple(_stem(rhythm, kind, symbol, bar) for rhythm in ("monthly", "daily"))
+    return {_span(o.path): o for o in outcomes if o.path.startswith(stems)}
+
+
+def _present(files: Mapping[tuple[date, date], Outcome]) -> list[date]:
+    return [first for (first, _), outcome in files.items() if outcome.state != "absent"]
+
+
+def _is_hole(span: tuple[date, date], outcome: Outcome, begins: date | None) -> bool:
+    published = span[1] + timedelta(days=10 if "/monthly/" in outcome.path else 3)
+    late = published < datetime.now(UTC).date()
+    return outcome.state == "absent" and begins is not None and span[0] >= begins and late
+
+
+def _span(path: str) -> tuple[date, date]:
+    """Days of an archive file, half-open."""
+    parts = [int(part) for part in re.findall(r"-(\d{4})-(\d\d)(?:-(\d\d))?\.zip", path)[0] if part]
+    if len(parts) == 3:
+        return date(*parts), date(*parts) + timedelta(days=1)
+    return date(*parts, 1), _next_month(date(*parts, 1))
+
+
+def _check_request(symbols: Sequence[str], kinds: Sequence[str], venue: str) -> None:
+    for symbol in symbols:
+        check_file_name(symbol, "the contract")
     if unknown := [k for k in kinds if k not in KINDS]:
         raise ValueError(f"no data kind {', '.join(unknown)}; known: {', '.join(KINDS)}.")
     if venue != "binance-um":
@@ -211,10 +288,15 @@ def _daily(kind: str, symbol: str, bar: str, first: date, last: date) -> list[st
 
 
 def _path(rhythm: str, kind: str, symbol: str, bar: str, when: str) -> str:
+    return f"{_stem(rhythm, kind, symbol, bar)}{when}.zip"
+
+
+def _stem(rhythm: str, kind: str, symbol: str, bar: str) -> str:
+    """Path of an archive file up to its month or day."""
     if kind in NAMES:
-        return f"data/futures/um/{rhythm}/{NAMES[kind]}/{symbol}/{bar}/{symbol}-{bar}-{when}.zip"
+        return f"data/futures/um/{rhythm}/{NAMES[kind]}/{symbol}/{bar}/{symbol}-{bar}-"
     name = TABLES.get(kind, "fundingRate")
-    return f"data/futures/um/{rhythm}/{name}/{symbol}/{symbol}-{name}-{when}.zip"
+    return f"data/futures/um/{rhythm}/{name}/{symbol}/{symbol}-{name}-"
 
 
 def _next_month(month: date) -> date:

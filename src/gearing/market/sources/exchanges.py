@@ -22,9 +22,12 @@ from gearing.market.history import layout
 from gearing.market.history.layout import settlement_rows
 from gearing.market.history.series import Bars, whole_minutes
 from gearing.market.history.writing import STAMP, joined_bars, joined_funding, write_bars, write_funding
-from gearing.market.sources.fetching import RETRIED
+from gearing.market.sources.retrying import FetchError, PassingError, Patience, Retrying
+from gearing.market.sources.web import Web
 from gearing.market.timing import label, positive_duration, stamp
+from gearing.names import check_file_name
 from gearing.storage.atomic import write_atomically
+from gearing.storage.text import decoded, parse_json
 
 FOLDERS = {"bybit": "bybit-linear", "okx": "okx-swap"}
 PRICES = {"last": None, "mark": "mark", "index": "index"}
@@ -35,8 +38,9 @@ UNTIL = {
     "okx": "after"
 }  # ccxt has no unified end of a funding page for OKX, which returns the newest of a span first
 SAVED_AFTER = 50  # pages
-TRIES = 6
+PATIENCE = Patience(retries=5, first_wait=1.0)
 DERIBIT = "https://www.deribit.com"
+DVOL = "api/v2/public/get_volatility_index_data"
 
 
 def fetch_ccxt(
@@ -48,6 +52,7 @@ def fetch_ccxt(
     bar: Any = "1h",
     kind: str = "last",
     sleep: Callable[[float], None] = time.sleep,
+    patience: Patience = PATIENCE,
 ) -> str:
     """Download one kind of one contract through ccxt.
 
@@ -61,6 +66,8 @@ def fetch_ccxt(
     start, end : date or text
         Half-open, UTC.
     kind : {"last", "mark", "index", "funding"}
+    patience : Patience
+        How often and how long a page is tried.
 
     Returns
     -------
@@ -78,7 +85,9 @@ def fetch_ccxt(
         raise ValueError(f"kind is 'last', 'mark', 'index' or 'funding', not {kind!r}.")
     client = _client(exchange)
     root = Path(folder)
-    home = root / FOLDERS.get(client.id, client.id) / symbol.split(":")[0].replace("/", "")
+    home = layout.contract_folder(
+        root, FOLDERS.get(client.id, client.id), symbol.split(":")[0].replace("/", "", 1)
+    )
     first, last = (int(stamp(t).astype(np.int64)) for t in (start, end))
     funding, length = kind == "funding", positive_duration(bar)
     step = int(length.astype(np.int64))
@@ -93,9 +102,10 @@ def fetch_ccxt(
         price = {} if PRICES[kind] is None else {"price": PRICES[kind]}
         return client.fetch_ohlcv(symbol, label(length), since=since, limit=PAGE, params=price)
 
-    origin = f"ccxt {client.id}"
+    origin, what = f"ccxt {client.id}", f"{client.id}: {kind} of {symbol}"
+    retrying = Retrying(patience, sleep)
     for a, b in _missing(_stamps(target), first, last, inner, outer):
-        for rows in _pages(page, a, b, PAGE * outer, sleep):
+        for rows in _pages(page, a, b, PAGE * outer, retrying, what):
             inside = {int(row[0]): row for row in rows if a <= row[0] < b}
             if not inside:
                 continue
@@ -123,25 +133,22 @@ def fetch_dvol(
     base_url: str = DERIBIT,
     client: httpx.Client | None = None,
     sleep: Callable[[float], None] = time.sleep,
+    patience: Patience = PATIENCE,
 ) -> str:
-    """Download Deribit's daily implied-volatility index (closes, in percent a year) into ``dvol/<COIN>-1d.parquet``."""
-    own = client or httpx.Client(timeout=30.0)
+    """Download Deribit's daily implied-volatility index (closes, in percent a year) into ``dvol/<COIN>-1d.parquet``.
+
+    Days that the file already has stay in it.
+    """
+    target = Path(folder) / "dvol" / f"{check_file_name(coin, 'the coin')}-1d.parquet"
     first, last = (int(stamp(t).astype(np.int64)) for t in (start, end))
-    rows: dict[int, float] = {}
-    until = last - 1
-    while until >= first:
-        query = {"currency": coin, "start_timestamp": first, "end_timestamp": until, "resolution": "1D"}
-        page = _json(own, f"{base_url.rstrip('/')}/api/v2/public/get_volatility_index_data", query, sleep)[
-            "result"
-        ]
-        rows |= {int(row[0]): float(row[4]) for row in page["data"] if first <= row[0] < last}
-        following = page.get("continuation")
-        if following is None or following >= until:
-            break
-        until = following
+    call = partial(_deribit, Web(client=client), f"{base_url.rstrip('/')}/{DVOL}")
+    rows = _dvol_rows(coin, first, last, call, Retrying(patience, sleep))
     if not rows:
         raise ValueError(f"Deribit has no volatility index of {coin} in [{start}, {end}).")
-    target = Path(folder) / "dvol" / f"{coin}-1d.parquet"
+    if target.is_file():
+        stored = pq.read_table(target, columns=["time", "dvol"]).to_pydict()
+        times = np.array(stored["time"], "datetime64[ms]").astype(np.int64).tolist()
+        rows = dict(zip(times, stored["dvol"], strict=True)) | rows
     times = np.array(sorted(rows), "int64").astype("datetime64[ms]")
     columns = {
         "time": pa.array(times, pa.timestamp("ms")).cast(STAMP),
@@ -149,6 +156,23 @@ def fetch_dvol(
     }
     write_atomically(target, lambda part: pq.write_table(pa.table(columns), part, compression="zstd"))
     return f"dvol/{coin}-1d.parquet"
+
+
+def _dvol_rows(
+    coin: str, first: int, last: int, call: Callable[..., dict[str, Any]], retrying: Retrying
+) -> dict[int, float]:
+    """Closes by milliseconds, page by page from the newest."""
+    rows: dict[int, float] = {}
+    until = last - 1
+    while until >= first:
+        query = {"currency": coin, "start_timestamp": first, "end_timestamp": until, "resolution": "1D"}
+        page = retrying.run(partial(call, query))
+        rows |= {int(row[0]): float(row[4]) for row in page["data"] if first <= row[0] < last}
+        following = page.get("continuation")
+        if following is None or following >= until:
+            break
+        until = following
+    return rows
 
 
 def _client(exchange: Any) -> Any:
@@ -186,7 +210,7 @@ def _missing(stamps: np.ndarray, first: int, last: int, inner: int, outer: int) 
 
 
 def _pages(
-    page: Callable[[int], list[Any]], first: int, last: int, span: int, sleep: Callable[[float], None]
+    page: Callable[[int], list[Any]], first: int, last: int, span: int, retrying: Retrying, what: str
 ) -> Iterator[list[Any]]:
     """Rows from ``first`` to ``last`` in order, some pages at a time.
 
@@ -195,7 +219,7 @@ def _pages(
     rows: list[Any] = []
     since, count = first, 0
     while since < last:
-        batch = _retried(partial(page, since), sleep)
+        batch = retrying.run(lambda _deadline, since=since: _ccxt_call(partial(page, since), what))
         fresh = [row for row in batch if row[0] >= since]
         rows += fresh
         since = max(int(row[0]) for row in fresh) + 1 if fresh else since + span
@@ -206,19 +230,6 @@ def _pages(
     yield rows
 
 
-def _retried(call: Callable[[], Any], sleep: Callable[[float], None]) -> Any:
-    """Retry a call after network errors (ccxt's NetworkError, including rate limits), with growing waits."""
-    for attempt in range(TRIES):
-        try:
-            return call()
-        except Exception as error:
-            passing = any(base.__name__ == "NetworkError" for base in type(error).__mro__)
-            if not passing or attempt == TRIES - 1:
-                raise
-            sleep(min(2.0**attempt, 60.0))
-    raise AssertionError("unreachable")
-
-
 def _rates(client: Any, symbol: str, since: int, until: int) -> list[list[float]]:
     """Settlements from ``since`` to ``until``: few enough for one page, whichever end it starts from."""
     end = {UNTIL.get(client.id, "until"): until}
@@ -226,16 +237,27 @@ def _rates(client: Any, symbol: str, since: int, until: int) -> list[list[float]
     return [[row["timestamp"], row["fundingRate"]] for row in found]
 
 
-def _json(client: httpx.Client, url: str, query: dict[str, Any], sleep: Callable[[float], None]) -> Any:
-    detail = ""
-    for attempt in range(TRIES):
-        try:
-            response = client.get(url, params=query)
-            if response.status_code not in RETRIED:
-                response.raise_for_status()
-                return response.json()
-            detail = f"status {response.status_code}"
-        except httpx.TransportError as error:
-            detail = str(error)
-        sleep(min(2.0**attempt, 60.0))
-    raise ValueError(f"{url}: {detail} after {TRIES} tries; try again later.")
+def _ccxt_call(call: Callable[[], Any], what: str) -> Any:
+    """Result of a call of ccxt; its NetworkError, rate limits included, may pass."""
+    try:
+        return call()
+    except Exception as error:
+        kinds = {base.__name__ for base in type(error).__mro__}
+        detail = f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')[:300]}"
+        if "NetworkError" in kinds:
+            raise PassingError(f"{what}: {detail}") from error
+        if "BaseError" in kinds:  # ccxt's: an unknown symbol, a request that the exchange refuses
+            raise FetchError(f"{what}: {detail}") from error
+        raise
+
+
+def _deribit(web: Web, url: str, query: dict[str, Any], deadline: float) -> dict[str, Any]:
+    """The result in an answer of Deribit."""
+    status, body = web.get(url, deadline, query)
+    if status >= 400:
+        raise FetchError(f"{url}: status {status}; check the coin and the period.")
+    answer = parse_json(decoded(body, url), url, dict)
+    result = answer.get("result")
+    if not isinstance(result, dict) or not isinstance(result.get("data"), list):
+        raise FetchError(f"{url}: the answer holds no data: {str(answer)[:200]}.")
+    return result

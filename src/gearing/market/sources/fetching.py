@@ -1,19 +1,23 @@
-"""Fetch files: verified by checksum, written atomically, retried with growing waits."""
+"""Fetch files: verified by checksum, written atomically, retried with growing waits, ended after a stated time."""
 
 import hashlib
 import os
-import threading
+import re
 import time
+import zipfile
+import zlib
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
-
+from gearing.market.sources.retrying import FetchError, PassingError, Patience, Retrying
+from gearing.market.sources.web import LARGEST, Web
 from gearing.storage.atomic import write_atomically
+from gearing.storage.digest import file_digest
 
-RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
+CHECKSUM = ".CHECKSUM"
+_DIGEST = re.compile(r"[0-9a-fA-F]{64}")
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,11 @@ class FetchSettings:
         Seconds before the first retry, doubled each time, and their bound. A server's Retry-After takes precedence.
     timeout : float
         Seconds without a byte after which an attempt fails.
+    longest_time : float
+        Seconds after which a file fails, tries and waits included; and those without any file after which the
+        remaining ones are given up.
+    largest : int
+        Bytes after which a file fails.
     """
 
     base_url: str = "https://data.binance.vision"
@@ -40,6 +49,13 @@ class FetchSettings:
     first_wait: float = 0.5
     longest_wait: float = 60.0
     timeout: float = 30.0
+    longest_time: float = 600.0
+    largest: int = LARGEST
+
+    @property
+    def patience(self) -> Patience:
+        """The part that says how often and how long a file is tried."""
+        return Patience(self.retries, self.first_wait, self.longest_wait, self.longest_time)
 
 
 @dataclass(frozen=True)
@@ -51,120 +67,104 @@ class Outcome:
     detail: str = ""
 
 
-class FetchError(Exception):
-    """A file could not be fetched; the message names it and the reason."""
-
-
 class Fetcher:
     """Fetches archive files into a folder, keeping the archive's paths.
 
     Parameters
     ----------
     folder : Path
-        Files in it are complete and verified by checksum.
+        Files in it are complete; their checksums are stored next to them and compared by later runs.
     settings : FetchSettings
     sleep : callable, optional
         Replaces ``time.sleep`` in tests.
     """
 
-    def __init__(self, folder: Path, settings: FetchSettings, sleep: Callable[[float], None] = time.sleep):
-        self.folder, self.settings, self.sleep = folder, settings, sleep
-        self.client = httpx.Client(timeout=settings.timeout, follow_redirects=True)
-        self._pause_until = 0.0
-        self._lock = threading.Lock()
+    def __init__(self, folder: Path, settings: FetchSettings, sleep: Callable[[float], None] | None = None):
+        self.folder, self.settings = folder, settings
+        self.web = Web(settings.timeout, settings.largest)
+        self.retrying = Retrying(settings.patience, sleep or self.web.sleep)
+        self._last_file = time.monotonic()
 
     def fetch_all(
         self, paths: Iterable[str], progress: Callable[[Outcome, int, int], None] | None = None
     ) -> list[Outcome]:
         """Fetch files in parallel; failures are reported, not raised, and do not stop the others."""
-        wanted = list(paths)
+        wanted = list(dict.fromkeys(paths))
         outcomes = []
+        self._last_file = time.monotonic()
         with ThreadPoolExecutor(self.settings.workers) as pool:
             tasks = [pool.submit(self.fetch, path) for path in wanted]
-            for done, task in enumerate(as_completed(tasks), start=1):
-                outcomes.append(task.result())
-                if progress is not None:
-                    progress(outcomes[-1], done, len(wanted))
+            try:
+                for done, task in enumerate(as_completed(tasks), start=1):
+                    outcomes.append(task.result())
+                    if progress is not None:
+                        progress(outcomes[-1], done, len(wanted))
+            except BaseException:  # Ctrl-C, a full disk: end at once what has begun
+                self.web.stop()
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
         return sorted(outcomes, key=lambda o: o.path)
 
     def fetch(self, path: str) -> Outcome:
-        """Fetch one file unless it exists."""
+        """Fetch one file unless it exists as it was fetched."""
         target = self.folder / path
-        if target.is_file():
+        if target.is_file() and _is_intact(target):
             return Outcome(path, "kept")
+        if time.monotonic() - self._last_file > self.settings.longest_time:
+            silence = f"no file came for {self.settings.longest_time:g} seconds, so the rest was given up"
+            return Outcome(path, "failed", f"{path}: {silence}; try again later.")
         try:
-            content = self._verified(path)
+            found = self.retrying.run(lambda deadline: self._verified(path, deadline))
         except FetchError as error:
-            return Outcome(path, "failed", str(error))
-        if content is None:
+            return Outcome(path, "failed", f"{path}: {error}")
+        self._last_file = time.monotonic()
+        if found is None:
             return Outcome(path, "absent")
+        content, listed = found
+        checksum = target.with_name(target.name + CHECKSUM)
+        line = f"{listed}  {target.name}\n"
+        write_atomically(checksum, lambda draft: draft.write_text(line, encoding="utf-8"))
         write_atomically(target, lambda draft: draft.write_bytes(content))
         return Outcome(path, "new")
 
-    def _verified(self, path: str) -> bytes | None:
-        """Content of a file whose checksum agrees, or None where the archive has no such file."""
-        detail = ""
-        for attempt in range(self.settings.retries + 1):
-            if attempt:
-                self.sleep(self._wait(attempt))
-            listed = self._get(path + ".CHECKSUM")
-            content = self._get(path)
-            if content is None:
-                return None
-            if listed is None:
-                raise FetchError(
-                    f"{path}: the archive has the file but no checksum, so it cannot be verified."
-                )
-            words = listed.decode(errors="replace").split()
-            expected = words[0].lower() if words else ""
-            found = hashlib.sha256(content).hexdigest()
-            if found == expected:
-                return content
-            detail = f"checksum {found[:12]}... differs from the listed {expected[:12]}..."
-        raise FetchError(f"{path}: {detail} after {self.settings.retries + 1} tries; try again later.")
+    def _verified(self, path: str, deadline: float) -> tuple[bytes, str] | None:
+        """Content of a file and the checksum it agrees with, or None where the archive has no such file."""
+        listed = self._get(path + CHECKSUM, deadline)
+        content = self._get(path, deadline)
+        if content is None:
+            return None
+        if listed is None:
+            raise FetchError("the archive has the file but no checksum, so it cannot be verified.")
+        words = listed[:200].decode(errors="replace").split()
+        expected = words[0].lower() if words else ""
+        if not _DIGEST.fullmatch(expected):
+            raise PassingError(f"what came for {CHECKSUM} is no checksum (a proxy's or a login page?)")
+        found = hashlib.sha256(content).hexdigest()
+        if found != expected:
+            raise PassingError(f"checksum {found[:12]}... differs from the listed {expected[:12]}...")
+        return content, expected
 
-    def _get(self, path: str) -> bytes | None:
+    def _get(self, path: str, deadline: float) -> bytes | None:
         url = f"{self.settings.base_url.rstrip('/')}/{path}"
-        detail = ""
-        for attempt in range(self.settings.retries + 1):
-            if attempt:
-                self.sleep(self._wait(attempt))
-            self._respect_pause()
-            try:
-                response = self.client.get(url)
-            except httpx.TransportError as error:  # refused, cut off, too slow
-                detail = f"{type(error).__name__}: {error}"
-                continue
-            if response.status_code == 404:
-                return None
-            if response.status_code in RETRIED:
-                detail = f"status {response.status_code}"
-                self._pause(response)
-                continue
-            if response.is_error:
-                raise FetchError(f"{path}: status {response.status_code}; check the base address {url}.")
-            return response.content
-        raise FetchError(f"{path}: {detail} after {self.settings.retries + 1} tries; try again later.")
+        status, body = self.web.get(url, deadline)
+        if status == 404:
+            return None
+        if status >= 400:
+            raise FetchError(f"status {status}; check the base address {url}.")
+        return body
 
-    def _wait(self, attempt: int) -> float:
-        return min(self.settings.first_wait * 2.0 ** (attempt - 1), self.settings.longest_wait)
 
-    def _pause(self, response: httpx.Response) -> None:
-        """Pause all workers for the time the server requests."""
-        try:
-            seconds = float(response.headers.get("Retry-After", 0.0))
-        except ValueError:
-            seconds = self.settings.longest_wait
-        with self._lock:
-            self._pause_until = max(
-                self._pause_until, time.monotonic() + min(seconds, self.settings.longest_wait)
-            )
-
-    def _respect_pause(self) -> None:
-        with self._lock:
-            rest = self._pause_until - time.monotonic()
-        if rest > 0.0:
-            self.sleep(rest)
+def _is_intact(path: Path) -> bool:
+    """Whether a stored file is what was fetched: by its checksum, or by those inside the zip if it is of old."""
+    checksum = path.with_name(path.name + CHECKSUM)
+    if checksum.is_file():
+        words = checksum.read_text(encoding="utf-8", errors="replace").split()
+        return bool(words) and words[0] == file_digest(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except (OSError, ValueError, zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError):
+        return False
 
 
 def remove_abandoned_parts(folder: Path) -> None:

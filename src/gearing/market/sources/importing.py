@@ -19,6 +19,7 @@ from gearing.market.history.merging import DisagreementError, each_once, merged_
 from gearing.market.history.series import Bars, usual_step
 from gearing.market.history.writing import write_bars, write_funding
 from gearing.market.timing import label, positive_duration, text
+from gearing.names import check_file_name
 from gearing.storage.tables import read_table
 
 _CHOICE = (
@@ -110,10 +111,7 @@ def import_table(
 def check_target(venue: str, symbol: str) -> None:
     """Refuse names that are no venue of ours, or no plain name of a folder."""
     layout.profile(venue)
-    if not symbol or symbol in (".", "..") or set(symbol) & set("/\\:\0"):
-        raise ValueError(
-            f"{symbol!r} is not a contract's name; write it as the venue's interface does, like BTCUSDT."
-        )
+    check_file_name(symbol, "the contract")
 
 
 def add_bars(
@@ -133,7 +131,7 @@ def add_bars(
             f"{parts[0].where}: bars of {', '.join(label(one) for one in sorted(lengths))} together."
         )
     length, notes = lengths.pop(), [note for _, _, more in read for note in more]
-    target = layout.bar_file(folder / venue / symbol, kind, length)
+    target = layout.bar_file(layout.contract_folder(folder, venue, symbol), kind, length)
     joined = reduce(merged_bars, (bars for bars, _, _ in read))
     if target.is_file():
         joined = _with_stored(joined, target, kind, replace)
@@ -146,7 +144,7 @@ def add_funding(
     parts: Sequence[tuple[np.ndarray, str]], folder: Path, venue: str, symbol: str, replace: bool
 ) -> tuple[str, list[str]]:
     """Add settlements (with the file of each part) to those of the folder."""
-    target = folder / venue / symbol / "funding.parquet"
+    target = layout.contract_folder(folder, venue, symbol) / "funding.parquet"
     for rates, where in parts:
         if (bad := np.abs(rates["rate"]) >= 1.0).any():
             row = rates[int(bad.argmax())]
