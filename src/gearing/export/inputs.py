@@ -35,6 +35,7 @@ from gearing.market.data import MarketData
 from gearing.market.timing import stamps
 from gearing.names import check_names
 from gearing.simulation.tape import decision_bars
+from gearing.storage.tables import numbers, read_table
 
 _PRICES = ("open", "high", "low", "close")
 _KNOWN_AT_CLOSE = ("implied_volatility", "predicted_rate")
@@ -56,17 +57,24 @@ def naming(given: Any) -> Iterator[None]:
 
 
 def _read_table(given: Any, what: str) -> pd.DataFrame:
-    """A given table, or that of a CSV or Parquet file."""
+    """A given table, or that of a file, without the column ``source`` of a data folder's files."""
     if isinstance(given, pd.DataFrame):
-        return given.copy()
-    path = Path(given)
-    if not path.is_file():
-        raise BundleError(f"{what}: there is no file {path}.")
-    if path.suffix == ".parquet":
-        return pd.read_parquet(path)
-    if path.suffix == ".csv":
-        return pd.read_csv(path)
-    raise BundleError(f"{what}: {path.name} is neither .csv nor .parquet.")
+        return given.drop(columns="source", errors="ignore")
+    if not isinstance(given, str | os.PathLike):
+        raise BundleError(f"{what}: {str(given)[:80]!r} is neither a table nor the path of one.")
+    try:
+        return read_table(Path(given)).drop(columns="source", errors="ignore")
+    except ValueError as error:
+        raise BundleError(f"{what}: {error}") from error
+
+
+def _as_numbers(table: pd.DataFrame, what: str, but: Sequence[str]) -> pd.DataFrame:
+    """The table with all columns but some as numbers."""
+    try:
+        made = {name: numbers(table[name], f"{what}: {name}") for name in table.columns if name not in but}
+    except ValueError as error:
+        raise BundleError(str(error)) from error
+    return table.assign(**made)
 
 
 def _moments(values: pd.Series, what: str) -> np.ndarray:
@@ -100,6 +108,7 @@ def read_market(
     """
     table = _with_contract(bars, manifest, "bars")
     _check_columns(table, manifest)
+    table = _as_numbers(table, "bars", ("open_time", "contract"))
     table["open_time"] = _moments(table["open_time"], "bars: open_time")
     last = _last_opens(table, manifest)
     interval = parse_duration(manifest.config.decision_interval)
@@ -137,7 +146,7 @@ def _with_contract(given: Any, manifest: Manifest, what: str) -> pd.DataFrame:
         if len(symbols) > 1:
             raise BundleError(f"{what}: the bundle decides on {', '.join(symbols)}; add a column 'contract'.")
         return table.assign(contract=symbols[0])
-    unknown = sorted(set(table["contract"]) - set(symbols))
+    unknown = sorted(set(table["contract"]) - set(symbols), key=str)
     if unknown:
         raise BundleError(
             f"{what}: contract {unknown[0]!r} is not in this bundle, which has {', '.join(symbols)}."
@@ -250,6 +259,7 @@ def _funding(manifest: Manifest, funding: Any) -> pd.DataFrame | None:
             f"funding has columns {', '.join(map(str, table.columns))}; it takes time, rate and optionally mark and "
             "contract."
         )
+    table = _as_numbers(table, "funding", ("time", "contract"))
     table["time"] = _moments(table["time"], "funding: time")
     return table
 

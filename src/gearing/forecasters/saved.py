@@ -87,8 +87,9 @@ def load_forecast(folder: Path) -> Forecast:
         Naming the file, where it is missing or damaged.
     """
     stored = _arrays(folder / _FORECAST, _IN_FORECAST)
-    texts = (tuple(stored["columns"].tolist()), str(stored["horizon"]), str(stored["kind"]))
-    rows = Rows(*(stored[name] for name in ARRAYS), *texts)
+    arrays: dict[str, Any] = {name: stored[name] for name in ARRAYS}
+    columns = tuple(stored["columns"].tolist())
+    rows = Rows(**arrays, columns=columns, horizon=str(stored["horizon"]), kind=str(stored["kind"]))
     graph = folder / _GRAPH
     model = StoredForecaster(graph.read_bytes()) if graph.is_file() else None
     return Forecast(rows, stored["value"], stored["fitted_until"], model)

@@ -110,7 +110,8 @@ def _binary(content: bytes, where: str, reader: Any) -> pd.DataFrame:
         table = reader(pa.BufferReader(content)).to_pandas()
     except (pa.ArrowException, OSError, ValueError, TypeError, KeyError):
         raise ValueError(f"{where} is damaged or cut off; get the file again.") from None
-    plain = table.index.name is None and table.index.equals(pd.RangeIndex(len(table)))
+    index = table.index  # row numbers, those of a part of a table as well, are no column
+    plain = index.name is None and index.dtype.kind in "iu" and bool((index < 10**8).all())
     return table if plain else table.reset_index()
 
 

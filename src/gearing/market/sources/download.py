@@ -243,10 +243,9 @@ def _is_hole(span: tuple[date, date], outcome: Outcome, begins: date | None) -> 
 
 def _span(path: str) -> tuple[date, date]:
     """Days of an archive file, half-open."""
-    parts = [int(part) for part in re.findall(r"-(\d{4})-(\d\d)(?:-(\d\d))?\.zip", path)[0] if part]
-    if len(parts) == 3:
-        return date(*parts), date(*parts) + timedelta(days=1)
-    return date(*parts, 1), _next_month(date(*parts, 1))
+    year, month, day = re.findall(r"-(\d{4})-(\d\d)(?:-(\d\d))?\.zip", path)[0]
+    first = date(int(year), int(month), int(day or 1))
+    return first, first + timedelta(days=1) if day else _next_month(first)
 
 
 def _check_request(symbols: Sequence[str], kinds: Sequence[str], venue: str) -> None:

@@ -146,9 +146,9 @@ def fetch_dvol(
     if not rows:
         raise ValueError(f"Deribit has no volatility index of {coin} in [{start}, {end}).")
     if target.is_file():
-        stored = pq.read_table(target, columns=["time", "dvol"]).to_pydict()
-        times = np.array(stored["time"], "datetime64[ms]").astype(np.int64).tolist()
-        rows = dict(zip(times, stored["dvol"], strict=True)) | rows
+        stored = pq.read_table(target, columns=["time", "dvol"])
+        days = np.asarray(stored["time"], "datetime64[ms]").astype(np.int64).tolist()
+        rows = dict(zip(days, stored["dvol"].to_pylist(), strict=True)) | rows
     times = np.array(sorted(rows), "int64").astype("datetime64[ms]")
     columns = {
         "time": pa.array(times, pa.timestamp("ms")).cast(STAMP),
@@ -219,7 +219,7 @@ def _pages(
     rows: list[Any] = []
     since, count = first, 0
     while since < last:
-        batch = retrying.run(lambda _deadline, since=since: _ccxt_call(partial(page, since), what))
+        batch = retrying.run(partial(_ccxt_call, partial(page, since), what))
         fresh = [row for row in batch if row[0] >= since]
         rows += fresh
         since = max(int(row[0]) for row in fresh) + 1 if fresh else since + span
@@ -237,8 +237,9 @@ def _rates(client: Any, symbol: str, since: int, until: int) -> list[list[float]
     return [[row["timestamp"], row["fundingRate"]] for row in found]
 
 
-def _ccxt_call(call: Callable[[], Any], what: str) -> Any:
-    """Result of a call of ccxt; its NetworkError, rate limits included, may pass."""
+def _ccxt_call(call: Callable[[], Any], what: str, deadline: float) -> Any:
+    """Result of a call of ccxt, which has a timeout of its own; its NetworkError, rate limits included, may pass."""
+    del deadline
     try:
         return call()
     except Exception as error:
