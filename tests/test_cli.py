@@ -164,6 +164,13 @@ def test_data_import_brings_a_table_into_the_layout(tmp_path):
     assert (tmp_path / "data" / "binance-um" / "XUSDT" / "1h.parquet").exists()
 
 
+def test_data_fetch_writes_nothing_outside_its_folder(tmp_path):
+    refused = run("data", "fetch", "../../x", "--folder", str(tmp_path / "data"), check=False)
+    assert refused.returncode == 2
+    assert "the contract '../../x' cannot name a file or a folder" in refused.stderr
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_bundle_decides_from_the_command_line(tmp_path):
     path = tmp_path / "x.yaml"
     path.write_text(
@@ -177,6 +184,14 @@ def test_a_bundle_decides_from_the_command_line(tmp_path):
     answer = run(*command).stdout
     assert "target leverage" in answer
     assert answer.strip() in shown
+    *command, option, moment = command
+    assert (option, moment) == ("--now", "last-bar")
+    for now in ([], ["--now", ""], ["--now", "nan"], ["--now", "NaT"], ["--now", "2024-07-01"]):
+        refused = run(*command, *now, check=False)
+        assert refused.returncode == 2, now
+        assert refused.stderr.startswith("error: "), now
+        assert refused.stderr.count("\n") == 1, now
+    assert run(*command, option, moment, "--max-jump", "off").stdout == answer
 
 
 def test_reconcile_names_the_line_whose_fee_differs(tmp_path):

@@ -1,6 +1,6 @@
 import pytest
 
-from gearing.names import Register, check_names, did_you_mean, nearest
+from gearing.names import Register, check_file_name, check_names, did_you_mean, is_file_name, nearest
 
 
 def test_the_nearest_name_is_suggested():
@@ -87,3 +87,39 @@ def test_each_register_of_the_package_has_its_entry_point_group():
         "action scheme": "gearing.action_schemes",
         "reward": "gearing.rewards",
     }
+
+
+@pytest.mark.parametrize(
+    "name", ["BTCUSDT", "1000PEPEUSDT", "币安人生USDT", "my study (2)", "a.b-c_d", "x", "é"]
+)
+def test_usual_names_may_become_files(name):
+    assert check_file_name(name, "the name") == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        ".",
+        "..",
+        "../x",
+        "a/b",
+        "a\\b",
+        "C:x",
+        "x.",
+        "x ",
+        " x",
+        "-x",
+        ".x",
+        "a\nb",
+        "a\x00",
+        "CON",
+        "nul.txt",
+        3,
+        None,
+    ],
+)
+def test_what_leads_elsewhere_or_is_no_name_everywhere_may_not_become_a_file(name):
+    assert not is_file_name(name)
+    with pytest.raises(ValueError, match=r"the name .* cannot name a file or a folder"):
+        check_file_name(name, "the name")

@@ -22,16 +22,14 @@ _TYPES: Mapping[Any, type] = {
 }  # fmt: skip
 
 
-# Of a file or folder on every system: no separators, no drive, not hidden, no end that Windows cuts off.
-_FILE_NAME = re.compile(r"\w([\w .,()&+=@-]{0,98}[\w)+=@-])?")
+# Of a file or folder on every system: no separators, no drive, nothing that Windows refuses or cuts off, not hidden.
+_REFUSED = r'\x00-\x1f\x7f/\\<>:"|?*\ud800-\udfff'
+_FILE_NAME = re.compile(rf"[^{_REFUSED}. -]([^{_REFUSED}]{{0,98}}[^{_REFUSED}. ])?")
 _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
 def is_file_name(name: object) -> bool:
-    """Whether a text may name a file or a folder: up to 100 letters, digits, spaces and ``_ - . , ( ) & + = @``.
-
-    It begins with a letter, a digit or an underscore and does not end in a dot or a space.
-    """
+    """Whether a text may name a file or a folder: up to 100 characters, no path, the same on every system."""
     return isinstance(name, str) and bool(_FILE_NAME.fullmatch(name)) and not _DEVICE.fullmatch(name)
 
 
@@ -45,8 +43,9 @@ def check_file_name(name: Any, what: str) -> str:
     """
     if not is_file_name(name):
         raise ValueError(
-            f"{what} {str(name)[:120]!r} cannot name a file or a folder: write up to 100 letters, digits, spaces and "
-            "_ - . , ( ) & + = @, beginning with a letter or a digit, without slashes."
+            f"{what} {str(name)[:120]!r} cannot name a file or a folder: write up to 100 characters "
+            'without / \\ < > : " | ? *, that do not begin with a dot, a hyphen or a space '
+            "and do not end with a dot or a space."
         )
     return str(name)
 

@@ -14,6 +14,7 @@ Example: {"equity": 10000, "positions": {"BTCUSDT": {"quantity": 0.02, "entry_pr
 """
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -216,9 +217,10 @@ def _flag(position: Mapping[str, Any], symbol: str) -> bool:
 def _loaded(given: Any) -> Mapping[str, Any]:
     if isinstance(given, Mapping):
         return given
-    path = Path(given)
+    if not isinstance(given, str | os.PathLike):
+        raise BundleError(f"account: {str(given)[:80]!r} is neither a mapping nor the path of a JSON file.")
     try:
-        values: Mapping[str, Any] = read_json(path, dict)
+        values: Mapping[str, Any] = read_json(Path(given), dict)
     except ValueError as error:
         raise BundleError(f"account: {error}") from error
     return values

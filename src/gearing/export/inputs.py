@@ -45,15 +45,19 @@ _INDEX = tuple(f"index_{p}" for p in _PRICES)
 _FUNDING = ("time", "rate", "mark", "contract")
 
 
+class _NamedError(BundleError):
+    """Names its file already."""
+
+
 @contextmanager
 def naming(given: Any) -> Iterator[None]:
     """Let what is refused inside name the file that was given, if it was a file."""
     try:
         yield
     except BundleError as error:
-        if not isinstance(given, str | os.PathLike) or Path(given).name in str(error):
+        if not isinstance(given, str | os.PathLike) or isinstance(error, _NamedError):
             raise
-        raise BundleError(f"{os.fspath(given)}: {error}") from error
+        raise _NamedError(f"{os.fspath(given)}: {error}") from error
 
 
 def _read_table(given: Any, what: str) -> pd.DataFrame:
@@ -127,7 +131,8 @@ def read_market(
         )
         check_jumps(past, symbol, int(interval // manifest.bar), manifest.bar, max_jump)
         parts[symbol] = part
-    cash = _funding(manifest, funding)
+    with naming(funding):
+        cash = _funding(manifest, funding)
     if cash is None:
         notes.append("no funding was given, and nothing here reads it")
     if _MARK[0] not in table:

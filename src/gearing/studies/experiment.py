@@ -30,7 +30,7 @@ from pydantic import Field
 from gearing.market import MarketData
 from gearing.names import Register
 from gearing.storage.digest import digest
-from gearing.studies.fields import Section
+from gearing.studies.fields import FileName, Section
 
 # Modules and packages whose experiments ship; one line each.
 _SHIPPED = (
@@ -76,7 +76,7 @@ class ExperimentConfig(Section):
     """
 
     kind: str
-    name: str
+    name: FileName
     question: str = ""
     tracking: Tracking = Tracking()
     output: str = "runs"

@@ -26,11 +26,12 @@ from gearing.features import is_feature, registered_features
 from gearing.features.feature_set import GROUPS
 from gearing.forecasters.register import forecaster
 from gearing.market.timing import parse_duration, positive_duration
-from gearing.names import nearest
+from gearing.names import check_file_name, nearest
 from gearing.simulation.actions import make_scheme
 from gearing.simulation.config import rebalance_mode
 from gearing.simulation.rewards import make_reward
 
+FileName = Annotated[str, AfterValidator(lambda name: check_file_name(name, "the name"))]
 _TOUCHES = ("touch_down_", "touch_up_")  # columns of touch probabilities begin so
 _SIDES = ("long", "short", "free")
 

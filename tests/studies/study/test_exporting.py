@@ -29,6 +29,19 @@ def test_every_agent_has_a_folder_of_its_own():
     assert place(study("one"), "one", BUNDLE) == "bundle"
 
 
+@pytest.mark.parametrize(
+    "name", ["../../esc", "a/b", "", ".", "..", "x\x00", "nul", ".hidden", "-x", "x" * 101]
+)
+def test_a_study_whose_name_leads_elsewhere_is_refused(name):
+    with pytest.raises(ValueError, match="cannot name a file or a folder"):
+        load_study({"name": name, "rules": ["fixed_1x"]})
+
+
+def test_an_agent_whose_name_leads_elsewhere_gets_no_bundle():
+    with pytest.raises(ValueError, match="cannot name a file or a folder"):
+        place(study("one", "../../x"), "../../x", BUNDLE)
+
+
 def test_a_study_without_agents_has_none_to_export(tmp_path):
     with pytest.raises(ValueError, match="this study trained no agent, so there is none to export"):
         export_from_folder(stored(study(), tmp_path))

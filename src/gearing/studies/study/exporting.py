@@ -12,6 +12,7 @@ from gearing.export import load_bundle
 from gearing.export.decision import Decision
 from gearing.export.moment import LAST_BAR
 from gearing.market.data import MarketData
+from gearing.names import check_file_name
 from gearing.studies.study.columns import agent_columns
 from gearing.studies.study.config import StudyConfig, load_study
 from gearing.studies.study.learning import training_settings
@@ -75,7 +76,7 @@ def export_agent(prepared: Prepared, name: str, work: Work) -> Path:
 def place(config: StudyConfig, name: str, kind: str) -> str:
     """Name of the folder of an agent's bundle or inputs: its own, unless it is the one that the study exports."""
     main = config.export or (next(iter(config.agents)) if len(config.agents) == 1 else None)
-    return kind if name == main else f"{kind}-{name}"
+    return kind if name == main else check_file_name(f"{kind}-{name}", "the agent's folder")
 
 
 def export_from_folder(folder: Path, agent: str | None = None) -> Path:
