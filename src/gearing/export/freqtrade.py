@@ -15,6 +15,7 @@ from gearing.contracts import Contract, MarginTier, TierSchedule
 from gearing.exchange.observing import ACCOUNT_COLUMNS, POSITION_COLUMNS
 from gearing.features import FeatureSet, parse_duration
 from gearing.market.history.frames import market_from_frames
+from gearing.market.timing import stamps
 from gearing.simulation.observation import Observation, ObservationLayout
 
 if TYPE_CHECKING:
@@ -68,8 +69,8 @@ def leverage_by_candle(
     array[:, : table.values.shape[2]] = table.values[known, 0]
     targets, _ = rule.predict(Observation(layout, array), deterministic=True)
     leverage = pd.Series(np.asarray(targets, np.float64)[:, 0], pd.DatetimeIndex(market.open_time[known]))
-    stamps = pd.DatetimeIndex(pd.to_datetime(candles["date"], utc=True)).tz_localize(None)
-    return pd.Series(leverage.reindex(stamps).to_numpy(), candles.index)
+    moments = pd.DatetimeIndex(stamps(candles["date"], "candles: date"))
+    return pd.Series(leverage.reindex(moments).to_numpy(), candles.index)
 
 
 def candles_needed(rule: Any, timeframe: str = "1h") -> int:

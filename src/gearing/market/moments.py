@@ -113,7 +113,7 @@ def _object(row: int, value: Any) -> int:
             return int(_numbers(number)[0])
         except (UnreadableError, OverflowError):
             raise UnreadableError(row, _no_moment(value)) from None
-    raise UnreadableError(row, f"{value!r} is not a date.")
+    raise UnreadableError(row, f"{value!r:.60} is not a date.")
 
 
 def _numbers(raw: np.ndarray) -> np.ndarray:
@@ -181,7 +181,7 @@ def _formatted(row: int, written: str, date_format: str) -> int:
     try:
         return _object(row, datetime.strptime(written, date_format))
     except ValueError:
-        raise UnreadableError(row, f"{written!r} is not of the form {date_format!r}.") from None
+        raise UnreadableError(row, f"{written!r:.60} is not of the form {date_format!r}.") from None
 
 
 def _iso(texts: Sequence[str]) -> np.ndarray | None:
@@ -218,11 +218,11 @@ def _mixed(texts: Sequence[str], date_format: str | None) -> np.ndarray:
 def _basic_iso(row: int, written: str) -> int:
     """20250131T080000Z and the like."""
     if written.lower() in ("", "nat", "nan", "none", "null"):
-        raise UnreadableError(row, f"the time is empty ({written!r}).")
+        raise UnreadableError(row, f"the time is empty ({written!r:.60}).")
     try:
         return _object(row, datetime.fromisoformat(written))
     except ValueError:
-        raise UnreadableError(row, f"{written!r} is not a date.") from None
+        raise UnreadableError(row, f"{written!r:.60} is not a date.") from None
 
 
 def _named_parts(match: re.Match[str]) -> tuple[int, int, int]:
@@ -246,7 +246,7 @@ def _both_orders(match: re.Match[str]) -> tuple[int | None, int | None]:
 def _required(row: int, written: str, parts: tuple[int, int, int], rest: str) -> int:
     found = _moment(parts, rest)
     if found is None:
-        raise UnreadableError(row, f"{written!r} is not a date.")
+        raise UnreadableError(row, f"{written!r:.60} is not a date.")
     return found
 
 
@@ -300,14 +300,14 @@ def _in_order(
     if not readings:
         row = next(row for row in rows if None in swapped[row])
         rule = " in the order of day and month of the other rows" if any(swapped[row]) else ""
-        raise UnreadableError(row, f"{texts[row]!r} is not a date{rule}.")
+        raise UnreadableError(row, f"{texts[row]!r:.60} is not a date{rule}.")
     if len(readings) == 2 and (readings[0] != readings[1]).any():
         readings = [one for one in readings if _regular(one)]
         if len(readings) != 1:
             row = next(row for row in rows if swapped[row][0] != swapped[row][1])
             raise UnreadableError(
                 row,
-                f"{texts[row]!r} can be read with the day or with the month first. Say which: "
+                f"{texts[row]!r:.60} can be read with the day or with the month first. Say which: "
                 "--date-format day-first or month-first (date_format= in Python).",
             )
     return readings[0]

@@ -11,7 +11,6 @@ machine share them. Arrays computed from its markets (feature tables, the simula
 """
 
 import hashlib
-import json
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
@@ -24,6 +23,7 @@ from gearing.contracts import Contract
 from gearing.market.data import COLUMNS, PRICES, SETTLEMENT_DTYPE, MarketData, Origin, sorted_settlements
 from gearing.market.history.load import load_market
 from gearing.storage.mapped import META, ArrayFile, mapped, write_folder
+from gearing.storage.text import read_json
 
 LAYOUT = 2
 
@@ -75,7 +75,7 @@ def open_store(target: str | os.PathLike[str]) -> MarketData:
     home = Path(target).absolute()
     if not (home / META).is_file():
         raise ValueError(f"{home} is not a market store (no {META}); build_store makes one.")
-    metadata = json.loads((home / META).read_text(encoding="utf-8"))
+    metadata = read_json(home / META, dict)
     if metadata.get("layout") != LAYOUT:
         raise ValueError(f"{home} is not a store of layout {LAYOUT}; build it again.")
     bar = np.timedelta64(metadata["bar_ms"], "ms")

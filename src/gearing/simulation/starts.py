@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from gearing.market.timing import stamp
+
 _PATH, _START = 0, 1  # streams of the draws
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
@@ -112,9 +114,9 @@ def _fixed_start(start: str, times: np.ndarray, length: int | None) -> int:
     if start == "first":
         return 0
     try:
-        wanted = np.datetime64(start, "ms")
-    except ValueError:
-        raise ValueError(f"start is {start!r}; it must be 'random', 'first' or a UTC time.") from None
+        wanted = stamp(start, "start")
+    except ValueError as error:
+        raise ValueError(f"{error} Or give 'random' or 'first'.") from None
     k = int(np.searchsorted(times, wanted))
     if k >= times.size or (length and k + length > times.size):
         raise ValueError(

@@ -6,7 +6,6 @@ process leaves a draft, which the next one removes.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from gearing.storage.atomic import draft_folder, write_json
+from gearing.storage.text import read_json
 
 META = "whole.json"  # written last
 
@@ -97,7 +97,7 @@ def cached_folder(
         with FileLock(cache / f".{key}.lock"):
             if not (final / META).is_file():
                 write_folder(final, make)
-    return final, json.loads((final / META).read_text(encoding="utf-8"))
+    return final, read_json(final / META, dict, allow_nan=True)
 
 
 def write_folder(final: Path, make: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:

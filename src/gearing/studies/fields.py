@@ -5,7 +5,6 @@ A thing that has a name and settings is written in one way everywhere: its name 
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
@@ -25,7 +24,7 @@ from gearing.exchange.observing import ACCOUNT_COLUMNS, POSITION_COLUMNS
 from gearing.features import is_feature, registered_features
 from gearing.features.feature_set import GROUPS
 from gearing.forecasters.register import forecaster
-from gearing.market.timing import parse_duration, positive_duration
+from gearing.market.timing import parse_duration, positive_duration, stamp, text as written
 from gearing.names import check_file_name, nearest
 from gearing.simulation.actions import make_scheme
 from gearing.simulation.config import rebalance_mode
@@ -102,15 +101,8 @@ def by_name(given: Any) -> Any:
 
 
 def _moment(text: str) -> str:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise ValueError(
-            f"{text!r} is not a date; write it like 2024-01-31 or 2024-01-31T08:00, in UTC."
-        ) from None
-    if moment.tzinfo is not None:
-        moment = moment.astimezone(UTC).replace(tzinfo=None)
-    return moment.isoformat(timespec="minutes").removesuffix("T00:00")
+    """As an experiment prints it: ISO, UTC, as short as it can be."""
+    return written(stamp(text)).replace(" ", "T").removesuffix("T00:00")
 
 
 def as_time(moment: str) -> np.datetime64:

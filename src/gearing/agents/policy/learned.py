@@ -15,6 +15,7 @@ from gearing.policies import describe_rule, make_rule
 from gearing.simulation.actions import LeverageScheme, ResidualScheme, TierScheme
 from gearing.simulation.observation import Observation
 from gearing.simulation.simulator import Simulator
+from gearing.storage.text import read_json
 
 _DESCRIPTION, _WEIGHTS = "policy.json", "weights.npz"
 _SCHEMES: dict[str, Any] = {"leverage": LeverageScheme, "tiers": TierScheme}
@@ -104,7 +105,7 @@ def load_policy(folder: str | Path) -> LearnedPolicy:
             raise FileNotFoundError(
                 f"{folder} has no {name}; a policy is a folder written by LearnedPolicy.save."
             )
-    values = json.loads((folder / _DESCRIPTION).read_text())
+    values = read_json(folder / _DESCRIPTION, dict, allow_nan=True)
     for name in ("names", "low", "high", "columns", "slots"):
         values[name] = tuple(values[name])
     description = PolicyDescription(**values)
