@@ -10,6 +10,7 @@ from gearing.forecasters.register import RECIPES, forecaster
 from gearing.policies.registry import RULES, make_rule
 from gearing.simulation.rewards import REWARDS, LogGrowth
 from gearing.studies import load_config
+from gearing.studies.fields import Moment, Section
 from gearing.studies.forecasters import Forecast
 from gearing.studies.rules_and_agents import Agent, Control, Rule
 from gearing.studies.sections import Market
@@ -147,3 +148,26 @@ def test_names_that_a_user_registered_exist(registered, override):
     load_config(STUDY, [override])
     with pytest.raises(ValueError, match="own_"):
         load_config(STUDY, [override.replace("own_", "my_own_")])
+
+
+class Span(Section):
+    at: Moment
+
+
+@pytest.mark.parametrize(
+    ("given", "canonical"),
+    [
+        ("2025-01-31", "2025-01-31"), ("2025-01-31T00:00Z", "2025-01-31"), ("2025-01-31 08:00", "2025-01-31T08:00"),
+        ("2025-01-31T08:00+02:00", "2025-01-31T06:00"), ("31.01.2025", "2025-01-31"), ("2025-01", "2025-01-01"),
+        ("1738310400000", "2025-01-31T08:00"),  # 20,119 days and 8 hours after 1970
+    ],
+)  # fmt: skip
+def test_a_moment_is_printed_one_way_however_it_was_written(given, canonical):
+    assert Span(at=given).at == canonical
+    assert Span(at=canonical).at == canonical
+
+
+@pytest.mark.parametrize("given", ["02/03/2025", "1969-12-31", "", "someday"])
+def test_a_moment_of_two_readings_or_of_none_is_refused(given):
+    with pytest.raises(ValueError, match=r"read with the day|outside the years|is empty|is not a date"):
+        Span(at=given)

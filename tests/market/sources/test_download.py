@@ -294,7 +294,8 @@ def test_other_kinds_are_kept_as_they_are(server, tmp_path):
 def test_stamps_in_microseconds_and_header_lines_are_read_alike():
     row = "1672531200000,1,2,0.5,1.5,10,1672534799999,0,0,0,0,0"
     plain = read_klines(row.encode(), "x")
-    micro = read_klines(f"a,b,c,d,e,f\n{row.replace('1672531200000', '1672531200000000')}".encode(), "x")
+    names = "open_time,open,high,low,close,volume,close_time,quote_volume,count,taker_buy_volume,taker_quote,ignore"
+    micro = read_klines(f"{names}\n{row.replace('1672531200000', '1672531200000000')}".encode(), "x")
     assert plain.open_time[0] == micro.open_time[0] == np.datetime64("2023-01-01")
     rates = read_funding_rates(
         b"calc_time,funding_interval_hours,last_funding_rate\n1672531200007,8,0.0001", "x"
