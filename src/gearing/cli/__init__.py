@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from gearing.cli.data import data
+from gearing.cli.reconcile import reconcile
 from gearing.cli.shared import Experiment, Json, Settings, ad_hoc, write_json
 
 app = typer.Typer(
@@ -21,6 +22,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(data, name="data")
+app.command()(reconcile)
 
 
 def main() -> None:
@@ -145,33 +147,6 @@ def study(
     done = run_study(experiment, settings or [], jobs=jobs, reuse=reuse, progress=True)
     typer.echo(f"\n{done.summary}")
     write_json(json_file, done.as_dict())
-
-
-@app.command()
-def reconcile(
-    statements: Annotated[list[Path], typer.Argument(help="Fills, funding and liquidations, JSON or CSV.")],
-    venue: Annotated[str, typer.Option(help="Venue profile: binance-usdm, bybit, okx, ...")] = "binance-usdm",
-    fee_level: Annotated[str | None, typer.Option(help="Level of the venue's fee table.")] = None,
-    contracts: Annotated[Path | None, typer.Option(help="JSON list of contracts with tiers.")] = None,
-    funding: Annotated[
-        Path | None,
-        typer.Option(help="Settlements the records omit: symbol, time, rate, mark (CSV, Parquet)."),
-    ] = None,
-    marks: Annotated[
-        Path | None,
-        typer.Option(
-            help="The venue's mark prices: a table, its candles (JSON), or a folder of market data."
-        ),
-    ] = None,
-    json_file: Json = None,
-) -> None:
-    """Replay account statements through the exchange rules; exits with 1 if a printed number differs."""
-    from gearing.evaluation.reconcile.files import reconcile_files
-
-    found = reconcile_files(statements, venue, fee_level, contracts, funding, marks)
-    typer.echo(str(found))
-    write_json(json_file, found.to_dict())
-    raise typer.Exit(int(len(found.differences) > 0))
 
 
 @app.command()

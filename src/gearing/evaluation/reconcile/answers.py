@@ -1,32 +1,25 @@
 """Answers of the venues' interfaces: the records inside, and the venue's own errors."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
+
+from gearing.storage.text import parse_json
 
 _LISTS = ("result", "data", "list", "rows")
 
 
-def parse_json(text: str, origin: str) -> Any:
-    """JSON with numbers as texts, because their printed digits count; one value, or one on each line.
+def read_answer(text: str, where: str) -> Any:
+    """JSON with numbers as texts, because their printed digits count: one value, or one object on each line.
 
     Raises
     ------
     ValueError
         Naming the file and the line.
     """
-    options: dict[str, Any] = {"parse_float": str, "parse_int": str, "parse_constant": str}
-    try:
-        return json.loads(text, **options)
-    except (ValueError, RecursionError) as error:
-        lines = [line for line in text.splitlines() if line.strip()]
-        try:
-            return [json.loads(line, **options) for line in lines]
-        except (ValueError, RecursionError):
-            place = f", line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
-            raise ValueError(
-                f"{origin}{place}: this is not JSON; give the file as the venue returns it."
-            ) from None
+    lines = [line for line in text.splitlines() if line.strip()]
+    if len(lines) > 1 and all(line.strip()[0] == "{" and line.strip()[-1] == "}" for line in lines):
+        return [parse_json(line, f"{where}, line {n}", numbers=str) for n, line in enumerate(lines, start=1)]
+    return parse_json(text, where, numbers=str)
 
 
 def unwrap(content: Any, origin: str = "statement") -> list[Any]:

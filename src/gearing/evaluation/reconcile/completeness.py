@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
@@ -13,7 +13,7 @@ from gearing.evaluation.reconcile.liquidations import Held
 from gearing.evaluation.reconcile.mark_path import MarkPath
 from gearing.evaluation.reconcile.order import Settlements
 from gearing.evaluation.reconcile.outcome import Sheet
-from gearing.evaluation.reconcile.records.line import API_DECIMALS, Line
+from gearing.evaluation.reconcile.records.line import API_DECIMALS, MISSING, Line
 from gearing.exchange.rules import funding_payment
 
 _BORDER = np.timedelta64(
@@ -32,7 +32,7 @@ class Expected:
     contracts: Mapping[str, Contract]
     marks: Mapping[str, MarkPath]
     held: Mapping[tuple[str, str], Held]
-    paid: Mapping[tuple[str, str, np.datetime64], int]
+    booked: Collection[tuple[str, np.datetime64]]  # (symbol, settlement) of the payments in the statement
     sheet: Sheet
     stamps: dict[str, list[np.datetime64]] = field(default_factory=dict)
     unproven: Counter[str] = field(default_factory=Counter)
@@ -43,7 +43,7 @@ class Expected:
             if times and min(times) <= time <= max(times):
                 self.stamps.setdefault(symbol, []).append(time)
         self.has_funding = any(line.kind == "funding" for line in self.lines)
-        self.fills = defaultdict(list)
+        self.fills: dict[str, list[np.datetime64]] = defaultdict(list)
         for line in self.lines:
             if line.kind in ("fill", "liquidation"):
                 self.fills[line.symbol].append(line.time)
@@ -52,13 +52,13 @@ class Expected:
         """Settlements before a row is played, with the positions held at them."""
         for symbol, stamps in self.stamps.items():
             while stamps and (np.isnat(line.time) or stamps[0] < line.time or self._passes(stamps[0], line)):
-                self._due(symbol, stamps.pop(0))
+                self._due(symbol, stamps.pop(0), line)
 
     def close(self) -> None:
         """Settlements after the last row, and what could not be proven."""
         for symbol, stamps in self.stamps.items():
             for stamp in stamps:
-                self._due(symbol, stamp)
+                self._due(symbol, stamp, self.lines[-1])
         for symbol, count in self.unproven.items():
             self.sheet.unchecked.append(
                 f"statement, {symbol}, funding: the statement has no funding payments, so that those of {count} "
@@ -69,11 +69,11 @@ class Expected:
     def _passes(stamp: np.datetime64, line: Line) -> bool:
         return bool(stamp == line.time) and line.kind != "funding"
 
-    def _due(self, symbol: str, stamp: np.datetime64) -> None:
+    def _due(self, symbol: str, stamp: np.datetime64, behind: Line) -> None:
         open_legs = [
             one for (name, _), one in self.held.items() if name == symbol and one.quantity and one.known
         ]
-        if not open_legs or any(self.paid.get((symbol, leg, stamp)) for leg in ("", "long", "short")):
+        if not open_legs or (symbol, stamp) in self.booked:
             return
         if not self.has_funding:
             self.unproven[symbol] += 1
@@ -85,12 +85,14 @@ class Expected:
         ours = sum(funding_payment(one.quantity, mark, rate, inverse) for one in open_legs)
         if abs(ours) < _SMALLEST:
             return
-        line = Line(0, stamp, "funding", symbol, label="funding")
+        line = Line(behind.number, stamp, "funding", symbol, file=behind.file, label=MISSING)
         if any(abs(time - stamp) <= _BORDER for time in self.fills[symbol]):
             self.sheet.leave(line, f"no payment at {stamp}, but a fill within 15 seconds of it")
             return
         self.sheet.count(line)
-        self.sheet.differs(line, "funding", "missing", ours, f"funding due at {stamp}")
+        self.sheet.differs(
+            line, "funding", "missing", ours, f"funding: no payment of the settlement at {stamp}"
+        )
 
 
 def with_fills(lines: Sequence[Line]) -> list[Line]:
@@ -225,9 +227,9 @@ def _missing_entries(
                 or not min(times) <= fill.time <= max(times)
             ):
                 continue
-            missing = Line(0, fill.time, "entry", fill.symbol, label="entry")
+            missing = Line(fill.number, fill.time, "entry", fill.symbol, file=fill.file, label=MISSING)
             sheet.count(missing)
-            sheet.differs(missing, name, "missing", due, f"entry of {fill.place}, trade {fill.trade}")
+            sheet.differs(missing, name, "missing", due, f"the ledger has no entry of trade {fill.trade}")
 
 
 def check_balances(lines: Iterable[Line], sheet: Sheet) -> None:

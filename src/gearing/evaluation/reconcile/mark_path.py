@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from gearing.evaluation.reconcile.answers import parse_json, unwrap
+from gearing.evaluation.reconcile.answers import read_answer, unwrap
 from gearing.market.history import layout
+from gearing.storage.text import read_text
 
 _INSTANT = np.timedelta64(0, "ms")
 _OHLC = ("open", "high", "low", "close")
@@ -127,7 +128,7 @@ def _table(path: Path) -> pd.DataFrame:
         return pd.read_parquet(path)
     if path.suffix != ".json":
         return pd.read_csv(path)
-    content = parse_json(path.read_text(encoding="utf-8-sig"), path.name)
+    content = read_answer(read_text(path), path.name)
     symbol = content.get("result", {}).get("symbol") if isinstance(content, dict) else None
     rows = unwrap(content, path.name)
     if not rows or isinstance(rows[0], dict):

@@ -67,7 +67,7 @@ def without_doubles(lines: Sequence[Line]) -> tuple[list[Line], list[str]]:
 
 def _refuse_other_content(one: Line, other: Line) -> None:
     if one.label != other.label:  # an interface and a page print the same execution with other digits
-        pairs = [("side", one.side, other.side)]
+        pairs = [("side", str(one.side), str(other.side))]
         pairs += [
             (name, _number(one.given[name]), _number(other.given[name]))
             for name in one.given

@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from gearing.contracts import Contract
-from gearing.evaluation.reconcile.records.line import API_DECIMALS, Line
+from gearing.evaluation.reconcile.records.line import API_DECIMALS, MISSING, Line
 from gearing.evaluation.reconcile.records.row import decimals_of
 
 COLUMNS = ["file", "line", "time", "symbol", "kind", "field", "printed", "ours", "unit", "rule"]
@@ -23,6 +23,7 @@ SIZES = {"quantity", "closed", "after"}
 PRICES = {"entry", "execution_price", "limit_price", "trigger_mark", "liquidation_price"}
 NOTHING_CHECKED, DIFFERS = 2, 1  # exit codes
 _ROUNDING = Decimal("1e-9")  # of a unit: replayed values are doubles
+_DOUBLE = Decimal("1e-13")  # relative error of replayed values
 _SHOWN = 4  # places of one reason in the printed summary
 
 
@@ -137,7 +138,7 @@ class Sheet:
         if math.isnan(ours):
             differs = theirs != 0  # venues print 0 or nothing for a price that does not exist
         else:
-            allowed = max(unit, Decimal(slack), Decimal(abs(ours)) * Decimal("1e-14"))
+            allowed = max(unit, Decimal(slack), Decimal(abs(ours)) * _DOUBLE)
             differs = abs(Decimal(ours) - theirs) > allowed * (1 + _ROUNDING)
         if differs:
             self.differs(line, name, printed, ours, rule, format(unit.normalize(), "f"))
@@ -170,8 +171,8 @@ class Sheet:
         self.skipped[line.label or line.kind] += 1
 
     def _state(self, line: Line, state: str, final: bool = False) -> None:
-        """The state of a row: "not checked" if one of its numbers was not. Row 0 stands for a missing one."""
-        if line.number and (final or (line.file, line.number) not in self.states):
+        """The state of a row: "not checked" if one of its numbers was not."""
+        if line.label != MISSING and (final or (line.file, line.number) not in self.states):
             self.states[line.file, line.number] = state
 
     def _same_coin(self, line: Line, name: str) -> bool:
@@ -181,7 +182,7 @@ class Sheet:
             return True
         self.leave(
             line,
-            f"{name.removesuffix('_change')} in {coin}, not {settle}: the price of {coin} is not in the record",
+            f"{name.removesuffix('_change')} paid in {coin}, not {settle}: the price of {coin} is not in the record",
         )
         return False
 
@@ -205,7 +206,7 @@ def precision(line: Line, name: str, printed: Decimal, contract: Contract | None
     digits = Decimal(1).scaleb(-decimals_of(str(printed)))
     if name in SIZES:
         lot = 0.0 if contract is None else contract.lot_size / contract.multiplier
-        return Decimal(str(lot)) / 2 if lot else min(digits, Decimal("1e-8"))
+        return min(digits, Decimal(str(lot)) / 2 if lot else Decimal("1e-8"))
     if name in PRICES:
         return max_price_step(printed, contract, digits)
     return Decimal(1).scaleb(-line.decimals.get(name, API_DECIMALS))

@@ -360,7 +360,10 @@ def reconcile(
     Reconciliation
     """
     rates = profile.fees(fee_level) if fee_level else (profile.taker_fee, profile.maker_fee)
-    known, settlements, marks = {c.symbol: c for c in contracts}, settlements or {}, marks or {}
+    known, marks = {c.symbol: c for c in contracts}, marks or {}
+    settlements = {
+        (name, time.astype("datetime64[ms]")): row for (name, time), row in (settlements or {}).items()
+    }
     kept, notes = without_doubles(list(lines))
     kept = forced_fees(with_fills(kept))
     settled = settlement_times(kept, settlements)
@@ -369,7 +372,8 @@ def reconcile(
     orders = {line.order for line in kept if line.kind == "fill" and line.order}
     replay = _Replay(profile, known, settlements, rates, sheet, liquidations, marks, settled, orders)
     ordered = with_legs(in_order(kept, settled))
-    expected = Expected(ordered, settlements, known, marks, replay.held, replay.paid, sheet)
+    booked = {(line.symbol, settled[line.file, line.number]) for line in kept if line.kind == "funding"}
+    expected = Expected(ordered, settlements, known, marks, replay.held, booked, sheet)
     for line in ordered:
         expected.before(line)
         replay.play(line)
@@ -377,14 +381,11 @@ def reconcile(
     check_entries(ordered, replay.executed, replay.numbers, sheet)
     check_sums(ordered, sheet)
     check_balances(ordered, sheet)
-    _note_unknown(ordered, sheet)
+    _collect_notes(ordered, sheet)
     return sheet.outcome(ordered, len(notes))
 
 
-def _note_unknown(lines: Iterable[Line], sheet: Sheet) -> None:
-    """Fields that the venue does not document, so that nobody takes them for read."""
-    found = Counter((line.label or line.kind, name) for line in lines for name in line.unknown)
-    sheet.notes += [
-        f"{kind}: the field {name} is not documented and not read ({n} rows)"
-        for (kind, name), n in found.items()
-    ]
+def _collect_notes(lines: Iterable[Line], sheet: Sheet) -> None:
+    """What was done with fields and times, once for each kind of record."""
+    found = Counter((line.label or line.kind, note) for line in lines for note in line.notes)
+    sheet.notes += [f"{kind}: {note} ({n} rows)" for (kind, note), n in found.items()]

@@ -1,6 +1,7 @@
 """Records of Binance's futures interfaces: USD-M (``/fapi``) and COIN-M (``/dapi``)."""
 
 from decimal import Decimal
+from typing import Any
 
 from gearing.evaluation.reconcile.records.kind import Kind, compared, irrelevant, meaning, used
 from gearing.evaluation.reconcile.records.line import NO_TIME, Line
@@ -16,6 +17,11 @@ MONEY_MOVES = {
 FORCED, DELEVERAGED = "autoclose-", "adl_autoclose"  # how client ids of forced orders begin
 
 
+def maker(row: Row, name: str) -> dict[str, str]:
+    """Whether the order waited in the book, where the record says so."""
+    return {"maker": str(row.flag(name)).lower()} if name in row else {}
+
+
 def user_trade(row: Row) -> Line:
     """``userTrades``: an execution with its fee and realised profit."""
     fee_coin = row.text("commissionAsset", "").upper()
@@ -25,7 +31,7 @@ def user_trade(row: Row) -> Line:
     trade, symbol = row.text("id", ""), row.text("symbol")
     return Line(
         row.line, row.time("time"), "fill", symbol, side,
-        given={**row.numbers({"quantity": "qty", "price": "price"}), "maker": str(row.flag("maker")).lower()},
+        given=row.numbers({"quantity": "qty", "price": "price"}) | maker(row, "maker"),
         printed=printed, file=row.file, label="user trade", leg=leg, trade=trade, order=row.text("orderId", ""),
         coins={"fee": fee_coin, "realised": row.text("marginAsset", "").upper()},
         identity=("trade", symbol, trade, str(side)) if trade else (), sequence=int(trade) if trade.isdigit() else -1,
@@ -38,7 +44,7 @@ def income_line(row: Row, time: str, amount: str, kind: str, identifier: str) ->
     value, coin = row.amount(amount)
     coin = row.text("asset", coin).upper()
     number = row.text(identifier, "")
-    common = {
+    common: dict[str, Any] = {
         "file": row.file, "label": f"income {income_type}", "trade": row.text("tradeId", ""),
         "identity": ("income", income_type, number, symbol, coin) if number else (),
     }  # fmt: skip
@@ -67,7 +73,7 @@ def income(row: Row) -> Line:
 def order(row: Row) -> Line:
     """``forceOrders`` and ``allOrders``: a liquidation, or an order, which is no execution."""
     client, executed = row.text("clientOrderId", FORCED), row.number("executedQty")
-    common = {
+    common: dict[str, Any] = {
         "file": row.file, "leg": str(row.choice("positionSide", LEGS, "both")), "order": row.text("orderId", ""),
         "identity": ("order", row.text("symbol"), row.text("orderId")) if "orderId" in row else (),
     }  # fmt: skip

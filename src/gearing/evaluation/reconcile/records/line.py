@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 NO_TIME = np.datetime64("NaT", "ms")
+MISSING = "missing"  # label of a row that is not there; it stands at the row behind the gap
 API_DECIMALS = 8  # of an amount of money in a venue's interface; trailing zeros may be left out
 
 
@@ -35,7 +36,7 @@ class Line:
     identity : tuple of str, equal for the same record on two pages; empty where the record has no id
     balance : (coin, change, balance after it), where the row prints them; the change may be ""
     sequence : int, orders executions of the same moment; -1 where the venue numbers none
-    unknown : tuple of str, fields of the row that the venue does not document
+    notes : tuple of str, what was done with the row's fields and times
     instead : {"", "fill", "funding", "liquidation"}, what an entry is played as where no other row is about its trade
     forced : bool, whether the venue traded for the account, at a fee that is not one of the account's rates
     by_side : bool, whether the venue tells the positions of hedge mode apart by what a row closed or left
@@ -59,7 +60,7 @@ class Line:
     identity: tuple[str, ...] = ()
     balance: tuple[str, str, str] | None = None
     sequence: int = -1
-    unknown: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     instead: str = ""
     forced: bool = False
     by_side: bool = False

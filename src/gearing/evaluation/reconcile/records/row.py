@@ -3,14 +3,18 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 
 import numpy as np
 
+from gearing.market.timing import stamp
 from gearing.names import did_you_mean
 
-_FIRST, _LAST = 1_230_768_000_000, 4_102_444_800_000  # 2009 and 2100 [ms]
+_SHORT_YEAR = re.compile(r"\d\d-\d\d-\d\d[ T]\d\d:")
+_DATED, _ZONED = (
+    re.compile(r"\d[-/.]\d|[A-Za-z]{3}"),
+    re.compile(r"(Z|UTC|GMT|[-+]\d\d:?\d\d)$", re.IGNORECASE),
+)
 ABSENT = {"", "-", "--", "null", "none", "nan", "n/a"}
 _AMOUNT = re.compile(
     r"^\s*(?P<number>[-+\u2212]?[\d.,'\u00a0\u202f ]*\d(?:[eE][-+]?\d+)?)\s*(?P<coin>[A-Za-z][A-Za-z0-9]*)?\s*$"
@@ -32,7 +36,7 @@ class Row:
     line : int, counted from 1
     texts : mapping plain name -> text; absent values are left out
     decimals : mapping plain name -> most decimals printed in that column of the file
-    zone : str, "" or what the column's header or the file's name says of the time zone, such as "+03:00"
+    zone : str, what the column's header or the file's name says of the time zone, such as "+03:00"; None if nothing
     comma : bool, whether a comma separates decimals in this file
     """
 
@@ -40,7 +44,7 @@ class Row:
     line: int
     texts: Mapping[str, str]
     decimals: Mapping[str, int] = field(default_factory=dict)
-    zone: str = ""
+    zone: str | None = None
     comma: bool = False
 
     @property
@@ -95,6 +99,10 @@ class Row:
         words = {"true": 1, "false": 0, "yes": 1, "no": 0, "y": 1, "n": 0, "1": 1, "0": 0}
         return bool(self.choice(name, words, default))
 
+    def column_decimals(self, name: str) -> int:
+        """Most decimals printed in the column of a field."""
+        return self.decimals.get(plain(name), 0)
+
     def number(self, name: str) -> str:
         """A number as plain text: no thousands separators, a point before the decimals, no exponent."""
         return self.amount(name)[0]
@@ -117,7 +125,7 @@ class Row:
 
     def time(self, name: str) -> np.datetime64:
         """A moment in UTC [ms]."""
-        return read_moment(self.text(name), self.zone, self.place, name)
+        return read_moment(self.text(name), self.zone, f"{self.place}, {name}")
 
 
 def _unformatted(text: str, comma: bool) -> str:
@@ -134,30 +142,13 @@ def decimals_of(text: str) -> int:
     return max(0, -int(Decimal(text).as_tuple().exponent))
 
 
-def read_moment(text: str, zone: str, place: str, name: str) -> np.datetime64:
-    """A moment in UTC [ms]: seconds, milli-, micro- or nanoseconds since 1970, or an ISO text."""
-    try:
-        value = Decimal(text)
-    except InvalidOperation:
-        return _iso(text, zone, place, name)
-    for unit in (1000, 1, Decimal("1e-3"), Decimal("1e-6")):
-        moment = value * unit
-        if _FIRST <= moment < _LAST:
-            return np.datetime64(int(moment), "ms")
-    raise ValueError(f"{place}: {name} is {text!r}, no moment between 2009 and 2100.")
-
-
-def _iso(text: str, zone: str, place: str, name: str) -> np.datetime64:
-    if re.fullmatch(r"\d\d-\d\d-\d\d[ T].*", text):
-        text = f"20{text}"  # Binance's page prints two digits of the year first
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise ValueError(
-            f"{place}: {name} is {text!r}, no moment; give milliseconds since 1970 or ISO."
-        ) from None
-    if moment.tzinfo is None and zone:
-        moment = datetime.fromisoformat(f"{moment.isoformat()}{zone}")
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return np.datetime64(round(moment.timestamp() * 1000), "ms")
+def read_moment(text: str, zone: str | None, place: str) -> np.datetime64:
+    """A moment in UTC [ms]; ``zone`` is that of texts that state none, such as "+03:00"."""
+    if _SHORT_YEAR.match(text):
+        text = f"20{text}"  # Binance's page prints two digits of the year, first
+    moment = stamp(text, place)
+    if not zone or _ZONED.search(text) or not _DATED.search(text):
+        return moment
+    hours, minutes = zone[1:].split(":")
+    shift = np.timedelta64(60 * int(hours) + int(minutes), "m")
+    return moment + shift if zone.startswith("-") else moment - shift
