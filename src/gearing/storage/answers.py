@@ -11,6 +11,8 @@ _INSIDE = ("result", "data", "list", "rows")
 def rows_of_answer(values: Any, where: str) -> list[Any]:
     """Rows of an answer: a list, Bybit's ``result.list``, OKX's ``data``, pandas' columns, or one object alone.
 
+    A list of answers (pages) gives the rows of all. Symbol and category of an answer are those of its rows.
+
     Parameters
     ----------
     values : plain values of JSON
@@ -23,7 +25,16 @@ def rows_of_answer(values: Any, where: str) -> list[Any]:
         With the code and the text of the exchange, where it refused; or for values that are no rows.
     """
     if isinstance(values, list):
-        return values
+        pages = [
+            one
+            for one in values
+            if isinstance(one, Mapping) and any(isinstance(one.get(n), list | Mapping) for n in _INSIDE)
+        ]
+        return (
+            [row for page in pages for row in rows_of_answer(page, where)]
+            if pages and len(pages) == len(values)
+            else values
+        )
     if not isinstance(values, Mapping):
         raise ValueError(f"{where} holds {values!r:.40}; it should hold a list of rows.")
     _check_code(values, where)
@@ -32,13 +43,11 @@ def rows_of_answer(values: Any, where: str) -> list[Any]:
     for name in _INSIDE:
         if isinstance(values.get(name), list | Mapping):
             rows = rows_of_answer(values[name], where)
-            symbol = values.get("symbol")
-            return [{"symbol": symbol, **row} if _lacks_symbol(row, symbol) else row for row in rows]
+            shared = {
+                name: values[name] for name in ("symbol", "category") if isinstance(values.get(name), str)
+            }
+            return [{**shared, **row} if isinstance(row, Mapping) else row for row in rows]
     return _of_columns(values, where) or [dict(values)]
-
-
-def _lacks_symbol(row: Any, symbol: Any) -> bool:
-    return symbol is not None and isinstance(row, Mapping) and "symbol" not in row
 
 
 def _check_code(values: Mapping[str, Any], where: str) -> None:

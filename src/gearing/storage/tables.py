@@ -241,7 +241,7 @@ def _equal_rows(table: pa.Table, header: Sequence[str]) -> np.ndarray:
 def _numbers_in(columns: Mapping[Any, Any], where: str) -> list[Any]:
     """Columns of texts; those whose cells are all numbers or empty as numbers."""
     with_comma = {name: c for name, c in columns.items() if pc.any(pc.match_substring(c, ",")).as_py()}
-    comma = _decimal_comma(with_comma, where)
+    comma = decimal_comma(with_comma, where)
     found = []
     for name, texts in columns.items():
         plain = texts
@@ -281,7 +281,7 @@ def _cast(texts: Any) -> Any:
     return None
 
 
-def _decimal_comma(columns: Mapping[Any, Any], where: str) -> bool | None:
+def decimal_comma(columns: Mapping[Any, Any], where: str) -> bool | None:
     """Whether commas are decimal marks (True) or part thousands (False); None where no number has one.
 
     Raises

@@ -38,11 +38,10 @@ class Statements:
         contracts = folder / "contracts.json"
         contracts.write_text(json.dumps([contract_of(one).to_dict() for one in self.script.contracts]))
         funding = folder / "settlements.csv"
-        if self.settlements:
+        settled = self.settlements and any(e.kind == "funding" for e in self.script.account.events)
+        if settled:
             funding.write_text(self.settled())
-        return reconcile_files(
-            paths, self.venue, contracts=contracts, funding=funding if self.settlements else None
-        )
+        return reconcile_files(paths, self.venue, contracts=contracts, funding=funding if settled else None)
 
     def settled(self) -> str:
         """Rates and marks of the settlements, as a table."""

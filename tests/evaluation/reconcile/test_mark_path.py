@@ -142,8 +142,8 @@ def test_a_table_of_instants_and_a_folder_are_read(tmp_path):
     [
         ("time,price\n1,2\n", "no column open, high, low, close"),
         ("mark\n2\n", "no column time"),
-        ("time,mark\n1,-2\n", "row 1: a mark price must be a positive number"),
-        ("time,mark\n1,2\n1,3\n", "is repeated"),
+        ("time,mark\n1700000000,-2\n", "line 2: a mark price must be a positive number"),
+        ("time,mark\n1700000000,2\n1700000000,3\n", "is repeated"),
     ],
 )
 def test_marks_that_cannot_be_read_are_refused_with_the_reason(content, message, tmp_path):

@@ -27,9 +27,10 @@ from gearing.contracts import (
     shipped_symbols,
 )
 from gearing.contracts.shipped import schedule_from_rows
-from gearing.evaluation.reconcile.answers import read_answer, unwrap
+from gearing.market.history.columns import contract_symbol
 from gearing.market.history.layout import PROFILES, read_tiers
-from gearing.storage.text import read_text
+from gearing.storage.answers import rows_of_answer
+from gearing.storage.text import read_json
 
 _QUOTES = ("USDT", "USDC", "FDUSD", "BUSD", "TUSD", "USD1", "USD", "BTC", "ETH", "EUR")
 _NO_TIERS = (TierSchedule.flat(0.0, 1000.0),)  # a stand-in: liquidation prices are not checked with it
@@ -52,12 +53,6 @@ class Known:
     schedules: tuple[TierSchedule, ...] = ()
     counted: list[tuple[float, float, float, float]] = field(default_factory=list)
     whole: Contract | None = None
-
-
-def plain_symbol(symbol: str) -> str:
-    """A contract's name without the marks in which venues differ: BTC-USDT-SWAP and BTC/USDT:USDT are BTCUSDT."""
-    name = symbol.upper().removesuffix("-SWAP").partition(":")[0]
-    return re.sub(r"[-_/]", "", name.removesuffix("_PERP"))
 
 
 def find_contracts(
@@ -86,7 +81,7 @@ def find_contracts(
         read_contracts(path, known)
     found, tierless = [], set()
     for symbol in sorted(set(symbols)):
-        given = known.get(plain_symbol(symbol), Known())
+        given = known.get(contract_symbol(symbol), Known())
         contract = _contract(symbol, given, profile, data, (prices or {}).get(symbol, math.nan))
         if contract is not None:
             found.append(contract)
@@ -101,7 +96,7 @@ def _contract(
     """The contract of a symbol; None where its size is not known."""
     if known.whole is not None:
         return replace(known.whole, symbol=symbol)
-    spec = profile.specs.get(symbol) or profile.specs.get(plain_symbol(symbol))
+    spec = profile.specs.get(symbol) or profile.specs.get(contract_symbol(symbol))
     shipped = (
         {}
         if spec is None
@@ -133,7 +128,7 @@ def _named_sizes(symbol: str, profile: VenueProfile) -> dict[str, Any]:
 
 def _parts(symbol: str) -> tuple[str, str]:
     """Base and quote of a contract's name; ("", "") where the quote is not one that is known."""
-    name = plain_symbol(symbol)
+    name = contract_symbol(symbol)
     name = re.sub(r"\d{6}$", "", name)  # dated contracts
     name = f"{name.removesuffix('PERP')}USDC" if name.endswith("PERP") else name  # Bybit's USDC contracts
     quote = next((one for one in _QUOTES if name.endswith(one) and len(name) > len(one)), "")
@@ -142,7 +137,7 @@ def _parts(symbol: str) -> tuple[str, str]:
 
 def _stored(symbol: str, profile: VenueProfile, data: Path | None) -> tuple[TierSchedule, ...]:
     """Tiers of the data folder, else shipped ones, where they are this venue's."""
-    name = plain_symbol(symbol)
+    name = contract_symbol(symbol)
     if data is not None:
         folder = next((place for place, known in PROFILES.items() if known == profile.name), profile.name)
         try:
@@ -179,7 +174,7 @@ def read_contracts(path: Path, known: dict[str, Known]) -> None:
     ValueError
         Naming the file and what is wrong with it.
     """
-    content = read_answer(read_text(path), str(path))
+    content = read_json(path, numbers=str)
     try:
         if not _read_content(content, str(path), known):
             raise ValueError(
@@ -208,13 +203,13 @@ def _own_words(text: str) -> str:
 def _read_content(content: Any, where: str, known: dict[str, Known]) -> bool:
     if isinstance(content, dict) and isinstance(content.get("symbols"), list):
         for row in content["symbols"]:
-            known[plain_symbol(row["symbol"])].sizes |= _binance_sizes(row)
+            known[contract_symbol(row["symbol"])].sizes |= _binance_sizes(row)
         return True
     if isinstance(content, dict) and content and all(_is_bracket_table(rows) for rows in content.values()):
         for symbol, rows in content.items():
-            known[plain_symbol(symbol)].schedules = (schedule_from_rows(rows, None, where),)
+            known[contract_symbol(symbol)].schedules = (schedule_from_rows(rows, None, where),)
         return True
-    rows = unwrap(content, where)
+    rows = rows_of_answer(content, where)
     readers = {"schedules": _project, "brackets": _binance_brackets, "riskLimitValue": _bybit_risk,
                "lotSizeFilter": _bybit_sizes, "ctVal": _okx_sizes, "maxSz": _okx_tiers}  # fmt: skip
     for mark, reader in readers.items():
@@ -248,7 +243,7 @@ def _floats(value: Any) -> Any:
 def _project(rows: Sequence[Mapping[str, Any]], known: dict[str, Known]) -> None:
     for row in rows:
         numbers = _floats(row) | {"symbol": row["symbol"]}
-        known[plain_symbol(row["symbol"])].whole = Contract.from_dict(numbers)
+        known[contract_symbol(row["symbol"])].whole = Contract.from_dict(numbers)
 
 
 def _binance_sizes(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -278,13 +273,13 @@ def _binance_brackets(rows: Sequence[Mapping[str, Any]], known: dict[str, Known]
                 )
             )
         name = row.get("symbol") or row["pair"]
-        known[plain_symbol(name)].schedules = (TierSchedule(tuple(tiers), source="leverageBracket"),)
+        known[contract_symbol(name)].schedules = (TierSchedule(tuple(tiers), source="leverageBracket"),)
 
 
 def _bybit_sizes(rows: Sequence[Mapping[str, Any]], known: dict[str, Known]) -> None:
     for row in rows:
         inverse = str(row.get("contractType", "")).startswith("Inverse")
-        known[plain_symbol(row["symbol"])].sizes |= {
+        known[contract_symbol(row["symbol"])].sizes |= {
             "kind": "inverse" if inverse else "linear", "settle": row["settleCoin"], "multiplier": 1.0,
             "tick_size": float(row["priceFilter"]["tickSize"]), "lot_size": float(row["lotSizeFilter"]["qtyStep"]),
         }  # fmt: skip
@@ -301,13 +296,13 @@ def _bybit_risk(rows: Sequence[Mapping[str, Any]], known: dict[str, Known]) -> N
         leverages = [float(row["maxLeverage"]) for row in table]
         cap = float(table[-1]["riskLimitValue"])
         schedule = TierSchedule.from_rates(floors, rates, leverages, cap, source="risk-limit")
-        known[plain_symbol(symbol)].schedules = (schedule,)
+        known[contract_symbol(symbol)].schedules = (schedule,)
 
 
 def _okx_sizes(rows: Sequence[Mapping[str, Any]], known: dict[str, Known]) -> None:
     for row in rows:
         size = float(row["ctVal"] or 1) * float(row.get("ctMult") or 1)
-        known[plain_symbol(row["instId"])].sizes |= {
+        known[contract_symbol(row["instId"])].sizes |= {
             "kind": row["ctType"], "settle": row["settleCcy"], "multiplier": size,
             "tick_size": float(row["tickSz"]), "lot_size": float(row["lotSz"]) * size,
         }  # fmt: skip
@@ -317,4 +312,4 @@ def _okx_tiers(rows: Sequence[Mapping[str, Any]], known: dict[str, Known]) -> No
     for row in rows:
         name = row.get("instId") or row.get("instFamily") or row["uly"]
         one = float(row["minSz"]), float(row["maxSz"]), float(row["mmr"]), float(row["maxLever"])
-        known[plain_symbol(name)].counted.append(one)
+        known[contract_symbol(name)].counted.append(one)

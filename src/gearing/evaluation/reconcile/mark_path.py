@@ -12,9 +12,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from gearing.evaluation.reconcile.answers import read_answer, unwrap
 from gearing.market.history import layout
-from gearing.storage.text import read_text
+from gearing.market.history.columns import contract_symbol
+from gearing.market.timing import stamps
+from gearing.storage.tables import numbers, table_of
+from gearing.storage.text import decoded, parse_json, read_bytes, row_name
 
 _INSTANT = np.timedelta64(0, "ms")
 _OHLC = ("open", "high", "low", "close")
@@ -104,13 +106,28 @@ def read_marks(path: Path, symbols: Sequence[str], folder_venue: str = "binance-
         Naming the file, what is missing and what to give.
     """
     if path.is_dir():
-        return {symbol: _stored(path, folder_venue, symbol) for symbol in symbols}
+        return _of_folder(path, folder_venue, symbols)
     table = _table(path)
+    known = {contract_symbol(symbol): symbol for symbol in symbols}
     if "symbol" not in table:
         if len(symbols) != 1:
             raise ValueError(f"{path}: the statement has {len(symbols)} contracts; give a column 'symbol'.")
-        table["symbol"] = symbols[0]
-    return {str(symbol): _path_of(path, part) for symbol, part in table.groupby("symbol")}
+        return {symbols[0]: _path_of(path, table)}
+    parts = {contract_symbol(str(symbol)): part for symbol, part in table.groupby("symbol", sort=False)}
+    return {known[name]: _path_of(path, part) for name, part in parts.items() if name in known}
+
+
+def _of_folder(path: Path, venue: str, symbols: Sequence[str]) -> dict[str, MarkPath]:
+    """Marks of the contracts that the folder has; an error if it has none of them."""
+    found, missing = {}, []
+    for symbol in symbols:
+        try:
+            found[symbol] = _stored(path, venue, contract_symbol(symbol))
+        except ValueError as error:
+            missing.append(error)
+    if missing and not found:
+        raise missing[0]
+    return found
 
 
 def _stored(folder: Path, venue: str, symbol: str) -> MarkPath:
@@ -124,16 +141,15 @@ def _stored(folder: Path, venue: str, symbol: str) -> MarkPath:
 
 
 def _table(path: Path) -> pd.DataFrame:
-    if path.suffix == ".parquet":
-        return pd.read_parquet(path)
-    if path.suffix != ".json":
-        return pd.read_csv(path)
-    content = read_answer(read_text(path), path.name)
-    symbol = content.get("result", {}).get("symbol") if isinstance(content, dict) else None
-    rows = unwrap(content, path.name)
-    if not rows or isinstance(rows[0], dict):
-        return pd.DataFrame(rows)
-    table = pd.DataFrame([row[:5] for row in rows], columns=["time", *_OHLC])
+    """The table of a file; candles of an interface have no names, Bybit's answer states their contract."""
+    raw = read_bytes(path)
+    table = table_of(raw, str(path))
+    if all(isinstance(name, str) for name in table.columns):
+        return table
+    table = table.iloc[:, :5].set_axis(["time", *_OHLC][: min(5, table.shape[1])], axis=1)
+    answer = parse_json(decoded(raw, str(path)), str(path)) if raw.lstrip()[:1] == b"{" else {}
+    inside = answer.get("result")
+    symbol = inside.get("symbol") if isinstance(inside, dict) else None
     return table if symbol is None else table.assign(symbol=symbol)
 
 
@@ -144,24 +160,16 @@ def _path_of(path: Path, table: pd.DataFrame) -> MarkPath:
     if clock is None or missing:
         lacking = "time" if clock is None else ", ".join(missing)
         raise ValueError(f"{path}: no column {lacking}; give time, and mark or open, high, low, close.")
-    prices = table[names].to_numpy(dtype=float)
-    time = _moments(table[clock])
+    prices = np.column_stack([numbers(table[name], f"{path}, {name}") for name in names])
+    time = stamps(table[clock], f"{path}, {clock}")
     order = np.argsort(time, kind="stable")
+    bad = ~(np.isfinite(prices) & (prices > 0.0)).all(axis=1)
+    if bad.any():
+        where = row_name(table, int(bad.argmax()))
+        raise ValueError(f"{path}, {where}: a mark price must be a positive number.")
     time, prices = time[order], prices[order]
-    if not (np.isfinite(prices) & (prices > 0.0)).all():
-        row = int(order[(~(np.isfinite(prices) & (prices > 0.0))).any(axis=1).argmax()]) + 1
-        raise ValueError(f"{path}, row {row}: a mark price must be a positive number.")
     steps = np.diff(time)
     if (steps == _INSTANT).any():
         raise ValueError(f"{path}: {time[1:][steps == _INSTANT][0]} is repeated.")
     bars = "mark" not in table and steps.size > 0
     return MarkPath(time, prices, steps.min() if bars else _INSTANT)
-
-
-def _moments(column: pd.Series) -> np.ndarray:
-    """Milliseconds since 1970 or texts, in UTC."""
-    numbers = pd.to_numeric(column, errors="coerce")
-    if not pd.api.types.is_datetime64_any_dtype(column) and numbers.notna().all():
-        return numbers.to_numpy(dtype="int64").astype("datetime64[ms]")
-    stamps = pd.to_datetime(column, utc=True).dt.tz_localize(None)
-    return stamps.to_numpy().astype("datetime64[ms]")

@@ -24,6 +24,7 @@ PRICES = {"entry", "execution_price", "limit_price", "trigger_mark", "liquidatio
 NOTHING_CHECKED, DIFFERS = 2, 1  # exit codes
 _ROUNDING = Decimal("1e-9")  # of a unit: replayed values are doubles
 _DOUBLE = Decimal("1e-13")  # relative error of replayed values
+_NO_SIZE = Decimal("1e-12")  # what is left of a size by rounding of doubles
 _SHOWN = 4  # places of one reason in the printed summary
 
 
@@ -206,7 +207,7 @@ def precision(line: Line, name: str, printed: Decimal, contract: Contract | None
     digits = Decimal(1).scaleb(-decimals_of(str(printed)))
     if name in SIZES:
         lot = 0.0 if contract is None else contract.lot_size / contract.multiplier
-        return min(digits, Decimal(str(lot)) / 2 if lot else Decimal("1e-8"))
+        return max(_NO_SIZE, min(digits, Decimal(str(lot)) / 2 if lot else Decimal("1e-8")))
     if name in PRICES:
         return max_price_step(printed, contract, digits)
     return Decimal(1).scaleb(-line.decimals.get(name, API_DECIMALS))

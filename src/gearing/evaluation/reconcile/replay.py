@@ -163,7 +163,10 @@ class _Replay:
     def funding(self, line: Line, held: Held) -> None:
         stamp = self.settled[line.file, line.number]
         rate, mark, slack = self.settlement(line, stamp)
-        rate, mark = float(line.given.get("rate", rate)), float(line.given.get("price", mark))
+        if "rate" in line.given:  # of its sign a record may be unsure, a table is not
+            given = float(line.given["rate"])
+            rate = given if math.isnan(rate) else math.copysign(given, rate)
+        mark = float(line.given.get("price", mark))
         legs = {
             leg: one for (symbol, leg), one in self.held.items() if symbol == line.symbol and one.quantity
         }
@@ -367,6 +370,8 @@ def reconcile(
     kept, notes = without_doubles(list(lines))
     kept = forced_fees(with_fills(kept))
     settled = settlement_times(kept, settlements)
+    doubled = len(notes)
+    notes += [f"{name}: no mark prices of it were given" for name in known if marks and name not in marks]
     sheet = Sheet(known, notes=notes)
     liquidations = Liquidations(profile, rates[0], known, marks, sheet, tierless)
     orders = {line.order for line in kept if line.kind == "fill" and line.order}
@@ -382,7 +387,7 @@ def reconcile(
     check_sums(ordered, sheet)
     check_balances(ordered, sheet)
     _collect_notes(ordered, sheet)
-    return sheet.outcome(ordered, len(notes))
+    return sheet.outcome(ordered, doubled)
 
 
 def _collect_notes(lines: Iterable[Line], sheet: Sheet) -> None:

@@ -1,32 +1,23 @@
 """Settled funding rates for records that omit them: a data folder, a table, or the venue's own answer."""
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from gearing.evaluation.reconcile.answers import read_answer, unwrap
-from gearing.evaluation.reconcile.contracts import plain_symbol
-from gearing.evaluation.reconcile.records.row import plain
-from gearing.evaluation.reconcile.statements import read_csv
 from gearing.market.history import layout
-from gearing.market.timing import stamps
-from gearing.storage.text import read_text
+from gearing.market.history.columns import contract_symbol, settlements_of_table
+from gearing.storage.tables import read_table
 
-# Columns as this project, Binance (interface and archive), Bybit and OKX name them; the first that is there counts.
-_COLUMNS = {
-    "time": ("time", "fundingtime", "fundingratetimestamp", "calctime"),
-    "rate": ("rate", "realizedrate", "fundingrate", "lastfundingrate"),
-    "mark": ("mark", "markprice"),
-    "symbol": ("symbol", "instid"),
-}
+Rates = dict[tuple[str, np.datetime64], tuple[float, float]]
+_SYMBOLS = ("symbol", "instId", "pair", "contract")
 
 
 def read_settlements(
     path: Path, symbols: Sequence[str], folder_venue: str, date_format: str | None = None
-) -> dict[tuple[str, np.datetime64], tuple[float, float]]:
+) -> Rates:
     """(symbol, time) -> (rate, mark) of settlements in a file or a data folder; the mark is NaN where none is given.
 
     Parameters
@@ -36,6 +27,7 @@ def read_settlements(
         folder it lies in, or the statement's only one.
     symbols : the contracts of the statement
     folder_venue : the venue's subfolder of a data folder
+    date_format : see :func:`gearing.market.timing.stamps`
 
     Raises
     ------
@@ -44,91 +36,49 @@ def read_settlements(
     """
     if path.is_dir():
         return _of_folder(path, symbols, folder_venue)
-    table = _table(path)
-    columns = _columns(path, table)
-    moments = stamps(table[columns["time"]], f"{path}, {columns['time']}", date_format)
-    rates = _numbers(path, table, columns["rate"])
-    marks = _numbers(path, table, columns["mark"]) if "mark" in columns else np.full(len(table), math.nan)
-    names = _symbols(path, table, columns, symbols)
-    rows = zip(names, moments, rates, marks, strict=True)
-    return {(name, time): (float(rate), float(mark)) for name, time, rate, mark in rows if name}
-
-
-def _of_folder(
-    path: Path, symbols: Sequence[str], venue: str
-) -> dict[tuple[str, np.datetime64], tuple[float, float]]:
-    found = {}
-    for symbol in symbols:
-        own = path / venue / plain_symbol(symbol)
-        file = (own if own.is_dir() else path) / "funding.parquet"
-        if not file.is_file():
-            raise ValueError(
-                f"{file}: there is no such file; `gearing data fetch {plain_symbol(symbol)}` stores it."
-            )
-        for row in layout.read_funding(file):
-            found[symbol, row["time"]] = float(row["rate"]), float(row["mark"])
+    table = read_table(path)
+    found: Rates = {}
+    for symbol, part in _by_symbol(path, table, symbols).items():
+        found |= _rates(symbol, settlements_of_table(part, str(path), date_format=date_format))
     return found
 
 
-def _table(path: Path) -> pd.DataFrame:
-    if path.suffix.lower() == ".parquet":
-        return layout_table(path)
-    text = read_text(path)
-    if text.lstrip()[:1] in ("[", "{"):
-        return pd.DataFrame(unwrap(read_answer(text, str(path)), str(path)))
-    return pd.DataFrame(read_csv(text, str(path)))
+def _rates(symbol: str, rows: Any) -> Rates:
+    return {(symbol, row["time"]): (float(row["rate"]), float(row["mark"])) for row in rows}
 
 
-def layout_table(path: Path) -> pd.DataFrame:
-    """A Parquet file as a table.
-
-    Raises
-    ------
-    ValueError
-        Naming the file, where it cannot be read.
-    """
-    try:
-        return pd.read_parquet(path)
-    except Exception:
-        raise ValueError(f"{path}: this is not a Parquet file that can be read; give another one.") from None
-
-
-def _columns(path: Path, table: pd.DataFrame) -> dict[str, str]:
-    present = {plain(str(name)): str(name) for name in table}
-    found = {}
-    for ours, names in _COLUMNS.items():
-        match = next((present[name] for name in names if name in present), None)
-        if match is not None:
-            found[ours] = match
-    if missing := [name for name in ("time", "rate") if name not in found]:
-        has = ", ".join(map(str, table)) or "none"
-        raise ValueError(
-            f"{path}: no column {' or '.join(missing)}; give time, rate, mark and symbol. It has {has}."
-        )
+def _of_folder(path: Path, symbols: Sequence[str], venue: str) -> Rates:
+    """Settlements of the contracts that the folder has; an error if it has none of them."""
+    found: Rates = {}
+    known = [symbol for symbol in symbols if _file(path, venue, symbol).is_file()]
+    if symbols and not known:
+        missing, name = _file(path, venue, symbols[0]), contract_symbol(symbols[0])
+        raise ValueError(f"{missing}: there is no such file; `gearing data fetch {name}` stores it.")
+    for symbol in known:
+        found |= _rates(symbol, layout.read_funding(_file(path, venue, symbol)))
     return found
 
 
-def _numbers(path: Path, table: pd.DataFrame, name: str) -> np.ndarray:
-    numbers = pd.to_numeric(table[name].replace("", None), errors="coerce")
-    bad = numbers.isna() & table[name].notna() & (table[name].astype(str) != "")
-    if bad.any():
-        row = int(bad.to_numpy().argmax())
-        raise ValueError(
-            f"{path}, line {row + 1}: {name} is {table[name].iloc[row]!r}, which is not a number."
-        )
-    return numbers.to_numpy(dtype=float)
+def _file(path: Path, venue: str, symbol: str) -> Path:
+    """Funding of a contract in a data folder, or in the contract's own folder."""
+    own = path / "funding.parquet"
+    if own.is_file() and contract_symbol(path.name) == contract_symbol(symbol):
+        return own
+    return path / venue / contract_symbol(symbol) / "funding.parquet"
 
 
-def _symbols(
-    path: Path, table: pd.DataFrame, columns: dict[str, str], symbols: Sequence[str]
-) -> Iterable[str]:
-    """The statement's name of each row's contract; "" for contracts that the statement does not have."""
-    known = {plain_symbol(symbol): symbol for symbol in symbols}
-    if "symbol" in columns:
-        return [known.get(plain_symbol(str(name)), "") for name in table[columns["symbol"]]]
-    own = known.get(plain_symbol(path.parent.name)) or (symbols[0] if len(symbols) == 1 else None)
+def _by_symbol(path: Path, table: pd.DataFrame, symbols: Sequence[str]) -> dict[str, pd.DataFrame]:
+    """The statement's name of a contract -> its rows; rows of other contracts are not needed."""
+    known = {contract_symbol(symbol): symbol for symbol in symbols}
+    column = next((name for name in table.columns if str(name).lower() in map(str.lower, _SYMBOLS)), None)
+    if column is not None:
+        parts = table.groupby(table[column].map(lambda name: contract_symbol(str(name))), sort=False)
+        return {known[str(name)]: part.drop(columns=column) for name, part in parts if name in known}
+    own = known.get(contract_symbol(path.resolve().parent.name)) or (
+        symbols[0] if len(symbols) == 1 else None
+    )
     if own is None:
         raise ValueError(
             f"{path}: the statement has {len(symbols)} contracts; give a column 'symbol', or a data folder."
         )
-    return [own] * len(table)
+    return {own: table}

@@ -4,35 +4,34 @@ The kinds of records and what is done with each of their fields: ``records/binan
 Numbers stay texts, because their printed decimals decide what counts as a difference.
 """
 
-import csv
-import io
 import os
 import re
-import zipfile
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gearing.evaluation.reconcile.answers import read_answer, unwrap
+import pyarrow as pa
+
 from gearing.evaluation.reconcile.records import binance, binance_pages, bybit_ledger, okx
 from gearing.evaluation.reconcile.records.kind import Kind
 from gearing.evaluation.reconcile.records.line import Line
-from gearing.evaluation.reconcile.records.row import ABSENT, Row, plain
+from gearing.evaluation.reconcile.records.row import ABSENT, Row, plain, without_coin
 from gearing.market.timing import stamps
-from gearing.storage.text import decoded, read_bytes
+from gearing.storage.answers import rows_of_answer
+from gearing.storage.archives import unpacked
+from gearing.storage.tables import decimal_comma, table_of
+from gearing.storage.text import LINE, decoded, parse_json, read_bytes
 
 KINDS: Mapping[str, Sequence[Kind]] = {
     "binance": (*binance.KINDS, *binance_pages.KINDS),
     "bybit": bybit_ledger.KINDS,
     "okx": okx.KINDS,
 }
-_NUMBER = re.compile(r"[-+]?[\d.,' ]*\d")
-_ORDERED_DATE = re.compile(r"\d{1,2}[-/.]\d{1,2}[-/.]\d{4}")  # day or month first: the whole column decides
+_ABOVE = re.compile(r"\s*UID\s*:[^\n]*\n", re.IGNORECASE)  # a row above the header that states the account
 _STATED = re.compile(r"Time Zone\s*:\s*((?:UTC|GMT)[-+\d:]*)", re.IGNORECASE)
+_ORDERED_DATE = re.compile(r"\d{1,2}[-/.]\d{1,2}[-/.]\d{4}")  # day or month first: the whole column decides
 _ZONE = re.compile(r"\((?:UTC|GMT)\s*([-+]{1,2})?(\d{1,2})?(?::?(\d{2}))?\)", re.IGNORECASE)
-_LARGEST = 512 * 2**20  # of an unpacked file
 
 
 def read_statement(
@@ -53,77 +52,50 @@ def read_statement(
         For an unknown venue, the venue's error answer, or a record of no known kind; the message names file and line.
     """
     file = Path(path)
-    name = label or file.name
-    raw = read_bytes(file)
-    texts = _unzipped(raw, name) if raw.startswith(b"PK") else [(name, decoded(raw, name))]
-    return [
-        line
-        for where, text in texts
-        for line in parse_records(_records(text, where), venue, where, date_format)
-    ]
-
-
-def _unzipped(raw: bytes, name: str) -> list[tuple[str, str]]:
-    """Texts of the CSV and JSON files in a zip."""
-    try:
-        archive = zipfile.ZipFile(io.BytesIO(raw))
-        members = [
-            one for one in archive.infolist() if one.filename.lower().endswith((".csv", ".json", ".txt"))
-        ]
-        if any(one.file_size > _LARGEST for one in members):
-            raise ValueError(
-                f"{name}: it holds a file of more than {_LARGEST >> 20} MiB; give shorter periods."
-            )
-        texts = [
-            (f"{name}/{one.filename}", decoded(archive.read(one), f"{name}/{one.filename}"))
-            for one in members
-        ]
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, RuntimeError, NotImplementedError, EOFError, OSError):
-        raise ValueError(f"{name}: the zip is damaged or locked; download it again or unpack it.") from None
-    if not texts:
-        raise ValueError(f"{name} holds no CSV or JSON; save a spreadsheet as CSV.")
-    return texts
-
-
-def _records(text: str, name: str) -> list[Any]:
+    label = label or file.name
+    raw, where = unpacked(
+        read_bytes(file), label, lambda name: name.lower().endswith((".csv", ".json", ".txt"))
+    )
+    if raw[:4] in (b"PAR1", b"ARRO"):
+        records, lines = _of_table(raw, where)
+        return parse_records(records, venue, where, date_format, lines)
+    text = decoded(raw, where).replace("\ufeff", "")  # OKX's page begins every line with a byte order mark
     start = text.lstrip()[:1]
     if start == "<":
-        raise ValueError(f"{name}: this is a web page, not a statement; fetch it again.")
-    return unwrap(read_answer(text, name), name) if start in ("[", "{") else read_csv(text, name)
+        raise ValueError(f"{where}: this is a web page, not a statement; fetch it again.")
+    if start in ("[", "{"):
+        return parse_records(_of_json(text, where), venue, where, date_format)
+    records, lines = _of_table(_headed(text).encode("utf-8", "replace"), where)
+    return parse_records(records, venue, where, date_format, lines)
 
 
-def read_csv(text: str, origin: str) -> list[dict[str, str]]:
-    """Records of a table whose first row names the columns; separated by commas, semicolons or tabs.
+def _of_json(text: str, where: str) -> list[Any]:
+    """Records of an answer, of a list of answers (pages), or of one object on each line."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    if len(lines) > 1 and all(line.strip()[0] == "{" and line.strip()[-1] == "}" for line in lines):
+        return [parse_json(line, f"{where}, line {n}", numbers=str) for n, line in enumerate(lines, start=1)]
+    return rows_of_answer(parse_json(text, where, allow_nan=True, numbers=str), where)
 
-    Lines above the header, such as the number of the account, have fewer columns and are left out; a time zone that
-    they name is that of the columns of times.
 
-    Raises
-    ------
-    ValueError
-        For a column that is there twice, or a row with more values than columns; naming file and line.
-    """
-    text = text.replace("\ufeff", "")  # OKX's page begins every line with a byte order mark
-    widest = max(text.splitlines()[:10] or [""], key=lambda line: max(line.count(mark) for mark in ",;\t|"))
-    separator = max(",;\t|", key=widest.count)
-    try:
-        cells = list(csv.reader(io.StringIO(text), delimiter=separator))
-    except csv.Error as error:
-        raise ValueError(f"{origin}: this is not a table ({error}).") from None
-    rows = [[cell.strip() for cell in row] for row in cells if any(cell.strip() for cell in row)]
-    width, above = max((len(row) for row in rows[:10]), default=0), ""
-    while rows and sum(map(bool, rows[0])) < min(width, 4):
-        above += " ".join(rows.pop(0))
-    if not rows:
-        return []
-    zone = _STATED.search(above)
-    names = [f"{name}({zone[1]})" if zone and name.lower() == "time" else name for name in rows[0]]
-    if doubled := [name for name, count in Counter(map(plain, names)).items() if name and count > 1]:
-        raise ValueError(f"{origin}: the column {doubled[0]!r} is there twice; give each column once.")
-    for number, row in enumerate(rows[1:], start=1):
-        if any(row[len(names) :]):
-            raise ValueError(f"{origin}, line {number}: {len(row)} values for {len(names)} columns.")
-    return [dict(zip(names, row, strict=False)) for row in rows[1:]]
+def _of_table(raw: bytes, where: str) -> tuple[list[dict[str, Any]], list[int] | None]:
+    """Records of a table, and their lines in the file."""
+    table = table_of(raw, where, as_text=True)
+    if not all(isinstance(name, str) for name in table.columns):
+        raise ValueError(f"{where}: its first line names no columns; give the file as the venue exports it.")
+    lines = [int(line) for line in table.index] if table.index.name == LINE else None
+    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")], lines
+
+
+def _headed(text: str) -> str:
+    """Text of a table without the row above its header; a time zone that it states goes to the columns of times."""
+    above = _ABOVE.match(text)
+    if above is None:
+        return text
+    zone = _STATED.search(above[0])
+    header, newline, rest = text[above.end() :].partition("\n")
+    if zone is not None:
+        header = re.sub(r"(?i)\btime\b(?!\()", f"Time({zone[1]})", header, count=1)
+    return "\n" * above[0].count("\n") + header + newline + rest
 
 
 def parse_records(
@@ -131,12 +103,18 @@ def parse_records(
     venue: str,
     origin: str = "statement",
     date_format: str | None = None,
+    numbers: Sequence[int] | None = None,
 ) -> list[Line]:
-    """Lines of records that are already in memory, in the order of the file, the oldest first."""
+    """Lines of records that are already in memory, in the order of the file, the oldest first.
+
+    ``numbers`` are the lines of the records in their file; by default they are counted from 1.
+    """
     family = venue.split("-")[0]
     if family not in KINDS:
         raise ValueError(f"{origin}: no statements of {venue!r}; there are {', '.join(sorted(KINDS))}.")
-    lines = [_line(row, family, venue) for row in _rows(list(records), origin, date_format)]
+    given = list(records)
+    numbered = range(1, len(given) + 1) if numbers is None else numbers
+    lines = [_line(row, family, venue) for row in _rows(given, numbered, origin, date_format)]
     timed = [line.time for line in lines if line.time == line.time]
     return lines[::-1] if timed and timed[0] > timed[-1] else lines
 
@@ -167,14 +145,14 @@ def _no_kind(row: Row, family: str, venue: str) -> str:
     return f"{fields}give {known}; nearest is {nearest.name}, which needs {lacking}, too."
 
 
-def _rows(records: Sequence[Any], origin: str, date_format: str | None) -> list[Row]:
+def _rows(records: Sequence[Any], numbers: Sequence[int], origin: str, date_format: str | None) -> list[Row]:
     tables: list[dict[str, str]] = []
-    for number, record in enumerate(records, start=1):
+    for number, record in zip(numbers, records, strict=True):
         if not isinstance(record, Mapping):
             raise ValueError(f"{origin}, line {number}: {str(record)[:60]!r} is no record with named fields.")
         tables.append({str(name): _text(value) for name, value in record.items()})
     zone = _zone(" ".join(tables[0]), origin) if tables else None
-    comma = _decimal_comma(tables)
+    comma = _has_decimal_comma(tables, origin)
     decimals = _column_decimals(tables, comma)
     _settle_dates(tables, origin, date_format)
     present = [
@@ -182,7 +160,8 @@ def _rows(records: Sequence[Any], origin: str, date_format: str | None) -> list[
         for table in tables
     ]
     return [
-        Row(origin, number, texts, decimals, zone, comma) for number, texts in enumerate(present, start=1)
+        Row(origin, number, texts, decimals, zone, comma)
+        for number, texts in zip(numbers, present, strict=True)
     ]
 
 
@@ -206,10 +185,13 @@ def _zone(header: str, origin: str) -> str | None:
     return f"{sign}{int(match[2] or 0):02d}:{match[3] or '00'}"
 
 
-def _decimal_comma(tables: Sequence[Mapping[str, str]]) -> bool:
-    """Whether numbers of the file are written 1.234,5: some number has a comma that separates no thousands."""
-    numbers = [text for table in tables for text in table.values() if "," in text and _NUMBER.fullmatch(text)]
-    return any(not re.fullmatch(r"[-+]?\d{1,3}(,\d{3})+(\.\d*)?", text) for text in numbers)
+def _has_decimal_comma(tables: Sequence[Mapping[str, str]], origin: str) -> bool:
+    """Whether numbers of the file are written 1.234,5."""
+    names = {name for table in tables for name, text in table.items() if "," in text}
+    columns = {
+        name: pa.array([without_coin(table.get(name, "")) for table in tables]) for name in sorted(names)
+    }
+    return bool(decimal_comma(columns, origin))
 
 
 def _column_decimals(tables: Sequence[Mapping[str, str]], comma: bool) -> dict[str, int]:

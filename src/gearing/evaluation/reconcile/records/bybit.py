@@ -26,12 +26,13 @@ NOT_READ = {
 }
 
 
-def funding_rate(row: Row, name: str, side: int) -> dict[str, str]:
-    """The market's rate: on a short's row Bybit prints it with the other sign, so that the fee is value times rate."""
+def funding_rate(row: Row, name: str, fee: str, side: int) -> dict[str, str]:
+    """The market's rate. On a short's row Bybit prints it with the other sign, so that the fee is value times rate, or
+    as it is: the fee says which, a long pays a positive rate."""
     if name not in row:
         return {}
-    rate = Decimal(row.number(name))
-    return {"rate": format(-rate if side < 0 else rate, "f")}
+    rate = abs(Decimal(row.number(name)))
+    return {"rate": format(rate if Decimal(fee) * side >= 0 else -rate, "f")}
 
 
 def execution(row: Row) -> Line:
@@ -56,7 +57,7 @@ def execution_line(row: Row, names: Mapping[str, str]) -> Line:
     if kind in NOT_READ:
         return replace(line, unread={"execution": NOT_READ[kind]})
     if kind == "Funding":
-        given = {**line.given, **funding_rate(row, names["rate"], side)}
+        given = {**line.given, **funding_rate(row, names["rate"], row.number(names["fee"]), side)}
         printed = {"funding_paid": row.number(names["fee"]), **_pick(row, names, ("quantity", "value"))}
         return replace(line, kind="funding", given=given, printed=printed)
     given = {**line.given, **_pick(row, names, ("rate",)), "maker": str(row.flag(names["maker"])).lower()}

@@ -12,7 +12,6 @@ from gearing.evaluation.reconcile.records.bybit import (
     POSITION,
     SIDES,
     execution_line,
-    funding_rate,
 )
 from gearing.evaluation.reconcile.records.kind import Kind, compared, irrelevant, meaning, used
 from gearing.evaluation.reconcile.records.line import Line
@@ -124,7 +123,11 @@ def log(row: Row) -> Line:
         name: row.number(name) if name in row else "" for name in ("funding", "fee", "cashFlow", "change")
     }
     given = row.numbers({"quantity": "qty", "price": "tradePrice"}) if symbol else {}
-    given |= funding_rate(row, "feeRate", side) if kind == "SETTLEMENT" else row.numbers({"rate": "feeRate"})
+    given |= row.numbers({"rate": "feeRate"})
+    if (
+        kind == "SETTLEMENT" and side < 0 and "rate" in given
+    ):  # a short's rate has the other sign than the market's
+        given["rate"] = format(-Decimal(given["rate"]), "f")
     entry = Entry(
         kind, symbol, coin, side, time, _received(amounts), amounts["fee"], amounts["cashFlow"], amounts["change"],
         row.number("cashBalance") if "cashBalance" in row else "", row.number("size") if "size" in row else "", given,

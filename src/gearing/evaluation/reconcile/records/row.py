@@ -128,6 +128,12 @@ class Row:
         return read_moment(self.text(name), self.zone, f"{self.place}, {name}")
 
 
+def without_coin(text: str) -> str:
+    """The number in "0.47 USDT"; other texts as they are."""
+    match = _AMOUNT.match(text)
+    return text if match is None else match["number"]
+
+
 def _unformatted(text: str, comma: bool) -> str:
     text = text.replace("\u2212", "-")
     for mark in ("'", "\u00a0", "\u202f", " "):
