@@ -1,5 +1,6 @@
 """Many leverage series as accounts of one Simulator on one path, for comparisons and placebo tests."""
 
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -151,6 +152,8 @@ def simulator_like(
     config = result.config.with_(start=str(result.time[0]), controls=())
     if table is None:
         table = FeatureSet([SHORTEST, *settings_columns(config)]).compute(market)
+    if config.decision == "at_entry":
+        table = _known_from(table, result.time[0])
     simulator = Simulator(market, table, config, n_accounts)
     simulator.reset(seed=0)
     if simulator.n_decisions != len(result.target):
@@ -159,3 +162,12 @@ def simulator_like(
             "the market of the result."
         )
     return simulator
+
+
+def _known_from(table: FeatureTable, first: np.datetime64) -> FeatureTable:
+    """The table, complete from ``first`` on.
+
+    A trade that is on when the columns become known is entered then: earlier columns are another first entry.
+    """
+    values = np.where((table.close_time < first)[:, None, None], np.nan, table.values)
+    return replace(table, values=values.astype(np.float32))

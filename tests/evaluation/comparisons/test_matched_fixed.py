@@ -5,6 +5,7 @@ import pytest
 
 import gearing
 from gearing.evaluation.comparisons.matched_fixed import FixedGrid, interpolated, matched_fixed
+from gearing.evaluation.comparisons.placebo import circular_shifts
 from gearing.policies.rules import FixedLeverage, VolatilityWeighted
 from gearing.simulation import SimulationConfig, Simulator
 
@@ -60,3 +61,18 @@ def test_a_grid_finds_the_size_of_a_mean_leverage(market):
     assert grid.accounts.leverage[0] == 0.0
     assert grid.matched_size("leverage", grid.accounts.leverage[4]) == pytest.approx(grid.sizes[4])
     np.testing.assert_allclose(grid.at_leverage(grid.accounts.leverage[4], grid.growth), grid.growth[4])
+
+
+@pytest.mark.parametrize("direction", ["signal:momentum_side_7d", "signal:momentum_long_30d"])
+def test_trades_whose_leverage_is_chosen_at_the_entry_have_matched_fixed_leverage(market, direction):
+    # three times 0.2 of the equity: the matched fixed leverage is the rule itself
+    settings = {"decision": "at_entry", "direction": direction, "margin_share": 0.2, "decision_interval": "8h"}
+    result = gearing.backtest(FixedLeverage(3.0), market, "default", **settings)
+    found = matched_fixed(result, market)
+    assert found.same_leverage.performance.log_growth == pytest.approx(result.performance.log_growth, rel=0.02)
+    assert found.same_leverage.row["effective_leverage"] == pytest.approx(
+        result.row["effective_leverage"], rel=2e-3
+    )
+    assert found.same_volatility.time[0] == result.time[0]
+    assert np.isfinite(found.growth()[0].estimate)
+    assert np.isfinite(circular_shifts(result, market, shifts=5).shifted).all()
