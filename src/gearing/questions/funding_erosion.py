@@ -234,7 +234,7 @@ def heavy_months(
         hit = (paid > burden).astype(np.float64)
         key = {"direction": direction, "leverage": leverage, "burden": burden}
         share = bootstrap.mean("share", hit, 6.0)
-        rows.append({**key, **share, "months": hit.size, "worst": float(paid.max())})
+        rows.append({**key, **share, "months": hit.size, "worst": float(paid.max()) if hit.size else np.nan})
     return pd.DataFrame(rows).set_index(["direction", "leverage", "burden"])
 
 

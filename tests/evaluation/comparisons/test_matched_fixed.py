@@ -66,10 +66,17 @@ def test_a_grid_finds_the_size_of_a_mean_leverage(market):
 @pytest.mark.parametrize("direction", ["signal:momentum_side_7d", "signal:momentum_long_30d"])
 def test_trades_whose_leverage_is_chosen_at_the_entry_have_matched_fixed_leverage(market, direction):
     # three times 0.2 of the equity: the matched fixed leverage is the rule itself
-    settings = {"decision": "at_entry", "direction": direction, "margin_share": 0.2, "decision_interval": "8h"}
+    settings = {
+        "decision": "at_entry",
+        "direction": direction,
+        "margin_share": 0.2,
+        "decision_interval": "8h",
+    }
     result = gearing.backtest(FixedLeverage(3.0), market, "default", **settings)
     found = matched_fixed(result, market)
-    assert found.same_leverage.performance.log_growth == pytest.approx(result.performance.log_growth, rel=0.02)
+    assert found.same_leverage.performance.log_growth == pytest.approx(
+        result.performance.log_growth, rel=0.02
+    )
     assert found.same_leverage.row["effective_leverage"] == pytest.approx(
         result.row["effective_leverage"], rel=2e-3
     )

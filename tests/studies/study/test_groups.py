@@ -23,7 +23,13 @@ from gearing.studies.study.days import (
     windows_with_liquidation,
 )
 from gearing.studies.study.learning import as_one_contract
-from gearing.studies.study.policies import placebo, policies_table, reasons_table
+from gearing.studies.study.policies import (
+    placebo,
+    policies_line,
+    policies_table,
+    reasons_table,
+    seeds_table,
+)
 from gearing.studies.study.prepare import prepare
 from gearing.studies.study.trials import PolicyTrial
 from gearing.studies.trials import Store
@@ -324,3 +330,32 @@ def test_the_former_kind_says_what_to_write_instead():
 def test_settings_that_do_not_go_with_groups_are_refused(tmp_path, given, message):
     with pytest.raises(ValueError, match=message):
         synthetic(tmp_path, **{"rules": ["fixed_1x"], **given})
+
+
+def test_growth_of_a_ruined_account_is_a_word_in_every_table():
+    one = an_agent(days(-4.0, -1.0, -1.0, ruined=np.array([1])), days(0.3, 0.2, 0.2))
+    table, reasons, seeds = policies_table([one]), reasons_table([one]), seeds_table([one])
+    row = table.loc[("BTC", "long", "agent")]
+    # two contracts and two folds are four accounts, of which one was ruined: a quarter, which the IQM leaves out
+    assert (row["accounts"], row["ruined"]) == (4, 1)
+    assert row["growth"] == row["versus_fixed"] == row["placebo"] == "ruined"
+    assert row["iqm"] == pytest.approx((-4.0 + 0.3) / 2)
+    assert np.isnan(row["verdict"]) if not isinstance(row["verdict"], str) else row["verdict"] == ""
+    assert reasons.loc[("BTC", "long", "agent"), "growth"] == "ruined"
+    assert seeds["growth"].tolist() == ["ruined"]
+    assert "ruined a year" in policies_line("x", [one], table)
+
+
+def test_the_mean_of_two_accounts_is_not_called_interquartile():
+    row = policies_table([an_agent(days(0.1, 0.2, 0.2))]).loc[("BTC", "long", "agent")]
+    assert row["accounts"] == 2
+    assert np.isnan(row["iqm"])
+
+
+def test_untrained_choices_are_counted_in_the_policies_and_the_seeds():
+    # of two folds, one chose the weights before any training and one those after 20,000 decisions
+    one = an_agent(days(0.1, 0.2, 0.2))
+    row = policies_table([one]).loc[("BTC", "long", "agent")]
+    assert (row["trained_decisions"], row["untrained"]) == (10_000.0, 0.5)
+    assert seeds_table([one])["untrained"].tolist() == [0.5]
+    assert "50% of the trainings chose untrained weights" in policies_line("x", [one], policies_table([one]))

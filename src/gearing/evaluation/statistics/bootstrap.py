@@ -73,9 +73,11 @@ def block_mean(
     mean_block : float
         Mean block [observations]; at most half the series, so that short series still vary.
     weights : (n,), optional
-        The mean is sum(values) / sum(weights) then: a weighted share. NaN without weight.
+        The mean is sum(values) / sum(weights) then: a weighted share. NaN without weight, and without values.
     """
     n = values.size
+    if not n:
+        return np.nan, np.nan, np.nan
     total = np.ones(n) if weights is None else weights
     block = max(1.0, min(mean_block, n / 2))
     draws = []

@@ -43,6 +43,10 @@ REBALANCING = ("every_decision", "on_change", "never")
 _BOOTSTRAP = Bootstrap(replications=1000)
 # What a rule may read of its account and still return all targets at once: the shape of it, not the value.
 _READ_OF_ACCOUNT = {*POSITION_COLUMNS, *ACCOUNT_COLUMNS} - {"effective_leverage"}
+_AGAINST_FIXED = [
+    *(f"{what}_{kind}{part}" for kind in KINDS for what in ("vs", "fewer") for part in ("", "_low", "_high")),
+    *(f"{kind}_{part}" for kind in KINDS for part in ("liquidations", "ruined")),
+]
 Progress = Callable[[str], None]
 Row = dict[str, Any]
 Series = dict[str, np.ndarray]  # by column of the rows: what each day, or each shift, adds
@@ -173,6 +177,8 @@ def run_cell(
         add(i, _against_fixed(accounts, i, fixed, k * len(KINDS), evidence), days)
         if evidence.shifts:
             add(i, _against_shifts(setting, sizes[i], accounts, i, evidence), shifts)
+    for row in rows:  # the columns are there even where no rule moves its leverage
+        row |= {name: np.nan for name in _AGAINST_FIXED if name not in row}
     return Cells.of(rows, days, accounts.time[0], shifts)
 
 
@@ -199,9 +205,10 @@ def _own(accounts: Accounts, i: int, evidence: Evidence) -> Row:
     low, high = mean_interval(accounts.daily_log_growth[i], **evidence.resampling)
     return {
         "effective_leverage": float(accounts.leverage[i]),
-        "log_growth": measured.log_growth,
-        "growth_low": low,
-        "growth_high": high,
+        # Of a ruined account it would be that of a floor, spread over years without an account.
+        "log_growth": np.nan if ruined else measured.log_growth,
+        "growth_low": np.nan if ruined else low,
+        "growth_high": np.nan if ruined else high,
         "volatility": measured.volatility,
         "sharpe": measured.sharpe,
         "max_drawdown": measured.max_drawdown,

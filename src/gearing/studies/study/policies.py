@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gearing.evaluation.metrics import DAYS_PER_YEAR
+from gearing.evaluation.metrics import DAYS_PER_YEAR, RUINED
+from gearing.evaluation.reports.tables import number_text
 from gearing.evaluation.statistics.bootstrap import block_mean
 from gearing.evaluation.statistics.inference import Difference, pooled_growth_difference
 from gearing.evaluation.statistics.scores import aggregate
@@ -15,6 +16,11 @@ from gearing.studies.study.days import WINDOW, Played
 
 Floats = np.ndarray
 KEYS = ["group", "direction", "policy"]
+_MEANS = (
+    "growth", "growth_low", "growth_high", "versus_fixed", "fixed_low", "fixed_high", "placebo", "placebo_p",
+)  # fmt: skip
+_GROWTHS = ("growth", "one_level", "between_folds", "within_folds", "timing", "timing_p", "correlation")
+_MIDDLE = ("iqm", "iqm_low", "iqm_high")
 
 
 def policies_table(played: Sequence[Played]) -> pd.DataFrame:
@@ -27,6 +33,11 @@ def policies_table(played: Sequence[Played]) -> pd.DataFrame:
     ``touched`` is the share of windows of 30 days with a liquidation, whose interval resamples blocks of 60 days.
     ``placebo`` is what the timing of the leverages earned: their growth less that of the same ones circularly shifted
     in time; ``placebo_p`` is the share of shifts that earned as much.
+
+    ``ruined`` counts the accounts that were ruined, of ``accounts``: seeds x folds x contracts. Where there is one, the
+    means of growth are the word "ruined"; where it is more than a quarter, the interquartile mean is, too, which does
+    not exist of fewer than four accounts. ``trained_decisions`` is the mean number of decisions trained on until the
+    chosen weights, ``untrained`` the share of trainings that chose the weights before any.
     """
     table = pd.DataFrame([{**one.key, **_row(one)} for one in played]).set_index(KEYS)
     table = table.join(_verdicts(played))
@@ -41,8 +52,9 @@ def policies_line(name: str, played: Sequence[Played], table: pd.DataFrame) -> s
         if one.kind == "agent":
             row = table.loc[tuple(one.key.values())]
             texts.append(
-                f"{one.label} on {one.group} {one.direction} {row['growth']:+.2f} a year, {row['versus_fixed']:+.2f} "
-                f"[{row['fixed_low']:+.2f}, {row['fixed_high']:+.2f}] against fixed leverage with the same mean"
+                f"{one.label} on {one.group} {one.direction} {_number(row['growth'])} a year, "
+                f"{_number(row['versus_fixed'])} [{_number(row['fixed_low'])}, {_number(row['fixed_high'])}] against "
+                f"fixed leverage with the same mean{_training(row)}"
             )
     judged = table["verdict"].dropna()
     counts = {what: int((judged == what).sum()) for what in ("better", "worse")}
@@ -52,22 +64,57 @@ def policies_line(name: str, played: Sequence[Played], table: pd.DataFrame) -> s
     return f"{name}: {'; '.join(texts)}"
 
 
+def _number(value: Any) -> str:
+    return number_text("{:+.2f}", value)
+
+
+def _training(row: pd.Series) -> str:
+    """How many trainings chose untrained weights, in words; nothing where none did."""
+    return (
+        f" ({row['untrained']:.0%} of the trainings chose untrained weights)"
+        if row["untrained"] > 0.0
+        else ""
+    )
+
+
 def _row(one: Played) -> dict[str, Any]:
     growth = one.stacked("growth")
     total, difference = _interval(growth), _interval(growth - one.stacked("matched"))
     iqm = aggregate(np.concatenate([days.fold_growth for days in one.contracts], axis=1), seed=0)
     touched = block_mean(one.stacked("windows").mean(axis=(1, 2)), 2 * WINDOW, seed=0, replications=2000)
     gained, chance = placebo(one)
-    return {
-        "seeds": one.seeds,
+    scores = sum(days.fold_growth.size for days in one.contracts)
+    ruined = int(sum(days.ruined.sum() for days in one.contracts))
+    found = {
+        "seeds": one.seeds, "accounts": scores,
         "growth": total.estimate, "growth_low": total.low, "growth_high": total.high,
         "iqm": iqm.estimate, "iqm_low": iqm.low, "iqm_high": iqm.high,
         "versus_fixed": difference.estimate, "fixed_low": difference.low, "fixed_high": difference.high,
         "placebo": gained, "placebo_p": chance,
         "touched": touched[0], "touched_low": touched[1], "touched_high": touched[2],
-        "ruined": int(sum(days.ruined.sum() for days in one.contracts)),
+        "ruined": ruined,
         **{name: one.mean(name) for name in ("leverage", "fees", "funding", "liquidations", "drawdown")},
+        **_trained(one),
     }  # fmt: skip
+    return found | _unknown(scores, ruined)
+
+
+def _unknown(scores: int, ruined: int) -> dict[str, Any]:
+    """Columns that are no number: means over ruined accounts, and an interquartile mean of too few."""
+    words: dict[str, Any] = {}
+    if ruined:
+        words |= dict.fromkeys(_MEANS, RUINED)
+    if ruined > scores // 4:
+        words |= dict.fromkeys(_MIDDLE, RUINED)
+    if scores < 4:
+        words |= dict.fromkeys(_MIDDLE, np.nan)  # it would be the plain mean, which ``growth`` is
+    return words
+
+
+def _trained(one: Played) -> dict[str, float]:
+    chosen = one.contracts[0].chosen_at  # NaN of rules
+    share = float((chosen == 0).mean()) if np.isfinite(chosen).all() else np.nan
+    return {"trained_decisions": float(chosen.mean()), "untrained": share}
 
 
 def placebo(one: Played) -> tuple[float, float]:
@@ -85,8 +132,15 @@ def _interval(values: Floats) -> Difference:
 
 
 def _verdicts(played: Sequence[Played]) -> pd.Series:
-    """Which rows differ from fixed leverage beyond chance, all rows looked at together; fixed leverage is left out."""
-    judged = [one for one in played if one.kind != "fixed"]
+    """Which rows differ from fixed leverage beyond chance, all rows looked at together.
+
+    Fixed leverage is left out, and so is a policy with a ruined account.
+    """
+    judged = [one for one in played if one.kind != "fixed" and not _ruined(one)]
+    if not judged:
+        return pd.Series(
+            name="verdict", dtype=object, index=pd.MultiIndex.from_arrays([[], [], []], names=KEYS)
+        )
     index = pd.MultiIndex.from_tuples([tuple(one.key.values()) for one in judged], names=KEYS)
     verdict = pd.Series("", index=index, name="verdict", dtype=object)
     gains = [(one.stacked("growth") - one.stacked("matched")).mean(axis=(1, 2)) for one in judged]
@@ -99,15 +153,19 @@ def _verdicts(played: Sequence[Played]) -> pd.Series:
     return verdict
 
 
+def _ruined(one: Played) -> bool:
+    return any(days.ruined.any() for days in one.contracts)
+
+
 def reasons_table(played: Sequence[Played]) -> pd.DataFrame:
     """Log growth a year of each agent in parts, and what validation knew; one row per group, direction and agent.
 
     ``growth`` = ``one_level`` + ``between_folds`` + ``within_folds``: what one fixed leverage with the agent's mean
     over all folds earned; what another mean in each fold added; what moving within the folds added. ``more_fees`` is
     the part of the latter that went into fees, ``timing`` what the leverages earned beyond circularly shifted ones,
-    with ``timing_p``. ``promised`` is the growth on validation of the weights that were chosen there, ``untrained`` the
-    share of trainings whose choice was the weights before any training, and ``correlation`` that of validation with the
-    test, over folds and seeds.
+    with ``timing_p``; they are the word "ruined" where an account was. ``promised`` is the growth on validation of
+    the weights that were chosen there, ``untrained`` the share of trainings whose choice was the weights before any
+    training, and ``correlation`` that of validation with the test, over folds and seeds.
     """
     rows = [{**one.key, **_reasons(one)} for one in _agents(played)]
     return pd.DataFrame(rows).set_index(KEYS)
@@ -120,10 +178,16 @@ def seeds_table(played: Sequence[Played]) -> pd.DataFrame:
         growth, fixed = (
             one.stacked(name).mean(axis=(0, 1)) * DAYS_PER_YEAR for name in ("growth", "matched")
         )
-        rows += [
-            {**one.key, "seed": k, "growth": float(g), "versus_fixed": float(g - f)}
-            for k, (g, f) in enumerate(zip(growth, fixed, strict=True))
-        ]
+        chosen = one.contracts[0].chosen_at
+        ruined = np.sum([days.ruined for days in one.contracts], axis=0)
+        for k, (g, f) in enumerate(zip(growth, fixed, strict=True)):
+            gone = {"growth": RUINED, "versus_fixed": RUINED} if ruined[k] else {}
+            trained = {
+                "trained_decisions": float(chosen[k].mean()),
+                "untrained": float((chosen[k] == 0).mean()),
+            }
+            row = {**one.key, "seed": k, "growth": float(g), "versus_fixed": float(g - f)}
+            rows.append({**row, **gone, **trained})
     return pd.DataFrame(rows).set_index([*KEYS, "seed"])
 
 
@@ -138,13 +202,15 @@ def _reasons(one: Played) -> dict[str, Any]:
     gained, chance = placebo(one)
     test = one.stacked("fold_growth").mean(axis=1)
     validation, chosen = (one.contracts[0].validation, one.contracts[0].chosen_at)
-    return {
+    parts = {
         "leverage": one.mean("leverage"), "growth": growth,
         "one_level": constant, "between_folds": fixed - constant, "within_folds": growth - fixed,
         "more_fees": one.mean("fees") - one.mean("matched_fees"), "timing": gained, "timing_p": chance,
         "promised": float(validation.mean()), "untrained": float((chosen == 0).mean()),
         "correlation": _correlation(validation, test),
     }  # fmt: skip
+    words = {name: RUINED for name in _GROWTHS if _ruined(one)}
+    return {**parts, **words}
 
 
 def _correlation(validation: np.ndarray, test: np.ndarray) -> float:

@@ -75,7 +75,12 @@ def _groups(prepared: Prepared, results: Sequence[Result]) -> Findings:
     tables = {"policies": table}
     if config.agents:
         tables |= {"reasons": reasons_table(played), "seeds": seeds_table(played)}
-    metrics = {_metric_name(f"{'.'.join(key)}.growth"): float(row["growth"]) for key, row in table.iterrows()}
+    metrics = {
+        _metric_name(f"{'.'.join(key)}.{name}"): float(row[name])
+        for key, row in table.iterrows()
+        for name in ("growth", "trained_decisions", "untrained", "ruined")
+        if is_number(row[name])
+    }
     line = policies_line(config.name, played, table)
     return Findings(line, tables, metrics=metrics, markets=prepared.markets, notes=_notes(prepared))
 

@@ -1,0 +1,99 @@
+"""Every experiment that ships runs to its end: shrunk to a generated market, few decisions and two seeds."""
+
+import json
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from gearing.market import synthetic_market
+from gearing.market.history.writing import write_market
+from gearing.studies.reading import load_config
+from gearing.studies.runner import run_study
+
+EXPERIMENTS = Path(__file__).parents[2] / "experiments"
+SHIPPED = sorted(path.relative_to(EXPERIMENTS).as_posix() for path in EXPERIMENTS.rglob("*.yaml"))
+# What takes more than a few seconds even so.
+SLOW = {
+    "ablations.yaml", "agents_real.yaml", "market_b.yaml", "methods.yaml", "reference_ablation.yaml",
+    "volatility_btc.yaml", "volatility_pooled.yaml",
+}  # fmt: skip
+PATHS = {"seed": 0, "years": 3, "count": 1}
+# By kind: what its runs are cut to. A generated market begins on 2020-01-01, before the crashes that are replayed.
+SMALL = {
+    "study": {"folds": {"train": "90d", "validate": "30d", "test": "40d", "count": 1}, "seeds": 2, "shifts": 3},
+    "regret": {
+        "train": PATHS, "validate": PATHS | {"seed": 500}, "test": PATHS | {"seed": 900}, "seeds": 2,
+    },
+    "forecast": {"choose_before": "2020-10-01", "schedule": {"train": "120d"}, "confidence_set": {"replications": 100}},
+    "sweep": {"train": "120d", "test": "60d", "replications": 100},
+    "market_a_answers": {"years": 400},
+    "methods": {"replications": 100, "shifts": 3, "appetites": [2.0], "horizon": "60d"},
+    "case_study": {"replications": 100},
+    "leverage_risk": {"replications": 100, "leverages": [2.0, 10.0], "horizons": ["1d", "30d"]},
+    "margin_modes": {"replications": 100, "leverages": [3.0, 10.0]},
+    "funding_erosion": {"replications": 100, "leverages": [3.0, 10.0]},
+    "reference_ablation": {"replications": 100},
+    "crash_replay": {"replications": 100},
+}  # fmt: skip
+AGENT = {"total_decisions": 512, "n_accounts": 8, "validate_every": 256, "episode": "20d", "seeds": 2}
+CONTRACTS = ("BTCUSDT", "ETHUSDT", "ADAUSDT")
+
+
+@pytest.fixture(scope="module")
+def history(tmp_path_factory):
+    """A data folder of generated history from 2020 on."""
+    folder = tmp_path_factory.mktemp("history")
+    write_market(synthetic_market("market-b", seed=3, years=1.6, contracts=CONTRACTS), folder)
+    tier = {"min_notional": 0.0, "max_notional": 1e8, "max_leverage": 125.0, "maintenance_margin_rate": 0.004}
+    tiers = {symbol: [tier | {"maintenance_amount": 0.0}] for symbol in CONTRACTS}
+    (folder / "brackets.json").write_text(json.dumps(tiers))
+    return folder
+
+
+def shrunk(name, folder, history):
+    """The experiment's own file with less data, fewer decisions and seeds."""
+    raw = OmegaConf.to_container(OmegaConf.load(EXPERIMENTS / name), resolve=False)
+    kind = raw.get("kind", "study")
+    settings = {**raw, **SMALL.get(kind, {}), "output": str(folder), "tracking": {"enabled": False}}
+    if "shifts" in settings and not raw.get("shifts", kind != "study"):
+        del settings["shifts"]  # of studies with groups alone
+    if isinstance(raw.get("market"), dict) and "folder" in raw["market"]:
+        settings["market"] = {k: v for k, v in raw["market"].items() if k not in ("from", "to")}
+        settings["market"] |= {"years": 1.0} if raw["market"]["folder"] is None else {"folder": str(history)}
+    if isinstance(settings.get("forecast"), dict):
+        settings["forecast"]["train"] = "120d"
+    for agent in settings.get("agents", {}).values():
+        shrink_agent(agent)
+    path = folder / Path(name).name
+    OmegaConf.save(settings, path)
+    return path
+
+
+def shrink_agent(agent):
+    """Few decisions; what is asked of the agent stays."""
+    agent.pop("steps", None)
+    agent |= {key: value for key, value in AGENT.items() if key != "seeds" or "seeds" in agent}
+    agent.get("network", {}).pop("members", None)
+    if agent["algorithm"] == "ppo":
+        agent["parameters"] = agent.get("parameters", {}) | {"n_steps": 16, "batch_size": 64}
+    if "pretrain" in agent:
+        agent["pretrain"] |= {"years": 2, "decisions": 256}
+    if agent.get("interval") == "7d":
+        agent["episode"] = "21d"
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow if n in SLOW else ()) for n in SHIPPED]
+)
+def test_an_experiment_that_ships_runs_to_its_end(name, tmp_path, history):
+    done = run_study(shrunk(name, tmp_path, history))
+    assert done.findings.line
+    assert done.summary
+    assert (done.folder / "report.md").is_file()
+    assert all(not table.empty for table in done.findings.tables.values())
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_an_experiment_that_ships_is_valid(name):
+    assert load_config(EXPERIMENTS / name).to_yaml()
