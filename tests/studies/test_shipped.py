@@ -29,7 +29,7 @@ SMALL = {
     "sweep": {"train": "120d", "test": "60d", "replications": 100},
     "market_a_answers": {"years": 400},
     "methods": {"replications": 100, "shifts": 3, "appetites": [2.0], "horizon": "60d"},
-    "case_study": {"replications": 100},
+    "case_study": {"replications": 100, "shifts": 3, "margin_shares": [0.1], "rebalancing": ["every_decision"]},
     "leverage_risk": {"replications": 100, "leverages": [2.0, 10.0], "horizons": ["1d", "30d"]},
     "margin_modes": {"replications": 100, "leverages": [3.0, 10.0]},
     "funding_erosion": {"replications": 100, "leverages": [3.0, 10.0]},

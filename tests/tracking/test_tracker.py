@@ -370,9 +370,21 @@ def test_a_parameter_cannot_change_within_a_run(uri):
             run.log_params({"seed": 2})
 
 
-def test_a_name_that_mlflow_would_refuse_is_refused_at_once(uri):
-    with open_tracker(uri).run("study") as run, pytest.raises(ValueError, match="cannot name a parameter"):
-        run.log_metrics({"Sharpe (365 d)": 1.0})
+def test_characters_that_mlflow_refuses_in_a_name_become_underscores(uri, client):
+    tracker = open_tracker(uri)
+    with tracker.run("study") as run:
+        run.log_metrics({"fixed_1x + controls.growth": 1.0, "ppo [0].sharpe": 2.0, "ppo (0).sharpe": 3.0})
+        run.log_params({"rules": {"a+b": "fixed_1x"}})
+    found = runs(client)["study"]
+    assert found.data.metrics == {
+        "fixed_1x _ controls.growth": 1.0, "ppo _0_.sharpe": 2.0, "ppo _0_.sharpe_2": 3.0,
+    }  # fmt: skip
+    assert found.data.params["rules.a_b"] == "fixed_1x"
+
+
+def test_a_name_that_is_too_long_for_mlflow_is_refused_at_once(uri):
+    with open_tracker(uri).run("study") as run, pytest.raises(ValueError, match="1 to 250 characters"):
+        run.log_metrics({"x" * 251: 1.0})
 
 
 def test_a_run_that_has_ended_takes_nothing_more(uri):

@@ -9,7 +9,7 @@ from typing import Any
 
 from gearing.tracking.journal import Journal, Record
 
-_NAME = re.compile(r"[\w.\-/ :]+")  # what MLflow accepts as the name of a parameter, metric or tag
+_REFUSED = re.compile(r"[^\w.\-/ :]")  # what MLflow refuses in the name of a parameter, metric or tag
 _LONGEST_NAME = 250
 _LONGEST_PARAM = 6000
 
@@ -19,6 +19,10 @@ class Run:
 
     Every call appends to a journal on disk and returns; sending happens in the background. Of a resumed run
     (same key), metrics at or before their last step in earlier sessions are not sent again.
+
+    Names of parameters, metrics and tags are those given, with "_" for every character other than letters, digits,
+    "_", "-", ".", "/", ":" and spaces: "ppo [0].sharpe" is recorded as "ppo _0_.sharpe". Where two names of one call
+    become the same, the second ends in "_2".
 
     Attributes
     ----------
@@ -38,8 +42,7 @@ class Run:
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Log settings; nested mappings become dotted names. A parameter keeps its first value."""
-        flat = _flatten(params)
-        _check_allowed(flat)
+        flat = _recorded(_flatten(params))
         for name, value in flat.items():
             if self._params.setdefault(name, value) != value:
                 raise ValueError(
@@ -50,16 +53,14 @@ class Run:
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Log numbers at a step of the run; without one, as results of the run as a whole."""
-        _check_allowed(metrics)
         if metrics:
             at = None if step is None else int(step)
-            values = {name: float(value) for name, value in metrics.items()}
+            values = {name: float(value) for name, value in _recorded(metrics).items()}
             self.append({"op": "metrics", "step": at, "metrics": values})
 
     def set_tags(self, tags: Mapping[str, Any]) -> None:
         """Set tags; a tag may change."""
-        _check_allowed(tags)
-        self.append({"op": "tags", "tags": {name: str(value) for name, value in tags.items()}})
+        self.append({"op": "tags", "tags": {name: str(value) for name, value in _recorded(tags).items()}})
 
     def log_dataset(
         self, name: str, fingerprint: str, *, source: str = "", context: str = "training", **facts: Any
@@ -170,13 +171,21 @@ def _flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     return flat
 
 
-def _check_allowed(names: Iterable[str]) -> None:
-    for name in names:
-        if not _NAME.fullmatch(name) or len(name) > _LONGEST_NAME:
+def _recorded(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values under names that MLflow accepts; see `Run`."""
+    found: dict[str, Any] = {}
+    for given, value in values.items():
+        name = plain = _REFUSED.sub("_", given)
+        number = 1
+        while name in found:
+            number += 1
+            name = f"{plain}_{number}"
+        if not name or len(name) > _LONGEST_NAME:
             raise ValueError(
-                f"{name!r} cannot name a parameter, metric or tag: letters, digits, '_', '-', '.', ' ', ':' "
-                f"and '/', at most {_LONGEST_NAME} characters."
+                f"{given!r} cannot name a parameter, metric or tag: a name has 1 to {_LONGEST_NAME} characters."
             )
+        found[name] = value
+    return found
 
 
 def _existing(path: str | Path) -> Path:

@@ -76,7 +76,7 @@ def _groups(prepared: Prepared, results: Sequence[Result]) -> Findings:
     if config.agents:
         tables |= {"reasons": reasons_table(played), "seeds": seeds_table(played)}
     metrics = {
-        _metric_name(f"{'.'.join(key)}.{name}"): float(row[name])
+        f"{'.'.join(key)}.{name}": float(row[name])
         for key, row in table.iterrows()
         for name in ("growth", "trained_decisions", "untrained", "ruined")
         if is_number(row[name])
@@ -127,15 +127,11 @@ def _labelled(config: StudyConfig, one: Entry) -> BacktestResult:
 
 def _metrics(board: pd.DataFrame) -> dict[str, float]:
     return {
-        f"{_metric_name(str(policy))}.{name}": float(row[name])
+        f"{policy}.{name}": float(row[name])
         for policy, row in board.iterrows()
         for name in METRICS
         if is_number(row.get(name))
     }
-
-
-def _metric_name(text: str) -> str:
-    return "".join(c if c.isalnum() or c in "_-. /" else "_" for c in text)
 
 
 def _notes(prepared: Prepared) -> tuple[str, ...]:
