@@ -14,9 +14,8 @@ from pydantic import Field, ValidationInfo, field_validator
 from gearing.evaluation.risk.safest_leverage import risk_by_leverage
 from gearing.evaluation.statistics.multiple_testing import LEVEL
 from gearing.market.data import MarketData
-from gearing.market.timing import DAY
 from gearing.policies.registry import make_rule
-from gearing.questions.question import Question, by_contract, days_of, metrics_of
+from gearing.questions.question import Question, by_contract, fitting, metrics_of
 from gearing.questions.reference_ablation import LIQUIDATED, RUINED
 from gearing.questions.rule_grid.cells import Cells, corrected, joined, over_cells
 from gearing.questions.rule_grid.play import DIRECTIONS, REBALANCING, Evidence, run_cells
@@ -105,11 +104,10 @@ def _cells(symbol: str, market: MarketData, config: CaseStudy, work: Work) -> Ce
 
 
 def _held(config: CaseStudy, market: MarketData) -> pd.DataFrame:
-    """How often a held long was liquidated, by horizon; of horizons that two starts fit into."""
-    span = (market.close_time[-1] - market.open_time[0]) / DAY
-    fitting = {horizon: share for horizon, share in LIQUIDATED.items() if days_of(horizon) + 3.0 <= span}
-    found = risk_by_leverage(market, (config.held,), tuple(fitting), seed=config.seed)
-    return found.droplevel("leverage").assign(reference_btc_10x=list(fitting.values()))
+    """How often a held long was liquidated, by horizon; of those that fit into the history."""
+    horizons = fitting(LIQUIDATED, market)
+    found = risk_by_leverage(market, (config.held,), tuple(horizons), seed=config.seed)
+    return found.droplevel("leverage").assign(reference_btc_10x=[LIQUIDATED[h] for h in horizons])
 
 
 def _line(config: CaseStudy, found: pd.DataFrame) -> str:

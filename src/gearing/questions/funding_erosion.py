@@ -26,6 +26,7 @@ from gearing.questions.question import (
     Question,
     block_of,
     by_contract,
+    fitting,
     levels,
     line_with_band,
     metrics_of,
@@ -72,7 +73,7 @@ def funding_erosion(config: FundingErosion, work: Work) -> Findings:
     def held_by_horizon(market: MarketData) -> pd.DataFrame:
         parts = {
             h: held_positions(market, config.leverages, horizon=h, bootstrap=config.bootstrap, **settings)
-            for h in config.horizons
+            for h in fitting(config.horizons, market)
         }
         return pd.concat(parts, names=["horizon"])
 
@@ -84,7 +85,8 @@ def funding_erosion(config: FundingErosion, work: Work) -> Findings:
     rebalanced = by_contract(work, "rebalanced", markets, rebalanced_daily)
     months = by_contract(work, "months", markets, by_month)
     overall: Any = held.xs("all", level="year")
-    first, horizon = next(iter(markets)), config.horizons[0]
+    first = next(iter(markets))
+    horizon = levels(held, "horizon")[0]
     figure = erosion_figure(
         held.xs((first, horizon), level=["contract", "horizon"]), months.xs(first, level="contract"),
         f"{first}: positions held for {horizon}",

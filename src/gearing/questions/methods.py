@@ -138,7 +138,7 @@ def _advice(
 def _line(counts: pd.DataFrame, advice: pd.DataFrame | None) -> str:
     total = counts.sum(numeric_only=True)
     shown = {
-        name: f"{total[f'{name}_same_leverage']:g} ({total[f'{name}_same_leverage_family']:g})"
+        name: f"{total[f'{name}_same_leverage']:g} ({total.get(f'{name}_same_leverage_family', 0.0):g})"
         for name in ("fewer", "more", "better", "worse")
     }
     parts = [

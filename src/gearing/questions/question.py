@@ -1,6 +1,6 @@
 """What the published questions share: their config, bootstrap intervals and how tables, lines and figures show them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
@@ -18,6 +18,7 @@ from gearing.studies.sections import Exchange, Market
 from gearing.studies.work import Work
 
 _LEAST_BLOCK = 20.0  # days
+_FEWEST_STARTS = 3  # of positions held for a horizon
 _BAND = 0.18  # opacity of an interval
 
 
@@ -75,6 +76,25 @@ def by_contract(
 def days_of(horizon: str) -> float:
     """Length of a horizon [days]."""
     return float(parse_duration(horizon) / DAY)
+
+
+def fitting(horizons: Iterable[str], market: MarketData) -> list[str]:
+    """Horizons that several daily starts of a market fit into.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    given = list(horizons)
+    span = float((market.close_time[-1] - market.open_time[0]) / DAY)
+    found = [horizon for horizon in given if days_of(horizon) + _FEWEST_STARTS < span]
+    if not found:
+        raise ValueError(
+            f"{market!r} spans {span:.0f} days; positions held for {', '.join(given)} do not fit into it. Load a "
+            "longer history or shorten the horizons."
+        )
+    return found
 
 
 def block_of(horizon: str) -> float:
