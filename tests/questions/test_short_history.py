@@ -19,8 +19,8 @@ def run(tmp_path, **given):
 
 @pytest.mark.filterwarnings("error")
 def test_funding_without_a_whole_calendar_month_has_no_share_of_months(tmp_path):
-    # 2020-01-01 to 2020-01-29: no month is whole, and a position of 90 days does not fit
-    given = {"seed": 3, "years": 28 / 365, "contracts": ["BTCUSDT"]}
+    # 48 days, none of them a whole calendar month; a position of 90 days does not fit
+    given = {"seed": 3, "years": 0.17, "contracts": ["BTCUSDT"], "from": "2020-01-03", "to": "2020-02-20"}
     done = run(tmp_path, kind="funding_erosion", market=given, leverages=[3.0, 10.0], horizons=["7d", "90d"])
     tables = done.findings.tables
     assert tables["overall"].index.get_level_values("horizon").unique().tolist() == ["7d"]
@@ -43,7 +43,10 @@ def test_methods_of_fixed_leverage_alone_have_nothing_to_compare(tmp_path):
 
 
 def test_methods_compare_rules_on_two_months(tmp_path):
-    rules = {"fixed_2x": "fixed_2x", "calm": {"rule": "inverse_variance", "column": "realized_volatility_24h"}}
+    rules = {
+        "fixed_2x": "fixed_2x",
+        "calm": {"rule": "inverse_variance", "column": "realized_volatility_24h"},
+    }
     done = run(tmp_path, kind="methods", rules=rules, directions={"long": "long"}, shifts=3)
     assert done.findings.tables["comparison"].index.tolist() == ["calm"]
     assert np.isfinite(done.findings.tables["comparison"].loc["calm", "growth_same_leverage"])

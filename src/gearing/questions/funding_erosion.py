@@ -185,9 +185,14 @@ def rebalanced_positions(
         Indexed by direction, leverage and year: ``growth``, ``growth_without``, ``cost`` (their difference, per
         year of 365 days; NaN where either was ruined), ``ruined``, ``ruined_without``.
     """
+    if market.n_bars * market.bar < _SHORTEST_YEAR * DAY:
+        raise ValueError(
+            f"{market!r} is shorter than {_SHORTEST_YEAR} days, the least that is played of a year. Load more history."
+        )
     parts = []
     years, bars = np.unique(market.open_time.astype("datetime64[Y]"), return_counts=True)
-    for year in years[bars * market.bar >= _SHORTEST_YEAR * DAY]:
+    long_enough = bars * market.bar >= min(_SHORTEST_YEAR * DAY, bars.max() * market.bar)
+    for year in years[long_enough]:
         part = market.between(str(year), str(year + 1))
         for direction in directions:
             config = SimulationConfig(direction=direction, start="first", **settings)

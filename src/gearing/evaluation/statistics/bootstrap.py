@@ -35,7 +35,10 @@ def stationary_indices(
 
 
 def resamples(n: int, mean_block: float, replications: int, seed: int) -> Iterable[NDArray[np.int64]]:
-    """The same indices in chunks, shape (some, n) each; read-only."""
+    """The same indices in chunks, shape (some, n) each; read-only. Blocks are at most as long as the series."""
+    if n < 2:
+        raise ValueError(f"a series of {n} values cannot be resampled; give at least 2, as of a longer span.")
+    mean_block = min(mean_block, float(n))
     if n * replications > _CACHED:
         return _drawn(n, mean_block, replications, seed)
     return _again(n, mean_block, replications, seed)

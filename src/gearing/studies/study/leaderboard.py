@@ -157,7 +157,6 @@ def _versus(config: StudyConfig, seeds: Sequence[Entry], baseline: Entry) -> dic
         return dict.fromkeys(names, RUINED)
     growth = _on_common_days([*seeds, baseline])
     resampling = _bootstrap(config)
-    resampling["mean_block"] = min(resampling["mean_block"], float(growth.shape[1]))
     if len(seeds) == 1:
         found = growth_difference(*growth, **resampling)
     else:
