@@ -87,7 +87,12 @@ def bars_of_table(
     confirmed = next((column for column in named.columns if _plain(column) in _CONFIRMED), None)
     if confirmed is not None:
         named = named[~named[confirmed].astype(str).str.lower().isin(["0", "false"])]
-    found = _renamed(named, _BARS, mapping or {}, where, date_format)
+    found = _renamed(named, _BARS, {**_coin_volume(named, symbol), **(mapping or {})}, where, date_format)
+    if "volume" not in found and (other := [str(name) for name in named.columns if "vol" in _plain(name)]):
+        raise ValueError(
+            f"{where}: no column is known to hold the volume in coins; pass --column volume=... "
+            f"(of {', '.join(other)})."
+        )
     return bars_from_frame(found, where, date_format)
 
 
@@ -180,6 +185,13 @@ def _check_clocks(
                 f"{where}: the columns {columns[0]!r} and {column!r} are both times and differ; "
                 f"pass --column {ours}=... for the one to use."
             )
+
+
+def _coin_volume(table: pd.DataFrame, symbol: str) -> dict[str, Any]:
+    """The column of a volume that is named after the contract's coin, like "Volume BTC"."""
+    coins = [(column, _plain(column).removeprefix("volume").upper()) for column in table.columns]
+    own = [column for column, coin in coins if len(coin) > 1 and symbol.upper().startswith(coin)]
+    return {"volume": own[0]} if len(own) == 1 and _plain(own[0]).startswith("volume") else {}
 
 
 def _check_symbol(table: pd.DataFrame, symbol: str, where: str) -> None:

@@ -172,6 +172,8 @@ def _complete(bars: Bars, bar: np.timedelta64 | None, kind: str) -> tuple[Bars, 
     _check_step(bars, length)
     _check_volume(bars)
     notes = [f"{bars.where}: {repeated} rows repeat others; counted once"] if repeated else []
+    if kind == "last" and bars.volume is None:
+        notes.append(f"{bars.where}: has no volume; features that read it see zero")
     closed = np.asarray(bars.open_time + length <= np.datetime64("now", "ms"))
     if (~closed[:-1]).any():
         raise ValueError(
