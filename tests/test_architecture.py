@@ -35,4 +35,4 @@ def test_the_functions_of_a_way_exist(way):
 
 def test_every_package_is_described():
     described = re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| (`.+?`) \|", PAGE, flags=re.M)))
-    assert set(described) == PACKAGES - {"__init__", "__pycache__", "py.typed"}
+    assert set(described) == PACKAGES - {"__init__", "__main__", "__pycache__", "py.typed"}

@@ -7,9 +7,11 @@ comes when it is first used.
 from __future__ import annotations
 
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gearing.lazy import lazy_exports
+from gearing.storage.numba_cache import ensure_numba_cache
 
 if TYPE_CHECKING:
     from gearing.contracts import venue as venue
@@ -39,6 +41,9 @@ try:
     __version__ = version("gearing")
 except PackageNotFoundError:  # a source tree that is not installed
     __version__ = "0.0.0"
+
+
+ensure_numba_cache(Path(__file__).parent)
 
 
 def _register() -> None:

@@ -4,53 +4,88 @@ Settings are those of experiment files, ``section.key=value``, for every command
 when it runs, so that `gearing --help` is fast.
 """
 
+import os
 import sys
+import traceback
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from gearing.cli.data import data
+from gearing.cli.failures import STOPPED, explained, how_to_go_on
+from gearing.cli.policies import SECTIONS, complete_rule, make_policy, split_settings
 from gearing.cli.reconcile import reconcile
-from gearing.cli.shared import Experiment, Json, Settings, ad_hoc, write_json
+from gearing.cli.shared import Experiment, Json, Plugins, Settings, ad_hoc, data_line, writable, write_json
 
 app = typer.Typer(
     name="gearing",
-    help="Learn and evaluate leverage on perpetual futures.",
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
 )
 app.add_typer(data, name="data")
 app.command()(reconcile)
 
 
 def main() -> None:
-    """Run the command line; invalid input prints one message instead of a traceback."""
+    """Run the command line; `gearing.cli.failures` says what a failure prints and the exit codes."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Exit code of the command with these arguments; a failure prints one message instead of a traceback."""
+    given = [argument for argument in arguments if argument != "--debug"]
+    code: Any = 0
     try:
-        app()
-    except (ValueError, OSError) as error:
-        typer.secho(f"error: {error}", fg="red", err=True)
-        sys.exit(2)
-    except ModuleNotFoundError as error:
-        typer.secho(f"error: {error}. {_missing(error)}", fg="red", err=True)
-        sys.exit(2)
+        code = app(given, standalone_mode=False)
+    except KeyboardInterrupt:
+        code = STOPPED
+    except Exception as error:
+        if len(given) < len(arguments) or os.environ.get("GEARING_DEBUG", "0") != "0":
+            traceback.print_exc()
+        code, message = explained(error)
+        typer.secho(f"error: {message}", fg="red", err=True)
+    if code == STOPPED:
+        typer.echo(how_to_go_on(given), err=True)
+    return code if isinstance(code, int) else 0
+
+
+def _version(requested: bool) -> None:
+    if requested:
+        import gearing
+
+        typer.echo(gearing.__version__)
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def gearing_command(
+    context: typer.Context,
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the installed version.", callback=_version, is_eager=True),
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Print tracebacks of errors, as GEARING_DEBUG=1 does.")
+    ] = False,  # `run` reads it, wherever it stands
+) -> None:
+    """Learn and evaluate leverage on perpetual futures."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 @app.command()
 def version() -> None:
     """Print the installed version."""
-    import gearing
-
-    typer.echo(gearing.__version__)
+    _version(True)
 
 
 @app.command()
-def show(experiment: Experiment, settings: Settings = None) -> None:
+def show(experiment: Experiment, settings: Settings = None, plugins: Plugins = None) -> None:
     """Check an experiment and print it with its defaults; the output can be run."""
     from gearing.studies import load_config
 
-    typer.echo(load_config(experiment, settings or []).to_yaml(), nl=False)
+    typer.echo(load_config(experiment, settings or [], plugins=plugins or ()).to_yaml(), nl=False)
 
 
 @app.command()
@@ -59,12 +94,14 @@ def forecast(
     settings: Settings = None,
     json_file: Json = None,
     tracked: Annotated[bool, typer.Option("--track/--no-track", help="Record the run in MLflow.")] = True,
+    plugins: Plugins = None,
 ) -> None:
     """Evaluate an experiment's volatility forecasters out of sample and choose one; `study` does the same."""
     from gearing.studies import load_config
     from gearing.studies.runner import run_study
 
-    config = load_config(experiment, [*(settings or []), *([] if tracked else ["tracking.enabled=false"])])
+    changes = [*(settings or []), *([] if tracked else ["tracking.enabled=false"])]
+    config = load_config(experiment, changes, plugins=plugins or ())
     if config.kind != "forecast":
         raise ValueError(
             f"{experiment} is an experiment of kind {config.kind!r}; run it with `gearing study`."
@@ -76,12 +113,29 @@ def forecast(
 
 @app.command()
 def backtest(
-    policy: Annotated[str, typer.Argument(help="A rule: fixed_3x, tiered, volatility_weighted, ...")],
-    settings: Settings = None,
+    policy: Annotated[
+        str,
+        typer.Argument(
+            help="A rule (fixed_3x, tiered, volatility_weighted, ...; `gearing rules` lists them), or a class of your "
+            "own: module:Class or file.py:Class.",
+            autocompletion=complete_rule,
+        ),
+    ],
+    settings: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[KEY=VALUE]...",
+            help="Settings of the rule, such as low=3, and of the sections market, decision, exchange, controls and "
+            "forecast, such as market.contracts=[ETHUSDT] decision.margin_share=0.1",
+        ),
+    ] = None,
     json_file: Json = None,
-    ledger: Annotated[Path | None, typer.Option(help="Write the ledger to this Parquet file.")] = None,
+    ledger: Annotated[
+        Path | None, typer.Option(help="Write the ledger to this Parquet file.", callback=writable)
+    ] = None,
     report: Annotated[
-        Path | None, typer.Option(help="Write a self-contained HTML report to this file.")
+        Path | None,
+        typer.Option(help="Write a self-contained HTML report to this file.", callback=writable),
     ] = None,
     scenarios: Annotated[
         bool,
@@ -91,32 +145,39 @@ def backtest(
             "capacity.",
         ),
     ] = False,
+    plugins: Plugins = None,
 ) -> None:
     """Run one rule over a market and print a table; optionally write the ledger and a report.
 
-    For example: gearing backtest volatility_weighted market.folder=data decision.margin_share=0.1
+    The market is the data folder that market.folder or else GEARING_DATA names; without both, a generated one.
+
+    For example: gearing backtest volatility_weighted low=2 high=6 market.folder=data decision.margin_share=0.1
     "controls=[{control: stop_loss, margin: 0.5}]" --report btc.html --scenarios
     """
     from gearing.evaluation.backtesting import backtest as run
     from gearing.evaluation.columns import policy_table
     from gearing.evaluation.reports.tables import comparison, printed
-    from gearing.policies.registry import make_rule
+    from gearing.plugins import load_plugins
 
-    config = ad_hoc("backtest", policy, settings)
-    rule = make_rule(policy)
+    load_plugins(plugins or ())
+    own, others = split_settings(policy, settings or [])
+    rule = make_policy(policy, own)
+    config = ad_hoc("backtest", others, SECTIONS, plugins)
     market = config.market.open()
     forecast = config.forecast.arguments if config.forecast else None
     table = policy_table(rule, market, None, config.simulation(), forecast)
-    result = run(rule, market, table, name=policy, **config.simulation_settings())
-    others, sections = [], {}
+    name = " ".join([policy, *(f"{key}={value}" for key, value in own.items())])
+    result = run(rule, market, table, name=name, **config.simulation_settings())
+    compared, sections = [], {}
     if scenarios:
         from gearing.evaluation.comparisons.matched_fixed import matched_fixed
         from gearing.evaluation.reports.report import trader_sections
 
-        others = [matched_fixed(result, market, table).same_leverage]
+        compared = [matched_fixed(result, market, table).same_leverage]
         sections = trader_sections(rule, market, table, result)
-    typer.echo("\n".join([str(market), *(f"  note: {note}" for note in market.notes), result.span, ""]))
-    typer.echo(printed(comparison([result, *others])).to_string())
+    notes = [f"  note: {note}" for note in market.notes]
+    typer.echo("\n".join([*data_line(others), str(market), *notes, result.span, ""]))
+    typer.echo(printed(comparison([result, *compared])).to_string())
     for heading, section in sections.items():
         typer.echo(f"\n{heading}\n{section.to_string()}")
     if config.controls:
@@ -126,7 +187,7 @@ def backtest(
     if report is not None:
         from gearing.evaluation.reports.report import html_report
 
-        typer.echo(f"report      {html_report(result, report, others=others, sections=sections)}")
+        typer.echo(f"report      {html_report(result, report, others=compared, sections=sections)}")
     write_json(json_file, dict(result.row))
 
 
@@ -140,11 +201,14 @@ def study(
         typer.Option("--reuse", help="Reuse results of other code versions, marked in the tables."),
     ] = None,
     json_file: Json = None,
+    plugins: Plugins = None,
 ) -> None:
     """Run an experiment of any kind, reusing finished trials: tables, figures, tracked runs and bundle."""
+    from gearing.studies import load_config
     from gearing.studies.runner import run_study
 
-    done = run_study(experiment, settings or [], jobs=jobs, reuse=reuse, progress=True)
+    config = load_config(experiment, settings or [], plugins=plugins or ())
+    done = run_study(config, jobs=jobs, reuse=reuse, progress=True)
     typer.echo(f"\n{done.summary}")
     write_json(json_file, done.as_dict())
 
@@ -212,15 +276,3 @@ def decide(
     )
     typer.echo(str(decision))
     write_json(json_file, decision.as_dict())
-
-
-_EXTRAS = {
-    "forecast": "sklearn lightgbm arch", "train": "torch stable_baselines3 sb3_contrib", "track": "mlflow",
-    "export": "onnx", "runtime": "onnxruntime", "plots": "matplotlib jinja2", "data": "httpx ccxt",
-}  # fmt: skip
-
-
-def _missing(error: ModuleNotFoundError) -> str:
-    library = (error.name or "").partition(".")[0]
-    extra = next((name for name, libraries in _EXTRAS.items() if library in libraries.split()), None)
-    return f'Install it with: pip install "gearing[{extra}]"' if extra else "Is the installation complete?"

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gearing.cli.shared import Json, Settings, ad_hoc, write_json
+from gearing.cli.shared import Json, Plugins, Settings, ad_hoc, data_line, writable, write_json
 
 data = typer.Typer(help="Market data: download, import, check, store and describe.", no_args_is_help=True)
 Folder = Annotated[Path | None, typer.Option(help="Data folder; default $GEARING_DATA, else data.")]
@@ -23,16 +23,21 @@ def _folder(given: Path | None) -> Path:
 def describe_data(
     settings: Settings = None,
     figure: Annotated[
-        Path | None, typer.Option(help="Also plot tails, memory, the daily pattern and funding.")
+        Path | None,
+        typer.Option(
+            help="Also plot tails, memory, the daily pattern and funding to this file.", callback=writable
+        ),
     ] = None,
     json_file: Json = None,
+    plugins: Plugins = None,
 ) -> None:
     """Stylised facts of a market, compared with those of bitcoin and ether."""
     from gearing.market.synthetic.stylised_facts import describe, period_note, plot_facts
 
-    config = ad_hoc("describe", "fixed_1x", settings)
+    config = ad_hoc("data describe", settings or [], ["market"], plugins)
     market = config.market.open()
-    typer.echo(repr(market))
+    for line in [*data_line(settings or []), repr(market)]:
+        typer.echo(line)
     for note in market.notes:
         typer.echo(f"  {note}")
     typer.echo(f"  {period_note(market)}")

@@ -21,15 +21,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import pandas as pd
 import yaml
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from gearing.market import MarketData
 from gearing.names import Register
-from gearing.storage.digest import digest
+from gearing.plugins import absolute, load_plugins, plugins_digest
+from gearing.storage.digest import code_digest, digest
 from gearing.studies.fields import FileName, Section
 
 # Modules and packages whose experiments ship; one line each.
@@ -45,6 +46,11 @@ _REPLACED = {
     "history": "Write kind: study, overlay: instead of controls:, forecast: null unless one is read, and shifts: 200 "
     "for the placebo test; groups: and directions: stay."
 }
+
+
+def _loaded(plugins: list[str]) -> list[str]:
+    load_plugins(plugins)
+    return [absolute(name) for name in plugins]
 
 
 class Tracking(Section):
@@ -73,11 +79,17 @@ class ExperimentConfig(Section):
         Trials that run side by side, in processes.
     reuse : bool
         Whether results that were made by other code count as done; the tables mark them.
+    plugins : list of str
+        Modules or files of your own that are imported before anything else is read, in every process: they register
+        rules, controls, features, rewards or forecasters that the experiment names.
     """
 
     kind: str
     name: FileName
     question: str = ""
+    plugins: Annotated[list[str], AfterValidator(_loaded)] = Field(
+        default_factory=list
+    )  # before what names them
     tracking: Tracking = Tracking()
     output: str = "runs"
     jobs: int = Field(default=1, ge=1)
@@ -85,8 +97,13 @@ class ExperimentConfig(Section):
 
     # Fields that change no result.
     not_hashed: ClassVar[frozenset[str]] = frozenset(
-        {"kind", "name", "question", "tracking", "output", "jobs", "reuse"}
+        {"kind", "name", "question", "tracking", "output", "jobs", "reuse", "plugins"}
     )
+
+    @property
+    def code(self) -> str:
+        """Hash of the code that results are made by: gearing's, and that of the plugins."""
+        return digest(code_digest(), plugins_digest(self.plugins)) if self.plugins else code_digest()
 
     @property
     def settings(self) -> dict[str, Any]:

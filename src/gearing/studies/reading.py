@@ -13,8 +13,10 @@ from pydantic import BaseModel, ValidationError
 from yaml import YAMLError
 
 from gearing.names import did_you_mean, nearest
+from gearing.plugins import absolute, load_plugins
 from gearing.studies.experiment import ExperimentConfig, config_class
 
+_NOT_YAML = (YAMLError, OmegaConfBaseException, RecursionError)
 # Keys of former releases, and what to write instead.
 _FORMER = {
     "model": " Write forecaster.",
@@ -23,7 +25,10 @@ _FORMER = {
 
 
 def load_config(
-    experiment: str | Path | Mapping[str, Any], overrides: Iterable[str] = (), source: str | None = None
+    experiment: str | Path | Mapping[str, Any],
+    overrides: Iterable[str] = (),
+    source: str | None = None,
+    plugins: Iterable[str] = (),
 ) -> ExperimentConfig:
     """Read an experiment; its ``kind`` says what it is made of.
 
@@ -37,6 +42,8 @@ def load_config(
         ``section.key=value``, as YAML values: ``market.contracts=[ETHUSDT]``, ``seeds=1``.
     source : str, optional
         What errors call it; by default the path.
+    plugins : iterable of str
+        Modules or files of your own, besides those that the experiment lists.
 
     Raises
     ------
@@ -46,12 +53,31 @@ def load_config(
     overrides = list(overrides)
     if isinstance(experiment, Mapping):
         source = source or "settings"
-        return _validated(_merged(dict(experiment), overrides, source), overrides, source)
+        values = _with_plugins(_merged(dict(experiment), overrides, source), plugins, source)
+        return _validated(values, overrides, source)
     path, source = Path(experiment), source or str(experiment)
     if not path.is_file():
         raise ValueError(f"there is no experiment file {path}.{_nearby(path)}")
     named = {"name": path.stem, "question": _first_comment(path)}
-    return _validated({**named, **_merged(path, overrides, source)}, overrides, source)
+    values = _with_plugins(_merged(path, overrides, source), plugins, source, path.parent)
+    return _validated({**named, **values}, overrides, source)
+
+
+def _with_plugins(
+    values: dict[str, Any], more: Iterable[str], source: str, folder: Path | None = None
+) -> dict[str, Any]:
+    """The experiment with all plugins, imported: they may register its kind, and the names in it."""
+    given = values.get("plugins", [])
+    if not isinstance(given, list) or not all(isinstance(name, str) for name in given):
+        raise ValueError(
+            f"{source}, plugins: {given!r} is no list of modules or files; write [my_rewards.py]."
+        )
+    plugins = list(dict.fromkeys(absolute(name, folder) for name in (*given, *more)))
+    try:
+        load_plugins(plugins)
+    except ValueError as error:
+        raise ValueError(f"{source}: {error}") from error
+    return {**values, "plugins": plugins} if plugins else values
 
 
 def _validated(values: dict[str, Any], overrides: list[str], source: str) -> ExperimentConfig:
@@ -80,18 +106,32 @@ def _merged(given: Path | dict[str, Any], overrides: list[str], source: str) -> 
 
 def _apply(config: Any, override: str) -> None:
     """Set one dotted key; what stood there is replaced."""
-    key, sign, _ = override.partition("=")
-    if not sign or not key:
-        raise ValueError(
-            f"override {override!r} has no key or no '='; write section.key=value, as in seeds=1."
-        )
+    key, value = setting(override)
     try:
-        value = OmegaConf.select(OmegaConf.from_dotlist([override]), key)
         OmegaConf.update(config, key, value, merge=False)
-    except (YAMLError, TypeError, AttributeError, LookupError, ValueError) as error:
-        reason = str(error).partition("\n")[0]
+    except (*_NOT_YAML, TypeError, AttributeError, LookupError, ValueError):
         raise ValueError(
-            f"override {override!r} cannot be read, or does not fit what stands there: {reason}"
+            f"override {override!r} does not fit what the experiment has there: a key of a mapping needs a mapping."
+        ) from None
+
+
+def setting(text: str) -> tuple[str, Any]:
+    """Key and value of ``key=value``, the value read as YAML.
+
+    Raises
+    ------
+    ValueError
+        If there is no key or no "=", or the value is no YAML.
+    """
+    key, sign, _ = text.partition("=")
+    if not sign or not key.strip() or key != key.strip():
+        raise ValueError(f"override {text!r} has no key or no '='; write section.key=value, as in seeds=1.")
+    try:
+        return key, OmegaConf.select(OmegaConf.from_dotlist([text]), key)
+    except (*_NOT_YAML, TypeError, AttributeError, LookupError, ValueError):
+        raise ValueError(
+            f"override {text!r} cannot be read: its value is no YAML. Quote what holds brackets, braces or colons, "
+            'as in "controls=[{control: stop_loss, margin: 0.3}]".'
         ) from None
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from gearing.storage.atomic import draft_folder, write_json
-from gearing.storage.digest import code_digest, digest
+from gearing.storage.digest import digest
 from gearing.studies.experiment import ExperimentConfig
 
 SUMMARY = "summary.json"
@@ -67,11 +67,7 @@ class Result:
     folder: Path
     summary: dict[str, Any]  # what its function returned
     code: str  # digest of the code that made it
-
-    @property
-    def is_current(self) -> bool:
-        """Whether today's code made it."""
-        return self.code == code_digest()
+    is_current: bool  # whether today's code made it
 
 
 def other_code(results: Iterable[Result]) -> str:
@@ -87,20 +83,21 @@ class Store:
 
     def place(self, trial: Trial) -> Path:
         """Folder of a trial under today's code."""
-        return self.folder / "trials" / f"{self._call(trial)}-{code_digest()[:_SHORT]}"
+        return self.folder / "trials" / f"{self._call(trial)}-{self.config.code[:_SHORT]}"
 
     def load(self, trial: Trial) -> Result | None:
         """The result of a trial, if the experiment has it."""
         for place in [self.place(trial), *(self._by_other_code(trial) if self.config.reuse else ())]:
             stored = _stored(place)
             if stored is not None:
-                return Result(trial, place, stored["summary"], stored["code"])
+                current = stored["code"] == self.config.code
+                return Result(trial, place, stored["summary"], stored["code"], current)
         return None
 
     def save(self, trial: Trial, summary: Mapping[str, Any] | None) -> None:
         """Mark a trial as done."""
         facts = {
-            "trial": trial.name, **asdict(trial), "code": code_digest(),
+            "trial": trial.name, **asdict(trial), "code": self.config.code,
             "data": dict(trial.data(self.config, self.fingerprints)), "summary": dict(summary or {}),
         }  # fmt: skip
         write_json(self.place(trial) / SUMMARY, facts)

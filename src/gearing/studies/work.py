@@ -11,6 +11,7 @@ import pandas as pd
 from joblib import Parallel, delayed
 
 from gearing.market import MarketData
+from gearing.plugins import load_plugins
 from gearing.studies.experiment import ExperimentConfig
 from gearing.studies.trials import Place, Result, Store, Trial
 from gearing.tracking import Tracker
@@ -107,6 +108,7 @@ class Work:
 
 def _run(trial: Trial, store: Store, play: Play, tracker: Tracker | None, progress: bool) -> None:
     """Run one trial, or copy it from an experiment that ran the same, as a child of the experiment's tracked run."""
+    load_plugins(store.config.plugins)  # a worker process knows none yet
     if tracker is None or not trial.tracked:
         _play(trial, store, play, Place(store.place(trial), None, progress))
         return

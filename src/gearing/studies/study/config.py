@@ -232,10 +232,13 @@ class StudyConfig(ExperimentConfig):
 
 
 def load_study(
-    experiment: str | Path | Mapping[str, Any], overrides: Iterable[str] = (), source: str | None = None
+    experiment: str | Path | Mapping[str, Any],
+    overrides: Iterable[str] = (),
+    source: str | None = None,
+    plugins: Iterable[str] = (),
 ) -> StudyConfig:
     """`load_config`, refusing experiments of another kind."""
-    config = load_config(experiment, overrides, source)
+    config = load_config(experiment, overrides, source, plugins)
     if not isinstance(config, StudyConfig):
         raise ValueError(
             f"{source or experiment} is an experiment of kind {config.kind!r}; a study is needed here."
