@@ -28,7 +28,7 @@ jobs: 2
 FORECAST = """\
 kind: forecast
 market: {years: 2.5, seed: 3}
-models: {har: har, mine: {forecaster: ridge, alpha: 2.0}}
+models: {har: har, mine: {forecaster: ridge, pooled: true}}
 choose_before: 2022-01-01
 """
 SWEEP = """\

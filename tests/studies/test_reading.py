@@ -108,7 +108,7 @@ def test_all_mistakes_are_reported_at_once(path):
     [
         (
             "decision.margin_share=2",
-            "decision.margin_share: 2 is refused: input should be less than or equal to 1",
+            "decision.margin_share: 2 is refused: it must be at most 1",
         ),
         ("decision.margin_share=[0.5, 2]", "decision.margin_share.1: 2 is refused"),
         ("decision.margin_share=[0.6, 0.6]", "sum to at most 1"),
@@ -240,7 +240,7 @@ def test_an_unknown_control_or_parameter_is_refused_with_the_nearest(path):
         ("agents.with_forecast.baseline=x", "baseline is 'x'; it must be bool."),
         ("agents.with_forecast.randomise=[1]", "randomise is [1]; it must be Mapping"),
         ("agents.with_forecast.seeds=[1,1]", "holds something twice"),
-        ("seeds=[-1]", "greater than or equal to 0"),
+        ("seeds=[-1]", "it must be at least 0"),
         ("agents.with_forecast.interval=90m", "is not a multiple of market.bar 1h"),
         ("decision.initial_equity=.inf", "finite"),
         ("groups={a: []}", "at least 1 item"),
@@ -267,10 +267,32 @@ def test_a_baseline_that_does_not_play_every_direction_is_refused(path):
     assert load_config(path, [directions, limited]).baseline == "fixed_3x"
 
 
-@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
-def test_a_file_in_another_encoding_is_refused_by_name(path, encoding):
+def test_a_file_in_another_encoding_is_refused_by_name_and_line(path):
+    path.write_text("# Für wen?\nrules: [fixed_3x]\n", encoding="latin-1")
+    assert refusal(path).startswith(f"{path}, line 1: byte 0xfc at position 3 is not UTF-8")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_an_encoding_with_a_byte_order_mark_is_read(path, encoding):
     path.write_text("# Für wen?\nrules: [fixed_3x]\n", encoding=encoding)
-    assert refusal(path).startswith(f"{path} cannot be read as YAML")
+    assert load_config(path).question == "Für wen?"
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("market: {years: 2\nrules: [tiered]\n", ", line 2, column 6: this is not YAML"),
+        ("\tmarket: 2\n", ", line 1, column 1: this is not YAML"),
+        ("rules: [tiered]\nname: ${missing}\n", ", name: what stands in ${...} cannot be filled in"),
+        ("rules: {a: {rule: fixed, leverage: .nan}}\n", ", rules.a.leverage: nan is not a finite number"),
+        ("- tiered\n", " holds a list; an experiment is a mapping"),
+        ("", " holds nothing; an experiment is a mapping"),
+        ("[" * 5000, ": its lists or mappings are nested too deeply"),
+    ],
+)
+def test_what_is_no_yaml_of_an_experiment_is_refused_by_place(path, text, place):
+    path.write_text(text)
+    assert refusal(path).startswith(f"{path}{place}")
 
 
 def test_a_byte_order_mark_is_no_part_of_the_question(path):

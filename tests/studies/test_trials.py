@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from pydantic import Field
 
-from gearing.studies import trials as module
+from gearing.studies import experiment as module
 from gearing.studies.experiment import ExperimentConfig, Findings, experiment
 from gearing.studies.runner import run_study
 from gearing.studies.trials import Store, Trial

@@ -3,10 +3,12 @@
 OmegaConf reads and merges (``decision.margin_share=0.2``, ``${...}``), pydantic checks.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
+import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ValidationError
@@ -14,9 +16,34 @@ from yaml import YAMLError
 
 from gearing.names import did_you_mean, nearest
 from gearing.plugins import absolute, load_plugins
+from gearing.storage.text import read_text
 from gearing.studies.experiment import ExperimentConfig, config_class
 
 _NOT_YAML = (YAMLError, OmegaConfBaseException, RecursionError)
+_LONGEST = 200  # characters of a refused value that a message shows
+# What a value must be, by pydantic's name of the mistake.
+_RULES = {
+    **dict.fromkeys(
+        ("dict_type", "model_type", "model_attributes_type", "mapping_type"),
+        "a mapping, as in {{key: value}}",
+    ),
+    "list_type": "a list, as in [a, b]",
+    "string_type": "text",
+    "bool_type": "true or false",
+    **dict.fromkeys(("int_type", "int_from_float", "int_parsing"), "a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing"), "a number"),
+    "int_parsing_size": "a whole number of fewer digits",
+    "finite_number": "a finite number",
+    "literal_error": "{expected}",
+    "greater_than": "more than {gt}",
+    "greater_than_equal": "at least {ge}",
+    "less_than": "less than {lt}",
+    "less_than_equal": "at most {le}",
+    "too_short": "a list or mapping of at least {min_length} item(s); it has {actual_length}",
+    "too_long": "a list or mapping of at most {max_length} item(s); it has {actual_length}",
+    "invalid_key": "a mapping whose keys are text",
+    "none_required": "null",
+}
 # Keys of former releases, and what to write instead.
 _FORMER = {
     "model": " Write forecaster.",
@@ -92,16 +119,71 @@ def _validated(values: dict[str, Any], overrides: list[str], source: str) -> Exp
 
 
 def _merged(given: Path | dict[str, Any], overrides: list[str], source: str) -> dict[str, Any]:
+    config = _created(read_text(given) if isinstance(given, Path) else given, source)
+    for override in overrides:
+        _apply(config, override)
     try:
-        config = OmegaConf.load(given) if isinstance(given, Path) else OmegaConf.create(given)
-        for override in overrides:
-            _apply(config, override)
-        values = OmegaConf.to_container(config, resolve=True)
-    except (YAMLError, OmegaConfBaseException, OSError, UnicodeError) as error:
-        raise ValueError(f"{source} cannot be read as YAML: {error}") from None
-    if not isinstance(values, dict):
-        raise ValueError(f"{source} holds a list; an experiment is a mapping of sections.")
+        values: Any = OmegaConf.to_container(config, resolve=True)
+    except OmegaConfBaseException as error:
+        place = f", {error.full_key}" if error.full_key else ""
+        raise ValueError(
+            f"{source}{place}: what stands in ${{...}} cannot be filled in. Name another key of the experiment, or an "
+            "environment variable: ${oc.env:GEARING_DATA,data}."
+        ) from None
+    _check_finite(values, source)
     return {str(section): value for section, value in values.items()}
+
+
+def _created(given: str | dict[str, Any], source: str) -> Any:
+    """The experiment as OmegaConf has it: a mapping of sections."""
+    try:
+        config = OmegaConf.create(_mapping(given, source) if isinstance(given, str) else given)
+    except YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f", line {mark.line + 1}, column {mark.column + 1}" if mark is not None else ""
+        raise ValueError(
+            f"{source}{place}: this is not YAML. Look for a missing colon, quote or bracket, a tab, or a wrong "
+            "indentation at this place or just before it."
+        ) from None
+    except (OmegaConfBaseException, RecursionError):
+        raise ValueError(
+            f"{source}: this is not YAML of an experiment: keys are names, values are numbers, text, lists and "
+            "mappings, ${...} is closed, and nothing is nested deeply."
+        ) from None
+    return config
+
+
+def _mapping(text: str, source: str) -> str:
+    """The text of an experiment, if it holds a mapping of sections and nothing else."""
+    try:
+        held = yaml.compose(text, Loader=yaml.SafeLoader)
+    except RecursionError:
+        raise ValueError(f"{source}: its lists or mappings are nested too deeply.") from None
+    if not isinstance(held, yaml.MappingNode):
+        what = (
+            "nothing"
+            if held is None
+            else "a list"
+            if isinstance(held, yaml.SequenceNode)
+            else "a single value"
+        )
+        raise ValueError(
+            f"{source} holds {what}; an experiment is a mapping of sections, as in market: {{years: 2}}."
+        )
+    return text
+
+
+def _check_finite(value: Any, source: str, place: str = "") -> None:
+    """Refuse numbers that are not finite wherever they stand: JSON does not know them."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{source}, {place}: {value} is not a finite number.")
+    inside: Iterable[tuple[Any, Any]] = ()
+    if isinstance(value, dict):
+        inside = value.items()
+    elif isinstance(value, list):
+        inside = enumerate(value)
+    for key, item in inside:
+        _check_finite(item, source, f"{place}.{key}" if place else str(key))
 
 
 def _apply(config: Any, override: str) -> None:
@@ -111,7 +193,7 @@ def _apply(config: Any, override: str) -> None:
         OmegaConf.update(config, key, value, merge=False)
     except (*_NOT_YAML, TypeError, AttributeError, LookupError, ValueError):
         raise ValueError(
-            f"override {override!r} does not fit what the experiment has there: a key of a mapping needs a mapping."
+            f"override {override!r} does not fit what stands there: the value before the last dot is no mapping."
         ) from None
 
 
@@ -136,7 +218,7 @@ def setting(text: str) -> tuple[str, Any]:
 
 
 def _first_comment(path: Path) -> str:
-    first = path.read_text(encoding="utf-8-sig", errors="replace").partition("\n")[0]
+    first = read_text(path).partition("\n")[0]
     return first.lstrip("# ").strip() if first.startswith("#") else ""
 
 
@@ -176,7 +258,12 @@ def _message(problem: Mapping[str, Any]) -> str:
         return "is missing."
     if problem["type"] == "value_error":
         return str(problem["ctx"]["error"])
-    return f"{problem['input']!r} is refused: {problem['msg'][0].lower()}{problem['msg'][1:]}."
+    given = problem["input"]
+    shown = repr(given) if len(repr(given)) < _LONGEST else f"{repr(given)[:_LONGEST]} ..."
+    rule = _RULES.get(problem["type"])
+    if rule is None:
+        return f"{shown} is refused: {problem['msg'][0].lower()}{problem['msg'][1:]}."
+    return f"{shown} is refused: it must be {rule.format(**problem.get('ctx', {}))}."
 
 
 def _origin(source: str, place: list[str], overrides: list[str]) -> str:

@@ -215,7 +215,7 @@ def test_a_killed_training_goes_on_from_its_checkpoint(tmp_path, monkeypatch):
 
 def test_rows_that_other_code_made_are_marked_and_the_others_are_not(tmp_path, monkeypatch):
     from gearing.storage.digest import code_digest
-    from gearing.studies import trials
+    from gearing.studies import experiment
 
     path = tmp_path / "rules.yaml"
     path.write_text(EXPERIMENT[:AGENTS] + EXPERIMENT[SEEDS:])
@@ -224,7 +224,7 @@ def test_rows_that_other_code_made_are_marked_and_the_others_are_not(tmp_path, m
     assert "code" not in first.leaderboard
     (lost,) = (first.folder / "trials").glob("fold0-fixed_1x-*/summary.json")
     lost.unlink()
-    monkeypatch.setattr(trials, "code_digest", lambda: "0123456789abcdef")
+    monkeypatch.setattr(experiment, "code_digest", lambda: "0123456789abcdef")
     again = run_study(path, settings, reuse=True)
     assert again.leaderboard["code"].to_dict() == {
         "fixed_1x": "", "fixed_20x": code_digest(), "volatility_weighted": code_digest(),
