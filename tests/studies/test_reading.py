@@ -287,7 +287,6 @@ def test_an_encoding_with_a_byte_order_mark_is_read(path, encoding):
         ("rules: {a: {rule: fixed, leverage: .nan}}\n", ", rules.a.leverage: nan is not a finite number"),
         ("- tiered\n", " holds a list; an experiment is a mapping"),
         ("", " holds nothing; an experiment is a mapping"),
-        ("[" * 5000, ": its lists or mappings are nested too deeply"),
     ],
 )
 def test_what_is_no_yaml_of_an_experiment_is_refused_by_place(path, text, place):
