@@ -219,6 +219,11 @@ def _basic_iso(row: int, written: str) -> int:
     """20250131T080000Z and the like."""
     if written.lower() in ("", "nat", "nan", "none", "null"):
         raise UnreadableError(row, f"the time is empty ({written!r:.60}).")
+    if re.match(r"\d{1,2}([-/.])\d{1,2}\1\d{2}\b", written):
+        raise UnreadableError(
+            row,
+            f"{written!r:.60} has a year of two digits; give its form, like --date-format '%d/%m/%y %H:%M'.",
+        )
     try:
         return _object(row, datetime.fromisoformat(written))
     except ValueError:

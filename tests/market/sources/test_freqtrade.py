@@ -107,11 +107,13 @@ def test_each_exchange_has_its_own_folder(tmp_path, market):
 def test_an_exchange_without_a_venue_here_has_to_be_told_which_one_it_is(tmp_path, market):
     home = tmp_path / "mine" / "futures"
     write(candles(market, market.last), home, "BTC_USDT_USDT-1h-futures")
-    with pytest.raises(ValueError, match="the exchange of the folder 'mine' has no venue here; give --venue"):
+    with pytest.raises(ValueError, match="linear contracts of 'mine' have no venue here; give --venue"):
         import_freqtrade(home, tmp_path / "data")
-    assert import_freqtrade(home, tmp_path / "data", venue="okx-swap").written == (
-        "okx-swap/BTCUSDT/1h.parquet",
-    )
+    for name in ("okx-swap", "okx"):  # the folder, and the venue's profile
+        written = import_freqtrade(home, tmp_path / "data", venue=name).written
+        assert written == ("okx-swap/BTCUSDT/1h.parquet",)
+    with pytest.raises(ValueError, match="no venue 'kraken'"):
+        import_freqtrade(home, tmp_path / "data", venue="kraken")
     write(candles(market, market.last), tmp_path / "okx", "BTC_USDT_USDT-1h-futures")
     with pytest.raises(ValueError, match="whose venue is okx-swap; --venue says binance-um"):
         import_freqtrade(tmp_path / "okx", tmp_path / "data", venue="binance-um")
@@ -120,6 +122,11 @@ def test_an_exchange_without_a_venue_here_has_to_be_told_which_one_it_is(tmp_pat
 def test_contracts_settled_in_the_coin_go_to_the_venue_of_inverse_contracts(tmp_path, market):
     write(candles(market, market.last), tmp_path / "binance", "BTC_USD_BTC-1h-futures")
     assert import_freqtrade(tmp_path, tmp_path / "data").written == ("binance-coinm/BTCUSD/1h.parquet",)
+    write(candles(market, market.last), tmp_path / "bybit", "BTC_USD_BTC-1h-futures")
+    with pytest.raises(ValueError, match="inverse contracts of 'bybit' have no venue here"):
+        import_freqtrade(tmp_path / "bybit", tmp_path / "data")
+    with pytest.raises(ValueError, match="an inverse contract, and the contracts of bybit-linear are linear"):
+        import_freqtrade(tmp_path / "bybit", tmp_path / "data", venue="bybit")
 
 
 def test_a_file_that_cannot_be_read_is_named_and_the_others_are_imported(tmp_path, market):

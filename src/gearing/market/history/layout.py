@@ -20,6 +20,7 @@ from gearing.contracts import (
     shipped_schedules,
     shipped_symbols,
     venue as venue_profile,
+    venue_names,
 )
 from gearing.contracts.shipped import schedule_from_rows
 from gearing.market.history.series import Bars
@@ -33,6 +34,21 @@ PRICES = ("open", "high", "low", "close")
 PREFIX = {"last": "", "mark": "mark-", "index": "index-"}
 PROFILES = {"binance-um": "binance-usdm", "okx-swap": "okx", "bybit-linear": "bybit"}
 BRACKETS, HISTORY = "brackets.json", "brackets-history.json"
+
+
+def venue_folder(venue: str) -> str:
+    """Name of a venue's folder, given it or the name of the venue's profile.
+
+    Raises
+    ------
+    ValueError
+        For a venue that is not known, naming those that are.
+    """
+    known = [*PROFILES, *(name for name in venue_names() if name not in PROFILES.values())]
+    folders = {name: folder for folder, name in PROFILES.items()}
+    if venue not in known and venue not in folders:
+        raise ValueError(f"no venue {venue!r:.60}.{did_you_mean(venue, known)}")
+    return folders.get(venue, venue)
 
 
 def profile(venue: str) -> VenueProfile:

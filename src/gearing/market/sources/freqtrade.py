@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from gearing.contracts import venue_names
 from gearing.market.data import MarketData
 from gearing.market.history import layout
 from gearing.market.history.columns import bars_of_table, settlements_of_table
@@ -65,8 +66,7 @@ def import_freqtrade(
     """
     if not Path(source).is_dir():
         raise ValueError(f"{source}: there is no such folder; give freqtrade's user_data/data.")
-    if venue is not None:
-        layout.profile(venue)
+    venue = None if venue is None else layout.venue_folder(venue)
     files = sorted(p for p in Path(source).rglob("*") if p.name.lower().endswith(_SUFFIXES) and p.is_file())
     named = [(path, _NAME.fullmatch(_stem(path))) for path in files]
     wanted = None if pairs is None else {re.sub(r"[/ .@$+:]", "_", pair) for pair in pairs}
@@ -135,31 +135,30 @@ def _stem(path: Path) -> str:
 def _venue(path: Path, match: re.Match[str], given: str | None) -> str:
     """Folder of the venue that a file's own folder names."""
     home = path.parent.parent if path.parent.name == "futures" else path.parent
-    exchange = home.name.lower()
-    known = (_INVERSE if match["settle"] == match["base"] else VENUES).get(exchange)
-    if known is None and _is_profile(exchange):
-        known = exchange
+    kind = "inverse" if match["settle"] == match["base"] else "linear"
+    known = _known_venue(home.name.lower(), kind)
     if known is None and given is None:
-        rule = (
-            f"{match['settle']}-settled contracts of" if exchange in VENUES else "the exchange of the folder"
-        )
         raise ValueError(
-            f"{path}: {rule} {home.name!r} has no venue here; give --venue, one of {', '.join(layout.PROFILES)}, or "
-            "import the exchange's folder (user_data/data/binance)."
+            f"{path}: {kind} contracts of {home.name!r} have no venue here; give --venue, one of "
+            f"{', '.join(layout.PROFILES)}, or import the exchange's folder (user_data/data/binance)."
         )
     if known is not None and given is not None and given != known:
         raise ValueError(
             f"{path} lies in the folder of {home.name}, whose venue is {known}; --venue says {given}."
         )
-    layout.profile(given or known or "")
-    return given or known or ""
+    venue = given or known or ""
+    if layout.profile(venue).kind != kind:
+        raise ValueError(
+            f"{path}: an {kind} contract, and the contracts of {venue} are {layout.profile(venue).kind}."
+        )
+    return venue
 
 
-def _is_profile(name: str) -> bool:
-    try:
-        return bool(layout.profile(name))
-    except ValueError:
-        return False
+def _known_venue(exchange: str, kind: str) -> str | None:
+    """Folder of an exchange's contracts of a kind; None where there is none."""
+    if exchange in VENUES:
+        return (VENUES if kind == "linear" else _INVERSE).get(exchange)
+    return exchange if exchange in venue_names() and layout.profile(exchange).kind == kind else None
 
 
 def trades_signal(

@@ -96,7 +96,8 @@ def import_table(
     if kind not in (*layout.PREFIX, "funding"):
         raise ValueError(f"kind is 'last', 'mark', 'index' or 'funding', not {kind!r}.")
     paths = [path] if isinstance(path, str | os.PathLike) else list(path)
-    check_target(venue, symbol)
+    venue = layout.venue_folder(venue)
+    check_file_name(symbol, "the contract")
     tables = [(read_table(Path(one)), str(one)) for one in paths]
     if kind == "funding":
         rates = [(settlements_of_table(t, where, symbol, mapping, date_format), where) for t, where in tables]
@@ -106,12 +107,6 @@ def import_table(
         length = None if bar is None else positive_duration(bar)
         name, notes = add_bars(bars, Path(folder), venue, symbol, kind, length, replace)
     return ImportReport((name,), tuple(notes))
-
-
-def check_target(venue: str, symbol: str) -> None:
-    """Refuse names that are no venue of ours, or no plain name of a folder."""
-    layout.profile(venue)
-    check_file_name(symbol, "the contract")
 
 
 def add_bars(
