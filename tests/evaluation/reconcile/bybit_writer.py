@@ -183,5 +183,5 @@ def web_transaction_log(script: Script) -> Table:
 
 def web_trade_history(script: Script) -> Table:
     rows = [web_trade(e) for e in reversed(script.account.events) if e.kind in EXECUTED]
-    ignored = frozenset({"Order Price", "Order Type", "Trasaction ID", "Order No."})
+    ignored = frozenset({"Order Price", "Order Type", "Trasaction ID", "Order No.", "ExecFeeV2"})
     return Table("Bybit-Derivatives-TradeHistory", rows, ignored, format="csv")

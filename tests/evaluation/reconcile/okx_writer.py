@@ -34,7 +34,7 @@ FILL_IGNORED = fields(
 )
 BILL_IGNORED = fields(
     "billId ordId clOrdId tag tradeId notes from to fillIdxPx fillMarkPx fillPxVol fillPxUsd fillMarkVol fillFwdPx "
-    "fillTime earnAmt earnApr posBal instType"
+    "fillTime earnAmt earnApr posBal posBalChg instType"
 )
 POSITION_IGNORED = fields(
     "adl availPos bePx cTime usdPx idxPx last mgnRatio mmr imr notionalUsd uplLastPx uplRatio uplRatioLastPx tradeId "
@@ -149,6 +149,16 @@ def fills(script: Script) -> Table:
 def bills(script: Script) -> Table:
     rows = [bill(e) for e in reversed(script.account.events) if e.kind != "position"]
     return Table("account-bills", rows, BILL_IGNORED, answer)
+
+
+def isolated_bills(script: Script) -> Table:
+    """Funding of an isolated position moves its margin, not the balance of the account."""
+    rows, kept = [], D(0)
+    for e in (e for e in script.account.events if e.kind != "position"):
+        row = bill(e, isolated=True)
+        kept += D(row["posBalChg"])
+        rows.append(row | {"bal": padded(e.balance - kept, 16)})
+    return Table("account-bills", rows[::-1], BILL_IGNORED - {"posBalChg"}, answer)
 
 
 def positions(script: Script) -> Table:

@@ -10,7 +10,14 @@ from pathlib import Path
 
 from tests.evaluation.reconcile import binance_writer, bybit_writer, okx_writer
 from tests.evaluation.reconcile.scripted_account import Account, Traded
-from tests.evaluation.reconcile.statement_writer import SCRIPTS, Market, Row, Script, Table
+from tests.evaluation.reconcile.statement_writer import (
+    SCRIPTS,
+    Market,
+    Row,
+    Script,
+    Table,
+    fee_in_another_coin,
+)
 
 from gearing.contracts import Contract, MarginTier, TierSchedule
 from gearing.evaluation.reconcile import Reconciliation
@@ -35,6 +42,10 @@ class Statements:
             for k, table in enumerate(self.tables)
             if table.rows
         ]
+        return self.reconcile_paths(paths, folder)
+
+    def reconcile_paths(self, paths: list[Path], folder: Path) -> Reconciliation:
+        """What is found in files."""
         contracts = folder / "contracts.json"
         contracts.write_text(json.dumps([contract_of(one).to_dict() for one in self.script.contracts]))
         funding = folder / "settlements.csv"
@@ -73,13 +84,14 @@ SETS: dict[str, tuple[str, tuple[Make, ...], bool]] = {
     "binance interface": ("binance-usdm", (B.user_trades, B.incomes, B.force_orders, B.positions), True),
     "binance interface v3": ("binance-usdm", (B.user_trades, B.incomes, B.force_orders, position_v3), True),
     "binance page": ("binance-usdm", (B.web_trade_history, B.web_transaction_history, B.positions), True),
-    "bybit executions": ("bybit", (Y.executions, Y.positions), False),
-    "bybit log": ("bybit", (Y.transaction_log, Y.positions), False),
-    "bybit executions and log": ("bybit", (Y.executions, Y.transaction_log, Y.positions), False),
+    "bybit executions": ("bybit", (Y.executions, Y.positions), True),
+    "bybit log": ("bybit", (Y.transaction_log, Y.positions), True),
+    "bybit executions and log": ("bybit", (Y.executions, Y.transaction_log, Y.positions), True),
     "bybit page log": ("bybit", (Y.web_transaction_log, Y.positions), True),
-    "bybit page trades": ("bybit", (Y.web_trade_history, Y.positions), False),
+    "bybit page trades": ("bybit", (Y.web_trade_history, Y.positions), True),
     "okx fills": ("okx", (O.fills, O.positions), False),
     "okx bills": ("okx", (O.bills, O.positions), True),
+    "okx bills isolated": ("okx", (O.isolated_bills, O.positions), True),
     "okx fills and bills": ("okx", (O.fills, O.bills, O.positions), True),
     "okx page": ("okx", (O.web_trading_history, O.positions), True),
 }
@@ -98,5 +110,5 @@ def statements(case: str) -> Statements:
     if name == "inverse" and venue == "binance-usdm":
         venue, account = "binance-coinm", binance_writer.inverse_account()
     market: Market = writer.MARKET
-    script = SCRIPTS[name](account, market)
+    script = (fee_in_another_coin if name == "fee_in_another_coin" else SCRIPTS[name])(account, market)
     return Statements(venue, script, tuple(make(script) for make in makers), settlements)

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
@@ -32,10 +32,11 @@ class Expected:
     contracts: Mapping[str, Contract]
     marks: Mapping[str, MarkPath]
     held: Mapping[tuple[str, str], Held]
-    booked: Collection[tuple[str, np.datetime64]]  # (symbol, settlement) of the payments in the statement
+    booked: Counter[tuple[str, str, np.datetime64]]  # (symbol, leg, settlement) of the payments so far
     sheet: Sheet
     stamps: dict[str, list[np.datetime64]] = field(default_factory=dict)
     unproven: Counter[str] = field(default_factory=Counter)
+    pending: list[tuple[Line, dict[str, float]]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         times = [line.time for line in self.lines if not np.isnat(line.time)]
@@ -59,6 +60,8 @@ class Expected:
         for symbol, stamps in self.stamps.items():
             for stamp in stamps:
                 self._due(symbol, stamp, self.lines[-1])
+        for line, due in self.pending:
+            self._missing(line, due)
         for symbol, count in self.unproven.items():
             self.sheet.unchecked.append(
                 f"statement, {symbol}, funding: the statement has no funding payments, so that those of {count} "
@@ -70,10 +73,13 @@ class Expected:
         return bool(stamp == line.time) and line.kind != "funding"
 
     def _due(self, symbol: str, stamp: np.datetime64, behind: Line) -> None:
-        open_legs = [
-            one for (name, _), one in self.held.items() if name == symbol and one.quantity and one.known
-        ]
-        if not open_legs or (symbol, stamp) in self.booked:
+        """Note the payments of a settlement; rows about it may still follow."""
+        legs = {
+            leg: one
+            for (name, leg), one in self.held.items()
+            if name == symbol and one.quantity and one.known
+        }
+        if not legs:
             return
         if not self.has_funding:
             self.unproven[symbol] += 1
@@ -82,17 +88,21 @@ class Expected:
         if math.isnan(mark) and symbol in self.marks:
             mark, _ = self.marks[symbol].at(stamp)
         inverse = self.contracts[symbol].kind == "inverse"
-        ours = sum(funding_payment(one.quantity, mark, rate, inverse) for one in open_legs)
+        due = {leg: funding_payment(one.quantity, mark, rate, inverse) for leg, one in legs.items()}
+        line = Line(behind.number, stamp, "funding", symbol, file=behind.file, label=MISSING)
+        self.pending.append((line, due))
+
+    def _missing(self, line: Line, due: Mapping[str, float]) -> None:
+        """List the payments that no row booked."""
+        ours = sum(payment for leg, payment in due.items() if not self.booked[line.symbol, leg, line.time])
         if abs(ours) < _SMALLEST:
             return
-        line = Line(behind.number, stamp, "funding", symbol, file=behind.file, label=MISSING)
-        if any(abs(time - stamp) <= _BORDER for time in self.fills[symbol]):
-            self.sheet.leave(line, f"no payment at {stamp}, but a fill within 15 seconds of it")
+        if any(abs(time - line.time) <= _BORDER for time in self.fills[line.symbol]):
+            self.sheet.leave(line, f"no payment at {line.time}, but a fill within 15 seconds of it")
             return
         self.sheet.count(line)
-        self.sheet.differs(
-            line, "funding", "missing", ours, f"funding: no payment of the settlement at {stamp}"
-        )
+        rule = f"funding: no payment of the settlement at {line.time}"
+        self.sheet.differs(line, "funding", "missing", ours, rule)
 
 
 def with_fills(lines: Sequence[Line]) -> list[Line]:
@@ -123,7 +133,9 @@ def forced_fees(lines: Sequence[Line]) -> list[Line]:
     orders = {line.order for line in lines if line.kind == "liquidation" and line.order}
     return [
         _forced_fee(line)
-        if line.kind == "fill" and "rate" not in line.given and (line.forced or line.order in orders)
+        if line.kind in ("fill", "liquidation")
+        and "rate" not in line.given
+        and (line.forced or line.order in orders)
         else line
         for line in lines
     ]
@@ -140,8 +152,44 @@ def _forced_fee(line: Line) -> Line:
 def check_sums(lines: Iterable[Line], sheet: Sheet) -> None:
     """Change of the wallet = sum of the amounts that the same row prints."""
     for line in lines:
-        if "parts" in line.given and line.symbol in sheet.contracts:
-            sheet.compare(line, "change", float(line.given["parts"]), "sum of the row's amounts", total=True)
+        if "parts" not in line.given or "change" not in line.printed:
+            continue
+        sheet.count(line, total=True)
+        ours, printed = Decimal(line.given["parts"]), line.printed["change"]
+        if abs(ours - Decimal(printed)) > 2 * Decimal(1).scaleb(-API_DECIMALS):
+            sheet.differs(line, "change", printed, float(ours), "sum of the row's amounts")
+
+
+def with_signs(lines: Sequence[Line]) -> list[Line]:
+    """Funding positive where received: files of Bybit's classic accounts print it the other way, as their sums show."""
+    votes: Counter[str] = Counter()
+    for line in lines:
+        if "classic parts" in line.given and "change" in line.printed:
+            change, other = Decimal(line.printed["change"]), Decimal(line.given["classic parts"])
+            votes[line.file] += int(change == other) - int(change == Decimal(line.given["parts"]))
+    return [
+        _classic(line) if votes[line.file] > 0 and "classic parts" in line.given else line for line in lines
+    ]
+
+
+def _classic(line: Line) -> Line:
+    funding = format(-Decimal(line.printed.get("funding", "0")), "f")
+    return replace(
+        line,
+        given={**line.given, "parts": line.given["classic parts"]},
+        printed={**line.printed, "funding": funding},
+    )
+
+
+def check_executions(lines: Sequence[Line], sheet: Sheet) -> None:
+    """Entries of the ledger whose trade the executions lack, though others in the statement are before and after it."""
+    for kind in ("fill", "funding", "liquidation"):
+        own = [line.time for line in lines if line.kind == kind and not line.instead]
+        for line in lines:
+            if line.kind == kind and line.instead and own and min(own) <= line.time <= max(own):
+                sheet.differs(
+                    line, kind, "missing", line.given.get("price", ""), "no such row among the executions"
+                )
 
 
 def check_entries(
@@ -178,6 +226,9 @@ def _compare_given(line: Line, fill: Line, sheet: Sheet) -> None:
             sheet.differs(
                 line, name, line.given[name], float(fill.given[name]), f"{name} of trade {line.trade}"
             )
+    makers = line.given.get("maker"), fill.given.get("maker")
+    if None not in makers and makers[0] != makers[1]:
+        sheet.differs(line, "maker", str(makers[0]), str(makers[1]), f"maker of trade {line.trade}")
     if line.side and line.side != fill.side:
         sheet.differs(line, "side", str(line.side), fill.side, f"side of trade {line.trade}")
 

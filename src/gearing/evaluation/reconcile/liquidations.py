@@ -34,6 +34,16 @@ class Held:
     overdue: bool = False  # a liquidation that was due is reported once
     since: np.datetime64 = field(default_factory=lambda: NO_TIME)  # of its last line
 
+    def begins_open(self, line: Line) -> bool:
+        """Whether a first fill closes or enlarges what the statement does not show being opened."""
+        if self.traded or self.quantity:
+            return False
+        closes = (line.leg == "long" and line.side < 0) or (line.leg == "short" and line.side > 0)
+        profit = float(line.printed.get("realised", "0"))
+        closes |= profit != 0.0 and float(line.printed.get("closed", "1")) != 0.0
+        opened = line.side * float(line.given["quantity"])
+        return closes or float(line.printed.get("after", opened)) != opened
+
     def begin(self, line: Line, quantity: float, unit: float) -> None:
         """The position before the first row about it, as far as the row tells."""
         self.known, self.sized = False, "after" in line.printed

@@ -17,15 +17,18 @@ from gearing.evaluation.reconcile.completeness import (
     Expected,
     check_balances,
     check_entries,
+    check_executions,
     check_sums,
     forced_fees,
     with_fills,
+    with_signs,
 )
 from gearing.evaluation.reconcile.legs import with_legs
 from gearing.evaluation.reconcile.liquidations import Held, Liquidations
 from gearing.evaluation.reconcile.mark_path import MarkPath
 from gearing.evaluation.reconcile.order import Settlements, in_order, settlement_times, without_doubles
 from gearing.evaluation.reconcile.outcome import Reconciliation, Sheet
+from gearing.evaluation.reconcile.payments import Payments, cut_off
 from gearing.evaluation.reconcile.records.line import Line
 from gearing.evaluation.reconcile.records.row import decimals_of
 from gearing.exchange.rules import (
@@ -36,6 +39,7 @@ from gearing.exchange.rules import (
     unrealised_pnl,
 )
 
+_RATE = 1.001e-6  # a funding rate is printed with six decimals at least
 _OPEN_BEFORE = (
     "the statement begins with an open position, so what it held is not known; give it from the start"
 )
@@ -55,7 +59,7 @@ class _Replay:
     held: dict[tuple[str, str], Held] = field(default_factory=lambda: defaultdict(Held))
     executed: dict[tuple[str, str], Line] = field(default_factory=dict)
     numbers: dict[tuple[str, str], dict[str, float]] = field(default_factory=dict)
-    paid: Counter[tuple[str, str, np.datetime64]] = field(default_factory=Counter)
+    payments: Payments = field(default_factory=Payments)
 
     def play(self, line: Line) -> None:
         for reason in line.unread.values():
@@ -100,7 +104,7 @@ class _Replay:
         self.sheet.compare(line, "fee", fee, "fee")
         self.sheet.compare(line, "fee_change", -fee, "fee")
         self.sheet.compare(line, "value", notional(quantity, price, inverse), "notional")
-        if _begins_open(line, held):
+        if held.begins_open(line):
             held.begin(line, quantity, self.unit(line))
         before, known = held.quantity, held.known
         realised = self.trade(held, quantity, price, inverse)
@@ -142,6 +146,10 @@ class _Replay:
         closed = min(abs(before), abs(quantity)) if before * quantity < 0.0 else 0.0
         self.sheet.compare(line, "closed", closed / self.unit(line), "fills")
         self.sheet.compare(line, "after", held.quantity / self.unit(line), "fills")
+        if held.quantity * {"long": -1.0, "short": 1.0}.get(line.leg, 0.0) > 0.0:
+            self.sheet.differs(
+                line, "side", str(line.side), -line.side, f"closes more than the {line.leg} holds"
+            )
         held.known |= held.sized and (held.quantity == 0.0 or held.entry == held.entry)
 
     @staticmethod
@@ -163,10 +171,11 @@ class _Replay:
     def funding(self, line: Line, held: Held) -> None:
         stamp = self.settled[line.file, line.number]
         rate, mark, slack = self.settlement(line, stamp)
-        if "rate" in line.given:  # of its sign a record may be unsure, a table is not
-            given = float(line.given["rate"])
-            rate = given if math.isnan(rate) else math.copysign(given, rate)
-        mark = float(line.given.get("price", mark))
+        stated, mark = float(line.given.get("rate", math.nan)), float(line.given.get("price", mark))
+        if abs(abs(stated) - abs(rate)) > _RATE:  # of its sign a record may be unsure, a table is not
+            self.sheet.differs(line, "rate", line.given["rate"], rate, f"rate of the settlement at {stamp}")
+        cut = cut_off(line) if math.isnan(rate) else 0.0
+        rate = stated if math.isnan(rate) else rate
         legs = {
             leg: one for (symbol, leg), one in self.held.items() if symbol == line.symbol and one.quantity
         }
@@ -177,6 +186,8 @@ class _Replay:
         if held.traded and (quantity or not legs):
             self.sheet.compare(line, "quantity", abs(quantity) / self.unit(line), "fills")
             self.sheet.compare(line, "after", quantity / self.unit(line), "fills")
+            if line.side * quantity < 0.0:
+                self.wrong_side(line, "fills")
         if quantity == 0.0 and line.side and "quantity" in line.given:
             quantity = line.side * self.size(line)
         if math.isnan(rate) or math.isnan(mark):
@@ -187,22 +198,19 @@ class _Replay:
         inverse, slack = self.inverse(line), slack * abs(quantity * rate)
         payment = funding_payment(quantity, mark, rate, inverse)
         self.sheet.compare(line, "value", notional(quantity, mark, inverse), "notional")
-        slack += _cut_off(line) * notional(quantity, mark, inverse)
-        if not line.leg and set(legs) - {""}:
-            paid = {funding_payment(one.quantity, mark, rate, inverse): one.quantity for one in legs.values()}
-            payment = _closest(line, list(paid))
-            if payment in paid:
-                self.sheet.compare(line, "quantity", abs(paid[payment]) / self.unit(line), "fills")
-        self.paid[line.symbol, line.leg, stamp] += 1
-        if self.paid[line.symbol, line.leg, stamp] > max(1, len(legs) if not line.leg else 1):
+        for name in ("closed", "realised"):
+            self.sheet.compare(line, name, 0.0, "funding closes nothing")
+        slack += cut * notional(quantity, mark, inverse)
+        due = {leg: funding_payment(one.quantity, mark, rate, inverse) for leg, one in legs.items()}
+        paid = self.payments.legs(line, due, stamp)
+        if not line.leg and set(paid) - {""}:
+            payment = sum(due[leg] for leg in paid)
+            held_by = sum(abs(legs[leg].quantity) for leg in paid)
+            self.sheet.compare(line, "quantity", held_by / self.unit(line), "fills")
+        if not self.payments.book(line.symbol, paid, stamp):
             self.sheet.count(line)
-            self.sheet.differs(
-                line,
-                "funding",
-                next(iter(line.printed.values())),
-                0.0,
-                "funding: a second payment of one settlement",
-            )
+            printed = line.printed.get("funding", line.printed.get("funding_paid", ""))
+            self.sheet.differs(line, "funding", printed, 0.0, "funding: a second payment of one settlement")
             return
         self.sheet.compare(line, "funding", payment, "funding", slack)
         self.sheet.compare(line, "funding_paid", -payment, "funding", slack)
@@ -242,10 +250,9 @@ class _Replay:
         if known:
             self.sheet.compare(line, "realised", realised, "pnl")
             self.sizes(line, held, before, -before)
-        if "rate" in line.given:
-            fee = trading_fee(before, price, float(line.given["rate"]), inverse)
-            self.sheet.compare(line, "fee", fee, "fee")
-            self.sheet.compare(line, "fee_change", -fee, "fee")
+        fee = self.fee(line, before, price)
+        self.sheet.compare(line, "fee", fee, "fee")
+        self.sheet.compare(line, "fee_change", -fee, "fee")
         held.backing, held.known = math.nan, True
         self.note(line, realised=realised if known else math.nan, after=0.0)
 
@@ -265,6 +272,7 @@ class _Replay:
                 self.wrong_side(line, "fills")
         else:  # a statement that begins with a position
             held.quantity, held.entry, held.known = quantity, entry, True
+        self.sheet.compare(line, "value", notional(quantity, entry, inverse), "notional")
         step = _step(line, contract)
         if "mark" in line.given:
             mark = float(line.given["mark"])
@@ -305,31 +313,10 @@ class _Replay:
         self.sheet.compare(line, "realised", profit, "pnl of the average prices", slack)
 
 
-def _begins_open(line: Line, held: Held) -> bool:
-    """Whether a first fill closes or enlarges what the statement does not show being opened."""
-    if held.traded or held.quantity:
-        return False
-    closes = (line.leg == "long" and line.side < 0) or (line.leg == "short" and line.side > 0)
-    closes |= any(float(line.printed.get(name, "0")) != 0.0 for name in ("realised", "closed"))
-    opened = line.side * float(line.given["quantity"])
-    return closes or float(line.printed.get("after", opened)) != opened
-
-
 def _step(line: Line, contract: Contract) -> float:
     """How far the printed entry price may be away from the venue's: it is an average, printed with five decimals."""
     exact = 10.0 ** -max(5, decimals_of(line.given["entry"]))
     return min(contract.tick_size, exact) if contract.tick_size else exact
-
-
-def _cut_off(line: Line) -> float:
-    """How far a rate printed with six decimals may be away: Bybit's executions cut the rest off."""
-    return 1e-6 if decimals_of(line.given.get("rate", "0")) == 6 else 0.0
-
-
-def _closest(line: Line, payments: list[float]) -> float:
-    """Of the payments of two legs and their sum, the one that a row without a leg prints."""
-    printed = float(line.printed.get("funding", line.printed.get("funding_paid", "0")))
-    return min([*payments, sum(payments)], key=lambda payment: abs(payment - printed))
 
 
 def reconcile(
@@ -368,7 +355,7 @@ def reconcile(
         (name, time.astype("datetime64[ms]")): row for (name, time), row in (settlements or {}).items()
     }
     kept, notes = without_doubles(list(lines))
-    kept = forced_fees(with_fills(kept))
+    kept = forced_fees(with_fills(with_signs(kept)))
     settled = settlement_times(kept, settlements)
     doubled = len(notes)
     notes += [f"{name}: no mark prices of it were given" for name in known if marks and name not in marks]
@@ -377,13 +364,13 @@ def reconcile(
     orders = {line.order for line in kept if line.kind == "fill" and line.order}
     replay = _Replay(profile, known, settlements, rates, sheet, liquidations, marks, settled, orders)
     ordered = with_legs(in_order(kept, settled))
-    booked = {(line.symbol, settled[line.file, line.number]) for line in kept if line.kind == "funding"}
-    expected = Expected(ordered, settlements, known, marks, replay.held, booked, sheet)
+    expected = Expected(ordered, settlements, known, marks, replay.held, replay.payments.booked, sheet)
     for line in ordered:
         expected.before(line)
         replay.play(line)
     expected.close()
     check_entries(ordered, replay.executed, replay.numbers, sheet)
+    check_executions(ordered, sheet)
     check_sums(ordered, sheet)
     check_balances(ordered, sheet)
     _collect_notes(ordered, sheet)

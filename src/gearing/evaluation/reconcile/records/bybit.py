@@ -47,8 +47,9 @@ def execution_line(row: Row, names: Mapping[str, str]) -> Line:
     coin = row.text(names["coin"], "").upper()
     line = Line(
         row.line, row.time(names["time"]), "skipped", row.text(names["symbol"]), side, file=row.file, trade=trade,
-        order=row.text(names["order"], ""), label=f"execution {kind}", given=_pick(row, names, ("quantity", "price")),
-        coins={"fee": coin, "funding_paid": coin}, by_side=True,
+        order=row.text(names["order"], ""), label=f"execution {kind}", by_side=True,
+        given=row.positive({name: names[name] for name in ("quantity", "price")}),
+        coins={"fee": coin, "funding_paid": coin},
         identity=("execution", row.text(names["symbol"]), trade) if trade else (),
     )  # fmt: skip
     category = row.text("category", "linear").lower()
@@ -58,7 +59,8 @@ def execution_line(row: Row, names: Mapping[str, str]) -> Line:
         return replace(line, unread={"execution": NOT_READ[kind]})
     if kind == "Funding":
         given = {**line.given, **funding_rate(row, names["rate"], row.number(names["fee"]), side)}
-        printed = {"funding_paid": row.number(names["fee"]), **_pick(row, names, ("quantity", "value"))}
+        printed = {"funding_paid": row.number(names["fee"])}
+        printed |= _pick(row, names, ("quantity", "value", "closed", "realised"))
         return replace(line, kind="funding", given=given, printed=printed)
     given = {**line.given, **_pick(row, names, ("rate",)), "maker": str(row.flag(names["maker"])).lower()}
     printed = _pick(row, names, ("fee", "realised", "value", "closed"))
@@ -78,7 +80,7 @@ def position(row: Row) -> Line:
     quantity = row.number("size") if "size" in row else "0"
     side = int(row.choice("side", SIDES, "none"))
     leg = str(row.choice("positionIdx", LEGS, "0"))
-    time = row.time("updatedTime") if "updatedTime" in row else NO_TIME
+    time = row.time("updatedTime") if row.text("updatedTime", "0") != "0" else NO_TIME
     if Decimal(quantity) == 0:
         given = {"quantity": "0", "entry": "0"}
         return Line(
@@ -95,7 +97,11 @@ def position(row: Row) -> Line:
         )
     if side == 0:
         raise row.error(f"side is {row.text('side', '')!r} for a position of {quantity}; it is Buy or Sell.")
-    given = {"quantity": quantity.removeprefix("-"), "entry": row.number("avgPrice")}
+    if leg and side != {"long": 1, "short": -1}[leg]:
+        raise row.error(
+            f"positionIdx {row.text('positionIdx')} is the {leg} of hedge mode, side {row.text('side')} is not."
+        )
+    given = row.positive({"quantity": "size", "entry": row.first("avgPrice", "entryPrice")})
     given |= row.numbers({"mark": "markPrice", "wallet": "positionBalance", "leverage": "leverage"})
     printed = row.numbers(
         {"unrealised": "unrealisedPnl", "liquidation_price": "liqPrice", "value": "positionValue"}

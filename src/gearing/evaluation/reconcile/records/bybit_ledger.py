@@ -49,6 +49,8 @@ class Entry:
     funding, cash, change : positive where received
     fee : positive where paid
     after : signed size of the position after it
+    given : the rate, where it is printed
+    sizes : the venue's names of quantity and price
     perpetual : bool, whether it is of a perpetual contract
     """
 
@@ -64,6 +66,7 @@ class Entry:
     balance: str
     after: str
     given: dict[str, str]
+    sizes: dict[str, str]
     perpetual: bool
     trade: str
     identity: tuple[str, ...]
@@ -71,38 +74,40 @@ class Entry:
 
 def entry_line(row: Row, entry: Entry) -> Line:
     """An entry about a trade or a settlement, or a change of the wallet that no rule of the exchange determines."""
+    rest = Decimal(entry.cash or 0) - Decimal(entry.fee or 0)
+    given = {**entry.given, "parts": format(rest + Decimal(entry.funding or 0), "f")}
+    if entry.funding and Decimal(entry.funding):
+        given["classic parts"] = format(rest - Decimal(entry.funding), "f")
     line = Line(
         row.line, entry.time, "skipped", entry.symbol, entry.side, file=row.file, label=f"log {entry.kind}",
         coins=dict.fromkeys(("fee_change", "realised", "funding"), entry.coin), trade=entry.trade, by_side=True,
         identity=entry.identity, balance=(entry.coin, entry.change, entry.balance) if entry.balance else None,
+        given=given, printed=_present({"change": entry.change}),
     )  # fmt: skip
     if entry.kind not in (*TRADES, "SETTLEMENT"):
         unread = {} if entry.kind in MONEY_MOVES else {"change": f"type {entry.kind} is not documented"}
         return replace(line, unread={"change": NOT_READ["Delivery"]} if entry.kind == "DELIVERY" else unread)
     if not entry.perpetual:
         return replace(line, label=f"{line.label} of no perpetual contract")
-    parts = Decimal(entry.funding or 0) + Decimal(entry.cash or 0) - Decimal(entry.fee or 0)
-    given = {**entry.given, "parts": format(parts, "f")}
-    printed = {"change": entry.change, "after": entry.after}
+    line = replace(line, kind="entry", given={**given, **row.positive(entry.sizes)})
     if entry.kind == "SETTLEMENT":
-        printed |= {"funding": entry.funding or "0", "quantity": entry.given.get("quantity", "")}
-        return replace(
-            line,
-            kind="entry",
-            instead="funding",
-            given=given,
-            printed=_present(printed),
-            unread=_session(entry),
-        )
-    printed |= {"fee_change": format(-Decimal(entry.fee), "f") if entry.fee else "", "realised": entry.cash}
-    unread = {}
-    if entry.coin == "USDC":
-        unread["realised"] = "contracts in USDC settle their profit every session"
+        printed = {"change": entry.change, "after": entry.after, "funding": entry.funding or "0"}
+        printed["quantity"] = line.given.get("quantity", "")
+        return replace(line, instead="funding", printed=_present(printed), unread=_session(entry))
+    return _trade(row, line, entry)
+
+
+def _trade(row: Row, line: Line, entry: Entry) -> Line:
+    if missing := {"quantity", "price"} - set(line.given):
+        raise row.error(f"no {sorted(missing)[0]} of a trade; give the record as the venue writes it.")
+    fee = format(-Decimal(entry.fee), "f") if entry.fee else ""
+    printed = {"change": entry.change, "after": entry.after, "fee_change": fee, "realised": entry.cash}
     if entry.kind == "LIQUIDATION":
-        printed |= {"execution_price": given["price"], "quantity": given["quantity"]}
-    return replace(
-        line, kind="entry", instead=TRADES[entry.kind], given=given, printed=_present(printed), unread=unread
-    )
+        printed |= {"execution_price": line.given["price"], "quantity": line.given["quantity"]}
+    session = "contracts in USDC settle their profit every session"
+    unread = {"realised": session} if entry.coin == "USDC" and "realised" in _present(printed) else {}
+    forced = entry.kind == "LIQUIDATION"
+    return replace(line, instead=TRADES[entry.kind], printed=_present(printed), unread=unread, forced=forced)
 
 
 def _present(printed: dict[str, str]) -> dict[str, str]:
@@ -122,29 +127,17 @@ def log(row: Row) -> Line:
     amounts = {
         name: row.number(name) if name in row else "" for name in ("funding", "fee", "cashFlow", "change")
     }
-    given = row.numbers({"quantity": "qty", "price": "tradePrice"}) if symbol else {}
-    given |= row.numbers({"rate": "feeRate"})
-    if (
-        kind == "SETTLEMENT" and side < 0 and "rate" in given
-    ):  # a short's rate has the other sign than the market's
-        given["rate"] = format(-Decimal(given["rate"]), "f")
+    rate = row.numbers({"rate": "feeRate"})
+    if kind == "SETTLEMENT" and side < 0 and rate:  # a short's rate has the other sign than the market's
+        rate = {"rate": format(-Decimal(rate["rate"]), "f")}
     entry = Entry(
-        kind, symbol, coin, side, time, _received(amounts), amounts["fee"], amounts["cashFlow"], amounts["change"],
-        row.number("cashBalance") if "cashBalance" in row else "", row.number("size") if "size" in row else "", given,
+        kind, symbol, coin, side, time, amounts["funding"], amounts["fee"], amounts["cashFlow"], amounts["change"],
+        row.number("cashBalance") if "cashBalance" in row else "", row.number("size") if "size" in row else "", rate,
+        {"quantity": "qty", "price": "tradePrice"},
         row.text("category", "linear") in ("linear", "inverse"), row.text("tradeId", ""),
         ("log", row.text("id", ""), row.text("tradeId", ""), kind, coin, str(time)) if "id" in row else (),
     )  # fmt: skip
     return entry_line(row, entry)
-
-
-def _received(amounts: dict[str, str]) -> str:
-    """Funding, positive where received: classic accounts print it with the other sign, which their change shows."""
-    funding = amounts["funding"]
-    if not funding or not amounts["change"]:
-        return funding
-    rest = Decimal(amounts["cashFlow"] or 0) - Decimal(amounts["fee"] or 0)
-    classic = rest - Decimal(funding) == Decimal(amounts["change"]) != rest + Decimal(funding)
-    return format(-Decimal(funding), "f") if classic else funding
 
 
 def page_log(row: Row) -> Line:
@@ -156,7 +149,7 @@ def page_log(row: Row) -> Line:
     funding, cash, change, balance, after = (row.number(name) if name in row else "" for name in names)
     entry = Entry(
         kind, symbol, coin, side, row.time("Time"), funding, fee, cash, change, balance, after,
-        row.numbers({"quantity": "Quantity", "price": "Filled Price"}) if symbol else {},
+        {}, {"quantity": "Quantity", "price": "Filled Price"},
         bool(action) or kind != "TRADE", row.text("TradeId", ""),
         ("page log", *(f"{name}={text}" for name, text in sorted(row.texts.items()))),
     )  # fmt: skip

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from gearing.evaluation.reconcile.records.kind import Kind, compared, irrelevant, meaning, used
 from gearing.evaluation.reconcile.records.line import NO_TIME, Line
-from gearing.evaluation.reconcile.records.okx_bills import BILL, PAGE_BILL, skipped_type
+from gearing.evaluation.reconcile.records.okx_bills import BILL, PAGE_BILL, check_side, skipped_type
 from gearing.evaluation.reconcile.records.row import Row
 
 LEGS: dict[str, str | int] = {"net": "", "long": "long", "short": "short"}
@@ -17,7 +17,8 @@ def fill(row: Row) -> Line:
     """``trade/fills`` and ``fills-history``: an execution with its fee and profit."""
     symbol, side, leg = row.text("instId"), row.side(), str(row.choice("posSide", LEGS, "net"))
     coin, trade, identifier = row.text("feeCcy", "").upper(), row.text("tradeId", ""), row.text("billId", "")
-    given = row.numbers({"quantity": "fillSz", "price": "fillPx"})
+    given = row.positive({"quantity": "fillSz", "price": "fillPx"})
+    check_side(row, row.text("subType", ""), side)
     given["maker"] = str(row.choice("execType", {"m": "true", "t": "false"}, "t"))
     printed = row.numbers({"fee_change": "fee", "realised": "fillPnl"})
     line = Line(
@@ -35,7 +36,7 @@ def fill(row: Row) -> Line:
 def position(row: Row) -> Line:
     """``account/positions``: a position with its margin, profit and liquidation price."""
     quantity, leg = row.number("pos"), str(row.choice("posSide", LEGS, "net"))
-    time = row.time("uTime") if "uTime" in row else NO_TIME
+    time = row.time("uTime") if row.text("uTime", "0") != "0" else NO_TIME
     line = Line(
         row.line, time, "position", row.text("instId"), 0, {"quantity": "0", "entry": "0"}, file=row.file,
         label="position", leg=leg,
@@ -43,6 +44,8 @@ def position(row: Row) -> Line:
     if Decimal(quantity) == 0:
         return skipped_type(line, row.text("instType", "SWAP"))
     side = {"long": 1, "short": -1}.get(leg) or (-1 if Decimal(quantity) < 0 else 1)
+    if leg and Decimal(quantity) < 0:
+        raise row.error(f"pos is {quantity} of a {leg}; in long/short mode it is positive.")
     size, isolated = quantity.removeprefix("-"), row.text("mgnMode", "isolated").lower() != "cross"
     given = {"quantity": size, "entry": row.number("avgPx"), **row.numbers({"mark": "markPx"})}
     if isolated:

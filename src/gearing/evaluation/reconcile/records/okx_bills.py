@@ -99,6 +99,7 @@ MOVES = {
 }  # fmt: skip
 PAGE_MOVES = {*MOVES.values(), "transfer", "deposit", "withdrawal", "convert", "trade"}
 WORDS = {sub: word for word, sub in PAGE_ACTIONS.items()}
+TYPE_OF = {"1 2 3 4 5 6": "2", "104 105 106 107": "5", "125 126 127 128": "9", "173 174": "8", "11 12": "1"}
 BY_TYPE = {"5": Action("liquidation"), "8": Action("funding")}  # where the subtype is missing
 AT_MARKET_RATE = {
     "buy",
@@ -122,7 +123,8 @@ def skipped_type(line: Line, instrument: str) -> Line:
 def bill(row: Row) -> Line:
     """``account/bills``, ``bills-archive`` and the archive of a quarter."""
     group, sub, identifier = row.text("type", ""), row.text("subType", ""), row.text("billId", "")
-    given = row.numbers({"quantity": "sz", "price": "px"})
+    given = row.positive({"quantity": "sz", "price": "px"})
+    _check_type(row, group, sub)
     if "execType" in row:
         given["maker"] = str(row.choice("execType", {"m": "true", "t": "false"}))
     coin = row.text("ccy", "").upper()
@@ -149,11 +151,26 @@ def _undocumented(group: str, sub: str) -> dict[str, str]:
     return {}
 
 
+def check_side(row: Row, sub: str, side: int) -> None:
+    """Refuse a subtype that contradicts the side of the order."""
+    if sub in ACTIONS and ACTIONS[sub].side not in (0, side):
+        raise row.error(
+            f"subType {sub} is a {'buy' if ACTIONS[sub].side > 0 else 'sell'}, side is not; one of them is wrong."
+        )
+
+
+def _check_type(row: Row, group: str, sub: str) -> None:
+    """Refuse a subtype of another type."""
+    expected = next((one for subs, one in TYPE_OF.items() if sub in subs.split()), group)
+    if group and expected != group:
+        raise row.error(f"subType {sub} is of type {expected}, not {group}; one of them is wrong.")
+
+
 def page_bill(row: Row) -> Line:
     """The page's trading history: one row for each bill; times are in the zone that stands above the header."""
     word, symbol, identifier = row.text("Action").lower(), row.text("Symbol", ""), row.text("id", "")
     coin, sub = row.text("Balance Unit", "").upper(), PAGE_ACTIONS.get(word, "")
-    given = row.numbers({"quantity": "Amount", "price": "Filled Price"})
+    given = row.positive({"quantity": "Amount", "price": "Filled Price"})
     if row.text("Trading Unit", "cont").lower() != "cont":
         given["unit"] = "coin"
     line = Line(
@@ -185,7 +202,8 @@ def _acted(row: Row, line: Line, action: Action, amounts: dict[str, str], instru
     if {"balance", "change"} <= set(amounts):
         line = replace(line, balance=(line.coins["realised"], amounts["change"], amounts["balance"]))
     if action.kind in ("skipped", "unread") or not line.symbol:
-        return replace(line, unread={**line.unread, **({"bill": action.why} if action.why else {})}, given={})
+        unread = {**line.unread, **({"bill": action.why} if action.why else {})}
+        return _moved(row, replace(line, unread=unread), amounts)
     if instrument.upper() not in CONTRACTS:
         return skipped_type(line, instrument)
     parts = sum((Decimal(amounts.get(name, "0")) for name in ("pnl", "fee", "interest")), Decimal(0))
@@ -202,6 +220,21 @@ def _acted(row: Row, line: Line, action: Action, amounts: dict[str, str], instru
         instead=action.kind,
     )
     return _settlement(row, line, amounts) if action.kind == "funding" else _trade(row, line, amounts)
+
+
+def _moved(row: Row, line: Line, amounts: dict[str, str]) -> Line:
+    """A transfer changes the balance by its size, which the interface prints."""
+    if row.text("type", "") != "1" or not {"quantity"} <= set(line.given) or "change" not in amounts:
+        return replace(line, given={})
+    size = Decimal(line.given["quantity"])
+    parts = -size if Decimal(amounts["change"]) < 0 else size
+    if (row.text("subType", "") == "12") == (parts > 0):
+        raise row.error(f"a {_moves(row)} of {amounts['change']}: balChg is negative where money goes out.")
+    return replace(line, given={"parts": format(parts, "f")}, printed={"change": amounts["change"]})
+
+
+def _moves(row: Row) -> str:
+    return MOVES.get(row.text("subType", ""), "transfer")
 
 
 def _settlement(row: Row, line: Line, amounts: dict[str, str]) -> Line:

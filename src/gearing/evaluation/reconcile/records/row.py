@@ -119,6 +119,22 @@ class Row:
             raise self.error(f"{name} is {given!r}, which is not a number.") from None
         return format(value, "f"), (match["coin"] or "").upper()
 
+    def positive(self, names: Mapping[str, str]) -> dict[str, str]:
+        """Our name -> number, of the venue's fields that are present; sizes and prices, which are never negative.
+
+        Raises
+        ------
+        ValueError
+            For a negative number.
+        """
+        found = self.numbers(names)
+        for ours, text in found.items():
+            if Decimal(text) < 0:
+                raise self.error(
+                    f"{names[ours]} is {text}; a {ours} is not negative, the side is in its own field."
+                )
+        return found
+
     def numbers(self, names: Mapping[str, str]) -> dict[str, str]:
         """Our name -> number, of the venue's fields that are present."""
         return {ours: self.number(theirs) for ours, theirs in names.items() if theirs in self}
