@@ -27,7 +27,6 @@ from gearing.market import (
     import_freqtrade,
     import_table,
     load_market,
-    synthetic_market,
     trades_signal,
     write_market,
 )
@@ -67,7 +66,7 @@ RESULT = {
 
 @pytest.fixture(scope="module")
 def market():
-    return synthetic_market("market-b", seed=0, years=0.02, contracts=("BTCUSDT",))
+    return MarketData.from_frames(BARS, mark=BARS, funding=FUNDING, contract="BTCUSDT")
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +75,7 @@ def folder(market, tmp_path_factory):
     home = tmp_path_factory.mktemp("folder")
     write_market(market, home)
     (home / "brackets.json").write_text(json.dumps({"BTCUSDT": [TIER]}))
-    (home / "brackets-history.json").write_text(json.dumps({"2019-01-01": {"BTCUSDT": [TIER]}}))
+    (home / "brackets-history.json").write_text(json.dumps({"2024-01-01": {"BTCUSDT": [TIER]}}))
     return home
 
 
@@ -128,7 +127,7 @@ TABLES = st.one_of(
 
 
 @given(table=TABLES)
-@fuzz(inputs=120)
+@fuzz(inputs=60)
 def test_a_damaged_table_is_imported_or_refused_by_name(place, table):
     check_imports(place, *table)
 
@@ -152,12 +151,12 @@ def check_brackets(folder, place, name, content):
 
 BRACKETS = st.one_of(
     st.tuples(st.just("brackets.json"), mutated_json({"BTCUSDT": [TIER]})),
-    st.tuples(st.just("brackets-history.json"), mutated_json({"2019-01-01": {"BTCUSDT": [TIER]}})),
+    st.tuples(st.just("brackets-history.json"), mutated_json({"2024-01-01": {"BTCUSDT": [TIER]}})),
 )
 
 
 @given(file=BRACKETS)
-@fuzz(inputs=40)
+@fuzz(inputs=20)
 def test_damaged_brackets_are_used_or_refused_by_name(folder, place, file):
     check_brackets(folder, place, *file)
 
@@ -211,7 +210,7 @@ FRAMES = st.tuples(
 
 
 @given(frames=FRAMES)
-@fuzz(inputs=80)
+@fuzz(inputs=50)
 def test_damaged_frames_are_a_market_or_refused(frames):
     check_frames(*frames)
 
@@ -247,7 +246,7 @@ STORED = st.one_of(
 
 
 @given(file=STORED)
-@fuzz(inputs=40)
+@fuzz(inputs=20)
 def test_a_damaged_file_of_a_folder_is_loaded_or_refused(folder, place, file):
     check_stored(folder, place, *file)
 
@@ -260,7 +259,7 @@ def test_many_damaged_files_of_a_folder_are_loaded_or_refused(folder, place, fil
 
 
 @given(value=wild_values())
-@fuzz(inputs=300)
+@fuzz(inputs=200)
 def test_any_value_is_a_moment_or_refused(value):
     outcome = expect_result_or_message(lambda: stamp(value, "now"))
     if not isinstance(outcome, Refused):
@@ -269,7 +268,7 @@ def test_any_value_is_a_moment_or_refused(value):
 
 
 @given(content=mutated_json(RESULT))
-@fuzz(inputs=80)
+@fuzz(inputs=50)
 def test_damaged_results_of_freqtrade_are_a_signal_or_refused_by_name(market, place, content):
     file = place() / "result.json"
     file.write_bytes(content)
@@ -281,7 +280,7 @@ BARS.rename(columns={"open_time": "date"}).to_feather(CANDLES)
 
 
 @given(content=mutated_bytes(CANDLES.getvalue()))
-@fuzz(inputs=40)
+@fuzz(inputs=20)
 def test_a_damaged_file_of_candles_is_imported_or_named(place, content):
     home = place() / "binance" / "futures"
     home.mkdir(parents=True)
@@ -298,7 +297,7 @@ ARGUMENTS = (
 
 
 @given(arguments=mutated_arguments(ARGUMENTS))
-@fuzz(inputs=80)
+@fuzz(inputs=50)
 def test_any_arguments_of_an_import_end_in_a_result_or_one_message(place, monkeypatch, arguments):
     home = place()
     BARS.to_csv(home / "bars.csv", index=False)

@@ -101,3 +101,18 @@ def test_a_folder_of_other_things_is_not_overwritten(tmp_path, market):
     (tmp_path / "precious").mkdir()
     with pytest.raises(ValueError, match="is not a market store"):
         write_store(tmp_path / "precious", [plain(market)])
+
+
+@pytest.mark.parametrize("damage", ["{}", "[]", "nothing", '{"layout": 0}'])
+def test_a_store_with_a_damaged_description_is_named(tmp_path, market, damage):
+    target = write_store(tmp_path / "store", [plain(market)])
+    (target / "whole.json").write_text(damage)
+    with pytest.raises(ValueError, match=r"whole\.json|not a store"):
+        open_store(target)
+
+
+def test_a_store_with_a_damaged_array_is_named(tmp_path, market):
+    target = write_store(tmp_path / "store", [plain(market)])
+    (target / "last.npy").write_bytes(b"half")
+    with pytest.raises(ValueError, match="do not fit; build the store again"):
+        open_store(target)

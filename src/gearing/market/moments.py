@@ -313,7 +313,7 @@ def _in_order(
             raise UnreadableError(
                 row,
                 f"{texts[row]!r:.60} can be read with the day or with the month first. Say which: "
-                "--date-format day-first or month-first (date_format= in Python).",
+                "--date-format day-first or month-first (of imports and statements), or write 2025-01-31.",
             )
     return readings[0]
 

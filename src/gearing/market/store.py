@@ -78,7 +78,20 @@ def open_store(target: str | os.PathLike[str]) -> MarketData:
     metadata = read_json(home / META, dict)
     if metadata.get("layout") != LAYOUT:
         raise ValueError(f"{home} is not a store of layout {LAYOUT}; build it again.")
-    bar = np.timedelta64(metadata["bar_ms"], "ms")
+    try:
+        market = _opened(home, metadata)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ValueError(
+            f"{home / META} and the files next to it do not fit; build the store again."
+        ) from error
+    return market
+
+
+def _opened(home: Path, metadata: dict[str, Any]) -> MarketData:
+    bar, shape = np.timedelta64(metadata["bar_ms"], "ms"), (metadata["n_bars"], len(metadata["contracts"]))
+    arrays = {name: mapped(home / f"{name}.npy").swapaxes(0, 1) for name in metadata["arrays"]}
+    if any(values.shape[:2] != shape for values in arrays.values()):
+        raise ValueError("an array has another number of bars or contracts.")
     return MarketData.trusted(
         open_time=np.datetime64(metadata["start"], "ms") + bar * np.arange(metadata["n_bars"]),
         bar=bar,
@@ -88,7 +101,7 @@ def open_store(target: str | os.PathLike[str]) -> MarketData:
         venue=metadata["venue"],
         notes=tuple(metadata["notes"]),
         origin=Origin(home, metadata["digest"], open_store),
-        **{name: mapped(home / f"{name}.npy").swapaxes(0, 1) for name in metadata["arrays"]},
+        **arrays,
     )
 
 

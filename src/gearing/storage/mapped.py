@@ -70,9 +70,18 @@ class ArrayFile:
 
 
 def mapped(path: Path, dtype: Any = None) -> np.ndarray:
-    """Read-only memory-mapped array of a file; ``dtype`` sets its record type."""
-    array = np.asarray(np.load(path, mmap_mode="r"))
-    return array if dtype is None else array.view(dtype)
+    """Read-only memory-mapped array of a file; ``dtype`` sets its record type.
+
+    Raises
+    ------
+    ValueError
+        Naming the file, where it is missing, damaged or of another type.
+    """
+    try:
+        array = np.asarray(np.load(path, mmap_mode="r"))
+        return array if dtype is None else array.view(dtype)
+    except (OSError, ValueError, TypeError, EOFError):
+        raise ValueError(f"{path} is missing or damaged; remove its folder, and it is made again.") from None
 
 
 def cached_folder(

@@ -181,8 +181,14 @@ def _described(name: str, kind: str, bar: str, times: np.ndarray, found: list[Fi
 
 
 def _check_brackets(root: Path, homes: Sequence[Path]) -> Iterator[Finding]:
-    history = root / layout.HISTORY
-    if (root / layout.BRACKETS).is_file() and not (history.is_file() and read_json(history, dict)):
+    held = {}
+    for file in (layout.HISTORY, layout.BRACKETS):
+        try:
+            held[file] = read_json(root / file, dict) if (root / file).is_file() else {}
+        except ValueError as error:
+            yield Finding("error", file, "unreadable", detail=str(error))
+            return
+    if held[layout.BRACKETS] and not held[layout.HISTORY]:
         yield Finding("warning", layout.BRACKETS, "undated brackets", detail="no history file dates them")
     for home in homes:
         name = home.relative_to(root).as_posix()
@@ -290,7 +296,12 @@ def _check_sums(root: Path) -> Iterator[Finding]:
     path = root / "SHA256SUMS"
     if not path.is_file():
         return
-    for line in read_text(path).splitlines():
+    try:
+        lines = read_text(path).splitlines()
+    except ValueError as error:
+        yield Finding("error", path.name, "unreadable", detail=str(error))
+        return
+    for line in lines:
         digest, _, name = line.partition("  ")
         file = root / name.strip().removeprefix("./")
         if not file.is_file():
