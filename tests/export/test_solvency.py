@@ -49,7 +49,10 @@ def test_near_liquidation_nothing_is_added_and_it_is_said(isolated):
     decision = isolated.decide(BARS, account(NEEDED / 0.9), now=DUE)
     assert decision.orders[0].side == "none"
     assert "WARNING: the position in BTC-SYN is near liquidation" in decision.reasons[0]
-    assert "is 90% of its margin balance; from 80% on only reductions" in decision.reasons[0]
+    assert (
+        "is 90% of its margin balance at the deciding mark; from 80% on only reductions"
+        in decision.reasons[0]
+    )
     assert decision.resulting_leverage == decision.effective_leverage
     # 79 % is not near it
     decision = isolated.decide(BARS, account(NEEDED / 0.79), now=DUE)
@@ -84,6 +87,17 @@ def test_a_cross_account_near_liquidation_only_reduces(cross):
     decision = cross.decide(BARS, account(1.0, wallet=50.0 + NEEDED / 0.9), now=DUE)
     assert "the account is near liquidation" in decision.reasons[0]
     assert decision.orders[0].side != "buy"
+
+
+def test_a_position_that_is_in_liquidation_at_the_newest_mark_is_refused(isolated):
+    # Fine at midnight, when the decision was due; two hours later the price is 20 % lower.
+    later = BARS.tail(2).copy()
+    later["open_time"] += pd.Timedelta("2h")
+    later.loc[:, [c for c in later if c not in ("open_time", "volume")]] *= 0.8
+    bars = pd.concat([BARS, later])
+    with pytest.raises(BundleError, match="is in liquidation: its margin balance at the newest mark"):
+        isolated.decide(bars, account(100.0), now=DUE + pd.Timedelta("2h"))
+    assert isolated.decide(BARS, account(100.0), now=DUE).orders[0].side == "buy"
 
 
 def test_an_account_without_positions_is_never_in_liquidation(isolated, cross):

@@ -95,8 +95,10 @@ def read_market(
     now: np.datetime64 | None,
     max_age: str | None,
     max_jump: float | str,
-) -> tuple[MarketData, dict[str, np.ndarray], list[str]]:
-    """The last bars before the last due decision as a market, the signal columns on them, and notes.
+) -> tuple[MarketData, dict[str, np.ndarray], np.ndarray, list[str]]:
+    """The last bars before the last due decision as a market, the signal columns on them, the newest marks, and notes.
+
+    The newest marks (n_contracts,) are those of the last whole bar, which may close after the decision was due.
 
     Parameters
     ----------
@@ -120,7 +122,7 @@ def read_market(
         check_fresh(last, manifest.bar, interval, now, max_age)
     newest, moment, notes = _due(last, manifest, now)
     expected = moment - np.arange(manifest.lookback_bars, 0, -1) * manifest.bar
-    parts = {}
+    parts, marks = {}, []
     for symbol in manifest.symbols:
         whole = table[table["contract"] == symbol].sort_values("open_time")
         past = whole[whole["open_time"] < moment]
@@ -129,6 +131,7 @@ def read_market(
         _check_after(
             whole["open_time"].to_numpy().astype("datetime64[ms]"), symbol, moment, newest, manifest.bar
         )
+        marks.append(_newest_mark(whole[whole["open_time"] < newest]))
         check_jumps(past, symbol, int(interval // manifest.bar), manifest.bar, max_jump)
         parts[symbol] = part
     with naming(funding):
@@ -142,7 +145,11 @@ def read_market(
         name: np.stack([part[name].to_numpy(np.float64) for part in parts.values()], axis=1)
         for name in manifest.signals
     }
-    return market, signals, notes
+    return market, signals, np.array(marks), notes
+
+
+def _newest_mark(bars: pd.DataFrame) -> float:
+    return float(bars["mark_close" if "mark_close" in bars else "close"].iloc[-1])
 
 
 def _with_contract(given: Any, manifest: Manifest, what: str) -> pd.DataFrame:

@@ -92,12 +92,14 @@ class Bundle:
         """
         moment = read_moment(now)
         with naming(bars):
-            market, signals, notes = read_market(self.manifest, bars, funding, moment, max_age, max_jump)
+            market, signals, marks, notes = read_market(
+                self.manifest, bars, funding, moment, max_age, max_jump
+            )
         if moment is None:
             notes += ["no moment was given: decided as of the last due close, however old"]
         with naming(account):
             state = read_account(account, self.manifest, market)
-            near, warnings = check_solvent(state)
+            near, warnings = check_solvent(state, marks)
         observation = self._observe(market, signals, state)
         control_memory, network_state = self._split_memory(memory)
         wanted, network_state = self._policy(observation, self._extra_inputs(network_state, state))

@@ -3,49 +3,67 @@
 import numpy as np
 
 from gearing.exchange.account import position_maintenance
+from gearing.exchange.rules import unrealised_pnl
 from gearing.export.account import AccountState
 from gearing.export.files import BundleError
 
 NEAR = 0.8  # maintenance margin over margin balance from which only reductions are allowed; 1 liquidates
 
 
-def check_solvent(state: AccountState) -> tuple[np.ndarray, list[str]]:
+def check_solvent(state: AccountState, marks: np.ndarray) -> tuple[np.ndarray, list[str]]:
     """Positions near liquidation (n_contracts,) bool, and warnings.
 
     Isolated positions have their own margin balance, margin and unrealised profit; cross ones share the account's
-    equity. Both are valued at the deciding mark.
+    equity. Both are valued at the deciding mark, and at the newest one.
+
+    Parameters
+    ----------
+    marks : (n_contracts,) float64
+        Newest mark prices.
 
     Raises
     ------
     BundleError
         If a margin balance is at or under its maintenance margin: the venue liquidates.
     """
-    positions, rules = state.positions[0], state.rules[0]
+    near, warnings = np.zeros(len(state.names), bool), dict[str, str]()
+    for when, prices in (("deciding", np.array(state.rows[0].mark_close)), ("newest", marks)):
+        what, needed, balance = _margins(state, prices)
+        for k, (one, need, has) in enumerate(zip(what, needed, balance, strict=True)):
+            if need > 0.0 and not has > need:
+                raise BundleError(
+                    f"account: {one} is in liquidation: its margin balance at the {when} mark is {has:,.2f}, its "
+                    f"maintenance margin {need:,.2f}. No order mends that; look at the account at the venue."
+                )
+            if need > 0.0 and need >= NEAR * has:
+                near[slice(None) if len(what) < len(near) else k] = True
+                warning = (
+                    f"WARNING: {one} is near liquidation: its maintenance margin is {need / has:.0%} of its margin "
+                    f"balance at the {when} mark; from {NEAR:.0%} on only reductions are allowed"
+                )
+                warnings.setdefault(one, warning)
+    return near, list(warnings.values())
+
+
+def _margins(state: AccountState, prices: np.ndarray) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """What has a margin balance of its own, its maintenance margin and its balance at mark prices."""
+    positions, rules, contracts = state.positions[0], state.rules[0], state.contracts
     needed = np.array(
         [
-            position_maintenance(p, c, rules, state.tiers, row, row.mark_close)
-            for p, c, row in zip(positions, state.contracts, state.rows[0], strict=True)
+            position_maintenance(p, c, rules, state.tiers, row, price)
+            for p, c, row, price in zip(positions, contracts, state.rows[0], prices, strict=True)
         ]
     )
-    balance = np.array(positions.margin + positions.unrealised, np.float64)
-    what = [f"the position in {name}" for name in state.names]
+    profit = np.array(
+        [
+            unrealised_pnl(p.quantity, p.entry_price, price, bool(c.inverse))
+            for p, c, price in zip(positions, contracts, prices, strict=True)
+        ]
+    )
     if rules.cross:
-        needed, balance = np.array([needed.sum()]), np.array([float(state.account.equity[0])])
-        what = ["the account"]
-    for one, need, has in zip(what, needed, balance, strict=True):
-        if need > 0.0 and has <= need:
-            raise BundleError(
-                f"account: {one} is in liquidation: its margin balance at the deciding mark is {has:,.2f}, its "
-                f"maintenance margin {need:,.2f}. No order mends that; look at the account at the venue."
-            )
-    near = needed >= NEAR * np.where(needed > 0.0, balance, np.inf)
-    warnings = [
-        f"WARNING: {one} is near liquidation: its maintenance margin is {need / has:.0%} of its margin balance; from "
-        f"{NEAR:.0%} on only reductions are allowed"
-        for one, need, has, is_near in zip(what, needed, balance, near, strict=True)
-        if is_near
-    ]
-    return np.broadcast_to(near, positions.shape).copy(), warnings
+        equity = float(state.account.wallet_balance[0]) + profit.sum()
+        return ["the account"], np.array([needed.sum()]), np.array([equity])
+    return [f"the position in {name}" for name in state.names], needed, positions.margin + profit
 
 
 def reductions_only(

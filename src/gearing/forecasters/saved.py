@@ -133,5 +133,5 @@ def _arrays(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
         zlib.error,
     ) as error:
         raise ValueError(
-            f"{path} is missing or damaged; delete the folder {path.parent}, and the next run makes it again."
+            f"{path} is missing or damaged; delete the folder {path.parent}, and a run makes it again."
         ) from error

@@ -62,7 +62,7 @@ class Experiment:
         """What the bundle decides on the last bars of the experiment's market, with an empty account."""
         from gearing.studies.study.exporting import example_decision
 
-        return example_decision(self.folder)
+        return example_decision(self.folder, self.bundle)
 
     @property
     def summary(self) -> str:
@@ -76,7 +76,9 @@ class Experiment:
     def _exported(self) -> list[str]:
         if self.bundle is None:
             return []
-        inputs = self.folder / "decide"
+        from gearing.studies.study.exporting import inputs_of
+
+        inputs = inputs_of(self.bundle)
         command = (
             f"gearing decide {self.bundle} --bars {inputs}/bars.parquet --funding {inputs}/funding.parquet "
             f"--account {inputs}/account.json --now last-bar"

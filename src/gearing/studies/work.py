@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 from joblib import Parallel, delayed
@@ -16,6 +17,7 @@ from gearing.studies.experiment import ExperimentConfig
 from gearing.studies.trials import Place, Result, Store, Trial
 from gearing.tracking import Tracker
 
+Read = TypeVar("Read")
 Play = Callable[[Any, Place], Mapping[str, Any] | None]
 _TABLE = "table.parquet"
 
@@ -76,6 +78,28 @@ class Work:
             self.tell(f"{len(trials) - len(missing)} of {len(trials)} trials are done, {len(missing)} to run")
         self._run_missing(missing, store, play)
         return self.results(trials)
+
+    def stored(
+        self, trials: Sequence[Trial], play: Play, read: Callable[[Path], Read]
+    ) -> list[tuple[Any, Read]]:
+        """Trials with what ``read(folder)`` finds in their folders; one that cannot be read is run again.
+
+        Parameters
+        ----------
+        trials, play : as in `run`
+        read : callable
+            Raises a ValueError for a file that is missing or damaged.
+        """
+        found = []
+        for result in self.run(trials, play):
+            try:
+                found.append((result.trial, read(result.folder)))
+            except ValueError:
+                self.tell(f"{result.folder}: a file is missing or damaged; it is made again")
+                shutil.rmtree(result.folder)
+                (again,) = self.run([result.trial], play)
+                found.append((again.trial, read(again.folder)))
+        return found
 
     def results(self, trials: Sequence[Trial]) -> list[Result]:
         """Results of trials that are done, in the order of the trials."""

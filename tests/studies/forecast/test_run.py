@@ -149,6 +149,10 @@ def test_a_stopped_experiment_repeats_no_walk_and_keeps_its_models(markets, path
     assert [f.stat().st_mtime_ns for f in files] == stamps
     np.testing.assert_array_equal(first.table["qlike"], second.table["qlike"])
     assert second.final_model("AAA") is not None
+    files[0].write_bytes(b"damaged")
+    third = run_forecast(config, Work(config, tmp_path), markets)
+    assert [f.stat().st_mtime_ns for f in files[1:]] == stamps[1:]  # one walk is made again
+    np.testing.assert_array_equal(first.table["qlike"], third.table["qlike"])
 
 
 def test_a_target_from_finer_bars_measures_the_same_with_less_noise():

@@ -86,11 +86,10 @@ def _walks(config: ForecastConfig, work: Work, rows: Mapping[str, Rows]) -> dict
     ]
     numbers = {symbol: number for number, symbol in enumerate(rows)}
     made: dict[str, dict[str, Forecast]] = {name: {} for name in config.models}
-    for result in work.run(trials, partial(_walk, config, rows)):
-        whole = load_forecast(result.folder)
+    for trial, whole in work.stored(trials, partial(_walk, config, rows), load_forecast):
         for symbol in config.market.contracts:
-            if result.trial.contract in (None, symbol):
-                made[result.trial.model][symbol] = whole.take(whole.rows.contract == numbers[symbol])
+            if trial.contract in (None, symbol):
+                made[trial.model][symbol] = whole.take(whole.rows.contract == numbers[symbol])
     return made
 
 

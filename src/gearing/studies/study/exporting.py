@@ -10,9 +10,11 @@ import pandas as pd
 from gearing.evaluation.columns import FORECAST
 from gearing.export import load_bundle
 from gearing.export.decision import Decision
+from gearing.export.files import MANIFEST
 from gearing.export.moment import LAST_BAR
 from gearing.market.data import MarketData
 from gearing.names import check_file_name
+from gearing.storage.text import read_json
 from gearing.studies.study.columns import agent_columns
 from gearing.studies.study.config import StudyConfig, load_study
 from gearing.studies.study.learning import training_settings
@@ -41,7 +43,7 @@ def best_result(prepared: Prepared, name: str, work: Work) -> Result:
 def export_agent(prepared: Prepared, name: str, work: Work) -> Path:
     """Write the bundle of an agent into the study's folder, and the inputs of a decision with it.
 
-    The agent that the study exports is in ``bundle``, others are in ``bundle-NAME``: none replaces another's.
+    See `place` for where: no agent's bundle replaces another's.
     """
     from gearing.agents import load_policy
     from gearing.export import export_bundle
@@ -52,12 +54,12 @@ def export_agent(prepared: Prepared, name: str, work: Work) -> Path:
     ((account, market),) = prepared.markets.items()
     bundle = export_bundle(
         load_policy(best.folder / POLICY),
-        work.folder / place(config, name, BUNDLE),
+        place(config, name, work.folder),
         market=market,
         table=prepared.tables[account].select(columns),
         config=training_settings(config, name, trial.direction),
         forecasts=list(prepared.forecasts.values()) if FORECAST in columns else [],
-        name=f"{config.name}-{name}",
+        name=bundle_name(config, name),
         provenance={
             "study": config.name,
             "digest": config.digest,
@@ -68,15 +70,38 @@ def export_agent(prepared: Prepared, name: str, work: Work) -> Path:
         },
         overwrite=True,
     )
-    inputs = work.folder / place(config, name, INPUTS)
-    _write_inputs(market, bundle, inputs, config.decision.initial_equity)
+    _write_inputs(market, bundle, inputs_of(bundle), config.decision.initial_equity)
     return bundle
 
 
-def place(config: StudyConfig, name: str, kind: str) -> str:
-    """Name of the folder of an agent's bundle or inputs: its own, unless it is the one that the study exports."""
+def place(config: StudyConfig, name: str, folder: Path) -> Path:
+    """Folder of an agent's bundle in a study's folder.
+
+    That of the agent which the study exports, or of its only one, is ``bundle``, unless another agent's bundle is there
+    from before; others are in ``bundle-NAME``.
+    """
+    own = folder / check_file_name(f"{BUNDLE}-{name}", "the agent's folder")
     main = config.export or (next(iter(config.agents)) if len(config.agents) == 1 else None)
-    return kind if name == main else check_file_name(f"{kind}-{name}", "the agent's folder")
+    there = _name_in(folder / BUNDLE)
+    return folder / BUNDLE if name == main and there in (None, bundle_name(config, name)) else own
+
+
+def bundle_name(config: StudyConfig, name: str) -> str:
+    """Name of an agent's policy in its bundle."""
+    return f"{config.name}-{name}"
+
+
+def inputs_of(bundle: Path) -> Path:
+    """Folder of the inputs that a study writes with a bundle."""
+    return bundle.with_name(bundle.name.replace(BUNDLE, INPUTS, 1))
+
+
+def _name_in(bundle: Path) -> str | None:
+    """Name of the policy in a bundle; None where there is none, or a damaged one."""
+    try:
+        return str(read_json(bundle / MANIFEST, dict).get("name"))
+    except ValueError:
+        return None
 
 
 def export_from_folder(folder: Path, agent: str | None = None) -> Path:
@@ -143,9 +168,10 @@ def funding_table(market: MarketData) -> pd.DataFrame:
     return pd.DataFrame({"time": cash["time"], "rate": cash["rate"], "contract": names[cash["contract"]]})
 
 
-def example_decision(folder: Path) -> Decision:
+def example_decision(folder: Path, bundle: Path | None = None) -> Decision:
     """What a study's bundle decides on the last bars of the study's market, with an empty account."""
-    inputs = folder / INPUTS
-    return load_bundle(folder / BUNDLE).decide(
+    bundle = bundle or folder / BUNDLE
+    inputs = inputs_of(bundle)
+    return load_bundle(bundle).decide(
         inputs / "bars.parquet", inputs / "account.json", inputs / "funding.parquet", now=LAST_BAR
     )

@@ -102,8 +102,9 @@ class ForecastTrial(Trial):
 
 
 def _forecasts(config: StudyConfig, markets: dict[str, MarketData], work: Work) -> dict[str, ForecastColumn]:
-    found = work.run([ForecastTrial(account) for account in markets], partial(_walk, config, markets))
-    return {one.trial.account: load_column(one.folder) for one in found}
+    trials = [ForecastTrial(account) for account in markets]
+    found = work.stored(trials, partial(_walk, config, markets), load_column)
+    return {trial.account: column for trial, column in found}
 
 
 def _walk(config: StudyConfig, markets: dict[str, MarketData], trial: ForecastTrial, place: Place) -> None:
