@@ -15,6 +15,9 @@ data = typer.Typer(help="Market data: download, import, check, store and describ
 Folder = Annotated[Path | None, typer.Option(help="Data folder; default $GEARING_DATA, else data.")]
 
 
+MOST_LINES = 20  # about what failed
+
+
 def _folder(given: Path | None) -> Path:
     return given or Path(os.environ.get("GEARING_DATA", "data"))
 
@@ -114,7 +117,8 @@ def fetch_data(
     failed += [f"missing     {hole}; the archive has no such file." for hole in report.missing]
     if report.missing and not allow_missing:
         failed.append("            --allow-missing accepts that; loading says how it treats gaps.")
-    for line in failed:
+    more = [f"            and {len(failed) - MOST_LINES} more lines; --json FILE has them all."]
+    for line in failed if len(failed) <= MOST_LINES else failed[:MOST_LINES] + more:
         typer.secho(line, fg="red", err=True)
     write_json(json_file, report.to_dict())
     raise typer.Exit(report.exit_code)

@@ -455,6 +455,16 @@ def test_a_server_that_is_busy_for_ever_ends_after_a_stated_time(server, tmp_pat
     assert "no file came for 0.5 seconds, so the rest was given up" in words
 
 
+def test_after_some_failures_in_a_row_the_rest_is_given_up(server, tmp_path):
+    server.fault = lambda path, n: "403"
+    report = run(server, tmp_path, settings={"most_failures": 3, "workers": 1})
+    words = [outcome.detail for outcome in report.failed]
+    assert sum("status 403" in word for word in words) == 3
+    assert sum("3 files in a row failed, so the rest was given up" in word for word in words) == 6
+    server.fault = lambda path, n: None
+    assert run(server, tmp_path).exit_code == 0
+
+
 def test_an_answer_that_is_no_checksum_is_named(server, tmp_path):
     server.files = {p: b"<html>log in" if p.endswith(".CHECKSUM") else c for p, c in server.files.items()}
     report = run(server, tmp_path, settings={"retries": 1})

@@ -41,6 +41,8 @@ class FetchSettings:
         remaining ones are given up.
     largest : int
         Bytes after which a file fails.
+    most_failures : int
+        Files that fail in a row after which the remaining ones are given up.
     """
 
     base_url: str = "https://data.binance.vision"
@@ -51,6 +53,7 @@ class FetchSettings:
     timeout: float = 30.0
     longest_time: float = 600.0
     largest: int = LARGEST
+    most_failures: int = 8
 
     @property
     def patience(self) -> Patience:
@@ -84,6 +87,7 @@ class Fetcher:
         self.web = Web(settings.timeout, settings.largest)
         self.retrying = Retrying(settings.patience, sleep or self.web.sleep)
         self._last_file = time.monotonic()
+        self._failures = 0  # in a row
 
     def fetch_all(
         self, paths: Iterable[str], progress: Callable[[Outcome, int, int], None] | None = None
@@ -91,7 +95,7 @@ class Fetcher:
         """Fetch files in parallel; failures are reported, not raised, and do not stop the others."""
         wanted = list(dict.fromkeys(paths))
         outcomes = []
-        self._last_file = time.monotonic()
+        self._last_file, self._failures = time.monotonic(), 0
         with ThreadPoolExecutor(self.settings.workers) as pool:
             tasks = [pool.submit(self.fetch, path) for path in wanted]
             try:
@@ -110,14 +114,14 @@ class Fetcher:
         target = self.folder / path
         if target.is_file() and _is_intact(target):
             return Outcome(path, "kept")
-        if time.monotonic() - self._last_file > self.settings.longest_time:
-            silence = f"no file came for {self.settings.longest_time:g} seconds, so the rest was given up"
-            return Outcome(path, "failed", f"{path}: {silence}; try again later.")
+        if hopeless := self._hopeless():
+            return Outcome(path, "failed", f"{path}: {hopeless}, so the rest was given up; try again later.")
         try:
             found = self.retrying.run(lambda deadline: self._verified(path, deadline))
         except FetchError as error:
+            self._failures += 1
             return Outcome(path, "failed", f"{path}: {error}")
-        self._last_file = time.monotonic()
+        self._last_file, self._failures = time.monotonic(), 0
         if found is None:
             return Outcome(path, "absent")
         content, listed = found
@@ -126,6 +130,14 @@ class Fetcher:
         write_atomically(checksum, lambda draft: draft.write_text(line, encoding="utf-8"))
         write_atomically(target, lambda draft: draft.write_bytes(content))
         return Outcome(path, "new")
+
+    def _hopeless(self) -> str:
+        """Why no further file is tried; empty where it is."""
+        if self._failures >= self.settings.most_failures:
+            return f"{self.settings.most_failures} files in a row failed"
+        if time.monotonic() - self._last_file > self.settings.longest_time:
+            return f"no file came for {self.settings.longest_time:g} seconds"
+        return ""
 
     def _verified(self, path: str, deadline: float) -> tuple[bytes, str] | None:
         """Content of a file and the checksum it agrees with, or None where the archive has no such file."""
