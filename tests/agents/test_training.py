@@ -188,6 +188,29 @@ def test_a_saved_policy_decides_as_before_in_a_backtest(tmp_path):
     assert first.equity[-1] == second.equity[-1]
 
 
+def test_a_damaged_policy_is_refused_by_its_file_and_a_pickle_in_it_is_not_run(tmp_path):
+    class Runs:
+        def __reduce__(self):
+            return open, (str(tmp_path / "ran"), "w")
+
+    folder = train(total_decisions=256).policy.save(tmp_path / "policy")
+    whole = {path: path.read_bytes() for path in folder.iterdir()}
+    for name, content in (
+        ("policy.json", b"{}"),
+        ("policy.json", b"[1"),
+        ("weights.npz", b"PK"),
+        ("weights.npz", b""),
+    ):
+        (folder / name).write_bytes(content)
+        with pytest.raises(ValueError, match=name):
+            load_policy(folder)
+        (folder / name).write_bytes(whole[folder / name])
+    np.savez(folder / "weights.npz", x=np.array([Runs()], object))
+    with pytest.raises(ValueError, match=r"weights\.npz is damaged, or not of this policy"):
+        load_policy(folder)
+    assert not (tmp_path / "ran").exists()
+
+
 def test_a_policy_finds_its_columns_in_a_wider_table_and_refuses_one_that_lacks_them():
     agent = train()
     table = VALIDATION[1]

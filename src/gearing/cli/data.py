@@ -105,8 +105,8 @@ def fetch_data(
 
         typer.echo(f"wrote       {target / fetch_dvol(coin, target, first, last)}")
     if venue != "binance":
-        _fetch_exchange(venue, symbols, kinds, folder=target, start=first, end=last, bar=bar)
-        return
+        holes = _fetch_exchange(venue, symbols, kinds, folder=target, start=first, end=last, bar=bar)
+        raise typer.Exit(int(bool(holes) and not allow_missing))
     settings = FetchSettings(workers=workers) if base_url is None else FetchSettings(base_url, workers)
     download = partial(fetch, symbols, target, bar, first, end, kinds, settings=settings)
     report = _with_bar(partial(download, allow_missing=allow_missing))
@@ -124,8 +124,8 @@ def fetch_data(
     raise typer.Exit(report.exit_code)
 
 
-def _fetch_exchange(venue: str, symbols: list[str], kinds: tuple[str, ...], **where: Any) -> None:
-    """Download through ccxt, in its spelling of symbols."""
+def _fetch_exchange(venue: str, symbols: list[str], kinds: tuple[str, ...], **where: Any) -> list[str]:
+    """Download through ccxt, in its spelling of symbols; returns what the exchange lacks, which is printed too."""
     from gearing.market.sources.download import KINDS
     from gearing.market.sources.exchanges import FOLDERS, fetch_ccxt
 
@@ -133,10 +133,16 @@ def _fetch_exchange(venue: str, symbols: list[str], kinds: tuple[str, ...], **wh
         raise ValueError(f"--venue is one of binance, {', '.join(FOLDERS)}, not {venue!r}.")
     if unknown := [kind for kind in kinds if kind not in KINDS]:
         raise ValueError(f"no data kind {', '.join(unknown)}; {venue} has klines, mark, index and funding.")
+    holes: list[str] = []
     for symbol in symbols:
         name = symbol if "/" in symbol else f"{symbol.removesuffix('USDT')}/USDT:USDT"
         for kind in kinds:
-            typer.echo(f"wrote       {where['folder'] / fetch_ccxt(venue, name, kind=KINDS[kind], **where)}")
+            typer.echo(
+                f"wrote       {where['folder'] / fetch_ccxt(venue, name, kind=KINDS[kind], tell=holes.append, **where)}"
+            )
+    for hole in holes:
+        typer.secho(f"missing     {hole}", fg="red", err=True)
+    return holes
 
 
 def _with_bar(fetch: Callable[..., Any]) -> Any:

@@ -85,11 +85,12 @@ def _check_due(
     longest: np.timedelta64,
 ) -> None:
     """Refuse bars that lack the last close at which a decision is due, unless the one before is new enough."""
-    later = closed + np.arange(1, int((now - closed) // bar) + 1) * bar
+    newest, within = int((now - closed) // bar), int(interval // bar)
+    later = closed + np.arange(max(1, newest - within + 1), newest + 1) * bar
     due = later[decision_bars(later, interval, bar)]
     if due.size == 0:
         return
-    earlier = closed - np.arange(int(interval // bar)) * bar
+    earlier = closed - np.arange(within) * bar
     before = earlier[decision_bars(earlier, interval, bar)]
     if before.size == 0 or now - before[0] > longest:
         raise BundleError(

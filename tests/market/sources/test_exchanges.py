@@ -187,3 +187,20 @@ def test_names_with_a_path_are_refused(tmp_path, market):
         fetch_ccxt(
             FakeExchange(market), "../../x", tmp_path, "2020-01-01", "2020-02-01", sleep=lambda s: None
         )
+
+
+def test_hours_that_the_exchange_lacks_are_told(tmp_path, market):
+    lost = (market.open_time >= np.datetime64("2020-01-10")) & (
+        market.open_time < np.datetime64("2020-01-10T05")
+    )
+
+    class Holed(FakeExchange):
+        def fetch_ohlcv(self, *args, **options):
+            dropped = set(market.open_time[lost].astype(np.int64).tolist())
+            return [row for row in super().fetch_ohlcv(*args, **options) if row[0] not in dropped]
+
+    told = []
+    fetch_ccxt(
+        Holed(market), SYMBOL, tmp_path, "2020-01-05", "2020-01-20", sleep=lambda s: None, tell=told.append
+    )
+    assert told == [f"bybit: last of {SYMBOL}: nothing between 2020-01-09 23:00 and 2020-01-10 05:00"]

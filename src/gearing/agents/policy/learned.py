@@ -1,10 +1,12 @@
 """Trained agents as `Policy` objects, saved to folders without pickles."""
 
 import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -15,6 +17,7 @@ from gearing.policies import describe_rule, make_rule
 from gearing.simulation.actions import LeverageScheme, ResidualScheme, TierScheme
 from gearing.simulation.observation import Observation
 from gearing.simulation.simulator import Simulator
+from gearing.storage.atomic import write_text
 from gearing.storage.text import read_json
 
 _DESCRIPTION, _WEIGHTS = "policy.json", "weights.npz"
@@ -81,7 +84,7 @@ class LearnedPolicy:
         """Write ``policy.json`` and ``weights.npz`` into a folder, created if missing."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / _DESCRIPTION).write_text(json.dumps(asdict(self.description), indent=1) + "\n")
+        write_text(folder / _DESCRIPTION, json.dumps(asdict(self.description), indent=1) + "\n")
         weights = {name: tensor.numpy() for name, tensor in self.network.state_dict().items()}
         np.savez(folder / _WEIGHTS, **weights)
         return folder
@@ -98,6 +101,8 @@ def load_policy(folder: str | Path) -> LearnedPolicy:
     ------
     FileNotFoundError
         If the folder holds no policy.
+    ValueError
+        Naming the file that is damaged.
     """
     folder = Path(folder)
     for name in (_DESCRIPTION, _WEIGHTS):
@@ -106,12 +111,27 @@ def load_policy(folder: str | Path) -> LearnedPolicy:
                 f"{folder} has no {name}; a policy is a folder written by LearnedPolicy.save."
             )
     values = read_json(folder / _DESCRIPTION, dict, allow_nan=True)
-    for name in ("names", "low", "high", "columns", "slots"):
-        values[name] = tuple(values[name])
-    description = PolicyDescription(**values)
-    network = build_network(description)
-    with np.load(folder / _WEIGHTS, allow_pickle=False) as weights:
-        network.load_state_dict({name: torch.from_numpy(weights[name]) for name in weights.files})
+    try:
+        for name in ("names", "low", "high", "columns", "slots"):
+            values[name] = tuple(values[name])
+        description = PolicyDescription(**values)
+        network = build_network(description)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{folder / _DESCRIPTION} does not describe a policy; train it again.") from error
+    try:
+        with np.load(folder / _WEIGHTS, allow_pickle=False) as weights:
+            network.load_state_dict({name: torch.from_numpy(weights[name]) for name in weights.files})
+    except (
+        AttributeError,
+        EOFError,
+        OSError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+        BadZipFile,
+        zlib.error,
+    ) as error:
+        raise ValueError(f"{folder / _WEIGHTS} is damaged, or not of this policy; train it again.") from error
     return LearnedPolicy(network, description)
 
 

@@ -24,7 +24,7 @@ from gearing.market.history.series import Bars, whole_minutes
 from gearing.market.history.writing import STAMP, joined_bars, joined_funding, write_bars, write_funding
 from gearing.market.sources.retrying import FetchError, PassingError, Patience, Retrying
 from gearing.market.sources.web import Web
-from gearing.market.timing import label, positive_duration, stamp
+from gearing.market.timing import label, positive_duration, stamp, text
 from gearing.names import check_file_name
 from gearing.storage.atomic import write_atomically
 from gearing.storage.text import decoded, parse_json
@@ -53,6 +53,7 @@ def fetch_ccxt(
     kind: str = "last",
     sleep: Callable[[float], None] = time.sleep,
     patience: Patience = PATIENCE,
+    tell: Callable[[str], None] = lambda text: None,
 ) -> str:
     """Download one kind of one contract through ccxt.
 
@@ -68,6 +69,8 @@ def fetch_ccxt(
     kind : {"last", "mark", "index", "funding"}
     patience : Patience
         How often and how long a page is tried.
+    tell : callable
+        Is told each span after the first row for which the exchange has none.
 
     Returns
     -------
@@ -122,6 +125,10 @@ def fetch_ccxt(
         raise ValueError(
             f"{client.id}: {kind} of {symbol}: the exchange returned nothing for the period; choose a later start."
         )
+    for a, b in _missing(stamps, first, last, inner, outer):
+        if a > first and b - a >= inner:  # an end within a step of the last row is none
+            begins, ends = (text(np.datetime64(moment, "ms")) for moment in (a - a % 60_000, b))
+            tell(f"{what}: nothing between {begins} and {ends}")
     return target.relative_to(root).as_posix()
 
 
