@@ -4,6 +4,7 @@ from tests.agents.toy import RandomLeverage, announced_market, best_growth_per_y
 
 import gearing
 from gearing.agents import TrainingDiverged, agent_settings, growth_per_year, load_policy, train_agent
+from gearing.agents.learner import Status
 from gearing.agents.sb3.learner import SB3Learner
 from gearing.evaluation.backtesting import backtest
 from gearing.features import FeatureSet
@@ -317,3 +318,9 @@ def test_an_untrained_policy_holds_about_the_leverage_that_it_starts_at(directio
 def test_a_start_that_an_agent_cannot_make_is_refused(config, start, message):
     with pytest.raises(ValueError, match=message):
         train(agent={**TINY, "network": {"layers": [8, 8], "start_leverage": start}}, config=config)
+
+
+def test_no_time_is_left_once_the_budget_is_spent():
+    # a batch of 64 may end beyond a budget of 1,000 decisions
+    assert Status(1024, 1000, 100.0).seconds_left == 0.0
+    assert Status(900, 1000, 100.0).seconds_left == 1.0
