@@ -87,7 +87,9 @@ class Status:
     @property
     def seconds_left(self) -> float:
         """Time to the end of the budget at this speed."""
-        return (self.total - self.decisions) / max(self.per_second, 1e-9)
+        return max(0.0, self.total - self.decisions) / max(
+            self.per_second, 1e-9
+        )  # batches may end beyond the total
 
 
 Listener = Callable[[Status], None]

@@ -69,7 +69,7 @@ def train_agent(
     resume: bool = False,
     start_from: LearnedPolicy | None = None,
     run: Any = None,
-    progress: bool | Listener = False,
+    progress: bool | str | Listener = False,
 ) -> TrainedAgent:
     """Train an agent; the same arguments give the same weights to the last bit.
 
@@ -96,8 +96,8 @@ def train_agent(
         must be of the same algorithm and network, and read the same columns.
     run : object with ``log_metrics(mapping, step)``, optional
         A tracked run; its step is the number of decisions.
-    progress : bool or callable
-        True shows a bar; a callable gets a `Status` after every update.
+    progress : bool, str or callable
+        True shows a bar, a text one that it names; a callable gets a `Status` after every update.
 
     Raises
     ------
@@ -126,8 +126,9 @@ def train_agent(
         if start_from is not None:
             _take_weights(learner.policy, start_from)
         listener = progress if callable(progress) else None
-        if progress is True:
-            listener = stack.enter_context(progress_bar(settings.algorithm, settings.total_decisions))
+        if progress is True or isinstance(progress, str):
+            label = settings.algorithm if progress is True else str(progress)
+            listener = stack.enter_context(progress_bar(label, settings.total_decisions))
         folder = CheckpointFolder(checkpoint_dir, identity) if checkpoint_dir is not None else None
         scorer = Scorer(*held_out, config) if held_out[0] else None
         training = _Training(settings, learner, scorer, folder, run, listener)

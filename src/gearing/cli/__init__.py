@@ -156,7 +156,7 @@ def backtest(
     """
     from gearing.evaluation.backtesting import backtest as run
     from gearing.evaluation.columns import policy_table
-    from gearing.evaluation.reports.tables import comparison, printed
+    from gearing.evaluation.reports.tables import comparison, fitted, printed
     from gearing.plugins import load_plugins
 
     load_plugins(plugins or ())
@@ -177,11 +177,11 @@ def backtest(
         sections = trader_sections(rule, market, table, result)
     notes = [f"  note: {note}" for note in market.notes]
     typer.echo("\n".join([*data_line(others), str(market), *notes, result.span, ""]))
-    typer.echo(printed(comparison([result, *compared])).to_string())
+    typer.echo(fitted(printed(comparison([result, *compared]))))
     for heading, section in sections.items():
-        typer.echo(f"\n{heading}\n{section.to_string()}")
+        typer.echo(f"\n{heading}\n{fitted(section)}")
     if config.controls:
-        typer.echo(f"\n{result.control_report.to_string()}")
+        typer.echo(f"\n{fitted(result.control_report)}")
     if ledger is not None:
         result.ledger.to_parquet(ledger)
     if report is not None:
@@ -219,11 +219,13 @@ def compare(
     json_file: Json = None,
 ) -> None:
     """Print the leaderboards of several studies in one table."""
-    from gearing.evaluation.reports.tables import printed
+    from gearing.evaluation.reports.tables import fitted, printed, span_note
     from gearing.studies.study.run import TABLE, read_leaderboards
 
     board = read_leaderboards(study_folders)
-    typer.echo(printed(board, TABLE).to_string())
+    typer.echo(fitted(printed(board, TABLE)))
+    if span_note(board):
+        typer.echo(f"\n{span_note(board)}")
     rows = {f"{study} / {policy}": board.loc[(study, policy)].to_dict() for study, policy in board.index}
     write_json(json_file, rows)
 

@@ -1,6 +1,7 @@
 """Backtests: a policy on one account of a Simulator, recorded decision by decision."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,9 @@ from gearing.simulation.config import SimulationConfig, check_settings
 from gearing.simulation.hooks import hooks_of
 from gearing.simulation.policy import Policy, check_columns, check_policy_type
 from gearing.simulation.simulator import Simulator
+from gearing.storage.digest import code_digest
 
+_LONGEST = 400  # characters of a policy's description
 Progress = Callable[[int, int], None]  # (decisions done, decisions in total)
 
 
@@ -84,7 +87,35 @@ def run_account(
     simulator.reset(seed=0)
     recorder = _Recorder(name or type(policy).__name__, progress)
     play(simulator, policy, recorder)
-    return recorder.result()
+    return replace(recorder.result(), facts={"policy": _described(policy), **facts_of(simulator)})
+
+
+def _described(policy: Policy | np.ndarray) -> str:
+    """A policy with its parameters, in a line; a dataclass prints all of them."""
+    if isinstance(policy, np.ndarray):
+        return f"a series of {len(policy):,} target leverages"
+    text = " ".join(repr(policy).split())
+    if text.startswith("<"):  # of a class without a representation, the address says nothing
+        return f"{type(policy).__module__}.{type(policy).__qualname__}"
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+
+
+def facts_of(simulator: Simulator) -> dict[str, str]:
+    """Venue and fees that the accounts of a simulator pay, its data and the version of the code, as text."""
+    import gearing  # of the package as a whole, which imports this module when it is first used
+
+    market, profile = simulator.markets[0], simulator.profile
+    terms = simulator.kernel_contracts[0, 0]
+    level = simulator.config.fee_level or (profile.fee_levels[0][0] if profile.fee_levels else "the only one")
+    order = "maker" if simulator.config.order == "maker" else "taker"
+    return {
+        "venue": f"{profile.name}, rules as of {profile.as_of}",
+        "fees": f"level {level}: taker {terms.taker_fee:.4%}, maker {terms.maker_fee:.4%}, liquidation "
+        f"{terms.liquidation_fee:.4%} of notional; orders pay the {order} fee",
+        "data": repr(market),
+        "fingerprint": market.fingerprint,
+        "code": f"gearing {gearing.__version__}, {code_digest()[:8]}",
+    }
 
 
 class _Recorder(Observer):

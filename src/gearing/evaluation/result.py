@@ -1,5 +1,6 @@
 """The result of a backtest."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -64,6 +65,8 @@ class BacktestResult:
         Effective leverage at these moments, before the orders of a decision that falls there; zero after a ruin.
     flat_at : (n_decisions, n_slots) datetime64[ms], optional
         When a position ended inside the interval: the open of the bar in which it did; NaT where none ended.
+    facts : mapping of name to text
+        What made the result: policy with its parameters, venue, fees, data with fingerprint, version of the code.
     """
 
     name: str
@@ -84,6 +87,7 @@ class BacktestResult:
     daily_equity: np.ndarray | None = field(default=None, repr=False)
     daily_leverage: np.ndarray | None = field(default=None, repr=False)
     flat_at: np.ndarray | None = field(default=None, repr=False)
+    facts: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @cached_property
     def path(self) -> Path:

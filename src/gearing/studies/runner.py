@@ -11,7 +11,9 @@ from typing import Any
 
 import pandas as pd
 
+from gearing.evaluation.reports.tables import fitted
 from gearing.export.decision import Decision
+from gearing.studies.announcing import announcer
 from gearing.studies.experiment import ExperimentConfig, Findings, function_of
 from gearing.studies.reading import load_config
 from gearing.studies.work import Work
@@ -67,7 +69,7 @@ class Experiment:
     @property
     def summary(self) -> str:
         """What the command line prints at the end."""
-        tables = [f"{name}\n{table.to_string()}" for name, table in shown_tables(self.findings).items()]
+        tables = [f"{name}\n{fitted(table)}" for name, table in shown_tables(self.findings).items()]
         where = [f"figure      {path}" for path in self.figures]
         where += [f"report      {self.folder / REPORT}", f"results     {self.folder}"]
         where += [f"runs        {self.tracking}"] if self.tracking else []
@@ -127,7 +129,15 @@ def run_study(
     """
     config = experiment if isinstance(experiment, ExperimentConfig) else load_config(experiment, overrides)
     given = {name: value for name, value in (("jobs", jobs), ("reuse", reuse)) if value is not None}
-    config, tell = config.model_copy(update=given), _printer(progress)
+    config = config.model_copy(update=given)
+    if not progress:
+        return _run(config, lambda text: None, progress)
+    with announcer(_printer()) as tell:
+        return _run(config, tell, progress)
+
+
+def _run(config: ExperimentConfig, tell: Callable[[str], None], progress: bool) -> Experiment:
+    """Run an experiment in its folder, tracked or not."""
     config.folder.mkdir(parents=True, exist_ok=True)
     (config.folder / "experiment.yaml").write_text(config.to_yaml(), encoding="utf-8")
     tell(f"{config.name}: {config.question}" if config.question else config.name)
@@ -191,9 +201,7 @@ def _track(tracked: Any, done: Experiment) -> None:
         )
 
 
-def _printer(progress: bool) -> Callable[[str], None]:
-    if not progress:
-        return lambda text: None
+def _printer() -> Callable[[str], None]:
     from rich.console import Console
 
     return Console(highlight=False, soft_wrap=True).print

@@ -120,27 +120,35 @@ class Work:
 
     def _run_missing(self, missing: Sequence[Trial], store: Store, play: Play) -> None:
         if self.config.jobs == 1 or len(missing) < 2:
-            for trial in missing:
+            for number, trial in enumerate(missing, start=1):
+                if len(missing) > 1:
+                    self.tell(f"  {number} of {len(missing)}: {trial.name}")
                 _run(trial, store, play, self.tracker, self.progress)
             return
         if self.tracker is not None:
             self.tracker.flush(timeout=30.0)  # so that trials in other processes find their parent
-        Parallel(n_jobs=self.config.jobs, backend="loky")(
+        finished = Parallel(n_jobs=self.config.jobs, backend="loky", return_as="generator_unordered")(
             delayed(_run)(trial, store, play, self.tracker, self.progress) for trial in missing
         )
+        for number, name in enumerate(finished, start=1):
+            self.tell(f"  {number} of {len(missing)} done: {name}")
 
 
-def _run(trial: Trial, store: Store, play: Play, tracker: Tracker | None, progress: bool) -> None:
-    """Run one trial, or copy it from an experiment that ran the same, as a child of the experiment's tracked run."""
+def _run(trial: Trial, store: Store, play: Play, tracker: Tracker | None, progress: bool) -> str:
+    """Run one trial, or copy it from an experiment that ran the same, as a child of the experiment's tracked run.
+
+    Returns its name.
+    """
     load_plugins(store.config.plugins)  # a worker process knows none yet
     if tracker is None or not trial.tracked:
         _play(trial, store, play, Place(store.place(trial), None, progress))
-        return
+        return trial.name
     parent = store.config.key
     with tracker.run(trial.label, key=f"{parent}-{store.place(trial).name}", parent=parent) as run:
         run.log_params({"experiment": store.config.name, **asdict(trial)})
         summary = _play(trial, store, play, Place(store.place(trial), run, progress))
         run.log_metrics({name: float(value) for name, value in summary.items() if is_number(value)})
+    return trial.name
 
 
 def _play(trial: Trial, store: Store, play: Play, place: Place) -> dict[str, Any]:

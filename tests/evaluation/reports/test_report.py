@@ -97,3 +97,27 @@ def test_the_sections_are_the_tables_of_the_same_settings(market):
     alone = printed(capacity(policy, market, features, margin_share=0.3, direction="short"), PRINTED)
     assert size["log growth/y"].tolist() == alone["log growth/y"].tolist()
     assert sum(float(text[:-1]) for text in regimes["of the time"]) == pytest.approx(100.0, abs=0.6)
+
+
+def test_the_report_says_what_was_played(result, market, tmp_path):
+    page = html_report(result, tmp_path / "report.html").read_text(encoding="utf-8")
+    reader = Addresses()
+    reader.feed(page)
+    for said in (
+        "FixedLeverage(leverage=8.0)",  # the rule's parameters
+        "binance-usdm, rules as of",
+        "taker 0.0500%, maker 0.0200%",  # the fees that were paid
+        market.fingerprint,
+        f"gearing {gearing.__version__}, ",
+    ):
+        assert said in reader.text, said
+    assert "None" not in reader.text.partition("Settings")[2]
+    assert "-0%" not in reader.text
+    assert "-0.0%" not in reader.text
+
+
+def test_a_report_of_results_over_different_spans_says_so(result, market, tmp_path):
+    later = gearing.backtest(FixedLeverage(1.0), market, "default", name="later")
+    page = html_report(result, tmp_path / "report.html", others=[later]).read_text(encoding="utf-8")
+    assert "The rows cover different spans" in page
+    assert str(later.time[0].astype("datetime64[m]")) in page

@@ -27,7 +27,9 @@ def equity_figure(results: Sequence[Any], title: str = "") -> Any:
         colour = f"C{k % 10}"
         end, path = result.end, result.path
         lived = path.time <= result.time[end]
-        top.plot(path.time[lived], path.equity[lived], color=colour, lw=1.2, label=_label(result))
+        top.plot(
+            path.time[lived], path.equity[lived], color=colour, lw=1.2, label=span_label(result, results)
+        )
         hit = result.liquidation_times
         top.plot(hit, equity_at(result, hit), "o", ms=3, color=colour)
         if result.ruined:
@@ -54,5 +56,9 @@ def equity_at(result: Any, moments: np.ndarray) -> np.ndarray:
     return np.asarray(result.path.equity[np.minimum(place, result.path.equity.size - 1)])
 
 
-def _label(result: Any) -> str:
-    return f"{result.name} (ruined)" if result.ruined else result.name
+def span_label(result: Any, results: Sequence[Any]) -> str:
+    """Name of a result in a legend: whether it was ruined, and its first day where others begin on another."""
+    said = ["ruined"] if result.ruined else []
+    if len({one.time[0] for one in results}) > 1:
+        said.append(f"from {result.time[0].astype('datetime64[D]')}")
+    return f"{result.name} ({', '.join(said)})" if said else str(result.name)

@@ -11,8 +11,8 @@ import pandas as pd
 
 from gearing.evaluation.comparisons.scenarios import capacity, counterfactuals, stress_grid
 from gearing.evaluation.metrics import EQUITY_FLOOR, years_between
-from gearing.evaluation.reports.figures import equity_at, new_figure
-from gearing.evaluation.reports.tables import PRINTED, comparison, number_text, printed
+from gearing.evaluation.reports.figures import equity_at, new_figure, span_label
+from gearing.evaluation.reports.tables import PRINTED, comparison, number_text, printed, span_note
 from gearing.evaluation.reports.trades import trades
 from gearing.evaluation.result import BacktestResult
 from gearing.features import FeatureSet, FeatureTable
@@ -116,13 +116,22 @@ def html_report(
     template = Environment(autoescape=True, loader=PackageLoader(__package__, "."), trim_blocks=True)
     text = template.get_template("report.html").render(
         title=title or f"{result.name} on {', '.join(result.slots)}", result=result, verdict=_verdict(result),
-        figure=_png(page(result, others)), settings={k: v for k, v in vars(result.config).items() if k != "controls"},
+        figure=_png(page(result, others)), facts=result.facts, settings=_settings(result),
+        note=span_note(comparison([result, *others])),
         tables={heading: _as_html(table) for heading, table in tables.items() if not table.empty},
     )  # fmt: skip
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
     return path
+
+
+def _settings(result: BacktestResult) -> dict[str, Any]:
+    """Settings of the account; venue and fee level stand among the facts, with what they mean."""
+    hidden = {"controls", "venue", "fee_level"}
+    return {
+        name: value for name, value in vars(result.config).items() if name not in hidden and value is not None
+    }
 
 
 def page(result: BacktestResult, others: Sequence[BacktestResult] = ()) -> Any:
@@ -133,7 +142,13 @@ def page(result: BacktestResult, others: Sequence[BacktestResult] = ()) -> Any:
     step = result.time[1 : end + 1]
     for k, one in enumerate((result, *others)):
         lived = one.path.time <= one.time[one.end]
-        axes[0].plot(one.path.time[lived], one.path.equity[lived], color=f"C{k}", lw=1.2, label=one.name)
+        axes[0].plot(
+            one.path.time[lived],
+            one.path.equity[lived],
+            color=f"C{k}",
+            lw=1.2,
+            label=span_label(one, (result, *others)),
+        )
     hit = result.liquidation_times
     axes[0].plot(hit, equity_at(result, hit), "o", ms=3, color="C3", label="liquidation")
     axes[0].set_yscale("log")

@@ -1,5 +1,7 @@
 """Tables that compare policies, and numbers as text."""
 
+import shutil
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -70,3 +72,40 @@ def number_text(form: str, value: Any) -> str:
     if text.startswith("-") and not any(digit in text for digit in "123456789"):
         return form.format(0.0)  # rounds to zero from below
     return text
+
+
+def fitted(table: pd.DataFrame, width: int | None = None) -> str:
+    """A table of texts as lines that fit the terminal, 80 columns where there is none.
+
+    Columns that do not fit follow in further blocks under the same row names. Where a cell is wider than that, each row
+    is a paragraph.
+
+    Parameters
+    ----------
+    width : int, optional
+        In characters.
+    """
+    width = width or shutil.get_terminal_size().columns
+    levels = table.index.to_frame(index=False)
+    left = sum(max([len(str(name)), *map(len, map(str, levels[name]))]) + 1 for name in levels)
+    columns = [str(column) for column in table.columns]
+    widths = [max([len(name), *map(len, map(str, table.iloc[:, k]))]) + 2 for k, name in enumerate(columns)]
+    if left + max(widths, default=0) > width:
+        return _paragraphs(table, width)
+    blocks: list[list[int]] = [[]]
+    for k, one in enumerate(widths):
+        if left + sum(widths[j] for j in blocks[-1]) + one > width:
+            blocks.append([])
+        blocks[-1].append(k)
+    return "\n\n".join(table.iloc[:, block].to_string() for block in blocks)
+
+
+def _paragraphs(table: pd.DataFrame, width: int) -> str:
+    """Every row under its name, column by column, in lines of at most so many characters."""
+    parts = []
+    for name, row in zip(table.index, table.to_numpy(), strict=True):
+        lines = textwrap.wrap(", ".join(map(str, name)) if isinstance(name, tuple) else str(name), width)
+        for column, value in zip(table.columns, row, strict=True):
+            lines += textwrap.wrap(f"{column}: {value}", width, initial_indent="  ", subsequent_indent="    ")
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)

@@ -54,7 +54,7 @@ def train(prepared: Prepared, pretrained: Pretrained, trial: PolicyTrial, place:
         resume=True,
         start_from=None if start is None else load_policy(start),
         run=place.run,
-        progress=place.progress,
+        progress=place.progress and trial.name,
     )
 
 
@@ -128,7 +128,7 @@ def _pretrain(config: StudyConfig, trial: PretrainTrial, place: Place) -> dict[s
     trained = train_agent(
         agent.hyper_parameters, markets[0], tables[0], training_settings(config, trial.policy, trial.direction),
         seed=seed, total_decisions=given.decisions, validation=(markets[1], tables[1]),
-        checkpoint_dir=place.folder / "checkpoint", resume=True, run=place.run, progress=place.progress,
+        checkpoint_dir=place.folder / "checkpoint", resume=True, run=place.run, progress=place.progress and trial.name,
     )  # fmt: skip
     trained.policy.save(place.folder / POLICY)
     return {"validation": trained.validation_score}

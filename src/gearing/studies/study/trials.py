@@ -1,5 +1,6 @@
 """Trials of a study: one policy in one direction on one fold, with one seed; and what each leaves on disk."""
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -120,6 +121,7 @@ def save_result(result: BacktestResult, path: Path, more: Mapping[str, Any] | No
     arrays = {field.name: getattr(result, field.name) for field in fields(result)}
     del arrays["name"], arrays["config"]
     arrays["notes"] = np.array(result.notes, dtype=np.str_)
+    arrays["facts"] = np.array(json.dumps(dict(result.facts)))
     arrays |= {f"more_{name}": array for name, array in (more or {}).items()}
     write_arrays(path, {k: np.asarray(v) for k, v in arrays.items() if v is not None}, compressed=True)
 
@@ -145,6 +147,7 @@ def load_result(
         arrays[key] = arrays[key].view(np.recarray)
     result = BacktestResult(
         name=name, ruined=bool(arrays.pop("ruined")), slots=tuple(arrays.pop("slots").tolist()),
-        notes=tuple(arrays.pop("notes").tolist()), config=config, **arrays,
+        notes=tuple(arrays.pop("notes").tolist()), facts=json.loads(str(arrays.pop("facts", "{}"))), config=config,
+        **arrays,
     )  # fmt: skip
     return result, more
