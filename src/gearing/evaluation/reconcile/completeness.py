@@ -184,9 +184,10 @@ def _classic(line: Line) -> Line:
 def check_executions(lines: Sequence[Line], sheet: Sheet) -> None:
     """Entries of the ledger whose trade the executions lack, though others in the statement are before and after it."""
     for kind in ("fill", "funding", "liquidation"):
-        own = [line.time for line in lines if line.kind == kind and not line.instead]
+        files = {line.file for line in lines if line.kind == kind and not line.instead}
+        times = [line.time for line in lines if line.file in files and line.kind != "position"]
         for line in lines:
-            if line.kind == kind and line.instead and own and min(own) <= line.time <= max(own):
+            if line.kind == kind and line.instead and times and min(times) <= line.time <= max(times):
                 sheet.differs(
                     line, kind, "missing", line.given.get("price", ""), "no such row among the executions"
                 )
@@ -226,6 +227,8 @@ def _compare_given(line: Line, fill: Line, sheet: Sheet) -> None:
             sheet.differs(
                 line, name, line.given[name], float(fill.given[name]), f"{name} of trade {line.trade}"
             )
+    if line.instead and line.instead != fill.kind:
+        sheet.differs(line, "kind", line.instead, fill.kind, f"kind of trade {line.trade}")
     makers = line.given.get("maker"), fill.given.get("maker")
     if None not in makers and makers[0] != makers[1]:
         sheet.differs(line, "maker", str(makers[0]), str(makers[1]), f"maker of trade {line.trade}")
