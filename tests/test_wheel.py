@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,21 @@ seeds: 1
 export: ppo
 tracking: {enabled: false}
 """
+
+
+def test_the_source_distribution_holds_all_that_make_and_the_tests_read():
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode != 0:
+        pytest.skip("needs a git checkout, whose files are listed")
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    included = settings["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]
+    always = ("/pyproject.toml", "/.gitignore")  # which hatchling adds itself
+    missing = [
+        name for name in listed.stdout.splitlines()
+        if not any(f"/{name}" == part or f"/{name}".startswith(f"{part}/") for part in (*included, *always))
+    ]  # fmt: skip
+    assert missing == []
+    assert "/.ci" in included  # `make venv` runs .ci/install
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ import typer
 
 from gearing.cli.data import data
 from gearing.cli.failures import STOPPED, explained, how_to_go_on
+from gearing.cli.listing import list_names
 from gearing.cli.policies import SECTIONS, complete_rule, make_policy, split_settings
 from gearing.cli.reconcile import reconcile
 from gearing.cli.shared import Experiment, Json, Plugins, Settings, ad_hoc, data_line, writable, write_json
@@ -25,6 +26,7 @@ app = typer.Typer(
 )
 app.add_typer(data, name="data")
 app.command()(reconcile)
+app.command("list")(list_names)
 
 
 def main() -> None:
@@ -116,8 +118,8 @@ def backtest(
     policy: Annotated[
         str,
         typer.Argument(
-            help="A rule (fixed_3x, tiered, volatility_weighted, ...; `gearing rules` lists them), or a class of your "
-            "own: module:Class or file.py:Class.",
+            help="A rule (fixed_3x, tiered, volatility_weighted, ...; `gearing list rules` prints all), or a class "
+            "of your own: module:Class or file.py:Class.",
             autocompletion=complete_rule,
         ),
     ],
@@ -145,6 +147,14 @@ def backtest(
             "capacity.",
         ),
     ] = False,
+    columns: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Table with columns of your own (CSV, Parquet): time is the moment from which a row is known, UTC, or "
+            "open_time its bar; symbol is optional. Then column=NAME or decision.direction=signal:NAME reads one. May "
+            "be repeated.",
+        ),
+    ] = None,
     plugins: Plugins = None,
 ) -> None:
     """Run one rule over a market and print a table; optionally write the ledger and a report.
@@ -156,10 +166,12 @@ def backtest(
     """
     from gearing.evaluation.backtesting import backtest as run
     from gearing.evaluation.columns import policy_table
+    from gearing.evaluation.own_columns import columns_from_file
     from gearing.evaluation.reports.tables import comparison, fitted, printed
     from gearing.plugins import load_plugins
 
     load_plugins(plugins or ())
+    added = [f"columns     {', '.join(columns_from_file(path))} of {path}" for path in columns or ()]
     own, others = split_settings(policy, settings or [])
     rule = make_policy(policy, own)
     config = ad_hoc("backtest", others, SECTIONS, plugins)
@@ -176,7 +188,7 @@ def backtest(
         compared = [matched_fixed(result, market, table).same_leverage]
         sections = trader_sections(rule, market, table, result)
     notes = [f"  note: {note}" for note in market.notes]
-    typer.echo("\n".join([*data_line(others), str(market), *notes, result.span, ""]))
+    typer.echo("\n".join([*data_line(others), *added, str(market), *notes, result.span, ""]))
     typer.echo(fitted(printed(comparison([result, *compared]))))
     for heading, section in sections.items():
         typer.echo(f"\n{heading}\n{fitted(section)}")

@@ -15,6 +15,7 @@ import errno
 import re
 import shlex
 from collections.abc import Sequence
+from typing import Any
 
 from gearing.plugins import PACKAGE, frames, users_frame
 
@@ -55,7 +56,7 @@ _LEFT = {
 def explained(error: BaseException) -> tuple[int, str]:
     """Exit code and message of an error."""
     if hasattr(error, "format_message"):  # of typer: a missing argument, an unknown option
-        return WRONG_INPUT, f"{error.format_message()}{_where_help_is(error)}"
+        return WRONG_INPUT, _of_the_command_line(error)
     if isinstance(error, ModuleNotFoundError) and (extra := _extra_of(error)):
         return WRONG_INPUT, f'{error}. Install it with: pip install "gearing[{extra}]"'
     if isinstance(error, OSError) and not _is_own(error):
@@ -111,9 +112,16 @@ def _one_line(error: BaseException) -> str:
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
-def _where_help_is(error: BaseException) -> str:
-    context = getattr(error, "ctx", None)
-    return f" See {context.command_path} --help." if context is not None else ""
+def _of_the_command_line(error: Any) -> str:
+    """A missing argument, an unknown option or command; where settings are given without dashes, it says so."""
+    text, context = error.format_message().rstrip("."), getattr(error, "ctx", None)
+    text = text if text.endswith(("?", ")")) else f"{text}."
+    if context is None:
+        return text
+    option = getattr(error, "option_name", None)
+    if option and any(parameter.name == "settings" for parameter in context.command.params):
+        text += " Settings are written without dashes, KEY=VALUE."
+    return f"{text} See {context.command_path} --help."
 
 
 def _extra_of(error: ModuleNotFoundError) -> str | None:
