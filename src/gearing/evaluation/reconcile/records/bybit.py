@@ -48,7 +48,7 @@ def execution_line(row: Row, names: Mapping[str, str]) -> Line:
     line = Line(
         row.line, row.time(names["time"]), "skipped", row.text(names["symbol"]), side, file=row.file, trade=trade,
         order=row.text(names["order"], ""), label=f"execution {kind}", by_side=True,
-        given=row.positive({name: names[name] for name in ("quantity", "price")}),
+        given=row.sizes({name: names[name] for name in ("quantity", "price")}),
         coins={"fee": coin, "funding_paid": coin},
         identity=("execution", row.text(names["symbol"]), trade) if trade else (),
     )  # fmt: skip
@@ -101,7 +101,7 @@ def position(row: Row) -> Line:
         raise row.error(
             f"positionIdx {row.text('positionIdx')} is the {leg} of hedge mode, side {row.text('side')} is not."
         )
-    given = row.positive({"quantity": "size", "entry": row.first("avgPrice", "entryPrice")})
+    given = row.sizes({"quantity": "size", "entry": row.first("avgPrice", "entryPrice")})
     given |= row.numbers({"mark": "markPrice", "wallet": "positionBalance", "leverage": "leverage"})
     printed = row.numbers(
         {"unrealised": "unrealisedPnl", "liquidation_price": "liqPrice", "value": "positionValue"}

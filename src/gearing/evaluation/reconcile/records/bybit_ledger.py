@@ -89,7 +89,7 @@ def entry_line(row: Row, entry: Entry) -> Line:
         return replace(line, unread={"change": NOT_READ["Delivery"]} if entry.kind == "DELIVERY" else unread)
     if not entry.perpetual:
         return replace(line, label=f"{line.label} of no perpetual contract")
-    line = replace(line, kind="entry", given={**given, **row.positive(entry.sizes)})
+    line = replace(line, kind="entry", given={**given, **row.sizes(entry.sizes)})
     if entry.kind == "SETTLEMENT":
         printed = {"change": entry.change, "after": entry.after, "funding": entry.funding or "0"}
         printed["quantity"] = line.given.get("quantity", "")

@@ -17,7 +17,7 @@ def fill(row: Row) -> Line:
     """``trade/fills`` and ``fills-history``: an execution with its fee and profit."""
     symbol, side, leg = row.text("instId"), row.side(), str(row.choice("posSide", LEGS, "net"))
     coin, trade, identifier = row.text("feeCcy", "").upper(), row.text("tradeId", ""), row.text("billId", "")
-    given = row.positive({"quantity": "fillSz", "price": "fillPx"})
+    given = row.sizes({"quantity": "fillSz", "price": "fillPx"})
     check_side(row, row.text("subType", ""), side)
     given["maker"] = str(row.choice("execType", {"m": "true", "t": "false"}, "t"))
     printed = row.numbers({"fee_change": "fee", "realised": "fillPnl"})

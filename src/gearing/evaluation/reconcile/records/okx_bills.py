@@ -123,7 +123,7 @@ def skipped_type(line: Line, instrument: str) -> Line:
 def bill(row: Row) -> Line:
     """``account/bills``, ``bills-archive`` and the archive of a quarter."""
     group, sub, identifier = row.text("type", ""), row.text("subType", ""), row.text("billId", "")
-    given = row.positive({"quantity": "sz", "price": "px"})
+    given = row.sizes({"quantity": "sz", "price": "px"})
     _check_type(row, group, sub)
     if "execType" in row:
         given["maker"] = str(row.choice("execType", {"m": "true", "t": "false"}))
@@ -170,7 +170,7 @@ def page_bill(row: Row) -> Line:
     """The page's trading history: one row for each bill; times are in the zone that stands above the header."""
     word, symbol, identifier = row.text("Action").lower(), row.text("Symbol", ""), row.text("id", "")
     coin, sub = row.text("Balance Unit", "").upper(), PAGE_ACTIONS.get(word, "")
-    given = row.positive({"quantity": "Amount", "price": "Filled Price"})
+    given = row.sizes({"quantity": "Amount", "price": "Filled Price"})
     if row.text("Trading Unit", "cont").lower() != "cont":
         given["unit"] = "coin"
     line = Line(

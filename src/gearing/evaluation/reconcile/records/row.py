@@ -119,7 +119,7 @@ class Row:
             raise self.error(f"{name} is {given!r}, which is not a number.") from None
         return format(value, "f"), (match["coin"] or "").upper()
 
-    def positive(self, names: Mapping[str, str]) -> dict[str, str]:
+    def sizes(self, names: Mapping[str, str]) -> dict[str, str]:
         """Our name -> number, of the venue's fields that are present; sizes and prices, which are never negative.
 
         Raises
