@@ -81,7 +81,8 @@ def test_an_experiment_started_again_repeats_no_part(path, tmp_path):
 
 
 def history(folder, seed):
-    write_market(synthetic_market("market-b", seed=seed, years=0.5, contracts=("BTCUSDT",)), folder)
+    made = synthetic_market("market-b", seed=seed, years=0.5, contracts=("BTCUSDT",))
+    write_market(made, folder, replace=True)
 
 
 def test_results_of_other_values_of_a_market_do_not_count_as_done(tmp_path):

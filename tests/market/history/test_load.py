@@ -265,3 +265,16 @@ def test_the_whole_real_history_loads(real_history):
         market = load_market(real_history, home.name, **options)
         assert market.n_bars > 13_000, home.name
     assert load_market(real_history, ("BTCUSDT", "ETHUSDT", "ADAUSDT")).tradable.all()
+
+
+def test_a_market_is_added_to_a_folder_and_other_values_are_refused(folder, market):
+    write_market(market.between("2020-01-10", "2020-01-20"), folder)  # which it has already
+    assert load(folder).n_bars == 60 * 24
+    other = synthetic_market("market-b", seed=2, years=60 / 365, contracts=("AAAUSDT", "BBBUSDT"))
+    with pytest.raises(
+        ValueError, match=r"the market's last of AAAUSDT disagrees with .*1h\.parquet in .*replace=True"
+    ):
+        write_market(other, folder)
+    np.testing.assert_array_equal(load(folder).last[:, 0], market.last[:, 0])
+    write_market(other, folder, replace=True)
+    np.testing.assert_array_equal(load(folder).last[:, 0], other.last[:, 0])

@@ -1,13 +1,16 @@
 """Join series of several sources: rows that agree are one, rows that disagree are refused unless one side is chosen."""
 
-from dataclasses import replace
+import dataclasses
+from pathlib import Path
 
 import numpy as np
 
+from gearing.market.history import layout
 from gearing.market.history.layout import PRICES
 from gearing.market.history.series import Bars
 from gearing.market.timing import text
 
+_CHOICE = "Give --replace (replace=True) to take the new rows, or choose another folder or venue."
 _CLOSE = 1e-12  # relative difference of equal numbers that different programs read from text
 
 
@@ -38,14 +41,15 @@ def merged_bars(first: Bars, second: Bars, prefer_second: bool = False) -> Bars:
     time, rows = _joined_times(first.open_time, second.open_time)
     prices = np.concatenate([first.prices, second.prices])
     volume = None
-    values, names = prices, PRICES
+    values = prices
+    names: tuple[str, ...] = PRICES
     if first.volume is not None and second.volume is not None:
         volume = np.concatenate([first.volume, second.volume])
         values, names = np.column_stack([prices, volume]), (*PRICES, "volume")
     if not prefer_second:
         _check_agreement(time, rows, values, names, (first.where, second.where))
     chosen = _chosen(rows, prefer_second)
-    return replace(
+    return dataclasses.replace(
         first, open_time=time, prices=prices[chosen], volume=None if volume is None else volume[chosen]
     )
 
@@ -71,6 +75,26 @@ def merged_funding(
     return found
 
 
+def with_stored_bars(path: Path, bars: Bars, replace: bool, volume: bool = True) -> Bars:
+    """Bars of a file of the folder, if it exists, and more of them; ``replace`` prefers these where they disagree."""
+    if not path.is_file():
+        return bars
+    try:
+        return merged_bars(layout.read_bars(path, volume=volume), bars, replace)
+    except DisagreementError as error:
+        raise DisagreementError(f"{error} {_CHOICE}") from None
+
+
+def with_stored_funding(path: Path, rates: np.ndarray, where: str, replace: bool) -> np.ndarray:
+    """Settlements of a file of the folder, if it exists, and more of them, as :func:`with_stored_bars`."""
+    if not path.is_file():
+        return rates
+    try:
+        return merged_funding(layout.read_funding(path), rates, (str(path), where), replace)
+    except DisagreementError as error:
+        raise DisagreementError(f"{error} {_CHOICE}") from None
+
+
 def each_once(bars: Bars) -> tuple[Bars, int]:
     """Bars without rows that repeat another, and how many there were; repeated stamps that differ are refused."""
     first = np.append(True, np.diff(bars.open_time) > np.timedelta64(0, "ms"))
@@ -83,7 +107,9 @@ def each_once(bars: Bars) -> tuple[Bars, int]:
             f"{bars.where}: {text(bars.open_time[bad.argmax()])} is repeated with other values."
         )
     volume = None if bars.volume is None else bars.volume[first]
-    kept = replace(bars, open_time=bars.open_time[first], prices=bars.prices[first], volume=volume)
+    kept = dataclasses.replace(
+        bars, open_time=bars.open_time[first], prices=bars.prices[first], volume=volume
+    )
     return kept, int((~first).sum())
 
 

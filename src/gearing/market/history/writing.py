@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 
 from gearing.market.data import MarketData
 from gearing.market.history import layout
+from gearing.market.history.merging import with_stored_bars, with_stored_funding
 from gearing.market.history.series import Bars
 from gearing.storage.atomic import write_atomically
 
@@ -49,20 +50,38 @@ def joined_funding(parts: Sequence[np.ndarray], path: Path) -> np.ndarray:
     return joined[np.unique(joined["time"], return_index=True)[1]]
 
 
-def write_market(market: MarketData, folder: Path, venue: str = "binance-um", source: str = "") -> None:
-    """Write every contract of a market into the layout, so that ``load_market`` reads it back."""
+def write_market(
+    market: MarketData, folder: Path, venue: str = "binance-um", source: str = "", replace: bool = False
+) -> None:
+    """Add every contract of a market to the layout, so that ``load_market`` reads it back.
+
+    Raises
+    ------
+    ValueError
+        If the folder holds other values for the same moments; ``replace`` takes the market's. Nothing is written then.
+    """
+    bars: dict[Path, Bars] = {}
+    rates: dict[Path, np.ndarray] = {}
     for k, symbol in enumerate(market.symbols):
         live = market.tradable[:, k]
         home = layout.contract_folder(folder, venue, symbol)
-        time, origin = market.open_time[live], source or market.name or "gearing"
         for kind, prices in (("last", market.last), ("mark", market.mark), ("index", market.index)):
             if prices is not None:
                 volume = market.volume[live, k] if kind == "last" else None
-                bars = Bars(time, prices[live, k], volume, symbol)
-                write_bars(layout.bar_file(home, kind, market.bar), bars, origin)
+                ours = Bars(
+                    market.open_time[live], prices[live, k], volume, f"the market's {kind} of {symbol}"
+                )
+                path = layout.bar_file(home, kind, market.bar)
+                bars[path] = with_stored_bars(path, ours, replace, volume=kind == "last")
         rows = market.settlements[market.settlements["contract"] == k]
         funding = layout.settlement_rows(rows["time"], rows["rate"], rows["mark"], symbol)
-        write_funding(home / "funding.parquet", funding, origin)
+        path = home / "funding.parquet"
+        rates[path] = with_stored_funding(path, funding, f"the market's funding of {symbol}", replace)
+    origin = source or market.name or "gearing"
+    for path, joined in bars.items():
+        write_bars(path, joined, origin)
+    for path, settled in rates.items():
+        write_funding(path, settled, origin)
 
 
 def _write(path: Path, columns: dict[str, object], source: str, size: int) -> None:

@@ -15,16 +15,18 @@ import numpy as np
 
 from gearing.market.history import layout
 from gearing.market.history.columns import bars_of_table, settlements_of_table
-from gearing.market.history.merging import DisagreementError, each_once, merged_bars, merged_funding
+from gearing.market.history.merging import (
+    each_once,
+    merged_bars,
+    merged_funding,
+    with_stored_bars,
+    with_stored_funding,
+)
 from gearing.market.history.series import Bars, usual_step
 from gearing.market.history.writing import write_bars, write_funding
 from gearing.market.timing import label, positive_duration, text
 from gearing.names import check_file_name
 from gearing.storage.tables import read_table
-
-_CHOICE = (
-    "Give --replace (replace=True) to take the imported rows, or import them into another folder or venue."
-)
 
 
 @dataclass(frozen=True)
@@ -128,8 +130,7 @@ def add_bars(
     length, notes = lengths.pop(), [note for _, _, more in read for note in more]
     target = layout.bar_file(layout.contract_folder(folder, venue, symbol), kind, length)
     joined = reduce(merged_bars, (bars for bars, _, _ in read))
-    if target.is_file():
-        joined = _with_stored(joined, target, kind, replace)
+    joined = with_stored_bars(target, joined, replace, volume=kind == "last")
     notes += _gaps(joined, length, target.relative_to(folder).as_posix())
     write_bars(target, joined, _origin([one.where for one in parts]))
     return target.relative_to(folder).as_posix(), notes
@@ -149,11 +150,7 @@ def add_funding(
     joined, where = parts[0]
     for rates, other in parts[1:]:
         joined = merged_funding(joined, rates, (where, other))
-    if target.is_file():
-        try:
-            joined = merged_funding(layout.read_funding(target), joined, (str(target), where), replace)
-        except DisagreementError as error:
-            raise DisagreementError(f"{error} {_CHOICE}") from None
+    joined = with_stored_funding(target, joined, where, replace)
     write_funding(target, joined, _origin([name for _, name in parts]))
     return target.relative_to(folder).as_posix(), []
 
@@ -206,14 +203,6 @@ def _check_volume(bars: Bars) -> None:
         raise ValueError(
             f"{bars.where}: volume at {text(bars.open_time[row])} is {bars.volume[row]}; it must be zero or positive."
         )
-
-
-def _with_stored(bars: Bars, target: Path, kind: str, prefer_ours: bool) -> Bars:
-    stored = layout.read_bars(target, volume=kind == "last")
-    try:
-        return merged_bars(stored, bars, prefer_ours)
-    except DisagreementError as error:
-        raise DisagreementError(f"{error} {_CHOICE}") from None
 
 
 def _gaps(bars: Bars, length: np.timedelta64, name: str) -> list[str]:
