@@ -232,6 +232,27 @@ def test_a_masked_network_gets_the_highest_leverage_that_the_tiers_leave_it(mask
     assert len(set(found.values())) == 3
 
 
+def test_memory_is_read_from_the_file_of_the_last_decision(tmp_path):
+    config = cases.SMALL.with_(controls=(DailyLossLimit(0.02),))
+    bundle, path = (
+        load_bundle(cases.small_bundle(tmp_path / "guarded", config=config)),
+        tmp_path / "last.json",
+    )
+    first = bundle.decide(BARS, FLAT, now="last-bar")
+    path.write_text(first.to_json())
+    again, given = (bundle.decide(BARS, FLAT, now="last-bar", memory=m) for m in (path, first.memory))
+    assert again.to_json() == given.to_json()
+    assert "no memory was given" not in " ".join(again.reasons)
+    for text, words in (
+        ("{}", "it has no memory"),
+        ("[", "last.json, line 1"),
+        ('{"memory": [7]}', "last.json: memory"),
+    ):
+        path.write_text(text)
+        with pytest.raises(BundleError, match=words):
+            bundle.decide(BARS, FLAT, now="last-bar", memory=path)
+
+
 def test_memory_of_another_bundle_is_refused(bundle):
     with pytest.raises(BundleError, match="memory has 2 parts, this bundle has 0"):
         bundle.decide(BARS, FLAT, FUNDING, now="last-bar", memory=[None, None])

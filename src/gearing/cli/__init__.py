@@ -281,12 +281,10 @@ def decide(
     json_file: Json = None,
 ) -> None:
     """Print the target leverage of an exported policy; needs no training libraries."""
-    from gearing.export.decision import memory_of
     from gearing.export.runtime import load_bundle
 
-    memory = None if last is None else memory_of(last)
     decision = load_bundle(bundle).decide(
-        bars, account, funding, now=now, max_age=max_age, max_jump=max_jump, memory=memory
+        bars, account, funding, now=now, max_age=max_age, max_jump=max_jump, memory=last
     )
     typer.echo(str(decision))
     write_json(json_file, decision.as_dict())

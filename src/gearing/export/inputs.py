@@ -2,7 +2,7 @@
 
 Bars: a pandas table, a CSV or Parquet file, with the columns
 
-    open_time                                   opening of the bar, UTC (ISO text, or milliseconds since 1970)
+    open_time                                   opening of the bar, UTC (any text or unit that imports read)
     open, high, low, close, volume              traded prices and volume in base units
     mark_open, mark_high, mark_low, mark_close  optional; default: traded prices
     index_open ... index_close                  where a feature needs the index price
@@ -10,6 +10,7 @@ Bars: a pandas table, a CSV or Parquet file, with the columns
     predicted_rate                              where a feature needs it, of the next settlement
     contract                                    symbol, where the bundle decides on several contracts
     (signal columns)                            those the bundle lists, known at the bar's close
+    source                                      of a data folder's own files; ignored
 
 Funding: ``time`` (UTC), ``rate`` (fraction per settlement), optional ``mark``, ``contract`` where there are several.
 Account: see :mod:`gearing.export.account`.

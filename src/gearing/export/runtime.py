@@ -1,5 +1,6 @@
 """The runtime of bundles: target leverage from bars and an account, without the training libraries."""
 
+import os
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 from gearing.exchange.rules import largest_notional
 from gearing.export.account import AccountState, read_account
 from gearing.export.answers import check_targets, has_band
-from gearing.export.decision import Decision, Order, check_memory, read_memory
+from gearing.export.decision import Decision, Order, check_memory, memory_of, read_memory
 from gearing.export.exact import leverage_setting
 from gearing.export.files import MANIFEST, POLICY, BundleError, read_bundle
 from gearing.export.inputs import naming, read_market
@@ -81,8 +82,9 @@ class Bundle:
             with a minute of tolerance. Default "1bar": the bar that closed last before ``now`` must be there.
         max_jump : float or "off", optional
             Largest move of a price since the last decision from the close before it, in standard deviations of a bar.
-        memory : sequence, optional
-            ``memory`` of the last decision (or of its JSON), for risk controls with state and recurrent networks.
+        memory : sequence or path, optional
+            ``memory`` of the last decision (or of its JSON), or the JSON file of that decision; for risk controls with
+            state and recurrent networks.
 
         Raises
         ------
@@ -101,7 +103,8 @@ class Bundle:
             state = read_account(account, self.manifest, market)
             near, warnings = check_solvent(state, marks)
         observation = self._observe(market, signals, state)
-        control_memory, network_state = self._split_memory(memory)
+        with naming(memory):
+            control_memory, network_state = self._split_memory(memory)
         wanted, network_state = self._policy(observation, self._extra_inputs(network_state, state))
         check_targets(wanted, self.manifest, observation)
         limited, guards, memories, acted = self._controlled(
@@ -186,7 +189,7 @@ class Bundle:
         shape, controls = self.manifest.policy.get("state"), len(self.manifest.config.controls)
         if memory is None:
             return None, None if shape is None else np.zeros((shape[0], 1, shape[1]), np.float32)
-        given = read_memory(memory)
+        given = read_memory(memory_of(Path(memory)) if isinstance(memory, str | os.PathLike) else memory)
         state = given[controls] if len(given) > controls else None
         if shape is not None and len(given) == controls + 1:
             right = state is not None and len(state) == 1 and state[0].shape == (shape[0], 1, shape[1])
