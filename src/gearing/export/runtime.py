@@ -7,18 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from gearing.exchange.rules import largest_notional
 from gearing.export.account import AccountState, read_account
-from gearing.export.answers import check_targets, has_band
 from gearing.export.decision import Decision, Order, check_memory, memory_of, read_memory
-from gearing.export.exact import leverage_setting
 from gearing.export.files import MANIFEST, POLICY, BundleError, read_bundle
 from gearing.export.inputs import naming, read_market
 from gearing.export.jumps import MAX_JUMP
 from gearing.export.manifest import ForecastSpec, Manifest
 from gearing.export.moment import read_moment
 from gearing.export.network import Network, checked_numbers
-from gearing.export.solvency import check_solvent, reductions_only
+from gearing.export.solvency import check_solvent
+from gearing.export.targets import capped, check_targets, filled_holds, has_band, reductions_only
 from gearing.features import FeatureSet, parse_duration
 from gearing.market.data import MarketData
 from gearing.policies.registry import describe_control, make_rule
@@ -112,10 +110,10 @@ class Bundle:
         )
         memories = memories if network_state is None else (*memories, (network_state,))
         restarted = self._restarted(memories) if memory is None else []
-        targets, caps = self._capped(limited, state)
+        targets, caps = capped(limited, self.manifest, state)
         targets, reduced = reductions_only(targets, near, state)
         orders, trade_notes = state.trade(targets, guards)
-        targets, held = _held(targets, state)
+        targets, held = filled_holds(targets, state)
         reasons = (*warnings, *notes, *state.notes, *restarted, *acted, *caps, *reduced, *held, *trade_notes)
         return self._decision(market, state, observation, targets, orders, reasons, memories)
 
@@ -296,30 +294,6 @@ class Bundle:
         notes = [f"risk control {name} changed the target" for name in changed]
         return after[0], guards, tuple(memories), notes
 
-    def _capped(self, limited: np.ndarray, state: AccountState) -> tuple[np.ndarray, list[str]]:
-        """Targets within the bundle's largest leverage and the margin tiers at this size."""
-        targets, notes = limited.copy(), []
-        equity = float(state.account.equity[0])
-        for j, name in enumerate(state.names):
-            most = self.manifest.config.max_leverage
-            if abs(targets[j]) > most:
-                notes.append(f"{name}: the target is {targets[j]:+.4g}x; the bundle allows {most:g}x")
-                targets[j] = np.copysign(most, targets[j])
-            if np.isnan(targets[j]):
-                continue
-            row, budget = state.rows[0, j], float(state.contracts[j].margin_share) * equity
-            setting = leverage_setting(
-                abs(targets[j]), self.manifest.venue.leverage_step, state.top_leverage(j)
-            )
-            allowed = largest_notional(setting, state.tiers, int(row.tiers_first), int(row.tiers_last))
-            allowed = max(allowed, state.held(j, targets[j]))  # only increases are capped
-            if abs(targets[j]) * budget > allowed:
-                notes.append(
-                    f"{name}: {targets[j]:+.4g}x of {budget:,.0f} exceeds the {allowed:,.0f} its tier allows"
-                )
-                targets[j] = np.copysign(allowed / budget, targets[j])
-        return targets, notes
-
     @cached_property
     def _layout(self) -> ObservationLayout:
         about = self.manifest
@@ -338,16 +312,6 @@ class Bundle:
         if file not in self._networks:
             self._networks[file] = Network(self._files[file], str(self.folder / file))
         return self._networks[file]
-
-
-def _held(targets: np.ndarray, state: AccountState) -> tuple[np.ndarray, list[str]]:
-    """Targets with the held leverage of the margin share where the policy holds (NaN)."""
-    filled, notes = targets.copy(), []
-    for j in np.flatnonzero(np.isnan(targets)):
-        name, share = state.names[j], float(state.contracts[j].margin_share)
-        filled[j] = state.effective_leverage()[name] / share
-        notes.append(f"{name}: the policy leaves the position unchanged")
-    return filled, notes
 
 
 def load_bundle(folder: str | Path) -> Bundle:

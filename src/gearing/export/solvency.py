@@ -64,24 +64,3 @@ def _margins(state: AccountState, prices: np.ndarray) -> tuple[list[str], np.nda
         equity = float(state.account.wallet_balance[0]) + profit.sum()
         return ["the account"], np.array([needed.sum()]), np.array([equity])
     return [f"the position in {name}" for name in state.names], needed, positions.margin + profit
-
-
-def reductions_only(
-    targets: np.ndarray, near: np.ndarray, state: AccountState
-) -> tuple[np.ndarray, list[str]]:
-    """Targets of the margin share (n_contracts,) that increase no position near liquidation, and notes.
-
-    A target beyond the position leaves it unchanged (NaN), one on the other side closes it.
-    """
-    changed, notes, leverage = targets.copy(), [], state.effective_leverage()
-    for j in np.flatnonzero(near):
-        name, share = state.names[j], float(state.contracts[j].margin_share)
-        held = leverage[name] / share
-        if np.isnan(targets[j]) or (targets[j] * held >= 0.0 and abs(targets[j]) <= abs(held)):
-            continue
-        changed[j] = np.nan if targets[j] * held > 0.0 else 0.0
-        what = "left unchanged" if targets[j] * held > 0.0 else "closed at most"
-        notes.append(
-            f"{name}: the target {targets[j] * share:+.2f}x would increase it near liquidation: {what}"
-        )
-    return changed, notes
