@@ -3,9 +3,9 @@
 import json
 
 import pytest
+from tests.fuzz.mutations import run_command
 
 from gearing.features.feature import forget_feature
-from tests.fuzz.mutations import run_command
 
 FEATURE = """\
 from gearing.features import feature

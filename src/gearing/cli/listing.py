@@ -6,6 +6,7 @@ import inspect
 import shutil
 import textwrap
 from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -67,8 +68,8 @@ def _described(thing: Any) -> tuple[dict[str, Any], str]:
     made = thing[0] if isinstance(thing, tuple) else getattr(thing, "compute", getattr(thing, "make", thing))
     made = getattr(made, "compute", made)  # a feature of one window
     about = next(iter((inspect.getdoc(made) or "").splitlines()), "")
-    fields = getattr(made, "__dataclass_fields__", {}) if inspect.isclass(made) else {}
+    declared = fields(made) if inspect.isclass(made) and is_dataclass(made) else ()
+    parameters = {one.name: one.default for one in declared if one.init and not one.name.startswith("_")}
     return {
-        name: "..." if repr(field.default).startswith("<") else field.default
-        for name, field in fields.items() if field.init and not name.startswith("_")
-    }, about  # fmt: skip
+        name: "..." if repr(value).startswith("<") else value for name, value in parameters.items()
+    }, about
