@@ -152,6 +152,17 @@ def bankruptcy_price(quantity, entry_price, wallet, inverse):
 
 
 @rule
+def margin_with_addition(quantity, initial, added, fee_rate):
+    """Margin that backs an inverse position after margin was added by hand, on Bybit [settle coin].
+
+    The fee of closing what the addition carries is set aside: added / (1 + side x fee rate). Its bankruptcy and
+    liquidation prices are those of this margin, rounded to the tick towards the entry.
+    """
+    side = 1.0 if quantity > 0.0 else -1.0
+    return initial + added / (1.0 + side * fee_rate)
+
+
+@rule
 def price_at_margin(quantity, entry_price, backing, rate, amount, inverse):
     """Price at which margin balance equals ``rate`` x notional - ``amount``; may be non-positive or infinite.
 

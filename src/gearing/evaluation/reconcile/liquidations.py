@@ -1,7 +1,7 @@
 """Liquidations of a replay: where the mark triggers them, the price at which the venue closes, when they were due."""
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,8 +16,12 @@ from gearing.exchange.rules import (
     bankruptcy_price,
     liquidation_price,
     liquidation_price_at_entry,
+    margin_with_addition,
+    notional,
     round_price,
 )
+
+_PRINTED = 2e-8  # of amounts with eight decimals
 
 
 @dataclass
@@ -62,7 +66,7 @@ class Liquidations:
     """Liquidation prices under a venue's rules, and what the marks say about them."""
 
     profile: VenueProfile
-    taker_fee: float
+    takers: Sequence[float]  # taker fees of the account: one, or those of all levels
     contracts: Mapping[str, Contract]
     marks: Mapping[str, MarkPath]
     sheet: Sheet
@@ -106,9 +110,36 @@ class Liquidations:
             if price == price:  # printed on the tick grid, towards the entry
                 price = round_price(price, contract.tick_size, math.copysign(1.0, quantity))
             return price, f"{family}.mm_at_entry"
-        fee = self.taker_fee if self.profile.maintenance == "mark_plus_fee" else 0.0
+        fee = self.takers[0] if self.profile.maintenance == "mark_plus_fee" else 0.0
         name = "mm_at_mark_plus_fee" if fee else "mm_at_mark"
         return liquidation_price(quantity, entry, backing, tiers, inverse, fee), f"{family}.{name}"
+
+    def added_margin(self, line: Line, quantity: float, entry: float) -> float:
+        """Margin of a record that prints the posted margin and the bankruptcy price (Bybit, inverse).
+
+        The posted margin is the initial margin, the fee of closing at the bankruptcy price without addition, and what
+        was added by hand. The account's fee rate is not in the record: of the venue's levels, the one whose bankruptcy
+        price is nearest is taken.
+        """
+        contract, side = self.contracts[line.symbol], math.copysign(1.0, quantity)
+        leverage, posted = float(line.given["leverage"]), float(line.given["posted"])
+        value = notional(quantity, entry, True)
+        found = []
+        for rate in self.takers:
+            added = posted - value / leverage - rate * value * (1.0 + side / leverage)
+            backing = margin_with_addition(
+                quantity, value / leverage, added if added > _PRINTED else 0.0, rate
+            )
+            bust = round_price(bankruptcy_price(quantity, entry, backing, True), contract.tick_size, side)
+            found.append((abs(bust - float(line.printed["bankruptcy_price"])), bust, backing))
+        _, bust, backing = min(found)
+        if contract.tick_size:
+            self.sheet.compare(line, "bankruptcy_price", bust, "bust.inverse")
+        else:
+            self.sheet.leave(
+                line, f"bankruptcy price: the tick of {line.symbol} is not known; give --contracts"
+            )
+        return backing
 
     def check(self, line: Line, held: Held) -> None:
         """Where the mark triggers (the liquidation price, or the open beyond it) and what the venue then prints.

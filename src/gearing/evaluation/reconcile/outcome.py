@@ -20,7 +20,7 @@ from gearing.evaluation.reconcile.records.row import decimals_of
 
 COLUMNS = ["file", "line", "time", "symbol", "kind", "field", "printed", "ours", "unit", "rule"]
 SIZES = {"quantity", "closed", "after"}
-PRICES = {"entry", "execution_price", "limit_price", "trigger_mark", "liquidation_price"}
+PRICES = {"entry", "execution_price", "limit_price", "trigger_mark", "liquidation_price", "bankruptcy_price"}
 NOTHING_CHECKED, DIFFERS = 2, 1  # exit codes
 _ROUNDING = Decimal("1e-9")  # of a unit: replayed values are doubles
 _DOUBLE = Decimal("1e-13")  # relative error of replayed values
@@ -75,7 +75,9 @@ class Reconciliation:
             f"{self.checked} numbers checked, {len(self.differences)} differ, {len(self.unchecked)} not checked"
         ]
         if self.sums:
-            parts.append(f"{self.sums} sums of the statement's own numbers checked")
+            parts.append(
+                f"{self.sums} more agree or differ with other numbers of the statement: sums, values, balances"
+            )
         if self.rows:
             parts.append(
                 f"{self.rows['read']} rows: "

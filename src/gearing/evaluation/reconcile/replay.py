@@ -30,7 +30,7 @@ from gearing.evaluation.reconcile.order import Settlements, in_order, settlement
 from gearing.evaluation.reconcile.outcome import Reconciliation, Sheet
 from gearing.evaluation.reconcile.payments import Payments, cut_off
 from gearing.evaluation.reconcile.records.line import Line
-from gearing.evaluation.reconcile.records.row import decimals_of
+from gearing.evaluation.reconcile.snapshots import Snapshots
 from gearing.exchange.rules import (
     average_entry_price,
     funding_payment,
@@ -53,6 +53,7 @@ class _Replay:
     rates: tuple[float, float]
     sheet: Sheet
     liquidations: Liquidations
+    snapshots: Snapshots
     marks: Mapping[str, MarkPath]
     settled: Mapping[tuple[str, int], np.datetime64]
     by_fills: Collection[str] = ()  # orders whose executions are in the statement, too
@@ -83,7 +84,8 @@ class _Replay:
         held = self.held[line.symbol, line.leg]
         if line.kind != "liquidation":
             self.liquidations.overdue(line, held)
-        getattr(self, line.kind)(line, held)
+        part = self if hasattr(self, line.kind) else self.snapshots
+        getattr(part, line.kind)(line, held)
         held.since = line.time
 
     def size(self, line: Line) -> float:
@@ -259,65 +261,6 @@ class _Replay:
     def wrong_side(self, line: Line, rule: str) -> None:
         self.sheet.differs(line, "side", str(line.side), -line.side, rule)
 
-    def position(self, line: Line, held: Held) -> None:
-        """A snapshot: unrealised profit and liquidation price from its own entry price, size and wallet."""
-        contract, inverse = self.contracts[line.symbol], self.inverse(line)
-        quantity, entry = line.side * self.size(line), float(line.given["entry"])
-        if held.traded and held.known:
-            self.sheet.compare(line, "quantity", abs(held.quantity) / contract.multiplier, "fills")
-            if quantity == 0.0:
-                return
-            self.sheet.compare(line, "entry", held.entry, "average entry price")
-            if quantity * held.quantity < 0.0:
-                self.wrong_side(line, "fills")
-        else:  # a statement that begins with a position
-            held.quantity, held.entry, held.known = quantity, entry, True
-        self.sheet.compare(line, "value", notional(quantity, entry, inverse), "notional")
-        step = _step(line, contract)
-        if "mark" in line.given:
-            mark = float(line.given["mark"])
-            profit = unrealised_pnl(quantity, entry, mark, inverse)
-            slack = abs(unrealised_pnl(quantity, entry + step, mark, inverse) - profit)
-            self.sheet.compare(line, "unrealised", profit, "pnl", slack)
-        self.backing(line, held, quantity, entry, step)
-
-    def backing(self, line: Line, held: Held, quantity: float, entry: float, step: float) -> None:
-        """The margin of a snapshot, and the liquidation price that follows from it."""
-        printed = "liquidation_price" in line.printed and "liquidation_price" not in line.unread
-        if "wallet" not in line.given and "leverage" not in line.given:
-            if printed:
-                self.sheet.leave(line, "liquidation price without wallet or leverage")
-            return
-        backing = notional(quantity, entry, self.inverse(line)) / float(line.given.get("leverage", "1"))
-        held.backing = float(line.given.get("wallet", backing))
-        held.unit = 10.0 ** -max(8, decimals_of(line.given["wallet"])) if "wallet" in line.given else 0.0
-        if not printed:
-            return
-        if line.symbol in self.liquidations.tierless:
-            self.sheet.leave(
-                line, f"the margin tiers of {line.symbol} are not known; give them with --contracts or --data"
-            )
-            return
-        price, rule = self.liquidations.price(line, quantity, entry, held.backing)
-        moved = self.liquidations.price(line, quantity, entry + step, held.backing + held.unit)[0]
-        slack = abs(moved - price) if moved == moved and price == price and "wallet" in line.given else 0.0
-        self.sheet.compare(line, "liquidation_price", price, rule, slack)
-
-    def closed(self, line: Line, held: Held) -> None:
-        """The summary of a closed position: its profit from its own average prices."""
-        entry, price = float(line.given["entry"]), float(line.given["price"])
-        quantity, inverse = line.side * self.size(line), self.inverse(line)
-        profit = unrealised_pnl(quantity, entry, price, inverse)
-        steps = [10.0 ** -decimals_of(line.given[name]) for name in ("entry", "price")]
-        slack = abs(unrealised_pnl(quantity, entry - steps[0], price + steps[1], inverse) - profit)
-        self.sheet.compare(line, "realised", profit, "pnl of the average prices", slack)
-
-
-def _step(line: Line, contract: Contract) -> float:
-    """How far the printed entry price may be away from the venue's: it is an average, printed with five decimals."""
-    exact = 10.0 ** -max(5, decimals_of(line.given["entry"]))
-    return min(contract.tick_size, exact) if contract.tick_size else exact
-
 
 def reconcile(
     lines: Iterable[Line],
@@ -360,9 +303,13 @@ def reconcile(
     doubled = len(notes)
     notes += [f"{name}: no mark prices of it were given" for name in known if marks and name not in marks]
     sheet = Sheet(known, notes=notes)
-    liquidations = Liquidations(profile, rates[0], known, marks, sheet, tierless)
+    takers = rates[:1] if fee_level else (rates[0], *(taker for _, taker, _ in profile.fee_levels))
+    liquidations = Liquidations(profile, takers, known, marks, sheet, tierless)
     orders = {line.order for line in kept if line.kind == "fill" and line.order}
-    replay = _Replay(profile, known, settlements, rates, sheet, liquidations, marks, settled, orders)
+    snapshots = Snapshots(known, sheet, liquidations)
+    replay = _Replay(
+        profile, known, settlements, rates, sheet, liquidations, snapshots, marks, settled, orders
+    )
     ordered = with_legs(in_order(kept, settled))
     expected = Expected(ordered, settlements, known, marks, replay.held, replay.payments.booked, sheet)
     for line in ordered:

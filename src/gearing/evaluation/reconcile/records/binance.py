@@ -127,10 +127,17 @@ def position(row: Row) -> Line:
         given |= _margin(row)
     printed = row.numbers({"unrealised": "unRealizedProfit", "liquidation_price": "liquidationPrice"})
     printed |= {"quantity": amount.removeprefix("-"), "entry": given["entry"]}
+    printed |= {name: text.removeprefix("-") for name, text in row.numbers(_sums(row)).items()}
     return Line(
         row.line, time, "position", row.text("symbol"), side, given, printed,
         file=row.file, label="position", leg=leg, unread=unread,
     )  # fmt: skip
+
+
+def _sums(row: Row) -> dict[str, str]:
+    """Sums of other fields; the margin balance of a cross position is not its own."""
+    value = row.first("notional", "notionalValue")
+    return {"value": value} if _is_cross(row) else {"value": value, "margin_balance": "isolatedMargin"}
 
 
 def _is_cross(row: Row) -> bool:
@@ -200,11 +207,11 @@ POSITION = Kind(
         "symbol": _SYMBOL, "positionAmt": compared("size, signed"), "entryPrice": compared("average price"),
         "markPrice": used("mark"), "unRealizedProfit": compared("profit at mark"),
         "liquidationPrice": compared("liquidation price"), "leverage": used("margin where none is printed"),
-        "marginType": meaning("what backs the position"), "isolatedMargin": irrelevant("wallet and profit"),
+        "marginType": meaning("what backs the position"), "isolatedMargin": compared("wallet and profit"),
         "isolatedWallet": used("margin"), "positionSide": _LEG, "updateTime": _TIME, "marginAsset": _COIN,
-        "breakEvenPrice": irrelevant("the venue's own accounting of fees"), "notional": irrelevant("size times mark"),
+        "breakEvenPrice": irrelevant("the venue's own accounting of fees"), "notional": compared("size times mark"),
         "maxNotionalValue": irrelevant("limit of the leverage setting"), "maxQty": irrelevant("limit of the setting"),
-        "isAutoAddMargin": irrelevant("a setting"), "notionalValue": irrelevant("size times mark"),
+        "isAutoAddMargin": irrelevant("a setting"), "notionalValue": compared("size times mark"),
         "initialMargin": irrelevant("of open orders, too"), "maintMargin": irrelevant("see liquidationPrice"),
         "positionInitialMargin": irrelevant("of the leverage setting"), "adl": irrelevant("place in a queue"),
         "openOrderInitialMargin": irrelevant("of open orders"), "adlQuantile": irrelevant("place in a queue"),

@@ -95,6 +95,7 @@ def position(row: Row) -> Line:
             leg=leg,
             by_side=True,
         )
+    side = side or _side_of_prices(row)
     if side == 0:
         raise row.error(f"side is {row.text('side', '')!r} for a position of {quantity}; it is Buy or Sell.")
     if leg and side != {"long": 1, "short": -1}[leg]:
@@ -107,6 +108,11 @@ def position(row: Row) -> Line:
         {"unrealised": "unrealisedPnl", "liquidation_price": "liqPrice", "value": "positionValue"}
     )
     printed |= {"quantity": given["quantity"], "entry": given["entry"]}
+    if (
+        "bustPrice" in row and "positionIM" in row
+    ):  # classic accounts; the margin holds what was added by hand
+        printed |= row.numbers({"bankruptcy_price": "bustPrice"})
+        given |= row.numbers({"posted": "positionIM"})
     unread = {}
     if row.text("tradeMode", "1") == "0" and "liquidation_price" in printed:
         unread["liquidation_price"] = "cross margin (tradeMode 0): it depends on the whole account"
@@ -116,6 +122,14 @@ def position(row: Row) -> Line:
         row.line, time, "position", row.text("symbol"), side, given, printed,
         file=row.file, label="position", leg=leg, unread=unread, by_side=True,
     )  # fmt: skip
+
+
+def _side_of_prices(row: Row) -> int:
+    """Side of a record that prints none (answers about added margin): a long is liquidated below its entry price."""
+    name = row.first("bustPrice", "liqPrice")
+    if name not in row or "avgPrice" not in row:
+        return 0
+    return 1 if Decimal(row.number(name)) < Decimal(row.number("avgPrice")) else -1
 
 
 _ID, _SIDE, _SYMBOL = irrelevant("an id"), meaning("buy or sell"), used("contract")
@@ -150,7 +164,7 @@ POSITION = Kind(
         "liqPrice": compared("liquidation price"), "unrealisedPnl": compared("profit at mark"),
         "category": meaning("perpetual or other"), "createdTime": _EMPTY, "seq": _EMPTY, "adlRankIndicator": _EMPTY,
         "riskId": irrelevant("of the tier"), "riskLimitValue": irrelevant("of the tier"), "tpslMode": _SETTING,
-        "bustPrice": irrelevant("empty in unified accounts"), "autoAddMargin": _SETTING, "takeProfit": _ORDER,
+        "bustPrice": compared("bankruptcy price, of classic accounts"), "autoAddMargin": _SETTING, "takeProfit": _ORDER,
         "stopLoss": _ORDER, "trailingStop": _ORDER, "activePrice": _ORDER, "isReduceOnly": _SETTING,
         "positionIM": irrelevant("of the leverage setting, with the fee of closing"), "positionIMByMp": _EMPTY,
         "positionMM": irrelevant("see liqPrice"), "positionMMByMp": _EMPTY, "occClosingFee": _EMPTY,
