@@ -223,6 +223,11 @@ def test_a_market_and_a_table_of_other_bars_are_refused():
         Simulator(of, table(of.between(end=of.open_time[5])))
 
 
+def test_an_empty_list_of_tables_is_refused_with_what_to_give():
+    with pytest.raises(ValueError, match=r"0 feature tables were given for 1 market\(s\); give one for each"):
+        Simulator(market([100.0] * 5), [], SimulationConfig())
+
+
 def test_a_policy_beyond_the_largest_leverage_is_refused():
     made = simulator(market([100.0] * 5), max_leverage=5.0)
     with pytest.raises(ValueError, match="exceeds max_leverage 5"):

@@ -101,6 +101,11 @@ def test_what_is_no_table_is_refused_with_its_file_and_place(content, message):
     assert message in str(error.value)
 
 
+def test_beside_decimal_points_commas_part_thousands():
+    found = table_of(b'o;v\n94000.5;"1,234"\n94000.6;"2,500"\n', "a.csv")
+    assert found.to_numpy().tolist() == [[94000.5, 1234.0], [94000.6, 2500.0]]
+
+
 def test_with_decimal_commas_points_part_thousands():
     found = table_of(b"o;v\n94.000,50;1.234\n94000,6;12\n", "a.csv")
     assert found.to_numpy().tolist() == [[94000.5, 1234.0], [94000.6, 12.0]]

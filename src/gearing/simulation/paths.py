@@ -45,7 +45,10 @@ def path_tables(
                 f"a feature table is {table!r:.60}; give FeatureSet([...]).compute(market), one for each market."
             )
     if len(given) != len(markets):
-        raise ValueError(f"{len(markets)} markets need as many feature tables, given {len(given)}.")
+        raise ValueError(
+            f"{len(given)} feature tables were given for {len(markets)} market(s); give one for each, such as "
+            "FeatureSet(names).compute(market), or none at all for the default features."
+        )
     for market, table in zip(markets, given, strict=True):
         same = market.open_time is table.open_time or np.array_equal(market.open_time, table.open_time)
         if not same or table.symbols != market.symbols:

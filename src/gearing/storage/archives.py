@@ -68,7 +68,7 @@ def _from_zip(content: bytes, where: str, wanted: Callable[[str], bool], largest
             return _limited(packed, largest, f"{where}: {chosen[0]}"), f"{where}, {chosen[0]}"
 
 
-def _limited(packed: IO[bytes], largest: int, where: str) -> bytes:
+def _limited(packed: IO[bytes] | gzip.GzipFile, largest: int, where: str) -> bytes:
     found = packed.read(largest + 1)
     if len(found) > largest:
         raise ValueError(f"{where} unpacks to more than {largest:,} bytes; it is not read.")

@@ -28,6 +28,7 @@ _PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _COMMA_GROUPS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?")
 _POINT_GROUPS = re.compile(r"[+-]?\d{1,3}(\.\d{3})+")
 _COMMA_DECIMALS = re.compile(r"[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+([eE][+-]?\d+)?")
+_POINT = r"^[-+]?(\d*\.\d{1,2}|\d*\.\d{4,}|\d{4,}\.\d+|0\.\d+)$"  # which no thousands have
 _UNSURE = re.compile(r"[+-]?\d{1,3}[.,]\d{3}")  # 1,234 and 1.234
 _EMPTY = ("", "nan", "none", "null", "na", "n/a", "<na>")
 
@@ -241,7 +242,10 @@ def _equal_rows(table: pa.Table, header: Sequence[str]) -> np.ndarray:
 def _numbers_in(columns: Mapping[Any, Any], where: str) -> list[Any]:
     """Columns of texts; those whose cells are all numbers or empty as numbers."""
     with_comma = {name: c for name, c in columns.items() if pc.any(pc.match_substring(c, ",")).as_py()}
-    comma = decimal_comma(with_comma, where)
+    points = bool(with_comma) and any(
+        pc.any(pc.match_substring_regex(c, _POINT)).as_py() for c in columns.values()
+    )
+    comma = decimal_comma(with_comma, where, points)
     found = []
     for name, texts in columns.items():
         plain = texts
@@ -281,8 +285,16 @@ def _cast(texts: Any) -> Any:
     return None
 
 
-def decimal_comma(columns: Mapping[Any, Any], where: str) -> bool | None:
+def decimal_comma(columns: Mapping[Any, Any], where: str, points: bool = False) -> bool | None:
     """Whether commas are decimal marks (True) or part thousands (False); None where no number has one.
+
+    Parameters
+    ----------
+    columns : mapping of name to texts
+    where : str
+        File, for messages.
+    points : bool
+        Whether the file has numbers with a decimal point; commas then part thousands.
 
     Raises
     ------
@@ -305,7 +317,7 @@ def decimal_comma(columns: Mapping[Any, Any], where: str) -> bool | None:
         raise ValueError(
             f"{where}: some commas part thousands and others decimals; write numbers like 94000.5."
         )
-    if unsure and not (grouped or decimals):
+    if unsure and not (grouped or decimals or points):
         raise ValueError(
             f"{where}, column {unsure[0]}: {unsure[1]!r} may have three decimals or part thousands; write numbers like "
             "94000.5."

@@ -64,6 +64,11 @@ def test_integers_are_seconds_to_nanoseconds_by_their_size(per_second):
     assert again.fingerprint == build().fingerprint
 
 
+def test_settlements_with_milliseconds_of_jitter_belong_to_their_minute():
+    late = funding().assign(time=funding()["time"] + pd.Timedelta("7ms"))
+    assert build(rates=late).fingerprint == build().fingerprint
+
+
 @pytest.mark.parametrize("given", [None, [1, 2], {"a": 1}])
 def test_what_is_no_table_is_refused_by_its_type(given):
     with pytest.raises(TypeError, match=r"last of OWN is .*; give a pandas DataFrame"):

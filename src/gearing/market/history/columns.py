@@ -13,7 +13,7 @@ import pandas as pd
 
 from gearing.market.history.frames import bars_from_frame, settlements_from_frame
 from gearing.market.history.layout import PRICES, require_columns
-from gearing.market.history.series import Bars, whole_minutes
+from gearing.market.history.series import Bars
 from gearing.market.timing import stamps
 from gearing.names import check_names
 
@@ -103,15 +103,11 @@ def settlements_of_table(
     mapping: Mapping[str, str] | None = None,
     date_format: str | None = None,
 ) -> np.ndarray:
-    """Settlements of a table, in order of time, as :func:`bars_of_table` reads bars.
-
-    Stamps are rounded to the minute: venues stamp settlements with some milliseconds of jitter.
-    """
+    """Settlements of a table, in order of time, as :func:`bars_of_table` reads bars."""
     named = _named(table, _FUNDING_ORDERS, where)
     _check_symbol(named, symbol, where)
     found = _renamed(named, _FUNDING, mapping or {}, where, date_format)
-    time = whole_minutes(stamps(found["time"], f"{where}: time", date_format))
-    return settlements_from_frame(found.assign(time=time), where)
+    return settlements_from_frame(found, where, date_format)
 
 
 def _named(table: pd.DataFrame, orders: Mapping[int, Sequence[str]], where: str) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from gearing.contracts import Contract, shipped_schedules, shipped_symbols, venu
 from gearing.market.data import MarketData
 from gearing.market.history.assemble import Missing, assemble
 from gearing.market.history.layout import PRICES, require_columns, settlement_rows
-from gearing.market.history.series import Bars, Series, usual_step
+from gearing.market.history.series import Bars, Series, usual_step, whole_minutes
 from gearing.market.timing import positive_duration, stamps
 from gearing.storage.tables import numbers
 
@@ -91,10 +91,15 @@ def bars_from_frame(frame: pd.DataFrame, where: str, date_format: str | None = N
     return Bars(time[order], prices[order], volume, where)
 
 
-def settlements_from_frame(frame: pd.DataFrame, where: str) -> np.ndarray:
-    """Read time, rate and, where there is one, mark of a table, in order of time."""
+def settlements_from_frame(frame: pd.DataFrame, where: str, date_format: str | None = None) -> np.ndarray:
+    """Read time, rate and, where there is one, mark of a table, in order of time.
+
+    Stamps are rounded to the minute: venues stamp settlements with some milliseconds of jitter, and an order at the
+    open of a bar would pay a settlement that belongs to the moment before it.
+    """
     _check_frame(frame, where, ("rate",))
-    time, rate = _times(frame, "time", where), numbers(frame["rate"], f"{where}: rate")
+    time = whole_minutes(_times(frame, "time", where, date_format))
+    rate = numbers(frame["rate"], f"{where}: rate")
     mark = numbers(frame["mark"], f"{where}: mark") if "mark" in frame else np.full(time.size, np.nan)
     order = np.argsort(time, kind="stable")
     return settlement_rows(time[order], rate[order], mark[order], where)
