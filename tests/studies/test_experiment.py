@@ -7,6 +7,7 @@ from typing import Literal
 import pandas as pd
 import pytest
 
+import gearing
 from gearing.market import synthetic_market
 from gearing.market.history.writing import write_market
 from gearing.studies import load_config
@@ -153,3 +154,23 @@ def test_the_run_is_tracked_with_its_result(path, tmp_path):
     assert {"report.md", "doubles.csv", "experiment.yaml"} <= {
         f.path for f in client.list_artifacts(run.info.run_id)
     }
+
+
+def test_the_report_says_rules_fees_data_and_code(tmp_path):
+    place = tmp_path / "rules.yaml"
+    place.write_text(
+        "market: {years: 0.6, seed: 1}\nrules: [fixed_2x]\nforecast: null\nexchange: {venue: bybit}\n"
+        "folds: {train: 10d, validate: 5d, test: 20d, count: 1}\n",
+        encoding="utf-8",
+    )
+    done = run_study(place, settings(tmp_path))
+    report = (done.folder / "report.md").read_text(encoding="utf-8")
+    for said in (
+        "FixedLeverage(leverage=2.0)",
+        "venue: bybit, rules as of",
+        "taker 0.0550%",  # Bybit's lowest level
+        next(iter(done.findings.markets.values())).fingerprint,
+        "fold 0: train",
+        f"Made by gearing {gearing.__version__}, ",
+    ):
+        assert said in report, said

@@ -14,6 +14,7 @@ from gearing.exchange.records import ledger_dtype, records, step_dtype
 from gearing.market.data import MarketData
 from gearing.simulation.config import SimulationConfig, check_settings
 from gearing.simulation.hooks import hooks_of
+from gearing.simulation.kernel_records import contract_records
 from gearing.simulation.policy import Policy, check_columns, check_policy_type
 from gearing.simulation.simulator import Simulator
 from gearing.storage.digest import code_digest
@@ -87,7 +88,10 @@ def run_account(
     simulator.reset(seed=0)
     recorder = _Recorder(name or type(policy).__name__, progress)
     play(simulator, policy, recorder)
-    return replace(recorder.result(), facts={"policy": _described(policy), **facts_of(simulator)})
+    return replace(
+        recorder.result(),
+        facts={"policy": _described(policy), **facts_of(simulator.markets[0], simulator.config)},
+    )
 
 
 def _described(policy: Policy | np.ndarray) -> str:
@@ -100,22 +104,26 @@ def _described(policy: Policy | np.ndarray) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
-def facts_of(simulator: Simulator) -> dict[str, str]:
-    """Venue and fees that the accounts of a simulator pay, its data and the version of the code, as text."""
-    import gearing  # of the package as a whole, which imports this module when it is first used
-
-    market, profile = simulator.markets[0], simulator.profile
-    terms = simulator.kernel_contracts[0, 0]
-    level = simulator.config.fee_level or (profile.fee_levels[0][0] if profile.fee_levels else "the only one")
-    order = "maker" if simulator.config.order == "maker" else "taker"
+def facts_of(market: MarketData, config: SimulationConfig) -> dict[str, str]:
+    """Venue and fees that accounts pay on a market, its data and the version of the code, as text."""
+    profile = config.profile(market.venue)
+    terms = contract_records(market.contracts[:1], profile, config.with_(margin_share=1.0))[0]
+    level = config.fee_level or (profile.fee_levels[0][0] if profile.fee_levels else "the only one")
     return {
         "venue": f"{profile.name}, rules as of {profile.as_of}",
         "fees": f"level {level}: taker {terms.taker_fee:.4%}, maker {terms.maker_fee:.4%}, liquidation "
-        f"{terms.liquidation_fee:.4%} of notional; orders pay the {order} fee",
+        f"{terms.liquidation_fee:.4%} of notional; orders pay the {config.order} fee",
         "data": repr(market),
         "fingerprint": market.fingerprint,
-        "code": f"gearing {gearing.__version__}, {code_digest()[:8]}",
+        "code": version_text(),
     }
+
+
+def version_text() -> str:
+    """Version of the package and the hash of its code."""
+    import gearing  # of the package as a whole, which imports this module when it is first used
+
+    return f"gearing {gearing.__version__}, {code_digest()[:8]}"
 
 
 class _Recorder(Observer):
