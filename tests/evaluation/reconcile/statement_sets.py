@@ -96,7 +96,7 @@ SETS: dict[str, tuple[str, tuple[Make, ...], bool]] = {
     "okx page": ("okx", (O.web_trading_history, O.positions), True),
 }
 NOT_MADE = {  # records that lack what they would need
-    ("bybit page trades", "hedge"), *(("binance page", name) for name in SCRIPTS),
+    ("bybit page trades", "hedge"), ("binance page", "hedge"), ("binance page", "liquidated"),
 }  # fmt: skip
 CASES = [f"{kind}: {script}" for kind in SETS for script in SCRIPTS if (kind, script) not in NOT_MADE]
 

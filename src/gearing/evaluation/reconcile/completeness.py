@@ -20,6 +20,7 @@ _BORDER = np.timedelta64(
     15_000, "ms"
 )  # venues settle up to 15 seconds late: a fill this near may or may not count
 _TOLERANCE = 2 * Decimal(1).scaleb(-API_DECIMALS)  # three numbers, each rounded to half a unit or cut off
+_SECOND = np.timedelta64(1_000, "ms")  # pages print whole seconds
 _SMALLEST = 10.0**-API_DECIMALS
 
 
@@ -203,17 +204,37 @@ def check_entries(
     entries = [line for line in lines if line.kind == "entry"]
     seen: Counter[tuple[str, str, str]] = Counter()
     for line in entries:
-        fill = executed.get((line.symbol, line.trade))
+        key = (line.symbol, line.trade) if line.trade else _at_its_time(line, executed, numbers, seen)
+        fill = executed.get(key)
         if fill is None:
-            which = f"with trade id {line.trade} " if line.trade else ""
+            which = f"with trade id {line.trade} " if line.trade else "at its time "
             sheet.leave(line, f"no fill {which}of {line.symbol} in the statement; give the executions, too")
             continue
-        known = numbers[line.symbol, line.trade]
+        known = numbers[key]
         for name in (name for name in line.printed if name in known and name != "change"):
-            seen[line.symbol, line.trade, name] += 1
-            _compare_entry(line, name, fill, known, seen, sheet)
+            seen[*key, name] += 1
+            _compare_entry(line, name, fill, known, seen[*key, name], sheet)
         _compare_given(line, fill, sheet)
     _missing_entries(lines, entries, executed, numbers, seen, sheet)
+
+
+def _at_its_time(
+    line: Line,
+    executed: Mapping[tuple[str, str], Line],
+    numbers: Mapping[tuple[str, str], Mapping[str, float]],
+    seen: Mapping[tuple[str, str, str], int],
+) -> tuple[str, str]:
+    """The fill that an entry without a trade id is about: of those of its second without such an entry, the nearest."""
+    name = next(iter(line.printed))
+    printed = float(line.printed[name])
+    fitting = [
+        key
+        for key, fill in executed.items()
+        if key[0] == line.symbol and abs(fill.time - line.time) <= _SECOND and not seen.get((*key, name))
+    ]
+    return min(
+        fitting, key=lambda key: abs(numbers[key].get(name, math.inf) - printed), default=(line.symbol, "")
+    )
 
 
 def _compare_given(line: Line, fill: Line, sheet: Sheet) -> None:
@@ -241,10 +262,10 @@ def _compare_entry(
     name: str,
     fill: Line,
     numbers: Mapping[str, float],
-    seen: Mapping[tuple[str, str, str], int],
+    times_seen: int,
     sheet: Sheet,
 ) -> None:
-    if seen[line.symbol, line.trade, name] > 1:
+    if times_seen > 1:
         sheet.count(line)
         sheet.differs(line, name, line.printed[name], 0.0, f"a second entry of trade {line.trade}")
         return
@@ -274,16 +295,17 @@ def _missing_entries(
     ):
         for key, fill in executed.items():
             due = numbers[key].get(name, 0.0)
-            if (
-                not key[1]
-                or (*key, name) in seen
-                or not abs(due) >= _SMALLEST
-                or not min(times) <= fill.time <= max(times)
-            ):
+            if seen.get((*key, name)) or not abs(due) >= _SMALLEST:
                 continue
             missing = Line(fill.number, fill.time, "entry", fill.symbol, file=fill.file, label=MISSING)
-            sheet.count(missing)
-            sheet.differs(missing, name, "missing", due, f"the ledger has no entry of trade {fill.trade}")
+            if min(times) <= fill.time <= max(times):
+                sheet.count(missing)
+                sheet.differs(missing, name, "missing", due, f"the ledger has no entry of trade {fill.trade}")
+            else:
+                where = "after" if fill.time > max(times) else "before"
+                sheet.leave(
+                    missing, f"the ledger has no entry of this trade, which is {where} its other rows"
+                )
 
 
 def check_balances(lines: Iterable[Line], sheet: Sheet) -> None:

@@ -116,9 +116,10 @@ class _Replay:
         elif "realised" in line.printed:
             self.sheet.leave(line, _OPEN_BEFORE)
         held.backing, held.traded, held.overdue = math.nan, True, False
-        self.executed[line.symbol, line.trade] = line
+        key = line.symbol, line.trade or line.place
+        self.executed[key] = line
         profit = realised if known else math.nan
-        numbers = self.numbers.setdefault((line.symbol, line.trade), defaultdict(float))
+        numbers = self.numbers.setdefault(key, defaultdict(float))
         for name, value in (
             ("fee", fee),
             ("fee_change", -fee),
