@@ -31,7 +31,7 @@ def user_trade(row: Row) -> Line:
     trade, symbol = row.text("id", ""), row.text("symbol")
     return Line(
         row.line, row.time("time"), "fill", symbol, side,
-        given=row.positive({"quantity": "qty", "price": "price"}) | maker(row, "maker"),
+        given=row.sizes({"quantity": "qty", "price": "price"}) | maker(row, "maker"),
         printed=printed, file=row.file, label="user trade", leg=leg, trade=trade, order=row.text("orderId", ""),
         coins={"fee": fee_coin, "realised": row.text("marginAsset", "").upper()},
         identity=("trade", symbol, trade, str(side)) if trade else (), sequence=int(trade) if trade.isdigit() else -1,

@@ -42,7 +42,7 @@ def trade(row: Row) -> Line:
     profit, value = row.first(*PROFIT), row.first(*AMOUNT)
     side, symbol = row.side("Side"), symbol_of(row)
     number = row.text("Trade ID", "")
-    given = row.positive({"quantity": row.first(*QUANTITY), "price": "Price"}) | maker(row, "Maker")
+    given = row.sizes({"quantity": row.first(*QUANTITY), "price": "Price"}) | maker(row, "Maker")
     return Line(
         row.line, row.time(row.first(*TIME)), "fill", symbol, side, given,
         {"fee": fee, **row.numbers({"realised": profit, "value": value})}, row.file, "trade history",
