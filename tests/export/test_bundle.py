@@ -375,6 +375,24 @@ def test_a_hole_and_a_repeated_bar_are_refused_by_their_stamp(bundle):
         bundle.decide(pd.concat([BARS, BARS.iloc[[-100]]]), FLAT, FUNDING, now="last-bar")
 
 
+def test_tables_decide_the_same_in_any_order_unit_and_layout(bundle):
+    expected = bundle.decide(BARS, FLAT, FUNDING, now="last-bar").target_leverage
+    seconds = BARS.open_time.to_numpy().astype("datetime64[s]").astype(np.int64)
+    for bars, funding in (
+        (BARS[::-1], FUNDING[::-1]),
+        (
+            BARS.assign(source="an archive"),
+            FUNDING.assign(source="an archive"),
+        ),  # as the data folder stores them
+        (BARS.assign(open_time=seconds), FUNDING),
+        (BARS.assign(open_time=seconds * 1_000_000), FUNDING),
+        (BARS.set_index("open_time"), FUNDING.set_index("time")),
+    ):
+        assert bundle.decide(bars, FLAT, funding, now="last-bar").target_leverage == expected
+    with pytest.raises(BundleError, match=r"^funding of BTC-SYN: .* is repeated"):
+        bundle.decide(BARS, FLAT, pd.concat([FUNDING, FUNDING.tail(2)]), now="last-bar")
+
+
 def test_unknown_and_missing_columns_are_refused(bundle):
     with pytest.raises(BundleError, match=r"unknown column 'opne'. Did you mean 'open'"):
         bundle.decide(BARS.assign(opne=1.0), FLAT, FUNDING, now="last-bar")

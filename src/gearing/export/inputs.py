@@ -1,8 +1,8 @@
 """Read the inputs of a decision: recent bars and funding settlements.
 
-Bars: a pandas table, a CSV or Parquet file, with the columns
+Bars: a pandas table, a CSV or Parquet file, rows in any order, with the columns
 
-    open_time                                   opening of the bar, UTC (any text or unit that imports read)
+    open_time                                   opening of the bar, UTC (any text or unit that imports read), or the index
     open, high, low, close, volume              traded prices and volume in base units
     mark_open, mark_high, mark_low, mark_close  optional; default: traded prices
     index_open ... index_close                  where a feature needs the index price
@@ -64,6 +64,9 @@ def naming(given: Any) -> Iterator[None]:
 def _read_table(given: Any, what: str) -> pd.DataFrame:
     """A given table, or that of a file, without the column ``source`` of a data folder's files."""
     if isinstance(given, pd.DataFrame):
+        clock = "open_time" if what == "bars" else "time"
+        if isinstance(given.index, pd.DatetimeIndex) and clock not in given:
+            given = given.rename_axis(clock).reset_index()
         return given.drop(columns="source", errors="ignore")
     if not isinstance(given, str | os.PathLike):
         raise BundleError(f"{what}: {str(given)[:80]!r} is neither a table nor the path of one.")
@@ -317,7 +320,8 @@ def _market(
             **options,
         )
     except ValueError as error:
-        raise BundleError(f"bars: {error}") from error
+        problem = str(error).removeprefix("from_frames: ")
+        raise BundleError(problem if problem.startswith("funding") else f"bars: {problem}") from error
     if "predicted_rate" not in columns:
         return market
     rates = column("predicted_rate", np.timedelta64(0, "ms"))
