@@ -2,7 +2,7 @@
 
 Bars: a pandas table, a CSV or Parquet file, rows in any order, with the columns
 
-    open_time                                   opening of the bar, UTC (any text or unit that imports read), or the index
+    open_time                                   opening of the bar, UTC, in any unit that imports read; or the index
     open, high, low, close, volume              traded prices and volume in base units
     mark_open, mark_high, mark_low, mark_close  optional; default: traded prices
     index_open ... index_close                  where a feature needs the index price
