@@ -77,6 +77,18 @@ def test_without_a_list_of_positions_hedge_mode_shows_in_what_executions_closed(
     assert found.checked == 16  # fee, value, closed size and profit of each
 
 
+def test_an_execution_that_states_its_position_of_hedge_mode_belongs_to_it():
+    rows = [
+        trade("Buy", "2", "3000", at="1700000000000", id="1", positionIdx="1", execPnl="0"),
+        trade("Sell", "1", "3010", at="1700000001000", id="2", positionIdx="2", execPnl="0"),
+        trade("Sell", "2", "3050", at="1700000002000", id="3", positionIdx="1", execPnl="100"),
+        trade("Buy", "1", "2990", at="1700000003000", id="4", positionIdx="2", execPnl="20"),
+    ]
+    found = checked(rows, contract("ETHUSDT"))
+    assert found.differences.empty, str(found)
+    assert found.checked == 12
+
+
 def test_executions_of_the_spot_market_are_no_trades_of_the_perpetual_with_the_same_name():
     rows = [trade("Buy", "2", "3000", at="1700000000000", id="1", category="spot")]
     found = checked(rows, contract("ETHUSDT"))

@@ -49,7 +49,7 @@ def execution_line(row: Row, names: Mapping[str, str]) -> Line:
         row.line, row.time(names["time"]), "skipped", row.text(names["symbol"]), side, file=row.file, trade=trade,
         order=row.text(names["order"], ""), label=f"execution {kind}", by_side=True,
         given=row.sizes({name: names[name] for name in ("quantity", "price")}),
-        coins={"fee": coin, "funding_paid": coin},
+        coins={"fee": coin, "funding_paid": coin}, leg=str(row.choice("positionIdx", LEGS, "0")),
         identity=("execution", row.text(names["symbol"]), trade) if trade else (),
     )  # fmt: skip
     category = row.text("category", "linear").lower()
@@ -144,6 +144,7 @@ EXECUTION = Kind(
         "execValue": compared("value"), "execFee": compared("fee or funding"), "feeRate": used("rate of the fee"),
         "feeCurrency": meaning("coin of the fee"), "isMaker": meaning("rate of the fee where none is printed"),
         "closedSize": compared("size that closed a position, and which one in hedge mode"),
+        "positionIdx": meaning("position of hedge mode, where a stream or a client adds it"),
         "execPnl": compared("profit before fees"), "markPrice": compared("mark that triggered a liquidation"),
         "execId": meaning("the same id is the same execution"), "orderId": _ID, "orderLinkId": _ID,
         "blockTradeId": _ID,
