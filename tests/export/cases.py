@@ -124,16 +124,37 @@ def network_bundle(folder, output, algorithm="ppo", config=SMALL, **manifest):
     return folder
 
 
-def constant_graph(value, inputs=7):
-    """ONNX graph that returns one number, whatever the observation is."""
+def forecast_bundle(folder, variance):
+    """A rule's bundle whose forecast is always the same variance."""
+    small_bundle(folder)
+    about = json.loads((folder / "manifest.json").read_text())
+    spec = {
+        "column": "forecast_volatility", "recipe": "har", "horizon": "24h", "inputs": ["log_return"],
+        "file": "forecaster.onnx", "per_year": 365.0, "lower": 0.0, "upper": 5.0,
+    }  # fmt: skip
+    about |= {
+        "forecasts": [spec],
+        "columns": ["forecast_volatility"],
+        "low": [0.0],
+        "high": [5.0],
+        "features": [],
+    }
+    (folder / "manifest.json").write_text(json.dumps(about))
+    (folder / "forecaster.onnx").write_bytes(constant_graph(variance, 1, "X", "variance"))
+    write_checksums(folder)
+    return folder
+
+
+def constant_graph(value, inputs=7, given="observation", made_name="target_leverage"):
+    """ONNX graph that returns one number, whatever its input is."""
     from onnx import TensorProto, helper
 
     made = helper.make_tensor("value", TensorProto.FLOAT, [1, 1], [value])
     graph = helper.make_graph(
-        [helper.make_node("Constant", [], ["target_leverage"], value=made)],
+        [helper.make_node("Constant", [], [made_name], value=made)],
         "constant",
-        [helper.make_tensor_value_info("observation", TensorProto.FLOAT, ["n", inputs])],
-        [helper.make_tensor_value_info("target_leverage", TensorProto.FLOAT, [1, 1])],
+        [helper.make_tensor_value_info(given, TensorProto.FLOAT, ["n", inputs])],
+        [helper.make_tensor_value_info(made_name, TensorProto.FLOAT, [1, 1])],
     )
     opset = [helper.make_opsetid("", 17)]
     return helper.make_model(graph, opset_imports=opset, ir_version=8).SerializeToString()

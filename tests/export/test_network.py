@@ -101,3 +101,24 @@ def test_a_band_that_answers_nan_without_a_position_is_refused(tmp_path):
     for positions in ({}, {"BTC-SYN": held}):
         with pytest.raises(BundleError, match="nan, which is no"):
             bundle.decide(BARS, {"wallet_balance": 10_000.0, "positions": positions}, now="last-bar")
+
+
+@pytest.mark.parametrize(
+    ("variance", "words"),
+    [
+        (math.nan, "is nan, which is no number to trade on"),
+        (math.inf, "is inf, which is no number to trade on"),
+        (-1e-4, "is a negative variance, -0.0001"),
+    ],
+)
+def test_a_forecast_that_is_no_variance_is_refused(tmp_path, variance, words):
+    bundle = load_bundle(cases.forecast_bundle(tmp_path / "sick", variance))
+    with pytest.raises(BundleError, match=f"forecast 'forecast_volatility' of .*forecaster.onnx {words}"):
+        bundle.decide(BARS, FLAT, now="last-bar")
+
+
+def test_a_forecast_reaches_the_observation_as_volatility(tmp_path):
+    bundle = load_bundle(cases.forecast_bundle(tmp_path / "well", 0.0004))
+    decision = bundle.decide(BARS, FLAT, now="last-bar")
+    # a daily variance of 0.0004 is a volatility of 2 % a day, 0.02 x sqrt(365) a year
+    assert decision.observation["forecast_volatility"] == pytest.approx(0.02 * math.sqrt(365.0), rel=1e-6)
