@@ -466,6 +466,12 @@ def test_files_are_read_as_tables_are(bundle, tmp_path):
         assert decision.policy_leverage["BTC-SYN"] == pytest.approx(expected, rel=1e-6)
     with pytest.raises(BundleError, match=r"none\.csv: there is no such file"):
         bundle.decide(tmp_path / "none.csv", FLAT, FUNDING, now="last-bar")
+    doubled = pd.concat([FUNDING, FUNDING.tail(1)])
+    doubled.to_csv(tmp_path / "doubled.csv", index=False)
+    with pytest.raises(BundleError, match=r"doubled\.csv: .* is repeated"):
+        bundle.decide(BARS, FLAT, tmp_path / "doubled.csv", now="last-bar")
+    with pytest.raises(BundleError, match="no path holds a zero byte"):
+        bundle.decide("\0", FLAT, FUNDING, now="last-bar")
     with pytest.raises(BundleError, match=r"account\.json"):
         bundle.decide(tmp_path / "account.json", FLAT, FUNDING, now="last-bar")
 

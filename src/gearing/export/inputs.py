@@ -144,7 +144,11 @@ def read_market(
         notes.append("no funding was given, and nothing here reads it")
     if _MARK[0] not in table:
         notes.append("no mark prices were given: traded prices are used")
-    market = _market(manifest, parts, cash, expected[0], moment)
+    try:
+        market = _market(manifest, parts, cash, expected[0], moment)
+    except BundleError as error:
+        with naming(funding if "funding of" in str(error) else bars):
+            raise
     signals = {
         name: np.stack([part[name].to_numpy(np.float64) for part in parts.values()], axis=1)
         for name in manifest.signals

@@ -39,8 +39,10 @@ def read_bytes(path: Path) -> bytes:
         raise ValueError(f"{path}: there is no such file.") from None
     except IsADirectoryError:
         raise ValueError(f"{path} is a folder; give a file.") from None
-    except (OSError, ValueError) as error:  # a path with a zero byte is a ValueError
-        raise ValueError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from None
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror or error}.") from None
+    except ValueError:
+        raise ValueError(f"{str(path)!r} cannot be read: no path holds a zero byte.") from None
 
 
 def read_text(path: Path) -> str:
