@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from tests.fuzz.mutations import run_command
 
 HEAVY = "pandas numba pyarrow scipy sklearn lightgbm arch torch stable_baselines3 mlflow onnx matplotlib"
 SHORT = ["market.years=0.5"]
@@ -207,3 +208,127 @@ def test_reconcile_names_the_line_whose_fee_differs(tmp_path):
     assert answer.returncode == 1, answer.stderr
     # 0.1 x 60 000 x 0.05 % = 3, so the second line charged too much
     assert "1 differ" in answer.stdout
+
+
+def test_the_version_is_printed_in_every_way():
+    import gearing
+
+    program = subprocess.run(
+        [sys.executable, "-m", "gearing", "--version"], capture_output=True, text=True, check=True
+    )
+    assert program.stdout == run_command(["version"])[1] == f"{gearing.__version__}\n"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_rules_and_commands_are_completed(shell, monkeypatch):
+    words = {"bash": "complete_bash", "zsh": "complete_zsh", "fish": "complete_fish"}[shell]
+    monkeypatch.setenv("_GEARING_COMPLETE", words)
+    for name, value in (("COMP_WORDS", "gearing backtest volatility_w"), ("COMP_CWORD", "2"),
+                        ("_TYPER_COMPLETE_ARGS", "gearing backtest volatility_w"),
+                        ("_TYPER_COMPLETE_FISH_ACTION", "get-args")):  # fmt: skip
+        monkeypatch.setenv(name, value)
+    code = "import sys; sys.argv = ['gearing']; from gearing.cli import main; main()"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "volatility_weighted" in shown.stdout
+
+
+def test_a_backtest_reads_the_folder_in_gearing_data_and_says_so(tmp_path, monkeypatch):
+    from gearing.market import synthetic_market
+    from gearing.market.history.writing import write_market
+
+    write_market(synthetic_market("market-b", seed=1, years=0.05, contracts=("BTCUSDT",)), tmp_path / "data")
+    monkeypatch.setenv("GEARING_DATA", str(tmp_path / "data"))
+    code, shown, messages = run_command(["backtest", "fixed_3x", "market.missing_tiers=earliest"])
+    assert code == 0, messages
+    assert f"data        {tmp_path / 'data'} (from GEARING_DATA)\nMarketData(binance-um BTCUSDT" in shown
+    # Whoever asks for a generated market gets one.
+    for setting in ("market.folder=null", "market.years=0.05", "market.generator=market-b"):
+        shown = run_command(["backtest", "fixed_3x", setting, "market.years=0.05"])[1]
+        assert "GEARING_DATA" not in shown
+        assert "MarketData(market-b" in shown
+
+
+def test_a_backtest_takes_the_rules_settings_and_columns_of_ones_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("GEARING_DATA", raising=False)
+    # Long for ten days, then flat: the signal 1, then 0, holds until its next row.
+    (tmp_path / "mine.csv").write_text("time,cli_side\n2020-01-01,1\n2020-01-11,0\n2020-02-11,0\n")
+    arguments = [
+        "backtest",
+        "fixed",
+        "leverage=2",
+        "--columns",
+        "mine.csv",
+        "decision.direction=signal:cli_side",
+    ]
+    code, shown, messages = run_command(
+        [*arguments, "market.years=0.1", "--json", "row.json", "--ledger", "l.parquet"]
+    )
+    assert code == 0, messages
+    assert "columns     cli_side of mine.csv" in shown
+    # Decisions from 2020-01-02 to 2020-02-06: 10 of 35 days at 2x.
+    row = json.loads((tmp_path / "row.json").read_text())
+    assert row["effective_leverage"] == pytest.approx(2.0 * 9 / 35, abs=0.1)
+
+
+def test_a_file_that_cannot_be_written_is_refused_before_anything_is_computed(tmp_path):
+    for option, path in (
+        ("--json", tmp_path),
+        ("--ledger", tmp_path / "no" / "x"),
+        ("--report", "/proc/x/y"),
+    ):
+        code, shown, message = run_command(["backtest", "fixed_3x", option, str(path)])
+        assert (code, shown) == (2, "")
+        assert str(tmp_path) in message or "/proc/x" in message
+        assert option in message
+
+
+PLUGIN = """\
+import numpy as np
+
+from gearing.simulation.rewards import reward
+
+
+@reward("only_losses")
+class OnlyLosses:
+    def reset(self, mask):
+        pass
+
+    def __call__(self, steps, drawdown):
+        return np.minimum(steps["log_growth"], 0.0)
+"""
+WITH_PLUGIN = """\
+# Does a reward of one's own reach every process?
+market: {seed: 1, years: 2}
+folds: {train: 200d, validate: 60d, test: 60d, count: 1}
+forecast: null
+rules: [fixed_1x]
+seeds: 2
+jobs: 2
+plugins: [plugin_of_cli.py]
+tracking: {enabled: false}
+agents: {ppo: {base: volatility_weighted, columns: [default], reward: only_losses, steps: 1024, envs: 16,
+               settings: {parameters: {n_steps: 32, batch_size: 256, n_epochs: 1}}}}
+"""
+
+
+@pytest.mark.slow
+def test_a_reward_of_ones_own_reaches_every_process_and_its_code_counts(tmp_path):
+    (tmp_path / "plugin_of_cli.py").write_text(PLUGIN)
+    path = tmp_path / "own.yaml"
+    path.write_text(WITH_PLUGIN)
+    arguments = ["study", str(path), f"output={tmp_path / 'runs'}"]  # the plugin lies next to the experiment
+    assert "0 of 3 trials are done" in run(*arguments).stdout
+    assert "3 of 3 trials are done" in run(*arguments).stdout
+    (tmp_path / "plugin_of_cli.py").write_text(PLUGIN.replace(", 0.0)", ", 0.01)"))
+    assert "0 of 3 trials are done" in run(*arguments).stdout
+
+
+def test_an_experiment_that_is_shown_runs_again(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "plugin_shown.py").write_text("")
+    (tmp_path / "x.yaml").write_text("# What survives?\nrules: [fixed_3x]\nplugins: [plugin_shown.py]\n")
+    code, shown, _ = run_command(["show", "x.yaml", "name=x"])
+    assert code == 0
+    (tmp_path / "again.yaml").write_text(shown)
+    assert run_command(["show", "again.yaml"])[1] == shown

@@ -279,6 +279,7 @@ def decide(
         Path | None, typer.Option(help="JSON of the previous decision, to continue its memory.")
     ] = None,
     json_file: Json = None,
+    plugins: Plugins = None,
 ) -> None:
     """Print the target leverage of an exported policy; needs no training libraries."""
     from gearing.export.runtime import load_bundle
