@@ -66,32 +66,20 @@ def without_doubles(lines: Sequence[Line]) -> tuple[list[Line], list[str]]:
 
 
 def _refuse_other_content(one: Line, other: Line) -> None:
-    if one.label != other.label:  # an interface and a page print the same execution with other digits
-        pairs = [("side", str(one.side), str(other.side))]
-        pairs += [
-            (name, _number(one.given[name]), _number(other.given[name]))
-            for name in one.given
-            if name in other.given
-        ]
-        differing = [
-            f"{name} {a} and {b}" for name, a, b in pairs if a != b and name not in ("maker", "rate")
-        ]
-    else:
-        differing = [
-            f"{name} {a} and {b}"
-            for name, a, b in zip(
-                ("time", "side", "position", "given", "printed"),
-                _content(one)[1:],
-                _content(other)[1:],
-                strict=False,
+    """Refuse another content; an interface and a page print the same execution with other digits."""
+    same_kind = one.label == other.label
+    pairs = {"side": (str(one.side), str(other.side))}
+    if same_kind:
+        pairs |= {"time": (str(one.time), str(other.time)), "position": (one.leg, other.leg)}
+    for mine, theirs in ((one.given, other.given), (one.printed, other.printed))[: 2 if same_kind else 1]:
+        shared = [name for name in mine if name in theirs and (same_kind or name not in ("maker", "rate"))]
+        pairs |= {name: (_number(mine[name]), _number(theirs[name])) for name in shared}
+    for name, (first, second) in pairs.items():
+        if first != second:
+            raise ValueError(
+                f"{other.place}: the same id as {one.place}, but another content ({name} {second or 'none'}, there "
+                f"{first or 'none'}); give each record as the venue returns it."
             )
-            if a != b
-        ]
-    if differing:
-        raise ValueError(
-            f"{other.place}: the same id as {one.place} with another content ({differing[0]}); "
-            "give each record as the venue returns it."
-        )
 
 
 def _content(line: Line) -> tuple[object, ...]:

@@ -76,11 +76,11 @@ class Reconciliation:
         ]
         if self.sums:
             parts.append(
-                f"{self.sums} more agree or differ with other numbers of the statement: sums, values, balances"
+                f"{self.sums} more compared with other numbers of the statement: sums, values, balances"
             )
         if self.rows:
             parts.append(
-                f"{self.rows['read']} rows: "
+                f"{self.rows['read']} row{'' if self.rows['read'] == 1 else 's'}: "
                 + ", ".join(f"{n} {name}" for name, n in self.rows.items() if name != "read")
             )
         if not self.checked + self.sums:

@@ -185,6 +185,10 @@ class _Replay:
         if not all(one.known or one.sized for one in legs.values()):
             self.sheet.leave(line, _OPEN_BEFORE)
             return
+        if not legs and not held.traded and "quantity" not in line.given and _paid(line):
+            held.known = False
+            self.sheet.leave(line, _OPEN_BEFORE)
+            return
         quantity = held.quantity
         if held.traded and (quantity or not legs):
             self.sheet.compare(line, "quantity", abs(quantity) / self.unit(line), "fills")
@@ -261,6 +265,11 @@ class _Replay:
 
     def wrong_side(self, line: Line, rule: str) -> None:
         self.sheet.differs(line, "side", str(line.side), -line.side, rule)
+
+
+def _paid(line: Line) -> bool:
+    """Whether a payment is not zero."""
+    return any(float(line.printed.get(name, "0")) for name in ("funding", "funding_paid"))
 
 
 def reconcile(

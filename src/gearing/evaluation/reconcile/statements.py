@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 
 from gearing.evaluation.reconcile.records import binance, binance_pages, bybit_ledger, okx
@@ -31,6 +32,8 @@ KINDS: Mapping[str, Sequence[Kind]] = {
 _ABOVE = re.compile(r"\s*UID\s*:[^\n]*\n", re.IGNORECASE)  # a row above the header that states the account
 _STATED = re.compile(r"Time Zone\s*:\s*((?:UTC|GMT)[-+\d:]*)", re.IGNORECASE)
 _ORDERED_DATE = re.compile(r"\d{1,2}[-/.]\d{1,2}[-/.]\d{4}")  # day or month first: the whole column decides
+_DATED = re.compile(r"\d[-/.]\d+[-/.]\d")
+_ROUNDED = re.compile(r"\d(\.\d{1,8})?[eE]\+?1\d")
 _ZONE = re.compile(r"\((?:UTC|GMT)\s*([-+]{1,2})?(\d{1,2})?(?::?(\d{2}))?\)", re.IGNORECASE)
 
 
@@ -121,6 +124,9 @@ def parse_records(
 
 def _line(row: Row, family: str, venue: str) -> Line:
     fitting = [kind for kind in KINDS[family] if kind.fits(row.texts)]
+    fitting = fitting or [
+        kind for kind in KINDS[family] if kind.fits(row.columns)
+    ]  # and a needed field is empty
     if not fitting:
         raise row.error(_no_kind(row, family, venue))
     kind = min(fitting, key=lambda one: (len(one.unknown(row.texts)), -len(one.needs)))
@@ -128,6 +134,8 @@ def _line(row: Row, family: str, venue: str) -> Line:
     notes = tuple(f"the field {name} is not documented and not read" for name in kind.unknown(row.texts))
     if kind.page and row.zone is None:
         notes += ("times without a zone are taken as UTC",)
+    if any(_ROUNDED.fullmatch(text) for text in row.texts.values()):
+        notes += ("numbers such as 1.7E+12 are rounded, by a spreadsheet perhaps: times may be off",)
     return replace(line, notes=notes)
 
 
@@ -154,14 +162,15 @@ def _rows(records: Sequence[Any], numbers: Sequence[int], origin: str, date_form
     zone = _zone(" ".join(tables[0]), origin) if tables else None
     comma = _has_decimal_comma(tables, origin)
     decimals = _column_decimals(tables, comma)
-    _settle_dates(tables, origin, date_format)
+    _settle_dates(tables, numbers, origin, date_format)
+    columns = [frozenset(plain(_bare(name)) for name in table) for table in tables]
     present = [
         {plain(_bare(name)): text for name, text in table.items() if text.lower() not in ABSENT}
         for table in tables
     ]
     return [
-        Row(origin, number, texts, decimals, zone, comma)
-        for number, texts in zip(numbers, present, strict=True)
+        Row(origin, number, texts, decimals, zone, comma, names)
+        for number, texts, names in zip(numbers, present, columns, strict=True)
     ]
 
 
@@ -206,14 +215,18 @@ def _column_decimals(tables: Sequence[Mapping[str, str]], comma: bool) -> dict[s
     return found
 
 
-def _settle_dates(tables: Sequence[dict[str, str]], origin: str, date_format: str | None) -> None:
+def _settle_dates(
+    tables: Sequence[dict[str, str]], numbers: Sequence[int], origin: str, date_format: str | None
+) -> None:
     """Dates such as 01/02/2025 as ISO, in place: the rows of a column have the same order of day and month."""
     for name in tables[0] if tables else ():
-        rows = [table for table in tables if table.get(name)]
-        if date_format is None and not any(_ORDERED_DATE.match(table[name]) for table in rows):
+        rows = {number: table for number, table in zip(numbers, tables, strict=True) if table.get(name)}
+        texts = [table[name] for table in rows.values()]
+        if date_format is None and not any(_ORDERED_DATE.match(text) for text in texts):
             continue
-        if not all(re.search(r"\d[-/.]\d+[-/.]\d", table[name]) for table in rows):
+        if not all(_DATED.search(text) for text in texts):
             continue
-        moments = stamps([table[name] for table in rows], f"{origin}, column {name}", date_format)
-        for table, moment in zip(rows, moments, strict=True):
+        column = pd.Series(texts, index=pd.Index(list(rows), name=LINE))
+        moments = stamps(column, f"{origin}, column {name}", date_format)
+        for table, moment in zip(rows.values(), moments, strict=True):
             table[name] = str(moment)

@@ -37,6 +37,7 @@ class Row:
     texts : mapping plain name -> text; absent values are left out
     decimals : mapping plain name -> most decimals printed in that column of the file
     zone : str, what the column's header or the file's name says of the time zone, such as "+03:00"; None if nothing
+    columns : plain names of all fields, those without a value, too
     comma : bool, whether a comma separates decimals in this file
     """
 
@@ -46,6 +47,7 @@ class Row:
     decimals: Mapping[str, int] = field(default_factory=dict)
     zone: str | None = None
     comma: bool = False
+    columns: frozenset[str] = frozenset()
 
     @property
     def place(self) -> str:
@@ -69,7 +71,7 @@ class Row:
         """
         found = self.texts.get(plain(name), default)
         if found is None:
-            raise self.error(f"no {name}; give the record as the venue returns it.")
+            raise self.error(f"no {name}, or an empty one; give the record as the venue returns it.")
         return found
 
     def first(self, *names: str) -> str:
