@@ -141,6 +141,19 @@ def test_a_damaged_checkpoint_is_refused_by_name(tmp_path):
         train(checkpoint_dir=tmp_path, resume=True, total_decisions=256)
 
 
+@pytest.mark.parametrize("spoil", ["nothing", "another training"])
+def test_a_checkpoint_that_cannot_be_used_is_renamed_where_training_may_start_anew(tmp_path, spoil, caplog):
+    whole = train(total_decisions=256)
+    train(checkpoint_dir=tmp_path, total_decisions=256, seed=9)
+    if spoil == "nothing":
+        (tmp_path / "checkpoint.pt").write_bytes(b"nothing")
+    again = train(checkpoint_dir=tmp_path, resume="restart", total_decisions=256)
+    assert_same(weights(whole), weights(again))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint.pt", "checkpoint.pt.damaged-1"]
+    assert f"{tmp_path / 'checkpoint.pt'}" in caplog.text
+    assert "training starts anew" in caplog.text
+
+
 def test_the_kept_weights_are_those_of_the_best_validation():
     agent = train(total_decisions=4096)
     best = max(agent.history, key=lambda row: row["score"])

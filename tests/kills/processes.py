@@ -49,3 +49,14 @@ def waited(condition, seconds=60.0):
         if time.monotonic() > deadline:
             raise TimeoutError("the condition did not come to hold")
         time.sleep(0.01)
+
+
+def returned(action):
+    """What a copy of this process returns; its threads and open databases end with it."""
+    receiver, sender = FORK.Pipe(duplex=False)
+    child = FORK.Process(target=lambda: sender.send(action()))
+    child.start()
+    sender.close()
+    found = receiver.recv()
+    child.join()
+    return found

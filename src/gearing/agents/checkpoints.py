@@ -1,6 +1,7 @@
 """Checkpoints: one file, replaced atomically."""
 
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from gearing.storage.atomic import write_atomically
+from gearing.storage.atomic import set_aside, write_atomically
 
 _NAME, _ARRAY = "checkpoint.pt", "array"
+_logger = logging.getLogger(__name__)
 
 
 class CheckpointFolder:
@@ -46,17 +48,27 @@ class CheckpointFolder:
             return None
         try:
             state = torch.load(self.path, weights_only=True)
+            identity = state.pop("identity")
         except Exception as error:
             raise ValueError(
                 f"{self.path} is not a readable checkpoint ({type(error).__name__}); delete it to train from the "
                 "start."
             ) from error
-        if state.pop("identity") != self.identity:
+        if identity != self.identity:
             raise ValueError(
                 f"{self.path} belongs to another training: settings, data or seed differ. Use another checkpoint "
                 "folder, or resume=False to train from the start."
             )
-        return state
+        return dict(state)
+
+    def read_or_set_aside(self) -> dict[str, Any] | None:
+        """The checkpoint, or None if there is none of this training; one that cannot be used is renamed."""
+        try:
+            return self.read()
+        except ValueError as error:
+            reason = str(error).partition(";")[0].partition(". ")[0]
+            _logger.warning("%s. It is now %s, and training starts anew.", reason, set_aside(self.path).name)
+            return None
 
 
 def as_tensors(state: Any) -> Any:

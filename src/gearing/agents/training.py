@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -66,7 +66,7 @@ def train_agent(
     total_decisions: int | None = None,
     validation: tuple[Markets, Tables] | None = None,
     checkpoint_dir: str | Path | None = None,
-    resume: bool = False,
+    resume: bool | Literal["restart"] = False,
     start_from: LearnedPolicy | None = None,
     run: Any = None,
     progress: bool | str | Listener = False,
@@ -89,8 +89,9 @@ def train_agent(
         Chooses the weights; must be after the training span.
     checkpoint_dir : path, optional
         Folder of the checkpoints; None writes none.
-    resume : bool
-        Continue from the checkpoint if there is one; the result equals that of an uninterrupted training.
+    resume : bool or "restart"
+        Continue from the checkpoint if there is one; the result equals that of an uninterrupted training. "restart"
+        renames a checkpoint that cannot be read or belongs to another training, and starts anew; True refuses it.
     start_from : LearnedPolicy, optional
         Begin with its weights and its scaling instead of random ones: fine-tuning, as after a synthetic market. It
         must be of the same algorithm and network, and read the same columns.
@@ -133,7 +134,7 @@ def train_agent(
         scorer = Scorer(*held_out, config) if held_out[0] else None
         training = _Training(settings, learner, scorer, folder, run, listener)
         if resume and folder is not None:
-            training.resume()
+            training.resume(folder.read_or_set_aside() if resume == "restart" else folder.read())
         return training.finish()
 
 
@@ -153,9 +154,8 @@ class _Training:
     learning: float = 0.0  # processor seconds inside updates
     stopped: bool = False
 
-    def resume(self) -> None:
+    def resume(self, state: dict[str, Any] | None) -> None:
         """Resume from the checkpoint, if there is one."""
-        state = self.folder.read() if self.folder is not None else None
         if state is None:
             return
         self.learner.restore(state["learner"])

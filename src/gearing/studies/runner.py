@@ -5,7 +5,9 @@ started again finds its finished trials there, resumes agents from their checkpo
 """
 
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pandas as pd
 
 from gearing.evaluation.reports.tables import fitted
 from gearing.export.decision import Decision
+from gearing.storage.atomic import write_atomically, write_text
 from gearing.studies.announcing import announcer
 from gearing.studies.experiment import ExperimentConfig, Findings, function_of
 from gearing.studies.reading import load_config
@@ -31,6 +34,8 @@ class Experiment:
         Holds the experiment as it ran, its trials, ``report.md``, a CSV per table and a PNG per figure.
     tracking : str or None
         The command that shows the runs.
+    undelivered : str or None
+        One line about records that the tracker has not got: how many, where they are, how to send them.
     """
 
     config: ExperimentConfig
@@ -38,6 +43,7 @@ class Experiment:
     findings: Findings
     figures: list[Path]
     tracking: str | None
+    undelivered: str | None = None
 
     @property
     def leaderboard(self) -> pd.DataFrame:
@@ -140,19 +146,41 @@ def run_study(
 def _run(config: ExperimentConfig, tell: Callable[[str], None], progress: bool) -> Experiment:
     """Run an experiment in its folder, tracked or not."""
     config.folder.mkdir(parents=True, exist_ok=True)
-    (config.folder / "experiment.yaml").write_text(config.to_yaml(), encoding="utf-8")
+    write_text(config.folder / "experiment.yaml", config.to_yaml())
     tell(f"{config.name}: {config.question}" if config.question else config.name)
     if not config.tracking.enabled:
         return _finished(Work(config, config.folder, tell, progress=progress), None)
     tracker = Tracker(config.tracking.uri, config.tracking.experiment)
     try:
-        with tracker.run(config.name, key=config.key) as tracked:
-            tracked.log_params(config.model_dump(mode="json", exclude={"question", "tracking", "output"}))
-            done = _finished(Work(config, config.folder, tell, tracker, progress), tracker.command)
-            _track(tracked, done)
-            return done
+        done = _recorded(Work(config, config.folder, tell, tracker, progress), tracker)
     finally:
         tracker.close()
+    return replace(done, undelivered=tracker.undelivered)
+
+
+def _recorded(work: Work, tracker: Tracker) -> Experiment:
+    """Run an experiment within its tracked run, which only one of several processes that share the folder writes."""
+    with ExitStack() as stack:
+        tracked = _tracked_run(work.config, tracker, stack)
+        if tracked is None:
+            work.tell(
+                f"another process runs this experiment too, and records its run; both share {work.folder}"
+            )
+        done = _finished(work, tracker.command)
+        tracked = tracked or _tracked_run(work.config, tracker, stack)  # that process may have been killed
+        if tracked is not None:
+            _track(tracked, done)
+        return done
+
+
+def _tracked_run(config: ExperimentConfig, tracker: Tracker, stack: ExitStack) -> Any:
+    """The experiment's run, open until the stack ends; None if another process writes it."""
+    try:
+        tracked = stack.enter_context(tracker.run(config.name, key=config.key, patience=0.0))
+    except BlockingIOError:
+        return None
+    tracked.log_params(config.model_dump(mode="json", exclude={"question", "tracking", "output"}))
+    return tracked
 
 
 def _finished(work: Work, tracking: str | None) -> Experiment:
@@ -160,12 +188,12 @@ def _finished(work: Work, tracking: str | None) -> Experiment:
     config = work.config
     findings = _marked(function_of(config.kind)(config, work), work.other_code)
     for name, table in findings.tables.items():
-        table.to_csv(config.folder / f"{name}.csv")
+        write_atomically(config.folder / f"{name}.csv", partial(table.to_csv))
     figures = []
     for name, figure in findings.figures.items():
         figures.append(config.folder / f"{name}.png")
-        figure.savefig(figures[-1], dpi=110)
-    (config.folder / REPORT).write_text(written_report(config, findings), encoding="utf-8")
+        write_atomically(figures[-1], partial(figure.savefig, dpi=110, format="png"))
+    write_text(config.folder / REPORT, written_report(config, findings))
     return Experiment(config, config.folder, findings, figures, tracking)
 
 

@@ -1,25 +1,32 @@
 """Trials and their results on disk: a trial is the call of a pure function, named by the hash of what it depends on.
 
 A result lies in ``FOLDER/trials/NAME-CALL-CODE``: a readable name, a hash of the experiment's settings, the data and
-the seed, and one of the code. Its summary is written last, so a result is whole or absent.
+the seed, and one of the code. Its summary is written last, so a result is whole or absent. The summary says which
+trial it belongs to and holds the digest of every file, so that a damaged file, or one of another trial, is no result.
 """
 
 import json
+import logging
 import re
 import shutil
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from glob import escape
 from pathlib import Path
 from typing import Any, ClassVar
 
-from gearing.storage.atomic import draft_folder, write_json
-from gearing.storage.digest import digest
+from gearing.storage.atomic import draft_folder, set_aside, write_json
+from gearing.storage.digest import digest, file_digest
 from gearing.studies.experiment import ExperimentConfig
 
 SUMMARY = "summary.json"
+CHECKPOINT = "checkpoint"  # folder of a training that is under way; no part of the result
 _SHORT = 8  # digits of a hash in a folder's name
+_LONGEST = 120  # bytes of the readable part of a folder's name
+_ASIDE = re.compile(r"\.damaged-\d+$")
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -86,31 +93,51 @@ class Store:
         return self.folder / "trials" / f"{self._call(trial)}-{self.config.code[:_SHORT]}"
 
     def load(self, trial: Trial) -> Result | None:
-        """The result of a trial, if the experiment has it."""
+        """The result of a trial, if the experiment has it and it is what was written."""
         for place in [self.place(trial), *(self._by_other_code(trial) if self.config.reuse else ())]:
-            stored = _stored(place)
-            if stored is not None:
-                current = stored["code"] == self.config.code
-                return Result(trial, place, stored["summary"], stored["code"], current)
+            with suppress(Damaged):
+                stored = _stored(place)
+                if stored is not None:
+                    current = stored["code"] == self.config.code
+                    return Result(trial, place, stored["summary"], stored["code"], current)
         return None
 
     def save(self, trial: Trial, summary: Mapping[str, Any] | None) -> None:
         """Mark a trial as done."""
+        place = self.place(trial)
         facts = {
-            "trial": trial.name, **asdict(trial), "code": self.config.code,
-            "data": dict(trial.data(self.config, self.fingerprints)), "summary": dict(summary or {}),
+            "trial": trial.name, **asdict(trial), "place": place.name, "code": self.config.code,
+            "data": dict(trial.data(self.config, self.fingerprints)),
+            "files": {name: file_digest(place / name) for name in _files(place)},
+            "summary": json.loads(json.dumps(dict(summary or {}), default=float)),
         }  # fmt: skip
-        write_json(self.place(trial) / SUMMARY, facts)
+        write_json(place / SUMMARY, facts | {"digest": digest(facts)})
 
-    def copy(self, trial: Trial) -> bool:
-        """Take a result from another experiment of this name; returns whether one has it."""
+    def copy(self, trial: Trial) -> dict[str, Any] | None:
+        """Take the files of a trial from another experiment of this name; returns its summary, if one has it."""
         own = self.place(trial)
         for folder in self._relatives:
-            if _stored(folder / own.name) is not None:
+            with suppress(Damaged, FileNotFoundError):
+                stored = _stored(folder / own.name)
+                if stored is None:
+                    continue
                 with draft_folder(own) as draft:
-                    shutil.copytree(folder / own.name, draft, dirs_exist_ok=True)
-                return True
-        return False
+                    for name in stored["files"]:
+                        (draft / name).parent.mkdir(parents=True, exist_ok=True)
+                        shutil.copy2(folder / own.name / name, draft / name)
+                    _check_files(draft, stored["files"])
+                return dict(stored["summary"])
+        return None
+
+    def set_damage_aside(self, trial: Trial) -> None:
+        """Rename what is damaged in a trial's folder, so that it is made again; the training's checkpoint stays."""
+        place = self.place(trial)
+        try:
+            _stored(place)
+        except Damaged as damage:
+            moved = [set_aside(path).name for path in {damage.path: 0, place / SUMMARY: 0} if path.exists()]
+            where = f"It is now {moved[0]}" if moved else "It is missing"
+            _logger.warning("%s %s. %s, and the trial is run again.", damage.path, damage.reason, where)
 
     @cached_property
     def _relatives(self) -> list[Path]:
@@ -122,7 +149,7 @@ class Store:
             "kind": self.config.kind, "settings": trial.settings(self.config), "trial": asdict(trial),
             "data": dict(trial.data(self.config, self.fingerprints)),
         }  # fmt: skip
-        readable = re.sub(r"[^\w.+=-]+", "_", trial.name)
+        readable = re.sub(r"[^\w.+=-]+", "_", trial.name).encode()[:_LONGEST].decode(errors="ignore")
         return f"{readable}-{digest(call, length=_SHORT)}"
 
     def _by_other_code(self, trial: Trial) -> list[Path]:
@@ -130,10 +157,52 @@ class Store:
         return [path.parent for path in sorted(found, key=lambda path: -path.stat().st_mtime)]
 
 
+class Damaged(Exception):  # noqa: N818  a state, not a mistake
+    """A file of a result is not what was written."""
+
+    def __init__(self, path: Path, reason: str):
+        super().__init__(f"{path} {reason}")
+        self.path, self.reason = path, reason
+
+
 def _stored(place: Path) -> dict[str, Any] | None:
-    """What the summary in a trial's folder says; None where there is none, or a damaged one."""
+    """What the summary in a trial's folder says; None where there is none.
+
+    Raises
+    ------
+    Damaged
+        If the summary or a file is not what was written, or belongs to another trial.
+    """
+    path = place / SUMMARY
     try:
-        stored = json.loads((place / SUMMARY).read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
         return None
-    return stored if isinstance(stored, dict) and {"summary", "code"} <= stored.keys() else None
+    except (ValueError, OSError) as error:
+        raise Damaged(path, f"cannot be read ({type(error).__name__})") from None
+    if not isinstance(stored, dict) or not {"summary", "code", "place", "files", "digest"} <= stored.keys():
+        raise Damaged(path, "is no summary of a trial")
+    if stored.pop("digest") != digest(stored):
+        raise Damaged(path, "was changed after it was written")
+    if stored["place"] != place.name:
+        raise Damaged(path, f"belongs to the trial {stored['place']}")
+    _check_files(place, stored["files"])
+    return stored
+
+
+def _check_files(place: Path, files: Mapping[str, str]) -> None:
+    for name, written in files.items():
+        path = place / name
+        try:
+            same = file_digest(path) == written
+        except OSError:
+            raise Damaged(path, "is missing") from None
+        if not same:
+            raise Damaged(path, "was changed after it was written, or belongs to another trial")
+
+
+def _files(place: Path) -> list[str]:
+    """Names of a result's files, within its folder."""
+    found = (path.relative_to(place) for path in place.rglob("*") if path.is_file())
+    own = (path for path in found if path.parts[0] not in (SUMMARY, CHECKPOINT) and path.name[0] != ".")
+    return sorted(path.as_posix() for path in own if not any(_ASIDE.search(part) for part in path.parts))

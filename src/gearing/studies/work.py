@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,6 +13,8 @@ from joblib import Parallel, delayed
 
 from gearing.market import MarketData
 from gearing.plugins import load_plugins
+from gearing.storage.atomic import set_aside
+from gearing.studies.claims import Claims
 from gearing.studies.experiment import ExperimentConfig
 from gearing.studies.trials import Place, Result, Store, Trial
 from gearing.tracking import Tracker
@@ -20,6 +22,7 @@ from gearing.tracking import Tracker
 Read = TypeVar("Read")
 Play = Callable[[Any, Place], Mapping[str, Any] | None]
 _TABLE = "table.parquet"
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0  # seconds between two looks at the trials of other processes
 
 
 @dataclass(frozen=True)
@@ -95,8 +98,10 @@ class Work:
             try:
                 found.append((result.trial, read(result.folder)))
             except ValueError:
-                self.tell(f"{result.folder}: a file is missing or damaged; it is made again")
-                shutil.rmtree(result.folder)
+                aside = set_aside(result.folder)
+                self.tell(
+                    f"{result.folder}: a file cannot be read; it is now {aside.name}, and is made again"
+                )
                 (again,) = self.run([result.trial], play)
                 found.append((again.trial, read(again.folder)))
         return found
@@ -119,45 +124,92 @@ class Work:
         return pd.read_parquet(result.folder / _TABLE)
 
     def _run_missing(self, missing: Sequence[Trial], store: Store, play: Play) -> None:
+        """Run trials, and wait for those that other processes run."""
+        claims, told = Claims(store.folder / "trials"), False
+        while missing:
+            self._run_free(missing, store, play)
+            missing = [trial for trial in missing if store.load(trial) is None]
+            if missing and not told:
+                self.tell(f"waiting for {len(missing)} trials that another process runs in {self.folder}")
+                told = True
+            missing = _waited(missing, store, claims)
+
+    def _run_free(self, missing: Sequence[Trial], store: Store, play: Play) -> None:
+        """Run those trials that no other process has claimed."""
         if self.config.jobs == 1 or len(missing) < 2:
+            claims = Claims(store.folder / "trials")
             for number, trial in enumerate(missing, start=1):
                 if len(missing) > 1:
                     self.tell(f"  {number} of {len(missing)}: {trial.name}")
-                _run(trial, store, play, self.tracker, self.progress)
+                _run(trial, store, play, self.tracker, self.progress, claims)
             return
         if self.tracker is not None:
             self.tracker.flush(timeout=30.0)  # so that trials in other processes find their parent
         finished = Parallel(n_jobs=self.config.jobs, backend="loky", return_as="generator_unordered")(
-            delayed(_run)(trial, store, play, self.tracker, self.progress) for trial in missing
+            delayed(_run_elsewhere)(trial, store, play, self.tracker, self.progress) for trial in missing
         )
         for number, name in enumerate(finished, start=1):
             self.tell(f"  {number} of {len(missing)} done: {name}")
 
 
-def _run(trial: Trial, store: Store, play: Play, tracker: Tracker | None, progress: bool) -> str:
-    """Run one trial, or copy it from an experiment that ran the same, as a child of the experiment's tracked run.
+def _waited(trials: Sequence[Trial], store: Store, claims: Claims) -> list[Trial]:
+    """Wait until a trial of another process is done or has been given up; those that are to be run."""
+    pause = _FIRST_PAUSE
+    while trials:
+        time.sleep(pause)
+        trials = [trial for trial in trials if store.load(trial) is None]
+        if any(claims.is_free(store.place(trial).name) for trial in trials):
+            break
+        pause = min(2.0 * pause, _LONGEST_PAUSE)
+    return list(trials)
+
+
+def _run_elsewhere(trial: Trial, store: Store, play: Play, tracker: Tracker | None, progress: bool) -> str:
+    """Run one trial in a process of its own; what its tracker cannot send, it leaves to the experiment's.
 
     Returns its name.
     """
-    load_plugins(store.config.plugins)  # a worker process knows none yet
-    if tracker is None or not trial.tracked:
-        _play(trial, store, play, Place(store.place(trial), None, progress))
+    try:
+        _run(trial, store, play, tracker, progress, Claims(store.folder / "trials"))
         return trial.name
+    finally:
+        if tracker is not None:
+            tracker.close()
+
+
+def _run(
+    trial: Trial, store: Store, play: Play, tracker: Tracker | None, progress: bool, claims: Claims
+) -> None:
+    """Run one trial unless another process does, or copy it from an experiment that ran the same."""
+    load_plugins(store.config.plugins)  # a worker process knows none yet
+    with claims.take(store.place(trial).name) as taken:
+        if not taken or store.load(trial) is not None:
+            return
+        store.set_damage_aside(trial)
+        store.save(trial, _summary(trial, store, play, tracker, progress))  # the last: now the trial counts
+
+
+def _summary(
+    trial: Trial, store: Store, play: Play, tracker: Tracker | None, progress: bool
+) -> Mapping[str, Any]:
+    """Make the files of a trial; its tracked run, a child of the experiment's, has ended when this returns."""
+    place = Place(store.place(trial), None, progress)
+    if tracker is None or not trial.tracked:
+        return _made(trial, store, play, place)
     parent = store.config.key
-    with tracker.run(trial.label, key=f"{parent}-{store.place(trial).name}", parent=parent) as run:
+    with tracker.run(trial.label, key=f"{parent}-{place.folder.name}", parent=parent) as run:
         run.log_params({"experiment": store.config.name, **asdict(trial)})
-        summary = _play(trial, store, play, Place(store.place(trial), run, progress))
+        summary = _made(trial, store, play, replace(place, run=run))
         run.log_metrics({name: float(value) for name, value in summary.items() if is_number(value)})
-    return trial.name
+        return summary
 
 
-def _play(trial: Trial, store: Store, play: Play, place: Place) -> dict[str, Any]:
-    if not store.copy(trial):
-        place.folder.mkdir(parents=True, exist_ok=True)
-        store.save(trial, play(trial, place))
-    result = store.load(trial)
-    assert result is not None
-    return result.summary
+def _made(trial: Trial, store: Store, play: Play, place: Place) -> Mapping[str, Any]:
+    copied = store.copy(trial)
+    if copied is not None:
+        return copied
+    place.folder.mkdir(parents=True, exist_ok=True)
+    return play(trial, place) or {}
 
 
 def is_number(value: Any) -> bool:

@@ -95,6 +95,7 @@ class Tracker:
         key: str | None = None,
         parent: Run | str | None = None,
         tags: Mapping[str, Any] | None = None,
+        patience: float | None = None,
     ) -> Iterator[Run]:
         """Open a run; it ends as finished, as failed on an exception, as killed on an interrupt.
 
@@ -108,8 +109,18 @@ class Tracker:
             The parent run, or its key (from another process).
         tags : mapping, optional
             Set at the start.
+        patience : float, optional
+            Seconds to wait for another process that writes this run; default: the tracker's own.
+
+        Raises
+        ------
+        BlockingIOError
+            If another process writes it.
         """
-        run = self._begin(name, key, parent, tags or {})
+        journal, start = self._opened(key, self.patience if patience is None else patience)
+        start |= {"name": name, "parent": parent.key if isinstance(parent, Run) else parent}
+        start["tags"] = {tag: str(value) for tag, value in (tags or {}).items()}
+        run = self._begin(journal, start)
         try:
             yield run
         except BaseException as error:
@@ -159,39 +170,31 @@ class Tracker:
         own = {run.journal.path: run.journal for run in list(self._runs.values())}
         return sum(_count_pending(path, own.get(path)) for path in self._journals())
 
-    def _begin(self, name: str, key: str | None, parent: Run | str | None, tags: Mapping[str, Any]) -> Run:
-        keyed = key is not None
-        key = key or uuid.uuid4().hex
+    def _opened(self, key: str | None, patience: float) -> tuple[Journal, Record]:
+        """The journal of a key, and what its start record says of it."""
+        start: Record = {"op": "start", "key": key or uuid.uuid4().hex, "keyed": key is not None}
+        key = start["key"]
         if "'" in key or "`" in key:
             raise ValueError(f"run key {key!r} contains a quote; use letters, digits, '-', '_' and '/'.")
         if key in self._runs and not self._runs[key].ended:
             raise ValueError(f"run {key!r} is open already in this process.")
-        journal = self._journal(key)
-        run = Run(journal, name, key)
-        run.append(
-            {
-                "op": "start",
-                "name": name,
-                "key": key,
-                "keyed": keyed,
-                "parent": parent.key if isinstance(parent, Run) else parent,
-                "tags": {tag: str(value) for tag, value in tags.items()},
-                "experiment": self.experiment,
-                "tracker": self._address,
-            }
-        )
+        return self._journal(key, patience), start | {"experiment": self.experiment, "tracker": self._address}
+
+    def _begin(self, journal: Journal, start: Record) -> Run:
+        run = Run(journal, start["name"], start["key"])
+        run.append(start)
         with self._changed:
-            self._runs[key] = run
+            self._runs[run.key] = run
             self._ensure_thread()
         return run
 
-    def _journal(self, key: str) -> Journal:
+    def _journal(self, key: str, patience: float) -> Journal:
         with self._changed:
             waiting = self._runs.pop(key, None)
         if waiting is not None:  # ended in this process and resumed
             return waiting.journal
         try:
-            return Journal(self._place(self.experiment, key), self.patience)
+            return Journal(self._place(self.experiment, key), patience)
         except BlockingIOError:
             raise BlockingIOError(
                 f"run {key!r} is being written by another process. End that one, or choose another key."

@@ -24,7 +24,7 @@ from gearing.storage.atomic import write_arrays
 from gearing.studies.experiment import Findings, experiment
 from gearing.studies.regret.config import RegretConfig
 from gearing.studies.regret.tables import GROWTH, agent_table, reference_table, seed_table
-from gearing.studies.trials import Place, Trial
+from gearing.studies.trials import CHECKPOINT, Place, Trial
 from gearing.studies.work import Work
 
 GRID = 0.2  # step of the leverages on which the oracle is solved
@@ -110,7 +110,7 @@ def _train(config: RegretConfig, trial: Player, place: Place) -> tuple[Any, dict
     held_out = config.markets(config.validate_)
     trained = train_agent(
         _agent(config, trial.policy), *config.markets(config.train, seed * config.train.count), config.simulation(),
-        seed=seed, validation=held_out, checkpoint_dir=place.folder / "checkpoint", resume=True, run=place.run,
+        seed=seed, validation=held_out, checkpoint_dir=place.folder / CHECKPOINT, resume="restart", run=place.run,
     )  # fmt: skip
     trained.policy.save(place.folder / "policy")
     measured = ("history", "decisions", "best_decisions", "validation_score", "seconds")

@@ -8,12 +8,14 @@ import numpy as np
 import pandas as pd
 
 from gearing.evaluation.columns import FORECAST
-from gearing.export import load_bundle
+from gearing.export import BundleError, load_bundle
 from gearing.export.decision import Decision
 from gearing.export.files import MANIFEST
 from gearing.export.moment import LAST_BAR
 from gearing.market.data import MarketData
 from gearing.names import check_file_name
+from gearing.storage.atomic import write_atomically, write_text
+from gearing.storage.digest import code_digest
 from gearing.storage.text import read_json
 from gearing.studies.study.columns import agent_columns
 from gearing.studies.study.config import StudyConfig, load_study
@@ -41,7 +43,7 @@ def best_result(prepared: Prepared, name: str, work: Work) -> Result:
 
 
 def export_agent(prepared: Prepared, name: str, work: Work) -> Path:
-    """Write the bundle of an agent into the study's folder, and the inputs of a decision with it.
+    """The bundle of an agent in the study's folder, with the inputs of a decision; written unless it is there.
 
     See `place` for where: no agent's bundle replaces another's.
     """
@@ -50,24 +52,21 @@ def export_agent(prepared: Prepared, name: str, work: Work) -> Path:
 
     config, best = prepared.config, best_result(prepared, name, work)
     trial: PolicyTrial = best.trial
+    provenance = _provenance(config, best)
+    bundle = place(config, name, work.folder)
+    if _is_exported(bundle, inputs_of(bundle), provenance):
+        return bundle
     columns = agent_columns(config, name, trial.direction)
     ((account, market),) = prepared.markets.items()
-    bundle = export_bundle(
+    export_bundle(
         load_policy(best.folder / POLICY),
-        place(config, name, work.folder),
+        bundle,
         market=market,
         table=prepared.tables[account].select(columns),
         config=training_settings(config, name, trial.direction),
         forecasts=list(prepared.forecasts.values()) if FORECAST in columns else [],
         name=bundle_name(config, name),
-        provenance={
-            "study": config.name,
-            "digest": config.digest,
-            "code": best.code,
-            "seed": trial.seed,
-            "fold": trial.spans,
-            "validation_log_growth_per_year": best.summary[VALIDATION],
-        },
+        provenance=provenance,
         overwrite=True,
     )
     _write_inputs(market, bundle, inputs_of(bundle), config.decision.initial_equity)
@@ -102,6 +101,31 @@ def _name_in(bundle: Path) -> str | None:
         return str(read_json(bundle / MANIFEST, dict).get("name"))
     except ValueError:
         return None
+
+
+def _provenance(config: StudyConfig, best: Result) -> dict[str, Any]:
+    trial: PolicyTrial = best.trial
+    return {
+        "study": config.name,
+        "digest": config.digest,
+        "trial": best.folder.name,
+        "code": best.code,
+        "exported_by": code_digest(),
+        "seed": trial.seed,
+        "fold": trial.spans,
+        "validation_log_growth_per_year": best.summary[VALIDATION],
+    }
+
+
+def _is_exported(bundle: Path, inputs: Path, provenance: dict[str, Any]) -> bool:
+    """Whether a whole and unchanged bundle of that training is there, with the inputs of a decision."""
+    if not all((inputs / name).is_file() for name in ("bars.parquet", "funding.parquet", "account.json")):
+        return False
+    try:
+        found = load_bundle(bundle).manifest.provenance
+    except (BundleError, OSError):
+        return False
+    return {name: found.get(name) for name in provenance} == provenance
 
 
 def export_from_folder(folder: Path, agent: str | None = None) -> Path:
@@ -142,10 +166,10 @@ def _write_inputs(market: MarketData, bundle: Path, folder: Path, equity: float)
     folder.mkdir(exist_ok=True)
     count = min(load_bundle(bundle).lookback_bars + int(np.timedelta64(1, "D") // market.bar), market.n_bars)
     recent = market.between(market.open_time[-count])
-    bars_table(recent).to_parquet(folder / "bars.parquet")
-    funding_table(recent).to_parquet(folder / "funding.parquet")
+    write_atomically(folder / "bars.parquet", bars_table(recent).to_parquet)
+    write_atomically(folder / "funding.parquet", funding_table(recent).to_parquet)
     account = {"wallet_balance": equity, "positions": {}}
-    (folder / "account.json").write_text(json.dumps(account, indent=1) + "\n", encoding="utf-8")
+    write_text(folder / "account.json", json.dumps(account, indent=1) + "\n")
 
 
 def bars_table(market: MarketData) -> pd.DataFrame:

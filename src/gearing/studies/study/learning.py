@@ -21,7 +21,7 @@ from gearing.studies.study.columns import agent_columns, base_rule
 from gearing.studies.study.config import StudyConfig
 from gearing.studies.study.prepare import Prepared
 from gearing.studies.study.trials import POLICY, PolicyTrial
-from gearing.studies.trials import Place
+from gearing.studies.trials import CHECKPOINT, Place
 from gearing.studies.work import Work
 
 if TYPE_CHECKING:
@@ -50,8 +50,8 @@ def train(prepared: Prepared, pretrained: Pretrained, trial: PolicyTrial, place:
         training_settings(config, trial.policy, trial.direction),
         seed=seed,
         validation=as_one_contract(held_out) if held_out else None,
-        checkpoint_dir=place.folder / "checkpoint",
-        resume=True,
+        checkpoint_dir=place.folder / CHECKPOINT,
+        resume="restart",
         start_from=None if start is None else load_policy(start),
         run=place.run,
         progress=place.progress and trial.name,
@@ -128,7 +128,7 @@ def _pretrain(config: StudyConfig, trial: PretrainTrial, place: Place) -> dict[s
     trained = train_agent(
         agent.hyper_parameters, markets[0], tables[0], training_settings(config, trial.policy, trial.direction),
         seed=seed, total_decisions=given.decisions, validation=(markets[1], tables[1]),
-        checkpoint_dir=place.folder / "checkpoint", resume=True, run=place.run, progress=place.progress and trial.name,
+        checkpoint_dir=place.folder / CHECKPOINT, resume="restart", run=place.run, progress=place.progress and trial.name,
     )  # fmt: skip
     trained.policy.save(place.folder / POLICY)
     return {"validation": trained.validation_score}
