@@ -8,6 +8,7 @@ lives. The claim of a process that died is taken over: at once on the same machi
 from __future__ import annotations
 
 import contextlib
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from pathlib import Path
 from filelock import SoftFileLease, Timeout
 
 LEASE_SECONDS = 120.0
-_UNWRITTEN_SECONDS = 10.0  # a claim is written within milliseconds of being made
+_UNWRITTEN_SECONDS = 3.0  # a claim is written within milliseconds of being made
 
 
 class Claims:
@@ -35,7 +36,7 @@ class Claims:
     def take(self, name: str) -> Iterator[bool]:
         """Claim a trial until the block ends; False if another process has it."""
         lease = self._lease(name)
-        _remove_unwritten(Path(lease.lock_file))
+        _remove_dead(Path(lease.lock_file))
         try:
             lease.acquire()
         except Timeout:
@@ -59,9 +60,23 @@ class Claims:
         return self._leases[name]
 
 
-def _remove_unwritten(path: Path) -> None:
-    """Remove a claim whose process was killed before it wrote its name."""
-    with contextlib.suppress(FileNotFoundError):
-        found = path.stat()
-        if found.st_size == 0 and time.time() - found.st_mtime > _UNWRITTEN_SECONDS:
+def _remove_dead(path: Path) -> None:
+    """Remove a claim whose process was killed before it wrote its name, or is dead and not yet forgotten by its parent.
+
+    The library recognises processes that are gone.
+    """
+    with contextlib.suppress(OSError):
+        found, text = path.stat(), path.read_text(encoding="utf-8", errors="replace")
+        unwritten = not text and time.time() - found.st_mtime > _UNWRITTEN_SECONDS
+        if unwritten or _is_zombie(dict(line.split("=", 1) for line in text.splitlines() if "=" in line)):
             path.unlink()
+
+
+def _is_zombie(owner: dict[str, str]) -> bool:
+    if not owner.get("host", "").startswith(socket.gethostname()):
+        return False
+    try:
+        state = Path("/proc", owner.get("pid", ""), "stat").read_text(encoding="utf-8")
+    except OSError:
+        return False
+    return state.rpartition(")")[2].split()[:1] == ["Z"]
