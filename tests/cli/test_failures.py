@@ -1,6 +1,7 @@
 """Every failure is one message that says what to do, and has its exit code."""
 
 import errno
+from types import SimpleNamespace
 
 import pytest
 from tests.fuzz.mutations import run_command
@@ -102,3 +103,17 @@ def test_debug_prints_the_traceback_wherever_it_stands():
         assert "Traceback" in messages
         assert messages.endswith("error: there is no experiment file nope.yaml.\n")
     assert "Traceback" not in run_command(["show", "nope.yaml"])[2]
+
+
+@pytest.mark.parametrize(("undelivered", "code"), [(None, 0), ("3 records have not reached the tracker", 1)])
+def test_an_experiment_whose_records_did_not_arrive_prints_its_results_and_exits_with_1(
+    tmp_path, monkeypatch, capsys, undelivered, code
+):
+    path = tmp_path / "x.yaml"
+    path.write_text("rules: [fixed_3x]\n", encoding="utf-8")
+    done = SimpleNamespace(summary="a table", undelivered=undelivered, as_dict=dict)
+    monkeypatch.setattr("gearing.studies.runner.run_study", lambda *given, **settings: done)
+    assert run(["study", str(path)]) == code
+    printed = capsys.readouterr()
+    assert "a table" in printed.out
+    assert (undelivered or "") in printed.err

@@ -2,6 +2,7 @@
 
 import shutil
 import socket
+import sys
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +13,6 @@ import pytest
 from pydantic import Field
 from tests.kills.processes import FORK, die, forked, forked_at_once, waited
 
-from gearing.studies import experiment as module
 from gearing.studies.experiment import ExperimentConfig, Findings, experiment
 from gearing.studies.runner import run_study
 from gearing.studies.trials import Store, Trial
@@ -76,7 +76,7 @@ def test_the_name_of_a_trial_changes_with_all_that_its_result_depends_on(tmp_pat
         place(one, Power(2, seed=1)),
         place(one, data={"BTCUSDT": "bb"}),
     ]
-    monkeypatch.setattr(module, "code_digest", lambda: "of other code")
+    monkeypatch.setattr(sys.modules[ExperimentConfig.__module__], "code_digest", lambda: "of other code")
     others.append(place(one))
     assert len({usual, *others}) == 6
 
@@ -127,7 +127,7 @@ def test_an_experiment_takes_over_what_another_of_its_name_computed(tmp_path):
 
 def test_results_of_other_code_are_made_again_unless_they_are_requested(tmp_path, monkeypatch):
     run_study(config(tmp_path))
-    monkeypatch.setattr(module, "code_digest", lambda: "0123456789abcdef")
+    monkeypatch.setattr(sys.modules[ExperimentConfig.__module__], "code_digest", lambda: "0123456789abcdef")
     again = run_study(config(tmp_path))
     assert calls(tmp_path) == [1, 2, 3, 1, 2, 3]
     assert "code" not in again.leaderboard
@@ -138,7 +138,7 @@ def test_reused_results_of_other_code_are_marked_in_every_table(tmp_path, monkey
     from gearing.storage.digest import code_digest
 
     run_study(config(tmp_path))
-    monkeypatch.setattr(module, "code_digest", lambda: "0123456789abcdef")
+    monkeypatch.setattr(sys.modules[ExperimentConfig.__module__], "code_digest", lambda: "0123456789abcdef")
     again = run_study(config(tmp_path, reuse=not by_flag), reuse=True if by_flag else None)
     assert calls(tmp_path) == [1, 2, 3]
     assert set(again.leaderboard["code"]) == {code_digest()}

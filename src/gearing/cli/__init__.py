@@ -109,8 +109,16 @@ def forecast(
             f"{experiment} is an experiment of kind {config.kind!r}; run it with `gearing study`."
         )
     done = run_study(config, progress=True)
+    _shown(done, json_file)
+
+
+def _shown(done: Any, json_file: Path | None) -> None:
+    """Print what an experiment found; exit with 1 if the tracker has not got all records."""
     typer.echo(f"\n{done.summary}")
     write_json(json_file, done.as_dict())
+    if done.undelivered is not None:
+        typer.echo(done.undelivered, err=True)
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -221,8 +229,7 @@ def study(
 
     config = load_config(experiment, settings or [], plugins=plugins or ())
     done = run_study(config, jobs=jobs, reuse=reuse, progress=True)
-    typer.echo(f"\n{done.summary}")
-    write_json(json_file, done.as_dict())
+    _shown(done, json_file)
 
 
 @app.command()

@@ -109,8 +109,9 @@ class Store:
             "trial": trial.name, **asdict(trial), "place": place.name, "code": self.config.code,
             "data": dict(trial.data(self.config, self.fingerprints)),
             "files": {name: file_digest(place / name) for name in _files(place)},
-            "summary": json.loads(json.dumps(dict(summary or {}), default=float)),
+            "summary": dict(summary or {}),
         }  # fmt: skip
+        facts = json.loads(json.dumps(facts, default=float))  # as they will be read, for the digest
         write_json(place / SUMMARY, facts | {"digest": digest(facts)})
 
     def copy(self, trial: Trial) -> dict[str, Any] | None:
