@@ -187,6 +187,8 @@ def _run(
             return
         store.set_damage_aside(trial)
         store.save(trial, _summary(trial, store, play, tracker, progress))  # the last: now the trial counts
+        if store.load(trial) is None:
+            raise OSError(f"{store.place(trial)}: the result is not what was written. Is the disk sound?")
 
 
 def _summary(

@@ -128,7 +128,8 @@ def _pretrain(config: StudyConfig, trial: PretrainTrial, place: Place) -> dict[s
     trained = train_agent(
         agent.hyper_parameters, markets[0], tables[0], training_settings(config, trial.policy, trial.direction),
         seed=seed, total_decisions=given.decisions, validation=(markets[1], tables[1]),
-        checkpoint_dir=place.folder / CHECKPOINT, resume="restart", run=place.run, progress=place.progress and trial.name,
+        checkpoint_dir=place.folder / CHECKPOINT, resume="restart", run=place.run,
+        progress=place.progress and trial.name,
     )  # fmt: skip
     trained.policy.save(place.folder / POLICY)
     return {"validation": trained.validation_score}
