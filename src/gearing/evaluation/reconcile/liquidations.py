@@ -1,8 +1,10 @@
 """Liquidations of a replay: where the mark triggers them, the price at which the venue closes, when they were due."""
 
 import math
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -59,6 +61,33 @@ class Held:
     def side(self) -> float:
         """+1 or -1."""
         return math.copysign(1.0, self.quantity)
+
+
+def with_parts(lines: Sequence[Line]) -> list[Line]:
+    """Executions of one liquidation, in order: together they close the position; the first is checked for all."""
+    groups: dict[tuple[str, ...], list[Line]] = defaultdict(list)
+    for line in lines:
+        if line.kind == "liquidation":
+            groups[_liquidation(line)].append(line)
+    return [
+        _part(line, groups[_liquidation(line)])
+        if line.kind == "liquidation" and len(groups[_liquidation(line)]) > 1
+        else line
+        for line in lines
+    ]
+
+
+def _liquidation(line: Line) -> tuple[str, ...]:
+    return line.file, line.symbol, line.leg, str(line.side), line.order or str(line.time)
+
+
+def _part(line: Line, parts: Sequence[Line]) -> Line:
+    printed = {name: text for name, text in line.printed.items() if name != "quantity"}
+    first = line is parts[0]
+    if first:
+        total = sum((Decimal(one.given["quantity"]) for one in parts), Decimal(0))
+        printed["quantity"] = format(total, "f")
+    return replace(line, given={**line.given, "part": "first" if first else "later"}, printed=printed)
 
 
 @dataclass

@@ -24,7 +24,7 @@ from gearing.evaluation.reconcile.completeness import (
     with_signs,
 )
 from gearing.evaluation.reconcile.legs import with_legs
-from gearing.evaluation.reconcile.liquidations import Held, Liquidations
+from gearing.evaluation.reconcile.liquidations import Held, Liquidations, with_parts
 from gearing.evaluation.reconcile.mark_path import MarkPath
 from gearing.evaluation.reconcile.order import Settlements, in_order, settlement_times, without_doubles
 from gearing.evaluation.reconcile.outcome import Reconciliation, Sheet
@@ -244,24 +244,27 @@ class _Replay:
             self.sheet.leave(line, _OPEN_BEFORE)
         size, price = abs(held.quantity), float(line.given["price"])
         if held.known:
-            self.sheet.compare(line, "quantity", size / contract.multiplier, "liquidation closes all")
+            if float(line.printed.get("after", "0")) == 0.0 or "part" in line.given:
+                self.sheet.compare(line, "quantity", size / contract.multiplier, "liquidation closes all")
             if line.side * held.quantity > 0.0:
                 self.wrong_side(line, "liquidation")
-            if held.quantity:
+            if held.quantity and line.given.get("part") != "later":
                 self.liquidations.check(line, held)
         self.sheet.compare(line, "value", notional(self.size(line), price, inverse), "notional")
         if line.order and line.order in self.by_fills:
             return  # its executions follow and close the position
         before, known = held.quantity, held.known
-        realised = self.trade(held, -held.quantity, price, inverse)
+        whole = "part" not in line.given and float(line.printed.get("after", "0")) == 0.0
+        closing = -before if whole else line.side * self.size(line)
+        realised = self.trade(held, closing, price, inverse)
         if known:
             self.sheet.compare(line, "realised", realised, "pnl")
-            self.sizes(line, held, before, -before)
-        fee = self.fee(line, before, price)
+            self.sizes(line, held, before, closing)
+        fee = self.fee(line, closing, price)
         self.sheet.compare(line, "fee", fee, "fee")
         self.sheet.compare(line, "fee_change", -fee, "fee")
-        held.backing, held.known = math.nan, True
-        self.note(line, realised=realised if known else math.nan, after=0.0)
+        held.backing, held.known = math.nan, known or whole
+        self.note(line, realised=realised if known else math.nan, after=held.quantity / self.unit(line))
 
     def wrong_side(self, line: Line, rule: str) -> None:
         self.sheet.differs(line, "side", str(line.side), -line.side, rule)
@@ -320,7 +323,7 @@ def reconcile(
     replay = _Replay(
         profile, known, settlements, rates, sheet, liquidations, snapshots, marks, settled, orders
     )
-    ordered = with_legs(in_order(kept, settled))
+    ordered = with_parts(with_legs(in_order(kept, settled)))
     expected = Expected(ordered, settlements, known, marks, replay.held, replay.payments.booked, sheet)
     for line in ordered:
         expected.before(line)

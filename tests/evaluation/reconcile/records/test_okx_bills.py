@@ -125,3 +125,17 @@ def test_bills_of_the_spot_market_are_skipped():
         bill("1", AT, "0.0219338", "8694.2", sz="0.0219", px="27105.9", instId="BTC-USDT", instType="SPOT")
     ]
     assert checked(rows).skipped == {"bill (trade) of SPOT": 1}
+
+
+def test_a_liquidation_in_two_executions_closes_the_position_together():
+    # 0.4 x (2800 - 3000) = -80 and 0.2 x (2800 - 3000) = -40 of the 0.6 bought at 3000; 999.1 - 80 - 40 = 879.1
+    forced = {"type": "5", "px": "2800", "ordId": "77"}
+    rows = [
+        TRADES[0],
+        bill("104", AT, "-80", "919.1", sz="4", pnl="-80", **forced),
+        bill("104", AT, "-40", "879.1", sz="2", pnl="-40", **forced) | {"billId": "9"},
+    ]
+    found = checked(rows)
+    assert found.differences.empty, str(found)
+    rows[2] |= {"sz": "1", "pnl": "-20", "balChg": "-20", "bal": "899.1"}
+    assert "quantity" in checked(rows).differences["field"].tolist()
