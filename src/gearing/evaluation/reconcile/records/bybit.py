@@ -58,10 +58,12 @@ def execution_line(row: Row, names: Mapping[str, str]) -> Line:
     if kind in NOT_READ:
         return replace(line, unread={"execution": NOT_READ[kind]})
     if kind == "Funding":
+        line = replace(line, given=row.nonzero({name: names[name] for name in ("quantity", "price")}))
         given = {**line.given, **funding_rate(row, names["rate"], row.number(names["fee"]), side)}
         printed = {"funding_paid": row.number(names["fee"])}
         printed |= _pick(row, names, ("quantity", "value", "closed", "realised"))
         return replace(line, kind="funding", given=given, printed=printed)
+    row.check_trade(line.given)
     given = {**line.given, **_pick(row, names, ("rate",)), "maker": str(row.flag(names["maker"])).lower()}
     printed = _pick(row, names, ("fee", "realised", "value", "closed"))
     if kind in LIQUIDATIONS:
@@ -103,7 +105,10 @@ def position(row: Row) -> Line:
             f"positionIdx {row.text('positionIdx')} is the {leg} of hedge mode, side {row.text('side')} is not."
         )
     given = row.sizes({"quantity": "size", "entry": row.first("avgPrice", "entryPrice")})
-    given |= row.numbers({"mark": "markPrice", "wallet": "positionBalance", "leverage": "leverage"})
+    row.check_trade({"quantity": quantity, "price": given["entry"]})
+    given |= row.nonzero({"mark": "markPrice", "leverage": "leverage"}) | row.numbers(
+        {"wallet": "positionBalance"}
+    )
     printed = row.numbers(
         {"unrealised": "unrealisedPnl", "liquidation_price": "liqPrice", "value": "positionValue"}
     )

@@ -89,7 +89,7 @@ def entry_line(row: Row, entry: Entry) -> Line:
         return replace(line, unread={"change": NOT_READ["Delivery"]} if entry.kind == "DELIVERY" else unread)
     if not entry.perpetual:
         return replace(line, label=f"{line.label} of no perpetual contract")
-    line = replace(line, kind="entry", given={**given, **row.sizes(entry.sizes)})
+    line = replace(line, kind="entry", given={**given, **row.nonzero(entry.sizes)})
     if entry.kind == "SETTLEMENT":
         printed = {"change": entry.change, "after": entry.after, "funding": entry.funding or "0"}
         printed["quantity"] = line.given.get("quantity", "")
@@ -98,8 +98,7 @@ def entry_line(row: Row, entry: Entry) -> Line:
 
 
 def _trade(row: Row, line: Line, entry: Entry) -> Line:
-    if missing := {"quantity", "price"} - set(line.given):
-        raise row.error(f"no {sorted(missing)[0]} of a trade; give the record as the venue writes it.")
+    row.check_trade(line.given)
     fee = format(-Decimal(entry.fee), "f") if entry.fee else ""
     printed = {"change": entry.change, "after": entry.after, "fee_change": fee, "realised": entry.cash}
     if entry.kind == "LIQUIDATION":

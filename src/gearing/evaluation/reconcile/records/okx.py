@@ -18,6 +18,7 @@ def fill(row: Row) -> Line:
     symbol, side, leg = row.text("instId"), row.side(), str(row.choice("posSide", LEGS, "net"))
     coin, trade, identifier = row.text("feeCcy", "").upper(), row.text("tradeId", ""), row.text("billId", "")
     given = row.sizes({"quantity": "fillSz", "price": "fillPx"})
+    row.check_trade(given)
     check_side(row, row.text("subType", ""), side)
     given["maker"] = str(row.choice("execType", {"m": "true", "t": "false"}, "t"))
     printed = row.numbers({"fee_change": "fee", "realised": "fillPnl"})
@@ -47,9 +48,10 @@ def position(row: Row) -> Line:
     if leg and Decimal(quantity) < 0:
         raise row.error(f"pos is {quantity} of a {leg}; in long/short mode it is positive.")
     size, isolated = quantity.removeprefix("-"), row.text("mgnMode", "isolated").lower() != "cross"
-    given = {"quantity": size, "entry": row.number("avgPx"), **row.numbers({"mark": "markPx"})}
+    given = {"quantity": size, "entry": row.number("avgPx"), **row.nonzero({"mark": "markPx"})}
+    row.check_trade({"quantity": size, "price": given["entry"]})
     if isolated:
-        given |= row.numbers({"wallet": "margin", "leverage": "lever"})
+        given |= row.numbers({"wallet": "margin"}) | row.nonzero({"leverage": "lever"})
     printed = {"quantity": size, "entry": given["entry"], **row.numbers({"unrealised": "upl"})}
     printed |= row.numbers({"liquidation_price": "liqPx"})
     unread = {}

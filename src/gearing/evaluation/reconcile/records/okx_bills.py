@@ -244,12 +244,14 @@ def _settlement(row: Row, line: Line, amounts: dict[str, str]) -> Line:
     printed = {**line.printed, "funding": paid}
     if "quantity" in line.given:
         printed["quantity"] = line.given["quantity"]
-    return replace(line, printed=printed, given={k: v for k, v in line.given.items() if k != "maker"})
+    known = {name: text for name, text in line.given.items() if name not in ("maker", "price")}
+    if Decimal(line.given.get("price", "0")):
+        known["price"] = line.given["price"]
+    return replace(line, printed=printed, given=known)
 
 
 def _trade(row: Row, line: Line, amounts: dict[str, str]) -> Line:
-    if missing := {"quantity", "price"} - set(line.given):
-        raise row.error(f"no {sorted(missing)[0]} of a trade; give the record as the venue returns it.")
+    row.check_trade(line.given)
     ours = {"realised": "pnl", "fee_change": "fee"}
     printed = {
         **line.printed,

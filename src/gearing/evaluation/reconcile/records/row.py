@@ -15,6 +15,7 @@ _DATED, _ZONED = (
     re.compile(r"\d[-/.]\d|[A-Za-z]{3}"),
     re.compile(r"(Z|UTC|GMT|[-+]\d\d:?\d\d)$", re.IGNORECASE),
 )
+_LEAST, _MOST = -30, 20  # powers of ten
 ABSENT = {"", "-", "--", "null", "none", "nan", "n/a"}
 _AMOUNT = re.compile(
     r"^\s*(?P<number>[-+\u2212]?[\d.,'\u00a0\u202f ]*\d(?:[eE][-+]?\d+)?)\s*(?P<coin>[A-Za-z][A-Za-z0-9]*)?\s*$"
@@ -119,6 +120,8 @@ class Row:
             value = Decimal(_unformatted(match["number"], self.comma))
         except InvalidOperation:
             raise self.error(f"{name} is {given!r}, which is not a number.") from None
+        if value and not _LEAST < value.adjusted() < _MOST:
+            raise self.error(f"{name} is {given[:30]!r}, which no amount, price or size can be.")
         return format(value, "f"), (match["coin"] or "").upper()
 
     def sizes(self, names: Mapping[str, str]) -> dict[str, str]:
@@ -136,6 +139,25 @@ class Row:
                     f"{names[ours]} is {text}; a {ours} is not negative, the side is in its own field."
                 )
         return found
+
+    def nonzero(self, names: Mapping[str, str]) -> dict[str, str]:
+        """Like ``sizes``, without zeros, which stand for what is not known."""
+        return {name: text for name, text in self.sizes(names).items() if Decimal(text)}
+
+    def check_trade(self, given: Mapping[str, str]) -> None:
+        """Refuse an execution without a size or a price above zero.
+
+        Raises
+        ------
+        ValueError
+            Naming what is missing or zero.
+        """
+        for name in ("quantity", "price"):
+            if name not in given or Decimal(given[name]) <= 0:
+                stated = f"the {name} is {given[name]}" if name in given else f"there is no {name}"
+                raise self.error(
+                    f"{stated}; of an execution it is positive. Give the record as the venue writes it."
+                )
 
     def numbers(self, names: Mapping[str, str]) -> dict[str, str]:
         """Our name -> number, of the venue's fields that are present."""
