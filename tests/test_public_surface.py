@@ -11,7 +11,7 @@ import gearing
 NAMES = {
     "gearing": """
         FeatureSet FeatureTable MarketData Policy SimulationConfig Simulator Slippage __version__ backtest
-        check_policy feature load_bundle load_market oracle_growth oracle_leverage oracle_policy rules
+        check_feature check_policy feature load_bundle load_market oracle_growth oracle_leverage oracle_policy rules
         run_study safest_leverage synthetic_market venue
     """,
     "gearing.agents": """
@@ -37,7 +37,8 @@ NAMES = {
     "gearing.evaluation.sweep": "Pick Sweep sweep",
     "gearing.export": "Bundle BundleError Decision Order export_bundle load_bundle verify_bundle",
     "gearing.features": """
-        Feature FeatureSet FeatureTable GROUPS bars_in bars_per_year feature forget_feature get_feature
+        Feature FeatureError FeatureSet FeatureTable GROUPS bars_in bars_per_year check_feature feature
+        forget_feature get_feature
         is_feature parse_duration registered_features
     """,
     "gearing.forecasters": """

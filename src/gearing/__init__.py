@@ -19,7 +19,12 @@ if TYPE_CHECKING:
     from gearing.evaluation.conformance import check_policy as check_policy
     from gearing.evaluation.risk.safest_leverage import safest_leverage as safest_leverage
     from gearing.export.runtime import load_bundle as load_bundle
-    from gearing.features import FeatureSet as FeatureSet, FeatureTable as FeatureTable, feature as feature
+    from gearing.features import (
+        FeatureSet as FeatureSet,
+        FeatureTable as FeatureTable,
+        check_feature as check_feature,
+        feature as feature,
+    )
     from gearing.market.data import MarketData as MarketData
     from gearing.market.history.load import load_market as load_market
     from gearing.market.oracle.best_leverage import (

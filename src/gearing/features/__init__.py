@@ -23,6 +23,7 @@ from gearing.features.feature import (
     registered_features as registered_features,
 )
 from gearing.features.feature_set import GROUPS as GROUPS, FeatureSet as FeatureSet
+from gearing.features.leakage import FeatureError as FeatureError, check_feature as check_feature
 from gearing.features.table import FeatureTable as FeatureTable
 from gearing.lazy import reexports
 from gearing.market.timing import (
