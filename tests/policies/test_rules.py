@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gearing.policies import describe_rule, make_rule, rule_names
+from gearing.policies import describe_rule, make_rule, rule_names, rules
 from gearing.policies.rules import FixedLeverage, Tiered, VolatilityTarget, VolatilityWeighted
 
 
@@ -74,3 +74,28 @@ def test_rules_are_made_by_name_and_describe_themselves():
 def test_an_unknown_rule_or_parameter_is_refused_with_the_nearest(spec, message):
     with pytest.raises(ValueError, match=message):
         make_rule(spec)
+
+
+@pytest.mark.parametrize(
+    ("made", "error", "says"),
+    [
+        (
+            lambda: rules.VolatilityWeighted(low=8, high=3),
+            ValueError,
+            "low=8, high=3; these must not descend",
+        ),
+        (lambda: rules.VolatilityWeighted(low=-1), ValueError, "low is -1; it must be 0 or more"),
+        (lambda: rules.DynamicATR(low=5, base=4), ValueError, "must not descend"),
+        (lambda: rules.DynamicBollinger(outside=0), ValueError, "outside is 0; it must be positive"),
+        (lambda: rules.DrawdownControlled(least=9, max_leverage=3), ValueError, "least=9, max_leverage=3"),
+        (lambda: rules.Tiered(volatile_above=75), ValueError, "must be between 0 and 1"),
+        (lambda: rules.Tiered(side=2), ValueError, r"1 \(up\), -1 \(down\) or 0 \(both\)"),
+        (lambda: rules.FixedLeverage("3"), TypeError, "FixedLeverage: leverage is '3'; it must be float"),
+        (lambda: rules.FixedLeverage(float("nan")), ValueError, "leverage is nan; it must be finite"),
+        (lambda: rules.Kelly(prior=float("inf")), ValueError, "prior is inf"),
+        (lambda: rules.ExcursionBudget(sizes=[0.1, "0.2"]), TypeError, "sizes is .* list of finite numbers"),
+    ],
+)
+def test_parameters_that_cannot_be_meant_are_refused(made, error, says):
+    with pytest.raises(error, match=says):
+        made()

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gearing.features import FeatureTable
-from gearing.market.data import MarketData
+from gearing.market.data import MarketData, market_list
 from gearing.market.oracle.best_leverage import (
     oracle_for,
     oracle_leverage,
@@ -117,10 +117,11 @@ def state_table(market: MarketData) -> FeatureTable:
         }
         columns = {name: (_of_next_bar(values), limit) for name, (values, limit) in known.items()}
     bound = np.array([limit for _, limit in columns.values()], np.float32)
+    lower = np.where([name in ("volatility", "jumps") for name in columns], np.float32(0.0), -bound)
     return FeatureTable(
         market.open_time, market.bar, market.symbols, tuple(columns),
         np.stack([values for values, _ in columns.values()], axis=-1).astype(np.float32),
-        -bound, bound, tuple("per step" if name == "funding" else "a year" for name in columns),
+        lower, bound, tuple("per step" if name == "funding" else "a year" for name in columns),
     )  # fmt: skip
 
 
@@ -148,6 +149,7 @@ def _of_next_bar(values: np.ndarray) -> np.ndarray:
 
 
 def _kind(market: MarketData) -> str:
+    market_list(market)
     if not market.truth or "generator" not in market.truth:
         raise ValueError(
             f"{market!r} has no known parameters; an oracle needs a synthetic market-a or market-b."

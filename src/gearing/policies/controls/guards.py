@@ -8,7 +8,7 @@ import numpy as np
 from gearing.market.timing import YEAR, parse_duration
 from gearing.policies.registry import control
 from gearing.policies.rules.risk_budget import SIZES, ExcursionBudget, leverage_of_size
-from gearing.policies.rules.rule import check_fraction, check_positive
+from gearing.policies.rules.rule import check_fraction, check_numbers, check_positive, put_numbers
 from gearing.simulation.controls import Situation
 
 Decision = tuple[np.ndarray, np.recarray, Any]
@@ -52,6 +52,7 @@ class FundingGuard:
     column: str = "funding_carry_7d"
 
     def __post_init__(self) -> None:
+        check_numbers(self)
         if not 0.0 <= self.keep < 1.0:
             raise ValueError(f"FundingGuard: keep is {self.keep}; it must be in [0, 1).")
 
@@ -91,6 +92,7 @@ class LiquidationGuard(LeverageLimit):
     column: str = "realized_volatility_24h"
 
     def __post_init__(self) -> None:
+        check_numbers(self)
         check_positive(self, "deviations")
         parse_duration(self.horizon, None)
 
@@ -142,7 +144,8 @@ class ExcursionGuard(LeverageLimit):
     sizes: tuple[float, ...] = SIZES
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "sizes", tuple(self.sizes))
+        check_numbers(self)
+        put_numbers(self, "sizes")
         if self.sides not in ("long", "short", "both"):
             raise ValueError(f"ExcursionGuard: sides is {self.sides!r}; it must be long, short or both.")
         self._budgets()
@@ -184,6 +187,7 @@ class AutoDeleverage(LeverageLimit):
     required_columns: ClassVar[tuple[str, ...]] = ("margin_ratio", "effective_leverage")
 
     def __post_init__(self) -> None:
+        check_numbers(self)
         check_fraction(self, "margin_ratio", "keep")
 
     def cap(self, side: np.ndarray, now: Situation) -> np.ndarray:
@@ -210,8 +214,8 @@ class NotionalCap(LeverageLimit):
     required_columns: ClassVar[tuple[str, ...]] = ("effective_leverage",)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "up_to", tuple(float(x) for x in self.up_to))
-        object.__setattr__(self, "leverage", tuple(float(x) for x in self.leverage))
+        check_numbers(self)
+        put_numbers(self, "up_to", "leverage")
         falling = list(self.leverage) == sorted(self.leverage, reverse=True)
         if len(self.up_to) != len(self.leverage) or list(self.up_to) != sorted(self.up_to) or not falling:
             raise ValueError(

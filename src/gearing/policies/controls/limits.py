@@ -9,7 +9,7 @@ from gearing.market.timing import parse_duration
 from gearing.policies.controls.guards import Decision
 from gearing.policies.registry import control
 from gearing.policies.rules.portfolio import portfolio_volatility
-from gearing.policies.rules.rule import check_fraction, volatility
+from gearing.policies.rules.rule import check_fraction, check_numbers, volatility
 from gearing.simulation.controls import Situation
 
 
@@ -30,6 +30,7 @@ class DailyLossLimit:
     required_columns: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
+        check_numbers(self)
         check_fraction(self, "limit")
 
     def apply(self, targets: np.ndarray, guards: np.recarray, now: Situation, memory: Any) -> Decision:
@@ -60,6 +61,7 @@ class CoolDown:
     required_columns: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
+        check_numbers(self)
         parse_duration(self.pause, None)
 
     def apply(self, targets: np.ndarray, guards: np.recarray, now: Situation, memory: Any) -> Decision:
@@ -98,6 +100,7 @@ class PortfolioLimit:
     correlation: float = 0.7
 
     def __post_init__(self) -> None:
+        check_numbers(self)
         limits = {name: getattr(self, name) for name in ("gross", "net", "volatility")}
         given = [value for value in limits.values() if value is not None]
         if not given or min(given) <= 0.0:

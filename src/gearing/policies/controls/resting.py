@@ -12,6 +12,7 @@ import numpy as np
 
 from gearing.policies.controls.guards import Decision
 from gearing.policies.registry import control
+from gearing.policies.rules.rule import check_numbers
 from gearing.simulation.controls import Situation
 
 
@@ -27,6 +28,7 @@ class _Resting:
     order: ClassVar[str]
 
     def __post_init__(self) -> None:
+        check_numbers(self)
         given = {name: getattr(self, name) for name in ("distance", "margin", "atr")}
         chosen = {name: value for name, value in given.items() if value is not None}
         if len(chosen) != 1 or not next(iter(chosen.values())) > 0.0:

@@ -5,7 +5,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from gearing.policies.registry import rule
-from gearing.policies.rules.rule import Columns, Rule, values
+from gearing.policies.rules.rule import (
+    Columns,
+    Rule,
+    check_fraction,
+    check_not_negative,
+    check_numbers,
+    check_positive,
+    values,
+)
 
 
 @rule("fixed")
@@ -23,6 +31,9 @@ class FixedLeverage(Rule):
 
     leverage: float = 3.0
     required_columns = ("effective_leverage",)
+
+    def __post_init__(self) -> None:
+        check_numbers(self)
 
     def choose(self, observation: Columns) -> np.ndarray:
         """The leverage, for every account and slot."""
@@ -64,6 +75,14 @@ class Tiered(Rule):
     side: int = 1
     exceptional: float = 15.0
     required_columns = ("volatility_percentile_90d", "trend_7d", "momentum_30d", "funding_carry_7d")
+
+    def __post_init__(self) -> None:
+        check_numbers(self)
+        check_not_negative(self, "neutral", "exceptional")
+        check_fraction(self, "volatile_above")
+        check_positive(self, "trend")
+        if self.side not in (1, -1, 0):
+            raise ValueError(f"Tiered: side is {self.side}; it must be 1 (up), -1 (down) or 0 (both).")
 
     def choose(self, observation: Columns) -> np.ndarray:
         """One of the set-ups for every account and contract."""

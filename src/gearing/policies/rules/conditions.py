@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gearing.policies.registry import rule
-from gearing.policies.rules.rule import Columns, Rule, check_positive, values
+from gearing.policies.rules.rule import Columns, Rule, check_numbers, check_positive, put_numbers, values
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,7 @@ class Condition:
     signed: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "at", tuple(float(x) for x in self.at))
-        object.__setattr__(self, "factor", tuple(float(x) for x in self.factor))
+        put_numbers(self, "at", "factor")
         if len(self.at) != len(self.factor) or len(self.at) < 2 or not np.all(np.diff(self.at) > 0.0):
             raise ValueError(
                 f"condition on {self.column!r}: at is {self.at} and factor {self.factor}; give as many of both, at "
@@ -99,6 +98,7 @@ class Scaled(Rule):
     max_leverage: float = 10.0
 
     def __post_init__(self) -> None:
+        check_numbers(self)
         check_positive(self, "base", "max_leverage")
         made = [given if isinstance(given, Condition) else Condition(**given) for given in self.conditions]
         object.__setattr__(self, "conditions", tuple(made))

@@ -7,7 +7,17 @@ import numpy as np
 
 from gearing.market.timing import YEAR, parse_duration
 from gearing.policies.registry import rule
-from gearing.policies.rules.rule import Columns, Rule, check_fraction, check_positive, values, volatility
+from gearing.policies.rules.rule import (
+    Columns,
+    Rule,
+    check_fraction,
+    check_not_negative,
+    check_numbers,
+    check_ordered,
+    check_positive,
+    values,
+    volatility,
+)
 
 
 @rule("kelly")
@@ -51,6 +61,7 @@ class Kelly(Rule):
     reads: ClassVar[tuple[str, ...]] = ("drift", "column", "funding")
 
     def __post_init__(self) -> None:
+        check_numbers(self)
         check_positive(self, "fraction", "prior_spread", "max_leverage")
         if self.side not in (1, -1, 0):
             raise ValueError(f"Kelly: side is {self.side}; it must be 1 (long), -1 (short) or 0 (either).")
@@ -97,8 +108,11 @@ class DrawdownControlled(Rule):
     required_columns = ("effective_leverage", "drawdown")
 
     def __post_init__(self) -> None:
+        check_numbers(self)
         check_positive(self, "multiplier", "max_leverage")
         check_fraction(self, "max_drawdown")
+        check_not_negative(self, "least")
+        check_ordered(self, "least", "max_leverage")
 
     def choose(self, observation: Columns) -> np.ndarray:
         """Multiplier times the cushion."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gearing.policies.registry import rule
-from gearing.policies.rules.rule import Columns, Rule, check_positive, values, volatility
+from gearing.policies.rules.rule import Columns, Rule, check_numbers, check_positive, values, volatility
 
 CORRELATION = "mean_correlation_30d"
 
@@ -36,6 +36,7 @@ class _Portfolio(Rule):
     column: str = "realized_volatility_7d"
 
     def __post_init__(self) -> None:
+        check_numbers(self)
         check_positive(self, "target", "margin_share", "max_leverage")
         if self.correlation is not None and not -1.0 <= self.correlation <= 1.0:
             raise ValueError(

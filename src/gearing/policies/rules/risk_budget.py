@@ -12,7 +12,16 @@ import numpy as np
 
 from gearing.market.timing import YEAR, parse_duration
 from gearing.policies.registry import rule
-from gearing.policies.rules.rule import Columns, Rule, check_fraction, check_positive, values, volatility
+from gearing.policies.rules.rule import (
+    Columns,
+    Rule,
+    check_fraction,
+    check_numbers,
+    check_positive,
+    put_numbers,
+    values,
+    volatility,
+)
 
 EVENTS = ("liquidation", "drawdown")
 SIZES = (0.01, 0.02, 0.03, 0.05, 0.075, 0.10, 0.15)  # moves with forecast touch probabilities
@@ -126,7 +135,7 @@ class ExcursionBudget(Rule):
     sizes: tuple[float, ...] = SIZES
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "sizes", tuple(float(size) for size in self.sizes))
+        put_numbers(self, "sizes")
         _check_budget(self)
         if len(self.sizes) < 2 or list(self.sizes) != sorted(set(self.sizes)):
             raise ValueError(f"ExcursionBudget: sizes are {self.sizes}; give at least two, ascending.")
@@ -177,6 +186,7 @@ def _leverage_at(budget: RiskBudget | ExcursionBudget, distance: np.ndarray) -> 
 
 def _check_budget(given: RiskBudget | ExcursionBudget) -> None:
     name = type(given).__name__
+    check_numbers(given)
     check_positive(given, "max_leverage")
     check_fraction(given, "probability")
     if not 0.0 < given.drawdown <= 1.0:

@@ -1,9 +1,15 @@
 """Base class of rules."""
 
+import math
 from collections.abc import Mapping
+from dataclasses import fields
+from itertools import pairwise
+from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
+
+from gearing.names import check_types, shown
 
 Columns = Mapping[str, np.ndarray]
 
@@ -56,6 +62,37 @@ def volatility(observation: Columns, name: str) -> np.ndarray:
     return np.maximum(values(observation, name), 1e-6)
 
 
+def check_numbers(rule: Any) -> None:
+    """Refuse parameters of a rule or control that are of another type than declared, or not finite."""
+    given = {field.name: getattr(rule, field.name) for field in fields(rule)}
+    try:
+        check_types(given, type(rule))
+    except TypeError as error:
+        raise TypeError(f"{type(rule).__name__}: {error}") from None
+    for name, value in given.items():
+        if isinstance(value, Real) and not math.isfinite(value):
+            raise ValueError(f"{type(rule).__name__}: {name} is {value}; it must be finite.")
+
+
+def put_numbers(rule: Any, *names: str) -> None:
+    """Turn parameters that are sequences of finite numbers into tuples of float; refuse others."""
+    for name in names:
+        given = getattr(rule, name)
+        values = list(given) if isinstance(given, list | tuple | np.ndarray) else [None]
+        if not all(isinstance(x, Real) and not isinstance(x, bool) and math.isfinite(x) for x in values):
+            raise TypeError(
+                f"{type(rule).__name__}: {name} is {shown(given)}; it must be a list of finite numbers."
+            )
+        object.__setattr__(rule, name, tuple(float(x) for x in values))
+
+
+def check_not_negative(rule: Any, *names: str) -> None:
+    """Refuse parameters below zero."""
+    for name in names:
+        if not getattr(rule, name) >= 0.0:
+            raise ValueError(f"{type(rule).__name__}: {name} is {getattr(rule, name)}; it must be 0 or more.")
+
+
 def check_positive(rule: Any, *names: str) -> None:
     """Refuse parameters that are not positive, naming rule, parameter and value."""
     for name in names:
@@ -75,6 +112,6 @@ def check_fraction(owner: Any, *names: str) -> None:
 def check_ordered(rule: Any, *names: str) -> None:
     """Refuse parameters that do not ascend in the order named."""
     given = [getattr(rule, name) for name in names]
-    if sorted(given) != given:
+    if not all(low <= high for low, high in pairwise(given)):
         values_given = ", ".join(f"{name}={value}" for name, value in zip(names, given, strict=True))
         raise ValueError(f"{type(rule).__name__}: {values_given}; these must not descend.")

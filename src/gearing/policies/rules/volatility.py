@@ -10,7 +10,16 @@ from typing import ClassVar
 import numpy as np
 
 from gearing.policies.registry import rule
-from gearing.policies.rules.rule import Columns, Rule, check_ordered, check_positive, values, volatility
+from gearing.policies.rules.rule import (
+    Columns,
+    Rule,
+    check_not_negative,
+    check_numbers,
+    check_ordered,
+    check_positive,
+    values,
+    volatility,
+)
 
 
 @rule("volatility_weighted")
@@ -33,6 +42,11 @@ class VolatilityWeighted(Rule):
     low: float = 3.0
     high: float = 8.0
     column: str = "volatility_percentile_90d"
+
+    def __post_init__(self) -> None:
+        check_numbers(self)
+        check_not_negative(self, "low")
+        check_ordered(self, "low", "high")
 
     def choose(self, observation: Columns) -> np.ndarray:
         """Linear in the percentile."""
@@ -61,6 +75,7 @@ class VolatilityTarget(Rule):
     column: str = "forecast_volatility"
 
     def __post_init__(self) -> None:
+        check_numbers(self)
         check_positive(self, "target", "max_leverage")
 
     def choose(self, observation: Columns) -> np.ndarray:
@@ -94,6 +109,7 @@ class InverseVariance(Rule):
     column: str = "forecast_volatility"
 
     def __post_init__(self) -> None:
+        check_numbers(self)
         check_positive(self, "base", "usual", "max_leverage")
 
     def choose(self, observation: Columns) -> np.ndarray:
@@ -128,6 +144,7 @@ class InverseATR(Rule):
     column: str = "atr_24h"
 
     def __post_init__(self) -> None:
+        check_numbers(self)
         check_positive(self, "risk", "multiple", "max_leverage")
 
     def choose(self, observation: Columns) -> np.ndarray:
@@ -163,6 +180,8 @@ class DynamicATR(Rule):
     reads: ClassVar[tuple[str, ...]] = ("now", "usual")
 
     def __post_init__(self) -> None:
+        check_numbers(self)
+        check_not_negative(self, "low")
         check_ordered(self, "low", "base", "high")
 
     def choose(self, observation: Columns) -> np.ndarray:
@@ -201,7 +220,9 @@ class DynamicBollinger(Rule):
     reads: ClassVar[tuple[str, ...]] = ("width", "position")
 
     def __post_init__(self) -> None:
-        check_positive(self, "narrow")
+        check_numbers(self)
+        check_positive(self, "narrow", "outside")
+        check_not_negative(self, "low")
         check_ordered(self, "low", "high")
         check_ordered(self, "narrow", "wide")
 
