@@ -62,6 +62,18 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f" Did you mean {near!r}?" if near else f" Known: {', '.join(known) or 'none'}."
 
 
+def shown(value: Any, most: int = 60) -> str:
+    """A value as messages show it: classes and functions by name, others as Python writes them, cut to ``most``."""
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    if callable(value) and hasattr(value, "__name__"):
+        return f"the function {value.__name__}"
+    text = " ".join(repr(value).split())
+    if " object at 0x" in text:
+        return f"an object of the class {type(value).__name__}"
+    return text if len(text) <= most else f"{text[:most]} ..."
+
+
 def check_names(
     rule: str,
     given: Iterable[str],
@@ -102,7 +114,7 @@ def check_types(given: Mapping[str, Any], made: type) -> None:
             is_flag = isinstance(value, bool)  # which Python counts among the integers
             if not (bool in kinds if is_flag else any(isinstance(value, _TYPES[kind]) for kind in kinds)):
                 names = " or ".join("None" if kind is NoneType else kind.__name__ for kind in kinds)
-                raise TypeError(f"{field.name} is {value!r}; it must be {names}.")
+                raise TypeError(f"{field.name} is {shown(value)}; it must be {names}.")
 
 
 class Register(Generic[Thing]):

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from tests.agents.toy import RandomLeverage, announced_market, best_growth_per_year, toy_config
+from tests.features.markets import random_market
 
 import gearing
 from gearing.agents import TrainingDiverged, agent_settings, growth_per_year, load_policy, train_agent
@@ -10,6 +11,7 @@ from gearing.evaluation.backtesting import backtest
 from gearing.features import FeatureSet
 from gearing.policies.controls import DailyLossLimit
 from gearing.policies.rules import FixedLeverage
+from gearing.simulation import SimulationConfig
 from gearing.simulation.actions import ResidualScheme
 
 TINY = {
@@ -337,3 +339,41 @@ def test_no_time_is_left_once_the_budget_is_spent():
     # a batch of 64 may end beyond a budget of 1,000 decisions
     assert Status(1024, 1000, 100.0).seconds_left == 0.0
     assert Status(900, 1000, 100.0).seconds_left == 1.0
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"reward": "drawdown_aware"}, "follows the gradient of log growth alone"),
+        ({"action": "tiers", "direction": "long"}, "a band of leverage of its own"),
+    ],
+)
+def test_the_differentiable_agent_refuses_what_it_would_ignore(changes, says):
+    of = random_market(n_bars=24 * 40, n_contracts=1, seed=4)
+    known = FeatureSet(["log_return"]).compute(of)
+    with pytest.raises(ValueError, match=says):
+        train_agent("differentiable", of, known, SimulationConfig(**changes), seed=0, total_decisions=64)
+
+
+PPO = {"algorithm": "ppo"}
+OTHER = random_market(n_bars=24 * 40, n_contracts=1, seed=5)
+WRONG = {
+    "a table of another market": ({"market": OTHER}, ValueError, "bars, contracts and prices must agree"),
+    "names for a table": ({"table": ["log_return"]}, TypeError, "FeatureSet"),
+    "text for a market": ({"market": "BTCUSDT"}, TypeError, "MarketData"),
+    "a mapping for settings": ({"config": {"direction": "long"}}, TypeError, "SimulationConfig"),
+    "text for a seed": ({"seed": "a"}, TypeError, "whole number"),
+    "a number for an agent": ({"agent": 5}, TypeError, "give a name"),
+    "a mistyped parameter": ({"agent": PPO | {"parameters": {"learning_rat": 1}}}, ValueError, "learning_rate"),
+    "a mistyped network": ({"agent": PPO | {"network": {"layer": [8]}}}, ValueError, "layers"),
+    "a list of parameters": ({"agent": PPO | {"parameters": [1]}}, TypeError, "must be a mapping"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "error", "says"), WRONG.values(), ids=WRONG.keys())
+def test_a_training_refuses_what_cannot_be_meant(changes, error, says):
+    of = random_market(n_bars=24 * 40, n_contracts=1, seed=4)
+    given = {"agent": "ppo", "market": of, "table": FeatureSet(["log_return"]).compute(of)}
+    given |= {"config": SimulationConfig(), "seed": 0, **changes}
+    with pytest.raises(error, match=says):
+        train_agent(**given, total_decisions=64)

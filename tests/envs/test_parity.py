@@ -212,14 +212,19 @@ def test_a_step_before_the_first_reset_is_refused(kind):
     made.step(np.zeros((1, 1) if kind == "scalar" else (N, 1), np.float32))
 
 
-def test_a_scalar_episode_that_is_over_needs_a_reset():
+def test_a_scalar_episode_that_is_over_rests_with_a_warning():
     env = scalar()
     env.reset(seed=0)
     for _ in range(6):
         *_, truncated, _ = env.step(np.zeros(1, np.float32))
     assert truncated
-    with pytest.raises(ResetNeeded, match="is over"):
-        env.step(np.zeros(1, np.float32))
+    equity = env.simulator.accounts.equity[0]
+    for _ in range(2):
+        with pytest.warns(UserWarning, match="after the end"):
+            _, reward, terminated, truncated, info = env.step(np.ones(1, np.float32))
+        assert (reward, terminated, truncated) == (0.0, False, True)
+        assert info["equity"] == info["equity_before"] == equity
+        assert info["turnover"] == info["fees"] == info["log_growth"] == 0.0
     env.reset()
     env.step(np.zeros(1, np.float32))
 

@@ -4,11 +4,15 @@ With full costs from the start an untrained agent learns first that trading cost
 prevent it from relying on one venue's fees, one funding level and one slippage.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
+
+from gearing.names import shown
 
 RANDOMISED = ("fees", "slippage", "funding")
 
@@ -72,12 +76,13 @@ def checked_ranges(given: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
             raise ValueError(
                 f"randomise has no {name!r}; it takes ranges of factors for {', '.join(RANDOMISED)}."
             )
-        low, high = (float(value) for value in pair)
-        if not 0.0 < low <= high:
+        given_pair = pair if isinstance(pair, list | tuple) else ()
+        numbers = [float(x) for x in given_pair if isinstance(x, Real) and 0.0 < x < math.inf]
+        if len(given_pair) != 2 or len(numbers) != 2 or numbers[0] > numbers[1]:
             raise ValueError(
-                f"randomise: {name} is [{low:g}, {high:g}]; a range of factors is 0 < low <= high."
+                f"randomise: {name} is {shown(pair)}; it is a range of factors [low, high] with 0 < low <= high."
             )
-        ranges[name] = (low, high)
+        ranges[name] = (numbers[0], numbers[1])
     return ranges
 
 

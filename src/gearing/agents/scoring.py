@@ -6,9 +6,10 @@ import numpy as np
 
 from gearing.evaluation.playing import Observer, play
 from gearing.features import FeatureTable
-from gearing.market.data import MarketData
+from gearing.market.data import MarketData, market_list
 from gearing.market.timing import YEAR
 from gearing.simulation.config import SimulationConfig
+from gearing.simulation.paths import path_tables
 from gearing.simulation.policy import Policy, check_columns
 from gearing.simulation.simulator import Simulator
 
@@ -91,5 +92,5 @@ def growth_per_year(policy: Policy, market: Markets, table: Tables, config: Simu
 
 def as_lists(market: Markets, table: Tables) -> tuple[list[MarketData], list[FeatureTable]]:
     """One market and its table, or several, as lists."""
-    markets = [market] if isinstance(market, MarketData) else list(market)
-    return markets, [table] if isinstance(table, FeatureTable) else list(table)
+    markets = market_list(market)
+    return markets, path_tables(markets, table)

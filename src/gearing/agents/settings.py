@@ -1,14 +1,16 @@
 """Settings of agents: one YAML of hyper-parameters per algorithm, and overrides checked by name."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from importlib.resources import files
+from numbers import Real
 from typing import Any
 
 import yaml
 
 from gearing.agents.costs import checked_ranges
-from gearing.names import check_names, check_types
+from gearing.names import check_names, check_types, shown
 
 _FOLDER = "hyperparameters"
 _NESTED = ("network", "parameters")
@@ -88,6 +90,11 @@ class AgentSettings:
 
     def __post_init__(self) -> None:
         if self.columns is not None:
+            names = self.columns if isinstance(self.columns, list | tuple) else [None]
+            if not all(isinstance(name, str) for name in names):
+                raise TypeError(
+                    f"{self.algorithm}: columns is {shown(self.columns)}; it must be a list of names, or None."
+                )
             object.__setattr__(self, "columns", tuple(self.columns))
         if self.scaling not in ("robust", "standard", "none"):
             raise ValueError(f"scaling is {self.scaling!r}; it must be robust, standard or none.")
@@ -105,13 +112,14 @@ class AgentSettings:
             )
 
     def _checked_exploration(self) -> tuple[float, float]:
-        sizes = tuple(float(size) for size in self.exploration or ())
-        if len(sizes) != 2 or min(sizes) <= 0.0:
+        sizes = self.exploration if isinstance(self.exploration, list | tuple) else ()
+        numbers = [size for size in sizes if isinstance(size, Real) and 0.0 < size < math.inf]
+        if len(sizes) != 2 or len(numbers) != 2:
             raise ValueError(
-                f"{self.algorithm}: exploration is {self.exploration}; it is two positive standard deviations, at the "
-                "beginning and at the end, such as [0.5, 0.05]."
+                f"{self.algorithm}: exploration is {shown(self.exploration)}; it is two positive standard deviations, "
+                "at the beginning and at the end, such as [0.5, 0.05]."
             )
-        return sizes
+        return float(sizes[0]), float(sizes[1])
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, ready for YAML or a tracker; ``agent_settings`` takes them back."""
@@ -151,6 +159,11 @@ def agent_settings(given: str | Mapping[str, Any] | AgentSettings, **changes: An
     """
     if isinstance(given, AgentSettings):
         given = given.as_dict()
+    if not isinstance(given, str | Mapping):
+        raise TypeError(
+            f"the agent is {shown(given)}; give a name ({', '.join(agent_names())}), or a mapping with the key "
+            "'algorithm'."
+        )
     overrides = {"algorithm": given} if isinstance(given, str) else dict(given)
     if "algorithm" not in overrides:
         raise ValueError(f"agent settings need the key 'algorithm', one of {', '.join(agent_names())}.")
@@ -165,6 +178,11 @@ def agent_settings(given: str | Mapping[str, Any] | AgentSettings, **changes: An
             [f.name for f in fields(AgentSettings)],
             advice="Arguments of the algorithm itself go under 'parameters'.",
         )
+        for name in _NESTED:
+            if not isinstance(layer.get(name) or {}, Mapping):
+                raise TypeError(
+                    f"agent {values['algorithm']!r}: {name} is {shown(layer[name])}; it must be a mapping."
+                )
         for name, value in layer.items():
             values[name] = dict(values.get(name) or {}) | dict(value or {}) if name in _NESTED else value
     check_types(values, AgentSettings)

@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +20,7 @@ from gearing.agents.scoring import Markets, Scorer, Tables, as_lists
 from gearing.agents.settings import AgentSettings, agent_settings
 from gearing.features import FeatureTable
 from gearing.market.data import MarketData
+from gearing.names import shown
 from gearing.simulation.config import SimulationConfig
 from gearing.storage.digest import digest
 
@@ -107,6 +109,10 @@ def train_agent(
     TrainingDiverged
         If a number is no longer finite; the message names it.
     """
+    if not isinstance(config, SimulationConfig):
+        raise TypeError(f"config is {shown(config)}; give a SimulationConfig(...).")
+    if isinstance(seed, bool) or not isinstance(seed, Integral):
+        raise TypeError(f"seed is {shown(seed)}; it must be a whole number.")
     settings = agent_settings(agent)
     if total_decisions is not None:
         settings = agent_settings(settings, total_decisions=total_decisions)

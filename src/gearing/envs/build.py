@@ -1,6 +1,6 @@
 """Build a Simulator and its spaces from the arguments of ``gymnasium.make``."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,8 @@ from gymnasium.utils import seeding
 
 from gearing.features import FeatureSet, FeatureTable
 from gearing.market.data import MarketData, market_list
-from gearing.simulation.config import SimulationConfig, check_settings
+from gearing.names import check_names, shown
+from gearing.simulation.config import SimulationConfig
 from gearing.simulation.simulator import Simulator
 
 # Fields of a step that ``info`` carries, all but its last two in order;
@@ -19,6 +20,19 @@ INFO = (
     "equity_before", "equity", "log_growth", "price_pnl", "fees", "funding", "liquidation", "turnover",
     "lowest", "highest", "drawdown", "liquidations", "refused", "capped",
 )  # fmt: skip
+
+
+ARGUMENTS = (
+    "market",
+    "features",
+    "render_mode",
+    "oracle_growth",
+    "n_threads",
+    "num_envs",
+    "autoreset_mode",
+    "copy",
+)
+_SETTINGS = tuple(SimulationConfig.__dataclass_fields__)
 
 
 def build_simulator(
@@ -35,7 +49,10 @@ def build_simulator(
     TypeError
         For an unknown setting; the message names the nearest.
     """
-    check_settings(settings)
+    check_names("no argument or simulation setting", settings, (*_SETTINGS, *ARGUMENTS), TypeError)
+    for name in settings:
+        if name in ARGUMENTS:
+            raise TypeError(f"this environment does not take {name!r}; that of gymnasium.make_vec does.")
     if market is None:
         from gearing.market.synthetic.generators import synthetic_market
 
@@ -49,7 +66,7 @@ def feature_tables(markets: list[MarketData], features: Any) -> list[FeatureTabl
     """Feature tables: given tables unchanged, a set or names computed on each market."""
     if features is None or isinstance(features, FeatureTable):
         return features if features is None else [features]
-    if not isinstance(features, FeatureSet | str):
+    if not isinstance(features, FeatureSet | str) and isinstance(features, Iterable):
         features = list(features)
         if features and all(isinstance(f, FeatureTable) for f in features):
             return features
@@ -202,5 +219,5 @@ def _numbers(actions: Any, choices: int | None) -> np.ndarray:
         array = np.asarray(None)
     if array.dtype.kind not in ("f" if choices is None else "iu"):
         what = "a number in [-1, 1]" if choices is None else f"a whole number from 0 to {choices - 1}"
-        raise TypeError(f"the action is {actions!r:.80}; it must be {what} for each position.")
+        raise TypeError(f"the action is {shown(actions)}; it must be {what} for each position.")
     return array

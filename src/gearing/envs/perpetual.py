@@ -14,7 +14,6 @@ from gearing.envs.build import (
     build_simulator,
     oracle_totals,
     require_begun,
-    require_running,
     shaped_actions,
     spaces_of,
 )
@@ -69,7 +68,8 @@ class PerpetualEnv(gymnasium.Env[np.ndarray, Any]):
     * truncated: ``episode_length`` reached, or the last whole decision interval of the data is over. A liquidation
       alone does not end an episode.
 
-    A step before the first ``reset``, or after the end of an episode, raises ``gymnasium.error.ResetNeeded``.
+    A step before the first ``reset`` raises ``gymnasium.error.ResetNeeded``. One after the end of an episode warns; its
+    reward and ledger are 0.
 
     ## Arguments
     market (None: two years of synthetic market B), features (None: the default set; names; a FeatureSet; a FeatureTable
@@ -124,7 +124,8 @@ class PerpetualEnv(gymnasium.Env[np.ndarray, Any]):
         """Hold the target of ``action`` for one decision interval."""
         simulator = self.simulator
         require_begun(simulator)
-        require_running(self._over)
+        if self._over[0]:
+            return self._rest()
         first = self._row.item(0)
         reward = simulator.step(simulator.targets(shaped_actions(simulator, action)))
         *values, terminated, truncated = self._step.item(0)
@@ -136,6 +137,23 @@ class PerpetualEnv(gymnasium.Env[np.ndarray, Any]):
             self._frames.add(_ONE)
         self._over[0] = terminated or truncated
         return simulator.observations[0].copy(), reward.item(0), bool(terminated), bool(truncated), info
+
+    def _rest(self) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        """A step after the end: nothing happens, as in Gymnasium's own environments."""
+        gymnasium.logger.warn(
+            "step() was called after the end of the episode: nothing happens; call reset()."
+        )
+        simulator, equity = self.simulator, float(self.simulator.accounts.equity[0])
+        info: dict[str, Any] = dict.fromkeys(INFO, 0.0) | dict.fromkeys(
+            ("liquidations", "refused", "capped"), 0
+        )
+        info |= dict.fromkeys(("equity_before", "equity", "lowest", "highest"), equity) | {
+            "time": self._time()
+        }
+        if self._oracle is not None:
+            info["oracle_growth"] = 0.0
+        ended = bool(simulator.terminated[0]), bool(simulator.truncated[0])
+        return simulator.observations[0].copy(), 0.0, *ended, info
 
     def _time(self) -> int:
         """Moment of the next decision [ms since 1970, UTC]."""

@@ -23,6 +23,7 @@ from gearing.envs.build import (
 from gearing.envs.render import RENDER_MODES, Frames
 from gearing.features import FeatureSet, FeatureTable
 from gearing.market.data import MarketData
+from gearing.names import shown
 
 
 class PerpetualVectorEnv(VectorEnv[np.ndarray, Any, np.ndarray]):
@@ -178,7 +179,7 @@ class PerpetualVectorEnv(VectorEnv[np.ndarray, Any, np.ndarray]):
             return np.ones(self.num_envs, np.bool_)
         mask = options["reset_mask"]
         if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_:
-            raise TypeError(f"options['reset_mask'] is {mask!r:.80}; it must be a numpy array of bool.")
+            raise TypeError(f"options['reset_mask'] is {shown(mask)}; it must be a numpy array of bool.")
         if mask.shape != (self.num_envs,):
             raise ValueError(f"options['reset_mask'] has shape {mask.shape}; it must be ({self.num_envs},).")
         if not mask.any():

@@ -11,7 +11,7 @@ from gearing.evaluation.columns import DEFAULT_FORECAST, Features, policy_table
 from gearing.evaluation.playing import Observer, decision_times, play
 from gearing.evaluation.result import BacktestResult
 from gearing.exchange.records import ledger_dtype, records, step_dtype
-from gearing.market.data import MarketData
+from gearing.market.data import MarketData, market_list
 from gearing.simulation.config import SimulationConfig, check_settings
 from gearing.simulation.hooks import hooks_of
 from gearing.simulation.kernel_records import contract_records
@@ -30,7 +30,7 @@ def backtest(
     *,
     name: str | None = None,
     progress: Progress | None = None,
-    forecast: Mapping[str, Any] | None = DEFAULT_FORECAST,
+    forecast: str | Mapping[str, Any] | None = DEFAULT_FORECAST,
     **settings: Any,
 ) -> BacktestResult:
     """Run a policy over a whole market, from the first decision to the last.
@@ -49,9 +49,10 @@ def backtest(
         Row name; the policy's class by default.
     progress : callable, optional
         Called regularly with (decisions done, decisions in total).
-    forecast : mapping or None
-        How ``forecast_volatility`` is forecast where it is declared: forecaster, horizon, schedule and parameters of
-        :func:`gearing.forecasters.forecast_volatility_column`. None makes no forecasts.
+    forecast : str, mapping or None
+        How ``forecast_volatility`` is forecast where it is declared: the name of a forecaster, or a mapping of
+        forecaster, horizon, schedule and parameters of :func:`gearing.forecasters.forecast_volatility_column`. None
+        makes no forecasts.
     **settings
         Fields of :class:`gearing.SimulationConfig`, for example ``direction="long", margin_share=0.1``. They override
         the ``settings`` of the policy.
@@ -61,10 +62,11 @@ def backtest(
     ValueError
         If the policy reads a column that does not exist, or returns more than ``max_leverage``.
     TypeError
-        For an unknown setting, or an object that is not a policy.
+        For an unknown setting, or an object that is not a policy or a market.
     """
     check_settings(settings)
     check_policy_type(policy)
+    market_list(market)
     config = SimulationConfig(**{"start": "first", **hooks_of(policy).settings, **settings})
     table = policy_table(policy, market, features, config, forecast)
     return run_account(policy, Simulator(market, table, config), name, progress)

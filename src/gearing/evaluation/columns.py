@@ -6,6 +6,7 @@ from typing import Any
 from gearing.features import Feature, FeatureSet, FeatureTable, is_feature
 from gearing.forecasters.walk_forward import Schedule
 from gearing.market.data import MarketData
+from gearing.names import shown
 from gearing.policies.rules.risk_budget import SIZES, touch_column
 from gearing.simulation.config import SimulationConfig
 from gearing.simulation.hooks import hooks_of
@@ -22,7 +23,7 @@ def policy_table(
     market: MarketData,
     features: Features,
     config: SimulationConfig,
-    forecast: Mapping[str, Any] | None = DEFAULT_FORECAST,
+    forecast: str | Mapping[str, Any] | None = DEFAULT_FORECAST,
 ) -> FeatureTable:
     """Feature table of a policy.
 
@@ -31,7 +32,7 @@ def policy_table(
     features : FeatureTable, FeatureSet, or str or sequence of str, optional
         A table is used unchanged. Otherwise the given columns are computed, and those that the policy, its direction
         and its risk controls read, see `column_table`.
-    forecast : mapping or None
+    forecast : str, mapping or None
         As in `column_table`.
     """
     if isinstance(features, FeatureTable):
@@ -57,7 +58,7 @@ def column_table(
     names: Iterable[str],
     market: MarketData,
     features: FeatureSet | Sequence[str] | None = None,
-    forecast: Mapping[str, Any] | None = DEFAULT_FORECAST,
+    forecast: str | Mapping[str, Any] | None = DEFAULT_FORECAST,
 ) -> FeatureTable:
     """Table of the given features and of those columns among the names that can be computed.
 
@@ -66,10 +67,10 @@ def column_table(
     names : iterable of str
         Registered features are computed; ``forecast_volatility`` and the touch probabilities ``touch_down_...`` and
         ``touch_up_...`` are forecast, out of sample. Other names are ignored.
-    forecast : mapping or None
-        Arguments of :func:`gearing.forecasters.forecast_volatility_column` for ``forecast_volatility``: forecaster,
-        horizon, schedule, parameters of the estimator. None makes no forecast. Touch probabilities have settings of
-        their own, see `join_excursions`.
+    forecast : str, mapping or None
+        For ``forecast_volatility``: the name of a forecaster, or arguments of
+        :func:`gearing.forecasters.forecast_volatility_column` (forecaster, horizon, schedule, parameters of the
+        estimator). None makes no forecast. Touch probabilities have settings of their own, see `join_excursions`.
     """
     wanted = dict.fromkeys(names)
     given: tuple[Feature, ...] = ()
@@ -86,11 +87,23 @@ def column_table(
     if FORECAST in wanted:
         from gearing.forecasters import forecast_volatility_column
 
-        table = forecast_volatility_column(market, **forecast).join(table)
+        table = forecast_volatility_column(market, **_forecast_arguments(forecast)).join(table)
     for side, way in ((1, "touch_down_"), (-1, "touch_up_")):
         if any(name.startswith(way) for name in wanted):
             table = join_excursions(table, market, side=side)
     return table
+
+
+def _forecast_arguments(forecast: str | Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of ``forecast_volatility_column``; a name replaces the forecaster of the default ones."""
+    if isinstance(forecast, str):
+        return {**DEFAULT_FORECAST, "forecaster": forecast}
+    if not isinstance(forecast, Mapping):
+        raise TypeError(
+            f"forecast is {shown(forecast)}; give the name of a forecaster, such as 'har', a mapping such as "
+            "{'forecaster': 'har', 'horizon': '24h'}, or None."
+        )
+    return dict(forecast)
 
 
 def join_excursions(

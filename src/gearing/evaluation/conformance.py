@@ -14,13 +14,13 @@ from gearing.evaluation.columns import column_table, columns_read
 from gearing.evaluation.playing import play
 from gearing.exchange.observing import ACCOUNT_COLUMNS, POSITION_COLUMNS
 from gearing.features import FeatureSet, FeatureTable, get_feature, registered_features
-from gearing.market.data import MarketData
+from gearing.market.data import MarketData, market_list
 from gearing.names import nearest
 from gearing.simulation.actions import make_scheme
 from gearing.simulation.config import SimulationConfig
 from gearing.simulation.hooks import hooks_of
 from gearing.simulation.observation import Observation
-from gearing.simulation.policy import Policy
+from gearing.simulation.policy import Policy, check_policy_type
 from gearing.simulation.simulator import Simulator
 
 N_ACCOUNTS, N_STEPS = 5, 12
@@ -112,10 +112,13 @@ def check_policy(
     >>> bool(check_policy(WithTheMonth()).passed.all())
     True
     """
+    if isinstance(policy, type | str):
+        check_policy_type(policy)
     if market is None:
         from gearing.market.synthetic.generators import synthetic_market
 
         market = synthetic_market("market-b", seed=3, years=0.5, contracts=("A", "B"))
+    market_list(market)
     findings = [_checked(_DECLARES, _declares, policy)]
     if not findings[0].broken:
         given = {"direction": "long", **hooks_of(policy).settings, **settings}

@@ -12,7 +12,7 @@ from gearing.exchange.records import ledger_dtype, records, step_dtype
 from gearing.simulation.actions import make_scheme
 from gearing.simulation.hooks import hooks_of
 from gearing.simulation.observation import Observation
-from gearing.simulation.policy import Policy
+from gearing.simulation.policy import Policy, check_policy_type
 from gearing.simulation.simulator import Simulator
 
 _Targets = Callable[[int, Any, np.ndarray], tuple[np.ndarray, Any]]
@@ -117,6 +117,7 @@ def play(
         if not simulator.config.controls and all(type(observer) is Records for observer in observers):
             return _run(simulator, series, observers, active)
         return _step(simulator, _of_series(series, simulator), observers, series.shape[-2], active, None)
+    check_policy_type(policy)
     precomputed = hooks_of(policy).precomputed
     if precomputed is not None:
         policy = precomputed(simulator, decision_rows(simulator))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -13,6 +13,9 @@ import numpy as np
 from gearing.features.feature import Feature, get_feature
 from gearing.features.table import FeatureTable, Warmup, saturate
 from gearing.market import MarketData
+from gearing.market.data import market_list
+from gearing.market.timing import label
+from gearing.names import shown
 from gearing.storage.digest import code_digest, digest
 from gearing.storage.mapped import ArrayFile, cached_folder, mapped, write_folder
 
@@ -60,7 +63,13 @@ class FeatureSet:
     """
 
     def __init__(self, columns: str | Sequence[str | Feature] = "default"):
-        given = [columns] if isinstance(columns, str | Feature) else list(columns)
+        single = isinstance(columns, str | Feature) or not isinstance(columns, Iterable)
+        given = [columns] if single else list(columns)
+        for one in given:
+            if not isinstance(one, str | Feature):
+                raise TypeError(
+                    f"a column of a feature set is {shown(one)}; give names of features or groups."
+                )
         self.features = tuple(_resolved(given))
         if twice := sorted({name for name in self.columns if self.columns.count(name) > 1}):
             raise ValueError(f"a feature set names each column once, but {', '.join(twice)} came twice.")
@@ -104,7 +113,7 @@ class FeatureSet:
 
     def compute_all(self, markets: Sequence[MarketData]) -> list[FeatureTable]:
         """Tables of several markets; those of memory-mapped markets are consecutive in one file."""
-        for market in markets:
+        for market in market_list(markets):
             self._refuse_short(market)
         cache = markets[0].cache_folder
         size = sum(market.n_bars * market.n_contracts * len(self.features) * 4 for market in markets)
@@ -127,6 +136,7 @@ class FeatureSet:
     def _table(self, market: MarketData, values: np.ndarray, saturated: dict[str, int]) -> FeatureTable:
         return FeatureTable(
             open_time=market.open_time,
+            closes=market.close,
             bar=market.bar,
             symbols=tuple(market.symbols),
             columns=self.columns,
@@ -142,7 +152,7 @@ class FeatureSet:
         needed = longest.lookback_bars(market.bar)
         if market.n_bars < needed:
             raise ValueError(
-                f"{longest.name!r} looks back over {needed} bars of {market.bar}, "
+                f"{longest.name!r} looks back over {needed} bars of {label(market.bar)}, "
                 f"the market has {market.n_bars}; load a longer history or leave that column out."
             )
 

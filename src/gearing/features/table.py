@@ -33,6 +33,8 @@ class FeatureTable:
         How many values of a column were clipped to its bounds.
     fitted_until : dict of str to (n_bars, n_contracts) datetime64[ms]
         For columns that come from a fitted model: close of the last bar each row's model was fitted on.
+    closes : (n_bars, n_contracts) float64, optional
+        Traded closes of the market that the table was computed on: a table of another market is refused by them.
     """
 
     open_time: NDArray[np.datetime64]
@@ -45,6 +47,7 @@ class FeatureTable:
     units: tuple[str, ...]
     saturated: Mapping[str, int] = field(default_factory=dict)
     fitted_until: Mapping[str, NDArray[np.datetime64]] = field(default_factory=dict)
+    closes: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         expected = (len(self.open_time), len(self.symbols), len(self.columns))
@@ -64,6 +67,15 @@ class FeatureTable:
     def close_time(self) -> NDArray[np.datetime64]:
         """Moment each row is known (n_bars,)."""
         return self.open_time + self.bar
+
+    def computed_on(self, closes: NDArray[np.float64]) -> bool:
+        """Whether the table can be of a market with these closes (n_bars, n_contracts)."""
+        own = self.closes
+        if (
+            own is None or own.__array_interface__ == closes.__array_interface__
+        ):  # the same memory is not read
+            return True
+        return np.array_equal(own, closes, equal_nan=True)
 
     @property
     def complete(self) -> NDArray[np.bool_]:
@@ -132,7 +144,10 @@ class FeatureTable:
         last = len(self.open_time) if end is None else int(np.searchsorted(self.open_time, stamp(end)))
         keep = slice(first, last)  # a view: the rows of a mapped table stay in its file
         stamps = {name: until[keep] for name, until in self.fitted_until.items()}
-        part = replace(self, open_time=self.open_time[keep], values=self.values[keep], fitted_until=stamps)
+        closes = None if self.closes is None else self.closes[keep]
+        part = replace(
+            self, open_time=self.open_time[keep], values=self.values[keep], fitted_until=stamps, closes=closes
+        )
         known = self.__dict__.get("first_complete")
         if known is not None and known < last:
             part.__dict__["first_complete"] = max(0, known - first)

@@ -15,6 +15,7 @@ from gearing.contracts import Contract
 from gearing.market.fingerprint import fingerprint, identity
 from gearing.market.timing import label, stamp, text
 from gearing.market.validate import check_market
+from gearing.names import shown
 
 SETTLEMENT_DTYPE = np.dtype(
     [("time", "datetime64[ms]"), ("contract", "<i4"), ("rate", "<f8"), ("mark", "<f8")]
@@ -317,7 +318,7 @@ def market_list(given: Any) -> list[MarketData]:
     for market in markets:
         if not isinstance(market, MarketData):
             raise TypeError(
-                f"market is {market!r:.60}; give a MarketData: gearing.load_market(folder, ['BTCUSDT']), "
+                f"market is {shown(market)}; give a MarketData: gearing.load_market(folder, ['BTCUSDT']), "
                 "gearing.synthetic_market('market-b') or MarketData.from_frames(...)."
             )
     return markets

@@ -6,11 +6,13 @@ columns. Wherever a duration is expected, a ``timedelta`` or ``timedelta64`` wil
 """
 
 import re
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
 
 from gearing.market.moments import EARLIEST, END, UnreadableError, milliseconds
+from gearing.names import shown
 from gearing.storage.text import row_name
 
 MILLISECONDS = {
@@ -42,8 +44,12 @@ def parse_duration(value: Any, bar: np.timedelta64 | None = None) -> np.timedelt
     ValueError
         If the text is not a whole number and a unit.
     """
-    if not isinstance(value, str):
+    if isinstance(value, np.timedelta64 | timedelta):
         return np.timedelta64(value).astype("timedelta64[ms]")
+    if not isinstance(value, str):
+        raise ValueError(
+            f"{shown(value)} is not a duration; write a whole number and s, m, h, d, w or bar, like '24h'."
+        )
     match = _DURATION.fullmatch("".join(value.split()).lower())
     if match is None:
         raise ValueError(

@@ -11,9 +11,9 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from gearing.exchange.rules import largest_notional
-from gearing.names import Register
+from gearing.names import Register, shown
 from gearing.simulation.observation import Observation
-from gearing.simulation.policy import Policy
+from gearing.simulation.policy import Policy, check_policy_type
 
 
 class ActionScheme(Protocol):
@@ -31,7 +31,17 @@ action_scheme = SCHEMES.register
 
 
 def make_scheme(given: Any, max_leverage: float) -> ActionScheme:
-    """A scheme by name, or the given instance."""
+    """A scheme by name, or the given instance.
+
+    Raises
+    ------
+    TypeError
+        For anything else, such as a class.
+    """
+    if isinstance(given, type) or not (isinstance(given, str) or hasattr(given, "leverage")):
+        raise TypeError(
+            f"action is {shown(given)}; give a name ({', '.join(SCHEMES.names())}) or an instance of a scheme."
+        )
     if not isinstance(given, str):
         return given
     return SCHEMES[given](max_leverage=max_leverage)
@@ -149,6 +159,7 @@ class ResidualScheme:
     def __post_init__(self) -> None:
         if self.base is None:
             raise ValueError("action 'residual' needs a base rule: ResidualScheme(max_leverage, base=rule).")
+        check_policy_type(self.base)
 
     @property
     def required_columns(self) -> tuple[str, ...]:

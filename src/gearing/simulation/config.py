@@ -1,14 +1,18 @@
 """Settings of the simulated account, shared by env, backtest and runtime."""
 
-from __future__ import annotations
-
+import math
 import re
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date
-from typing import Any
+from numbers import Real
+from typing import Any, Self
+
+import numpy as np
 
 from gearing.contracts import VenueProfile, venue
-from gearing.names import check_names
+from gearing.market.timing import stamp
+from gearing.names import check_names, check_types, shown
 
 CHOICES = {
     "margin_mode": ("isolated", "cross"),
@@ -47,10 +51,11 @@ class Slippage:
     impact: float = 0.0
 
     def __post_init__(self) -> None:
+        check_types(asdict(self), type(self))
         for name, value in asdict(self).items():
-            if not value >= 0.0:
+            if not 0.0 <= value < math.inf:
                 raise ValueError(
-                    f"slippage: {name} is {value}; it must be >= 0 (a cost never helps the trader)."
+                    f"slippage: {name} is {value}; it must be finite and >= 0 (a cost never helps the trader)."
                 )
 
 
@@ -147,11 +152,12 @@ class SimulationConfig:
     controls: tuple[Any, ...] = ()
 
     def __post_init__(self) -> None:
-        if isinstance(self.slippage, (int, float)):
-            object.__setattr__(self, "slippage", Slippage(constant=float(self.slippage)))
-        object.__setattr__(self, "controls", tuple(self.controls))
-        if isinstance(self.margin_share, (list, tuple)):
-            object.__setattr__(self, "margin_share", tuple(float(w) for w in self.margin_share))
+        self._canonicalise()
+        durations = {"decision_interval", "episode_length"}  # a timedelta will do as well
+        given = {name: value for name, value in vars(self).items() if name not in durations}
+        check_types(given, type(self))
+        if not isinstance(self.venue, str | VenueProfile | None):
+            raise TypeError(f"venue is {shown(self.venue)}; it must be a name, a VenueProfile or None.")
         for name, allowed in CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise ValueError(
@@ -173,6 +179,23 @@ class SimulationConfig:
                 "decision='at_entry' needs direction='signal:COLUMN': the signal opens and closes."
             )
 
+    def _canonicalise(self) -> None:
+        """Accept a number for a slippage, a list of shares and controls, and a date for the start."""
+        if isinstance(self.slippage, Real) and not isinstance(self.slippage, bool):
+            object.__setattr__(self, "slippage", Slippage(constant=float(self.slippage)))
+        if not isinstance(self.slippage, Slippage):
+            raise TypeError(f"slippage is {shown(self.slippage)}; it must be a number or a Slippage.")
+        if isinstance(self.start, date | np.datetime64):
+            object.__setattr__(self, "start", str(stamp(self.start)))
+        object.__setattr__(self, "controls", _checked_controls(self.controls))
+        shares = self.margin_share if isinstance(self.margin_share, list | tuple) else (self.margin_share,)
+        if not all(isinstance(w, Real) and not isinstance(w, bool) for w in shares):
+            raise TypeError(
+                f"margin_share is {shown(self.margin_share)}; it must be a number, or one for each contract."
+            )
+        if isinstance(self.margin_share, list | tuple):
+            object.__setattr__(self, "margin_share", tuple(float(w) for w in shares))
+
     def _check_numbers(self) -> None:
         if not 0.0 < self.max_leverage <= 200.0:
             raise ValueError(f"max_leverage is {self.max_leverage}; it must be in (0, 200].")
@@ -181,8 +204,8 @@ class SimulationConfig:
             raise ValueError(
                 f"margin_share is {self.margin_share}; each must be in (0, 1] and they must sum to at most 1."
             )
-        if not self.initial_equity > 0.0:
-            raise ValueError(f"initial_equity is {self.initial_equity}; it must be positive.")
+        if not 0.0 < self.initial_equity < math.inf:
+            raise ValueError(f"initial_equity is {self.initial_equity}; it must be positive and finite.")
         if not 0.0 <= self.ruin_fraction < 1.0:
             raise ValueError(f"ruin_fraction is {self.ruin_fraction}; it must be in [0, 1).")
         if self.deleveraging_move is not None and not self.deleveraging_move > 0.0:
@@ -209,10 +232,24 @@ class SimulationConfig:
             return self.venue
         return venue(self.venue or market_venue)
 
-    def with_(self, **changes: Any) -> SimulationConfig:
+    def with_(self, **changes: Any) -> Self:
         """The same settings with some changed; an unknown name is refused with the nearest."""
         check_settings(changes)
         return replace(self, **changes)
+
+
+def _checked_controls(given: Any) -> tuple[Any, ...]:
+    """Controls as a tuple, if they are instances of controls."""
+    controls = tuple(given) if isinstance(given, Iterable) and not isinstance(given, str) else (given,)
+    for control in controls:
+        if isinstance(control, type) or not (
+            hasattr(control, "apply") and hasattr(control, "required_columns")
+        ):
+            raise TypeError(
+                f"a control is {shown(control)}; give a list of instances, such as "
+                "[gearing.policies.controls.StopLoss(distance=0.05)]."
+            )
+    return controls
 
 
 def check_settings(given: dict[str, Any]) -> None:

@@ -7,6 +7,8 @@ import numpy as np
 from gearing.contracts import Contract
 from gearing.features import FeatureSet, FeatureTable, parse_duration
 from gearing.market.data import MarketData
+from gearing.market.timing import label
+from gearing.names import shown
 from gearing.simulation.config import SimulationConfig
 from gearing.simulation.observation import ObservationLayout
 
@@ -19,8 +21,8 @@ def comparable_contracts(markets: list[MarketData]) -> tuple[Contract, ...]:
     for market in markets[1:]:
         if market.bar != first.bar or market.venue != first.venue:
             raise ValueError(
-                f"all markets of a simulation have the same bar and venue: {first.bar} on {first.venue} and "
-                f"{market.bar} on {market.venue} do not. Use one simulation each."
+                f"all markets of a simulation have the same bar and venue: {label(first.bar)} on {first.venue} and "
+                f"{label(market.bar)} on {market.venue} do not. Use one simulation each."
             )
         if market.symbols != first.symbols and (market.n_contracts, first.n_contracts) != (1, 1):
             raise ValueError(
@@ -42,7 +44,7 @@ def path_tables(
     for table in given:
         if not isinstance(table, FeatureTable):
             raise TypeError(
-                f"a feature table is {table!r:.60}; give FeatureSet([...]).compute(market), one for each market."
+                f"a feature table is {shown(table)}; give FeatureSet([...]).compute(market), one for each market."
             )
     if len(given) != len(markets):
         raise ValueError(
@@ -51,10 +53,10 @@ def path_tables(
         )
     for market, table in zip(markets, given, strict=True):
         same = market.open_time is table.open_time or np.array_equal(market.open_time, table.open_time)
-        if not same or table.symbols != market.symbols:
+        if not same or table.symbols != market.symbols or not table.computed_on(market.close):
             raise ValueError(
-                f"{table!r} does not belong to {market!r}: bars and contracts must agree. Compute it on this market, "
-                "or cut both with between(start, end)."
+                f"{table!r} does not belong to {market!r}: bars, contracts and prices must agree. Compute it on this "
+                "market, or cut both with between(start, end)."
             )
         if table.columns != given[0].columns:
             raise ValueError(f"feature tables differ in columns: {given[0].columns} and {table.columns}.")

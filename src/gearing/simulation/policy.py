@@ -53,7 +53,22 @@ class Policy(Protocol):
 
 
 def check_policy_type(policy: Any) -> None:
-    """Refuse an object that is no policy, naming the attributes that are missing."""
+    """Refuse an object that is no policy, naming the attributes that are missing.
+
+    Raises
+    ------
+    TypeError
+        For a class instead of an instance, a name, or an object without the attributes.
+    """
+    if isinstance(policy, type):
+        raise TypeError(
+            f"the policy is the class {policy.__name__}; give an instance: {policy.__name__}(...)."
+        )
+    if isinstance(policy, str):
+        raise TypeError(
+            f"the policy is the text {policy!r}; give a rule: gearing.rules.make_rule({policy!r}), or an instance of "
+            "its class."
+        )
     missing = [name for name in ("required_columns", "action_scheme", "predict") if not hasattr(policy, name)]
     if missing:
         raise TypeError(

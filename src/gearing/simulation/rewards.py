@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from gearing.names import Register
+from gearing.names import Register, shown
 
 
 class Reward(Protocol):
@@ -32,10 +32,42 @@ reward = REWARDS.register
 
 
 def make_reward(given: Any) -> Reward:
-    """A reward by name, or the given instance."""
+    """A reward by name, or the given instance.
+
+    Raises
+    ------
+    TypeError
+        For anything else, such as a class, or a function, which has no ``reset``.
+    """
+    if isinstance(given, type) or not (isinstance(given, str) or _is_reward(given)):
+        raise TypeError(
+            f"reward is {shown(given)}; give a name ({', '.join(REWARDS.names())}), or an instance of a class with "
+            "reset(mask) and __call__(steps, drawdown). A function becomes one as the __call__ of a subclass of "
+            "gearing.simulation.rewards.Stateless."
+        )
     if not isinstance(given, str):
         return given
     return REWARDS[given]()
+
+
+def _is_reward(given: Any) -> bool:
+    return callable(given) and callable(getattr(given, "reset", None))
+
+
+def checked_rewards(rewards: Any, n_accounts: int) -> np.ndarray:
+    """Rewards (n_accounts,) of a reward's call, float64.
+
+    Raises
+    ------
+    ValueError
+        If it returned another shape.
+    """
+    array = np.asarray(rewards, np.float64)
+    if array.shape != (n_accounts,):
+        raise ValueError(
+            f"the reward returned shape {array.shape}; it must return one number per account: ({n_accounts},)."
+        )
+    return array
 
 
 class Stateless:

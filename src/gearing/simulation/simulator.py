@@ -11,8 +11,9 @@ import numpy as np
 
 from gearing.exchange.engine.batch import Kernel
 from gearing.exchange.records import account_dtype, ledger_dtype, position_dtype, records, step_dtype
-from gearing.features import FeatureTable, parse_duration
+from gearing.features import FeatureTable
 from gearing.market.data import MarketData, market_list
+from gearing.market.timing import positive_duration
 from gearing.simulation.actions import ActionScheme, check_legs, choice_masks, make_scheme, schedule_caps
 from gearing.simulation.config import SimulationConfig
 from gearing.simulation.controls import ControlState
@@ -26,7 +27,7 @@ from gearing.simulation.paths import (
     path_tables,
     slot_names,
 )
-from gearing.simulation.rewards import make_reward
+from gearing.simulation.rewards import checked_rewards, make_reward
 from gearing.simulation.starts import account_keys, chosen_rows, draw_episodes
 from gearing.simulation.state import (
     accounts_state,
@@ -98,10 +99,9 @@ class Simulator:
         self.scheme = make_scheme(self.config.action, self.config.max_leverage)
         self.reward = make_reward(self.config.reward)
         check_paths(self.markets, self.config, self.layout)
-        interval = parse_duration(self.config.decision_interval).astype("timedelta64[ms]")
+        self.interval = interval = positive_duration(self.config.decision_interval)
         entries = entry_signal(self.config, len(self.contracts))
         self.tape: Tape = build_tape(self.markets, self.tables, interval, self.config.slippage, entries)
-        self.interval = interval
         self.kernel_contracts = np.stack(
             [contract_records(m.contracts, self.profile, self.config) for m in self.markets]
         ).view(np.recarray)
@@ -171,8 +171,7 @@ class Simulator:
     def begin(self, starts: np.ndarray, count: int | np.ndarray, path: int | np.ndarray = 0) -> np.ndarray:
         """Begin account i at the ``starts[i]``-th decision of its path, for ``count`` decisions or to the data's end.
 
-        ``count`` and ``path`` are one for all, or one each. Returns the observations, written in place. For questions
-        like "what if one had started then", start by start.
+        ``count`` and ``path`` are one for all, or one each. Returns the observations, written in place.
         """
         paths, first, end = chosen_rows(starts, count, path, self.n_accounts, self.tape.boundaries)
         self._put(np.arange(self.n_accounts), paths, first, end, np.zeros_like(first))
@@ -191,8 +190,7 @@ class Simulator:
         made = (self.markets, self.tables, self.config, self.n_accounts, 0, self._n_threads)
         return type(self), made, accounts_state(self)
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        restore_accounts(self, state)
+    __setstate__ = restore_accounts
 
     def _begun(self, mask: np.ndarray) -> np.ndarray:
         if not self.ready:
@@ -296,14 +294,15 @@ class Simulator:
         self._require_begun(active)
         if self._legs is not None:
             check_legs(np.asarray(targets), self.slots, self._legs)
-        targets = checked_targets(targets, (self._shape,), self.slots)
+        targets = checked_targets(targets, self.n_accounts, self.slots)
         if guards is not None:
             guards = checked_guards(guards, self._shape)
         targets, guards = self.controls.decide(self, targets, guards, active)
         self._check_largest(self._kernel.step(active, targets, guards))
         if self._grows:
             return self._kernel.growth.copy()
-        return self.reward(self.steps, self.drawdown if self._reads_drawdown else self._no_drawdown)
+        drawdown = self.drawdown if self._reads_drawdown else self._no_drawdown
+        return checked_rewards(self.reward(self.steps, drawdown), self.n_accounts)
 
     def _check_largest(self, largest: float) -> None:
         if largest > self._largest_target:
@@ -389,9 +388,8 @@ class Simulator:
             )
         active = self._all if active is None else checked_mask(active, self.n_accounts)
         self._require_begun(active)
-        count = np.shape(targets)[-2] if np.ndim(targets) > 1 else 0
-        shapes = ((count, self._shape[1]), (self.n_accounts, count, self._shape[1]))
-        targets = np.ascontiguousarray(checked_targets(targets, shapes, self.slots))
+        targets = np.ascontiguousarray(checked_targets(targets, self.n_accounts, self.slots, path=True))
+        count = targets.shape[-2]
         if self._legs is not None:
             check_legs(targets, self.slots, self._legs)
         self._check_largest(np.fmax.reduce(np.abs(targets), axis=None, initial=0.0))

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from gearing.exchange.records import account_dtype, guard_dtype, ledger_dtype, position_dtype, step_dtype
+from gearing.names import shown
 
 _FLAT = np.zeros((), position_dtype)  # a slot without position and orders
 for _order in ("stop", "take_profit", "trailing"):
@@ -30,7 +31,9 @@ def checked_count(n_accounts: Any, n_slots: int, n_columns: int) -> int:
         If the arrays need more than there is.
     """
     if isinstance(n_accounts, bool) or not isinstance(n_accounts, Integral):
-        raise TypeError(f"the number of accounts is {n_accounts!r}; it must be a whole number, 1 or more.")
+        raise TypeError(
+            f"the number of accounts is {shown(n_accounts)}; it must be a whole number, 1 or more."
+        )
     if n_accounts < 1:
         raise ValueError(f"the number of accounts is {n_accounts}; it must be 1 or more.")
     slot = position_dtype.itemsize + ledger_dtype.itemsize + guard_dtype.itemsize
@@ -46,7 +49,10 @@ def checked_count(n_accounts: Any, n_slots: int, n_columns: int) -> int:
 
 def checked_mask(mask: Any, n_accounts: int) -> np.ndarray:
     """A mask of accounts (n_accounts,), bool; anything else is refused, so that indices are not taken for flags."""
-    array = np.asarray(mask)
+    try:
+        array = np.asarray(mask)
+    except ValueError:
+        array = np.asarray(None)
     if array.dtype != np.bool_ or array.shape != (n_accounts,):
         raise ValueError(
             f"the mask of accounts is {array.dtype} of shape {array.shape}; it must be bool of shape ({n_accounts},), "
@@ -55,16 +61,19 @@ def checked_mask(mask: Any, n_accounts: int) -> np.ndarray:
     return array
 
 
-def checked_targets(targets: Any, shapes: Sequence[tuple[int, ...]], slots: Sequence[str]) -> np.ndarray:
-    """Target leverages as float64, if they have one of the shapes."""
+def checked_targets(targets: Any, n_accounts: int, slots: Sequence[str], path: bool = False) -> np.ndarray:
+    """Target leverages as float64: (n_accounts, n_slots), or of a ``path`` a series of such rows or one for each."""
     try:
         array = np.asarray(targets, np.float64)
     except (TypeError, ValueError) as error:
-        raise TypeError(f"target leverages must be numbers, given {targets!r:.80}.") from error
+        raise TypeError(f"target leverages must be numbers, given {shown(targets)}.") from error
+    rows = (array.shape[-2],) if array.ndim > 1 else (0,)
+    shapes = [(*rows, len(slots)), (n_accounts, *rows, len(slots))] if path else [(n_accounts, len(slots))]
     if array.shape not in shapes:
+        wanted = "(n_decisions, n_slots) or (n_accounts, n_decisions, n_slots)" if path else str(shapes[0])
         raise ValueError(
-            f"target leverages have shape {array.shape}; they must have shape {' or '.join(map(str, shapes))}, a "
-            f"column for each of {', '.join(slots)}."
+            f"target leverages have shape {array.shape}; they must have shape {wanted}, a column for each of "
+            f"{', '.join(slots)}{f', for {n_accounts} accounts' if path else ''}."
         )
     return array
 
@@ -96,7 +105,9 @@ def checked_seeds(seed: Any, n_accounts: int) -> tuple[np.ndarray, np.ndarray]:
     given = list(seed) if isinstance(seed, (Sequence, np.ndarray)) and not isinstance(seed, str) else [seed]
     for value in given:
         if value is not None and (isinstance(value, bool) or not isinstance(value, Integral)):
-            raise TypeError(f"a seed is {value!r}; it must be a whole number, or a list of those and None.")
+            raise TypeError(
+                f"a seed is {shown(value)}; it must be a whole number, or a list of those and None."
+            )
     if len(given) != n_accounts:
         raise ValueError(
             f"{len(given)} seeds for {n_accounts} accounts; give one number, or a list with one for each."

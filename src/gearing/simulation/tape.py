@@ -15,7 +15,7 @@ import numpy as np
 from gearing.exchange.records import margin_tier_dtype, row_dtype, settlement_dtype
 from gearing.features import FeatureTable
 from gearing.market.data import MarketData
-from gearing.market.timing import DAY
+from gearing.market.timing import DAY, label
 from gearing.simulation.config import Slippage
 from gearing.simulation.tape_rows import MarketRows, Offsets, tier_schedules
 from gearing.storage.digest import digest
@@ -62,10 +62,10 @@ def decision_bars(open_time: np.ndarray, interval: np.timedelta64, bar: np.timed
     interval, bar = interval.astype("timedelta64[ms]"), bar.astype("timedelta64[ms]")
     if interval % bar != np.timedelta64(0, "ms") or interval > 7 * DAY:
         raise ValueError(
-            f"decision_interval {interval} must be a multiple of the bar ({bar}) and at most a week."
+            f"decision_interval {label(interval)} must be a multiple of the bar ({label(bar)}) and at most a week."
         )
     if DAY % interval != np.timedelta64(0, "ms") and interval % DAY != np.timedelta64(0, "ms"):
-        raise ValueError(f"decision_interval {interval} must divide 24 h or be whole days.")
+        raise ValueError(f"decision_interval {label(interval)} must divide 24 h or be whole days.")
     return np.flatnonzero((open_time - _MONDAY) % interval == np.timedelta64(0, "ms"))
 
 
@@ -251,7 +251,7 @@ def _boundaries(
     bars = bars[bars >= table.first_complete + 1]
     if bars.size < 2:
         raise ValueError(
-            f"{market!r} has no whole decision interval of {interval} after its warm-up "
+            f"{market!r} has no whole decision interval of {label(interval)} after its warm-up "
             f"({table.first_complete + 1} bars); load a longer period or use fewer features."
         )
     first_rows = np.searchsorted(bar_of_row, np.arange(market.n_bars + 1))

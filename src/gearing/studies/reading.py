@@ -14,7 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ValidationError
 from yaml import YAMLError
 
-from gearing.names import did_you_mean, nearest
+from gearing.names import did_you_mean, nearest, shown
 from gearing.plugins import absolute, load_plugins
 from gearing.storage.text import read_text
 from gearing.studies.experiment import ExperimentConfig, config_class
@@ -82,6 +82,11 @@ def load_config(
         source = source or "settings"
         values = _with_plugins(_merged(dict(experiment), overrides, source), plugins, source)
         return _validated(values, overrides, source)
+    if not isinstance(experiment, str | Path):
+        raise TypeError(
+            f"the experiment is {shown(experiment)}; give the path of a YAML file, a mapping of its keys, or an "
+            "ExperimentConfig."
+        )
     path, source = Path(experiment), source or str(experiment)
     if not path.is_file():
         raise ValueError(f"there is no experiment file {path}.{_nearby(path)}")

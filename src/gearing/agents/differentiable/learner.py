@@ -29,7 +29,9 @@ from gearing.agents.settings import AgentSettings
 from gearing.features import FeatureTable, parse_duration
 from gearing.market.data import MarketData
 from gearing.market.timing import YEAR
+from gearing.simulation.actions import LeverageScheme
 from gearing.simulation.config import SimulationConfig
+from gearing.simulation.rewards import LogGrowth
 from gearing.simulation.simulator import Simulator
 
 _MEMORY = 0.05  # weight of an update in the average rate of liquidations
@@ -94,6 +96,7 @@ class DifferentiableLearner:
         total_decisions: int,
         provenance: Mapping[str, Any],
     ):
+        _check_covered(config)
         self.settings, self.total = settings, total_decisions
         self.parameters = GradientParameters(**settings.parameters)
         self.simulator = Simulator(list(markets), list(tables), config.with_(action="leverage"), n_accounts=1)
@@ -299,6 +302,20 @@ class DifferentiableLearner:
         self._rng.bit_generator.state = json.loads(state["draws"])
         self.decisions = state["decisions"]
         self.ledger.price, self._seen = state["budget"]
+
+
+def _check_covered(config: SimulationConfig) -> None:
+    """Refuse settings that this agent would ignore: it follows the gradient of log growth by its own bands."""
+    if config.reward != "log_growth" and not isinstance(config.reward, LogGrowth):
+        raise ValueError(
+            f"reward is {config.reward!r}; the differentiable agent follows the gradient of log growth alone. Leave "
+            "reward='log_growth', or train PPO."
+        )
+    if config.action != "leverage" and not isinstance(config.action, LeverageScheme):
+        raise ValueError(
+            f"action is {config.action!r}; the differentiable agent chooses a band of leverage of its own. Leave "
+            "action='leverage', or train PPO."
+        )
 
 
 def _allowed(parameters: GradientParameters, interval: np.timedelta64) -> float | None:

@@ -15,7 +15,7 @@ import pandas as pd
 from gearing.evaluation.playing import Records, decisions_left, play
 from gearing.evaluation.statistics.bootstrap import block_mean
 from gearing.features import FeatureSet, parse_duration
-from gearing.market.data import MarketData
+from gearing.market.data import MarketData, market_list
 from gearing.market.timing import DAY
 from gearing.policies.rules.risk_budget import EVENTS
 from gearing.simulation.config import SimulationConfig
@@ -253,6 +253,7 @@ def safest_leverage(
     --------
     >>> print(safest_leverage(market, event="liquidation", horizon="30d", max_probability=0.01))  # doctest: +SKIP
     """
+    market_list(market)
     if not 0.0 < max_probability < 1.0:
         raise ValueError(f"max_probability is {max_probability}; it must be between 0 and 1.")
     starts = Starts(market, event=event, **exposure)

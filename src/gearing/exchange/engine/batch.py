@@ -11,6 +11,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
 from itertools import pairwise
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -146,7 +147,9 @@ class Kernel:
         largest_target: float = np.inf,
     ) -> None:  # fmt: skip
         n, slots = positions.shape
-        if not n_threads >= 1:
+        if isinstance(n_threads, bool) or not isinstance(n_threads, Integral):
+            raise TypeError(f"n_threads is {n_threads!r}; it must be a whole number.")
+        if n_threads < 1:
             raise ValueError(f"n_threads is {n_threads}; it must be at least 1.")
         self.n_accounts = n
         blank = records((1, 1), ledger_dtype)

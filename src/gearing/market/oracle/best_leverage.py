@@ -22,7 +22,7 @@ from functools import lru_cache
 import numpy as np
 from numba import njit
 
-from gearing.market.data import MarketData
+from gearing.market.data import MarketData, market_list
 from gearing.market.oracle.finite_oracle import (
     COST,
     MAX_LEVERAGE,
@@ -101,6 +101,7 @@ def oracle_growth(
     -----
     Source: evaluation protocol, sections 8.1 to 8.3.
     """
+    market_list(market)
     if market.n_contracts != 1:
         raise ValueError(
             f"oracle_growth needs one contract, {market!r} has {market.n_contracts}; select one."
@@ -143,6 +144,7 @@ def _truth(market: MarketData) -> Mapping[str, np.ndarray]:
 
 def _bar_oracle(market: MarketData, leverage: np.ndarray | None, max_leverage: float) -> Nodes:
     """Leverage (the best where none is given) and its expected growth, each of shape (n_bars, n_contracts)."""
+    market_list(market)
     truth = _truth(market)
     kind, parameters = str(truth["generator"]), str(truth["parameters"])
     if kind == "market-a" and leverage is None:
