@@ -74,7 +74,8 @@ class SimulationConfig:
         Share of equity posted per contract; the shares of all contracts sum to at most 1. A float is
         divided evenly among several contracts.
         Isolated: the posted margin including the order's costs, the most that can be lost. The gain of a fill better
-        than the mark stays in the free balance.
+        than the mark stays in the free balance. An order that was cut to its tier's largest notional posts the margin
+        of what was filled: 4,000 of equity at 125x, where the tier allows 50,000, posts 50,000 / 125 = 400.
     sizing : {"equity", "free_balance"}
         What limits an increase: its margin share of equity, or also, as on venues, the free balance (wallet
         balance plus unrealised losses less all initial margins), which excludes unrealised profit.
