@@ -77,7 +77,7 @@ def checked_ranges(given: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
                 f"randomise has no {name!r}; it takes ranges of factors for {', '.join(RANDOMISED)}."
             )
         given_pair = pair if isinstance(pair, list | tuple) else ()
-        numbers = [float(x) for x in given_pair if isinstance(x, Real) and 0.0 < x < math.inf]
+        numbers = [float(x) for x in given_pair if isinstance(x, Real) and 0.0 < float(x) < math.inf]
         if len(given_pair) != 2 or len(numbers) != 2 or numbers[0] > numbers[1]:
             raise ValueError(
                 f"randomise: {name} is {shown(pair)}; it is a range of factors [low, high] with 0 < low <= high."

@@ -113,7 +113,7 @@ class AgentSettings:
 
     def _checked_exploration(self) -> tuple[float, float]:
         sizes = self.exploration if isinstance(self.exploration, list | tuple) else ()
-        numbers = [size for size in sizes if isinstance(size, Real) and 0.0 < size < math.inf]
+        numbers = [size for size in sizes if isinstance(size, Real) and 0.0 < float(size) < math.inf]
         if len(sizes) != 2 or len(numbers) != 2:
             raise ValueError(
                 f"{self.algorithm}: exploration is {shown(self.exploration)}; it is two positive standard deviations, "

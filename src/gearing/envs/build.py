@@ -187,7 +187,7 @@ def shaped_actions(simulator: Simulator, actions: Any, running: np.ndarray | Non
     """
     choices, shape = simulator.scheme.n_choices, (simulator.n_accounts, len(simulator.slots))
     array = _numbers(actions, choices)
-    accepted = {shape}
+    accepted: set[tuple[int, ...]] = {shape}
     if shape[1] == 1:
         accepted.add(shape[:1])
     if shape[0] == 1:

@@ -111,7 +111,7 @@ class PerpetualVecEnv(VecEnv):
         ]
         for i, row in zip(which.tolist(), zip(*columns, strict=True), strict=True):
             infos[i] = dict(zip(_NAMES, row, strict=True))
-        for i in ended:
+        for i in ended.tolist():
             infos[i]["terminal_observation"] = self.simulator.observations[i].copy()
             infos[i]["episode"] = {"r": float(self._returns[i]), "l": int(self._lengths[i]), "t": 0.0}
         return infos

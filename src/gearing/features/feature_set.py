@@ -64,7 +64,7 @@ class FeatureSet:
 
     def __init__(self, columns: str | Sequence[str | Feature] = "default"):
         single = isinstance(columns, str | Feature) or not isinstance(columns, Iterable)
-        given = [columns] if single else list(columns)
+        given: list[Any] = [columns] if single else list(columns)
         for one in given:
             if not isinstance(one, str | Feature):
                 raise TypeError(

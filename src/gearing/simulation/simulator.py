@@ -200,9 +200,9 @@ class Simulator:
         self._kernel.observe(mask)
         return self.observations
 
-    def _put(self, which: np.ndarray, *episode: np.ndarray) -> None:
+    def _put(self, which: np.ndarray, *episode: Any) -> None:
         marks = np.repeat(self._marks[episode[1] - 1], len(self.slots) // len(self.contracts), axis=1)
-        place_accounts(*self._records, which, *episode, self.config.initial_equity, marks)
+        place_accounts(*self._records, which, self.config.initial_equity, marks, *episode)
 
     def targets(self, actions: np.ndarray, scheme: ActionScheme | None = None) -> np.ndarray:
         """Signed target leverage (n_accounts, n_slots) of normalised actions, by the action scheme and direction.
@@ -296,7 +296,7 @@ class Simulator:
             check_legs(np.asarray(targets), self.slots, self._legs)
         targets = checked_targets(targets, self.n_accounts, self.slots)
         if guards is not None:
-            guards = checked_guards(guards, self._shape)
+            guards = checked_guards(guards, self._shape).view(np.recarray)
         targets, guards = self.controls.decide(self, targets, guards, active)
         self._check_largest(self._kernel.step(active, targets, guards))
         if self._grows:

@@ -117,8 +117,8 @@ def checked_seeds(seed: Any, n_accounts: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def place_accounts(
-    accounts: np.ndarray, positions: np.ndarray, which: np.ndarray, path: np.ndarray, first: np.ndarray,
-    last: np.ndarray, episode: np.ndarray, equity: float, marks: np.ndarray,
+    accounts: np.ndarray, positions: np.ndarray, which: np.ndarray, equity: float, marks: np.ndarray,
+    path: np.ndarray, first: np.ndarray, last: np.ndarray, episode: np.ndarray,
 ) -> None:  # fmt: skip
     """Put accounts at the start of an episode with nothing but their equity; ``marks`` are those of the slots."""
     for name in ("wallet_balance", "equity", "start_equity", "peak_equity"):

@@ -143,7 +143,7 @@ class Kernel:
     def __init__(
         self, accounts: np.ndarray, positions: np.ndarray, contracts: np.ndarray, config: np.ndarray,
         tiers: np.ndarray, rows: np.ndarray, settlements: np.ndarray, ledgers: np.ndarray, steps: np.ndarray,
-        features: np.ndarray, observations: np.ndarray, saturated: np.ndarray, n_threads: int = 1,
+        features: np.ndarray, observations: np.ndarray, saturated: np.ndarray, n_threads: Any = 1,
         largest_target: float = np.inf,
     ) -> None:  # fmt: skip
         n, slots = positions.shape

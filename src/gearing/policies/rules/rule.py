@@ -78,7 +78,7 @@ def put_numbers(rule: Any, *names: str) -> None:
     """Turn parameters that are sequences of finite numbers into tuples of float; refuse others."""
     for name in names:
         given = getattr(rule, name)
-        values = list(given) if isinstance(given, list | tuple | np.ndarray) else [None]
+        values: list[Any] = list(given) if isinstance(given, list | tuple | np.ndarray) else [None]
         if not all(isinstance(x, Real) and not isinstance(x, bool) and math.isfinite(x) for x in values):
             raise TypeError(
                 f"{type(rule).__name__}: {name} is {shown(given)}; it must be a list of finite numbers."
