@@ -121,7 +121,7 @@ def state_table(market: MarketData) -> FeatureTable:
     return FeatureTable(
         market.open_time, market.bar, market.symbols, tuple(columns),
         np.stack([values for values, _ in columns.values()], axis=-1).astype(np.float32),
-        lower, bound, tuple("per step" if name == "funding" else "a year" for name in columns),
+        lower, bound, tuple("per step" if name == "funding" else "a year" for name in columns), closes=market.close,
     )  # fmt: skip
 
 
