@@ -117,6 +117,12 @@ def test_a_file_beyond_its_limit_is_refused(bundle, monkeypatch):
         load_bundle(bundle)
 
 
+def test_a_bundle_beyond_its_limit_is_refused(bundle, monkeypatch):
+    monkeypatch.setattr("gearing.export.files.LARGEST_BUNDLE", 1000)
+    with pytest.raises(BundleError, match="holds more than 1,000 bytes"):
+        load_bundle(bundle)
+
+
 def test_a_file_listed_twice_is_refused(bundle):
     text = (bundle / "SHA256SUMS").read_text()
     (bundle / "SHA256SUMS").write_text(text + text)

@@ -20,6 +20,7 @@ FORECASTER = "forecaster.onnx"
 CHECKSUMS = "SHA256SUMS"  # the format of sha256sum, so that `sha256sum -c SHA256SUMS` checks it as well
 LARGEST_TEXT = 16 * 2**20  # bytes of the manifest, and of the checksums
 LARGEST_NETWORK = 256 * 2**20  # bytes of a network
+LARGEST_BUNDLE = 512 * 2**20  # bytes of all files
 MOST_FILES = 64
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -70,7 +71,12 @@ def read_bundle(folder: str | Path) -> Mapping[str, bytes]:
     added = [name for name in present if name not in listed and name != CHECKSUMS]
     if added:
         raise BundleError(f"{folder} holds {', '.join(added)}, which its checksums do not list; remove it.")
-    return {name: _verified(folder / name, expected) for name, expected in listed.items()}
+    contents: dict[str, bytes] = {}
+    for name, expected in listed.items():
+        contents[name] = _verified(folder / name, expected)
+        if sum(map(len, contents.values())) > LARGEST_BUNDLE:
+            raise BundleError(f"{folder} holds more than {LARGEST_BUNDLE:,} bytes; export it again.")
+    return contents
 
 
 def _verified(path: Path, expected: str) -> bytes:

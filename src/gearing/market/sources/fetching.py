@@ -13,7 +13,7 @@ from pathlib import Path
 
 from gearing.market.sources.retrying import FetchError, PassingError, Patience, Retrying
 from gearing.market.sources.web import LARGEST, Web
-from gearing.storage.atomic import write_atomically
+from gearing.storage.atomic import write_atomically, write_text
 from gearing.storage.digest import file_digest
 
 CHECKSUM = ".CHECKSUM"
@@ -125,9 +125,7 @@ class Fetcher:
         if found is None:
             return Outcome(path, "absent")
         content, listed = found
-        checksum = target.with_name(target.name + CHECKSUM)
-        line = f"{listed}  {target.name}\n"
-        write_atomically(checksum, lambda draft: draft.write_text(line, encoding="utf-8"))
+        _store_checksum(target, listed)
         write_atomically(target, lambda draft: draft.write_bytes(content))
         return Outcome(path, "new")
 
@@ -174,9 +172,16 @@ def _is_intact(path: Path) -> bool:
         return bool(words) and words[0] == file_digest(path)
     try:
         with zipfile.ZipFile(path) as archive:
-            return archive.testzip() is None
+            intact = archive.testzip() is None
     except (OSError, ValueError, zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError):
         return False
+    if intact:
+        _store_checksum(path, file_digest(path))  # which later runs compare, faster
+    return intact
+
+
+def _store_checksum(path: Path, checksum: str) -> None:
+    write_text(path.with_name(path.name + CHECKSUM), f"{checksum}  {path.name}\n")
 
 
 def remove_abandoned_parts(folder: Path) -> None:
