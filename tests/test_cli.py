@@ -248,6 +248,13 @@ def test_a_backtest_reads_the_folder_in_gearing_data_and_says_so(tmp_path, monke
         assert "MarketData(market-b" in shown
 
 
+def test_a_folder_in_gearing_data_that_does_not_exist_is_refused_by_the_variables_name(monkeypatch):
+    monkeypatch.setenv("GEARING_DATA", "/no/such/folder")
+    code, _, message = run_command(["backtest", "fixed_3x"])
+    assert code == 2
+    assert message.startswith("error: GEARING_DATA names /no/such/folder, which is no folder.")
+
+
 def test_a_backtest_takes_the_rules_settings_and_columns_of_ones_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("GEARING_DATA", raising=False)

@@ -1,4 +1,5 @@
 import json
+import os
 
 import numpy as np
 import pytest
@@ -95,3 +96,14 @@ def test_a_damaged_file_is_renamed_and_never_overwrites_an_earlier_one(tmp_path)
         set_aside(tmp_path / "summary.json")
     found = {path.name: path.read_text() for path in tmp_path.iterdir()}
     assert found == {"summary.json.damaged-1": "one", "summary.json.damaged-2": "two"}
+
+
+def test_a_pipe_is_written_and_not_replaced_by_a_file(tmp_path):
+    pipe = tmp_path / "pipe"  # stands for /dev/stdout and the like
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_text(pipe, "result")
+    assert os.read(reader, 100) == b"result"
+    os.close(reader)
+    assert pipe.is_fifo()
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe"]

@@ -90,7 +90,7 @@ def ad_hoc(
     settings, sections = list(settings), list(sections)
     given = [setting.partition("=")[0].partition(".")[0] for setting in settings]
     check_names(f"`gearing {command}` has no setting", given, sections)
-    market = {"folder": os.environ[DATA_VARIABLE]} if reads_data_variable(settings) else {}
+    market = {"folder": _data_folder()} if reads_data_variable(settings) else {}
     values = {"name": command, "rules": {"policy": {"rule": rule}}, "market": market}
     return load_study(values, settings, source=f"gearing {command}", plugins=plugins or ())
 
@@ -102,6 +102,16 @@ def reads_data_variable(settings: Iterable[str]) -> bool:
     keys = {setting.partition("=")[0] for setting in settings}
     of_market = {key.partition(".")[2] for key in keys if key.split(".")[0] == "market"}
     return of_market <= _OF_HISTORY
+
+
+def _data_folder() -> str:
+    folder = os.environ[DATA_VARIABLE]
+    if not Path(folder).is_dir():
+        raise ValueError(
+            f"{DATA_VARIABLE} names {folder}, which is no folder. Change it, or give market.folder=FOLDER; "
+            "market.folder=null generates a market."
+        )
+    return folder
 
 
 def data_line(settings: Iterable[str]) -> list[str]:

@@ -25,8 +25,12 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     ----------
     path : Path
     write : callable
-        Is given the draft's path, which ends in ".part".
+        Is given the draft's path, which ends in ".part"; a device or a pipe (``/dev/stdout``), which must not be
+        replaced, is given itself.
     """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        write(path)
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = _draft(path)
     try:
