@@ -322,3 +322,23 @@ def test_a_folder_is_no_experiment_file_and_not_suggested(tmp_path):
 def test_other_kinds_refuse_such_values_too(values, message):
     with pytest.raises(ValueError, match=message):
         load_config({"name": "other", **values})
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"rules": ["fixed_1x"], "statistics": {"baseline": "typo"}}, "statistics.baseline: no policy 'typo'"),
+        ({"rules": ["fixed_1x"], "exchange": {"fee_level": "VIP 99"}}, "no fee level"),
+        # a level of another venue than the market's
+        ({"rules": ["fixed_1x"], "market": {"folder": "x", "venue": "bybit-linear"}, "exchange": {"fee_level": "VIP9"}},
+         "exchange.fee_level"),
+        ({"rules": ["fixed_1x"], "decision": {"position_mode": "hedge"}}, "signed leverage for each leg"),
+        ({"kind": "case_study", "rules": ["fixed_1x"], "market": {}}, "not among the rules: 'fixed_10x'"),
+        ({"kind": "case_study", "rules": ["fixed_1x"], "market": {}, "baseline": "typo"}, "the rules: 'typo'"),
+        ({"kind": "methods", "rules": ["fixed_1x"], "market": {}, "traders": ["typo"]}, "not among the rules: 'typo'"),
+        ({"kind": "regret", "agents": ["differentiable"], "account": {"venue": "typo"}}, "typo"),
+    ],
+)  # fmt: skip
+def test_a_name_that_nothing_has_is_refused_before_anything_runs(given, message):
+    with pytest.raises(ValueError, match=message):
+        load_config({"name": "x", **given})

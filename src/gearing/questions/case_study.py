@@ -14,7 +14,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from gearing.evaluation.risk.safest_leverage import risk_by_leverage
 from gearing.evaluation.statistics.multiple_testing import LEVEL
 from gearing.market.data import MarketData
-from gearing.policies.registry import make_rule
+from gearing.names import check_names
 from gearing.questions.question import Question, by_contract, fitting, metrics_of
 from gearing.questions.reference_ablation import LIQUIDATED, RUINED
 from gearing.questions.rule_grid.cells import Cells, corrected, joined, over_cells
@@ -59,8 +59,8 @@ class CaseStudy(Question):
     @field_validator("baseline")
     @classmethod
     def _baseline_exists(cls, name: str, given: ValidationInfo) -> str:
-        if name not in given.data.get("rules", {}):
-            make_rule(name)
+        if "rules" in given.data:
+            check_names("not among the rules:", [name], given.data["rules"])
         return name
 
 

@@ -25,13 +25,14 @@ from typing import Annotated, Any, ClassVar
 
 import pandas as pd
 import yaml
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from gearing.market import MarketData
 from gearing.names import Register
 from gearing.plugins import absolute, load_plugins, plugins_digest
 from gearing.storage.digest import code_digest, digest
 from gearing.studies.fields import FileName, Section
+from gearing.studies.sections import Exchange, Market, check_fee_level
 
 # Modules and packages whose experiments ship; one line each.
 _SHIPPED = (
@@ -104,6 +105,13 @@ class ExperimentConfig(Section):
     def code(self) -> str:
         """Hash of the code that results are made by: gearing's, and that of the plugins."""
         return digest(code_digest(), plugins_digest(self.plugins)) if self.plugins else code_digest()
+
+    @model_validator(mode="after")
+    def _fee_level_is_the_venues(self) -> ExperimentConfig:
+        market, exchange = getattr(self, "market", None), getattr(self, "exchange", None)
+        if isinstance(market, Market) and isinstance(exchange, Exchange):
+            check_fee_level(market, exchange)
+        return self
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from gearing.contracts import venue, venue_names
 from gearing.market import MarketData, load_market, synthetic_market
-from gearing.market.history.layout import PROFILES
+from gearing.market.history.layout import PROFILES, profile
 from gearing.market.synthetic.generators import check_settings
 from gearing.names import check_names
 from gearing.simulation.config import SimulationConfig
@@ -171,6 +171,22 @@ class Exchange(Section):
             levels = dict.fromkeys(level for profile in profiles for level, _, _ in profile.fee_levels)
             check_names("no fee level", [self.fee_level], levels)
         return self
+
+
+def check_fee_level(market: Market, exchange: Exchange) -> None:
+    """Refuse a fee level that the venue of the market does not have, where the experiment names no other venue.
+
+    Raises
+    ------
+    ValueError
+        Naming the levels that there are.
+    """
+    if exchange.fee_level is not None and exchange.venue is None:
+        rules = profile(market.venue) if market.is_history else venue(MarketData.venue)
+        try:
+            rules.fees(exchange.fee_level)
+        except ValueError as error:
+            raise ValueError(f"exchange.fee_level: {error}") from None
 
 
 class Statistics(Section):

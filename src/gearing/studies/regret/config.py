@@ -100,7 +100,7 @@ class RegretConfig(ExperimentConfig):
                     "paths. Move one of them."
                 )
         try:
-            self.simulation()
+            self.simulation().profile(MarketData.venue)
         except TypeError as error:
             raise ValueError(f"account: {error}") from None
         return self

@@ -21,6 +21,8 @@ from gearing.studies.reading import load_config
 from gearing.studies.rules_and_agents import Agent, Agents, Control, Rule, Rules, Seeds, Some
 from gearing.studies.sections import Decision, Exchange, Market, Statistics, account_settings
 
+_RULES = "gearing.policies.rules"  # the package of the shipped rules
+
 
 class StudyConfig(ExperimentConfig):
     """A whole experiment of rules and agents over folds.
@@ -80,6 +82,7 @@ class StudyConfig(ExperimentConfig):
         self._check_bases()
         self._check_leverage()
         self._check_clock()
+        self._check_legs()
         for direction in self.direction_names:
             self.simulation(direction=direction)
         return self
@@ -219,6 +222,17 @@ class StudyConfig(ExperimentConfig):
                         f"decision.max_leverage {self.decision.max_leverage:g} exceeds {top:g}, the most that {symbol} "
                         f"allows. Set it to {top:g} or less."
                     )
+
+    def _check_legs(self) -> None:
+        """A shipped rule chooses one leverage for each contract, not one for each leg."""
+        shipped = [
+            name for name, rule in self.rules.items() if type(rule.make()).__module__.startswith(_RULES)
+        ]
+        if self.decision.position_mode == "hedge" and shipped:
+            raise ValueError(
+                f"decision.position_mode hedge needs a signed leverage for each leg, and the rules "
+                f"{', '.join(shipped)} choose one for each contract. Write position_mode: one_way, or drop the rules."
+            )
 
     def _check_clock(self) -> None:
         bar = parse_duration(self.market.bar)
