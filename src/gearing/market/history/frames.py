@@ -13,7 +13,8 @@ from gearing.market.data import MarketData
 from gearing.market.history.assemble import Missing, assemble
 from gearing.market.history.layout import PRICES, require_columns, settlement_rows
 from gearing.market.history.series import Bars, Series, usual_step, whole_minutes
-from gearing.market.timing import positive_duration, stamps
+from gearing.market.timing import label, positive_duration, stamps
+from gearing.names import nearest
 from gearing.storage.tables import numbers
 
 Frames: TypeAlias = pd.DataFrame | Mapping[str, pd.DataFrame] | None
@@ -123,6 +124,8 @@ def _times(frame: pd.DataFrame, column: str, where: str, date_format: str | None
 
 def _by_symbol(frames: Any, contract: Any) -> dict[str, pd.DataFrame]:
     if isinstance(frames, Mapping):
+        if not frames:
+            raise ValueError("from_frames: an empty mapping; give a table for each symbol.")
         return dict(frames)
     if isinstance(contract, Contract):
         return {contract.symbol: frames}
@@ -142,10 +145,15 @@ def _contract(symbol: str, contract: Any, venue: str) -> Contract:
         return given[symbol]
     if symbol not in shipped_symbols():
         raise ValueError(
-            f"from_frames: margin tiers of {symbol} are not known. Pass contract=Contract({symbol!r}, "
+            f"from_frames: margin tiers of {symbol} are not known.{_meant(symbol)} Pass contract=Contract({symbol!r}, "
             f"schedules=(...)); tiers ship for {', '.join(shipped_symbols())}."
         )
     return venue_profile(venue).contract(symbol, shipped_schedules(symbol))
+
+
+def _meant(symbol: str) -> str:
+    near = nearest(symbol.upper(), shipped_symbols(), cutoff=0.9)
+    return f" Did you mean {near!r}?" if near else ""
 
 
 def _of(frames: Any, symbol: str, read: Callable[[Any], Any]) -> Any:
@@ -157,7 +165,12 @@ def _of(frames: Any, symbol: str, read: Callable[[Any], Any]) -> Any:
 def _bars(frames: Frames, symbol: str, kind: str, bar: np.timedelta64) -> Bars | None:
     def read(frame: pd.DataFrame) -> Bars:
         bars = bars_from_frame(frame, f"from_frames: {kind} of {symbol}")
-        return replace(bars, volume=None).checked(bar)
+        bars = replace(bars, volume=None).checked(bar)
+        if bars.open_time.size > 1 and (step := np.diff(bars.open_time).min()) > bar:
+            raise ValueError(
+                f"{bars.where}: bars of {label(step)}, those of last are of {label(bar)}; give the same."
+            )
+        return bars
 
     return _of(frames, symbol, read)
 
@@ -172,6 +185,8 @@ def _implied(values: pd.Series) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _bar_of(bars: Bars) -> np.timedelta64:
+    if bars.open_time.size == 0:
+        raise ValueError(f"{bars.where}: has no rows.")
     moments = np.unique(bars.open_time)
     if moments.size < 2:
         raise ValueError(f"{bars.where}: a single bar does not define its length; pass bar='1h'.")
