@@ -148,9 +148,9 @@ def _no_kind(row: Row, family: str, venue: str) -> str:
         if other != family and names:
             return f"{fields}they are those of {other} ({names[0]}): give --venue {other}."
     nearest = min(KINDS[family], key=lambda kind: len(kind.missing(row.texts)) / len(kind.needs))
-    known = ", ".join(f"{kind.name} ({kind.source})" for kind in KINDS[family])
+    known = ", ".join(kind.name for kind in KINDS[family])
     lacking = ", ".join(nearest.missing(row.texts))
-    return f"{fields}give {known}; nearest is {nearest.name}, which needs {lacking}, too."
+    return f"{fields}known are {known}. Nearest is {nearest.name} ({nearest.source}), which needs {lacking}, too."
 
 
 def _rows(records: Sequence[Any], numbers: Sequence[int], origin: str, date_format: str | None) -> list[Row]:
