@@ -58,7 +58,8 @@ def naming(given: Any) -> Iterator[None]:
     except BundleError as error:
         if not isinstance(given, str | os.PathLike) or isinstance(error, _NamedError):
             raise
-        raise _NamedError(f"{os.fspath(given)}: {error}") from error
+        path = os.fspath(given)
+        raise _NamedError(str(error) if path in str(error) else f"{path}: {error}") from error
 
 
 def _read_table(given: Any, what: str) -> pd.DataFrame:
