@@ -150,6 +150,6 @@ def test_settlements_are_read_from_the_project_s_file_the_venue_s_answer_and_a_f
     path = tmp_path / "rates.json"
     path.write_text(json.dumps(answer))
     assert list(read_settlements(path, ["BTCUSDT", "ETHUSDT"], "binance-um").values()) == [(1e-4, 94000.5)]
+    pd.DataFrame({"time": time, "rate": [1e-4, 1e-4]}).to_csv(tmp_path / "r.csv", index=False)
     with pytest.raises(ValueError, match="2 contracts; give a column 'symbol', or a data folder"):
-        pd.DataFrame({"time": time, "rate": [1e-4, 1e-4]}).to_csv(tmp_path / "r.csv", index=False)
         read_settlements(tmp_path / "r.csv", ["BTCUSDT", "ETHUSDT"], "binance-um")
