@@ -6,11 +6,11 @@ comes when it is first used.
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gearing.lazy import lazy_exports
+from gearing.storage.digest import package_version
 from gearing.storage.numba_cache import ensure_numba_cache
 
 if TYPE_CHECKING:
@@ -42,11 +42,7 @@ else:
     __getattr__, __dir__, __all__ = lazy_exports(__name__)
     __all__ += ["__version__"]
 
-try:
-    __version__ = version("gearing")
-except PackageNotFoundError:  # a source tree that is not installed
-    __version__ = "0.0.0"
-
+__version__ = package_version()
 
 ensure_numba_cache(Path(__file__).parent)
 

@@ -17,7 +17,7 @@ from gearing.simulation.hooks import hooks_of
 from gearing.simulation.kernel_records import contract_records
 from gearing.simulation.policy import Policy, check_columns, check_policy_type
 from gearing.simulation.simulator import Simulator
-from gearing.storage.digest import code_digest
+from gearing.storage.digest import code_digest, package_version
 
 _LONGEST = 400  # characters of a policy's description
 Progress = Callable[[int, int], None]  # (decisions done, decisions in total)
@@ -123,9 +123,7 @@ def facts_of(market: MarketData, config: SimulationConfig) -> dict[str, str]:
 
 def version_text() -> str:
     """Version of the package and the hash of its code."""
-    import gearing  # of the package as a whole, which imports this module when it is first used
-
-    return f"gearing {gearing.__version__}, {code_digest()[:8]}"
+    return f"gearing {package_version()}, {code_digest()[:8]}"
 
 
 class _Recorder(Observer):

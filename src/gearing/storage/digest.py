@@ -3,6 +3,7 @@
 import hashlib
 import json
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,14 @@ def code_digest(package: str = "gearing") -> str:
     read = [path for path in folder.rglob("*") if path.suffix in _CODE]
     files = sorted((path.relative_to(folder).as_posix(), path) for path in read)
     return digest([(name, file_digest(path)) for name, path in files])
+
+
+def package_version() -> str:
+    """Version of the installed package; 0.0.0 of a source tree that is not installed."""
+    try:
+        return version("gearing")
+    except PackageNotFoundError:
+        return "0.0.0"
 
 
 def _raw(part: Any) -> bytes:
