@@ -236,8 +236,10 @@ def _print_import(report: Any, target: Path) -> None:
         typer.echo(f"wrote       {target / name}")
     for note in report.notes:
         typer.echo(f"note        {note}")
-    if report.skipped:
-        typer.echo(f"skipped     {len(report.skipped)} files that are no series of perpetual futures")
+    for name in report.skipped[:10]:
+        typer.echo(f"skipped     {name}: no candles, mark, index or funding of a perpetual future")
+    if len(report.skipped) > 10:
+        typer.echo(f"skipped     {len(report.skipped) - 10} more files of this sort")
     for why in report.failed.values():
         typer.secho(f"failed      {why}", fg="red", err=True)
 
