@@ -282,7 +282,7 @@ def test_a_crash_between_sending_and_noting_it_doubles_nothing(uri, client, tmp_
     for _ in range(10):
         tracker.flush(60)
     assert tracker.pending == 0
-    assert len(crashes) == 6  # start, params and metrics (one batch), dataset, file, model, end
+    assert len(crashes) == 4  # start; parameters, metrics, dataset and file; model; end
     assert len(client.search_runs([client.get_experiment_by_name(EXPERIMENT).experiment_id])) == 1
     assert history(client, "study", "loss") == [(1, 1.0), (1, 1.0)]
     assert len(runs(client)["study"].inputs.dataset_inputs) == 1

@@ -31,6 +31,7 @@ from gearing.tracking.journal import Journal, JournalState, Record
 from gearing.tracking.store import open_client
 
 _VALUES = ("metrics", "params", "tags")
+_TOGETHER = (*_VALUES, "artifact", "dataset")
 _PER_CALL = {"metrics": 800, "params": 100, "tags": 100}  # MLflow's limits, 1000 in total
 _RECORDS_PER_BATCH = 1000
 _DIGEST_LENGTH = 36
@@ -146,13 +147,14 @@ class MlflowSender:
             raise
 
     def _send(self, journal: Journal, records: list[Record]) -> None:
-        operation = records[0]["op"]
-        if operation == "start":
-            self._begin(journal, records[0])
-        elif operation in _VALUES:
-            self._send_values(journal, records)
-        else:
-            getattr(self, f"_send_{operation}")(journal, records[0])
+        values = [record for record in records if record["op"] in _VALUES]
+        if values:
+            self._send_values(journal, values)
+        for record in records:
+            if record["op"] == "start":
+                self._begin(journal, record)
+            elif record["op"] not in _VALUES:
+                getattr(self, f"_send_{record['op']}")(journal, record)
 
     def _begin(self, journal: Journal, record: Record) -> None:
         """Find the run of a key, or create it; its earlier sessions say which steps it has."""
@@ -335,10 +337,8 @@ def _short(error: Exception) -> str:
 
 
 def _batches(pending: Iterator[tuple[Record, int]]) -> Iterator[tuple[list[Record], int]]:
-    """Batches of consecutive metric, parameter and tag records; other records one by one."""
-    for operation, group in groupby(
-        pending, key=lambda item: "values" if item[0]["op"] in _VALUES else item[0]["op"]
-    ):
-        size = _RECORDS_PER_BATCH if operation == "values" else 1
+    """Batches of consecutive records whose order does not matter; starts, ends and models one by one."""
+    for together, group in groupby(pending, key=lambda item: item[0]["op"] in _TOGETHER):
+        size = _RECORDS_PER_BATCH if together else 1
         while chunk := list(islice(group, size)):
             yield [record for record, _ in chunk], chunk[-1][1]
