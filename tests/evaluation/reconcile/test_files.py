@@ -285,6 +285,19 @@ def test_a_position_backed_by_the_whole_wallet_has_no_price_that_its_record_give
     assert "cross margin" in found.unchecked[0]
 
 
+def test_a_price_of_zero_is_no_reason_to_end(check):
+    sold = fill(1, symbol="BTCUSD_PERP", commissionAsset="BTC")
+    found = check({"f.json": [{**sold, "price": "0"}]}, "binance-coinm")
+    assert found.exit_code == 2
+    assert "a price, a size or the leverage is zero" in found.unchecked[0]
+
+
+def test_payments_before_the_first_execution_are_of_a_position_that_is_not_known(check, tmp_path):
+    found = check({"i.json": [income("FUNDING_FEE", "-0.094", 8)]}, funding=rates(tmp_path))
+    assert (found.exit_code, len(found.differences)) == (2, 0)
+    assert "begins with an open position" in found.unchecked[0]
+
+
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
@@ -294,6 +307,7 @@ def test_a_position_backed_by_the_whole_wallet_has_no_price_that_its_record_give
             "f.json, line 2: side is one of buy, long, sell, short, not 'HOLD'",
         ),
         ([{**fill(1), "price": "dear"}], "f.json, line 1: price is 'dear', which is not a number"),
+        ([{**fill(1), "qty": "NaN"}], "f.json, line 1: the quantity of this user trade is missing"),
         ([fill(1), {"colour": "red"}], "f.json, line 2: the fields colour are of no known record"),
         (
             [

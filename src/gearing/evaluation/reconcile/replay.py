@@ -85,7 +85,10 @@ class _Replay:
         if line.kind != "liquidation":
             self.liquidations.overdue(line, held)
         part = self if hasattr(self, line.kind) else self.snapshots
-        getattr(part, line.kind)(line, held)
+        try:
+            getattr(part, line.kind)(line, held)
+        except ZeroDivisionError:
+            self.sheet.leave(line, "a price, a size or the leverage is zero, so that nothing follows from it")
         held.since = line.time
 
     def size(self, line: Line) -> float:
@@ -315,6 +318,11 @@ def reconcile(
     settled = settlement_times(kept, settlements)
     doubled = len(notes)
     notes += [f"{name}: no mark prices of it were given" for name in known if marks and name not in marks]
+    notes += [
+        f"{name} is margined in its coin: its fees are those of --venue binance-coinm"
+        for name, contract in known.items()
+        if profile.name == "binance-usdm" and contract.kind == "inverse"
+    ]
     sheet = Sheet(known, notes=notes)
     takers = rates[:1] if fee_level else (rates[0], *(taker for _, taker, _ in profile.fee_levels))
     liquidations = Liquidations(profile, takers, known, marks, sheet, tierless)

@@ -33,6 +33,12 @@ _ABOVE = re.compile(r"\s*UID\s*:[^\n]*\n", re.IGNORECASE)  # a row above the hea
 _STATED = re.compile(r"Time Zone\s*:\s*((?:UTC|GMT)[-+\d:]*)", re.IGNORECASE)
 _ORDERED_DATE = re.compile(r"\d{1,2}[-/.]\d{1,2}[-/.]\d{4}")  # day or month first: the whole column decides
 _DATED = re.compile(r"\d[-/.]\d+[-/.]\d")
+_REQUIRED = {
+    "fill": ("quantity", "price"),
+    "liquidation": ("price",),
+    "position": ("quantity", "entry"),
+    "closed": ("quantity", "entry", "price"),
+}
 _ROUNDED = re.compile(r"\d(\.\d{1,8})?[eE]\+?1\d")
 _ZONE = re.compile(r"\((?:UTC|GMT)\s*([-+]{1,2})?(\d{1,2})?(?::?(\d{2}))?\)", re.IGNORECASE)
 
@@ -77,7 +83,10 @@ def _of_json(text: str, where: str) -> list[Any]:
     lines = [line for line in text.splitlines() if line.strip()]
     if len(lines) > 1 and all(line.strip()[0] == "{" and line.strip()[-1] == "}" for line in lines):
         return [parse_json(line, f"{where}, line {n}", numbers=str) for n, line in enumerate(lines, start=1)]
-    return rows_of_answer(parse_json(text, where, allow_nan=True, numbers=str), where)
+    values = parse_json(text, where, allow_nan=True, numbers=str)
+    if isinstance(values, dict) and isinstance(values.get("positions"), list):
+        return list(values["positions"])  # Binance's account
+    return rows_of_answer(values, where)
 
 
 def _of_table(raw: bytes, where: str) -> tuple[list[dict[str, Any]], list[int] | None]:
@@ -131,6 +140,11 @@ def _line(row: Row, family: str, venue: str) -> Line:
         raise row.error(_no_kind(row, family, venue))
     kind = min(fitting, key=lambda one: (len(one.unknown(row.texts)), -len(one.needs)))
     line = kind.read(row if kind.page else replace(row, zone=None))
+    for name in _REQUIRED.get(line.kind, ()):
+        if name not in line.given:
+            raise row.error(
+                f"the {name} of this {kind.name} is missing; give the record as the venue returns it."
+            )
     notes = tuple(f"the field {name} is not documented and not read" for name in kind.unknown(row.texts))
     if kind.page and row.zone is None:
         notes += ("times without a zone are taken as UTC",)

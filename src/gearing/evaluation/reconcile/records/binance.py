@@ -142,6 +142,8 @@ def _sums(row: Row) -> dict[str, str]:
 
 def _is_cross(row: Row) -> bool:
     """Whether the wallet backs the position; where the record does not say so (v3), it has no margin of its own."""
+    if "isolated" in row:
+        return not row.flag("isolated")
     if "marginType" in row:
         return row.choice("marginType", {"cross": 1, "crossed": 1, "isolated": 0}) == 1
     return "isolatedWallet" in row and float(row.number("isolatedWallet")) == 0.0
@@ -202,7 +204,7 @@ ORDER = Kind(
     order,
 )  # fmt: skip
 POSITION = Kind(
-    "position", "GET /fapi/v1, v2, v3/positionRisk, /dapi/v1/positionRisk", ("symbol", "positionAmt", "entryPrice"),
+    "position", "GET /fapi/v1, v2, v3/positionRisk, account, /dapi/v1/...", ("symbol", "positionAmt", "entryPrice"),
     {
         "symbol": _SYMBOL, "positionAmt": compared("size, signed"), "entryPrice": compared("average price"),
         "markPrice": used("mark"), "unRealizedProfit": compared("profit at mark"),
@@ -216,7 +218,8 @@ POSITION = Kind(
         "positionInitialMargin": irrelevant("of the leverage setting"), "adl": irrelevant("place in a queue"),
         "openOrderInitialMargin": irrelevant("of open orders"), "adlQuantile": irrelevant("place in a queue"),
         "bidNotional": irrelevant("of open orders"), "askNotional": irrelevant("of open orders"),
-        "bustPrice": irrelevant("empty on this venue"),
+        "bustPrice": irrelevant("empty on this venue"), "isolated": meaning("what backs the position"),
+        "maxNotional": irrelevant("limit of the leverage setting"),
     },
     position,
 )  # fmt: skip
