@@ -69,15 +69,19 @@ def milliseconds(values: Any, date_format: str | None) -> np.ndarray:
     """
     if getattr(getattr(values, "dtype", None), "tz", None) is not None:
         values = np.asarray(values, "datetime64[ms]")  # pandas converts to UTC
-    given = values if isinstance(values, list) else np.asarray(values)
-    kind = "O" if isinstance(given, list) else given.dtype.kind
+    if isinstance(values, list):  # whose types NumPy would make one
+        return _objects(values, date_format)
+    given = np.asarray(values)
+    if given.ndim != 1:
+        raise UnreadableError(0, f"a column of times has one dimension, shape {given.shape} was given.")
+    kind = given.dtype.kind
     if kind == "M":
         if (empty := np.isnat(given)).any():
             raise UnreadableError(int(empty.argmax()), "the time is empty.")
         return given.astype("datetime64[ms]").astype(np.int64)
     if kind in "iuf":
         return _numbers(given)
-    if kind == "b":
+    if kind == "b" and given.size:
         raise UnreadableError(0, f"{bool(given[0])} is not a date.")
     return _objects(list(given), date_format)
 
@@ -104,7 +108,7 @@ def _object(row: int, value: Any) -> int:
         since = (value if value.tzinfo else value.replace(tzinfo=UTC)) - datetime(1970, 1, 1, tzinfo=UTC)
         return int(since // timedelta(milliseconds=1))
     if isinstance(value, np.datetime64 | date):
-        return int(np.datetime64(value, "ms").astype(np.int64))
+        return int(np.asarray(value, "datetime64[ms]").astype(np.int64))
     if isinstance(value, Real | Decimal) and not isinstance(value, bool | np.bool_):
         try:
             number = (
