@@ -13,11 +13,8 @@ from gearing.studies.runner import run_study
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 SHIPPED = sorted(path.relative_to(EXPERIMENTS).as_posix() for path in EXPERIMENTS.rglob("*.yaml"))
-# What takes more than a few seconds even so.
-SLOW = {
-    "ablations.yaml", "agents_real.yaml", "market_b.yaml", "methods.yaml", "reference_ablation.yaml",
-    "volatility_btc.yaml", "volatility_pooled.yaml",
-}  # fmt: skip
+# What runs in a few seconds even beside other tests; everything else is marked slow.
+QUICK = {"sweep.yaml", "crash_replay.yaml", "leverage_risk.yaml", "margin_modes.yaml"}
 PATHS = {"seed": 0, "years": 3, "count": 1}
 # By kind: what its runs are cut to. A generated market begins on 2020-01-01, before the crashes that are replayed.
 SMALL = {
@@ -84,7 +81,7 @@ def shrink_agent(agent):
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.slow if n in SLOW else ()) for n in SHIPPED]
+    "name", [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in SHIPPED]
 )
 def test_an_experiment_that_ships_runs_to_its_end(name, tmp_path, history):
     done = run_study(shrunk(name, tmp_path, history))

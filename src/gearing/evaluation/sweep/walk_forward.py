@@ -269,6 +269,8 @@ class TriedConfigurations:
         mean, square = self._sums[1:3, :, periods].sum(axis=2) / count
         spread = np.sqrt(np.maximum(square - mean**2, 1e-300))
         interval = years_between(self.times[0], self.times[1])
+        if np.ptp(np.diff(self.times)):  # trades of different lengths, whose leverage is chosen at the entry
+            interval = years_between(self.times[0], self.times[-1]) / (self.times.size - 1)
         return np.where(spread < 1e-12, np.nan, mean / spread / np.sqrt(interval))
 
     def traded(self, picks: list[Pick], criterion: str) -> Sweep:
