@@ -136,3 +136,9 @@ def test_what_cannot_be_read_is_refused_with_file_and_line(change: Row, message:
     with pytest.raises(ValueError, match=message) as refused:
         parse_records(rows, "bybit", "executions.json")
     assert str(refused.value).startswith("executions.json, line 1")
+
+
+def test_a_position_without_its_average_price_is_refused_by_that_name():
+    row = {"symbol": "ETHUSDT", "side": "Buy", "size": "2", "avgPrice": None, "updatedTime": "1700000000000"}
+    with pytest.raises(ValueError, match=r"positions.json, line 1.*avgPrice"):
+        parse_records([row], "bybit", "positions.json")

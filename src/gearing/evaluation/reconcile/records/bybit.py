@@ -104,7 +104,8 @@ def position(row: Row) -> Line:
         raise row.error(
             f"positionIdx {row.text('positionIdx')} is the {leg} of hedge mode, side {row.text('side')} is not."
         )
-    given = row.sizes({"quantity": "size", "entry": row.first("avgPrice", "entryPrice")})
+    row.sizes({"size": "size"})
+    given = {"quantity": quantity, "entry": row.number(row.first("avgPrice", "entryPrice"))}
     row.check_trade({"quantity": quantity, "price": given["entry"]})
     given |= row.nonzero({"mark": "markPrice", "leverage": "leverage"}) | row.numbers(
         {"wallet": "positionBalance"}
