@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from gearing.plugins import absolute, load_object, load_plugins, plugins_digest
+from gearing.plugins import absolute, load_object, load_plugins, plugins_digest, users_frame
 
 
 @pytest.fixture
@@ -95,3 +95,16 @@ def test_a_file_next_to_the_experiment_is_found_from_another_folder(folder, tmp_
     (other / "plugin_three.py").write_text("")
     assert absolute("plugin_three.py", other) == str(other / "plugin_three.py")
     assert absolute("a_module", other) == "a_module"
+
+
+def test_a_library_is_not_taken_for_code_of_ones_own(folder):
+    from gearing.names import nearest
+
+    (folder / "plugin_four.py").write_text("def fail():\n    return {}['x']\n")
+    own = load_object("plugin_four.py:fail")
+    with pytest.raises(KeyError) as raised:
+        nearest("a", (own() for _ in range(1)))  # gearing calls code of one's own
+    assert users_frame(raised.value)[:3] == (str(folder / "plugin_four.py"), 2, "fail")
+    with pytest.raises(TypeError) as raised:
+        nearest("a", 3)
+    assert users_frame(raised.value) is None

@@ -52,8 +52,9 @@ def users_frame(error: BaseException) -> Frame | None:
     """The innermost place of an error that is in code which gearing called and which is not installed."""
     found = frames(error)
     first = next((k for k, frame in enumerate(found) if frame.file.startswith(PACKAGE)), len(found))
-    known = (PACKAGE, *_LIBRARIES, "<")
-    return next((frame for frame in reversed(found[first:]) if not frame.file.startswith(known)), None)
+    known = (PACKAGE, *_LIBRARIES)
+    own = [one for one in found[first:] if os.path.isfile(one.file) and not one.file.startswith(known)]
+    return own[-1] if own else None  # files of compiled libraries and of typed code are not there
 
 
 @dataclass(frozen=True)

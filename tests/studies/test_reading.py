@@ -110,6 +110,7 @@ def test_all_mistakes_are_reported_at_once(path):
             "decision.margin_share=2",
             "decision.margin_share: 2 is refused: it must be at most 1",
         ),
+        ("market.years=1e18", "market.years: 1e+18 is refused: it must be at most 10000"),
         ("decision.margin_share=[0.5, 2]", "decision.margin_share.1: 2 is refused"),
         ("decision.margin_share=[0.6, 0.6]", "sum to at most 1"),
         ("decision.interval=90m", "not a multiple of market.bar 1h"),

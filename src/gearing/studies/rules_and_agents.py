@@ -11,7 +11,7 @@ from gearing.agents.settings import AgentSettings, agent_settings
 from gearing.names import check_names
 from gearing.policies.registry import make_control, make_rule
 from gearing.studies.fields import Action, Column, Duration, EachOnce, Named, Reward, by_name, check_column
-from gearing.studies.sections import Generator
+from gearing.studies.sections import MOST_YEARS, Generator
 
 
 class Made(Named):
@@ -74,7 +74,7 @@ class Pretraining(Generator):
     """
 
     seed: int = Field(default=0, ge=0)
-    years: float = Field(default=40.0, gt=0.0)
+    years: float = Field(default=40.0, gt=0.0, le=MOST_YEARS)
     decisions: int = Field(default=1_000_000, ge=1)
 
 

@@ -30,6 +30,7 @@ from gearing.studies.fields import (
 )
 
 _DEFAULT = SimulationConfig()
+MOST_YEARS = 10_000.0  # of a generated market: hourly, 88 million bars
 
 
 class Generator(Named):
@@ -77,7 +78,7 @@ class Market(Generator):
     missing_tiers: Literal["error", "earliest"] = "error"
     finer: Duration | None = None
     seed: int = Field(default=0, ge=0)
-    years: float = Field(default=6.0, gt=0.0)
+    years: float = Field(default=6.0, gt=0.0, le=MOST_YEARS)
 
     @model_validator(mode="after")
     def _runs_forward(self) -> Market:

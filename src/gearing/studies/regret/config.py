@@ -17,7 +17,7 @@ from gearing.simulation.config import SimulationConfig, market_a_settings, marke
 from gearing.studies.experiment import ExperimentConfig
 from gearing.studies.fields import Column, Section, by_name
 from gearing.studies.rules_and_agents import Learner
-from gearing.studies.sections import Generator
+from gearing.studies.sections import MOST_YEARS, Generator
 
 _PRESETS = {"market-a": market_a_settings, "market-b": market_b_settings}
 
@@ -26,7 +26,7 @@ class Paths(Section):
     """Synthetic paths: their seeds count up from ``seed``."""
 
     seed: int = Field(ge=0)
-    years: float = Field(gt=0.0)
+    years: float = Field(gt=0.0, le=MOST_YEARS)
     count: int = Field(default=1, ge=1)
 
 
