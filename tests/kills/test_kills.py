@@ -19,6 +19,7 @@ from tests.kills.processes import die, forked, returned
 
 from gearing.agents.checkpoints import CheckpointFolder
 from gearing.storage.atomic import write_json
+from gearing.storage.digest import code_digest
 from gearing.studies.claims import Claims
 from gearing.studies.experiment import ExperimentConfig, Findings, experiment
 from gearing.studies.runner import run_study
@@ -28,6 +29,7 @@ from gearing.tracking.delivery import MlflowSender
 from gearing.tracking.journal import Journal
 
 mlflow = pytest.importorskip("mlflow", reason="tracking needs the extra 'track'")
+code_digest()  # once for all copies of this process, also while somebody edits the package
 FEW_OR_MANY = [2, pytest.param(50, marks=pytest.mark.slow)]
 IN_A_ROW = 5  # kills of one study, training or run, before it runs to its end
 FILES = ((os, "replace"), (os, "rename"))
