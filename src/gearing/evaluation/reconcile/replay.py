@@ -30,6 +30,7 @@ from gearing.evaluation.reconcile.order import Settlements, in_order, settlement
 from gearing.evaluation.reconcile.outcome import Reconciliation, Sheet
 from gearing.evaluation.reconcile.payments import Payments, cut_off
 from gearing.evaluation.reconcile.records.line import Line
+from gearing.evaluation.reconcile.records.row import decimals_of
 from gearing.evaluation.reconcile.snapshots import Snapshots
 from gearing.exchange.rules import (
     average_entry_price,
@@ -178,7 +179,9 @@ class _Replay:
         stamp = self.settled[line.file, line.number]
         rate, mark, slack = self.settlement(line, stamp)
         stated, mark = float(line.given.get("rate", math.nan)), float(line.given.get("price", mark))
-        if abs(abs(stated) - abs(rate)) > _RATE:  # of its sign a record may be unsure, a table is not
+        digits = decimals_of(line.given.get("rate", "0"))  # more than six are not cut off
+        allowed = _RATE if digits <= 6 else 0.5 * 10.0**-digits
+        if abs(abs(stated) - abs(rate)) > allowed:  # of its sign a record may be unsure, a table is not
             self.sheet.differs(line, "rate", line.given["rate"], rate, f"rate of the settlement at {stamp}")
         cut = cut_off(line) if math.isnan(rate) else 0.0
         rate = stated if math.isnan(rate) else rate
