@@ -143,8 +143,9 @@ def as_one_contract(pairs: list[Pair]) -> tuple[list[MarketData], list[FeatureTa
     first = pairs[0][0]
     markets, tables = [], []
     for market, table in pairs:
-        markets.append(market if market is first else _scaled(market, first))
-        tables.append(replace(table, symbols=first.symbols))
+        same = market if market is first else _scaled(market, first)
+        markets.append(same)
+        tables.append(replace(table, symbols=first.symbols, closes=same.close))
     return markets, tables
 
 
