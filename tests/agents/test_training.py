@@ -5,8 +5,10 @@ from tests.features.markets import random_market
 
 import gearing
 from gearing.agents import TrainingDiverged, agent_settings, growth_per_year, load_policy, train_agent
+from gearing.agents.hyperparameter_checks import check_hyperparameters
 from gearing.agents.learner import Status
 from gearing.agents.sb3.learner import SB3Learner
+from gearing.agents.settings import agent_names, shipped_settings
 from gearing.evaluation.backtesting import backtest
 from gearing.features import FeatureSet
 from gearing.policies.controls import DailyLossLimit
@@ -368,6 +370,41 @@ WRONG = {
     "a mistyped network": ({"agent": PPO | {"network": {"layer": [8]}}}, ValueError, "layers"),
     "a list of parameters": ({"agent": PPO | {"parameters": [1]}}, TypeError, "must be a mapping"),
 }  # fmt: skip
+# Algorithm, section, name, value, and what is said of it.
+UNUSABLE = [
+    ("ppo", "parameters", "learning_rate", "fast", "it must be a number, or a text such as 'linear_0.002'"),
+    (
+        "ppo",
+        "parameters",
+        "learning_rate",
+        "linear_fast",
+        "it must be a number, or a text such as 'linear_0.002'",
+    ),
+    ("ppo", "parameters", "learning_rate", -0.1, "it must be positive"),
+    ("ppo", "parameters", "learning_rate", float("nan"), "a finite number"),
+    ("ppo", "parameters", "n_steps", 2.5, "it must be a whole number"),
+    ("ppo", "parameters", "n_epochs", True, "it must be a whole number"),
+    ("ppo", "parameters", "batch_size", 1, "at least 2"),
+    ("ppo", "parameters", "gamma", 1.5, r"in \[0, 1\]"),
+    ("ppo", "parameters", "gamma", "linear_0.9", "it must be a number"),
+    ("ppo", "parameters", "normalize_advantage", "yes", "true or false"),
+    ("ppo", "parameters", "clip_range_vf", "x", "it must be a number, .* or null"),
+    ("sac", "parameters", "ent_coef", "high", "'auto' or a text such as 'auto_0.1'"),
+    ("dqn", "parameters", "train_freq", "daily", "it must be a whole number, or a list"),
+    ("ppo", "network", "layers", 32, "a list of layer widths"),
+    ("ppo", "network", "layers", [32, "x"], "a list of layer widths"),
+    ("ppo", "network", "layers", [0], "a list of layer widths"),
+    ("ppo", "network", "activation", "foo", "it must be one of tanh"),
+    ("ppo", "network", "activation", ["tanh"], "it must be one of tanh"),
+    ("ppo", "network", "log_std_init", "low", "it must be a number"),
+    ("ppo", "network", "start_leverage", "two", "it must be a number, or null"),
+    ("ppo", "network", "optimizer_class", "Adam", "a class"),
+    ("recurrent_ppo", "network", "lstm_hidden_size", 0, "it must be positive"),
+    ("differentiable", "network", "layers", 32, "a list of layer widths"),
+    ("differentiable", "network", "memory", -1, "must not be negative"),
+    ("differentiable", "parameters", "n_steps", "many", "it must be a whole number"),
+    ("differentiable", "parameters", "budget_horizon", "a month", "duration"),
+]
 
 
 @pytest.mark.parametrize(("changes", "error", "says"), WRONG.values(), ids=WRONG.keys())
@@ -377,3 +414,25 @@ def test_a_training_refuses_what_cannot_be_meant(changes, error, says):
     given |= {"config": SimulationConfig(), "seed": 0, **changes}
     with pytest.raises(error, match=says):
         train_agent(**given, total_decisions=64)
+
+
+@pytest.mark.parametrize(("algorithm", "section", "name", "value", "says"), UNUSABLE)
+def test_a_hyper_parameter_of_another_type_or_outside_its_range_is_refused(
+    algorithm, section, name, value, says
+):
+    with pytest.raises((TypeError, ValueError), match=says) as refusal:
+        check_hyperparameters(agent_settings(algorithm, **{section: {name: value}}))
+    assert str(value) in str(refusal.value) or value != value
+
+
+@pytest.mark.parametrize("algorithm", agent_names())
+def test_hyper_parameters_that_ship_can_be_used(algorithm):
+    for task in (None, *shipped_settings(algorithm).get("tasks", {})):
+        check_hyperparameters(agent_settings(algorithm, task=task))
+
+
+def test_schedules_and_automatic_entropies_can_be_used():
+    check_hyperparameters(
+        agent_settings("ppo", parameters={"learning_rate": "linear_2e-3", "target_kl": None})
+    )
+    check_hyperparameters(agent_settings("sac", parameters={"ent_coef": "auto", "train_freq": [4, "step"]}))

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from gearing.agents.checkpoints import CheckpointFolder
-from gearing.agents.hyperparameter_names import check_hyperparameters
+from gearing.agents.hyperparameter_checks import check_hyperparameters
 from gearing.agents.learner import Learner, Listener, Status, progress_bar
 from gearing.agents.policy.learned import LearnedPolicy
 from gearing.agents.randomness import own_randomness, random_state, set_random_state

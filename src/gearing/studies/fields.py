@@ -75,7 +75,8 @@ class Named(Section):
         try:
             self.check()
         except TypeError as error:
-            raise ValueError(f"{getattr(self, self.named_by)}: {error}") from None
+            name, text = str(getattr(self, self.named_by)), str(error)
+            raise ValueError(text if text.startswith(f"{name}:") else f"{name}: {text}") from None
         return self
 
     @model_serializer(mode="wrap")

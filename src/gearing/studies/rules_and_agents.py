@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from gearing.agents.hyperparameter_names import check_hyperparameters
+from gearing.agents.hyperparameter_checks import check_hyperparameters
 from gearing.agents.settings import AgentSettings, agent_settings
 from gearing.names import check_names
 from gearing.policies.registry import make_control, make_rule
