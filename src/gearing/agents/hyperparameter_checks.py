@@ -137,7 +137,7 @@ def _is_text_of(value: str, kinds: tuple[Any, ...]) -> bool:
         return str in kinds
     pattern = _SCHEDULE if Callable in kinds else _AUTOMATIC if str in kinds else None
     found = pattern.fullmatch(value) if pattern else None
-    return bool(found) and (found["number"] is None or _is_number(found["number"]))
+    return found is not None and (found["number"] is None or _is_number(found["number"]))
 
 
 def _is_number(text: str) -> bool:
