@@ -97,7 +97,9 @@ def _check_network(name: str, network: Mapping[str, Any]) -> None:
 
     layers = network.get("layers", ())
     sizes = layers if isinstance(layers, list | tuple) else [None]
-    if not all(isinstance(size, Integral) and not isinstance(size, bool) and size >= 1 for size in sizes):
+    if not all(
+        isinstance(size, Integral) and not isinstance(size, bool) and int(size) >= 1 for size in sizes
+    ):
         raise TypeError(
             f"{name}: network.layers is {shown(layers)}; it must be a list of layer widths, such as [32, 32]."
         )

@@ -1,5 +1,6 @@
 """The study that sets agents beside known optima: references where theory says, nothing done twice."""
 
+import json
 from copy import deepcopy
 
 import numpy as np
@@ -15,7 +16,9 @@ from gearing.simulation import Simulator
 from gearing.studies import load_config
 from gearing.studies.regret.config import RegretConfig
 from gearing.studies.regret.run import Player, references
+from gearing.studies.regret.tables import agent_table, agents_line, seed_table
 from gearing.studies.runner import run_study
+from gearing.studies.trials import Result
 
 QUICK = {
     "kind": "regret",
@@ -119,6 +122,38 @@ def test_scores_are_growth_over_the_oracles_on_the_same_paths(quick):
     references = quick.findings.tables["references"]
     assert references.loc["oracle", "growth"] == pytest.approx(oracle.sum() / 40.0)
     assert references.loc["oracle", "error"] > 0.0
+
+
+def test_tables_and_line_say_how_long_the_chosen_weights_were_trained(quick):
+    agents, seeds = quick.findings.tables["agents"], quick.findings.tables["seeds"]
+    (summary,) = quick.folder.glob("trials/differentiable-0-*/summary.json")
+    chosen = json.loads(summary.read_text())["summary"]["best_decisions"]
+    assert seeds.loc[("differentiable", 0), "trained_decisions"] == chosen
+    assert agents.loc["differentiable", "trained_decisions"] == chosen
+    assert agents.loc["differentiable", "untrained"] == float(chosen == 0)
+
+
+@pytest.mark.parametrize(
+    ("decisions", "untrained", "text"),
+    [
+        ([500, 0], 0.5, "(2 seeds, 1 untrained)"),
+        ([0, 0], 1.0, "(2 seeds, untrained)"),
+        ([500, 500], 0.0, "(2 seeds)"),
+    ],
+)
+def test_weights_before_any_training_are_called_untrained(quick, decisions, untrained, text):
+    # the same trial twice, of which validation chose other weights
+    (folder,) = quick.folder.glob("trials/differentiable-0-*")
+    (oracle,) = quick.folder.glob("trials/oracle-*")
+    read = [json.loads((one / "summary.json").read_text())["summary"] for one in (folder, oracle)]
+    known = Result(Player("oracle"), oracle, read[1], "", True)
+    trained = [
+        Result(Player("differentiable", seed), folder, read[0] | {"best_decisions": chosen}, "", True)
+        for seed, chosen in enumerate(decisions)
+    ]
+    table = agent_table(seed_table(quick.config, trained, known))
+    assert table.loc["differentiable", "untrained"] == untrained
+    assert text in agents_line(quick.config, table)
 
 
 def test_a_second_run_trains_and_plays_nothing(quick):

@@ -151,7 +151,7 @@ def days(growth, fixed, constant, **given):
 
 
 def an_agent(*contracts):
-    return Played("BTC", "long", "agent", "agent", 1, list(contracts))
+    return Played("BTC", "long", "agent", "agent", (7,), list(contracts))
 
 
 def test_the_parts_of_an_agents_growth_add_up():
@@ -190,7 +190,7 @@ def test_only_what_all_rows_together_cannot_explain_gets_a_verdict():
 
     means = {"good": 3.0, "bad": -3.0, **{f"chance_{k}": 0.0 for k in range(8)}, "steady": 3.0}
     played = [
-        Played("BTC", "long", name, "fixed" if name == "steady" else "rule", 0, [noisy(mean)])
+        Played("BTC", "long", name, "fixed" if name == "steady" else "rule", (), [noisy(mean)])
         for name, mean in means.items()
     ]
     verdict = policies_table(played).droplevel(["group", "direction"])["verdict"]
@@ -343,7 +343,7 @@ def test_growth_of_a_ruined_account_is_a_word_in_every_table():
     assert np.isnan(row["verdict"]) if not isinstance(row["verdict"], str) else row["verdict"] == ""
     assert reasons.loc[("BTC", "long", "agent"), "growth"] == "ruined"
     assert seeds["growth"].tolist() == ["ruined"]
-    assert "ruined a year" in policies_line("x", [one], table)
+    assert "agent on BTC long ruined in 1 of 4 accounts" in policies_line("x", [one], table)
 
 
 def test_the_mean_of_two_accounts_is_not_called_interquartile():
@@ -358,4 +358,5 @@ def test_untrained_choices_are_counted_in_the_policies_and_the_seeds():
     row = policies_table([one]).loc[("BTC", "long", "agent")]
     assert (row["trained_decisions"], row["untrained"]) == (10_000.0, 0.5)
     assert seeds_table([one])["untrained"].tolist() == [0.5]
+    assert seeds_table([one]).index.get_level_values("seed").tolist() == [7]  # as the study names it
     assert "50% of the trainings chose untrained weights" in policies_line("x", [one], policies_table([one]))

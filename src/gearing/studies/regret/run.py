@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from gearing.agents.scoring import Scorer
 from gearing.agents.settings import agent_settings
@@ -23,7 +22,7 @@ from gearing.policies.rules import FixedLeverage
 from gearing.storage.atomic import write_arrays
 from gearing.studies.experiment import Findings, experiment
 from gearing.studies.regret.config import RegretConfig
-from gearing.studies.regret.tables import GROWTH, agent_table, reference_table, seed_table
+from gearing.studies.regret.tables import GROWTH, agent_table, agents_line, reference_table, seed_table
 from gearing.studies.trials import CHECKPOINT, Place, Trial
 from gearing.studies.work import Work
 
@@ -47,8 +46,8 @@ class Player(Trial):
 @experiment(RegretConfig)
 def run_regret(config: RegretConfig, work: Work) -> Findings:
     """Tables: ``agents``, one row per agent with its score (growth over the oracle's), the interval over seeds, the
-    share of decisions inside the oracle's band, and what it took to 0.9 of the oracle on validation; ``references``;
-    ``seeds``.
+    share of decisions inside the oracle's band, and what it took to 0.9 of the oracle on validation and to the chosen
+    weights; ``references``; ``seeds``.
     """
     known = work.run([Player(name) for name in (*REFERENCES, "formula")], partial(_play, config))
     trials = [Player(name, seed) for name, seed in _seeds(config)]
@@ -56,7 +55,7 @@ def run_regret(config: RegretConfig, work: Work) -> Findings:
     agents = agent_table(seeds)
     tables = {"agents": agents, "references": reference_table(config, known), "seeds": seeds}
     metrics = {f"{name}.score": float(row["score"]) for name, row in agents.iterrows()}
-    return Findings(_line(config, agents), tables, metrics=metrics)
+    return Findings(agents_line(config, agents), tables, metrics=metrics)
 
 
 def _seeds(config: RegretConfig) -> list[tuple[str, int]]:
@@ -67,14 +66,6 @@ def _seeds(config: RegretConfig) -> list[tuple[str, int]]:
 
 def _agent(config: RegretConfig, name: str) -> Any:
     return agent_settings(config.agents[name].hyper_parameters)
-
-
-def _line(config: RegretConfig, agents: pd.DataFrame) -> str:
-    scores = [
-        f"{name} {row['score']:.3f} [{row['score_low']:.3f}, {row['score_high']:.3f}] ({int(row['seeds'])} seeds)"
-        for name, row in agents.iterrows()
-    ]
-    return f"{config.name}: share of the oracle's growth over {config.test_years:,.0f} years: {', '.join(scores)}"
 
 
 def _play(config: RegretConfig, trial: Player, place: Place) -> dict[str, Any]:

@@ -64,7 +64,11 @@ def _row(config: RegretConfig, result: Result, oracle: Result) -> dict[str, floa
 
 
 def agent_table(seeds: pd.DataFrame) -> pd.DataFrame:
-    """One row per agent: means over seeds, with the bootstrap interval of the score."""
+    """One row per agent: means over seeds, with the bootstrap interval of the score.
+
+    ``trained_decisions`` were trained on until the weights that validation chose; ``untrained`` is the share of seeds
+    whose chosen weights are those before any training.
+    """
     rows = {}
     for name, group in seeds.groupby(level="agent", sort=False):
         scores = group["score"].to_numpy()
@@ -79,15 +83,39 @@ def agent_table(seeds: pd.DataFrame) -> pd.DataFrame:
             **{column: group[column].mean() for column in ("regret", *_MEASURED)},
             "reached": int(group["decisions_to_reach"].notna().sum()),
             **{column: group[column].median() for column in ("decisions_to_reach", "seconds_to_reach")},
-            **{column: group[column].mean() for column in ("decisions", "seconds")},
+            **{
+                column: group[column].mean()
+                for column in ("decisions", "seconds", "trained_decisions", "untrained")
+            },
         }
     return pd.DataFrame(list(rows.values()), index=pd.Index(list(rows), name="agent"))
 
 
 def _learned(summary: dict[str, Any]) -> dict[str, float]:
-    """What training took: all of it, and until 0.9 of the oracle on validation (NaN if never)."""
+    """What training took: all of it, until 0.9 of the oracle on validation (NaN if never), until the chosen weights."""
     bar, history = REACHED * summary["oracle_on_validation"], summary["history"]
     first: dict[str, float] = next((row for row in history if row["score"] >= bar), {})
     spent = ("decisions", "seconds")
     reached = {f"{name}_to_reach": first.get(name, np.nan) for name in spent}
-    return reached | {name: history[-1][name] for name in spent}
+    chosen = float(summary["best_decisions"])
+    return {
+        **reached, **{name: history[-1][name] for name in spent},
+        "trained_decisions": chosen, "untrained": float(chosen == 0.0),
+    }  # fmt: skip
+
+
+def agents_line(config: RegretConfig, agents: pd.DataFrame) -> str:
+    """Scores with their intervals, and how many seeds chose weights before any training."""
+    scores = [
+        f"{name} {row['score']:.3f} [{row['score_low']:.3f}, {row['score_high']:.3f}] ({_seeds_text(row)})"
+        for name, row in agents.iterrows()
+    ]
+    return f"{config.name}: share of the oracle's growth over {config.test_years:,.0f} years: {', '.join(scores)}"
+
+
+def _seeds_text(row: pd.Series) -> str:
+    """How many seeds, and how many of them chose weights before any training."""
+    count = int(row["seeds"])
+    untrained = round(float(row["untrained"]) * count)
+    word = "" if not untrained else ", untrained" if untrained == count else f", {untrained} untrained"
+    return f"{count} seed{'s' if count > 1 else ''}{word}"

@@ -57,7 +57,7 @@ class Played:
     direction: str
     label: str  # the policy's name in tables
     kind: str  # "rule", "fixed" (a rule of fixed leverage), "agent", or "overlay": anything with its controls
-    seeds: int  # zero for a rule
+    seeds: tuple[int, ...]  # of an agent; none for a rule
     contracts: list[Days]
     code: str = ""  # digests of other code than today's that made some of it
 
@@ -121,7 +121,7 @@ def _played(
         used += [result for row in rows for result in row]
     return Played(
         group, direction or config.decision.direction, policy + OVERLAY * overlay, _kind(config, policy, overlay),
-        len(seeds) if is_agent else 0, contracts, other_code(used),
+        tuple(config.seeds_of(policy)) if is_agent else (), contracts, other_code(used),
     )  # fmt: skip
 
 

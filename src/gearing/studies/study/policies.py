@@ -51,11 +51,7 @@ def policies_line(name: str, played: Sequence[Played], table: pd.DataFrame) -> s
     for one in played:
         if one.kind == "agent":
             row = table.loc[tuple(one.key.values())]
-            texts.append(
-                f"{one.label} on {one.group} {one.direction} {_number(row['growth'])} a year, "
-                f"{_number(row['versus_fixed'])} [{_number(row['fixed_low'])}, {_number(row['fixed_high'])}] against "
-                f"fixed leverage with the same mean{_training(row)}"
-            )
+            texts.append(f"{one.label} on {one.group} {one.direction} {_result_text(row)}{_training(row)}")
     judged = table["verdict"].dropna()
     counts = {what: int((judged == what).sum()) for what in ("better", "worse")}
     texts.append(
@@ -64,8 +60,14 @@ def policies_line(name: str, played: Sequence[Played], table: pd.DataFrame) -> s
     return f"{name}: {'; '.join(texts)}"
 
 
-def _number(value: Any) -> str:
-    return number_text("{:+.2f}", value)
+def _result_text(row: pd.Series) -> str:
+    """Growth, and how it compares; or how many accounts were ruined."""
+    if row["ruined"]:
+        return f"ruined in {row['ruined']} of {row['accounts']} accounts"
+    versus = [
+        number_text("{:+.2f}", row[name]) for name in ("growth", "versus_fixed", "fixed_low", "fixed_high")
+    ]
+    return "{} a year, {} [{}, {}] against fixed leverage with the same mean".format(*versus)
 
 
 def _training(row: pd.Series) -> str:
@@ -86,7 +88,7 @@ def _row(one: Played) -> dict[str, Any]:
     scores = sum(days.fold_growth.size for days in one.contracts)
     ruined = int(sum(days.ruined.sum() for days in one.contracts))
     found = {
-        "seeds": one.seeds, "accounts": scores,
+        "seeds": len(one.seeds), "accounts": scores,
         "growth": total.estimate, "growth_low": total.low, "growth_high": total.high,
         "iqm": iqm.estimate, "iqm_low": iqm.low, "iqm_high": iqm.high,
         "versus_fixed": difference.estimate, "fixed_low": difference.low, "fixed_high": difference.high,
@@ -180,13 +182,13 @@ def seeds_table(played: Sequence[Played]) -> pd.DataFrame:
         )
         chosen = one.contracts[0].chosen_at
         ruined = np.sum([days.ruined for days in one.contracts], axis=0)
-        for k, (g, f) in enumerate(zip(growth, fixed, strict=True)):
+        for k, (seed, g, f) in enumerate(zip(one.seeds, growth, fixed, strict=True)):
             gone = {"growth": RUINED, "versus_fixed": RUINED} if ruined[k] else {}
             trained = {
                 "trained_decisions": float(chosen[k].mean()),
                 "untrained": float((chosen[k] == 0).mean()),
             }
-            row = {**one.key, "seed": k, "growth": float(g), "versus_fixed": float(g - f)}
+            row = {**one.key, "seed": seed, "growth": float(g), "versus_fixed": float(g - f)}
             rows.append({**row, **gone, **trained})
     return pd.DataFrame(rows).set_index([*KEYS, "seed"])
 
