@@ -138,3 +138,8 @@ def test_a_row_that_is_no_moment_is_named_by_its_row_or_line():
 def test_parts_finer_than_a_millisecond_are_cut_off():
     assert stamps([1_735_718_400_000_999]).tolist() == [MOMENT.item()]
     assert stamps(["2025-01-01T08:00:00.000999"]).tolist() == [MOMENT.item()]
+
+
+def test_a_date_format_that_is_none_is_refused_for_numbers_as_well():
+    with pytest.raises(ValueError, match="the date format is 'european'; give day-first"):
+        stamps([1735689600000], date_format="european")

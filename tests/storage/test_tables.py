@@ -119,3 +119,17 @@ def test_a_column_of_numbers_may_have_empty_cells_and_nothing_else():
         numbers(lines, "a.csv: open")
     with pytest.raises(ValueError, match=r"row 0: .*True.* is not a number"):
         numbers(pd.Series([True]), "a.csv: open")
+
+
+def test_the_separator_that_excel_names_in_the_first_line_is_taken():
+    comma = b"sep=;\nopen_time;open;volume\n01.01.2025 00:00;94000,5;1,5\n01.01.2025 01:00;94000,6;2,5\n"
+    found = table_of(comma, "a.csv")
+    assert found["open"].tolist() == [94000.5, 94000.6]
+    assert found.index.tolist() == [3, 4]
+
+
+def test_a_header_below_rows_of_a_file_without_one_names_the_columns_of_all():
+    bare = CSV.split(b"\n", 1)[1]
+    found = table_of(bare + CSV, "a.csv")
+    assert found["open"].tolist() == [94000.5, 94000.6] * 2
+    assert found.index.tolist() == [1, 2, 4, 5]

@@ -67,6 +67,10 @@ def milliseconds(values: Any, date_format: str | None) -> np.ndarray:
     UnreadableError
         For what is no moment, is empty, or can be read in two ways.
     """
+    if date_format not in (None, DAY_FIRST, MONTH_FIRST) and "%" not in date_format:
+        raise ValueError(
+            f"the date format is {date_format!r}; give day-first, month-first, or a format like '%d/%m/%Y %H:%M'."
+        )
     if getattr(getattr(values, "dtype", None), "tz", None) is not None:
         values = np.asarray(values, "datetime64[ms]")  # pandas converts to UTC
     if isinstance(values, list):  # whose types NumPy would make one
@@ -173,10 +177,6 @@ def _no_moment(number: Any) -> str:
 def _texts(texts: Sequence[str], date_format: str | None) -> np.ndarray:
     if date_format is not None and "%" in date_format:
         return np.array([_formatted(row, one, date_format) for row, one in enumerate(texts)], np.int64)
-    if date_format not in (None, DAY_FIRST, MONTH_FIRST):
-        raise ValueError(
-            f"the date format is {date_format!r}; give day-first, month-first, or a format like '%d/%m/%Y %H:%M'."
-        )
     found = _iso(texts)
     return _mixed(texts, date_format) if found is None else found
 

@@ -30,6 +30,7 @@ def check_market(fields: Mapping[str, Any]) -> None:
             if fields[name] is not None:
                 check_ohlc(fields[name][:, column], open_time, f"{where}: {name} of {symbol}", live)
         _check_volume(fields["volume"][:, column], open_time, f"{where}: volume of {symbol}", live)
+    _check_volatility(fields["implied_volatility"], symbols, open_time, where)
     _check_settlements(fields["settlements"], symbols, (open_time[0], open_time[-1] + bar), where)
     for name, values in (fields["truth"] or {}).items():
         if (
@@ -105,6 +106,19 @@ def _check_volume(volume: np.ndarray, open_time: np.ndarray, where: str, live: n
     if bad.any():
         row = int(bad.argmax())
         raise ValueError(f"{where}: {volume[row]} at {text(open_time[row])}; it must be zero or positive.")
+
+
+def _check_volatility(
+    values: np.ndarray | None, symbols: Sequence[str], open_time: np.ndarray, where: str
+) -> None:
+    """Implied volatility is positive, NaN where it is not known; ten (1,000 %) is a number in percent."""
+    if values is None or not (bad := ~np.isnan(values) & ~((values > 0.0) & (values < 10.0))).any():
+        return
+    row, column = np.argwhere(bad)[0]
+    raise ValueError(
+        f"{where}: implied volatility of {symbols[column]} at {text(open_time[row])} is {values[row, column]}; give "
+        "annualised fractions (0.5 for 50 %)."
+    )
 
 
 def _check_shape(where: str, name: str, array: np.ndarray | None, shape: tuple[int, ...]) -> None:

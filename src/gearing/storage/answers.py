@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-_CODES, _GOOD = ("code", "retCode", "ret_code", "error_code"), ("0", "200", "00000", "000000")
+_CODES, _GOOD = ("code", "retCode", "ret_code", "error_code"), ("0", "200", "00000", "000000", "200000")
 _TEXTS = ("msg", "retMsg", "ret_msg", "message", "error")
 _INSIDE = ("result", "data", "list", "rows")
 
@@ -48,6 +48,18 @@ def rows_of_answer(values: Any, where: str) -> list[Any]:
             }
             return [{**shared, **row} if isinstance(row, Mapping) else row for row in rows]
     return _of_columns(values, where) or [dict(values)]
+
+
+def symbols_of_answer(values: Any) -> set[str]:
+    """Contracts that an answer, or pages of them, names next to its rows; rows that are lists do not name theirs."""
+    if isinstance(values, list):
+        return {name for page in values if isinstance(page, Mapping) for name in symbols_of_answer(page)}
+    if not isinstance(values, Mapping):
+        return set()
+    inside = [values[name] for name in _INSIDE if isinstance(values.get(name), list | Mapping)]
+    own = values.get("symbol")
+    found = {own} if inside and isinstance(own, str) and own else set()
+    return found.union(*(symbols_of_answer(one) for one in inside if isinstance(one, Mapping)))
 
 
 def _check_code(values: Mapping[str, Any], where: str) -> None:

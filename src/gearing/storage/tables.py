@@ -19,7 +19,7 @@ import pyarrow.csv
 import pyarrow.feather
 import pyarrow.parquet
 
-from gearing.storage.answers import rows_of_answer
+from gearing.storage.answers import rows_of_answer, symbols_of_answer
 from gearing.storage.archives import unpacked
 from gearing.storage.text import LINE, decoded, parse_json, read_bytes, row_name
 
@@ -30,6 +30,7 @@ _POINT_GROUPS = re.compile(r"[+-]?\d{1,3}(\.\d{3})+")
 _COMMA_DECIMALS = re.compile(r"[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+([eE][+-]?\d+)?")
 _POINT = r"^[-+]?(\d*\.\d{1,2}|\d*\.\d{4,}|\d{4,}\.\d+|0\.\d+)$"  # which no thousands have
 _UNSURE = re.compile(r"[+-]?\d{1,3}[.,]\d{3}")  # 1,234 and 1.234
+_SEPARATOR_LINE = re.compile(r"\"?sep=([,;\t|])\"?\s*", re.IGNORECASE)  # which Excel writes first
 _EMPTY = ("", "nan", "none", "null", "na", "n/a", "<na>")
 
 
@@ -46,6 +47,7 @@ def read_table(path: Path, as_text: bool = False) -> pd.DataFrame:
     -------
     DataFrame
         Columns are texts, or numbers from 0 where the file has no header. The index of a CSV's table is named "line".
+        ``attrs["symbols"]`` has the contracts that an answer names next to rows that are lists.
 
     Raises
     ------
@@ -127,6 +129,7 @@ def _of_json(values: Any, where: str, as_text: bool) -> pd.DataFrame:
         raise ValueError(f"{where}: a table is a list of rows; each row a list of values or an object.")
     try:
         table = pd.DataFrame(rows)
+        table.attrs["symbols"] = sorted(symbols_of_answer(values))
         texts = {
             name: pa.array(table[name], pa.string())
             for name in table
@@ -160,6 +163,9 @@ def _of_csv(text: str, where: str, as_text: bool) -> pd.DataFrame:
     if not body:
         raise ValueError(f"{where}: has no rows under its header.")
     table = _parsed([lines[number] for number in body], names, separator, where, body)
+    if not named and (later := _later_header(table)):
+        named, header = True, later
+        names = _names(header, where)
     repeated = _equal_rows(table, header) if named else np.zeros(len(body), bool)
     index = pd.Index(np.array(body, np.int64)[~repeated] + 1, name=LINE)
     if repeated.any():
@@ -176,6 +182,8 @@ def _begins_with_number(cell: str) -> bool:
 
 def _separator(lines: Sequence[str]) -> tuple[str, int]:
     """The separator that gives rows of one width, and the title lines of one cell above them."""
+    if named := _SEPARATOR_LINE.fullmatch(lines[0]):
+        return named[1], 1
     best, found, skipped = (False, 0, 1), ",", 0
     for separator in _SEPARATORS:
         widths = [len(row) for row in csv.reader(lines, delimiter=separator)]
@@ -227,6 +235,16 @@ def _parsed(
         raise ValueError(f"{where}: a quoted cell runs over several lines; remove the line break.")
     trimmed = [pc.utf8_trim_whitespace(column) for column in table.columns]
     return pa.table(dict(zip(columns, trimmed, strict=True)))
+
+
+def _later_header(table: pa.Table) -> list[str]:
+    """The header that a later line holds, where files without and with one were joined; empty without."""
+    texts = pc.match_substring_regex(table.column(0), "^[A-Za-z_]")
+    for row in np.flatnonzero(texts.to_numpy(zero_copy_only=False)):
+        cells = [column[int(row)].as_py() for column in table.columns]
+        if all(cells) and not any(_begins_with_number(cell) for cell in cells):
+            return cells
+    return []
 
 
 def _equal_rows(table: pa.Table, header: Sequence[str]) -> np.ndarray:

@@ -158,3 +158,73 @@ def test_two_columns_of_the_same_times_are_no_question():
 )
 def test_a_contract_is_one_word_however_a_venue_spells_it(written):
     assert contract_symbol(written) == "BTCUSDT"
+
+
+def bybit(symbol):
+    """Bybit's answer for candles: the contract stands next to the rows, which are lists."""
+    return as_json({"retCode": 0, "result": {"symbol": symbol, "list": rows("1000.5")[::-1]}})
+
+
+def test_an_answer_for_another_contract_is_refused_where_its_rows_are_lists():
+    with pytest.raises(ValueError, match="has rows of ETHUSDT, and BTCUSDT was requested"):
+        bars_of_table(table_of(bybit("ETHUSDT"), "x"), "x", "BTCUSDT")
+
+
+def test_pages_of_an_answer_for_another_contract_are_refused():
+    pages = f"[{bybit('BTCUSDT').decode()}, {bybit('ETHUSDT').decode()}]".encode()
+    with pytest.raises(ValueError, match="has rows of ETHUSDT"):
+        bars_of_table(table_of(pages, "x"), "x", "BTCUSDT")
+
+
+def test_a_mark_that_okx_has_not_confirmed_is_left_out():
+    marks = [[*row[:5], "0" if k == 0 else "1"] for k, row in enumerate(rows()[::-1])]  # the newest is open
+    found = bars_of_table(table_of(as_json({"code": "0", "data": marks}), "x"), "x", kind="mark")
+    assert found.open_time.tolist() == HOURS[:-1].tolist()
+
+
+def test_the_sixth_column_of_freqtrades_marks_is_a_volume_of_zero():
+    marks = as_json([[int(row[0]), *map(float, row[1:5]), 0.0] for row in rows()])
+    assert bars_of_table(table_of(marks, "x"), "x", kind="mark").open_time.tolist() == HOURS.tolist()
+
+
+@pytest.mark.parametrize("header", ["Date,Time,Open,High,Low,Close,Volume", ""])
+def test_a_day_and_a_time_of_day_in_two_columns_are_one_moment(header):
+    parts = [str(hour).replace("-", ".").replace("T", " ")[:16].split() for hour in HOURS]
+    found = bars_of_table(
+        table_of(csv(header, [[*at, *row] for at, row in zip(parts, TEXTS, strict=True)]), "x"), "x"
+    )
+    assert found.open_time.tolist() == HOURS.tolist()
+    assert found.prices.tolist() == PRICES.tolist()
+
+
+def test_of_t_and_capital_t_the_first_opens_the_bar():
+    candles = [  # Hyperliquid
+        {"t": int(row[0]), "T": int(row[0]) + 3_599_999, **dict(zip("ohlcv", row[1:], strict=True))}
+        for row in rows()
+    ]
+    found = bars_of_table(table_of(as_json(candles), "x"), "x")
+    assert (found.open_time.tolist(), found.volume.tolist()) == (HOURS.tolist(), VOLUME.tolist())
+
+
+def test_a_table_of_closing_times_says_what_to_subtract():
+    with pytest.raises(ValueError, match="'close_time' is the end of a bar: subtract the bar's length"):
+        bars_of_table(table_of(csv("close_time,open,high,low,close,volume", rows()), "x"), "x")
+
+
+def test_equal_settlements_count_once_and_others_are_refused():
+    lines = [[str(t + 3), "0.0001"] for t in MS]
+    found = settlements_of_table(table_of(csv("fundingTime,fundingRate", lines + lines), "x"), "x")
+    assert found["time"].tolist() == HOURS.tolist()
+    with pytest.raises(ValueError, match="2025-01-01 00:00 is repeated"):
+        settlements_of_table(
+            table_of(csv("fundingTime,fundingRate", [*lines, [str(MS[0]), "0.0002"]]), "x"), "x"
+        )
+
+
+@pytest.mark.parametrize("mark", ["0.00000000", "-5", "1e400"])
+def test_a_settlement_at_no_price_is_refused_by_its_moment(mark):
+    table = table_of(csv("fundingTime,fundingRate,markPrice", [[str(MS[0]), "0.0001", mark]]), "x")
+    with pytest.raises(
+        ValueError, match=r"x: mark at 2025-01-01 00:00 is .*; give the mark price, or an empty cell"
+    ):
+        settlements_of_table(table, "x")

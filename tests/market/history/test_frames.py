@@ -125,7 +125,7 @@ def test_the_same_values_give_the_same_fingerprint_by_any_way():
         (lambda: MarketData.from_frames({"btcusdt": frame()}), "Did you mean 'BTCUSDT'"),
         (lambda: MarketData.from_frames({}), "an empty mapping; give a table for each symbol"),
         (lambda: build(last=frame().iloc[:0]), "last of OWN: has no rows"),
-        (lambda: build(mark=frame().iloc[::4]), "mark of OWN: bars of 4h, those of last are of 1h"),
+        (lambda: build(mark=frame().iloc[::4]), "mark of OWN: the bars are 4h apart, and 1h are expected"),
         (lambda: build(rates=funding().assign(rate=np.nan)), "funding of OWN: rate at"),
         (lambda: build(last=frame().assign(volume=-1.0)), "zero or positive"),
     ],
@@ -140,3 +140,16 @@ def test_tables_and_the_data_folder_have_the_same_tiers_on_every_day(symbol, rea
     tables = MarketData.from_frames(frame(), contract=symbol, missing_mark="last", missing_funding="zero")
     stored, _ = read_tiers(real_history, "binance-um", symbol)
     assert [(s.as_of, s.tiers) for s in tables.contracts[0].schedules] == [(s.as_of, s.tiers) for s in stored]
+
+
+def test_contracts_whose_bars_are_longer_than_the_first_ones_are_refused():
+    tables = {"BTCUSDT": frame(), "ETHUSDT": frame()[::2]}
+    with pytest.raises(ValueError, match="last of ETHUSDT: the bars are 2h apart, and 1h are expected"):
+        MarketData.from_frames(tables, mark=tables, missing_funding="zero")
+
+
+@pytest.mark.parametrize("value", [50.0, -0.5, np.inf])
+def test_an_implied_volatility_that_is_no_fraction_is_refused_by_contract_and_moment(value):
+    published = pd.Series(value, index=frame()["open_time"])
+    with pytest.raises(ValueError, match=r"implied volatility of OWN at 2024-01-01 00:00 is .*0.5 for 50 %"):
+        build(implied_volatility=published)

@@ -204,3 +204,12 @@ def test_a_long_and_a_short_at_the_same_time_are_no_signal(tmp_path, market):
     trades = [trade(market, 5, 8), trade(market, 6, 9, is_short=True)]
     with pytest.raises(ValueError, match="overlap"):
         trades_signal(result(tmp_path, trades), market, PAIR)
+
+
+@pytest.mark.parametrize("bar", ["1M", "1Mo"])
+def test_bars_of_months_are_refused_as_such(tmp_path, bar):
+    path = tmp_path / "data" / "binance" / "futures" / f"BTC_USDT_USDT-{bar}-futures.json"
+    path.parent.mkdir(parents=True)
+    path.write_text("[[1735689600000, 1, 1, 1, 1, 1]]")
+    with pytest.raises(ValueError, match="months differ in length"):
+        import_freqtrade(tmp_path / "data", tmp_path / "out")

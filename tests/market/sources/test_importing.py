@@ -123,7 +123,7 @@ def test_a_bar_that_has_not_closed_is_left_out_and_more_of_them_are_refused(tmp_
 
 def test_the_length_of_bars_is_their_usual_step_and_a_given_one_has_to_fit(tmp_path):
     assert imported(tmp_path, bars()[::4]).written == ("binance-um/BTCUSDT/4h.parquet",)
-    with pytest.raises(ValueError, match="the bars are 4h apart, and 1h was given"):
+    with pytest.raises(ValueError, match="the bars are 4h apart, and 1h are expected"):
         imported(tmp_path, bars()[::4], bar="1h")
     with pytest.raises(ValueError, match="fewer than two bars do not define their length"):
         imported(tmp_path, bars()[:1])
@@ -166,3 +166,9 @@ def test_a_contract_is_a_plain_name(tmp_path, symbol):
     bars().to_csv(tmp_path / "x.csv", index=False)
     with pytest.raises(ValueError, match="cannot name a file or a folder"):
         import_table(tmp_path / "x.csv", tmp_path / "data", symbol)
+
+
+def test_repeated_settlements_are_counted_in_a_note(tmp_path):
+    rates = pd.DataFrame({"time": HOURS[::8].astype(np.int64), "rate": 1e-4})
+    report = imported(tmp_path, pd.concat([rates, rates[:2]]), kind="funding")
+    assert report.notes[0].endswith("x.csv: 2 rows repeat others; counted once")

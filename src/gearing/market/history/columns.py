@@ -36,6 +36,7 @@ _FUNDING: Mapping[str, Sequence[str]] = {
     "mark": ("mark", "markprice"),
 }
 _SYMBOLS = ("symbol", "pair", "instid", "contract", "ticker", "tic")
+_TIME_OF_DAY = re.compile(r"\d{1,2}:\d\d(:\d\d(\.\d+)?)?( ?[AaPp][Mm])?")
 _CONFIRMED = ("confirm", "confirmed", "isclosed")
 _ARCHIVE = (
     *_BARS,
@@ -66,6 +67,7 @@ def bars_of_table(
     symbol: str = "",
     mapping: Mapping[str, str] | None = None,
     date_format: str | None = None,
+    kind: str = "last",
 ) -> Bars:
     """Bars of a table, in order of time; bars that the venue marks as not complete (OKX's confirm 0) are left out.
 
@@ -81,8 +83,12 @@ def bars_of_table(
         Our column to the table's column.
     date_format : str, optional
         See :func:`gearing.market.timing.stamps`.
+    kind : {"last", "mark", "index"}
+        Of mark and index prices, OKX's sixth column is no volume, but whether the bar is complete.
     """
     named = _named(table, _BAR_ORDERS, where)
+    if kind != "last" and _is_confirmed(table):
+        named = named.rename(columns={"volume": "confirm"})
     _check_symbol(named, symbol, where)
     confirmed = next((column for column in named.columns if _plain(column) in _CONFIRMED), None)
     if confirmed is not None:
@@ -103,19 +109,21 @@ def settlements_of_table(
     mapping: Mapping[str, str] | None = None,
     date_format: str | None = None,
 ) -> np.ndarray:
-    """Settlements of a table, in order of time, as :func:`bars_of_table` reads bars."""
+    """Settlements of a table, in order of time, as :func:`bars_of_table` reads bars; equal rows count once."""
     named = _named(table, _FUNDING_ORDERS, where)
     _check_symbol(named, symbol, where)
     found = _renamed(named, _FUNDING, mapping or {}, where, date_format)
-    return settlements_from_frame(found, where, date_format)
+    return settlements_from_frame(found, where, date_format, equal_rows=True)
 
 
 def _named(table: pd.DataFrame, orders: Mapping[int, Sequence[str]], where: str) -> pd.DataFrame:
     """The table with names for the columns of a file without a header."""
     if len(table) == 0:
         raise ValueError(f"{where}: has no rows.")
-    if not all(isinstance(name, int | np.integer) for name in table.columns):
+    if not _unnamed(table):
         return table
+    if "volume" in orders.get(6, ()) and len(table.columns) in (6, 7) and _is_clock(table[1]):
+        return table.set_axis(["date", "time", *PRICES, "volume"][: len(table.columns)], axis=1)
     if len(table.columns) not in orders:
         known = ", ".join(f"{width} ({', '.join(names)})" for width, names in orders.items())
         raise ValueError(
@@ -123,6 +131,37 @@ def _named(table: pd.DataFrame, orders: Mapping[int, Sequence[str]], where: str)
             "Add a header line."
         )
     return table.set_axis(list(orders[len(table.columns)]), axis=1)
+
+
+def _is_confirmed(table: pd.DataFrame) -> bool:
+    """Whether the last of six columns without names says which bars are complete; volumes are not all 0 or 1."""
+    if len(table.columns) != 6 or not _unnamed(table):
+        return False
+    flags = set(table[5].astype(str))
+    return "1" in flags and flags <= {"0", "1"}
+
+
+def _unnamed(table: pd.DataFrame) -> bool:
+    return all(isinstance(name, int | np.integer) for name in table.columns)
+
+
+def _one_clock(table: pd.DataFrame, given: Sequence[str]) -> pd.DataFrame:
+    """The table, with a day and a time of day in two columns (MetaTrader) as one."""
+    days, times = ([c for c in table.columns if _plain(c) == name] for name in ("date", "time"))
+    if (
+        len(days) != 1
+        or len(times) != 1
+        or {days[0], times[0]} & set(given)
+        or not _is_clock(table[times[0]])
+    ):
+        return table
+    moments = table[days[0]].astype(str) + " " + table[times[0]]
+    return table.drop(columns=times).assign(**{days[0]: moments})
+
+
+def _is_clock(column: pd.Series) -> bool:
+    """Whether all cells are times of day without a day."""
+    return all(isinstance(cell, str) and _TIME_OF_DAY.fullmatch(cell) for cell in column)
 
 
 def _renamed(
@@ -135,7 +174,10 @@ def _renamed(
     """The columns that are needed, under our names."""
     check_names("--column names no column of ours", mapping, known)
     require_columns(where, table.columns, mapping.values())
-    free = {column: _plain(column) for column in table.columns if column not in mapping.values()}
+    table = _one_clock(table, list(mapping.values()))
+    closing = {"T"} if "t" in table.columns else set()  # of Hyperliquid and Binance's streams
+    taken = closing.union(mapping.values())
+    free = {column: _plain(column) for column in table.columns if column not in taken}
     chosen: dict[str, Any] = {}
     for ours, theirs in known.items():
         if ours in mapping:
@@ -145,8 +187,18 @@ def _renamed(
     missing = [ours for ours in known if ours not in chosen and ours not in ("volume", "mark")]
     if missing:
         has = ", ".join(map(str, table.columns))
-        raise ValueError(f"{where}: no column {missing[0]}; it has {has}. Pass --column {missing[0]}=...")
+        hint = _closing_hint(missing[0], free)
+        raise ValueError(
+            f"{where}: no column {missing[0]}; it has {has}. {hint}Pass --column {missing[0]}=..."
+        )
     return pd.DataFrame({ours: table[theirs] for ours, theirs in chosen.items()}, index=table.index)
+
+
+def _closing_hint(ours: str, free: Mapping[Any, str]) -> str:
+    closing = next((column for column, plain in free.items() if plain in ("closetime", "endtime")), None)
+    if ours != "open_time" or closing is None:
+        return ""
+    return f"{closing!r} is the end of a bar: subtract the bar's length. "
 
 
 def _found(
@@ -192,7 +244,8 @@ def _coin_volume(table: pd.DataFrame, symbol: str) -> dict[str, Any]:
 
 def _check_symbol(table: pd.DataFrame, symbol: str, where: str) -> None:
     names = [column for column in table.columns if _plain(column) in _SYMBOLS]
-    for given in pd.unique(table[names[0]]) if names and symbol else ():
+    rows = pd.unique(table[names[0]]) if names else ()
+    for given in [*rows, *table.attrs.get("symbols", ())] if symbol else ():
         if contract_symbol(str(given)) != contract_symbol(symbol):
             raise ValueError(
                 f"{where}: has rows of {given}, and {symbol} was requested; keep the rows of one contract in a file."

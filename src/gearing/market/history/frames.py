@@ -13,7 +13,7 @@ from gearing.market.data import MarketData
 from gearing.market.history.assemble import Missing, assemble
 from gearing.market.history.layout import PRICES, require_columns, settlement_rows
 from gearing.market.history.series import Bars, Series, usual_step, whole_minutes
-from gearing.market.timing import label, positive_duration, stamps
+from gearing.market.timing import positive_duration, stamps
 from gearing.names import nearest
 from gearing.storage.tables import numbers
 
@@ -92,8 +92,10 @@ def bars_from_frame(frame: pd.DataFrame, where: str, date_format: str | None = N
     return Bars(time[order], prices[order], volume, where)
 
 
-def settlements_from_frame(frame: pd.DataFrame, where: str, date_format: str | None = None) -> np.ndarray:
-    """Read time, rate and, where there is one, mark of a table, in order of time.
+def settlements_from_frame(
+    frame: pd.DataFrame, where: str, date_format: str | None = None, equal_rows: bool = False
+) -> np.ndarray:
+    """Read time, rate and, where there is one, mark of a table, in order of time; ``equal_rows`` count once.
 
     Stamps are rounded to the minute: venues stamp settlements with some milliseconds of jitter, and an order at the
     open of a bar would pay a settlement that belongs to the moment before it.
@@ -103,6 +105,10 @@ def settlements_from_frame(frame: pd.DataFrame, where: str, date_format: str | N
     rate = numbers(frame["rate"], f"{where}: rate")
     mark = numbers(frame["mark"], f"{where}: mark") if "mark" in frame else np.full(time.size, np.nan)
     order = np.argsort(time, kind="stable")
+    if equal_rows:
+        values = np.column_stack([time.astype(np.float64), rate, mark])[order]
+        same = (values[1:] == values[:-1]) | (np.isnan(values[1:]) & np.isnan(values[:-1]))
+        order = order[np.append(True, ~same.all(axis=1))[: order.size]]
     return settlement_rows(time[order], rate[order], mark[order], where)
 
 
@@ -164,13 +170,7 @@ def _of(frames: Any, symbol: str, read: Callable[[Any], Any]) -> Any:
 
 def _bars(frames: Frames, symbol: str, kind: str, bar: np.timedelta64) -> Bars | None:
     def read(frame: pd.DataFrame) -> Bars:
-        bars = bars_from_frame(frame, f"from_frames: {kind} of {symbol}")
-        bars = replace(bars, volume=None).checked(bar)
-        if bars.open_time.size > 1 and (step := np.diff(bars.open_time).min()) > bar:
-            raise ValueError(
-                f"{bars.where}: bars of {label(step)}, those of last are of {label(bar)}; give the same."
-            )
-        return bars
+        return replace(bars_from_frame(frame, f"from_frames: {kind} of {symbol}"), volume=None).checked(bar)
 
     return _of(frames, symbol, read)
 

@@ -148,7 +148,7 @@ def funding_columns(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray | No
 
 
 def settlement_rows(time: np.ndarray, rate: np.ndarray, mark: np.ndarray | None, where: str) -> np.ndarray:
-    """Settlements as one array; unsorted or repeated stamps and rates that are not numbers are refused."""
+    """Settlements as one array; unsorted or repeated stamps, rates and marks that are none are refused."""
     rows = np.empty(time.size, FUNDING_DTYPE)
     rows["time"], rows["rate"] = time, rate
     rows["mark"] = np.nan if mark is None else mark
@@ -161,7 +161,14 @@ def settlement_rows(time: np.ndarray, rate: np.ndarray, mark: np.ndarray | None,
         )
     if not np.isfinite(rows["rate"]).all():
         row = int((~np.isfinite(rows["rate"])).argmax())
-        raise ValueError(f"{where}: rate at {time[row]} is {rate[row]}; drop the row or give a number.")
+        raise ValueError(f"{where}: rate at {text(time[row])} is {rate[row]}; drop the row or give a number.")
+    unknown = np.isnan(rows["mark"])
+    if (bad := ~unknown & ~((rows["mark"] > 0.0) & np.isfinite(rows["mark"]))).any():
+        row = rows[int(bad.argmax())]
+        raise ValueError(
+            f"{where}: mark at {text(row['time'])} is {row['mark']}; give the mark price, or an empty cell where it is "
+            "not known."
+        )
     return rows
 
 

@@ -33,7 +33,7 @@ class Bars:
     where: str
 
     def checked(self, bar: np.timedelta64) -> Bars:
-        """Return self; unsorted, repeated or off-grid stamps and impossible prices are refused."""
+        """Return self; unsorted, repeated or off-grid stamps, longer bars and impossible prices are refused."""
         time = self.open_time
         if time.size == 0:
             raise ValueError(f"{self.where}: has no rows.")
@@ -49,6 +49,11 @@ class Bars:
             if steps[row] == ZERO:
                 raise ValueError(f"{self.where}: {text(time[row])} is repeated; keep one of its rows.")
             raise ValueError(f"{self.where}: {text(time[row + 1])} follows {text(time[row])}; sort by time.")
+        if steps.size and steps.min() > bar:
+            raise ValueError(
+                f"{self.where}: the bars are {label(steps.min())} apart, and {label(bar)} are expected; give bars of "
+                "that length, or the length that they have (bar, --bar)."
+            )
         check_ohlc(self.prices, time, self.where)
         return self
 

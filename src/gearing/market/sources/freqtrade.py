@@ -86,12 +86,16 @@ def import_freqtrade(
         raise ValueError(next(iter(failed.values())))
     report = _imported(series, Path(folder), replace)
     skipped = tuple(str(path) for path, match in named if match is None)
-    return ImportReport(report.written, report.notes, {**failed, **report.failed}, skipped)
+    return ImportReport(
+        report.written, report.notes, dict(sorted({**failed, **report.failed}.items())), skipped
+    )
 
 
 def _target(path: Path, match: re.Match[str], venue: str | None) -> _Target:
     """Venue, symbol, kind and bar length of a file."""
     bar = "" if match["kind"] == "funding_rate" else match["bar"]
+    if bar.endswith(("M", "Mo")):
+        raise ValueError(f"{path}: months differ in length; only bars of one length are imported.")
     return _venue(path, match, venue), match["base"] + match["quote"], _KINDS[match["kind"]], bar
 
 
@@ -106,7 +110,7 @@ def _imported(series: Mapping[_Target, list[Path]], folder: Path, replace: bool)
                     [(_rates(path), str(path)) for path in paths], folder, venue, symbol, replace
                 )
             else:
-                bars = [bars_of_table(read_table(path), str(path)) for path in paths]
+                bars = [bars_of_table(read_table(path), str(path), kind=kind) for path in paths]
                 name, more = add_bars(bars, folder, venue, symbol, kind, positive_duration(bar), replace)
         except ValueError as error:
             names = ", ".join(map(str, paths))

@@ -104,8 +104,12 @@ def import_table(
     if kind == "funding":
         rates = [(settlements_of_table(t, where, symbol, mapping, date_format), where) for t, where in tables]
         name, notes = add_funding(rates, Path(folder), venue, symbol, replace)
+        counts = [
+            (where, len(table) - one.size) for (table, where), (one, _) in zip(tables, rates, strict=True)
+        ]
+        notes += [f"{where}: {count} rows repeat others; counted once" for where, count in counts if count]
     else:
-        bars = [bars_of_table(table, where, symbol, mapping, date_format) for table, where in tables]
+        bars = [bars_of_table(table, where, symbol, mapping, date_format, kind) for table, where in tables]
         length = None if bar is None else positive_duration(bar)
         name, notes = add_bars(bars, Path(folder), venue, symbol, kind, length, replace)
     return ImportReport((name,), tuple(notes))
@@ -161,7 +165,6 @@ def _complete(bars: Bars, bar: np.timedelta64 | None, kind: str) -> tuple[Bars, 
     bars, repeated = each_once(bars)
     length = bar or _step(bars)
     bars.checked(length)
-    _check_step(bars, length)
     _check_volume(bars)
     notes = [f"{bars.where}: {repeated} rows repeat others; counted once"] if repeated else []
     if kind == "last" and bars.volume is None:
@@ -185,16 +188,6 @@ def _step(bars: Bars) -> np.timedelta64:
             f"{bars.where}: fewer than two bars do not define their length; give --bar (bar='1h')."
         )
     return usual_step(bars.open_time)
-
-
-def _check_step(bars: Bars, length: np.timedelta64) -> None:
-    """Refuse bars that never follow each other in their length: they are longer ones."""
-    steps = np.diff(bars.open_time)
-    if steps.size and steps.min() > length:
-        raise ValueError(
-            f"{bars.where}: the bars are {label(steps.min())} apart, and {label(length)} was given; give their length "
-            "with --bar."
-        )
 
 
 def _check_volume(bars: Bars) -> None:
