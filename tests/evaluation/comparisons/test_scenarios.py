@@ -118,6 +118,6 @@ def test_worlds_change_only_what_they_name(market):
 def test_regimes_partition_time_and_growth(market, result):
     rows = growth_by_regime(result, market)
     assert rows.time.sum() == pytest.approx(1.0)
-    assert rows.share.sum() == pytest.approx(1.0)
+    assert rows.contribution.sum() == pytest.approx(result.performance.log_growth, rel=1e-9)
     assert (rows.time * rows.growth).sum() == pytest.approx(result.performance.log_growth, rel=1e-9)
     assert rows.liquidations.sum() == result.steps.liquidations.sum()

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import gearing
-from gearing.evaluation.reports.report import html_report, yearly
+from gearing.evaluation.reports.report import growth_by_regime, html_report, yearly
+from gearing.evaluation.reports.tables import printed
 from gearing.evaluation.reports.trades import trades
 from gearing.policies.controls import StopLoss
 from gearing.policies.rules import FixedLeverage, VolatilityWeighted
@@ -121,3 +122,19 @@ def test_a_report_of_results_over_different_spans_says_so(result, market, tmp_pa
     page = html_report(result, tmp_path / "report.html", others=[later]).read_text(encoding="utf-8")
     assert "The rows cover different spans" in page
     assert str(later.time[0].astype("datetime64[m]")) in page
+
+
+def test_the_report_shows_growth_by_regime(result, market, tmp_path):
+    sections = {"Growth by regime": printed(growth_by_regime(result, market))}
+    sections["Growth by regime"]["one"] = "1"
+    page = html_report(result, tmp_path / "report.html", sections=sections).read_text(encoding="utf-8")
+    assert "volatility, trend, funding" in page  # what its rows are named by
+    assert "longs pay" in page
+
+
+def test_growth_in_the_regime_of_a_ruin_is_no_number(market):
+    ruined = gearing.backtest(FixedLeverage(50.0), market, max_leverage=50.0)
+    rows = growth_by_regime(ruined, market)
+    assert ruined.ruined
+    assert (rows.growth == "ruined").sum() == (rows.contribution == "ruined").sum() == 1
+    assert rows.liquidations[rows.growth == "ruined"].item() > 0

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from gearing.evaluation.comparisons.scenarios import capacity, counterfactuals, stress_grid
-from gearing.evaluation.metrics import EQUITY_FLOOR, years_between
+from gearing.evaluation.metrics import EQUITY_FLOOR, RUINED, years_between
 from gearing.evaluation.reports.figures import equity_at, new_figure, span_label
 from gearing.evaluation.reports.tables import PRINTED, comparison, number_text, printed, span_note
 from gearing.evaluation.reports.trades import trades
@@ -33,7 +33,8 @@ def growth_by_regime(result: BacktestResult, market: MarketData) -> pd.DataFrame
     -------
     DataFrame
         Indexed by volatility, trend and funding: ``time`` (share of it), ``growth`` a year while in the regime,
-        ``share`` of the whole growth, mean effective leverage, liquidations.
+        ``contribution`` to the log growth a year (they add up to it), mean effective leverage, liquidations. Growth
+        of the regime in which the account was ruined is the word "ruined".
     """
     count = result.end
     regimes = _regimes(result, market)[:count]
@@ -45,16 +46,19 @@ def growth_by_regime(result: BacktestResult, market: MarketData) -> pd.DataFrame
         years=[years_between(a, b) for a, b in zip(result.time[:count], result.time[1:], strict=False)],
     )
     groups = rows.groupby(["volatility", "trend", "funding"], sort=False)
-    total, span = rows["growth"].sum(), rows["years"].sum()
+    span = rows["years"].sum()
     table = pd.DataFrame(
         {
             "time": groups["years"].sum() / span,
             "growth": groups["growth"].sum() / groups["years"].sum(),
-            "share": groups["growth"].sum() / total if total else np.nan,
+            "contribution": groups["growth"].sum() / span,
             "effective_leverage": groups["leverage"].mean(),
             "liquidations": groups["liquidations"].sum(),
         }
     )
+    if result.ruined:
+        table = table.astype({"growth": object, "contribution": object})
+        table.loc[tuple(regimes.iloc[-1]), ["growth", "contribution"]] = RUINED
     return table.sort_index()
 
 
@@ -221,7 +225,7 @@ def _verdict(result: BacktestResult) -> str:
     if result.ruined:
         return f"The account was ruined at {result.time[result.end].astype('datetime64[m]')}."
     return (
-        f"Log growth {row['log_growth']:+.3f} a year, largest drawdown {row['max_drawdown']:.0%}, "
+        f"Log growth {number_text('{:+.3f}', row['log_growth'])} a year, largest drawdown {row['max_drawdown']:.0%}, "
         f"{row['liquidations']:.1f} liquidations a year, mean effective leverage {row['effective_leverage']:.2f}."
     )
 
@@ -231,7 +235,9 @@ def _largest(table: pd.DataFrame) -> pd.DataFrame:
     shown = table
     if len(table) > _LONGEST:
         shown = table.loc[sorted(table["return"].abs().sort_values(ascending=False).index[:_LONGEST])]
-    return shown.assign(**{name: shown[name].map(form.format) for name, form in _TRADE_FORMATS.items()})
+    return shown.assign(
+        **{name: [number_text(form, value) for value in shown[name]] for name, form in _TRADE_FORMATS.items()}
+    )
 
 
 def _trades_heading(table: pd.DataFrame) -> str:
@@ -240,8 +246,9 @@ def _trades_heading(table: pd.DataFrame) -> str:
 
 
 def _as_html(table: pd.DataFrame) -> str:
-    # The index's name would take a row of its own.
-    table = table.rename_axis(index=None, columns=table.index.name)
+    # The names of the index would take a row of their own.
+    names = ", ".join(str(name) for name in table.index.names if name is not None)
+    table = table.rename_axis(index=[None] * table.index.nlevels, columns=names or None)
     return table.to_html(border=0, float_format=lambda value: f"{value:.4g}", na_rep="-", escape=True)
 
 
@@ -262,7 +269,7 @@ _OF_SCENARIOS = {
 _OF_REGIMES = {
     "of the time": ("time", "{:.1%}"),
     "log growth/y in it": ("growth", "{:+.2f}"),
-    "of all growth": ("share", "{:+.0%}"),
+    "adds to log growth/y": ("contribution", "{:+.3f}"),
     "eff. lev.": ("effective_leverage", "{:.2f}"),
     "liquidations": ("liquidations", "{:.0f}"),
 }
