@@ -517,3 +517,43 @@ def test_a_band_policys_bundle_holds_where_the_simulator_held(tmp_path):
             assert decision.policy_leverage["BTC-SYN"] == pytest.approx(target[0], rel=1e-3)
     assert held > 5
     assert traded > 5
+
+
+@pytest.mark.parametrize("price", [np.nan, 0.0, -5.0])
+@pytest.mark.parametrize("column", ["close", "mark_close"])
+def test_an_impossible_price_after_the_deciding_close_is_refused(bundle, column, price):
+    late = BARS.tail(bundle.lookback_bars + 48).copy()  # hourly bars; decisions fall at midnight
+    assert late["open_time"].iloc[-1].hour != 23  # so the newest bar is after the deciding close
+    late.loc[late.index[-1], column] = price
+    with pytest.raises(
+        BundleError, match=rf"bars of BTC-SYN.* close at .* is {price}; prices must be positive"
+    ):
+        bundle.decide(late, FLAT, FUNDING, now="last-bar")
+
+
+def test_missing_settlements_are_refused_in_the_words_of_a_decision(bundle):
+    with pytest.raises(
+        BundleError, match=r"funding of BTC-SYN: no settlement from .*; give all of the look-back"
+    ):
+        bundle.decide(BARS, FLAT, FUNDING.head(3), now="last-bar")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"max_age": "x"}, "max_age: 'x' is not a duration"),
+        ({"max_age": "0h"}, "max_age '0h' is zero"),
+        ({"max_jump": True}, "max_jump is True"),
+    ],
+)
+def test_limits_are_checked_where_the_last_bar_decides_as_well(bundle, options, words):
+    with pytest.raises(BundleError, match=words):
+        bundle.decide(BARS, FLAT, FUNDING, now="last-bar", **options)
+
+
+def test_a_negative_margin_is_refused_as_such(bundle):
+    position = {"quantity": 0.01, "entry_price": 9e3, "leverage": 2, "margin": -1.0}
+    with pytest.raises(BundleError, match=r"position in BTC-SYN: margin -1.0 must not be negative"):
+        bundle.decide(
+            BARS, {"wallet_balance": 1e4, "positions": {"BTC-SYN": position}}, FUNDING, now="last-bar"
+        )

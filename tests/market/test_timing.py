@@ -143,3 +143,11 @@ def test_parts_finer_than_a_millisecond_are_cut_off():
 def test_a_date_format_that_is_none_is_refused_for_numbers_as_well():
     with pytest.raises(ValueError, match="the date format is 'european'; give day-first"):
         stamps([1735689600000], date_format="european")
+
+
+@pytest.mark.parametrize(
+    "written", ["2025-01-31T08:00+99:00", "2025-01-31 08:00 +02:75", "31.01.2025 08:00 -15:00"]
+)
+def test_a_zone_that_no_place_has_is_refused(written):
+    with pytest.raises(ValueError, match="is not a date"):
+        stamp(written)

@@ -260,6 +260,8 @@ def _fill_position(
     position.unrealised = unrealised_pnl(quantity, entry, position.mark, inverse)
     if manifest.config.margin_mode == "isolated":
         position.margin = _number(values, "margin", what, initial_margin(quantity, entry, leverage, inverse))
+        if position.margin < 0.0:
+            raise BundleError(f"{what}: margin {float(position.margin)} must not be negative.")
 
 
 def _fill_account(account: Any, positions: Any, values: Mapping[str, Any]) -> list[str]:

@@ -30,10 +30,11 @@ from gearing.contracts.venues import VENUES
 from gearing.export.files import BundleError
 from gearing.export.jumps import check_jumps
 from gearing.export.manifest import Manifest
-from gearing.export.moment import check_fresh
+from gearing.export.moment import check_fresh, longest_age
 from gearing.features import get_feature, parse_duration
 from gearing.market.data import MarketData
 from gearing.market.timing import stamps
+from gearing.market.validate import check_ohlc
 from gearing.names import check_names
 from gearing.simulation.tape import decision_bars
 from gearing.storage.tables import numbers, read_table
@@ -123,6 +124,7 @@ def read_market(
     table["open_time"] = _moments(table["open_time"], "bars: open_time")
     last = _last_opens(table, manifest)
     interval = parse_duration(manifest.config.decision_interval)
+    longest_age(max_age, manifest.bar)
     if now is not None:
         check_fresh(last, manifest.bar, interval, now, max_age)
     newest, moment, notes = _due(last, manifest, now)
@@ -136,6 +138,7 @@ def read_market(
         _check_after(
             whole["open_time"].to_numpy().astype("datetime64[ms]"), symbol, moment, newest, manifest.bar
         )
+        _check_prices(whole[(whole["open_time"] >= moment) & (whole["open_time"] < newest)], symbol)
         marks.append(_newest_mark(whole[whole["open_time"] < newest]))
         check_jumps(past, symbol, int(interval // manifest.bar), manifest.bar, max_jump)
         parts[symbol] = part
@@ -155,6 +158,18 @@ def read_market(
         for name in manifest.signals
     }
     return market, signals, np.array(marks), notes
+
+
+def _check_prices(bars: pd.DataFrame, symbol: str) -> None:
+    """Refuse impossible prices of bars after the deciding close, which no market holds: they show who is liquidated."""
+    time = bars["open_time"].to_numpy().astype("datetime64[ms]")
+    for names in (_PRICES, _MARK) if _MARK[0] in bars else (_PRICES,):
+        try:
+            check_ohlc(
+                bars[list(names)].to_numpy(np.float64), time, f"bars of {symbol}, {names[0]} to {names[-1]}"
+            )
+        except ValueError as error:
+            raise BundleError(str(error)) from error
 
 
 def _newest_mark(bars: pd.DataFrame) -> float:
@@ -326,6 +341,9 @@ def _market(
         )
     except ValueError as error:
         problem = str(error).removeprefix("from_frames: ")
+        if "has no funding rate" in problem:
+            gap = problem.split(" (")[0].replace(" has no funding rate", ": no settlement")
+            raise BundleError(f"funding of {gap}; give all of the look-back, in UTC.") from error
         raise BundleError(problem if problem.startswith("funding") else f"bars: {problem}") from error
     if "predicted_rate" not in columns:
         return market

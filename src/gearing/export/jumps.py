@@ -85,7 +85,7 @@ def _limit(given: float | str) -> float | None:
     if given == OFF:
         return None
     try:
-        limit = float(given)
+        limit = np.nan if isinstance(given, bool) else float(given)
     except (TypeError, ValueError):
         limit = np.nan
     if not limit > 0.0:

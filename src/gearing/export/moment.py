@@ -34,6 +34,24 @@ def read_moment(now: Any) -> np.datetime64 | None:
         raise BundleError(f"{error} {_ADVICE}") from error
 
 
+def longest_age(max_age: str | None, bar: np.timedelta64) -> np.timedelta64:
+    """Longest time from the newest close to the decision; None is `MAX_AGE`.
+
+    Raises
+    ------
+    BundleError
+        For what is no positive duration.
+    """
+    given = MAX_AGE if max_age is None else max_age
+    try:
+        longest = parse_duration(given, bar)
+    except ValueError as error:
+        raise BundleError(f"max_age: {error}") from error
+    if not np.timedelta64(0, "ms") < longest:
+        raise BundleError(f"max_age {given!r} is zero; give a positive duration such as '1bar' or '2h'.")
+    return longest
+
+
 def check_fresh(
     last_open: dict[str, np.datetime64],
     bar: np.timedelta64,
@@ -59,7 +77,7 @@ def check_fresh(
         For bars that are too old, of a later time, or that lack the close at which a decision is due.
     """
     allowed, length = MAX_AGE if max_age is None else max_age, bar.astype("timedelta64[ms]")
-    longest = _budget(allowed, length)
+    longest = longest_age(max_age, length)
     for symbol, opened in last_open.items():
         if opened > now + TOLERANCE:
             raise BundleError(
@@ -97,13 +115,6 @@ def _check_due(
             f"bars of {symbol}: a decision is due at {due[-1]} UTC, but the last whole bar closes at {closed} UTC; "
             "fetch the bar that closes then."
         )
-
-
-def _budget(text: str, bar: np.timedelta64) -> np.timedelta64:
-    longest = parse_duration(text, bar)
-    if not np.timedelta64(0, "ms") < longest:
-        raise BundleError(f"max_age {text!r} is no time; give a positive duration such as '1bar' or '2h'.")
-    return longest
 
 
 def _hours(length: np.timedelta64) -> str:

@@ -28,6 +28,7 @@ _SCALES = (
     (1, 1_000_000),
 )  # seconds to nanoseconds in milliseconds: times, over
 _DAY_MS = 86_400_000
+_FARTHEST = 14 * 60  # minutes of any zone from UTC
 _EXCEL = 25_569  # Excel's number of 1970-01-01
 _DIGITS = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -287,6 +288,8 @@ def _clock(rest: str) -> int | None:
     if hour > 23 or minute > 59 or second > 59:
         return None
     shift = int(match["hours"] or 0) * 60 + int(match["minutes"] or 0)
+    if shift > _FARTHEST or int(match["minutes"] or 0) > 59:
+        return None
     minutes = hour * 60 + minute + (shift if match["sign"] == "-" else -shift)
     return (minutes * 60 + second) * 1_000 + int((match["part"] or "0")[:3].ljust(3, "0"))
 
