@@ -7,6 +7,7 @@ it imports them, and their code counts among the code that made a result.
 
 import ast
 import os
+import pickle
 import re
 import sys
 import sysconfig
@@ -14,6 +15,7 @@ import traceback
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
+from multiprocessing.pool import ExceptionWithTraceback
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -41,7 +43,8 @@ class Frame(NamedTuple):
 
 def frames(error: BaseException) -> list[Frame]:
     """Places of an error's traceback, the outermost first; those in a worker process, if it happened there."""
-    remote = str(error.__cause__) if type(error.__cause__).__name__ == "_RemoteTraceback" else ""
+    is_remote = type(error.__cause__).__name__ in ("_RemoteTraceback", "RemoteTraceback")
+    remote = str(error.__cause__) if is_remote else ""
     if found := _REMOTE_FRAME.findall(remote):
         return [Frame(file, int(number), function, line.strip()) for file, number, function, line in found]
     made = traceback.extract_tb(error.__traceback__)
@@ -55,6 +58,19 @@ def users_frame(error: BaseException) -> Frame | None:
     known = (PACKAGE, *_LIBRARIES)
     own = [one for one in found[first:] if os.path.isfile(one.file) and not one.file.startswith(known)]
     return own[-1] if own else None  # files of compiled libraries and of typed code are not there
+
+
+def portable(error: BaseException) -> ExceptionWithTraceback:
+    """An error that a worker process may return; it arrives as the error itself, and `frames` knows its places.
+
+    One that cannot be rebuilt there, such as of a class whose constructor takes other arguments than a message, arrives
+    as a RuntimeError with its class and message.
+    """
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:  # whatever the class of an error does
+        error = RuntimeError(f"{type(error).__name__}: {error}").with_traceback(error.__traceback__)
+    return ExceptionWithTraceback(error, error.__traceback__)
 
 
 @dataclass(frozen=True)

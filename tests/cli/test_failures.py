@@ -8,6 +8,7 @@ from tests.fuzz.mutations import run_command
 
 from gearing.cli import app, run
 from gearing.cli.failures import FAULT, STOPPED, WRONG_INPUT, explained
+from gearing.plugins import load_object
 
 
 def raised(make):
@@ -117,3 +118,12 @@ def test_an_experiment_whose_records_did_not_arrive_prints_its_results_and_exits
     printed = capsys.readouterr()
     assert "a table" in printed.out
     assert (undelivered or "") in printed.err
+
+
+def test_sys_exit_in_a_users_code_is_a_failure_with_file_and_line(tmp_path, monkeypatch, capsys):
+    code = tmp_path / "leaving.py"
+    code.write_text("import sys\n\ndef leave(*args, **settings):\n    sys.exit(0)\n", encoding="utf-8")
+    leave = load_object(f"{code}:leave")
+    monkeypatch.setattr("gearing.studies.load_config", leave)
+    assert run(["study", "x.yaml"]) == WRONG_INPUT
+    assert f"error: {code}, line 4, in leave: SystemExit: 0." in capsys.readouterr().err

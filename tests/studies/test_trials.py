@@ -1,5 +1,6 @@
 """A trial is named by all that its result depends on; results of other code count only where they are asked for."""
 
+import os
 import shutil
 import socket
 import sys
@@ -13,6 +14,8 @@ import pytest
 from pydantic import Field
 from tests.kills.processes import FORK, die, forked, forked_at_once, waited
 
+from gearing.cli.failures import explained
+from gearing.plugins import users_frame
 from gearing.studies.experiment import ExperimentConfig, Findings, experiment
 from gearing.studies.runner import run_study
 from gearing.studies.trials import Store, Trial
@@ -352,3 +355,69 @@ def test_records_that_did_not_arrive_are_said_at_the_end(tmp_path):
     # start, params, tag and four files and end of the experiment's run; start, params, metrics and end of the trial's
     assert "records have not reached the tracker" in done.undelivered
     assert str(tmp_path / "mlruns" / "spool") in done.undelivered
+
+
+class Rooted(Powers):
+    """A kind whose trials of negative numbers end in the ways that a user's code may end."""
+
+    kind: Literal["rooted"] = "rooted"
+    ending: str = "error"
+
+
+class TwoParts(Exception):  # noqa: N818
+    """An error that cannot be rebuilt from its message."""
+
+    def __init__(self, what, why):
+        super().__init__(f"{what}: {why}")
+
+
+def rooted(config, trial, place):
+    if trial.number < 0:
+        endings = {
+            "error": lambda: {}["no root"],
+            "two parts": lambda: (_ for _ in ()).throw(TwoParts("no", "root")),
+            "exit": lambda: sys.exit(0),
+            "memory": lambda: (_ for _ in ()).throw(MemoryError("no root")),
+            "killed": die,
+            "left": lambda: os._exit(0),
+        }
+        endings[config.ending]()
+    return {"power": trial.number**2}
+
+
+@experiment(Rooted)
+def run_rooted(config, work):
+    work.on({})
+    found = work.run([Power(number) for number in config.numbers], partial(rooted, config))
+    return Findings("rooted", {"powers": pd.DataFrame([one.summary for one in found])})
+
+
+def rooted_config(tmp_path, ending, **given):
+    return Rooted(
+        tracking={"enabled": False}, output=str(tmp_path / "runs"), ending=ending, numbers=[-1, 2, 3], **given
+    )
+
+
+@pytest.mark.parametrize(
+    ("ending", "kind", "text"),
+    [
+        ("error", KeyError, "no root"),
+        ("two parts", RuntimeError, "TwoParts: no: root"),
+        ("exit", SystemExit, "0"),
+        ("memory", MemoryError, "no root"),
+    ],
+)
+def test_a_trial_that_fails_in_a_worker_says_where_and_the_others_finish(tmp_path, ending, kind, text):
+    config = rooted_config(tmp_path, ending)
+    with pytest.raises(kind, match=text) as raised:
+        run_study(config, jobs=2)
+    store = Store(config, config.folder, {})
+    assert [store.load(Power(number)) is not None for number in config.numbers] == [False, True, True]
+    assert users_frame(raised.value).file == __file__
+
+
+@pytest.mark.parametrize("ending", ["killed", "left"])
+def test_a_worker_that_is_killed_ends_the_study_with_one_message(tmp_path, ending):
+    with pytest.raises(BaseException) as raised:
+        run_study(rooted_config(tmp_path, ending), jobs=2)
+    assert explained(raised.value)[1].startswith("a worker process was killed")

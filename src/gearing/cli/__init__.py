@@ -19,6 +19,7 @@ from gearing.cli.listing import list_names
 from gearing.cli.policies import SECTIONS, complete_rule, make_policy, split_settings
 from gearing.cli.reconcile import reconcile
 from gearing.cli.shared import Experiment, Json, Plugins, Settings, ad_hoc, data_line, writable, write_json
+from gearing.plugins import users_frame
 
 app = typer.Typer(
     name="gearing",
@@ -42,7 +43,9 @@ def run(arguments: Sequence[str]) -> int:
         code = app(given, standalone_mode=False)
     except KeyboardInterrupt:
         code = STOPPED
-    except Exception as error:
+    except (Exception, SystemExit) as error:
+        if isinstance(error, SystemExit) and users_frame(error) is None:
+            raise  # tab completion ends so; a user's code that calls sys.exit has failed, even with 0
         if len(given) < len(arguments) or os.environ.get("GEARING_DEBUG", "0") != "0":
             traceback.print_exc()
         code, message = explained(error)

@@ -12,7 +12,7 @@ import pandas as pd
 from joblib import Parallel, delayed
 
 from gearing.market import MarketData
-from gearing.plugins import load_plugins
+from gearing.plugins import load_plugins, portable
 from gearing.storage.atomic import set_aside
 from gearing.studies.claims import Claims
 from gearing.studies.experiment import ExperimentConfig
@@ -145,11 +145,16 @@ class Work:
             return
         if self.tracker is not None:
             self.tracker.flush(timeout=30.0)  # so that trials in other processes find their parent
-        finished = Parallel(n_jobs=self.config.jobs, backend="loky", return_as="generator_unordered")(
+        ended = Parallel(n_jobs=self.config.jobs, backend="loky", return_as="generator_unordered")(
             delayed(_run_elsewhere)(trial, store, play, self.tracker, self.progress) for trial in missing
         )
-        for number, name in enumerate(finished, start=1):
-            self.tell(f"  {number} of {len(missing)} done: {name}")
+        errors = []
+        for number, (name, error) in enumerate(ended, start=1):
+            how = "done" if error is None else f"ended in {type(error).__name__}"
+            self.tell(f"  {number} of {len(missing)} {how}: {name}")
+            errors += [error] if error is not None else []
+        if errors:
+            raise errors[0]  # after the others, which would lose their work
 
 
 def _waited(trials: Sequence[Trial], store: Store, claims: Claims) -> list[Trial]:
@@ -164,14 +169,18 @@ def _waited(trials: Sequence[Trial], store: Store, claims: Claims) -> list[Trial
     return list(trials)
 
 
-def _run_elsewhere(trial: Trial, store: Store, play: Play, tracker: Tracker | None, progress: bool) -> str:
+def _run_elsewhere(
+    trial: Trial, store: Store, play: Play, tracker: Tracker | None, progress: bool
+) -> tuple[str, Any]:
     """Run one trial in a process of its own; what its tracker cannot send, it leaves to the experiment's.
 
-    Returns its name.
+    Returns its name and the error that it ended in, or None: an error that is raised here would end the others.
     """
     try:
         _run(trial, store, play, tracker, progress, Claims(store.folder / "trials"))
-        return trial.name
+        return trial.name, None
+    except (Exception, SystemExit) as error:
+        return trial.name, portable(error)
     finally:
         if tracker is not None:
             tracker.close()
