@@ -41,8 +41,9 @@ class Expected:
 
     def __post_init__(self) -> None:
         times = [line.time for line in self.lines if not np.isnat(line.time)]
+        first, last = (min(times), max(times)) if times else (None, None)
         for symbol, time in sorted(self.settlements, key=lambda key: key[1]):
-            if times and min(times) <= time <= max(times):
+            if first is not None and first <= time <= last:
                 self.stamps.setdefault(symbol, []).append(time)
         self.has_funding = any(line.kind == "funding" for line in self.lines)
         self.fills: dict[str, list[np.datetime64]] = defaultdict(list)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from gearing.evaluation.reconcile.records.line import Line
@@ -75,8 +76,12 @@ class Kind:
 
     def unknown(self, names: Iterable[str]) -> list[str]:
         """Plain names that the venue does not document."""
-        documented = {plain(name) for name in self.fields}
-        return sorted(name for name in names if name not in documented)
+        return sorted(name for name in names if name not in self.documented)
+
+    @cached_property
+    def documented(self) -> frozenset[str]:
+        """Plain names of the documented fields."""
+        return frozenset(plain(name) for name in self.fields)
 
     def missing(self, names: Iterable[str]) -> list[str]:
         """Needed fields that are not there."""

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 
 import numpy as np
 
@@ -22,6 +23,7 @@ _AMOUNT = re.compile(
 )
 
 
+@lru_cache(maxsize=4096)
 def plain(name: str) -> str:
     """A field's name without case, spaces and punctuation, so that "Order ID" and "orderId" are one."""
     return re.sub(r"[^0-9a-z]", "", name.lower())
