@@ -6,12 +6,24 @@ from typing import Any
 _CODES, _GOOD = ("code", "retCode", "ret_code", "error_code"), ("0", "200", "00000", "000000", "200000")
 _TEXTS = ("msg", "retMsg", "ret_msg", "message", "error")
 _INSIDE = ("result", "data", "list", "rows")
+_REFUSAL = {
+    *_TEXTS,
+    "success",
+    "status",
+    "statusCode",
+    "timestamp",
+    "path",
+    "time",
+}  # of servers and gateways
+_ENVELOPE = {*_INSIDE, *_CODES, *_TEXTS, "time", "retExtInfo", "ext_info", "ext_code", "time_now"}
+_ENVELOPE |= {"nextPageCursor", "category", "symbol", "total", "success"}
 
 
 def rows_of_answer(values: Any, where: str) -> list[Any]:
     """Rows of an answer: a list, Bybit's ``result.list``, OKX's ``data``, pandas' columns, or one object alone.
 
-    A list of answers (pages) gives the rows of all. Symbol and category of an answer are those of its rows.
+    A list of answers (pages) gives the rows of all. An answer without rows, such as ``result: null``, has none.
+    Symbol and category of an answer are those of its rows.
 
     Parameters
     ----------
@@ -25,6 +37,11 @@ def rows_of_answer(values: Any, where: str) -> list[Any]:
         With the code and the text of the exchange, where it refused; or for values that are no rows.
     """
     if isinstance(values, list):
+        for one in values:
+            if isinstance(one, Mapping) and set(one) <= {*_CODES, *_TEXTS, "data"}:
+                _check_code(one, where)
+        if values and all(isinstance(one, list) and _are_records(one) for one in values):
+            return [row for one in values for row in one]  # pages
         pages = [
             one
             for one in values
@@ -47,6 +64,8 @@ def rows_of_answer(values: Any, where: str) -> list[Any]:
                 name: values[name] for name in ("symbol", "category") if isinstance(values.get(name), str)
             }
             return [{**shared, **row} if isinstance(row, Mapping) else row for row in rows]
+    if set(values) <= _ENVELOPE and {*_INSIDE, *_CODES, "nextPageCursor"} & set(values):
+        return []  # nothing inside
     return _of_columns(values, where) or [dict(values)]
 
 
@@ -62,10 +81,15 @@ def symbols_of_answer(values: Any) -> set[str]:
     return found.union(*(symbols_of_answer(one) for one in inside if isinstance(one, Mapping)))
 
 
+def _are_records(values: list[Any]) -> bool:
+    return all(isinstance(one, Mapping) for one in values)
+
+
 def _check_code(values: Mapping[str, Any], where: str) -> None:
     code = next((values[name] for name in _CODES if name in values), None)
     text = next((values[name] for name in _TEXTS if values.get(name)), "")
-    if (code is not None and str(code) not in _GOOD) or (code is None and set(values) == {"error"}):
+    without_code = code is None and set(values) <= _REFUSAL and bool(text)
+    if (code is not None and str(code) not in _GOOD) or without_code:
         raise ValueError(
             f"{where}: the exchange refused the request: {code if code is not None else ''} {text}".rstrip()
         )
