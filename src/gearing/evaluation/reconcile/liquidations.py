@@ -45,8 +45,10 @@ class Held:
         if self.traded or self.quantity:
             return False
         closes = (line.leg == "long" and line.side < 0) or (line.leg == "short" and line.side > 0)
-        profit = float(line.printed.get("realised", "0"))
-        closes |= profit != 0.0 and float(line.printed.get("closed", "1")) != 0.0
+        profit, closed = float(line.printed.get("realised", "0")), float(line.printed.get("closed", "nan"))
+        closes |= profit != 0.0 and closed != 0.0
+        closes |= 0.0 < closed <= float(line.given["quantity"])
+        closes |= line.kind == "liquidation"  # closes what was opened before
         opened = line.side * float(line.given["quantity"])
         return closes or float(line.printed.get("after", opened)) != opened
 

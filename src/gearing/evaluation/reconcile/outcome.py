@@ -89,10 +89,17 @@ class Reconciliation:
                 + ("the statement has no rows" if not self.rows.get("read") else "see below")
             )
         if len(self.differences):
-            parts.append(self.differences.to_string(index=False))
+            parts.append(self.differences.to_string(index=False, formatters={"ours": _exact}))
         parts += [f"not checked: {text}" for text in _grouped(self.unchecked)]
         parts += [f"skipped: {count} x {kind}" for kind, count in self.skipped.items()]
         return "\n".join([*parts, *(f"note: {note}" for note in self.notes)])
+
+
+def _exact(ours: float | str) -> str:
+    """Our number with as many digits as the venue prints at most."""
+    if isinstance(ours, str):
+        return ours
+    return f"{ours:.8f}".rstrip("0").rstrip(".") if abs(ours) >= 1.0 else f"{ours:.10g}"
 
 
 def _grouped(reasons: Sequence[str]) -> list[str]:

@@ -23,6 +23,7 @@ from gearing.evaluation.reconcile.completeness import (
     with_fills,
     with_signs,
 )
+from gearing.evaluation.reconcile.fees import Fees
 from gearing.evaluation.reconcile.legs import with_legs
 from gearing.evaluation.reconcile.liquidations import Held, Liquidations, with_parts
 from gearing.evaluation.reconcile.mark_path import MarkPath
@@ -36,7 +37,6 @@ from gearing.exchange.rules import (
     average_entry_price,
     funding_payment,
     notional,
-    trading_fee,
     unrealised_pnl,
 )
 
@@ -51,7 +51,7 @@ class _Replay:
     profile: VenueProfile
     contracts: Mapping[str, Contract]
     settlements: Settlements
-    rates: tuple[float, float]
+    fees: Fees
     sheet: Sheet
     liquidations: Liquidations
     snapshots: Snapshots
@@ -107,8 +107,6 @@ class _Replay:
         inverse, price = self.inverse(line), float(line.given["price"])
         quantity = line.side * self.size(line)
         fee = self.fee(line, quantity, price)
-        self.sheet.compare(line, "fee", fee, "fee")
-        self.sheet.compare(line, "fee_change", -fee, "fee")
         self.sheet.compare(line, "value", notional(quantity, price, inverse), "notional")
         if held.begins_open(line):
             held.begin(line, quantity, self.unit(line))
@@ -117,7 +115,7 @@ class _Replay:
         self.sizes(line, held, before, quantity)
         if known:
             self.sheet.compare(line, "realised", realised, "pnl")
-        elif "realised" in line.printed:
+        elif "realised" in line.printed or ("closed" in line.printed and not held.sized):
             self.sheet.leave(line, _OPEN_BEFORE)
         held.backing, held.traded, held.overdue = math.nan, True, False
         key = line.symbol, line.trade or line.place
@@ -134,17 +132,14 @@ class _Replay:
         numbers["after"] = held.quantity / self.unit(line) if held.known else math.nan
 
     def fee(self, line: Line, quantity: float, price: float) -> float:
-        """Fee at the printed rate, else at the account's: the nearer one where the row does not say which."""
-        inverse = self.inverse(line)
-        printed = abs(float(line.printed.get("fee", line.printed.get("fee_change", "0"))))
-        if {"fee", "fee_change"} & set(line.unread):
-            return printed
-        if "rate" in line.given:
-            return trading_fee(quantity, price, float(line.given["rate"]), inverse)
-        fees = [trading_fee(quantity, price, rate, inverse) for rate in self.rates]
-        if "maker" in line.given:
-            return fees[line.given["maker"] == "true"]
-        return min(fees, key=lambda fee: abs(fee - printed))
+        """Compare the fee, and return what is booked."""
+        fee, reason = self.fees.of(line, quantity, price)
+        if reason:
+            self.sheet.leave(line, reason)
+        else:
+            self.sheet.compare(line, "fee", fee, "fee")
+            self.sheet.compare(line, "fee_change", -fee, "fee")
+        return fee
 
     def sizes(self, line: Line, held: Held, before: float, quantity: float) -> None:
         """What the row says it closed, and the position it left."""
@@ -246,6 +241,8 @@ class _Replay:
     def liquidation(self, line: Line, held: Held) -> None:
         """A liquidation closes the position: size, side, prices and what they make of them."""
         contract, inverse = self.contracts[line.symbol], self.inverse(line)
+        if held.begins_open(line):
+            held.known = False
         if not held.known:
             self.sheet.leave(line, _OPEN_BEFORE)
         size, price = abs(held.quantity), float(line.given["price"])
@@ -266,9 +263,7 @@ class _Replay:
         if known:
             self.sheet.compare(line, "realised", realised, "pnl")
             self.sizes(line, held, before, closing)
-        fee = self.fee(line, closing, price)
-        self.sheet.compare(line, "fee", fee, "fee")
-        self.sheet.compare(line, "fee_change", -fee, "fee")
+        self.fee(line, closing, price)
         held.backing, held.known = math.nan, known or whole
         self.note(line, realised=realised if known else math.nan, after=held.quantity / self.unit(line))
 
@@ -331,8 +326,9 @@ def reconcile(
     liquidations = Liquidations(profile, takers, known, marks, sheet, tierless)
     orders = {line.order for line in kept if line.kind == "fill" and line.order}
     snapshots = Snapshots(known, sheet, liquidations)
+    fees = Fees(profile, rates, known)
     replay = _Replay(
-        profile, known, settlements, rates, sheet, liquidations, snapshots, marks, settled, orders
+        profile, known, settlements, fees, sheet, liquidations, snapshots, marks, settled, orders
     )
     ordered = with_parts(with_legs(in_order(kept, settled)))
     expected = Expected(ordered, settlements, known, marks, replay.held, replay.payments.booked, sheet)
@@ -344,6 +340,7 @@ def reconcile(
     check_executions(ordered, sheet)
     check_sums(ordered, sheet)
     check_balances(ordered, sheet)
+    sheet.notes += fees.notes()
     _collect_notes(ordered, sheet)
     return sheet.outcome(ordered, doubled)
 

@@ -96,6 +96,12 @@ class Snapshots:
         steps = [10.0 ** -decimals_of(line.given[name]) for name in ("entry", "price")]
         slack = abs(unrealised_pnl(quantity, entry - steps[0], price + steps[1], inverse) - profit)
         self.sheet.compare(line, "realised", profit, "pnl of the average prices", slack)
+        if "fees" in line.given:
+            self.sheet.compare(line, "net", profit - float(line.given["fees"]), "pnl - fees", slack)
+        for name, average, step in zip(("entry_value", "exit_value"), (entry, price), steps, strict=True):
+            moved = notional(quantity, max(average - step, step), inverse)
+            value = notional(quantity, average, inverse)
+            self.sheet.compare(line, name, value, "notional", abs(moved - value), total=True)
 
 
 def entry_step(line: Line, contract: Contract) -> float:

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from gearing.evaluation.reconcile.records import binance, binance_pages, bybit_ledger, okx
+from gearing.evaluation.reconcile.records import binance, binance_pages, bybit_ledger, closed, okx
 from gearing.evaluation.reconcile.records.kind import Kind
 from gearing.evaluation.reconcile.records.line import Line
 from gearing.evaluation.reconcile.records.row import ABSENT, Row, plain, without_coin
@@ -26,8 +26,8 @@ from gearing.storage.text import LINE, decoded, parse_json, read_bytes
 
 KINDS: Mapping[str, Sequence[Kind]] = {
     "binance": (*binance.KINDS, *binance_pages.KINDS),
-    "bybit": bybit_ledger.KINDS,
-    "okx": okx.KINDS,
+    "bybit": (*bybit_ledger.KINDS, closed.BYBIT),
+    "okx": (*okx.KINDS, closed.OKX),
 }
 _ABOVE = re.compile(r"\s*UID\s*:[^\n]*\n", re.IGNORECASE)  # a row above the header that states the account
 _STATED = re.compile(r"Time Zone\s*:\s*((?:UTC|GMT)[-+\d:]*)", re.IGNORECASE)
@@ -72,21 +72,37 @@ def read_statement(
     start = text.lstrip()[:1]
     if start == "<":
         raise ValueError(f"{where}: this is a web page, not a statement; fetch it again.")
+    if start and _is_no_table(text):
+        raise ValueError(f"{where} holds {text.strip()[:60]!r}, which is no statement; fetch it again.")
     if start in ("[", "{"):
         return parse_records(_of_json(text, where), venue, where, date_format)
     records, lines = _of_table(_headed(text).encode("utf-8", "replace"), where)
     return parse_records(records, venue, where, date_format, lines)
 
 
+def _is_no_table(text: str) -> bool:
+    """Whether a text is one line without separators: what a server says instead of an answer, such as "429"."""
+    line = text.strip()
+    return line[0] not in "[{" and not re.search(r"[\n\r,;\t|]", line)
+
+
 def _of_json(text: str, where: str) -> list[Any]:
-    """Records of an answer, of a list of answers (pages), or of one object on each line."""
+    """Records of an answer, of a list of answers (pages), or of one object on each line.
+
+    What ccxt returns holds the venue's own record under ``info``.
+    """
     lines = [line for line in text.splitlines() if line.strip()]
     if len(lines) > 1 and all(line.strip()[0] == "{" and line.strip()[-1] == "}" for line in lines):
         return [parse_json(line, f"{where}, line {n}", numbers=str) for n, line in enumerate(lines, start=1)]
     values = parse_json(text, where, allow_nan=True, numbers=str)
     if isinstance(values, dict) and isinstance(values.get("positions"), list):
         return list(values["positions"])  # Binance's account
-    return rows_of_answer(values, where)
+    rows = rows_of_answer(values, where)
+    return [row["info"] if _is_of_ccxt(row) else row for row in rows]
+
+
+def _is_of_ccxt(row: Any) -> bool:
+    return isinstance(row, Mapping) and isinstance(row.get("info"), Mapping) and "timestamp" in row
 
 
 def _of_table(raw: bytes, where: str) -> tuple[list[dict[str, Any]], list[int] | None]:
@@ -160,7 +176,8 @@ def _no_kind(row: Row, family: str, venue: str) -> str:
     for other, kinds in KINDS.items():
         names = [kind.name for kind in kinds if kind.fits(row.texts)]
         if other != family and names:
-            return f"{fields}they are those of {other} ({names[0]}): give --venue {other}."
+            given = "binance-usdm or binance-coinm" if other == "binance" else other
+            return f"{fields}they are those of {other} ({names[0]}): give --venue {given}."
     nearest = min(KINDS[family], key=lambda kind: len(kind.missing(row.texts)) / len(kind.needs))
     known = ", ".join(kind.name for kind in KINDS[family])
     lacking = ", ".join(nearest.missing(row.texts))

@@ -142,3 +142,23 @@ def test_a_position_without_its_average_price_is_refused_by_that_name():
     row = {"symbol": "ETHUSDT", "side": "Buy", "size": "2", "avgPrice": None, "updatedTime": "1700000000000"}
     with pytest.raises(ValueError, match=r"positions.json, line 1.*avgPrice"):
         parse_records([row], "bybit", "positions.json")
+
+
+def test_a_first_execution_that_closed_something_shows_a_position_from_before_the_statement():
+    rows = [trade("Sell", "1", "3010", at="1700000000000", id="1", closedSize="1")]
+    found = checked(rows, contract("ETHUSDT"))
+    assert found.differences.empty, str(found)
+    assert ["begins with an open position" in reason for reason in found.unchecked] == [True]
+    wrong = checked([rows[0] | {"closedSize": "2"}], contract("ETHUSDT"))  # more than it traded
+    assert wrong.differences["field"].tolist() == ["closed"]
+
+
+def test_a_session_s_profit_of_a_contract_in_usdc_is_no_trade():
+    rows = [
+        trade("Buy", "2", "3000", at="1700000000000", id="1", closedSize="0"),
+        trade("Sell", "2", "3000", at="1700000001000", id="2", execType="SessionSettlePnL"),
+        trade("Sell", "2", "3050", at="1700000002000", id="3", closedSize="2"),
+    ]
+    found = checked(rows, contract("ETHUSDT"))
+    assert found.differences.empty, str(found)
+    assert len(found.unchecked) == 1

@@ -23,6 +23,7 @@ NOT_READ = {
     "Delivery": "delivery of a dated contract",
     "Settle": "settlement of a dated contract or a session",
     "FutureSpread": "leg of a spread",
+    "SessionSettlePnL": "profit of a session of a contract in USDC",
 }
 
 

@@ -21,6 +21,8 @@ def fill(row: Row) -> Line:
     row.check_trade(given)
     check_side(row, row.text("subType", ""), side)
     given["maker"] = str(row.choice("execType", {"m": "true", "t": "false"}, "t"))
+    if "feeRate" in row:  # negative where paid, as the fee
+        given["rate"] = format(-Decimal(row.number("feeRate")), "f")
     printed = row.numbers({"fee_change": "fee", "realised": "fillPnl"})
     line = Line(
         row.line, row.time("ts"), "fill", symbol, side, given, printed, file=row.file, label="fill", leg=leg,
@@ -88,7 +90,7 @@ FILL = Kind(
         "subType": meaning("liquidation or auto-deleveraging"), "ordId": _ID, "clOrdId": _ID, "tag": _ID,
         "fillIdxPx": _EMPTY, "fillMarkPx": irrelevant("mark at the execution, at which nothing is booked"),
         "fillPxVol": _OPTION, "fillPxUsd": _OPTION, "fillMarkVol": _OPTION, "fillFwdPx": _OPTION,
-        "feeRate": irrelevant("empty for most accounts"), "tradeQuoteCcy": _EMPTY,
+        "feeRate": used("rate of the fee"), "tradeQuoteCcy": _EMPTY,
     },
     fill,
 )  # fmt: skip
