@@ -180,7 +180,7 @@ def performance(
     years = years_between(time[0], time[-1])
     returns = daily_returns(time, equity)
     floored = _floored(equity)
-    worst = max_drawdown(floored) if drawdown is None else min(drawdown, 1.0 - EQUITY_FLOOR)
+    worst = min(max_drawdown(equity) if drawdown is None else drawdown, 1.0)
     return Performance(
         years=years,
         ruined=ruined,

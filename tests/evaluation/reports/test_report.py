@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import gearing
-from gearing.evaluation.reports.report import growth_by_regime, html_report, yearly
+from gearing.evaluation.reports.figures import equity_figure
+from gearing.evaluation.reports.report import growth_by_regime, html_report, page, yearly
 from gearing.evaluation.reports.tables import printed
 from gearing.evaluation.reports.trades import trades
 from gearing.policies.controls import StopLoss
@@ -138,3 +139,21 @@ def test_growth_in_the_regime_of_a_ruin_is_no_number(market):
     assert ruined.ruined
     assert (rows.growth == "ruined").sum() == (rows.contribution == "ruined").sum() == 1
     assert rows.liquidations[rows.growth == "ruined"].item() > 0
+
+
+def test_the_drawdown_of_rare_decisions_is_that_of_the_daily_closes(market):
+    rare = gearing.backtest(FixedLeverage(1.0), market, decision_interval="7d")
+    panel = page(rare).axes[1].collections[0].get_paths()[0].vertices
+    worst = (1.0 - rare.path.equity / np.maximum.accumulate(rare.path.equity)).max()
+    assert -panel[:, 1].min() == pytest.approx(worst)
+    assert len(np.unique(panel[:, 0])) == len(rare.path.time)
+
+
+@pytest.mark.parametrize("figure", [lambda result: page(result), lambda result: equity_figure([result])])
+def test_a_liquidation_that_leaves_nothing_has_its_dot(market, figure):
+    ruined = gearing.backtest(FixedLeverage(50.0), market, max_leverage=50.0, ruin_fraction=0.0)
+    top = figure(ruined).axes[0]
+    low = top.get_ylim()[0]
+    (dots,) = (line for line in top.lines if line.get_marker() == "o")
+    assert len(dots.get_ydata()) == len(ruined.liquidation_times)
+    assert (dots.get_ydata() >= low).all()

@@ -30,16 +30,17 @@ def equity_figure(results: Sequence[Any], title: str = "") -> Any:
         top.plot(
             path.time[lived], path.equity[lived], color=colour, lw=1.2, label=span_label(result, results)
         )
-        hit = result.liquidation_times
-        top.plot(hit, equity_at(result, hit), "o", ms=3, color=colour)
-        if result.ruined:
-            top.plot(result.time[end], result.equity[end], "x", ms=9, mew=2, color=colour)
         gross = np.abs(path.leverage).sum(axis=1)
         middle.plot(path.time[lived][1:], gross[lived][1:], color=colour, lw=0.9)
     # The path that lived longest shows the price of the whole period.
     longest = max(results, key=lambda result: result.end)
     bottom.plot(longest.time[1 : longest.end + 1], longest.mark[: longest.end, 0], color="0.35", lw=0.9)
     top.set_yscale("log")
+    for k, result in enumerate(results):
+        mark_liquidations(top, result, f"C{k % 10}")
+        if result.ruined:
+            last = [result.time[result.end]]
+            _marked(top, last, result.equity[[result.end]], "x", ms=9, mew=2, color=f"C{k % 10}")
     top.set_ylabel("equity")
     middle.set_ylabel("effective leverage")
     bottom.set_ylabel(f"mark {longest.slots[0]}")
@@ -48,6 +49,19 @@ def equity_figure(results: Sequence[Any], title: str = "") -> Any:
     figure.legend(*top.get_legend_handles_labels(), fontsize=8, ncols=5, loc="outside lower center")
     figure.suptitle(title or "Equity (dot: liquidation, cross: ruined), effective leverage, mark price")
     return figure
+
+
+def mark_liquidations(axis: Any, result: Any, color: str, label: str | None = None) -> None:
+    """A dot at every liquidation; on a logarithmic axis that already has the lines of equity."""
+    moments = result.liquidation_times
+    _marked(axis, moments, equity_at(result, moments), "o", ms=3, color=color, label=label)
+
+
+def _marked(axis: Any, moments: Any, equity: np.ndarray, marker: str, **style: Any) -> None:
+    """Marks at an equity; where nothing is left, at the bottom of the axis, which has no zero."""
+    low, high = axis.get_ylim()
+    axis.plot(moments, np.maximum(equity, low), marker, clip_on=False, **style)
+    axis.set_ylim(low, high)
 
 
 def equity_at(result: Any, moments: np.ndarray) -> np.ndarray:

@@ -11,12 +11,13 @@ import pandas as pd
 
 from gearing.evaluation.comparisons.scenarios import capacity, counterfactuals, stress_grid
 from gearing.evaluation.metrics import EQUITY_FLOOR, RUINED, years_between
-from gearing.evaluation.reports.figures import equity_at, new_figure, span_label
+from gearing.evaluation.reports.figures import mark_liquidations, new_figure, span_label
 from gearing.evaluation.reports.tables import PRINTED, comparison, number_text, printed, span_note
 from gearing.evaluation.reports.trades import trades
 from gearing.evaluation.result import BacktestResult
 from gearing.features import FeatureSet, FeatureTable
 from gearing.market.data import MarketData
+from gearing.market.timing import DAY
 from gearing.simulation.policy import Policy
 
 VOLATILITY, TREND, FUNDING = "realized_volatility_7d", "trend_30d", "funding_carry_7d"
@@ -140,6 +141,8 @@ def _settings(result: BacktestResult) -> dict[str, Any]:
 
 def page(result: BacktestResult, others: Sequence[BacktestResult] = ()) -> Any:
     """Equity, drawdown, leverage, distance to liquidation and funding paid over time (matplotlib figure)."""
+    from matplotlib.ticker import PercentFormatter
+
     figure = new_figure(11, 13)
     axes = figure.subplots(5, 1, sharex=True, height_ratios=[3, 1.5, 1.5, 1.5, 1.5])
     end = result.end
@@ -153,13 +156,10 @@ def page(result: BacktestResult, others: Sequence[BacktestResult] = ()) -> Any:
             lw=1.2,
             label=span_label(one, (result, *others)),
         )
-    hit = result.liquidation_times
-    axes[0].plot(hit, equity_at(result, hit), "o", ms=3, color="C3", label="liquidation")
     axes[0].set_yscale("log")
+    mark_liquidations(axes[0], result, "C3", "liquidation")
     axes[0].legend(fontsize=8, ncols=3)
-    # From the highest close of any bar so far to the lowest of each interval.
-    peak = np.maximum.accumulate(np.maximum(result.equity[0], result.steps.highest[:end]))
-    axes[1].fill_between(step, result.steps.lowest[:end] / peak - 1.0, 0.0, color="C3", alpha=0.5)
+    axes[1].fill_between(*_drawdown(result), 0.0, color="C3", alpha=0.5)
     for slot, name in enumerate(result.slots):
         lived = result.path.time <= result.time[end]
         axes[2].plot(result.path.time[lived][1:], result.path.leverage[lived][1:, slot], lw=0.9, label=name)
@@ -176,8 +176,23 @@ def page(result: BacktestResult, others: Sequence[BacktestResult] = ()) -> Any:
         axis.grid(alpha=0.3)
     _as_money(axes[0])
     for axis in (axes[1], axes[3], axes[4]):
-        axis.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+        axis.yaxis.set_major_formatter(PercentFormatter(1.0))
     return figure
+
+
+def _drawdown(result: BacktestResult) -> tuple[np.ndarray, np.ndarray]:
+    """Moments, and the loss from the peak at each, at most zero.
+
+    From the highest close of any bar so far to the lowest of each interval; of daily closes where decisions are more
+    than a day apart, since the lowest close of a long interval may be long before its end.
+    """
+    end = result.end
+    if (np.diff(result.time[: end + 1]) > DAY).any():
+        lived = result.path.time <= result.time[end]
+        equity = result.path.equity[lived]
+        return result.path.time[lived], equity / np.maximum.accumulate(equity) - 1.0
+    peak = np.maximum.accumulate(np.maximum(result.equity[0], result.steps.highest[:end]))
+    return result.time[1 : end + 1], result.steps.lowest[:end] / peak - 1.0
 
 
 def _as_money(axis: Any) -> None:
