@@ -17,7 +17,7 @@ import pytest
 from gearing.market import load_market, synthetic_market
 from gearing.market.history.archive import read_funding_rates, read_klines
 from gearing.market.history.layout import read_bars, read_funding
-from gearing.market.sources.download import ARCHIVE, archive_paths, fetch
+from gearing.market.sources.download import ARCHIVE, archive_paths, build, fetch
 from gearing.market.sources.fetching import Fetcher, FetchSettings
 
 MONTHS = ("2023-01", "2023-02", "2023-03")
@@ -511,3 +511,38 @@ def test_interrupting_ends_at_once_and_leaves_whole_files(server, tmp_path, mark
     server.fault = lambda path, n: None
     assert run(server, tmp_path).exit_code == 0
     assert_whole(tmp_path, market)
+
+
+@pytest.mark.parametrize(
+    ("kind", "folder"), [("klines", "klines/BTCUSDT/1h"), ("funding", "fundingRate/BTCUSDT")]
+)
+def test_an_archive_file_that_holds_another_month_is_refused(server, tmp_path, archive, kind, folder):
+    start = f"data/futures/um/monthly/{folder}/BTCUSDT-{'1h' if kind == 'klines' else 'fundingRate'}-"
+    for month in ("2023-01", "2023-02"):
+        path = tmp_path / ARCHIVE / f"{start}{month}.zip"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(archive[f"{start}2023-01.zip"])  # January's rows under both names
+    with pytest.raises(
+        ValueError, match=r"2023-02.zip: holds rows from 2023-01-01 00:00 to 2023-01-31 .*none of the"
+    ):
+        build(tmp_path, "binance-um", "BTCUSDT", kind, "1h")
+
+
+@pytest.mark.parametrize("request_", [{"symbols": []}, {"symbols": "BTCUSDT", "kinds": ()}])
+def test_a_request_of_nothing_is_refused(tmp_path, request_):
+    with pytest.raises(ValueError, match="name at least one contract and one kind"):
+        fetch(folder=tmp_path, **request_)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"workers": 0}, "workers is 0; it must be at least 1"),
+        ({"retries": -1}, "retries is -1"),
+        ({"timeout": 0.0}, "timeout is 0.0; it must be positive"),
+        ({"base_url": "data.binance.vision"}, "begins with http"),
+    ],
+)
+def test_impossible_settings_of_a_download_are_refused_by_name(settings, words):
+    with pytest.raises(ValueError, match=words):
+        FetchSettings(**settings)

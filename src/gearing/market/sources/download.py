@@ -15,13 +15,14 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from gearing.market.history import layout
 from gearing.market.history.archive import read_funding_rates, read_klines, read_table
 from gearing.market.history.writing import joined_bars, joined_funding, write_bars, write_funding
 from gearing.market.sources.fetching import Fetcher, FetchSettings, Outcome, remove_abandoned_parts
-from gearing.market.timing import label, positive_duration, stamp
+from gearing.market.timing import label, positive_duration, stamp, text
 from gearing.names import check_file_name
 from gearing.storage.atomic import write_atomically
 
@@ -194,6 +195,8 @@ def build(root: Path, venue: str, symbol: str, kind: str, bar: str) -> str | Non
     if kind == "funding":
         target = home / "funding.parquet"
         parts = [read_funding_rates(p.read_bytes(), str(p)) for p in sources]
+        for part, source in zip(parts, sources, strict=True):
+            _check_days(part["time"], source)
         write_funding(target, joined_funding(parts, target), "public archive")
     elif kind in TABLES:
         target = home / f"{kind}.parquet"
@@ -202,8 +205,20 @@ def build(root: Path, venue: str, symbol: str, kind: str, bar: str) -> str | Non
     else:
         target = layout.bar_file(home, KINDS[kind], positive_duration(bar))
         bars = [read_klines(p.read_bytes(), str(p), volume=kind == "klines") for p in sources]
+        for one, source in zip(bars, sources, strict=True):
+            _check_days(one.open_time, source)
         write_bars(target, joined_bars(bars, target), "public archive")
     return target.relative_to(root).as_posix()
+
+
+def _check_days(moments: np.ndarray, source: Path) -> None:
+    """Refuse an archive file of which no row lies in the days of its name."""
+    first, end = (np.datetime64(day, "ms") for day in _span(source.name))
+    if not ((moments >= first) & (moments < end)).any():
+        raise ValueError(
+            f"{source}: holds rows from {text(moments[0])} to {text(moments[-1])}, none of the days of its name; "
+            "delete it to fetch it again."
+        )
 
 
 def holes(outcomes: Iterable[Outcome], symbol: str, kinds: Sequence[str], bar: str) -> list[Hole]:
@@ -249,6 +264,8 @@ def _span(path: str) -> tuple[date, date]:
 
 
 def _check_request(symbols: Sequence[str], kinds: Sequence[str], venue: str) -> None:
+    if not (symbols and kinds):
+        raise ValueError("nothing to fetch: name at least one contract and one kind.")
     for symbol in symbols:
         check_file_name(symbol, "the contract")
     if unknown := [k for k in kinds if k not in KINDS]:

@@ -55,6 +55,16 @@ class FetchSettings:
     largest: int = LARGEST
     most_failures: int = 8
 
+    def __post_init__(self) -> None:
+        if not self.base_url.startswith(("http://", "https://")):
+            raise ValueError(f"base_url {self.base_url!r} is no address; it begins with http:// or https://.")
+        for name, least in (("workers", 1), ("retries", 0), ("most_failures", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least {least}.")
+        for name in ("timeout", "longest_time", "largest"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be positive.")
+
     @property
     def patience(self) -> Patience:
         """The part that says how often and how long a file is tried."""

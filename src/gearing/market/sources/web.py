@@ -72,8 +72,12 @@ class Web:
                 if response.status_code in RETRIED:
                     raise PassingError(f"status {response.status_code}", _retry_after(response))
                 return response.status_code, self._body(response, deadline)
-        except (httpx.UnsupportedProtocol, httpx.InvalidURL, httpx.TooManyRedirects) as error:
-            raise FetchError(f"{error}; check the base address of {url}.") from error
+        except httpx.TooManyRedirects as error:
+            raise FetchError(f"the server redirects in a circle; check the base address of {url}.") from error
+        except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
+            raise FetchError(
+                f"it is, or redirects to, no address of http or https; check the base address of {url}."
+            ) from error
         except (
             httpx.HTTPError,
             httpx.StreamError,
