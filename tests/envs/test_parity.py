@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import gymnasium
@@ -247,6 +248,82 @@ def test_what_a_caller_writes_into_returned_arrays_changes_nothing(copied):
             array[...] = 1
 
 
+SB3_SEEDS = [-1, 1.5, "a", [1, 2], {1: 2}, np.array(3)]
+
+
+@pytest.mark.parametrize("seed", SB3_SEEDS, ids=repr)
+def test_a_wrong_seed_is_refused_by_name(seed):
+    from gearing.envs.sb3 import PerpetualVecEnv
+
+    envs = PerpetualVectorEnv(N, **SETTINGS)
+    for refuse in (lambda: envs.reset(seed=seed), lambda: PerpetualVecEnv(N, seed=seed, **SETTINGS)):
+        with pytest.raises((TypeError, ValueError, gymnasium.error.Error), match=r"[Ss]eeds? "):
+            refuse()
+
+
+@pytest.mark.parametrize(
+    ("options", "error"), [({"start": "2021"}, ValueError), (3, TypeError), ("reset_mask", TypeError)]
+)
+@pytest.mark.parametrize("kind", ["scalar", "vector", "sb3"])
+def test_options_that_would_not_be_read_are_refused(kind, options, error):
+    from gearing.envs.sb3 import PerpetualVecEnv
+
+    if kind == "sb3":
+        envs = PerpetualVecEnv(N, **SETTINGS)
+        envs.set_options(options)
+        refuse = envs.reset
+    else:
+        made = scalar() if kind == "scalar" else PerpetualVectorEnv(N, **SETTINGS)
+        refuse = partial(made.reset, options=options)
+    with pytest.raises(error, match="reset"):
+        refuse()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [lambda e: e.get_images(), lambda e: e.render(), lambda e: e.env_method("render"), lambda e: e.action_masks(),
+     lambda e: e.env_method("action_masks")],
+)  # fmt: skip
+def test_frames_and_masks_before_the_first_reset_are_refused(call):
+    from gearing.envs.sb3 import PerpetualVecEnv
+
+    settings_ = SETTINGS | {"action": "tiers", "direction": "long"}
+    with pytest.raises(ResetNeeded, match="reset"):
+        call(PerpetualVecEnv(N, render_mode="rgb_array", **settings_))
+
+
+def test_masks_of_continuous_actions_are_refused():
+    env = scalar()
+    env.reset(seed=0)
+    with pytest.raises(TypeError, match="action='tiers'"):
+        env.action_masks()
+
+
+@pytest.mark.parametrize("index", ["x", 1.5, slice(0, 2), [0, "x"]])
+def test_an_index_of_an_account_is_a_whole_number(index):
+    from gearing.envs.sb3 import PerpetualVecEnv
+
+    with pytest.raises(TypeError, match="index of an account"):
+        PerpetualVecEnv(N, **SETTINGS).get_attr("render_mode", index)
+
+
+@pytest.mark.parametrize("direction", ["free", "long"])
+@pytest.mark.parametrize("edge", [1.0, -1.0])
+def test_an_action_beyond_its_bounds_by_rounding_is_the_bound(direction, edge):
+    rewards = []
+    for action in (edge, edge * (1.0 + 5e-7)):
+        env = PerpetualEnv(**SETTINGS | {"direction": direction})
+        env.reset(seed=0)
+        rewards.append(env.step([action])[1])
+    assert rewards[0] == rewards[1]
+
+
+@pytest.mark.parametrize("growth", ["a", MARKET, np.zeros((80, 2)), np.full(80, np.nan)])
+def test_an_oracle_growth_is_one_finite_number_per_bar(growth):
+    with pytest.raises((TypeError, ValueError), match="oracle_growth"):
+        PerpetualEnv(oracle_growth=growth, **SETTINGS)
+
+
 WRONG = {
     "too few": (np.zeros((N - 1, 1)), ValueError, "shape"),
     "too many columns": (np.zeros((N, 2)), ValueError, "shape"),
@@ -255,6 +332,9 @@ WRONG = {
     "outside": (np.full((N, 1), 1.5), ValueError, "clip"),
     "text": ([["a"]] * N, TypeError, "number"),
     "nothing": (None, TypeError, "number"),
+    "written numbers": ([["0.5"]] * N, TypeError, "number"),
+    "flags": (np.zeros((N, 1), bool), TypeError, "number"),
+    "dates": (np.zeros((N, 1), "datetime64[ms]"), TypeError, "number"),
 }
 
 

@@ -105,6 +105,46 @@ FAULTY = {
 }  # fmt: skip
 
 
+def filled_backwards(market):
+    change = np.diff(market.close, axis=0, prepend=np.nan) / market.close
+    change[:-1:7] = change[1::7]  # every seventh bar from the next one
+    return change
+
+
+def of_the_day_ahead(market):
+    hour = market.close_time.astype("datetime64[h]").astype(int) % 24
+    ahead = np.vstack([market.close[1:], market.close[-1:]])
+    return np.where((hour == 17)[:, None], ahead, market.close) / market.close
+
+
+def overwriting(market):
+    market.last.setflags(write=True)
+    market.last[5] = 1.0  # the same in every call
+    return np.zeros((market.n_bars, market.n_contracts))
+
+
+@pytest.mark.parametrize("compute", [filled_backwards, of_the_day_ahead])
+def test_a_future_read_by_few_bars_only_is_found(compute):
+    found = check_feature(made(compute, ("1bar",)), market(700), raises=False)
+    assert "it uses future bars" in found.broken["does not use the future"]
+
+
+def test_a_write_that_is_the_same_in_every_call_is_found():
+    found = check_feature(made(overwriting), market(500), raises=False)
+    assert "change a copy" in found.broken["does not write into the market"]
+
+
+def test_of_a_feature_that_draws_nothing_else_is_said():
+    found = check_feature(FAULTY["a draw"][0], market(500), raises=False)
+    assert list(found.index[~found.passed]) == ["is deterministic"]
+
+
+@pytest.mark.parametrize("lookback", [5, None, (1,)])
+def test_a_lookback_is_a_duration(lookback):
+    with pytest.raises(TypeError, match="lookback"):
+        feature(unit="-", lower=0, upper=1, source="test", lookback=lookback, name="of_no_time")(greedy)
+
+
 @pytest.mark.parametrize(("faulty", "requirement", "says"), FAULTY.values(), ids=FAULTY.keys())
 def test_a_fault_is_found_and_named(faulty, requirement, says):
     found = check_feature(faulty, market(500), raises=False)

@@ -1,12 +1,15 @@
 """Methods, attributes and frames of single accounts of a batch, as a list of environments has them."""
 
 from collections.abc import Iterable
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 from gymnasium import spaces
 
+from gearing.envs.build import require_begun
 from gearing.envs.render import RENDER_MODES, Frames
+from gearing.names import shown
 from gearing.simulation.simulator import Simulator
 
 METHODS = ("action_masks", "render", "spec_table")
@@ -74,16 +77,22 @@ class PerAccount:
         )
 
     def _checked(self, indices: Iterable[int]) -> list[int]:
-        found, count = [int(i) for i in indices], self._simulator.n_accounts
+        given: Any = indices if isinstance(indices, Iterable) and not isinstance(indices, str) else [indices]
+        found, count = list(given), self._simulator.n_accounts
         for i in found:
+            if not isinstance(i, Integral):
+                raise TypeError(f"the index of an account is {shown(i)}; it must be a whole number.")
             if not -count <= i < count:
                 raise IndexError(f"there is no account {i}; there are 0 to {count - 1}.")
-        return [i % count for i in found]
+        return [int(i) % count for i in found]
 
     def _action_masks(self, i: int) -> np.ndarray:
+        require_begun(self._simulator)
         return self._simulator.action_masks()[i].reshape(-1)
 
     def _render(self, i: int) -> Any:
+        if self._frames.mode is not None:
+            require_begun(self._simulator)
         return self._frames.of(i)
 
     def _spec_table(self, i: int) -> Any:

@@ -1,6 +1,7 @@
 """Build a Simulator and its spaces from the arguments of ``gymnasium.make``."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -78,12 +79,17 @@ def oracle_totals(growth: np.ndarray | None, simulator: Simulator) -> np.ndarray
     """Growth of an oracle before each row (n_rows + 1,): differences are its growth between rows, for regret."""
     if growth is None:
         return None
-    if len(simulator.markets) != 1 or len(growth) != len(simulator.tape.rows):
+    array = np.asarray(growth)
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"oracle_growth is {shown(growth)}; it must be an array with a number per bar.")
+    if len(simulator.markets) != 1 or array.shape != (len(simulator.tape.rows),):
         raise ValueError(
-            f"oracle_growth has {len(growth)} values; it must have one per bar of a single market, "
-            f"{len(simulator.tape.rows)} here."
+            f"oracle_growth has shape {array.shape}; it must have one value per bar of a single market, "
+            f"({len(simulator.tape.rows)},) here."
         )
-    return np.concatenate([[0.0], np.cumsum(growth)])
+    if not np.isfinite(array).all():
+        raise ValueError(f"oracle_growth[{int((~np.isfinite(array)).argmax())}] is not finite.")
+    return np.concatenate([[0.0], np.cumsum(array)])
 
 
 class EpisodeOverError(ResetNeeded, AssertionError):
@@ -128,22 +134,70 @@ def account_seeds(env: Any, seed: Any, mask: np.ndarray) -> list[int | None]:
     ValueError
         If a list has another number of seeds than there are accounts.
     """
-    count = env.simulator.n_accounts
-    if seed is None or isinstance(seed, int | np.integer):
-        seeds: list[Any] = [None if seed is None else int(seed) + i for i in range(count)]
-    else:
-        seeds = list(seed)
-    if len(seeds) != count:
-        raise ValueError(
-            f"{len(seeds)} seeds for {count} accounts; give one number, or a list with one for each."
-        )
+    seeds = seed_list(seed, env.simulator.n_accounts)
     begun = env.simulator.accounts.start_equity > 0.0
     for i in np.flatnonzero(mask).tolist():
         if seeds[i] is None and not begun[i]:
             seeds[i] = int(env.np_random.integers(2**31))
-        elif seeds[i] is not None and (not isinstance(seeds[i], int | np.integer) or seeds[i] < 0):
-            seeding.np_random(seeds[i])  # Gymnasium's own refusal
+    check_seeds([seeds[i] for i in np.flatnonzero(mask)])
     return seeds
+
+
+def check_seeds(seeds: Iterable[Any]) -> None:
+    """Refuse seeds that are negative or no whole numbers, as Gymnasium does.
+
+    Raises
+    ------
+    gymnasium.error.Error
+    """
+    for seed in seeds:
+        if seed is not None and (not isinstance(seed, int | np.integer) or seed < 0):
+            seeding.np_random(seed)  # Gymnasium's own refusal
+
+
+def seed_list(seed: Any, count: int) -> list[Any]:
+    """A seed or None for each of ``count`` accounts: ``seed + i``, or the i-th of a list.
+
+    Raises
+    ------
+    TypeError
+        For anything but a whole number, a list and None.
+    ValueError
+        If a list has another number of seeds than there are accounts.
+    """
+    if seed is None or isinstance(seed, int | np.integer):
+        return [None if seed is None else int(seed) + i for i in range(count)]
+    if isinstance(seed, str) or not isinstance(seed, Sequence | np.ndarray) or np.ndim(seed) == 0:
+        raise TypeError(
+            f"the seed is {shown(seed)}; it must be a whole number, 0 or more, or a list with one for each account."
+        )
+    if len(seed) != count:
+        raise ValueError(
+            f"{len(seed)} seeds for {count} accounts; give one number, or a list with one for each."
+        )
+    return list(seed)
+
+
+def check_options(options: Any, known: Sequence[str] = ()) -> None:
+    """Refuse options of a reset that would not be read.
+
+    Raises
+    ------
+    TypeError
+        If they are no dictionary.
+    ValueError
+        For an option that is not ``known``.
+    """
+    if options is None or isinstance(options, Mapping):
+        unread = [name for name in options or () if name not in known]
+        if not unread:
+            return
+        takes = f"only {', '.join(known)}" if known else "no options"
+        raise ValueError(
+            f"reset() takes {takes}, given {', '.join(map(shown, unread))}: what an episode is made of are arguments "
+            "of the environment, such as start and episode_length."
+        )
+    raise TypeError(f"options of reset() are {shown(options)}; they must be a dictionary or None.")
 
 
 def batch_info(values: Mapping[str, np.ndarray], mask: np.ndarray) -> dict[str, Any]:
@@ -202,9 +256,12 @@ def shaped_actions(simulator: Simulator, actions: Any, running: np.ndarray | Non
     if running is not None and not running.all():
         shaped = np.where(running[:, None], shaped, np.zeros((), shaped.dtype))
     if choices is None:
-        if not np.abs(shaped).max() <= 1.0 + 1e-6:
+        largest = np.abs(shaped).max()
+        if not largest <= 1.0 + 1e-6:
             bad = shaped[~(np.abs(shaped) <= 1.0 + 1e-6)][0]
             raise ValueError(f"an action is {bad:g}; actions are in [-1, 1]: clip them to the action space.")
+        if largest > 1.0:  # rounding of single precision
+            return np.clip(shaped, -1.0, 1.0)
     elif shaped.min() < 0 or shaped.max() >= choices:
         bad = shaped[(shaped < 0) | (shaped >= choices)][0]
         raise ValueError(f"an action is {bad}; the choices are 0 to {choices - 1}.")
@@ -214,10 +271,16 @@ def shaped_actions(simulator: Simulator, actions: Any, running: np.ndarray | Non
 def _numbers(actions: Any, choices: int | None) -> np.ndarray:
     """Actions as float64, or as the integers that they are where there are choices."""
     try:
-        array = np.asarray(actions, np.float64 if choices is None and actions is not None else None)
-    except (TypeError, ValueError):
+        array = np.asarray(actions)
+    except ValueError:  # rows of different lengths
         array = np.asarray(None)
-    if array.dtype.kind not in ("f" if choices is None else "iu"):
+    if array.dtype == object and all(_is_number(value) for value in array.flat):
+        array = np.array(array.tolist())
+    if array.dtype.kind not in ("fiu" if choices is None else "iu"):
         what = "a number in [-1, 1]" if choices is None else f"a whole number from 0 to {choices - 1}"
         raise TypeError(f"the action is {shown(actions)}; it must be {what} for each position.")
-    return array
+    return array if choices is not None else array.astype(np.float64, copy=False)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)

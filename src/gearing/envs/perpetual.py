@@ -12,6 +12,7 @@ from gearing.envs.build import (
     INFO,
     account_seeds,
     build_simulator,
+    check_options,
     oracle_totals,
     require_begun,
     shaped_actions,
@@ -111,7 +112,8 @@ class PerpetualEnv(gymnasium.Env[np.ndarray, Any]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Begin an episode; with a seed, episode 0 of that seed, else the next one."""
+        """Begin an episode; with a seed, episode 0 of that seed, else the next one. There are no options."""
+        check_options(options)
         super().reset(seed=seed)
         simulator = self.simulator
         simulator.reset(account_seeds(self, seed, _ONE))

@@ -8,7 +8,16 @@ from gymnasium.error import NoAsyncCallError
 from stable_baselines3.common.vec_env.base_vec_env import VecEnv, VecEnvIndices
 
 from gearing.envs.accounts import PerAccount
-from gearing.envs.build import INFO, build_simulator, require_begun, shaped_actions, spaces_of
+from gearing.envs.build import (
+    INFO,
+    build_simulator,
+    check_options,
+    check_seeds,
+    require_begun,
+    seed_list,
+    shaped_actions,
+    spaces_of,
+)
 from gearing.envs.perpetual import PerpetualEnv
 from gearing.envs.render import Frames
 from gearing.features import FeatureSet, FeatureTable
@@ -26,8 +35,8 @@ class PerpetualVecEnv(VecEnv):
 
     Parameters
     ----------
-    seed : int
-        Account i draws its episodes from seed + i, until ``seed()`` chooses another.
+    seed : int, or list of int
+        Account i draws its episodes from seed + i, or from the i-th of a list, until ``seed()`` chooses another.
     infos : {"all", "ended"}
         Whose info a step fills. "ended" leaves those of running accounts empty: filling a thousand takes longer than
         their step.
@@ -40,7 +49,7 @@ class PerpetualVecEnv(VecEnv):
         market: MarketData | Sequence[MarketData] | None = None,
         features: FeatureTable | FeatureSet | Sequence[str] | None = None,
         n_threads: int = 1,
-        seed: int = 0,
+        seed: int | Sequence[int] = 0,
         infos: str = "all",
         render_mode: str | None = None,
         **settings: Any,
@@ -53,7 +62,8 @@ class PerpetualVecEnv(VecEnv):
         self._accounts = PerAccount(self, self.simulator, self._frames, single)
         super().__init__(self.simulator.n_accounts, *single)
         self.metadata = dict(PerpetualEnv.metadata)
-        self._seeds = [seed + i for i in range(self.num_envs)]
+        self._seeds = seed_list(seed, self.num_envs)
+        check_seeds(self._seeds)
         self._all_infos = infos == "all"
         self._actions: Any = None
         self._returns = np.zeros(self.num_envs)
@@ -62,6 +72,9 @@ class PerpetualVecEnv(VecEnv):
     def reset(self) -> np.ndarray:
         """Begin an episode in every account, with the seeds of ``seed()`` once, else the next one."""
         whole = np.ones(self.num_envs, np.bool_)
+        for options in self._options if isinstance(self._options, list | tuple) else [self._options]:
+            check_options(options)
+        check_seeds(self._seeds)
         self._begin(whole, self._seeds)
         self._reset_seeds()
         self._reset_options()
@@ -135,6 +148,12 @@ class PerpetualVecEnv(VecEnv):
         require_begun(self.simulator)
         return self.simulator.action_masks().reshape(self.num_envs, -1)
 
+    def seed(self, seed: int | None = None) -> Sequence[int | None]:
+        """Seeds of the next ``reset``: ``seed + i`` for account i, at random without one."""
+        if seed is not None:
+            check_seeds(seed_list(seed, 1))
+        return super().seed(seed)
+
     def env_method(
         self, method_name: str, *method_args: Any, indices: VecEnvIndices = None, **method_kwargs: Any
     ) -> list[Any]:
@@ -157,6 +176,8 @@ class PerpetualVecEnv(VecEnv):
 
     def get_images(self) -> Sequence[np.ndarray | None]:
         """An image of every account, with ``render_mode="rgb_array"``."""
+        if self._frames.mode is not None:
+            require_begun(self.simulator)
         return [self._frames.of(i) for i in range(self.num_envs)]
 
     def close(self) -> None:

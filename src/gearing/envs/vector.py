@@ -14,6 +14,7 @@ from gearing.envs.build import (
     account_seeds,
     batch_info,
     build_simulator,
+    check_options,
     oracle_totals,
     require_begun,
     require_running,
@@ -64,6 +65,8 @@ class PerpetualVectorEnv(VectorEnv[np.ndarray, Any, np.ndarray]):
         copy: bool = True,
         **settings: Any,
     ):
+        if not isinstance(copy, bool | np.bool_):
+            raise TypeError(f"copy is {shown(copy)}; it must be True or False.")
         self.autoreset_mode = _mode(autoreset_mode)
         self.simulator = build_simulator(market, features, num_envs, n_threads, settings)
         self.num_envs = self.simulator.n_accounts
@@ -175,7 +178,8 @@ class PerpetualVectorEnv(VectorEnv[np.ndarray, Any, np.ndarray]):
 
     def _reset_mask(self, options: dict[str, Any] | None) -> np.ndarray:
         """Which accounts a reset begins; refuses what Gymnasium's ``SyncVectorEnv`` refuses."""
-        if not options or "reset_mask" not in options:
+        check_options(options, ("reset_mask",))
+        if not options:
             return np.ones(self.num_envs, np.bool_)
         mask = options["reset_mask"]
         if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from gearing.market import MarketData
 from gearing.market.timing import bars_in, is_duration
-from gearing.names import Register
+from gearing.names import Register, shown
 
 Compute = Callable[..., NDArray[np.float64]]
 
@@ -50,6 +50,11 @@ class Feature:
     needs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if not isinstance(self.lookback, tuple) or not all(isinstance(part, str) for part in self.lookback):
+            raise TypeError(
+                f"feature {self.name!r} declares the lookback {shown(self.lookback)}; it must be a tuple of "
+                "durations such as ('24h',)."
+            )
         if not (np.isfinite(self.lower) and np.isfinite(self.upper) and self.lower < self.upper):
             raise ValueError(
                 f"feature {self.name!r} declares bounds [{self.lower}, {self.upper}]; "
@@ -135,7 +140,8 @@ def feature(
     ... def close_gap(market):
     ...     return np.zeros((market.n_bars, market.n_contracts))
     """
-    parts = (lookback,) if isinstance(lookback, str) else tuple(lookback)
+    parts = tuple(lookback) if isinstance(lookback, list) else lookback
+    parts = (parts,) if isinstance(parts, str) else parts
 
     def register(compute: Compute) -> Compute:
         label = name or compute.__name__

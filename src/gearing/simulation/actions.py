@@ -62,6 +62,21 @@ class LeverageScheme:
         return share * self.max_leverage
 
 
+def discrete_levels(scheme: ActionScheme) -> np.ndarray:
+    """Leverages that a discrete scheme chooses from.
+
+    Raises
+    ------
+    TypeError
+        If the scheme's actions are continuous.
+    """
+    if scheme.n_choices is None:
+        raise TypeError(
+            "masks are of discrete actions, and these are continuous: make the environment with action='tiers'."
+        )
+    return np.asarray(scheme.magnitudes)  # type: ignore[attr-defined]  # what discrete schemes have
+
+
 def level_caps(levels: np.ndarray, tiers: np.ndarray, first: int, last: int) -> np.ndarray:
     """Largest notional at each level (n_levels,) under the margin tiers from ``first`` to before ``last``."""
     return np.array([largest_notional(max(1.0, level), tiers, first, last) for level in levels])

@@ -14,7 +14,8 @@ from gearing.exchange.records import account_dtype, ledger_dtype, position_dtype
 from gearing.features import FeatureTable
 from gearing.market.data import MarketData, market_list
 from gearing.market.timing import positive_duration
-from gearing.simulation.actions import ActionScheme, check_legs, choice_masks, make_scheme, schedule_caps
+from gearing.simulation import actions as action_schemes
+from gearing.simulation.actions import ActionScheme, check_legs, make_scheme
 from gearing.simulation.config import SimulationConfig
 from gearing.simulation.controls import ControlState
 from gearing.simulation.kernel_records import config_record, contract_records
@@ -252,14 +253,13 @@ class Simulator:
             Leverages to choose from; by default those of the simulation's own action scheme.
         """
         self._require_begun(self._all)
-        if levels is None:
-            levels = self.scheme.magnitudes  # type: ignore[attr-defined]  # only discrete schemes have masks
+        levels = action_schemes.discrete_levels(self.scheme) if levels is None else levels
         known = tuple(levels.tolist())
         if known not in self._caps:
-            self._caps[known] = schedule_caps(levels, self.tape.tiers, self.tape.schedules)
+            self._caps[known] = action_schemes.schedule_caps(levels, self.tape.tiers, self.tape.schedules)
         shares = np.repeat(self.kernel_contracts.margin_share[0], len(self.slots) // len(self.contracts))
         last = self.tape.rows[self.accounts.row - 1]
-        return choice_masks(levels, self._caps[known], last, shares, self.accounts.equity)
+        return action_schemes.choice_masks(levels, self._caps[known], last, shares, self.accounts.equity)
 
     @property
     def view(self) -> Observation:
