@@ -1,7 +1,6 @@
 """Methods, attributes and frames of single accounts of a batch, as a list of environments has them."""
 
 from collections.abc import Iterable
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -80,7 +79,7 @@ class PerAccount:
         given: Any = indices if isinstance(indices, Iterable) and not isinstance(indices, str) else [indices]
         found, count = list(given), self._simulator.n_accounts
         for i in found:
-            if not isinstance(i, Integral):
+            if not isinstance(i, int | np.integer):
                 raise TypeError(f"the index of an account is {shown(i)}; it must be a whole number.")
             if not -count <= i < count:
                 raise IndexError(f"there is no account {i}; there are 0 to {count - 1}.")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -140,8 +141,8 @@ def feature(
     ... def close_gap(market):
     ...     return np.zeros((market.n_bars, market.n_contracts))
     """
-    parts = tuple(lookback) if isinstance(lookback, list) else lookback
-    parts = (parts,) if isinstance(parts, str) else parts
+    given = [lookback] if isinstance(lookback, str) else lookback
+    parts: Any = tuple(given) if isinstance(given, Sequence) else given  # a feature checks its type
 
     def register(compute: Compute) -> Compute:
         label = name or compute.__name__
