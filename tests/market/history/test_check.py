@@ -1,6 +1,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from gearing.market import synthetic_market
@@ -198,3 +199,15 @@ def test_every_defect_listed_for_the_real_history_is_found(real_history):
         ]
         assert found, (file, rule, first, last)
     assert report.exit_code == 0
+
+
+def test_a_settlement_at_no_price_is_an_error(folder):
+    path = folder / "binance-um" / "AAAUSDT" / "funding.parquet"
+    table = pd.read_parquet(path)
+    table.assign(mark=np.where(np.arange(len(table)) == 3, 0.0, 100.0)).to_parquet(path, index=False)
+    found = {f.rule: f for f in check_folder(folder).findings}["mark not positive"]
+    assert (found.level, found.count, found.first) == (
+        "error",
+        1,
+        "2020-01-02 00:00",
+    )  # the fourth of every 8 hours

@@ -278,3 +278,19 @@ def test_a_market_is_added_to_a_folder_and_other_values_are_refused(folder, mark
     np.testing.assert_array_equal(load(folder).last[:, 0], market.last[:, 0])
     write_market(other, folder, replace=True)
     np.testing.assert_array_equal(load(folder).last[:, 0], other.last[:, 0])
+
+
+def test_tiers_of_a_pair_are_refused_instead_of_not_being_found(folder):
+    (folder / "brackets-history.json").unlink()
+    (folder / "brackets.json").write_text(json.dumps({"AAA/USDT:USDT": BRACKETS}))  # as ccxt writes them
+    with pytest.raises(
+        ValueError, match=r"brackets.json: the key 'AAA/USDT:USDT' is a pair; name contracts like"
+    ):
+        load(folder)
+
+
+def test_a_day_of_tiers_that_is_written_in_two_ways_is_refused(folder):
+    days = {"2019-12-31": {"AAAUSDT": BRACKETS}, "2019-12-31T00:00": {"AAAUSDT": BRACKETS}}
+    (folder / "brackets-history.json").write_text(json.dumps(days))
+    with pytest.raises(ValueError, match="2019-12-31T00:00: another key is the same day"):
+        load(folder)

@@ -157,8 +157,8 @@ def _check_funding_file(
         return [], None
     name = path.relative_to(root).as_posix()
     try:
-        times, rates, _ = layout.funding_columns(path)
-        found = check_funding(times, rates, name, _interval(path.parent.parent.name))
+        times, rates, marks = layout.funding_columns(path)
+        found = check_funding(times, rates, marks, name, _interval(path.parent.parent.name))
     except (ValueError, OSError) as error:
         return [Finding("error", name, "unreadable", detail=str(error))], None
     files.append(_described(name, "funding", "", times, found))

@@ -123,7 +123,9 @@ def _check_volume(time: np.ndarray, volume: np.ndarray | None, name: str) -> Ite
     yield from flagged("note", name, "no trading", time, volume == 0.0, "bars of zero volume")
 
 
-def check_funding(times: np.ndarray, rates: np.ndarray, name: str, interval: np.timedelta64) -> list[Finding]:
+def check_funding(
+    times: np.ndarray, rates: np.ndarray, marks: np.ndarray | None, name: str, interval: np.timedelta64
+) -> list[Finding]:
     """All findings of one file of settlements."""
     if times.size == 0:
         return [Finding("error", name, "empty")]
@@ -131,6 +133,9 @@ def check_funding(times: np.ndarray, rates: np.ndarray, name: str, interval: np.
     order = np.argsort(times, kind="stable")
     times, rates = times[order], rates[order]
     found += flagged("error", name, "rate not a number", times, ~np.isfinite(rates))
+    if marks is not None:
+        wrong = ~np.isnan(marks) & ~((marks > 0.0) & np.isfinite(marks))
+        found += flagged("error", name, "mark not positive", times, wrong[order])
     detail = f"rates of {LARGE_RATE:.0%} and more; are they fractions?"
     found += flagged("warning", name, "large rate", times, np.abs(rates) >= LARGE_RATE, detail)
     found += _check_intervals(times, name, interval)

@@ -209,13 +209,17 @@ def _tiers_in(folder: Path, symbol: str) -> tuple[TierSchedule, ...]:
         for day, table in read_json(path, dict).items():
             as_of = stamp(day, f"{path}, the key {day!r}").astype("datetime64[D]").item()
             where = f"{path}, {day}"
+            if as_of in dated:
+                raise ValueError(f"{where}: another key is the same day; keep one of them.")
             if symbol in _object(table, where):
                 dated[as_of] = schedule_from_rows(
                     table[symbol], as_of, f"{HISTORY}, {day}", f"{where}, {symbol}"
                 )
     if dated:
         return tuple(dated[day] for day in sorted(dated))
-    if (path := folder / BRACKETS).is_file() and symbol in (table := read_json(path, dict)):
+    if (path := folder / BRACKETS).is_file() and symbol in (
+        table := _object(read_json(path, dict), str(path))
+    ):
         return (schedule_from_rows(table[symbol], None, f"{BRACKETS}, undated", f"{path}, {symbol}"),)
     return ()
 
@@ -224,6 +228,10 @@ def _object(value: Any, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError(
             f"{where} holds {kind_of(value)}; it should hold an object of margin tiers by contract."
+        )
+    if spelled := [name for name in value if "/" in name or ":" in name]:
+        raise ValueError(
+            f"{where}: the key {spelled[0]!r} is a pair; name contracts like their folders (BTCUSDT)."
         )
     return value
 
