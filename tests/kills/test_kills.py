@@ -16,10 +16,13 @@ import pandas as pd
 import pytest
 from tests.agents.test_training import assert_same, train, weights
 from tests.kills.processes import die, forked, returned
+from tests.market.sources.test_download import assert_whole, run
 
 from gearing.agents.checkpoints import CheckpointFolder
+from gearing.market.sources.download import ARCHIVE
+from gearing.market.sources.fetching import Fetcher
 from gearing.storage.atomic import write_json
-from gearing.storage.digest import code_digest
+from gearing.storage.digest import code_digest, file_digest
 from gearing.studies.claims import Claims
 from gearing.studies.experiment import ExperimentConfig, Findings, experiment
 from gearing.studies.runner import run_study
@@ -190,3 +193,25 @@ def test_a_training_that_was_killed_ends_with_the_same_weights(tmp_path, count):
         killed(partial(train_all, folder), min(count, IN_A_ROW), steps, seed=number)
         assert_same(expected, train_all(folder))
         assert [path.name for path in folder.iterdir()] == ["checkpoint.pt"]
+
+
+def what_a_download_leaves(folder, server, market):
+    assert run(server, folder).exit_code == 0
+    assert_whole(folder, market)
+    return {
+        path.relative_to(folder).as_posix(): file_digest(path) for path in folder.rglob("*") if path.is_file()
+    }
+
+
+@pytest.mark.parametrize("count", FEW_OR_MANY)
+def test_a_download_that_was_killed_ends_with_the_same_files(tmp_path, server, archive, market, count):
+    expected = what_a_download_leaves(tmp_path / "whole", server, market)
+    for number in range(max(1, count // IN_A_ROW)):
+        folder = tmp_path / str(number)
+        action = partial(run, server, folder)
+        killed(action, min(count, IN_A_ROW), (*FILES, (Fetcher, "fetch_all")), seed=number, longest=0.3)
+        for path in (folder / ARCHIVE).rglob("*.zip"):  # whatever is there is whole
+            assert path.read_bytes() == archive[path.relative_to(folder / ARCHIVE).as_posix()]
+        for path in folder.glob("binance-um/*/*.parquet"):
+            pd.read_parquet(path)
+        assert what_a_download_leaves(folder, server, market) == expected

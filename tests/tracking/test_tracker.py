@@ -18,6 +18,7 @@ import pytest
 
 from gearing.tracking import Tracker
 from gearing.tracking.journal import Journal
+from gearing.tracking.tracker import find_runs
 
 EXPERIMENT = "leverage"
 LOG_FOREVER = """
@@ -656,3 +657,27 @@ def _serve(uri, folder, port=None):
         except OSError:
             time.sleep(0.1)
     raise TimeoutError("mlflow server did not answer within a minute")
+
+
+@pytest.mark.parametrize("name", ["trader's", "a`b", "100%_", "é 中文", "back\\slash", 'the "best"'])
+def test_quotes_and_other_letters_in_names_are_found_again(uri, client, tmp_path, name):
+    network = tmp_path / "network.onnx"
+    network.write_bytes(b"a network")
+    for _ in range(2):
+        tracker = open_tracker(uri)
+        with tracker.run(name, key=name) as run:
+            run.log_params({"agent": name})
+            run.log_model(network, register_as=name)
+        tracker.close()
+        assert tracker.undelivered is None
+    assert list(runs(client)) == [name]
+    assert len(find_runs(EXPERIMENT, uri, agent=name)) == 1
+    assert len(client.search_model_versions()) == 1
+
+
+def test_a_key_with_both_kinds_of_quotes_is_refused_at_once(uri):
+    with (
+        pytest.raises(ValueError, match=r"contains both ' and \"; .* Use one of them"),
+        open_tracker(uri).run("x", key="""the "trader's\""""),
+    ):
+        pass

@@ -23,6 +23,19 @@ class ParentMissing(TrackerAway):
     """The parent run has not arrived yet; its own journal delivers it."""
 
 
+def quoted(text: str) -> str:
+    """A text as MLflow's filters take it; they know no escapes.
+
+    Raises
+    ------
+    ValueError
+        If it contains both kinds of quotes.
+    """
+    if "'" in text and '"' in text:
+        raise ValueError(f"{text!r} contains both ' and \"; MLflow cannot search for it. Use one of them.")
+    return f'"{text}"' if "'" in text else f"'{text}'"
+
+
 def experiment_id(client: Any, name: str, artifacts: Path | None) -> str:
     """Id of an experiment, which is created if missing and restored if deleted; its files go into ``artifacts``."""
     found = client.get_experiment_by_name(name)
@@ -43,7 +56,7 @@ def find_run(client: Any, experiments: Sequence[str], key: str, preferred: str |
     """The run of a key: the preferred one, else the newest; None if there is none that is not deleted."""
     found = client.search_runs(
         list(experiments),
-        f"tags.`{KEY_TAG}` = '{key}'",
+        f"tags.`{KEY_TAG}` = {quoted(key)}",
         max_results=10,
         order_by=["attributes.start_time DESC"],
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gearing.storage.digest import digest, file_digest
+from gearing.tracking.experiments import quoted
 from gearing.tracking.journal import Journal, Record
 
 CONTENT_TAG = "gearing.content"
@@ -90,10 +91,10 @@ def _save(folder: Path, journal: Journal, record: Record, model_id: str) -> None
 
 
 def _version(client: Any, name: str, model_id: str, run_id: str | None, tags: dict[str, str]) -> str:
-    if not client.search_registered_models(f"name = '{name}'"):
+    if not client.search_registered_models(f"name = {quoted(name)}"):
         with contextlib.suppress(Exception):  # another process may be faster; otherwise the next call raises
             client.create_registered_model(name)
-    found = client.search_model_versions(f"name = '{name}'")
+    found = client.search_model_versions(f"name = {quoted(name)}")
     ours = [version.version for version in found if tags.items() <= version.tags.items()]
     if ours:
         return str(ours[0])

@@ -14,7 +14,7 @@ from typing import Any
 
 from gearing.storage.digest import digest
 from gearing.tracking.delivery import MlflowSender
-from gearing.tracking.experiments import ParentMissing, TrackerAway
+from gearing.tracking.experiments import ParentMissing, TrackerAway, quoted
 from gearing.tracking.journal import NOT_JOURNALS, Journal, Record, delivered_to, first_record
 from gearing.tracking.run import Run
 from gearing.tracking.store import SQLITE, checked_uri, database, engine_uri, open_client, without_password
@@ -174,8 +174,7 @@ class Tracker:
         """The journal of a key, and what its start record says of it."""
         start: Record = {"op": "start", "key": key or uuid.uuid4().hex, "keyed": key is not None}
         key = start["key"]
-        if "'" in key or "`" in key:
-            raise ValueError(f"run key {key!r} contains a quote; use letters, digits, '-', '_' and '/'.")
+        quoted(key)  # runs are found by their keys
         if key in self._runs and not self._runs[key].ended:
             raise ValueError(f"run {key!r} is open already in this process.")
         return self._journal(key, patience), start | {"experiment": self.experiment, "tracker": self._address}
@@ -387,6 +386,6 @@ def find_runs(
     known = client.get_experiment_by_name(experiment)
     if known is None:
         return []
-    wanted = " and ".join(f"params.`{name}` = '{value}'" for name, value in params.items())
+    wanted = " and ".join(f"params.`{name}` = {quoted(str(value))}" for name, value in params.items())
     found = client.search_runs([known.experiment_id], wanted, order_by=["attributes.start_time DESC"])
     return [(dict(run.data.params), dict(run.data.metrics)) for run in found if run.info.status == "FINISHED"]
