@@ -14,14 +14,18 @@ def reconcile(
         typer.Argument(
             metavar="FILE...",
             help="Records of the venue, JSON as its interface returns them or CSV as its page exports them: "
-            "executions, funding and income, ledgers, forced orders, positions. Several files and pages together.",
+            "executions, funding and income, ledgers, forced orders, open and closed positions. Several files and "
+            "pages together.",
         ),
     ],
     venue: Annotated[
-        str, typer.Option(help="Venue profile: binance-usdm, binance-coinm, bybit, okx, ...")
+        str, typer.Option(help="binance-usdm, binance-coinm (contracts such as BTCUSD_PERP), bybit or okx.")
     ] = "binance-usdm",
     fee_level: Annotated[
-        str | None, typer.Option(help="Level of the venue's fee table, such as VIP1.")
+        str | None,
+        typer.Option(
+            help="The account's level in the venue's fee table, such as VIP1; default the regular one."
+        ),
     ] = None,
     contracts: Annotated[
         list[Path] | None,

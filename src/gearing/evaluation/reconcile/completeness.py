@@ -41,9 +41,10 @@ class Expected:
 
     def __post_init__(self) -> None:
         times = [line.time for line in self.lines if not np.isnat(line.time)]
-        first, last = (min(times), max(times)) if times else (None, None)
+        never = np.datetime64("NaT", "ms")  # no comparison with it holds
+        first, last = min(times, default=never), max(times, default=never)
         for symbol, time in sorted(self.settlements, key=lambda key: key[1]):
-            if first is not None and first <= time <= last:
+            if first <= time <= last:
                 self.stamps.setdefault(symbol, []).append(time)
         self.has_funding = any(line.kind == "funding" for line in self.lines)
         self.fills: dict[str, list[np.datetime64]] = defaultdict(list)
@@ -115,6 +116,22 @@ def with_fills(lines: Sequence[Line]) -> list[Line]:
         line
         if line.kind != "entry" or not line.instead or (line.symbol, line.trade) in executed
         else _settled(line, own) or replace(line, kind=line.instead)
+        for line in lines
+    ]
+
+
+def without_executed(lines: Sequence[Line]) -> list[Line]:
+    """Rows, with orders (they print no fee) skipped where their executions are in the statement, too."""
+    executed = {
+        (line.symbol, line.order) for line in lines if line.kind == "fill" and line.trade and line.order
+    }
+    return [
+        replace(line, kind="skipped", label=f"{line.label}, its executions are there, too")
+        if line.kind == "fill"
+        and not line.trade
+        and not {"fee", "fee_change"} & set(line.printed)
+        and (line.symbol, line.order) in executed
+        else line
         for line in lines
     ]
 

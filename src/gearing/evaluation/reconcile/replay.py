@@ -22,6 +22,7 @@ from gearing.evaluation.reconcile.completeness import (
     forced_fees,
     with_fills,
     with_signs,
+    without_executed,
 )
 from gearing.evaluation.reconcile.fees import Fees
 from gearing.evaluation.reconcile.legs import with_legs
@@ -312,7 +313,7 @@ def reconcile(
         (name, time.astype("datetime64[ms]")): row for (name, time), row in (settlements or {}).items()
     }
     kept, notes = without_doubles(list(lines))
-    kept = forced_fees(with_fills(with_signs(kept)))
+    kept = forced_fees(with_fills(with_signs(without_executed(kept))))
     settled = settlement_times(kept, settlements)
     doubled = len(notes)
     notes += [f"{name}: no mark prices of it were given" for name in known if marks and name not in marks]

@@ -54,6 +54,9 @@ class Snapshots:
             if "wallet" in line.given:
                 balance = float(line.given["wallet"]) + float(line.printed.get("unrealised", profit))
                 self.sheet.compare(line, "margin_balance", balance, "margin + profit", total=True)
+        elif "unrealised" in line.printed:  # the mark shows in the profit
+            gained = float(line.printed["unrealised"]) * line.side * (-1.0 if inverse else 1.0)
+            values.append(values[0] + gained)
         printed = abs(float(line.printed.get("value", "0")))
         nearest = min(values, key=lambda value: abs(value - printed))
         self.sheet.compare(

@@ -29,6 +29,7 @@ KINDS: Mapping[str, Sequence[Kind]] = {
     "bybit": (*bybit_ledger.KINDS, closed.BYBIT),
     "okx": (*okx.KINDS, closed.OKX),
 }
+_INSIDE = {"data", "result", "list", "rows", "code", "retCode"}  # of answers
 _ABOVE = re.compile(r"\s*UID\s*:[^\n]*\n", re.IGNORECASE)  # a row above the header that states the account
 _STATED = re.compile(r"Time Zone\s*:\s*((?:UTC|GMT)[-+\d:]*)", re.IGNORECASE)
 _ORDERED_DATE = re.compile(r"\d{1,2}[-/.]\d{1,2}[-/.]\d{4}")  # day or month first: the whole column decides
@@ -92,12 +93,26 @@ def _of_json(text: str, where: str) -> list[Any]:
     What ccxt returns holds the venue's own record under ``info``.
     """
     lines = [line for line in text.splitlines() if line.strip()]
-    if len(lines) > 1 and all(line.strip()[0] == "{" and line.strip()[-1] == "}" for line in lines):
-        return [parse_json(line, f"{where}, line {n}", numbers=str) for n, line in enumerate(lines, start=1)]
+    if len(lines) > 1 and all(line.strip()[0] + line.strip()[-1] in ("{}", "[]") for line in lines):
+        return _of_lines(lines, where)
     values = parse_json(text, where, allow_nan=True, numbers=str)
     if isinstance(values, dict) and isinstance(values.get("positions"), list):
         return list(values["positions"])  # Binance's account
-    rows = rows_of_answer(values, where)
+    return _unwrapped(rows_of_answer(values, where))
+
+
+def _of_lines(lines: Sequence[str], where: str) -> list[Any]:
+    """Records of a record, a list or an answer on each line."""
+    values = [parse_json(line, f"{where}, line {n}", numbers=str) for n, line in enumerate(lines, start=1)]
+    if all(isinstance(one, Mapping) for one in values) and not any(_INSIDE & set(one) for one in values):
+        return _unwrapped(values)
+    return _unwrapped(
+        [row for n, one in enumerate(values, start=1) for row in rows_of_answer(one, f"{where}, line {n}")]
+    )
+
+
+def _unwrapped(rows: Sequence[Any]) -> list[Any]:
+    """Rows, and of those that ccxt returned the venue's own record."""
     return [row["info"] if _is_of_ccxt(row) else row for row in rows]
 
 
@@ -139,7 +154,9 @@ def parse_records(
     """
     family = venue.split("-")[0]
     if family not in KINDS:
-        raise ValueError(f"{origin}: no statements of {venue!r}; there are {', '.join(sorted(KINDS))}.")
+        raise ValueError(
+            f"{origin}: no statements of {venue!r}; there are binance-usdm, binance-coinm, bybit and okx."
+        )
     given = list(records)
     numbered = range(1, len(given) + 1) if numbers is None else numbers
     lines = [_line(row, family, venue) for row in _rows(given, numbered, origin, date_format)]

@@ -119,11 +119,11 @@ def position(row: Row) -> Line:
     leg = str(row.choice("positionSide", LEGS, "both"))
     given = row.numbers({"quantity": "positionAmt", "entry": "entryPrice", "mark": "markPrice"})
     unread = {}
-    if _is_cross(row):
+    if _is_cross(row) and float(amount):
         unread["liquidation_price"] = (
             "cross margin: the wallet and the other positions that back it are not in the record"
         )
-    else:
+    elif not _is_cross(row):
         given |= _margin(row)
     printed = row.numbers({"unrealised": "unRealizedProfit", "liquidation_price": "liquidationPrice"})
     printed |= {"quantity": amount.removeprefix("-"), "entry": given["entry"]}
