@@ -175,8 +175,9 @@ def check_sums(lines: Iterable[Line], sheet: Sheet) -> None:
             continue
         sheet.count(line, total=True)
         ours, printed = Decimal(line.given["parts"]), line.printed["change"]
-        if abs(ours - Decimal(printed)) > 2 * Decimal(1).scaleb(-API_DECIMALS):
-            sheet.differs(line, "change", printed, float(ours), "sum of the row's amounts")
+        if abs(ours - Decimal(printed)) > _TOLERANCE:
+            rule = "sum of the row's amounts"
+            sheet.differs(line, "change", printed, float(ours), rule, format(_TOLERANCE, "f"))
 
 
 def with_signs(lines: Sequence[Line]) -> list[Line]:
@@ -340,9 +341,8 @@ def check_balances(lines: Iterable[Line], sheet: Sheet) -> None:
                 sheet.count(line, total=True)
                 if not _follows(before, line):
                     ours = float(before + Decimal(change))
-                    sheet.differs(
-                        line, "balance", after, ours, "wallet before + change; rows are missing or wrong"
-                    )
+                    rule = "wallet before + change; rows are missing or wrong"
+                    sheet.differs(line, "balance", after, ours, rule, format(_TOLERANCE, "f"))
             before = Decimal(after)
 
 

@@ -160,7 +160,7 @@ class Sheet:
         self._state(line, "checked")
 
     def differs(
-        self, line: Line, name: str, printed: str, ours: float | str, rule: str, unit: str = "1"
+        self, line: Line, name: str, printed: str, ours: float | str, rule: str, unit: str = ""
     ) -> None:
         """Add a row of ``COLUMNS``."""
         self._state(line, "checked")

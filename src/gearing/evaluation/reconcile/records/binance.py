@@ -1,5 +1,6 @@
 """Records of Binance's futures interfaces: USD-M (``/fapi``) and COIN-M (``/dapi``)."""
 
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -40,7 +41,7 @@ def user_trade(row: Row) -> Line:
 
 def income_line(row: Row, time: str, amount: str, kind: str, identifier: str) -> Line:
     """An entry of the income history, from the interface or the page."""
-    income_type, symbol = row.text(kind).upper(), row.text("symbol", "")
+    income_type, symbol = re.sub(r"[\s-]+", "_", row.text(kind).upper()), row.text("symbol", "")
     value, coin = row.amount(amount)
     coin = row.text("asset", coin).upper()
     number = row.text(identifier, "")

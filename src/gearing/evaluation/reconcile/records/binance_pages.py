@@ -4,7 +4,10 @@ Headers differ by year and language of the page; spellings of one column are alt
 page, which the header or the file's name states. The coin stands behind the fee or in a column of its own.
 """
 
+from decimal import Decimal
+
 from gearing.evaluation.reconcile.records.binance import LEGS, income_line, maker
+from gearing.evaluation.reconcile.records.closed import SIZE_CHANGED
 from gearing.evaluation.reconcile.records.kind import Field, Kind, compared, irrelevant, meaning, used
 from gearing.evaluation.reconcile.records.line import API_DECIMALS, Line
 from gearing.evaluation.reconcile.records.row import Row
@@ -80,10 +83,13 @@ def closed_position(row: Row) -> Line:
         return Line(
             row.line, row.time("Opened"), "skipped", symbol, file=row.file, label="position not closed"
         )
+    given = row.numbers({"quantity": "Closed Vol.", "entry": "Entry Price", "price": "Avg. Close Price"})
+    largest = Decimal(row.number("Max Open Interest")) if "Max Open Interest" in row else None
+    grew = largest is not None and Decimal(given.get("quantity", "0")) > largest
     return Line(
-        row.line, row.time("Closed"), "closed", symbol, side,
-        row.numbers({"quantity": "Closed Vol.", "entry": "Entry Price", "price": "Avg. Close Price"}),
+        row.line, row.time("Closed"), "closed", symbol, side, given,
         printed, row.file, "position history", decimals={"realised": page_decimals(row, "Closing PNL")},
+        unread={"realised": SIZE_CHANGED} if grew else {},
     )  # fmt: skip
 
 
@@ -140,7 +146,7 @@ POSITIONS = Kind(
         "Avg. Close Price": used("average price"), "Closed Vol.": used("size"), "Closing PNL": compared("profit"),
         "Opened": irrelevant("its executions have times"), "Closed": used("order of the rows"),
         "Status": meaning("closed or still open"), "Margin Mode": irrelevant("no liquidation price is printed"),
-        "Max Open Interest": irrelevant("largest size on the way"),
+        "Max Open Interest": meaning("whether size was added after a part was closed"),
     },
     closed_position, page=True,
 )  # fmt: skip

@@ -8,7 +8,7 @@ from gearing.evaluation.reconcile.records.okx_bills import instrument_of, skippe
 from gearing.evaluation.reconcile.records.row import Row
 
 SIZE_CHANGED = (
-    "size was added after a part was closed, so that the profit does not follow from the average prices"
+    "closed in part, or size was added afterwards: the profit need not follow from the average prices"
 )
 
 
