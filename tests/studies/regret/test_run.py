@@ -131,6 +131,8 @@ def test_tables_and_line_say_how_long_the_chosen_weights_were_trained(quick):
     assert seeds.loc[("differentiable", 0), "trained_decisions"] == chosen
     assert agents.loc["differentiable", "trained_decisions"] == chosen
     assert agents.loc["differentiable", "untrained"] == float(chosen == 0)
+    assert "worst_seed" in quick.summary  # a column of the agents' table alone
+    assert "1 rows in" not in (quick.folder / "report.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ from gearing.studies.study.learning import as_one_contract
 from gearing.studies.study.policies import (
     placebo,
     policies_line,
+    policies_printed,
     policies_table,
     reasons_table,
     seeds_table,
@@ -344,6 +345,25 @@ def test_growth_of_a_ruined_account_is_a_word_in_every_table():
     assert reasons.loc[("BTC", "long", "agent"), "growth"] == "ruined"
     assert seeds["growth"].tolist() == ["ruined"]
     assert "agent on BTC long ruined in 1 of 4 accounts" in policies_line("x", [one], table)
+
+
+def test_the_printed_policies_have_their_intervals_ruins_and_training():
+    lived, gone = an_agent(days(0.1, 0.1, 0.1)), an_agent(days(-4.0, -1.0, -1.0, ruined=np.array([1])))
+    (row,) = policies_printed(policies_table([lived])).to_dict("records")
+    # the same growth every day, and that of the fixed leverage
+    assert row["log growth/y [95 %]"] == "+0.10 [+0.10, +0.10]"
+    assert row["vs fixed, same mean [95 %]"] == "+0.00 [+0.00, +0.00]"
+    assert (row["ruined"], row["trained"], row["untrained"]) == ("0 of 2", "10,000", "50%")
+    (row,) = policies_printed(policies_table([gone])).to_dict("records")
+    assert row["log growth/y [95 %]"] == row["vs fixed, same mean [95 %]"] == "ruined"
+    assert row["ruined"] == "1 of 2"
+
+
+def test_one_seed_has_no_interval_over_seeds():
+    row = policies_table([an_agent(days(0.1, 0.2, 0.2), days(0.3, 0.2, 0.2))]).iloc[0]
+    assert row["iqm"] == pytest.approx(0.2)  # of two contracts and two folds: 0.1, 0.1, 0.3, 0.3
+    assert np.isnan(row["iqm_low"])
+    assert np.isnan(row["iqm_high"])
 
 
 def test_the_mean_of_two_accounts_is_not_called_interquartile():

@@ -22,7 +22,14 @@ from gearing.policies.rules import FixedLeverage
 from gearing.storage.atomic import write_arrays
 from gearing.studies.experiment import Findings, experiment
 from gearing.studies.regret.config import RegretConfig
-from gearing.studies.regret.tables import GROWTH, agent_table, agents_line, reference_table, seed_table
+from gearing.studies.regret.tables import (
+    GROWTH,
+    PRINTED,
+    agent_table,
+    agents_line,
+    reference_table,
+    seed_table,
+)
 from gearing.studies.trials import CHECKPOINT, Place, Trial
 from gearing.studies.work import Work
 
@@ -55,7 +62,7 @@ def run_regret(config: RegretConfig, work: Work) -> Findings:
     agents = agent_table(seeds)
     tables = {"agents": agents, "references": reference_table(config, known), "seeds": seeds}
     metrics = {f"{name}.score": float(row["score"]) for name, row in agents.iterrows()}
-    return Findings(agents_line(config, agents), tables, metrics=metrics)
+    return Findings(agents_line(config, agents), tables, metrics=metrics, printed={"agents": agents[PRINTED]})
 
 
 def _seeds(config: RegretConfig) -> list[tuple[str, int]]:

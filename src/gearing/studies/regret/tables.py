@@ -12,6 +12,10 @@ from gearing.studies.trials import Result
 
 GROWTH = "growth.npz"
 REACHED = 0.9  # of the oracle on validation: when an agent counts as having learned
+PRINTED = [  # columns of the agents' table that are printed; its file has all
+    "seeds", "growth", "score", "score_low", "score_high", "worst_seed", "regret", "inside", "leverage", "decisions",
+    "trained_decisions", "untrained",
+]  # fmt: skip
 _MEASURED = ("inside", "outside_by", "leverage")
 
 
@@ -77,8 +81,8 @@ def agent_table(seeds: pd.DataFrame) -> pd.DataFrame:
             "seeds": len(group),
             "growth": group["growth"].mean(),
             "score": interval.estimate,
-            "score_low": interval.low,
-            "score_high": interval.high,
+            "score_low": interval.low if len(group) > 1 else np.nan,  # over seeds
+            "score_high": interval.high if len(group) > 1 else np.nan,
             "worst_seed": scores.min(),
             **{column: group[column].mean() for column in ("regret", *_MEASURED)},
             "reached": int(group["decisions_to_reach"].notna().sum()),
@@ -107,10 +111,15 @@ def _learned(summary: dict[str, Any]) -> dict[str, float]:
 def agents_line(config: RegretConfig, agents: pd.DataFrame) -> str:
     """Scores with their intervals, and how many seeds chose weights before any training."""
     scores = [
-        f"{name} {row['score']:.3f} [{row['score_low']:.3f}, {row['score_high']:.3f}] ({_seeds_text(row)})"
+        f"{name} {row['score']:.3f}{_interval_text(row)} ({_seeds_text(row)})"
         for name, row in agents.iterrows()
     ]
     return f"{config.name}: share of the oracle's growth over {config.test_years:,.0f} years: {', '.join(scores)}"
+
+
+def _interval_text(row: pd.Series) -> str:
+    """The interval of a score; nothing for one seed, which has none."""
+    return "" if row["seeds"] < 2 else f" [{row['score_low']:.3f}, {row['score_high']:.3f}]"
 
 
 def _seeds_text(row: pd.Series) -> str:

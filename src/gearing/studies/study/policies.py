@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from gearing.evaluation.metrics import DAYS_PER_YEAR, RUINED
-from gearing.evaluation.reports.tables import number_text
+from gearing.evaluation.reports.tables import number_text, printed
 from gearing.evaluation.statistics.bootstrap import block_mean
 from gearing.evaluation.statistics.inference import Difference, pooled_growth_difference
 from gearing.evaluation.statistics.scores import aggregate
@@ -20,6 +20,19 @@ _MEANS = (
     "growth", "growth_low", "growth_high", "versus_fixed", "fixed_low", "fixed_high", "placebo", "placebo_p",
 )  # fmt: skip
 _GROWTHS = ("growth", "one_level", "between_folds", "within_folds", "timing", "timing_p", "correlation")
+_PRINTED = {
+    "log growth/y [95 %]": ("growth_text", "{}"),
+    "vs fixed, same mean [95 %]": ("fixed_text", "{}"),
+    "verdict": ("verdict", "{}"),
+    "eff. lev.": ("leverage", "{:.2f}"),
+    "liq./y": ("liquidations", "{:.1f}"),
+    "30 d with liq.": ("touched", "{:.0%}"),
+    "max DD": ("drawdown", "{:.1%}"),
+    "ruined": ("ruined_text", "{}"),
+    "trained": ("trained_decisions", "{:,.0f}"),
+    "untrained": ("untrained", "{:.0%}"),
+    "code": ("code", "{}"),
+}
 _MIDDLE = ("iqm", "iqm_low", "iqm_high")
 
 
@@ -43,6 +56,28 @@ def policies_table(played: Sequence[Played]) -> pd.DataFrame:
     table = table.join(_verdicts(played))
     codes = [one.code for one in played]
     return table.assign(code=codes) if any(codes) else table
+
+
+def policies_printed(table: pd.DataFrame) -> pd.DataFrame:
+    """What is printed of the table of all policies; its file has all columns."""
+    texts = {
+        "growth_text": [
+            _interval_text(row, ("growth", "growth_low", "growth_high")) for _, row in table.iterrows()
+        ],
+        "fixed_text": [
+            _interval_text(row, ("versus_fixed", "fixed_low", "fixed_high")) for _, row in table.iterrows()
+        ],
+        "ruined_text": [f"{row['ruined']} of {row['accounts']}" for _, row in table.iterrows()],
+    }
+    verdict = table["verdict"].fillna("").replace("", "-")
+    return printed(table.assign(**texts, verdict=verdict), _PRINTED)
+
+
+def _interval_text(row: pd.Series, names: Sequence[str]) -> str:
+    if isinstance(row[names[0]], str):
+        return str(row[names[0]])
+    estimate, low, high = (number_text("{:+.2f}", row[name]) for name in names)
+    return f"{estimate} [{low}, {high}]"
 
 
 def policies_line(name: str, played: Sequence[Played], table: pd.DataFrame) -> str:
@@ -98,12 +133,14 @@ def _row(one: Played) -> dict[str, Any]:
         **{name: one.mean(name) for name in ("leverage", "fees", "funding", "liquidations", "drawdown")},
         **_trained(one),
     }  # fmt: skip
-    return found | _unknown(scores, ruined)
+    return found | _unknown(len(one.seeds), scores, ruined)
 
 
-def _unknown(scores: int, ruined: int) -> dict[str, Any]:
-    """Columns that are no number: means over ruined accounts, and an interquartile mean of too few."""
+def _unknown(seeds: int, scores: int, ruined: int) -> dict[str, Any]:
+    """Columns that are no number: means over ruined accounts, an interquartile mean of too few, an interval of one."""
     words: dict[str, Any] = {}
+    if seeds < 2:
+        words |= dict.fromkeys(("iqm_low", "iqm_high"), np.nan)  # an interval over seeds
     if ruined:
         words |= dict.fromkeys(_MEANS, RUINED)
     if ruined > scores // 4:

@@ -19,18 +19,25 @@ from gearing.studies.study.exporting import export_agent
 from gearing.studies.study.leaderboard import Entry, entries_of, leaderboard, loaded, trained_columns
 from gearing.studies.study.learning import pretrain
 from gearing.studies.study.playing import play
-from gearing.studies.study.policies import policies_line, policies_table, reasons_table, seeds_table
+from gearing.studies.study.policies import (
+    policies_line,
+    policies_printed,
+    policies_table,
+    reasons_table,
+    seeds_table,
+)
 from gearing.studies.study.prepare import Prepared, prepare
 from gearing.studies.study.trials import trials_of
 from gearing.studies.trials import Result
 from gearing.studies.work import Work, is_number
 
+_VERSUS = "growth vs baseline [interval]"
 TABLE = {
     **PRINTED,
     "trained": ("trained_text", "{}"),
     "controls": ("controls", "{}"),
     "acted": ("control_actions", "{:.0f}"),
-    "growth vs baseline [95 %]": ("versus_text", "{}"),
+    _VERSUS: ("versus_text", "{}"),
     "code": ("code", "{}"),
 }
 LEADERBOARD = "leaderboard"
@@ -64,9 +71,15 @@ def _one_account(prepared: Prepared, results: Sequence[Result], work: Work) -> F
     bundle = None if config.export is None else export_agent(prepared, config.export, work)
     return Findings(
         _line(config, board), {LEADERBOARD: board}, _figures(config, entries), _metrics(board), prepared.markets,
-        _notes(prepared), {LEADERBOARD: printed(board, TABLE)},
+        _notes(prepared), {LEADERBOARD: _printed(config, board)},
         {one.trial: loaded(config, one) for one in results}, bundle,
     )  # fmt: skip
+
+
+def _printed(config: StudyConfig, board: pd.DataFrame) -> pd.DataFrame:
+    """The leaderboard as it is printed; the intervals by the level of the study's statistics."""
+    named = {_VERSUS: f"growth vs baseline [{100.0 * config.statistics.level:g} %]"}
+    return printed(board, TABLE).rename(columns=named)
 
 
 def _groups(prepared: Prepared, results: Sequence[Result]) -> Findings:
@@ -82,7 +95,10 @@ def _groups(prepared: Prepared, results: Sequence[Result]) -> Findings:
         if is_number(row[name])
     }
     line = policies_line(config.name, played, table)
-    return Findings(line, tables, metrics=metrics, markets=prepared.markets, notes=_notes(prepared))
+    return Findings(
+        line, tables, metrics=metrics, markets=prepared.markets, notes=_notes(prepared),
+        printed={"policies": policies_printed(table)},
+    )  # fmt: skip
 
 
 def _line(config: StudyConfig, board: pd.DataFrame) -> str:
