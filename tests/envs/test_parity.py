@@ -318,6 +318,16 @@ def test_an_action_beyond_its_bounds_by_rounding_is_the_bound(direction, edge):
     assert rewards[0] == rewards[1]
 
 
+@pytest.mark.parametrize(
+    ("given_", "says"),
+    [({"start": "nowhere"}, "'random' or 'first'"), ({"start": "2020-13-01"}, "start"),
+     ({"action": "tiers", "direction": "free"}, "no side")],
+)  # fmt: skip
+def test_what_no_episode_can_be_made_of_is_refused_when_the_environment_is_made(given_, says):
+    with pytest.raises(ValueError, match=says):
+        PerpetualEnv(**SETTINGS | given_)
+
+
 @pytest.mark.parametrize("growth", ["a", MARKET, np.zeros((80, 2)), np.full(80, np.nan)])
 def test_an_oracle_growth_is_one_finite_number_per_bar(growth):
     with pytest.raises((TypeError, ValueError), match="oracle_growth"):

@@ -12,6 +12,7 @@ from gymnasium.utils import seeding
 from gearing.features import FeatureSet, FeatureTable
 from gearing.market.data import MarketData, market_list
 from gearing.names import check_names, shown
+from gearing.simulation.actions import TierScheme
 from gearing.simulation.config import SimulationConfig
 from gearing.simulation.simulator import Simulator
 
@@ -217,7 +218,12 @@ def batch_info(values: Mapping[str, np.ndarray], mask: np.ndarray) -> dict[str, 
 
 def spaces_of(simulator: Simulator) -> tuple[spaces.Box, spaces.Space]:
     """Observations, bounded per column, and actions."""
-    layout = simulator.layout
+    layout, config = simulator.layout, simulator.config
+    if isinstance(simulator.scheme, TierScheme) and (config.direction, config.position_mode) == (
+        "free",
+        "one_way",
+    ):
+        raise ValueError("action 'tiers' has no side; use direction long, short or signal:COLUMN.")
     observations = spaces.Box(layout.low, layout.high, dtype=np.float32)
     return observations, action_space(len(simulator.slots), simulator.scheme.n_choices)
 

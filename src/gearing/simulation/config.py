@@ -165,6 +165,7 @@ class SimulationConfig:
                     f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(allowed)}."
                 )
         self._check_numbers()
+        check_start(self.start)
         rebalance_mode(self.rebalance)
         if self.direction not in ("long", "short", "free") and not self.direction.startswith("signal:"):
             raise ValueError(
@@ -256,6 +257,16 @@ def _checked_controls(given: Any) -> tuple[Any, ...]:
 def check_settings(given: dict[str, Any]) -> None:
     """Refuse a setting that does not exist, naming the nearest that does."""
     check_names("no simulation setting", given, SimulationConfig.__dataclass_fields__, TypeError)
+
+
+def check_start(start: str) -> None:
+    """Refuse a start that is neither "random" nor "first" nor a time."""
+    if start in ("random", "first"):
+        return
+    try:
+        stamp(start, "start")
+    except ValueError as error:
+        raise ValueError(f"{error} Or give 'random' or 'first'.") from None
 
 
 def rebalance_mode(text: str) -> tuple[int, float]:

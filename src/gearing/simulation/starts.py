@@ -113,11 +113,7 @@ def _fixed_start(start: str, times: np.ndarray, length: int | None) -> int:
     """Number of the decision at which every episode begins, of those at ``times``."""
     if start == "first":
         return 0
-    try:
-        wanted = stamp(start, "start")
-    except ValueError as error:
-        raise ValueError(f"{error} Or give 'random' or 'first'.") from None
-    k = int(np.searchsorted(times, wanted))
+    k = int(np.searchsorted(times, stamp(start, "start")))
     if k >= times.size or (length and k + length > times.size):
         raise ValueError(
             f"start {start} leaves no whole episode; decisions run from {times[0]} to {times[-1]}."
