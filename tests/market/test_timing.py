@@ -151,3 +151,8 @@ def test_a_date_format_that_is_none_is_refused_for_numbers_as_well():
 def test_a_zone_that_no_place_has_is_refused(written):
     with pytest.raises(ValueError, match="is not a date"):
         stamp(written)
+
+
+@pytest.mark.parametrize("zone", ["GMT+0100", "UTC+01:00", "+01:00"])
+def test_a_zone_after_gmt_or_utc_is_ahead_of_it(zone):
+    assert stamp(f"31.01.2025 08:00:00.000 {zone}") == np.datetime64("2025-01-31T07:00")

@@ -111,7 +111,7 @@ def fetch_data(
     download = partial(fetch, symbols, target, bar, first, end, kinds, settings=settings)
     report = _with_bar(partial(download, allow_missing=allow_missing))
     typer.echo(f"{report} in {target}")
-    failed = [f"failed      {outcome.path}: {outcome.detail}" for outcome in report.failed]
+    failed = [f"failed      {outcome.detail}" for outcome in report.failed]
     for symbol in report.unknown:
         failed.append(f"unknown     the archive has no file of {symbol} in this period; check the spelling.")
     failed += [f"missing     {hole}; the archive has no such file." for hole in report.missing]

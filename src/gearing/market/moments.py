@@ -47,7 +47,7 @@ _DATE = re.compile(
 )
 _CLOCK = re.compile(
     r"(?:[T,\s]\s*(?P<hour>\d{1,2}):(?P<minute>\d\d)(?::(?P<second>\d\d)(?:[.,](?P<part>\d+))?)?\s*(?P<half>[AaPp][Mm])?)?"
-    r"\s*(?:Z|UTC|GMT|(?P<sign>[+-])(?P<hours>\d\d):?(?P<minutes>\d\d)?)?",
+    r"\s*(?:Z|(?:UTC|GMT)?(?P<sign>[+-])(?P<hours>\d\d):?(?P<minutes>\d\d)?|UTC|GMT)?",
     re.ASCII,
 )
 

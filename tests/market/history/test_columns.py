@@ -228,3 +228,9 @@ def test_a_settlement_at_no_price_is_refused_by_its_moment(mark):
         ValueError, match=r"x: mark at 2025-01-01 00:00 is .*; give the mark price, or an empty cell"
     ):
         settlements_of_table(table, "x")
+
+
+@pytest.mark.parametrize("name", ["timestamp", "Open time"])
+def test_row_numbers_that_pandas_writes_are_no_times(name):
+    numbered = csv(f",{name},open,high,low,close,volume", [[str(k), *row] for k, row in enumerate(rows())])
+    assert bars_of_table(table_of(numbered, "x"), "x").open_time.tolist() == HOURS.tolist()

@@ -17,7 +17,20 @@ from gearing.market.history.series import Bars
 from gearing.market.timing import stamps
 from gearing.names import check_names
 
-_CLOCKS = ("time", "timestamp", "datetime", "date", "ts", "t", "unix", "unixtime", "index", "")
+_CLOCKS = (
+    "time",
+    "timestamp",
+    "datetime",
+    "date",
+    "ts",
+    "t",
+    "unix",
+    "unixtime",
+    "gmttime",
+    "utctime",
+    "index",
+    "",
+)
 # Ours: theirs, in lower case without spaces and signs; the first that a table has is taken.
 _BARS: Mapping[str, Sequence[str]] = {
     "open_time": ("opentime", "starttime", "start", "startat", *_CLOCKS),
@@ -176,7 +189,7 @@ def _renamed(
     require_columns(where, table.columns, mapping.values())
     table = _one_clock(table, list(mapping.values()))
     closing = {"T"} if "t" in table.columns else set()  # of Hyperliquid and Binance's streams
-    taken = closing.union(mapping.values())
+    taken = closing.union(mapping.values(), _row_numbers(table))
     free = {column: _plain(column) for column in table.columns if column not in taken}
     chosen: dict[str, Any] = {}
     for ours, theirs in known.items():
@@ -192,6 +205,17 @@ def _renamed(
             f"{where}: no column {missing[0]}; it has {has}. {hint}Pass --column {missing[0]}=..."
         )
     return pd.DataFrame({ours: table[theirs] for ours, theirs in chosen.items()}, index=table.index)
+
+
+def _row_numbers(table: pd.DataFrame) -> set[str]:
+    """The column without a name, where it counts rows (pandas writes it) and another column has the times."""
+    known = {*_BARS["open_time"], *_FUNDING["time"]}
+    if "" not in table.columns or not any(
+        _plain(column) in known for column in table.columns if column != ""
+    ):
+        return set()
+    numbered = table[""].dtype.kind in "iu" and bool(table[""].between(0, 10**8).all())
+    return {""} if numbered else set()
 
 
 def _closing_hint(ours: str, free: Mapping[Any, str]) -> str:
