@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
-from multiprocessing.pool import ExceptionWithTraceback
+from multiprocessing.pool import ExceptionWithTraceback  # type: ignore[attr-defined]  # absent from the stubs
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple

@@ -178,7 +178,7 @@ def backtest(
     from gearing.evaluation.backtesting import backtest as run
     from gearing.evaluation.columns import policy_table
     from gearing.evaluation.own_columns import columns_from_file
-    from gearing.evaluation.reports.tables import comparison, fitted, printed
+    from gearing.evaluation.reports.tables import comparison, controls_table, fitted, printed
     from gearing.plugins import load_plugins
 
     load_plugins(plugins or ())
@@ -204,7 +204,7 @@ def backtest(
     for heading, section in sections.items():
         typer.echo(f"\n{heading}\n{fitted(section)}")
     if config.controls:
-        typer.echo(f"\n{fitted(result.control_report)}")
+        typer.echo(f"\n{fitted(controls_table(result))}")
     if ledger is not None:
         result.ledger.to_parquet(ledger)
     if report is not None:

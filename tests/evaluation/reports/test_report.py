@@ -8,7 +8,7 @@ import pytest
 import gearing
 from gearing.evaluation.reports.figures import equity_figure
 from gearing.evaluation.reports.report import growth_by_regime, html_report, page, yearly
-from gearing.evaluation.reports.tables import printed
+from gearing.evaluation.reports.tables import controls_table, printed
 from gearing.evaluation.reports.trades import trades
 from gearing.policies.controls import StopLoss
 from gearing.policies.rules import FixedLeverage, VolatilityWeighted
@@ -157,3 +157,13 @@ def test_a_liquidation_that_leaves_nothing_has_its_dot(market, figure):
     (dots,) = (line for line in top.lines if line.get_marker() == "o")
     assert len(dots.get_ydata()) == len(ruined.liquidation_times)
     assert (dots.get_ydata() >= low).all()
+
+
+def test_controls_are_shown_by_the_settings_in_use_and_moments_that_were(market):
+    quiet = gearing.backtest(FixedLeverage(0.1), market, controls=[StopLoss(margin=0.9)])
+    (text,) = controls_table(quiet).index
+    assert text == "StopLoss(margin=0.9, atr_column='atr_24h', watch_last=False)"
+    assert controls_table(quiet)[["acted", "first", "last"]].iloc[0].tolist() == [0, "-", "-"]
+    busy = gearing.backtest(FixedLeverage(8.0), market, controls=[StopLoss(distance=0.04)], margin_share=0.3)
+    first = busy.control_report["first"].iloc[0]
+    assert controls_table(busy)["first"].iloc[0] == f"{first:%Y-%m-%d %H:%M}"

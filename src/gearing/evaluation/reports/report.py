@@ -12,7 +12,14 @@ import pandas as pd
 from gearing.evaluation.comparisons.scenarios import capacity, counterfactuals, stress_grid
 from gearing.evaluation.metrics import EQUITY_FLOOR, RUINED, years_between
 from gearing.evaluation.reports.figures import mark_liquidations, new_figure, span_label
-from gearing.evaluation.reports.tables import PRINTED, comparison, number_text, printed, span_note
+from gearing.evaluation.reports.tables import (
+    PRINTED,
+    comparison,
+    controls_table,
+    number_text,
+    printed,
+    span_note,
+)
 from gearing.evaluation.reports.trades import trades
 from gearing.evaluation.result import BacktestResult
 from gearing.features import FeatureSet, FeatureTable
@@ -116,7 +123,7 @@ def html_report(
     played = trades(result)
     tables = {
         "Result": printed(comparison([result, *others])), **(sections or {}), "Years": yearly(result),
-        _trades_heading(played): _largest(played), "Risk controls": result.control_report,
+        _trades_heading(played): _largest(played), "Risk controls": controls_table(result),
     }  # fmt: skip
     template = Environment(autoescape=True, loader=PackageLoader(__package__, "."), trim_blocks=True)
     text = template.get_template("report.html").render(

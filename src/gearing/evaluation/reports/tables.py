@@ -3,6 +3,7 @@
 import shutil
 import textwrap
 from collections.abc import Sequence
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import pandas as pd
@@ -60,6 +61,26 @@ def printed(table: pd.DataFrame, columns: dict[str, tuple[str, str]] = PRINTED) 
         if name in source
     }
     return pd.DataFrame(shown, index=source.index)
+
+
+def controls_table(result: BacktestResult) -> pd.DataFrame:
+    """`BacktestResult.control_report` as text: settings that are in use, moments of acts or "-"."""
+    report = result.control_report
+    moments = {
+        name: [number_text("{:%Y-%m-%d %H:%M}", value) for value in report[name]]
+        for name in ("first", "last")
+    }
+    names = [_control_text(control) for control in result.config.controls]
+    return report.assign(**moments).set_axis(pd.Index(names, name="control", dtype=object))
+
+
+def _control_text(control: Any) -> str:
+    """A control with its parameters, those left out of use not named."""
+    if not is_dataclass(control):
+        return repr(control)
+    used = {field.name: getattr(control, field.name) for field in fields(control) if field.repr}
+    shown = ", ".join(f"{name}={value!r}" for name, value in used.items() if value is not None)
+    return f"{type(control).__name__}({shown})"
 
 
 def number_text(form: str, value: Any) -> str:
