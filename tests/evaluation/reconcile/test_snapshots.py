@@ -35,3 +35,9 @@ def test_without_a_mark_the_value_is_that_at_entry_and_the_profit(amount, profit
 def test_flat_positions_of_cross_margin_are_skipped():
     found = checked(positionAmt="0", entryPrice="0", unrealizedProfit="0", notional="0", isolated=False)
     assert (dict(found.skipped), found.unchecked) == ({"position": 1}, ())
+
+
+def test_a_position_without_its_average_price_is_refused_and_a_flat_one_needs_none():
+    with pytest.raises(ValueError, match=r"^statement, line 1: no entryPrice, or an empty one"):
+        checked(entryPrice="")
+    assert checked(entryPrice="", positionAmt="0", isolated=False).skipped == {"position": 1}

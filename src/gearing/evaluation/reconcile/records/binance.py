@@ -118,7 +118,8 @@ def position(row: Row) -> Line:
     time = row.time("updateTime") if row.text("updateTime", "0") != "0" else NO_TIME
     side = -1 if amount.startswith("-") else 1
     leg = str(row.choice("positionSide", LEGS, "both"))
-    given = row.numbers({"quantity": "positionAmt", "entry": "entryPrice", "mark": "markPrice"})
+    given = row.numbers({"quantity": "positionAmt", "mark": "markPrice"})
+    given["entry"] = row.number("entryPrice") if float(amount) or "entryPrice" in row else "0"
     unread = {}
     if _is_cross(row) and float(amount):
         unread["liquidation_price"] = (
