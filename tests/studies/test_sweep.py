@@ -107,3 +107,13 @@ def test_a_space_that_cannot_be_searched_is_refused_before_anything_runs(overrid
     path, settings = small
     with pytest.raises(ValueError, match=told):
         load_config(path, [*settings, override])
+
+
+def test_a_sweep_whose_account_was_ruined_reports_no_growth(small):
+    path, settings = small
+    done = run_study(path, [*settings, "market.seed=2", "space.leverage=[3.0, 3.5]"])
+    assert "the account was ruined at 2020-" in done.findings.line
+    assert "log growth" not in done.findings.line
+    assert not {"log_growth", "sharpe", "vs_same_leverage"} & done.findings.metrics.keys()
+    assert done.findings.tables["outcome"]["log_growth"].iloc[0] == "ruined"
+    assert done.findings.tables["outcome"]["less_theirs"].tolist()[1:] == ["ruined", "ruined"]

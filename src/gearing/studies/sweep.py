@@ -8,6 +8,7 @@ import pandas as pd
 from pydantic import Field, field_validator, model_validator
 
 from gearing.evaluation.comparisons.matched_fixed import MatchedFixed, matched_fixed
+from gearing.evaluation.metrics import RUINED
 from gearing.evaluation.reports.figures import equity_figure
 from gearing.evaluation.statistics.inference import Difference, mean_interval
 from gearing.evaluation.statistics.selection import expected_best_sharpe
@@ -20,6 +21,7 @@ from gearing.studies.sections import Decision, Exchange, Market, account_setting
 from gearing.studies.work import Work
 
 _BOUNDS = {"low", "high"}
+_GAINS = ("vs_same_leverage", "vs_same_volatility")
 _COUNTED = ["max_drawdown", "liquidations", "fees", "funding"]
 
 
@@ -125,9 +127,13 @@ def _outcome(matched: MatchedFixed, gained: tuple[Difference, Difference]) -> pd
     """The traded account and matched fixed leverage; growth less theirs, with its 95 % interval."""
     table = matched.table[["effective_leverage", "log_growth", "sharpe", *_COUNTED]]
     intervals = {"less_theirs": "estimate", "low": "low", "high": "high"}
-    return table.assign(
-        **{name: [float("nan"), *(getattr(one, part) for one in gained)] for name, part in intervals.items()}
-    )
+    own, *theirs = table["log_growth"]
+    gone = [RUINED in (own, other) for other in theirs]  # then there is no growth to compare
+
+    def column(part: str) -> list[Any]:
+        return [RUINED if none else getattr(one, part) for one, none in zip(gained, gone, strict=True)]
+
+    return table.assign(**{name: [float("nan"), *column(part)] for name, part in intervals.items()})
 
 
 def _metrics(done: Sweep, gained: tuple[Difference, Difference]) -> dict[str, float]:
@@ -138,9 +144,10 @@ def _metrics(done: Sweep, gained: tuple[Difference, Difference]) -> dict[str, fl
         "expected_best_sharpe": _luck(done),
         **{name: getattr(measured, name) for name in ("log_growth", "sharpe", "max_drawdown")},
         "liquidations": float(done.result.steps.liquidations.sum()),
-        "vs_same_leverage": gained[0].estimate,
-        "vs_same_volatility": gained[1].estimate,
+        **{name: one.estimate for name, one in zip(_GAINS, gained, strict=True)},
     }
+    if done.result.ruined:  # growth would be that of a floor
+        metrics = {name: x for name, x in metrics.items() if name not in ("log_growth", *_GAINS)}
     return {name: value for name, value in metrics.items() if value == value}
 
 
@@ -150,11 +157,18 @@ def _luck(done: Sweep) -> float:
 
 
 def _line(config: SweepConfig, done: Sweep, gained: Difference) -> str:
+    begin = (
+        f"{config.name}: {done.n_configurations:,} configurations, each of {len(done.chosen)} windows of {config.test} "
+        "traded with the best before it:"
+    )
+    if done.result.ruined:
+        return (
+            f"{begin} the account was ruined at {done.result.time[done.result.end].astype('datetime64[m]')}"
+        )
     measured, daily = done.result.performance, done.result.daily_log_growth
     low, high = mean_interval(daily, seed=config.seed, replications=config.replications)
     return (
-        f"{config.name}: {done.n_configurations:,} configurations, each of {len(done.chosen)} windows of {config.test} "
-        f"traded with the best before it: {measured.log_growth:+.2f} [{low:+.2f}, {high:+.2f}] log growth a year, "
+        f"{begin} {measured.log_growth:+.2f} [{low:+.2f}, {high:+.2f}] log growth a year, "
         f"{gained} compared with fixed leverage of the same mean; Sharpe {measured.sharpe:.2f}, deflated "
         f"{done.deflated_sharpe:.2f}"
     )

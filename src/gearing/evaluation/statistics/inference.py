@@ -30,7 +30,7 @@ class Difference:
     mean_block: float  # days
 
     def __str__(self) -> str:
-        return f"{self.estimate:+.3f} [{self.low:+.3f}, {self.high:+.3f}]"
+        return f"{self.estimate:+z.3f} [{self.low:+z.3f}, {self.high:+z.3f}]"
 
 
 def growth_difference(
