@@ -258,7 +258,7 @@ def test_20_the_close_of_a_bar_does_not_change_its_fill(seed):
     entries = []
     for factor in (Decimal(1), Decimal("1.001")):
         scenario = one_position(seed)
-        scenario.n_rows, scenario.rows = 1, scenario.rows[:1]
+        scenario.n_decisions, scenario.n_rows, scenario.rows = 1, 1, scenario.rows[:1]
         x = scenario.rows[0][0]
         calm = [(o, max(o, c * factor), min(o, c * factor), c * factor) for o, _, _, c in (x.last, x.mark)]
         scenario.rows[0][0] = Row(calm[0], calm[1], x.slippage, x.impact, x.tiers)

@@ -183,7 +183,7 @@ def closed_form(model: MarketA) -> float:
 
 def _play(simulator: Simulator, row: KnownPolicy, oracle: Oracle) -> np.ndarray:
     """Log growth a year of each account under a policy; account i plays the whole of market i."""
-    simulator.begin(np.zeros(simulator.n_accounts), DECISIONS, np.arange(simulator.n_accounts))
+    simulator.begin(np.zeros(simulator.n_accounts, np.int64), DECISIONS, np.arange(simulator.n_accounts))
     # the k-th decision falls at the close of bar k
     state = np.array([_truth(market, "state_at_close")[:DECISIONS] for market in simulator.markets])
     share, bound = simulator.config.shares(1)[0], simulator.config.max_leverage

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gearing.evaluation.statistics.bootstrap import resamples, stationary_indices
+from gearing.evaluation.statistics.bootstrap import block_mean, resamples, stationary_indices
 from gearing.evaluation.statistics.inference import (
     growth_difference,
     mean_interval,
@@ -160,3 +160,10 @@ def test_series_of_other_days_are_refused():
         growth_difference([0.1, np.nan, 0.0], [0.0, 0.0, 0.0], seed=0)
     with pytest.raises(ValueError, match="days, contracts, seeds"):
         pooled_growth_difference(np.zeros((10, 2)), np.zeros((10, 2)), seed=0)
+
+
+def test_one_value_has_a_mean_and_no_interval():
+    mean, low, high = block_mean(np.array([3.0]), 5.0)
+    assert mean == 3.0
+    assert np.isnan([low, high]).all()
+    assert np.isnan(block_mean(np.array([3.0]), 5.0, weights=np.zeros(1))).all()

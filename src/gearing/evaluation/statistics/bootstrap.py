@@ -68,7 +68,7 @@ def block_mean(
     seed: int = 0,
     replications: int = 500,
 ) -> tuple[float, float, float]:
-    """Mean of a dependent series and the bounds of its 95 % percentile interval.
+    """Mean of a dependent series and the bounds of its 95 % percentile interval; one value has no interval.
 
     Parameters
     ----------
@@ -82,6 +82,8 @@ def block_mean(
     if not n:
         return np.nan, np.nan, np.nan
     total = np.ones(n) if weights is None else weights
+    if n == 1:
+        return float(values[0] / total[0]) if total[0] else np.nan, np.nan, np.nan
     block = max(1.0, min(mean_block, n / 2))
     draws = []
     with np.errstate(divide="ignore", invalid="ignore"):
