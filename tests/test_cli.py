@@ -7,6 +7,8 @@ import sys
 import pytest
 from tests.fuzz.mutations import run_command
 
+from gearing import cli
+
 HEAVY = "pandas numba pyarrow scipy sklearn lightgbm arch torch stable_baselines3 mlflow onnx matplotlib"
 SHORT = ["market.years=0.5"]
 
@@ -339,3 +341,30 @@ def test_an_experiment_that_is_shown_runs_again(tmp_path, monkeypatch):
     assert code == 0
     (tmp_path / "again.yaml").write_text(shown)
     assert run_command(["show", "again.yaml"])[1] == shown
+
+
+def test_plugins_of_a_decision_are_loaded(tmp_path, capsys):
+    arguments = [
+        "decide",
+        str(tmp_path),
+        "--bars",
+        "bars.csv",
+        "--account",
+        "account.json",
+        "--now",
+        "last-bar",
+    ]
+    assert cli.run([*arguments, "--plugins", str(tmp_path / "nope.py")]) == 2
+    assert "nope.py: there is no such file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("jobs", ["0", "-2"])
+def test_a_number_of_processes_below_one_is_refused_before_anything_is_run(tmp_path, capsys, jobs):
+    experiment = tmp_path / "x.yaml"
+    experiment.write_text("rules: [fixed_1x]\n")
+    assert cli.run(["study", str(experiment), f"output={tmp_path}", "--jobs", jobs]) == 2
+    assert (
+        capsys.readouterr().err
+        == f"error: jobs is {jobs}; give the number of processes, 1 or more (--jobs).\n"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["x.yaml"]

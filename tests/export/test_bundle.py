@@ -434,6 +434,18 @@ def test_traded_prices_stand_in_for_missing_marks_and_it_is_said(bundle):
             "must be true or false",
         ),
         ({"equity": "much", "positions": {}}, "must be a finite number"),
+        (
+            {"equity": "10000", "positions": {}},
+            "the text '10000'; it must be a finite number, without quotes",
+        ),
+        ({"equity": 1e4, "peak_equity": -1.0, "positions": {}}, "peak_equity -1 must be positive"),
+        (
+            {
+                "equity": 1e4,
+                "positions": {"BTC-SYN": {"quantity": 0.1, "entry_price": 9e3, "leverage": 2, "margin": -5}},
+            },
+            "margin -5.0 must not be negative",
+        ),
         ({"equity": -5.0, "positions": {}}, "nothing to decide on"),
         ({"equity": 1e4, "positions": {"XRPUSDT": {"quantity": 1.0}}}, "does not decide on"),
         ({"equity": 1e4, "positions": {"BTC-SYN": {"quantity": 1.0}}}, "no entry_price, leverage"),
@@ -557,3 +569,8 @@ def test_a_negative_margin_is_refused_as_such(bundle):
         bundle.decide(
             BARS, {"wallet_balance": 1e4, "positions": {"BTC-SYN": position}}, FUNDING, now="last-bar"
         )
+
+
+def test_an_account_may_hold_numbers_of_numpy(bundle):
+    account = {"wallet_balance": np.int64(10_000), "peak_equity": np.float32(10_000), "positions": {}}
+    assert bundle.decide(BARS, account, FUNDING, now="last-bar").orders[0].side == "buy"

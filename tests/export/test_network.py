@@ -122,3 +122,58 @@ def test_a_forecast_reaches_the_observation_as_volatility(tmp_path):
     decision = bundle.decide(BARS, FLAT, now="last-bar")
     # a daily variance of 0.0004 is a volatility of 2 % a day, 0.02 x sqrt(365) a year
     assert decision.observation["forecast_volatility"] == pytest.approx(0.02 * math.sqrt(365.0), rel=1e-6)
+
+
+def graph_of(values, shape, kind):
+    """ONNX graph that returns a table of a type and shape, whatever its input is."""
+    from onnx import TensorProto, helper
+
+    made = helper.make_tensor("value", getattr(TensorProto, kind), list(shape), values)
+    graph = helper.make_graph(
+        [helper.make_node("Constant", [], ["target_leverage"], value=made)],
+        "constant",
+        [helper.make_tensor_value_info("observation", TensorProto.FLOAT, ["n", 7])],
+        [helper.make_tensor_value_info("target_leverage", made.data_type, list(shape))],
+    )
+    return helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8
+    ).SerializeToString()
+
+
+@pytest.mark.parametrize("algorithm", ["ppo", "differentiable"])  # the second may answer NaN
+@pytest.mark.parametrize(
+    ("values", "shape", "kind", "words"),
+    [
+        ([3.0, 3.0], (2, 1), "FLOAT", r"has shape \(2, 1\), not \(1, 1\)"),  # the first row was traded
+        ([3.0], (1,), "FLOAT", "has shape"),
+        ([3.0, 3.0], (1, 2), "FLOAT", "has shape"),
+        ([], (0, 1), "FLOAT", "has shape"),
+        ([3.0], (), "FLOAT", "has shape"),
+        ([b"3.0"], (1, 1), "STRING", "is no table of numbers"),
+        ([b"abc"], (1, 1), "STRING", "is no table of numbers"),
+        ([1], (1, 1), "BOOL", "is no table of numbers"),
+    ],
+)
+def test_an_answer_of_another_shape_or_type_is_refused(tmp_path, algorithm, values, shape, kind, words):
+    folder = cases.network_bundle(tmp_path / "odd", 3.0, algorithm)
+    (folder / "policy.onnx").write_bytes(graph_of(values, shape, kind))
+    cases.write_checksums(folder)
+    with pytest.raises(BundleError, match=rf"the answer of .*policy\.onnx {words}"):
+        load_bundle(folder).decide(BARS, FLAT, now="last-bar")
+
+
+@pytest.mark.parametrize("algorithm", ["ppo", "differentiable"])
+@pytest.mark.parametrize("factor", [2.1, 1e6, math.inf, -0.1, -math.inf])
+def test_a_factor_of_the_base_rule_outside_0_to_2_is_refused(tmp_path, algorithm, factor):
+    # 1 + an action of -1 to 1; a larger one was cut to the largest leverage: a fault became "buy 10x"
+    rule = {"rule": "fixed", "leverage": 4.0}
+    folder = cases.network_bundle(tmp_path / "x", factor, algorithm, kind="residual", rule=rule)
+    with pytest.raises(BundleError, match=r"must be 0 to 2|is -?inf"):
+        load_bundle(folder).decide(BARS, FLAT, now="last-bar")
+
+
+def test_a_factor_of_2_doubles_the_base_rule(tmp_path):
+    rule = {"rule": "fixed", "leverage": 4.0}
+    folder = cases.network_bundle(tmp_path / "x", 2.0, kind="residual", rule=rule)
+    decision = load_bundle(folder).decide(BARS, FLAT, now="last-bar")
+    assert decision.policy_leverage == {"BTC-SYN": 8.0}

@@ -293,7 +293,9 @@ def decide(
 ) -> None:
     """Print the target leverage of an exported policy; needs no training libraries."""
     from gearing.export.runtime import load_bundle
+    from gearing.plugins import load_plugins
 
+    load_plugins(plugins or ())
     decision = load_bundle(bundle).decide(
         bars, account, funding, now=now, max_age=max_age, max_jump=max_jump, memory=last
     )

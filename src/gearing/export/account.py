@@ -17,6 +17,7 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -230,8 +231,9 @@ def _number(values: Mapping[str, Any], name: str, what: str, default: float) -> 
     if name not in values:
         return default
     value = values[name]
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < _LARGEST:
-        raise BundleError(f"{what}: {name} is {str(value)[:80]!r}; it must be a finite number.")
+    if isinstance(value, bool) or not isinstance(value, Real) or not abs(value) < _LARGEST:
+        given = f"the text {value[:80]!r}" if isinstance(value, str) else repr(value)[:80]
+        raise BundleError(f"{what}: {name} is {given}; it must be a finite number, without quotes.")
     return float(value)
 
 
@@ -278,6 +280,8 @@ def _fill_account(account: Any, positions: Any, values: Mapping[str, Any]) -> li
     if "wallet_balance" in values and abs(stated - equity) > 0.01 * equity:
         notes.append(f"equity at the deciding mark is {equity:,.2f}; the account states {stated:,.2f}")
     peak = _number(values, "peak_equity", "account", equity)
+    if not peak > 0.0:
+        raise BundleError(f"account: peak_equity {peak:g} must be positive: it is the highest equity so far.")
     account.wallet_balance, account.equity, account.start_equity = wallet, equity, equity
     account.peak_equity = max(peak, equity)
     account.assigned = positions.margin.sum()

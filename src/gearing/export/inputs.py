@@ -30,10 +30,10 @@ from gearing.contracts.venues import VENUES
 from gearing.export.files import BundleError
 from gearing.export.jumps import check_jumps
 from gearing.export.manifest import Manifest
-from gearing.export.moment import check_fresh, longest_age
+from gearing.export.moment import check_fresh
 from gearing.features import get_feature, parse_duration
 from gearing.market.data import MarketData
-from gearing.market.timing import stamps
+from gearing.market.timing import label, stamps
 from gearing.market.validate import check_ohlc
 from gearing.names import check_names
 from gearing.simulation.tape import decision_bars
@@ -53,12 +53,14 @@ class _NamedError(BundleError):
 
 @contextmanager
 def naming(given: Any) -> Iterator[None]:
-    """Let what is refused inside name the file that was given, if it was a file."""
+    """Let what is refused inside name the file that was given, if it was a file, and no other file."""
     try:
         yield
     except BundleError as error:
-        if not isinstance(given, str | os.PathLike) or isinstance(error, _NamedError):
+        if isinstance(error, _NamedError):
             raise
+        if not isinstance(given, str | os.PathLike):
+            raise _NamedError(str(error)) from error
         path = os.fspath(given)
         raise _NamedError(str(error) if path in str(error) else f"{path}: {error}") from error
 
@@ -124,7 +126,6 @@ def read_market(
     table["open_time"] = _moments(table["open_time"], "bars: open_time")
     last = _last_opens(table, manifest)
     interval = parse_duration(manifest.config.decision_interval)
-    longest_age(max_age, manifest.bar)
     if now is not None:
         check_fresh(last, manifest.bar, interval, now, max_age)
     newest, moment, notes = _due(last, manifest, now)
@@ -239,7 +240,7 @@ def _due(
     due = grid[decision_bars(grid, interval, bar)]
     if due.size == 0:
         raise BundleError(
-            f"bars: the last closes at {closed}, off the grid of {bar} bars; give bars that open on it (UTC)."
+            f"bars: the last closes at {closed}, off the grid of {label(bar)} bars; give bars that open on it (UTC)."
         )
     moment = due.max()
     note = f"decisions fall every {manifest.config.decision_interval}: bars after {moment} UTC are left out"
@@ -263,7 +264,7 @@ def _check_complete(stamps: np.ndarray, symbol: str, expected: np.ndarray, bar: 
     if stamps.size == 0 or stamps[0] > first:
         raise BundleError(
             f"bars of {symbol}: {stamps.size} before the decision at {expected[-1] + bar} UTC, but this bundle looks "
-            f"back over {n_bars} bars of {bar // np.timedelta64(60_000, 'ms')} minutes; give all bars from {first} on."
+            f"back over {n_bars} bars of {label(bar)}; give all bars from {first} on."
         )
     if np.unique(stamps).size < stamps.size:
         twice = stamps[1:][stamps[1:] == stamps[:-1]][0]

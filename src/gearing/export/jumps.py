@@ -35,7 +35,7 @@ def check_jumps(
     BundleError
         For a larger one.
     """
-    most = _limit(limit)
+    most = read_max_jump(limit)
     for prefix in ("", "mark_", "index_"):
         columns = [f"{prefix}{price}" for price in ("open", "high", "low", "close")]
         if most is None or not set(columns) <= set(bars.columns):
@@ -81,7 +81,14 @@ def _deviation(returns: np.ndarray, bar: np.timedelta64) -> float:
     return max(_LEAST, float(np.clip(returns, low, high).std()))
 
 
-def _limit(given: float | str) -> float | None:
+def read_max_jump(given: float | str) -> float | None:
+    """Largest move in standard deviations; None for `OFF`.
+
+    Raises
+    ------
+    BundleError
+        If it is no positive number.
+    """
     if given == OFF:
         return None
     try:
@@ -90,6 +97,6 @@ def _limit(given: float | str) -> float | None:
         limit = np.nan
     if not limit > 0.0:
         raise BundleError(
-            f"max_jump is {given!r}; give a positive number of standard deviations, or {OFF!r}."
+            f"max_jump is {given!r}; give a positive number of standard deviations, or {OFF!r} (--max-jump)."
         )
     return limit

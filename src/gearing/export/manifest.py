@@ -14,13 +14,19 @@ from pydantic_core import to_json
 
 from gearing.contracts import Contract, VenueProfile
 from gearing.export.files import LARGEST_TEXT, BundleError
-from gearing.names import is_file_name
-from gearing.policies.registry import describe_control, make_control
+from gearing.features import FeatureSet, parse_duration
+from gearing.names import check_names, is_file_name
+from gearing.policies.registry import describe_control, make_control, make_rule
 from gearing.simulation.config import SimulationConfig
+from gearing.simulation.kernel_records import contract_records
+from gearing.simulation.tape import decision_bars
 from gearing.storage.text import decoded, parse_json
 
 SCHEMA = 2
 KINDS = ("network", "rule", "residual")
+_LONGEST_BAR = 7 * 86_400_000  # milliseconds
+_MOST_BARS = 10_000_000  # of a look-back
+_WIDEST = 65_536  # parts, or width, of a network's state
 # Settings of training and simulation only; the venue is stored once, the controls by name.
 _LEFT_OUT = {"action", "reward", "venue", "start", "episode_length", "controls"}
 
@@ -111,11 +117,16 @@ class Manifest:
             )
         try:
             manifest = _read(values)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            _refuse_unknown(values, _plain(manifest), where)
+            _check(manifest, where)
+            _check_parts(manifest)
+        except BundleError:
+            raise
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
             raise BundleError(
-                f"{where} cannot be used: {_reason(error)}. Export the bundle again."
+                f"{where} cannot be used: {_reason(error)}. Export the bundle again; names of a plugin are known "
+                "once it is loaded (--plugins)."
             ) from error
-        _check(manifest, where)
         return manifest
 
 
@@ -123,8 +134,10 @@ def _reason(error: Exception) -> str:
     """What is wrong, in one line."""
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False)[0]
+        if first["type"] == "value_error":  # raised by the part itself
+            return str(first["ctx"]["error"]).rstrip(".")
         return f"{'.'.join(map(str, first['loc'])) or 'the whole'} is {str(first['input'])[:80]!r}"
-    if isinstance(error, BundleError) or type(error) is ValueError:
+    if type(error) is ValueError:
         return str(error).rstrip(".")
     return "a part is missing or of another type"
 
@@ -144,13 +157,69 @@ def _check(manifest: Manifest, where: str) -> None:
             f"{where}: every column needs two bounds and a source; "
             f"{wrong[0] if wrong else 'a bound'} has none. Export the bundle again."
         )
-    if manifest.kind not in KINDS or manifest.bar_milliseconds <= 0 or manifest.lookback_bars < 1:
+    sized = 0 < manifest.bar_milliseconds <= _LONGEST_BAR and 0 < manifest.lookback_bars <= _MOST_BARS
+    if manifest.kind not in KINDS or not sized or not manifest.contracts:
         raise BundleError(
-            f"{where}: kind {manifest.kind!r}, bars of {manifest.bar_milliseconds} ms and a look-back of "
-            f"{manifest.lookback_bars} bars are no bundle; export it again."
+            f"{where}: kind {manifest.kind!r}, {len(manifest.contracts)} contracts, bars of "
+            f"{manifest.bar_milliseconds} ms and a look-back of {manifest.lookback_bars} bars are no bundle; export it "
+            "again."
         )
     if (manifest.kind != "network") != (manifest.rule is not None):
         raise BundleError(f"{where}: a bundle of kind {manifest.kind!r} names no rule; export it again.")
+
+
+def _refuse_unknown(given: Any, known: Any, where: str, path: str = "") -> None:
+    """Refuse a field that reading left out: it would change nothing."""
+    if isinstance(given, Mapping) and isinstance(known, Mapping):
+        check_names(
+            f"{where}: no field",
+            (path + str(name) for name in given),
+            (path + str(k) for k in known),
+            BundleError,
+        )
+        for name, value in given.items():
+            _refuse_unknown(value, known[name], where, f"{path}{name}.")
+    elif isinstance(given, list) and isinstance(known, list | tuple):
+        for number, (one, other) in enumerate(zip(given, known, strict=True)):
+            _refuse_unknown(one, other, where, f"{path}{number}.")
+
+
+def _check_parts(manifest: Manifest) -> None:
+    """Raise ValueError or TypeError for parts that do not work together, before anything is decided."""
+    config = manifest.config
+    interval = parse_duration(config.decision_interval)
+    if not interval > np.timedelta64(0, "ms"):
+        raise ValueError(f"decision_interval {config.decision_interval!r} is zero")
+    decision_bars(np.array([0], "datetime64[ms]"), interval, manifest.bar)
+    contract_records(manifest.contracts, manifest.venue, config)
+    grids = [size for one in manifest.contracts for size in (one.tick_size, one.lot_size)]
+    if not np.isfinite(grids).all() or manifest.venue.leverage_step > 1.0:
+        raise ValueError("tick_size and lot_size must be finite, leverage_step at most 1")
+    if not all(low <= high for low, high in zip(manifest.low, manifest.high, strict=True)):
+        raise ValueError("the lower bound of a column is above the upper one, or no number")
+    if config.signal_column is not None and config.signal_column not in manifest.columns:
+        raise ValueError(f"direction {config.direction!r} reads a column that the bundle does not have")
+    for names in (manifest.features, *(spec.inputs for spec in manifest.forecasts)):
+        if names:
+            FeatureSet(list(names))
+    if manifest.rule is not None:
+        make_rule(manifest.rule)
+    _check_network(manifest.policy)
+
+
+def _check_network(about: Mapping[str, Any]) -> None:
+    """Raise ValueError for a state or leverages that no network has."""
+    state, levels = about.get("state"), about.get("masked_levels")
+    if state is not None and not (
+        isinstance(state, list)
+        and len(state) == 2
+        and all(type(n) is int and 0 < n <= _WIDEST for n in state)
+    ):
+        raise ValueError(f"the network's state is {str(state)[:80]}; it must be two counts, parts and width")
+    if levels is not None and not (
+        isinstance(levels, list) and levels and all(type(x) in (int, float) and x >= 0.0 for x in levels)
+    ):
+        raise ValueError(f"masked_levels is {str(levels)[:80]}; it must be a list of leverages")
 
 
 def _plain(manifest: Manifest) -> dict[str, Any]:

@@ -17,6 +17,7 @@ _MESSAGES: Mapping[str, Mapping[int, str]] = {
     "sparse": {1: "tensor", 2: "tensor"},
 }
 _EXTERNAL_DATA, _DATA_LOCATION = 13, 14  # fields of a tensor
+_NUMBERS = "iuf"  # kinds of dtypes: integers and real numbers
 _DEEPEST = 32  # graphs inside graphs
 
 
@@ -80,17 +81,31 @@ class Network:
             )
 
 
-def checked_numbers(values: np.ndarray, shape: tuple[int, ...], what: str) -> np.ndarray:
-    """Values as float64 if they have the shape and are finite.
+def shaped_numbers(values: np.ndarray, shape: tuple[int, ...], what: str) -> np.ndarray:
+    """Values as float64 if they are real numbers and have the shape; NaN and infinity pass.
 
     Raises
     ------
     BundleError
         Otherwise; it begins with ``what``.
     """
+    if np.asarray(values).dtype.kind not in _NUMBERS:
+        raise BundleError(f"{what} is no table of numbers; export the bundle again.")
     numbers = np.asarray(values, np.float64)
     if numbers.shape != shape:
         raise BundleError(f"{what} has shape {numbers.shape}, not {shape}; export the bundle again.")
+    return numbers
+
+
+def checked_numbers(values: np.ndarray, shape: tuple[int, ...], what: str) -> np.ndarray:
+    """Values as float64 if they are real numbers, have the shape and are finite.
+
+    Raises
+    ------
+    BundleError
+        Otherwise; it begins with ``what``.
+    """
+    numbers = shaped_numbers(values, shape, what)
     if not np.isfinite(numbers).all():
         bad = numbers[~np.isfinite(numbers)].ravel()[0]
         raise BundleError(

@@ -11,12 +11,19 @@ from gearing.export.account import AccountState, read_account
 from gearing.export.decision import Decision, Order, check_memory, memory_of, read_memory
 from gearing.export.files import MANIFEST, POLICY, BundleError, read_bundle
 from gearing.export.inputs import naming, read_market
-from gearing.export.jumps import MAX_JUMP
+from gearing.export.jumps import MAX_JUMP, read_max_jump
 from gearing.export.manifest import ForecastSpec, Manifest
-from gearing.export.moment import read_moment
-from gearing.export.network import Network, checked_numbers
+from gearing.export.moment import longest_age, read_moment
+from gearing.export.network import Network, checked_numbers, shaped_numbers
 from gearing.export.solvency import check_solvent
-from gearing.export.targets import capped, check_targets, filled_holds, has_band, reductions_only
+from gearing.export.targets import (
+    capped,
+    check_factors,
+    check_targets,
+    filled_holds,
+    has_band,
+    reductions_only,
+)
 from gearing.features import FeatureSet, parse_duration
 from gearing.market.data import MarketData
 from gearing.policies.registry import describe_control, make_rule
@@ -91,6 +98,8 @@ class Bundle:
             leverage on the bundle's side; the message says what to do.
         """
         moment = read_moment(now)
+        longest_age(max_age, self.manifest.bar)
+        read_max_jump(max_jump)
         with naming(bars):
             market, signals, marks, notes = read_market(
                 self.manifest, bars, funding, moment, max_age, max_jump
@@ -233,10 +242,7 @@ class Bundle:
             return output[0], state
         leverage = np.asarray(self._rule.predict(observation, deterministic=True)[0], np.float64)
         if self.manifest.kind == "residual":  # the network's output is a factor of its base rule
-            if (output < 0.0).any():
-                raise BundleError(
-                    f"{self.folder / POLICY} answered a factor of {output.min():g}, below zero."
-                )
+            check_factors(output, str(self.folder / POLICY))
             most = self.manifest.config.max_leverage
             leverage = np.clip(output * leverage, -most, most)
         return self._directed(leverage, observation)[0], state
@@ -251,9 +257,9 @@ class Bundle:
         if "state" in extra:
             state = found[-1]
             checked_numbers(state, extra["state"].shape, f"the next state of {self.folder / POLICY}")
-        output = np.asarray(found[0], np.float64)
         if not has_band(self.manifest):
-            return checked_numbers(output, shape, what), state
+            return checked_numbers(found[0], shape, what), state
+        output = shaped_numbers(found[0], shape, what)
         if np.isnan(output).any():  # inside the band; without a position there is an answer to check
             flat = observation.array.copy()
             flat[:, observation.layout.locate("effective_leverage")] = 0.0

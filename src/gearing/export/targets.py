@@ -12,6 +12,7 @@ from gearing.export.files import BundleError
 from gearing.export.manifest import Manifest
 from gearing.simulation.observation import Observation
 
+LARGEST_FACTOR = 2.0  # of a residual action
 _ROUNDING = 1e-5  # relative: networks compute in single precision
 
 
@@ -46,6 +47,19 @@ def check_targets(targets: np.ndarray, manifest: Manifest, observation: Observat
             _refuse(
                 f"{name}: the policy answered {answer:+g}x, but the bundle trades {_named(manifest)} only."
             )
+
+
+def check_factors(factors: np.ndarray, where: str) -> None:
+    """Check a residual network's factors of its base rule: 0 to 2, as in training; NaN holds.
+
+    Raises
+    ------
+    BundleError
+        For a factor outside; it begins with ``where``.
+    """
+    for factor in factors[~np.isnan(factors)]:
+        if not -_ROUNDING <= factor <= LARGEST_FACTOR + _ROUNDING:
+            _refuse(f"{where} answered {factor:g} times its base rule; it must be 0 to {LARGEST_FACTOR:g}.")
 
 
 def has_band(manifest: Manifest) -> bool:

@@ -15,6 +15,7 @@ from gearing.market.moments import EARLIEST, END, UnreadableError, milliseconds
 from gearing.names import shown
 from gearing.storage.text import row_name
 
+LONGEST = 365_000 * 86_400_000  # milliseconds of a duration
 MILLISECONDS = {
     "ms": 1,
     "s": 1_000,
@@ -56,11 +57,13 @@ def parse_duration(value: Any, bar: np.timedelta64 | None = None) -> np.timedelt
             f"{value!r} is not a duration; write a whole number and s, m, h, d, w or bar, like '24h'."
         )
     count, unit = int(match[1]), match[2]
-    if unit != "bar":
-        return np.timedelta64(count * MILLISECONDS[unit], "ms")
-    if bar is None:
+    if unit == "bar" and bar is None:
         raise ValueError(f"{value!r} counts bars, but no bar length is known here; write it in m, h, d or w.")
-    return count * bar.astype("timedelta64[ms]")
+    one = bar if unit == "bar" else np.timedelta64(MILLISECONDS[unit], "ms")
+    milliseconds = count * int(one.astype("timedelta64[ms]").astype(np.int64))
+    if milliseconds > LONGEST:
+        raise ValueError(f"{value!r} is not a duration of at most 1,000 years; write a shorter one.")
+    return np.timedelta64(milliseconds, "ms")
 
 
 def positive_duration(value: Any) -> np.timedelta64:

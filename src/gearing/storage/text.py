@@ -130,8 +130,10 @@ def parse_json(
             f"{where}, line {error.lineno}, column {error.colno}: this is not JSON ({error.msg.lower()})."
         ) from None
     except RecursionError:
-        raise ValueError(f"{where}: this is not JSON of ours; its lists are nested too deeply.") from None
+        raise ValueError(f"{where}: its lists and objects are nested too deeply to be read.") from None
     except ValueError as error:
+        if "set_int_max_str_digits" in str(error):  # Python's limit of digits
+            raise ValueError(f"{where}: a whole number in it has more than 4,300 digits.") from None
         raise ValueError(f"{where}: {error}.") from None
     if kind is not None and not isinstance(found, kind):
         raise ValueError(f"{where} holds {kind_of(found)}; it should hold {_KINDS[kind]}.")

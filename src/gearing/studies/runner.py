@@ -135,6 +135,8 @@ def run_study(
         For a mistake in the experiment; nothing has been read or run then.
     """
     config = experiment if isinstance(experiment, ExperimentConfig) else load_config(experiment, overrides)
+    if jobs is not None and (type(jobs) is not int or jobs < 1):
+        raise ValueError(f"jobs is {jobs!r}; give the number of processes, 1 or more (--jobs).")
     given = {name: value for name, value in (("jobs", jobs), ("reuse", reuse)) if value is not None}
     config = config.model_copy(update=given)
     if not progress:
