@@ -110,12 +110,12 @@ def test_back_testing_says_so(bundle):
 @pytest.mark.parametrize("max_age", ["", "0h", "-1h", 5, True, "1000000000000d"])
 def test_an_age_that_is_no_duration_is_refused_by_its_name_and_not_by_a_files(bundle, tmp_path, now, max_age):
     known_at(DUE).to_csv(tmp_path / "bars.csv", index=False)
-    with pytest.raises(BundleError, match="^max_age"):
+    with pytest.raises(BundleError, match=r"^max_age"):
         bundle.decide(tmp_path / "bars.csv", FLAT, now=now, max_age=max_age)
 
 
 @pytest.mark.parametrize("max_jump", ["", "nan", -1, True, None])
 def test_a_jump_that_is_no_number_is_refused_by_its_name_and_not_by_a_files(bundle, tmp_path, max_jump):
     known_at(DUE).to_csv(tmp_path / "bars.csv", index=False)
-    with pytest.raises(BundleError, match="^max_jump"):
+    with pytest.raises(BundleError, match=r"^max_jump"):
         bundle.decide(tmp_path / "bars.csv", FLAT, now=DUE, max_jump=max_jump)
