@@ -17,8 +17,8 @@ METHODS = ("action_masks", "render", "spec_table")
 class PerAccount:
     """Methods and attributes of each account of a batch.
 
-    Attributes that the batch itself has are one for all and cannot be set per account; others are kept for whoever
-    reads them back.
+    Attributes that the batch itself has are one for all and cannot be set per account; others are stored and
+    read back unchanged.
     """
 
     def __init__(

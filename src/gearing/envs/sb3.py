@@ -31,7 +31,7 @@ class PerpetualVecEnv(VecEnv):
     """Many accounts as a stable-baselines3 ``VecEnv``; it behaves as ``DummyVecEnv`` of scalar envs.
 
     An account that ends is reset in the same step. Its ``info`` then holds ``terminal_observation`` and ``episode``
-    (return and length, as a Monitor writes them), beside the ledger of the step and ``TimeLimit.truncated``.
+    (return and length, as a Monitor writes them), the ledger of the step and ``TimeLimit.truncated``.
 
     Parameters
     ----------

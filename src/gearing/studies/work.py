@@ -125,13 +125,13 @@ class Work:
 
     def _run_missing(self, missing: Sequence[Trial], store: Store, play: Play) -> None:
         """Run trials, and wait for those that other processes run."""
-        claims, told = Claims(store.folder / "trials"), False
+        claims, announced = Claims(store.folder / "trials"), False
         while missing:
             self._run_free(missing, store, play)
             missing = [trial for trial in missing if store.load(trial) is None]
-            if missing and not told:
+            if missing and not announced:
                 self.tell(f"waiting for {len(missing)} trials that another process runs in {self.folder}")
-                told = True
+                announced = True
             missing = _waited(missing, store, claims)
 
     def _run_free(self, missing: Sequence[Trial], store: Store, play: Play) -> None:

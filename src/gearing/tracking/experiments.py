@@ -90,7 +90,7 @@ def last_step(client: Any, run: Any, metric: str) -> int:
 
 def _parent(client: Any, experiment: str, record: Record, journaled: Journaled) -> Any:
     """The parent run; None if nobody will deliver it. In a renamed experiment, its journal says which it is."""
-    known = journaled(record["experiment"], record["parent"])  # asked before MLflow is searched
+    known = journaled(record["experiment"], record["parent"])  # read before MLflow is searched
     parent = find_run(client, [experiment], record["parent"])
     if parent is None and known:
         parent = next((run for run in [client.get_run(known)] if run.info.lifecycle_stage == "active"), None)

@@ -163,8 +163,8 @@ def _holds_something(path: Path) -> bool:
                 "experiments": "SELECT count(*) FROM experiments WHERE name <> 'Default'",
                 "registered_models": "SELECT count(*) FROM registered_models",
             }
-            asked = (text for table, text in questions.items() if table in tables)
-            return any(open_database.execute(text).fetchone()[0] for text in asked)
+            found = (text for table, text in questions.items() if table in tables)
+            return any(open_database.execute(text).fetchone()[0] for text in found)
     except sqlite3.OperationalError as error:  # locked, a folder, no access: MLflow would try for minutes
         raise ConnectionError(f"{path} cannot be opened: {error}") from None
     except sqlite3.DatabaseError as error:
@@ -243,7 +243,7 @@ def _no_stray_folder(address: str, path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Alembic and MLflow report every step of a layout; nobody asked for it."""
+    """Alembic and MLflow report every step of a layout, which a user of gearing does not need."""
     loggers = [logging.getLogger(name) for name in ("alembic", "mlflow.store.db.utils")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

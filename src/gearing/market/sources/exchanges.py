@@ -70,7 +70,7 @@ def fetch_ccxt(
     patience : Patience
         How often and how long a page is tried.
     tell : callable
-        Is told each span after the first row for which the exchange has none.
+        Called with each span after the first row for which the exchange has none.
 
     Returns
     -------
