@@ -17,7 +17,6 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +46,7 @@ from gearing.storage.text import read_json
 _ACCOUNT = ("wallet_balance", "equity", "peak_equity", "positions")
 _POSITION = ("quantity", "entry_price", "leverage", "margin", "target", "liquidated")
 _LARGEST = 1e18  # of any number in an account
+_NUMBERS = (int, float, np.integer, np.floating)
 _RESTING = ("stop", "take_profit", "trailing")
 _REFUSED = {1: "below the smallest order", 2: "the contract is not tradable", 3: "no margin for it"}
 
@@ -231,7 +231,7 @@ def _number(values: Mapping[str, Any], name: str, what: str, default: float) -> 
     if name not in values:
         return default
     value = values[name]
-    if isinstance(value, bool) or not isinstance(value, Real) or not abs(value) < _LARGEST:
+    if isinstance(value, bool) or not isinstance(value, _NUMBERS) or not abs(value) < _LARGEST:
         given = f"the text {value[:80]!r}" if isinstance(value, str) else repr(value)[:80]
         raise BundleError(f"{what}: {name} is {given}; it must be a finite number, without quotes.")
     return float(value)

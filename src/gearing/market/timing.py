@@ -57,10 +57,13 @@ def parse_duration(value: Any, bar: np.timedelta64 | None = None) -> np.timedelt
             f"{value!r} is not a duration; write a whole number and s, m, h, d, w or bar, like '24h'."
         )
     count, unit = int(match[1]), match[2]
-    if unit == "bar" and bar is None:
+    if unit != "bar":
+        one = MILLISECONDS[unit]
+    elif bar is not None:
+        one = int(bar.astype("timedelta64[ms]").astype(np.int64))
+    else:
         raise ValueError(f"{value!r} counts bars, but no bar length is known here; write it in m, h, d or w.")
-    one = bar if unit == "bar" else np.timedelta64(MILLISECONDS[unit], "ms")
-    milliseconds = count * int(one.astype("timedelta64[ms]").astype(np.int64))
+    milliseconds = count * one
     if milliseconds > LONGEST:
         raise ValueError(f"{value!r} is not a duration of at most 1,000 years; write a shorter one.")
     return np.timedelta64(milliseconds, "ms")
