@@ -46,7 +46,6 @@ from gearing.storage.text import read_json
 _ACCOUNT = ("wallet_balance", "equity", "peak_equity", "positions")
 _POSITION = ("quantity", "entry_price", "leverage", "margin", "target", "liquidated")
 _LARGEST = 1e18  # of any number in an account
-_NUMBERS = (int, float, np.integer, np.floating)
 _RESTING = ("stop", "take_profit", "trailing")
 _REFUSED = {1: "below the smallest order", 2: "the contract is not tradable", 3: "no margin for it"}
 
@@ -231,7 +230,8 @@ def _number(values: Mapping[str, Any], name: str, what: str, default: float) -> 
     if name not in values:
         return default
     value = values[name]
-    if isinstance(value, bool) or not isinstance(value, _NUMBERS) or not abs(value) < _LARGEST:
+    is_number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    if not is_number or not abs(value) < _LARGEST:
         given = f"the text {value[:80]!r}" if isinstance(value, str) else repr(value)[:80]
         raise BundleError(f"{what}: {name} is {given}; it must be a finite number, without quotes.")
     return float(value)
