@@ -149,6 +149,16 @@ def test_the_drawdown_of_rare_decisions_is_that_of_the_daily_closes(market):
     assert len(np.unique(panel[:, 0])) == len(rare.path.time)
 
 
+def test_results_without_a_liquidation_leave_the_axes_their_room(market):
+    quiet, ruined = (gearing.backtest(FixedLeverage(x), market, max_leverage=50.0) for x in (0.5, 50.0))
+    assert not quiet.liquidation_times.size
+    figure = equity_figure([quiet, ruined])
+    figure.canvas.draw()
+    heights = [axis.get_position().height for axis in figure.axes]
+    assert sum(heights) > 0.7
+    assert heights[0] / heights[2] == pytest.approx(2.0, rel=0.01)  # the ratio of 3 to 1.5
+
+
 @pytest.mark.parametrize("figure", [lambda result: page(result), lambda result: equity_figure([result])])
 def test_a_liquidation_that_leaves_nothing_has_its_dot(market, figure):
     ruined = gearing.backtest(FixedLeverage(50.0), market, max_leverage=50.0, ruin_fraction=0.0)

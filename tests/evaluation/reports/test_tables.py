@@ -12,11 +12,12 @@ from gearing.policies.rules import FixedLeverage
 @pytest.mark.parametrize(
     ("value", "form", "text"),
     [
-        (-0.0004, "{:.0%}", "0%"), (-0.0, "{:+.1%}", "+0.0%"), (-0.04, "{:+.1f}", "+0.0"), (-0.06, "{:+.1f}", "-0.1"),
+        (-0.0004, "{:.0%}", "0%"), (-0.0, "{:+.1%}", "0.0%"), (-0.04, "{:+.1f}", "0.0"), (-0.06, "{:+.1f}", "-0.1"),
         (np.nan, "{:.2f}", "-"), ("ruined", "{:.2f}", "ruined"), (-1e-9, "{:,.0f}", "0"), (3, "{:.0f}", "3"),
+        (-np.inf, "{:+.1f}", "-inf"),
     ],
 )  # fmt: skip
-def test_a_number_that_rounds_to_zero_has_no_minus(value, form, text):
+def test_a_number_that_rounds_to_zero_has_no_sign(value, form, text):
     assert number_text(form, value) == text
 
 

@@ -60,7 +60,8 @@ def mark_liquidations(axis: Any, result: Any, color: str, label: str | None = No
 def _marked(axis: Any, moments: Any, equity: np.ndarray, marker: str, **style: Any) -> None:
     """Marks at an equity; where nothing is left, at the bottom of the axis, which has no zero."""
     low, high = axis.get_ylim()
-    axis.plot(moments, np.maximum(equity, low), marker, clip_on=False, **style)
+    # A line without points that is not clipped counts as one at the corner of the figure when axes are laid out.
+    axis.plot(moments, np.maximum(equity, low), marker, clip_on=len(moments) == 0, **style)
     axis.set_ylim(low, high)
 
 

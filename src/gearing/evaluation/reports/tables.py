@@ -84,15 +84,14 @@ def _control_text(control: Any) -> str:
 
 
 def number_text(form: str, value: Any) -> str:
-    """A number by a format: "-" for NaN, no sign of a zero's own, and a word unchanged."""
+    """A number by a format: "-" for NaN, no sign of what rounds to zero, and a word unchanged."""
     if isinstance(value, str):
         return value
     if value != value:
         return "-"
     text = form.format(value)
-    if text.startswith("-") and not any(digit in text for digit in "123456789"):
-        return form.format(0.0)  # rounds to zero from below
-    return text
+    is_zero = "0" in text and not any(digit in text for digit in "123456789")
+    return text.lstrip("+-") if is_zero else text
 
 
 def fitted(table: pd.DataFrame, width: int | None = None) -> str:
