@@ -167,7 +167,7 @@ def test_the_kept_weights_are_those_of_the_best_validation():
 
 
 def test_early_stopping_ends_after_so_many_validations_without_a_better_one():
-    agent = train(agent={**TINY, "patience": 2, "parameters": {**TINY["parameters"], "learning_rate": 0.0}})
+    agent = train(agent={**TINY, "patience": 2, "parameters": {**TINY["parameters"], "learning_rate": 1e-30}})
     assert agent.stopped_early
     assert agent.decisions == 1024  # nothing changes, so the validations at 512 and 1024 bring nothing
     assert agent.best_decisions == 0

@@ -97,6 +97,11 @@ def mutations(table: Table, places: set[int]) -> Iterator[tuple[str, int, Row]]:
                 yield f"{table.name} row {place + 1}, {name}: {value} -> {other}", place, {**row, name: other}
 
 
+# Nothing but their type says of these rows that a position was opened or liquidated: a trade that opened it reads as a
+# payment on a position from before the statement, its liquidation as a trade at that price.
+WITHOUT_BALANCES = ("bybit executions: liquidated", "bybit page trades: liquidated")
+
+
 def found(given: Statements, folder: Path, k: int, rows: list[Row]) -> bool:
     try:
         result = given.reconcile(folder, k, rows)
@@ -115,6 +120,8 @@ def assert_each_change_is_found(case: str, folder: Path, everywhere: bool) -> No
         )
         if not found(given, folder, k, [*table.rows[:place], row, *table.rows[place + 1 :]])
     ]
+    if case in WITHOUT_BALANCES:
+        missed = [what for what in missed if "Type: " not in what]
     assert not missed, f"{len(missed)} changes were not found:\n" + "\n".join(missed)
 
 
@@ -135,7 +142,7 @@ def test_each_row_left_out_is_found(case: str, tmp_path: Path):
 
     Without balances, nothing tells that a position was liquidated, or opened before a snapshot.
     """
-    if case in ("bybit executions: liquidated", "bybit page trades: liquidated", "okx fills: liquidated"):
+    if case in (*WITHOUT_BALANCES, "okx fills: liquidated"):
         pytest.skip("nothing tells of a position that is gone")
     given = statements(case)
     missed = [
