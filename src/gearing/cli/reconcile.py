@@ -68,4 +68,7 @@ def reconcile(
     found = reconcile_files(statements, venue, fee_level, contracts, funding, marks, data, date_format)
     typer.echo(str(found))
     write_json(json_file, found.to_dict())
+    if found.exit_code == 2:
+        names = ", ".join(str(path) for path in statements)
+        typer.echo(f"error: nothing in {names} could be checked; the output says why, row by row.", err=True)
     raise typer.Exit(found.exit_code)

@@ -352,7 +352,7 @@ def test_the_printed_policies_have_their_intervals_ruins_and_training():
     (row,) = policies_printed(policies_table([lived])).to_dict("records")
     # the same growth every day, and that of the fixed leverage
     assert row["log growth/y [95 %]"] == "+0.10 [+0.10, +0.10]"
-    assert row["vs fixed, same mean [95 %]"] == "+0.00 [+0.00, +0.00]"
+    assert row["vs fixed, same mean [95 %]"] == "0.00 [0.00, 0.00]"
     assert (row["ruined"], row["trained"], row["untrained"]) == ("0 of 2", "10,000", "50%")
     (row,) = policies_printed(policies_table([gone])).to_dict("records")
     assert row["log growth/y [95 %]"] == row["vs fixed, same mean [95 %]"] == "ruined"
