@@ -254,16 +254,16 @@ def test_an_unknown_control_or_parameter_is_refused_with_the_nearest(path):
     ],
 )
 def test_a_value_of_another_kind_is_refused_in_one_line_that_says_what_to_write(path, override, message):
-    told = refusal(path, "market.contracts=null", override)
-    assert message in told
-    assert "\n" not in told
+    message_text = refusal(path, "market.contracts=null", override)
+    assert message in message_text
+    assert "\n" not in message_text
 
 
 def test_a_baseline_that_does_not_play_every_direction_is_refused(path):
     directions = "directions={up: long, down: short}"
     limited = "agents.with_forecast.directions=[up]"
-    told = refusal(path, directions, limited, "statistics.baseline=with_forecast")
-    assert "'with_forecast' does not play down" in told
+    message_text = refusal(path, directions, limited, "statistics.baseline=with_forecast")
+    assert "'with_forecast' does not play down" in message_text
     assert "'with_forecast' does not play down" in refusal(path, directions, limited, "rules={}")
     assert load_config(path, [directions, limited]).baseline == "fixed_3x"
 

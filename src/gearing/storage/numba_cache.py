@@ -1,7 +1,7 @@
 """Where numba keeps compiled code when neither the package's folder nor the user's cache folder can be written.
 
 Numba then refuses to compile at all ("cannot cache function"). A private folder for temporary files takes their place.
-``NUMBA_CACHE_DIR`` names another folder, which is kept between restarts of the machine. Standard library only, and run
+``NUMBA_CACHE_DIR`` names another folder, which outlives restarts of the machine. Standard library only, and run
 by `import gearing`, before anything is compiled.
 """
 

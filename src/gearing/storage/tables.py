@@ -225,7 +225,7 @@ def _parsed(
         )
     except pa.ArrowException:
         if not odd:
-            raise ValueError(f"{where}: the rows cannot be told apart; are quotes left open?") from None
+            raise ValueError(f"{where}: the ends of rows cannot be found; are quotes left open?") from None
         number, width = odd[0]
         raise ValueError(
             f"{where}, line {numbers_[min(number - 1, len(numbers_) - 1)] + 1}: {width} cells, the first line has "

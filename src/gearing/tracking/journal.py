@@ -168,7 +168,7 @@ class Journal:
         self._lock.release()
 
     def _set_damaged_lines_aside(self) -> None:
-        """Remove an unfinished last line, and lines that are no records; the latter are kept in a file of their own."""
+        """Remove an unfinished last line, and lines that are no records; the latter go into a file of their own."""
         content = self.path.read_bytes()
         whole = [line + b"\n" for line in content.split(b"\n")[:-1]]
         damaged = [line for line in whole if _record(line) is None]
@@ -177,8 +177,8 @@ class Journal:
         if not damaged:
             return
         aside = self.path.with_suffix(".damaged.jsonl")
-        with aside.open("ab") as kept:
-            kept.writelines(damaged)
+        with aside.open("ab") as damaged_file:
+            damaged_file.writelines(damaged)
         good = [line for line in whole if _record(line) is not None]
         # Records are sent from the first one again: each arrives once, however often it is sent.
         self.state.delivered = 0

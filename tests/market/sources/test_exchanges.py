@@ -199,8 +199,14 @@ def test_hours_that_the_exchange_lacks_are_told(tmp_path, market):
             dropped = set(market.open_time[lost].astype(np.int64).tolist())
             return [row for row in super().fetch_ohlcv(*args, **options) if row[0] not in dropped]
 
-    told = []
+    reported = []
     fetch_ccxt(
-        Holed(market), SYMBOL, tmp_path, "2020-01-05", "2020-01-20", sleep=lambda s: None, tell=told.append
+        Holed(market),
+        SYMBOL,
+        tmp_path,
+        "2020-01-05",
+        "2020-01-20",
+        sleep=lambda s: None,
+        tell=reported.append,
     )
-    assert told == [f"bybit: last of {SYMBOL}: nothing between 2020-01-09 23:00 and 2020-01-10 05:00"]
+    assert reported == [f"bybit: last of {SYMBOL}: nothing between 2020-01-09 23:00 and 2020-01-10 05:00"]

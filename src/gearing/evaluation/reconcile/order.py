@@ -45,13 +45,13 @@ def without_doubles(lines: Sequence[Line]) -> tuple[list[Line], list[str]]:
         If two rows have the same id and another content.
     """
     first: dict[tuple[str, ...], Line] = {}
-    kept, notes = [], []
+    single, notes = [], []
     counts: dict[tuple[object, ...], Counter[str]] = defaultdict(Counter)
     for line in lines:
         if line.identity:
             same = first.setdefault(line.identity, line)
             if same is line:
-                kept.append(line)
+                single.append(line)
             else:
                 _refuse_other_content(same, line)
                 notes.append(f"{line.place} is {same.place} again; counted once")
@@ -59,10 +59,10 @@ def without_doubles(lines: Sequence[Line]) -> tuple[list[Line], list[str]]:
         found = counts[_content(line)]
         found[line.file] += 1
         if found[line.file] > max((n for file, n in found.items() if file != line.file), default=0):
-            kept.append(line)
+            single.append(line)
         else:
             notes.append(f"{line.place} is in another file, too; counted once")
-    return kept, notes
+    return single, notes
 
 
 def _refuse_other_content(one: Line, other: Line) -> None:

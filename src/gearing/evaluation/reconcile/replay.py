@@ -312,9 +312,9 @@ def reconcile(
     settlements = {
         (name, time.astype("datetime64[ms]")): row for (name, time), row in (settlements or {}).items()
     }
-    kept, notes = without_doubles(list(lines))
-    kept = forced_fees(with_fills(with_signs(without_executed(kept))))
-    settled = settlement_times(kept, settlements)
+    single, notes = without_doubles(list(lines))
+    single = forced_fees(with_fills(with_signs(without_executed(single))))
+    settled = settlement_times(single, settlements)
     doubled = len(notes)
     notes += [f"{name}: no mark prices of it were given" for name in known if marks and name not in marks]
     notes += [
@@ -325,13 +325,13 @@ def reconcile(
     sheet = Sheet(known, notes=notes)
     takers = rates[:1] if fee_level else (rates[0], *(taker for _, taker, _ in profile.fee_levels))
     liquidations = Liquidations(profile, takers, known, marks, sheet, tierless)
-    orders = {line.order for line in kept if line.kind == "fill" and line.order}
+    orders = {line.order for line in single if line.kind == "fill" and line.order}
     snapshots = Snapshots(known, sheet, liquidations)
     fees = Fees(profile, rates, known)
     replay = _Replay(
         profile, known, settlements, fees, sheet, liquidations, snapshots, marks, settled, orders
     )
-    ordered = with_parts(with_legs(in_order(kept, settled)))
+    ordered = with_parts(with_legs(in_order(single, settled)))
     expected = Expected(ordered, settlements, known, marks, replay.held, replay.payments.booked, sheet)
     for line in ordered:
         expected.before(line)

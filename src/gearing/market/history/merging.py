@@ -107,10 +107,10 @@ def each_once(bars: Bars) -> tuple[Bars, int]:
             f"{bars.where}: {text(bars.open_time[bad.argmax()])} is repeated with other values."
         )
     volume = None if bars.volume is None else bars.volume[first]
-    kept = dataclasses.replace(
+    merged = dataclasses.replace(
         bars, open_time=bars.open_time[first], prices=bars.prices[first], volume=volume
     )
-    return kept, int((~first).sum())
+    return merged, int((~first).sum())
 
 
 def _joined_times(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
