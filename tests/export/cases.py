@@ -8,7 +8,7 @@ import pandas as pd
 
 from gearing.agents import train_agent
 from gearing.export import export_bundle
-from gearing.export.files import write_checksums
+from gearing.export.bundle.files import write_checksums
 from gearing.features import FeatureSet
 from gearing.forecasters import Schedule, forecast_volatility_column
 from gearing.market.synthetic.generators import synthetic_market

@@ -10,7 +10,7 @@ from tests.export import cases
 from gearing.agents import train_agent
 from gearing.evaluation.playing import signed_targets
 from gearing.export import BundleError, export_bundle, load_bundle, verify_bundle
-from gearing.export.manifest import Manifest
+from gearing.export.bundle.manifest import Manifest
 from gearing.policies.controls import DailyLossLimit, NotionalCap, StopLoss
 from gearing.policies.rules import FixedLeverage, Tiered, VolatilityTarget
 
@@ -316,7 +316,7 @@ def test_a_missing_an_added_and_a_foreign_file_are_refused(rule_copy, tmp_path):
 
 
 def test_a_manifest_of_another_schema_is_refused(rule_copy):
-    from gearing.export.files import write_checksums
+    from gearing.export.bundle.files import write_checksums
 
     path = rule_copy / "manifest.json"
     path.write_text(path.read_text().replace('"schema": 2', '"schema": 99'))

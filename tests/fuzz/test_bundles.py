@@ -20,8 +20,8 @@ from tests.fuzz.mutations import (
 )
 
 from gearing.export import BundleError, load_bundle, verify_bundle
-from gearing.export.decision import Decision
-from gearing.export.files import write_checksums
+from gearing.export.bundle.files import write_checksums
+from gearing.export.deciding.decision import Decision
 from gearing.policies.controls import DailyLossLimit
 
 SHORT, LONG = 25, 3_000

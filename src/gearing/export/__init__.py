@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from gearing.lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from gearing.export.decision import Decision as Decision, Order as Order
-    from gearing.export.files import BundleError as BundleError, verify_bundle as verify_bundle
+    from gearing.export.bundle.files import BundleError as BundleError, verify_bundle as verify_bundle
+    from gearing.export.deciding.decision import Decision as Decision, Order as Order
     from gearing.export.runtime import Bundle as Bundle, load_bundle as load_bundle
     from gearing.export.writer import export_bundle as export_bundle
 else:

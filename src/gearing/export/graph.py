@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from gearing.agents.policy.learned import LearnedPolicy
 from gearing.agents.policy.networks import mode_of
 from gearing.agents.policy.scaling import column_places
-from gearing.export.files import BundleError
+from gearing.export.bundle.files import BundleError
 from gearing.simulation.actions import ResidualScheme
 from gearing.simulation.config import SimulationConfig
 from gearing.simulation.observation import ObservationLayout

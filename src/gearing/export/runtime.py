@@ -7,16 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from gearing.export.account import AccountState, read_account
-from gearing.export.decision import Decision, Order, check_memory, memory_of, read_memory
-from gearing.export.files import MANIFEST, POLICY, BundleError, read_bundle
-from gearing.export.inputs import naming, read_market
-from gearing.export.jumps import MAX_JUMP, read_max_jump
-from gearing.export.manifest import ForecastSpec, Manifest
-from gearing.export.moment import longest_age, read_moment
-from gearing.export.network import Network, checked_numbers, shaped_numbers
-from gearing.export.solvency import check_solvent
-from gearing.export.targets import (
+from gearing.export.account.solvency import check_solvent
+from gearing.export.account.state import AccountState, read_account
+from gearing.export.bundle.files import MANIFEST, POLICY, BundleError, read_bundle
+from gearing.export.bundle.manifest import ForecastSpec, Manifest
+from gearing.export.bundle.network import Network, checked_numbers, shaped_numbers
+from gearing.export.deciding.decision import Decision, Order, check_memory, memory_of, read_memory
+from gearing.export.deciding.targets import (
     capped,
     check_factors,
     check_targets,
@@ -24,6 +21,9 @@ from gearing.export.targets import (
     has_band,
     reductions_only,
 )
+from gearing.export.reading.inputs import naming, read_market
+from gearing.export.reading.jumps import MAX_JUMP, read_max_jump
+from gearing.export.reading.moment import longest_age, read_moment
 from gearing.features import FeatureSet, parse_duration
 from gearing.market.data import MarketData
 from gearing.policies.registry import describe_control, make_rule
@@ -74,9 +74,9 @@ class Bundle:
         ----------
         bars : DataFrame, or path of a CSV or Parquet file
             At least ``lookback_bars`` before the decision, up to the newest; columns as in
-            :mod:`gearing.export.inputs`.
+            :mod:`gearing.export.reading.inputs`.
         account : mapping, or path of a JSON file
-            As in :mod:`gearing.export.account`.
+            As in :mod:`gearing.export.account.state`.
         funding : DataFrame or path, optional
             Settlements over the same span; needed where a feature reads funding.
         now : datetime or "last-bar"

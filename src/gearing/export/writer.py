@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from gearing.exchange.observing import ACCOUNT_COLUMNS, POSITION_COLUMNS
-from gearing.export.files import FORECASTER, MANIFEST, POLICY, BundleError, write_checksums
-from gearing.export.manifest import ForecastSpec, Manifest
+from gearing.export.bundle.files import FORECASTER, MANIFEST, POLICY, BundleError, write_checksums
+from gearing.export.bundle.manifest import ForecastSpec, Manifest
 from gearing.features import FeatureSet, FeatureTable, is_feature, parse_duration
 from gearing.market.data import MarketData
 from gearing.market.timing import YEAR

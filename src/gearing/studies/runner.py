@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from gearing.evaluation.reports.tables import fitted
-from gearing.export.decision import Decision
+from gearing.export.deciding.decision import Decision
 from gearing.storage.atomic import write_atomically, write_text
 from gearing.studies.announcing import announcer
 from gearing.studies.experiment import ExperimentConfig, Findings, function_of

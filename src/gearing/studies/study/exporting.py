@@ -9,9 +9,9 @@ import pandas as pd
 
 from gearing.evaluation.columns import FORECAST
 from gearing.export import BundleError, load_bundle
-from gearing.export.decision import Decision
-from gearing.export.files import MANIFEST
-from gearing.export.moment import LAST_BAR
+from gearing.export.bundle.files import MANIFEST
+from gearing.export.deciding.decision import Decision
+from gearing.export.reading.moment import LAST_BAR
 from gearing.market.data import MarketData
 from gearing.names import check_file_name
 from gearing.storage.atomic import write_atomically, write_text

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from gearing.export.files import BundleError
+from gearing.export.bundle.files import BundleError
 from gearing.market.timing import parse_duration, stamp
 from gearing.simulation.tape import decision_bars
 

@@ -4,8 +4,8 @@ import numpy as np
 
 from gearing.exchange.account import position_maintenance
 from gearing.exchange.rules import unrealised_pnl
-from gearing.export.account import AccountState
-from gearing.export.files import BundleError
+from gearing.export.account.state import AccountState
+from gearing.export.bundle.files import BundleError
 
 NEAR = 0.8  # maintenance margin over margin balance from which only reductions are allowed; 1 liquidates
 

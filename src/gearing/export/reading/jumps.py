@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from gearing.export.files import BundleError
+from gearing.export.bundle.files import BundleError
 
 MAX_JUMP = 30.0  # standard deviations of a bar's log return
 OFF = "off"

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gearing.export.files import BundleError
+from gearing.export.bundle.files import BundleError
 from gearing.storage.text import read_json
 
 _KINDS = "biufM"  # of the arrays of a memory: flags, numbers, moments

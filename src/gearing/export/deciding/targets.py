@@ -6,10 +6,10 @@ Targets (n_contracts,) are signed leverages of the margin share; NaN leaves a po
 import numpy as np
 
 from gearing.exchange.rules import largest_notional
-from gearing.export.account import AccountState
-from gearing.export.exact import leverage_setting
-from gearing.export.files import BundleError
-from gearing.export.manifest import Manifest
+from gearing.export.account.state import AccountState
+from gearing.export.bundle.files import BundleError
+from gearing.export.bundle.manifest import Manifest
+from gearing.export.deciding.exact import leverage_setting
 from gearing.simulation.observation import Observation
 
 LARGEST_FACTOR = 2.0  # of a residual action

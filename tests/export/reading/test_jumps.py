@@ -6,7 +6,7 @@ import pytest
 from tests.export import cases
 
 from gearing.export import BundleError, load_bundle
-from gearing.export.jumps import check_jumps
+from gearing.export.reading.jumps import check_jumps
 
 HOUR = np.timedelta64(3_600_000, "ms")
 BARS = cases.bar_table(cases.market())

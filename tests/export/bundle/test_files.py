@@ -8,7 +8,7 @@ import pytest
 from tests.export import cases
 
 from gearing.export import BundleError, load_bundle, verify_bundle
-from gearing.export.files import write_checksums
+from gearing.export.bundle.files import write_checksums
 
 BARS = cases.bar_table(cases.market())
 FLAT = {"equity": 10_000.0, "positions": {}}
@@ -112,13 +112,13 @@ def test_a_file_that_is_replaced_after_loading_has_no_effect(bundle):
 
 
 def test_a_file_beyond_its_limit_is_refused(bundle, monkeypatch):
-    monkeypatch.setattr("gearing.export.files.LARGEST_NETWORK", 100)
+    monkeypatch.setattr("gearing.export.bundle.files.LARGEST_NETWORK", 100)
     with pytest.raises(BundleError, match=r"policy\.onnx has [\d,]+ bytes; at most 100 are read"):
         load_bundle(bundle)
 
 
 def test_a_bundle_beyond_its_limit_is_refused(bundle, monkeypatch):
-    monkeypatch.setattr("gearing.export.files.LARGEST_BUNDLE", 1000)
+    monkeypatch.setattr("gearing.export.bundle.files.LARGEST_BUNDLE", 1000)
     with pytest.raises(BundleError, match="holds more than 1,000 bytes"):
         load_bundle(bundle)
 

@@ -7,7 +7,7 @@ import pytest
 from tests.export import cases
 
 from gearing.export import BundleError, load_bundle
-from gearing.export.network import Network, checked_numbers
+from gearing.export.bundle.network import Network, checked_numbers
 
 BARS = cases.bar_table(cases.market())
 FLAT = {"equity": 10_000.0, "positions": {}}

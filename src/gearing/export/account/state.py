@@ -34,10 +34,10 @@ from gearing.exchange.records import (
     row_dtype,
 )
 from gearing.exchange.rules import initial_margin, notional, unit_value, unrealised_pnl
-from gearing.export.decision import Order
-from gearing.export.exact import leverage_setting, on_grid
-from gearing.export.files import BundleError
-from gearing.export.manifest import Manifest
+from gearing.export.bundle.files import BundleError
+from gearing.export.bundle.manifest import Manifest
+from gearing.export.deciding.decision import Order
+from gearing.export.deciding.exact import leverage_setting, on_grid
 from gearing.market.data import MarketData
 from gearing.names import check_names
 from gearing.simulation.kernel_records import config_record, contract_records

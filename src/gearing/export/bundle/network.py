@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from gearing.export.files import BundleError
+from gearing.export.bundle.files import BundleError
 
 # Where a graph holds tensors: message -> field number -> message (onnx.proto).
 _MESSAGES: Mapping[str, Mapping[int, str]] = {

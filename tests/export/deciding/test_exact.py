@@ -6,7 +6,7 @@ import pytest
 from tests.export import cases
 
 from gearing.export import load_bundle
-from gearing.export.exact import leverage_setting, on_grid
+from gearing.export.deciding.exact import leverage_setting, on_grid
 
 BARS = cases.bar_table(cases.market())
 

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from gearing.contracts import Contract, VenueProfile
-from gearing.export.files import LARGEST_TEXT, BundleError
+from gearing.export.bundle.files import LARGEST_TEXT, BundleError
 from gearing.features import FeatureSet, parse_duration
 from gearing.names import check_names, is_file_name
 from gearing.policies.registry import describe_control, make_control, make_rule

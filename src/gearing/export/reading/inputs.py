@@ -13,7 +13,7 @@ Bars: a pandas table, a CSV or Parquet file, rows in any order, with the columns
     source                                      of a data folder's own files; ignored
 
 Funding: ``time`` (UTC), ``rate`` (fraction per settlement), optional ``mark``, ``contract`` where there are several.
-Account: see :mod:`gearing.export.account`.
+Account: see :mod:`gearing.export.account.state`.
 """
 
 import os
@@ -27,10 +27,10 @@ import numpy as np
 import pandas as pd
 
 from gearing.contracts.venues import VENUES
-from gearing.export.files import BundleError
-from gearing.export.jumps import check_jumps
-from gearing.export.manifest import Manifest
-from gearing.export.moment import check_fresh
+from gearing.export.bundle.files import BundleError
+from gearing.export.bundle.manifest import Manifest
+from gearing.export.reading.jumps import check_jumps
+from gearing.export.reading.moment import check_fresh
 from gearing.features import get_feature, parse_duration
 from gearing.market.data import MarketData
 from gearing.market.timing import label, stamps

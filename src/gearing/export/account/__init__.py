@@ -1,0 +1,1 @@
+"""The account of a decision, in the records of the exchange."""

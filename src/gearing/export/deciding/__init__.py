@@ -1,0 +1,1 @@
+"""Decisions: targets, orders and exact numbers."""

@@ -1,0 +1,1 @@
+"""The inputs of a decision: bars, funding and the moment."""
