@@ -24,7 +24,7 @@ def _numba_cache_folder(root: Path) -> Path:
     digest = hashlib.sha256()
     for path in sorted((root / "src" / "gearing").rglob("*.py")):
         content = path.read_bytes()
-        if b"numba" in content or b"gearing.exchange.engine.compiled" in content:
+        if b"numba" in content or b"gearing.exchange.marking" in content:
             digest.update(path.relative_to(root).as_posix().encode())
             digest.update(content)
     return root / ".cache" / "numba" / digest.hexdigest()[:16]

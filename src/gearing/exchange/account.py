@@ -6,7 +6,7 @@ Each function changes its records in place. Layouts and units: ``records.py``; f
 
 import math
 
-from gearing.exchange.engine.compiled import hot, rule
+from gearing.exchange.marking import hot, rule
 from gearing.exchange.rules import (
     average_entry_price,
     first_liquidation_mark,

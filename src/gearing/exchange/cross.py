@@ -7,8 +7,8 @@ opens to the extremes that hurt (section 3 of the exchange rules); stops fire in
 import math
 
 from gearing.exchange.account import cancel_orders, margin_surplus, position_liquidation_price, stop_price
-from gearing.exchange.engine.compiled import hot, rule
 from gearing.exchange.liquidation import sell_in_liquidation
+from gearing.exchange.marking import hot, rule
 from gearing.exchange.path import (
     finish_row,
     fire_at_open,

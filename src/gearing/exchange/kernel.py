@@ -24,8 +24,8 @@ from gearing.exchange.cross import (
     trigger_surplus,
     walk_cross,
 )
-from gearing.exchange.engine.compiled import hot, index, rule
 from gearing.exchange.liquidation import liquidate_position
+from gearing.exchange.marking import hot, index, rule
 from gearing.exchange.orders import close_at_open, place_guards, trade_to_target
 from gearing.exchange.path import walk_isolated, watched_extreme, watched_open
 from gearing.exchange.rules import initial_margin, notional, unit_value, unrealised_pnl

@@ -13,7 +13,7 @@ from gearing.exchange.account import (
     position_liquidation_price,
     position_maintenance,
 )
-from gearing.exchange.engine.compiled import rule
+from gearing.exchange.marking import rule
 from gearing.exchange.rules import (
     ALL_TIERS,
     notional,

@@ -17,7 +17,7 @@ from gearing.exchange.account import (
     touch_from,
 )
 from gearing.exchange.cross import contract_of
-from gearing.exchange.engine.compiled import hot, index, rule
+from gearing.exchange.marking import hot, index, rule
 from gearing.exchange.rules import notional, price_at_margin
 
 POSITION_COLUMNS = ("effective_leverage", "margin_ratio", "liquidation_distance", "unrealised_share")

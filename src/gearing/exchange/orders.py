@@ -29,7 +29,7 @@ from gearing.exchange.account import (
     order_fee,
     slippage_of,
 )
-from gearing.exchange.engine.compiled import hot, index, rule
+from gearing.exchange.marking import hot, index, rule
 from gearing.exchange.rules import (
     initial_margin,
     largest_notional,

@@ -18,8 +18,8 @@ from gearing.exchange.account import (
     stop_price,
     take_profit_price,
 )
-from gearing.exchange.engine.compiled import hot, rule
 from gearing.exchange.liquidation import liquidate_position
+from gearing.exchange.marking import hot, rule
 from gearing.exchange.rules import ALL_TIERS, unrealised_pnl
 
 

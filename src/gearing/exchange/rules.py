@@ -18,7 +18,7 @@ import math
 
 import numpy as np
 
-from gearing.exchange.engine.compiled import hot, index, rule
+from gearing.exchange.marking import hot, index, rule
 
 NO_PRICE = math.nan  # no such price, e.g. of a position that cannot be liquidated
 ALL_TIERS = -1  # default of ``last``: up to the end of the array

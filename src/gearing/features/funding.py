@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gearing.features.feature import feature
-from gearing.features.windows import Array, last_seen, rolling_sum
+from gearing.features.memory import once
+from gearing.features.windows import Array, lag, last_seen, rolling_sum
 from gearing.market import MarketData
 from gearing.market.timing import HOUR, YEAR, bars_in
 
@@ -18,6 +19,7 @@ RECENT = (
 SOURCE = "settled rates of the venue"
 
 
+@once
 def funding_by_bar(market: MarketData) -> tuple[Array, Array, Array]:
     """Sum of rates, last rate and count of the settlements stamped in [open, close) of each bar."""
     shape = (market.n_bars, market.n_contracts)
@@ -111,17 +113,17 @@ def time_to_settlement(market: MarketData) -> Array:
     Known at the close: it uses past stamps only. At a settlement's own moment it is 0.
     """
     records, place = _placed(market)
-    opened = ((market.open_time - market.open_time[0]) / HOUR)[:, None]
+    # Whole milliseconds, which floats hold exactly: the same wherever the history begins.
+    closed = market.close_time.astype(np.int64).astype(np.float64)[:, None]
     shape, limit = (market.n_bars, market.n_contracts), bars_in("24h", market.bar)
     settled, stamp = np.zeros(shape, bool), np.zeros(shape)
-    settled[place], stamp[place] = True, (records["time"] - market.open_time[0]) / HOUR
+    settled[place], stamp[place] = True, records["time"].astype(np.int64)
     last = last_seen(stamp, settled, limit, otherwise=np.nan)
-    wait = last + (last - _previous(stamp, settled, limit)) - (opened + float(market.bar / HOUR))
+    wait = (last + (last - _previous(stamp, settled, limit)) - closed) / float(HOUR.astype(np.int64))
     return np.where(np.isnan(wait), 0.0, np.maximum(wait, 0.0))
 
 
 def _previous(stamp: Array, present: NDArray[np.bool_], limit: int) -> Array:
     """Stamp before the latest one: the latest seen at the bar before the latest one's bar."""
-    seen_before = np.full_like(stamp, np.nan)
-    seen_before[1:] = last_seen(stamp, present, limit, otherwise=np.nan)[:-1]
+    seen_before = lag(last_seen(stamp, present, limit, otherwise=np.nan), 1)
     return last_seen(np.where(present, seen_before, np.nan), present, limit, otherwise=np.nan)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from gearing.features.feature import feature, share_feature
+from gearing.features.memory import once
 from gearing.features.returns import bar_returns
 from gearing.features.volatility import mean_per_day
 from gearing.features.windows import Array, lag, rolling_mean, rolling_sum
@@ -12,6 +13,7 @@ from gearing.market.timing import bars_in
 ORDER = 10_000.0  # quote units; the default account
 
 
+@once
 def quote_volume(market: MarketData) -> Array:
     """Traded value of each bar at its mean price [quote] (n_bars, n_contracts)."""
     price = (market.high + market.low + market.close) / 3.0

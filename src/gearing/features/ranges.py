@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from gearing.features.feature import Compute, feature
+from gearing.features.memory import once
 from gearing.features.volatility import annualised, log_variance_feature, mean_per_day, volatility_feature
 from gearing.features.windows import (
     Array,
@@ -18,17 +19,20 @@ from gearing.market import MarketData
 from gearing.market.timing import DAY, bars_in
 
 
+@once
 def parkinson_variance(market: MarketData) -> Array:
     """Variance of each bar from its range, ln(high/low)^2 / (4 ln 2)."""
     return np.log(market.high / market.low) ** 2 / (4.0 * np.log(2.0))
 
 
+@once
 def garman_klass_variance(market: MarketData) -> Array:
     """Variance of each bar from its four prices."""
     body = np.log(market.close / market.open)
     return 0.5 * np.log(market.high / market.low) ** 2 - (2.0 * np.log(2.0) - 1.0) * body**2
 
 
+@once
 def rogers_satchell_variance(market: MarketData) -> Array:
     """Variance of each bar from its four prices, unbiased by a drift inside the bar."""
     up = np.log(market.high / market.close) * np.log(market.high / market.open)
@@ -89,6 +93,7 @@ def log_window_range(market: MarketData, window: str) -> Array:
     return np.log(whole / n * float(DAY / market.bar))
 
 
+@once
 def true_range(market: MarketData) -> Array:
     """Range of each bar, the gap from the previous close included [quote]."""
     previous = lag(market.close, 1)

@@ -3,11 +3,13 @@
 import numpy as np
 
 from gearing.features.feature import feature
+from gearing.features.memory import once
 from gearing.features.windows import Array, change, lag
 from gearing.market import MarketData
 from gearing.market.timing import bars_in
 
 
+@once
 def bar_returns(market: MarketData) -> Array:
     """Log return of each bar's close over the close before it (n_bars, n_contracts); NaN in the first row."""
     return change(np.log(market.close))

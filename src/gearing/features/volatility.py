@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 
 from gearing.features.feature import feature, share_feature
+from gearing.features.memory import once
 from gearing.features.returns import bar_returns
 from gearing.features.windows import Array, exponential_mean, lag, rolling_max, rolling_mean, trailing_rank
 from gearing.market import MarketData
@@ -24,6 +25,7 @@ def mean_per_day(market: MarketData, per_bar: Array, window: str) -> Array:
     return rolling_mean(per_bar, bars_in(window, market.bar)) * float(DAY / market.bar)
 
 
+@once
 def variance_per_day(market: MarketData, window: str) -> Array:
     """Mean squared bar return over the window, scaled to a day (n_bars, n_contracts)."""
     return mean_per_day(market, bar_returns(market) ** 2, window)
@@ -82,6 +84,7 @@ def log_bipower_variance(market: MarketData, window: str) -> Array:
     return np.log(bipower_variance(market, window))
 
 
+@once
 def bipower_variance(market: MarketData, window: str) -> Array:
     """Bipower variation per day (n_bars, n_contracts)."""
     size = np.abs(bar_returns(market))

@@ -4,12 +4,17 @@ Running totals carry the rounding errors of all history, so a live process that 
 disagree with a backtest. Here a window of n bars is summed from blocks of 1, 2, 4, ... bars: log2(n) passes, and
 the same additions in the same order wherever the window is. All arrays have bars on axis 0; rows before the first
 complete window are NaN.
+
+A live process computes one bar at a time: inside a :class:`~gearing.features.memory.WindowMemory` the same functions
+take arrays of one row and the rows before it from the memory.
 """
 
 from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
+
+from gearing.features.memory import Ring, Seen, SpacedRing, current
 
 Array = NDArray[np.float64]
 
@@ -18,6 +23,15 @@ def lag(x: Array, n: int) -> Array:
     """Value ``n`` bars ago."""
     if n == 0:
         return x
+    memory = current()
+    if memory is not None:
+        if memory.is_stepping:
+            return memory.take().exchange(x)
+        memory.keep(Ring(x, n))
+    return _lagged(x, n)
+
+
+def _lagged(x: Array, n: int) -> Array:
     out = np.full_like(x, np.nan)
     out[n:] = x[: max(len(x) - n, 0)]
     return out
@@ -28,24 +42,27 @@ def change(x: Array, n: int = 1) -> Array:
     return x - lag(x, n)
 
 
-def _fold(x: Array, n: int, combine: Callable[[Array, Array, int], Array]) -> Array:
-    """Combine the last ``n`` values; ``combine(recent, older, size)``, size = bars in the recent part."""
+def _fold(x: Array, n: int, combine: Callable[[Array, Array, int, int], Array]) -> Array:
+    """Combine the last ``n`` values; ``combine(recent, older, bars in the recent part, bars in the older part)``."""
     if n < 1:
         raise ValueError(f"a window holds at least one bar, not {n}.")
     block, size = np.asarray(x, dtype=np.float64), 1
     total, covered = block, 0
-    while size <= n:
+    while True:
         if n & size:
-            total = combine(total, lag(block, covered), covered) if covered else block
+            total = combine(total, lag(block, covered), covered, size) if covered else block
             covered += size
-        block = combine(block, lag(block, size), size)
+        if 2 * size > n:
+            return total
+        block = combine(block, lag(block, size), size, size)
         size *= 2
-    return total
 
 
 def rolling_sum(x: Array, n: int, decay: float = 1.0) -> Array:
     """Sum over the last ``n`` bars, each ``decay`` times as heavy as the bar after it."""
-    return _fold(x, n, lambda recent, older, size: recent + decay**size * older)
+    if decay == 1.0:
+        return _fold(x, n, lambda recent, older, *_: recent + older)
+    return _fold(x, n, lambda recent, older, size, _: recent + decay**size * older)
 
 
 def rolling_mean(x: Array, n: int) -> Array:
@@ -55,12 +72,12 @@ def rolling_mean(x: Array, n: int) -> Array:
 
 def rolling_max(x: Array, n: int) -> Array:
     """Largest value of the last ``n`` bars."""
-    return _fold(x, n, lambda recent, older, size: np.maximum(recent, older))
+    return _fold(x, n, lambda recent, older, *_: np.maximum(recent, older))
 
 
 def rolling_min(x: Array, n: int) -> Array:
     """Smallest value of the last ``n`` bars."""
-    return _fold(x, n, lambda recent, older, size: np.minimum(recent, older))
+    return _fold(x, n, lambda recent, older, *_: np.minimum(recent, older))
 
 
 def exponential_mean(x: Array, half_life: int, n: int) -> Array:
@@ -75,31 +92,51 @@ def rolling_mean_and_variance(x: Array, n: int) -> tuple[Array, Array]:
     Blocks are merged by their mean and sum of squared deviations (Chan, Golub and LeVeque, 1983), so that
     a price of 100 000 that moves by a tick keeps its digits.
     """
-    moments = np.stack([np.ones_like(x), x, np.zeros_like(x)])  # count, mean, squared deviations
-    merged = _fold(np.moveaxis(moments, 0, -1), n, lambda recent, older, size: _merge(recent, older))
-    return merged[..., 1], merged[..., 2] / n
+    moments = np.stack([x, np.zeros_like(x)], axis=-1)  # mean, squared deviations
+    merged = _fold(moments, n, _merge)
+    return merged[..., 0], merged[..., 1] / n
 
 
-def _merge(recent: Array, older: Array) -> Array:
-    count = recent[..., 0] + older[..., 0]
-    gap = recent[..., 1] - older[..., 1]
-    mean = older[..., 1] + gap * recent[..., 0] / count
-    squares = recent[..., 2] + older[..., 2] + gap**2 * recent[..., 0] * older[..., 0] / count
-    return np.stack([count, mean, squares], axis=-1)
+def _merge(recent: Array, older: Array, n_recent: int, n_older: int) -> Array:
+    gap, count = recent[..., 0] - older[..., 0], float(n_recent + n_older)
+    merged = np.empty_like(recent)
+    merged[..., 0] = older[..., 0] + gap * n_recent / count
+    merged[..., 1] = recent[..., 1] + older[..., 1] + gap**2 * n_recent * n_older / count
+    return merged
 
 
 def trailing_rank(x: Array, n: int, step: int = 1) -> Array:
     """Share of the ``n`` earlier values, ``step`` bars apart, below the present one; ties count half."""
+    memory = current()
+    if memory is not None and memory.is_stepping:
+        return _rank(x, memory.take().exchange(x), n)
     below = np.zeros_like(x)
     for k in range(1, n + 1):
-        earlier = lag(x, k * step)
+        earlier = _lagged(x, k * step)
         below += np.where(np.isnan(earlier), np.nan, (earlier < x) + 0.5 * (earlier == x))
+    if memory is not None:
+        memory.keep(SpacedRing(x, n * step, step))
+    return np.where(np.isnan(x), np.nan, below / n)
+
+
+def _rank(x: Array, earlier: Array, n: int) -> Array:
+    """``trailing_rank`` of one bar among ``n`` earlier ones; sums of halves are exact in any order."""
+    below = np.where(np.isnan(earlier), np.nan, (earlier < x) + 0.5 * (earlier == x)).sum(
+        axis=0, keepdims=True
+    )
     return np.where(np.isnan(x), np.nan, below / n)
 
 
 def last_seen(x: Array, present: NDArray[np.bool_], limit: int, otherwise: float) -> Array:
     """Latest value marked ``present`` within the last ``limit`` bars, ``otherwise`` where there is none."""
+    memory = current()
+    if memory is not None and memory.is_stepping:
+        value, age = memory.take().step(x, present)
+        return np.where(age < limit, value, otherwise)
     index = np.arange(len(x)).reshape(-1, *[1] * (x.ndim - 1))
     latest = np.maximum.accumulate(np.where(present, index, -1), axis=0)
-    found = (latest >= 0) & (index - latest < limit)
-    return np.where(found, np.take_along_axis(x, np.maximum(latest, 0), axis=0), otherwise)
+    age = np.where(latest >= 0, index - latest, limit)
+    value = np.take_along_axis(x, np.maximum(latest, 0), axis=0)
+    if memory is not None:
+        memory.keep(Seen(value[-1:], age[-1:]))
+    return np.where(age < limit, value, otherwise)

@@ -7,6 +7,7 @@ columns. Wherever a duration is expected, a ``timedelta`` or ``timedelta64`` wil
 
 import re
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -83,6 +84,7 @@ def positive_duration(value: Any) -> np.timedelta64:
     return length
 
 
+@lru_cache(maxsize=4096)  # features ask at every bar of a live process
 def bars_in(text: str, bar: np.timedelta64) -> int:
     """Bars that cover a duration, rounded up; a duration shorter than a bar is one bar, "0h" none."""
     length = parse_duration(text, bar).astype(np.int64)

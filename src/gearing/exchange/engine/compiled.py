@@ -1,9 +1,6 @@
-"""Decorators that compile the exchange's functions; the same source also runs interpreted.
+"""What compiled code needs besides the marked functions: their compiler, views of arrays, copies of rows.
 
-``rule``    for plain functions; LLVM decides whether to inline them.
-``hot``     for the few steps that every account takes and that read whole arrays: always inlined, because passing a
-            dozen array structures costs more than the work. Callees would inherit the option, which multiplies the
-            code, so ``rule`` switches it off.
+Functions marked with ``rule`` and ``hot`` (:mod:`gearing.exchange.marking`) are handed to numba here.
 """
 
 from typing import Any
@@ -14,13 +11,14 @@ from numba import config, njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload, register_jitable
 
+from gearing.exchange.marking import compile_with, hot, index
+
 INTERPRETED = bool(config.DISABLE_JIT)
 
 # Parts are not called from outside and only borrow their arrays: without wrappers and reference counts they compile
 # faster.
 _PART = {"no_cfunc_wrapper": True, "_nrt": False}
-rule = register_jitable(forceinline=False, **_PART)
-hot = register_jitable(forceinline=True, **_PART)
+compile_with(lambda function, is_hot: register_jitable(forceinline=is_hot, **_PART)(function))
 _NOT_NEGATIVE = 0x7FFF_FFFF_FFFF_FFFF
 # Division as in NumPy: no branch for zero denominators. The GIL is released, so that threads can share the accounts.
 # Without the runtime's reference counts: the loop only borrows its arrays, and counting them cost more than the rest.
@@ -45,11 +43,6 @@ def array_at(typingctx: Any, address: Any, shape: Any, dtype: Any) -> Any:
         return view._getvalue()
 
     return kind(address, shape, dtype), generate
-
-
-def index(k: int) -> int:
-    """The same index; it tells the compiler that the index is not negative."""
-    return k
 
 
 @overload(index, jit_options={"forceinline": True, **_PART}, strict=False)

@@ -5,7 +5,7 @@ The order of events within a row: ``kernel.py``. Most intervals of most accounts
 no such limits. Callers: ``batch.py``.
 """
 
-from gearing.exchange.engine.compiled import hot, index, prefetch, put_row, row_copy, row_view, rule
+from gearing.exchange.engine.compiled import prefetch, put_row, row_copy, row_view
 from gearing.exchange.kernel import (
     clear_ledgers,
     delist,
@@ -22,6 +22,7 @@ from gearing.exchange.kernel import (
     unrealised_total,
     walk,
 )
+from gearing.exchange.marking import hot, index, rule
 from gearing.exchange.observing import note_liquidation_prices, observe
 from gearing.exchange.orders import EVERY_DECISION
 from gearing.exchange.records import account_dtype, bytes_before, ledger_dtype, position_dtype

@@ -1,0 +1,46 @@
+"""Decorators that mark the exchange's functions for the compiler; the same source also runs interpreted.
+
+``rule``    for plain functions; LLVM decides whether to inline them.
+``hot``     for the few steps that every account takes and that read whole arrays: always inlined, because passing a
+            dozen array structures costs more than the work. Callees would inherit the option, which multiplies the
+            code, so ``rule`` switches it off.
+
+Marking needs no compiler: an exported policy runs these functions where numba is not installed.
+:mod:`gearing.exchange.engine.compiled` hands all marked functions to numba.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+_waiting: list[tuple[Callable[..., Any], bool]] = []
+_compilers: list[Callable[[Callable[..., Any], bool], Any]] = []
+
+
+def rule(function: Any) -> Any:
+    """Mark a function that compiled code may call."""
+    return _marked(function, False)
+
+
+def hot(function: Any) -> Any:
+    """Mark a function that compiled code inlines wherever it is called."""
+    return _marked(function, True)
+
+
+def index(k: int) -> int:
+    """The same index; it tells the compiler that the index is not negative."""
+    return k
+
+
+def compile_with(compiler: Callable[[Callable[..., Any], bool], Any]) -> None:
+    """Hand every marked function, and every later one, to a compiler: the function and whether it is hot."""
+    _compilers.append(compiler)
+    while _waiting:
+        compiler(*_waiting.pop(0))
+
+
+def _marked(function: Any, is_hot: bool) -> Any:
+    if _compilers:
+        _compilers[0](function, is_hot)
+    else:
+        _waiting.append((function, is_hot))
+    return function

@@ -1,0 +1,142 @@
+"""What windows remember from bar to bar, so that a new bar costs one row and not the look-back.
+
+Features are functions of a whole market. Inside ``with memory.beginning():`` they are computed as usual, and each
+window keeps the rows that later bars will need. Inside ``with memory.stepping():`` the same functions get a market of
+one bar, and their windows take the earlier rows from the memory: the same operations in the same order, so the same
+bits.
+
+Windows are told apart by the order of their calls: a feature has to call the same windows at every bar.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import wraps
+from typing import Any
+
+import numpy as np
+
+
+class Ring:
+    """The last ``n`` rows of an array, one after the other.
+
+    Parameters
+    ----------
+    x : array, shape (n_rows, ...)
+    n : int
+        Rows before the first of ``x`` are NaN.
+    """
+
+    def __init__(self, x: np.ndarray, n: int):
+        kept, nothing = x[-n:].copy(), np.full((1, *x.shape[1:]), np.nan)
+        # Rows as objects: taking one costs no copy.
+        self.rows = [nothing] * (n - len(kept)) + [kept[k : k + 1] for k in range(len(kept))]
+        self.oldest = 0
+
+    def exchange(self, x: np.ndarray) -> np.ndarray:
+        """The oldest row (1, ...); ``x`` (1, ...), which nobody may change afterwards, takes its place."""
+        at = self.oldest
+        found = self.rows[at]
+        self.rows[at] = x
+        self.oldest = at + 1 if at + 1 < len(self.rows) else 0
+        return found
+
+
+class SpacedRing:
+    """The last ``n`` rows of an array, read ``step`` rows apart."""
+
+    def __init__(self, x: np.ndarray, n: int, step: int):
+        self.rows = np.full((n, *x.shape[1:]), np.nan)
+        kept = x[-n:]
+        self.rows[n - len(kept) :] = kept
+        self.back, self.oldest = np.arange(step, n + 1, step), 0
+
+    def exchange(self, x: np.ndarray) -> np.ndarray:
+        """Rows ``step``, 2 ``step``, ... before the coming one (n / step, ...); ``x`` (1, ...) joins them."""
+        found = self.rows[(self.oldest - self.back) % len(self.rows)]
+        self.rows[self.oldest] = x[0]
+        self.oldest = (self.oldest + 1) % len(self.rows)
+        return found
+
+
+class Seen:
+    """The latest value that was marked present, and its age in bars."""
+
+    def __init__(self, value: np.ndarray, age: np.ndarray):
+        self.value, self.age = value, age
+
+    def step(self, x: np.ndarray, present: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Value and age at the coming bar, each (1, ...)."""
+        self.value = np.where(present, x, self.value)
+        self.age = np.where(present, 0, self.age + 1)
+        return self.value, self.age
+
+
+class WindowMemory:
+    """The memory of all windows of some features, computed in a fixed order."""
+
+    def __init__(self) -> None:
+        self.is_stepping = False
+        self.results: dict[Any, Any] = {}  # of this bar, see `once`
+        self._cells: list[Any] = []
+        self._next = 0
+
+    @contextmanager
+    def beginning(self) -> Iterator[None]:
+        """Windows that are computed inside begin their memory."""
+        self._cells, self.is_stepping, self.results = [], False, {}
+        token = _current.set(self)
+        try:
+            yield
+        finally:
+            _current.reset(token)
+            self.results = {}
+
+    @contextmanager
+    def stepping(self) -> Iterator[None]:
+        """Windows that are computed inside continue it, one bar at a time."""
+        self._next, self.is_stepping, self.results = 0, True, {}
+        token = _current.set(self)
+        try:
+            yield
+            if self._next != len(self._cells):
+                raise RuntimeError(
+                    f"{self._next} windows were computed at this bar, {len(self._cells)} at first."
+                )
+        finally:
+            _current.reset(token)
+
+    def keep(self, cell: Any) -> None:
+        """Remember what a window needs at the next bar."""
+        self._cells.append(cell)
+
+    def take(self) -> Any:
+        """What the window remembered whose turn it is."""
+        cell = self._cells[self._next]
+        self._next += 1
+        return cell
+
+
+_current: ContextVar[WindowMemory | None] = ContextVar("window memory", default=None)
+current = _current.get
+
+
+def once(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compute a function of a market once for all features of a `WindowMemory` that call it with the same arguments.
+
+    Nobody may write into its result. Outside a memory it is computed at every call.
+    """
+
+    @wraps(function)
+    def computed(market: Any, *arguments: Any) -> Any:
+        memory = current()
+        if memory is None:
+            return function(market, *arguments)
+        key = (function, arguments)
+        if key not in memory.results:
+            memory.results[key] = function(market, *arguments)
+        return memory.results[key]
+
+    return computed
