@@ -280,7 +280,12 @@ def test_a_rule_that_requests_more_than_the_bundle_allows_is_lowered_and_said(tm
 
 
 def test_a_bundle_holds_no_pickle_and_lists_every_file(network_bundle):
-    assert set(verify_bundle(network_bundle)) == {"manifest.json", "policy.onnx", "forecaster.onnx"}
+    assert set(verify_bundle(network_bundle)) == {
+        "manifest.json",
+        "MODEL_CARD.md",
+        "policy.onnx",
+        "forecaster.onnx",
+    }
     assert {p.name for p in network_bundle.iterdir()} == {*verify_bundle(network_bundle), "SHA256SUMS"}
 
 
@@ -315,13 +320,16 @@ def test_a_missing_an_added_and_a_foreign_file_are_refused(rule_copy, tmp_path):
         load_bundle(tmp_path / "nowhere")
 
 
-def test_a_manifest_of_another_schema_is_refused(rule_copy):
+@pytest.mark.parametrize(
+    ("line", "words"), [('"format": 99', "a bundle of version 99"), ('"schema": 2', "a bundle of version 1")]
+)
+def test_a_bundle_of_another_version_is_refused_with_what_to_do(rule_copy, line, words):
     from gearing.export.bundle.files import write_checksums
 
     path = rule_copy / "manifest.json"
-    path.write_text(path.read_text().replace('"schema": 2', '"schema": 99'))
+    path.write_text(path.read_text().replace('"format": 2', line))
     write_checksums(rule_copy)
-    with pytest.raises(BundleError, match="schema 99, this version of gearing reads 2"):
+    with pytest.raises(BundleError, match=f"{words}.*reads version 2. Export it again from its study"):
         load_bundle(rule_copy)
 
 

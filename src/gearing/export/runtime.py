@@ -21,7 +21,7 @@ from gearing.export.deciding.targets import (
     has_band,
     reductions_only,
 )
-from gearing.export.reading.inputs import naming, read_market
+from gearing.export.reading.bars import naming, read_market
 from gearing.export.reading.jumps import MAX_JUMP, read_max_jump
 from gearing.export.reading.moment import longest_age, read_moment
 from gearing.features import FeatureSet, parse_duration
@@ -74,7 +74,7 @@ class Bundle:
         ----------
         bars : DataFrame, or path of a CSV or Parquet file
             At least ``lookback_bars`` before the decision, up to the newest; columns as in
-            :mod:`gearing.export.reading.inputs`.
+            :mod:`gearing.export.reading.bars`.
         account : mapping, or path of a JSON file
             As in :mod:`gearing.export.account.state`.
         funding : DataFrame or path, optional
@@ -101,9 +101,8 @@ class Bundle:
         longest_age(max_age, self.manifest.bar)
         read_max_jump(max_jump)
         with naming(bars):
-            market, signals, marks, notes = read_market(
-                self.manifest, bars, funding, moment, max_age, max_jump
-            )
+            inputs = read_market(self.manifest, bars, funding, moment, max_age, max_jump)
+        market, signals, marks, notes = inputs.market, inputs.signals, inputs.marks, inputs.notes
         if moment is None:
             notes += ["no moment was given: decided as of the last due close, however old"]
         with naming(account):

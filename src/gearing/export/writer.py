@@ -10,8 +10,11 @@ from typing import Any
 import numpy as np
 
 from gearing.exchange.observing import ACCOUNT_COLUMNS, POSITION_COLUMNS
-from gearing.export.bundle.files import FORECASTER, MANIFEST, POLICY, BundleError, write_checksums
-from gearing.export.bundle.manifest import ForecastSpec, Manifest
+from gearing.export.bundle.files import CARD, FORECASTER, MANIFEST, POLICY, BundleError, write_checksums
+from gearing.export.bundle.manifest import DeclaredFeature, ForecastSpec, Manifest
+from gearing.export.bundle.plain import plain
+from gearing.export.bundle.ranges import Ranges
+from gearing.export.cards import model_card
 from gearing.features import FeatureSet, FeatureTable, is_feature, parse_duration
 from gearing.market.data import MarketData
 from gearing.market.timing import YEAR
@@ -20,7 +23,8 @@ from gearing.simulation.config import SimulationConfig
 from gearing.simulation.hooks import hooks_of
 from gearing.simulation.observation import ObservationLayout
 from gearing.simulation.policy import Policy, check_columns
-from gearing.storage.atomic import draft_folder
+from gearing.storage.atomic import draft_folder, write_text
+from gearing.storage.digest import code_digest
 
 _PACKAGES = (
     "gearing", "numpy", "pandas", "numba", "torch", "stable-baselines3", "sb3-contrib", "scikit-learn", "lightgbm",
@@ -38,6 +42,9 @@ def export_bundle(
     forecasts: Any = (),
     name: str | None = None,
     provenance: Mapping[str, Any] | None = None,
+    seen: FeatureTable | None = None,
+    evaluation: Mapping[str, Any] | None = None,
+    budget: Mapping[str, Any] | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Write a policy and everything it needs for decisions.
@@ -58,6 +65,12 @@ def export_bundle(
     name : str, optional
     provenance : mapping, optional
         Further plain values: seeds, spans, run ids.
+    seen : FeatureTable, optional
+        Rows of training, whose ranges the bundle stores; by default all rows of ``table``.
+    evaluation : mapping, optional
+        Results of the policy, plain values: metrics with intervals, and on which span.
+    budget : mapping, optional
+        Budget card, plain values: promised against realised risk per horizon, and on which data.
     overwrite : bool
         Whether an existing folder may be replaced.
 
@@ -81,7 +94,11 @@ def export_bundle(
         specs = tuple(_write_forecaster(one, k, draft) for k, one in enumerate(forecasts))
         about = _write_policy(policy, layout, config, draft)
         about |= {"name": name or type(policy).__name__, "provenance": _provenance(market, provenance or {})}
-        _manifest(market, table, config, specs, **about).write(draft / MANIFEST)
+        about |= {"evaluation": plain(evaluation or {}), "budget": plain(budget or {})}
+        rows = table if seen is None else seen.select(table.columns)
+        manifest = _manifest(market, table, config, specs, seen=Ranges.of(rows), **about)
+        manifest.write(draft / MANIFEST)
+        write_text(draft / CARD, model_card(manifest))
         write_checksums(draft)
     return folder
 
@@ -172,6 +189,7 @@ def _manifest(
         signals=signals,
         forecasts=forecasts,
         lookback_bars=_lookback(features, forecasts, market.bar),
+        declared=tuple(DeclaredFeature.of(name) for name in _named(features, forecasts)),
         **about,
     )
 
@@ -179,6 +197,11 @@ def _manifest(
 def _lookback(features: tuple[str, ...], forecasts: tuple[ForecastSpec, ...], bar: np.timedelta64) -> int:
     wanted = [features, *(spec.inputs for spec in forecasts)]
     return max((FeatureSet(list(names)).lookback(bar) for names in wanted if names), default=1)
+
+
+def _named(features: tuple[str, ...], forecasts: tuple[ForecastSpec, ...]) -> tuple[str, ...]:
+    """Names of all features that a decision computes, each once."""
+    return tuple(dict.fromkeys([*features, *(name for spec in forecasts for name in spec.inputs)]))
 
 
 def _provenance(market: MarketData, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -191,5 +214,6 @@ def _provenance(market: MarketData, given: Mapping[str, Any]) -> dict[str, Any]:
         "market": {"name": market.name, "fingerprint": market.fingerprint, "notes": list(market.notes)},
         "span": [str(market.open_time[0]), str(market.close_time[-1])],
         "versions": versions,
+        "code": code_digest(),
         **given,
     }

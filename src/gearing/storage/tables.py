@@ -21,9 +21,9 @@ import pyarrow.parquet
 
 from gearing.storage.answers import rows_of_answer, symbols_of_answer
 from gearing.storage.archives import unpacked
-from gearing.storage.text import LINE, decoded, parse_json, read_bytes, row_name
+from gearing.storage.columns import EMPTY, SEPARATORS
+from gearing.storage.text import LINE, decoded, parse_json, read_bytes
 
-_SEPARATORS = ",;\t|"
 _PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _COMMA_GROUPS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?")
 _POINT_GROUPS = re.compile(r"[+-]?\d{1,3}(\.\d{3})+")
@@ -31,7 +31,6 @@ _COMMA_DECIMALS = re.compile(r"[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+([eE][+-]?\d+)?")
 _POINT = r"^[-+]?(\d*\.\d{1,2}|\d*\.\d{4,}|\d{4,}\.\d+|0\.\d+)$"  # which no thousands have
 _UNSURE = re.compile(r"[+-]?\d{1,3}[.,]\d{3}")  # 1,234 and 1.234
 _SEPARATOR_LINE = re.compile(r"\"?sep=([,;\t|])\"?\s*", re.IGNORECASE)  # which Excel writes first
-_EMPTY = ("", "nan", "none", "null", "na", "n/a", "<na>")
 
 
 def read_table(path: Path, as_text: bool = False) -> pd.DataFrame:
@@ -75,36 +74,6 @@ def table_of(content: bytes, where: str, as_text: bool = False) -> pd.DataFrame:
         values = parse_json(text, where, allow_nan=True, numbers=str if as_text else None)
         return _of_json(values, where, as_text)
     return _of_csv(text, where, as_text)
-
-
-def numbers(values: Any, name: str) -> np.ndarray:
-    """A column as float64, shape (n,); empty cells are NaN.
-
-    Parameters
-    ----------
-    values : Series or sequence
-    name : str
-        File and column, for messages.
-
-    Raises
-    ------
-    ValueError
-        Naming the line or row that is not a number.
-    """
-    raw = np.asarray(values)
-    if raw.dtype.kind in "iuf":
-        return raw.astype(np.float64)
-    found = np.full(len(raw), np.nan)
-    for row, value in enumerate(raw):
-        if value is None or str(value).strip().lower() in _EMPTY:
-            continue
-        try:
-            if isinstance(value, bool | np.bool_ | np.datetime64) or "_" in str(value):
-                raise ValueError
-            found[row] = float(value)
-        except (ValueError, TypeError, OverflowError):
-            raise ValueError(f"{name}, {row_name(values, row)}: {value!r:.60} is not a number.") from None
-    return found
 
 
 def _binary(content: bytes, where: str, reader: Any) -> pd.DataFrame:
@@ -185,7 +154,7 @@ def _separator(lines: Sequence[str]) -> tuple[str, int]:
     if named := _SEPARATOR_LINE.fullmatch(lines[0]):
         return named[1], 1
     best, found, skipped = (False, 0, 1), ",", 0
-    for separator in _SEPARATORS:
+    for separator in SEPARATORS:
         widths = [len(row) for row in csv.reader(lines, delimiter=separator)]
         titles = next((k for k, width in enumerate(widths) if width > 1), 0)
         quality = (len(set(widths[titles:])) == 1, -titles, widths[titles])
@@ -290,7 +259,7 @@ def _check_points(name: Any, texts: Any, where: str) -> None:
 
 def _cast(texts: Any) -> Any:
     """Texts as integers or floats; None if one is neither, or all are empty."""
-    empty = pc.is_in(pc.utf8_lower(texts), pa.array(_EMPTY))
+    empty = pc.is_in(pc.utf8_lower(texts), pa.array(EMPTY))
     odd = pc.match_substring_regex(texts, "^[-+]?(0[xX]|[iI])")  # hexadecimal digits, "inf"
     if pc.all(empty).as_py() or pc.any(odd).as_py():
         return None
@@ -322,7 +291,7 @@ def decimal_comma(columns: Mapping[Any, Any], where: str, points: bool = False) 
     grouped = decimals = False
     unsure: tuple[Any, str] | None = None
     for name, column in columns.items():
-        cells = [cell for cell in column.to_pylist() if cell.lower() not in _EMPTY]
+        cells = [cell for cell in column.to_pylist() if cell.lower() not in EMPTY]
         forms = (_PLAIN, _COMMA_GROUPS, _COMMA_DECIMALS)
         if not all(any(form.fullmatch(cell) for form in forms) for cell in cells):
             continue

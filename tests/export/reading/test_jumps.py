@@ -6,13 +6,19 @@ import pytest
 from tests.export import cases
 
 from gearing.export import BundleError, load_bundle
-from gearing.export.reading.jumps import check_jumps
+from gearing.export.reading import jumps
+from gearing.export.reading.table import Table
 
 HOUR = np.timedelta64(3_600_000, "ms")
 BARS = cases.bar_table(cases.market())
 DUE = pd.Timestamp("2020-10-20T00:00")
 KNOWN = BARS[BARS.open_time < DUE].reset_index(drop=True)
 FLAT = {"equity": 10_000.0, "positions": {}}
+
+
+def check_jumps(bars, *settings):
+    """Of a table of pandas."""
+    jumps.check_jumps(Table({name: bars[name].to_numpy() for name in bars}), *settings)
 
 
 def flat_bars(n=100, price=100.0):

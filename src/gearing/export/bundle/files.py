@@ -17,6 +17,7 @@ from gearing.storage.digest import file_digest
 MANIFEST = "manifest.json"
 POLICY = "policy.onnx"
 FORECASTER = "forecaster.onnx"
+CARD = "MODEL_CARD.md"
 CHECKSUMS = "SHA256SUMS"  # the format of sha256sum, so that `sha256sum -c SHA256SUMS` checks it as well
 LARGEST_TEXT = 16 * 2**20  # bytes of the manifest, and of the checksums
 LARGEST_NETWORK = 256 * 2**20  # bytes of a network

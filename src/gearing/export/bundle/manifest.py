@@ -1,28 +1,28 @@
-"""The manifest of a bundle, stored as JSON and checked when read."""
+"""The manifest of a bundle, stored as JSON and checked when read. Reading needs numpy only."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import cache
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import TypeAdapter, ValidationError
-from pydantic_core import to_json
 
 from gearing.contracts import Contract, VenueProfile
 from gearing.export.bundle.files import LARGEST_TEXT, BundleError
-from gearing.features import FeatureSet, parse_duration
-from gearing.names import check_names, is_file_name
+from gearing.export.bundle.plain import made, plain
+from gearing.export.bundle.ranges import Ranges
+from gearing.features import FeatureSet, get_feature, parse_duration
+from gearing.names import is_file_name
 from gearing.policies.registry import describe_control, make_control, make_rule
 from gearing.simulation.config import SimulationConfig
 from gearing.simulation.kernel_records import contract_records
 from gearing.simulation.tape import decision_bars
 from gearing.storage.text import decoded, parse_json
 
-SCHEMA = 2
+FORMAT = 2
 KINDS = ("network", "rule", "residual")
 _LONGEST_BAR = 7 * 86_400_000  # milliseconds
 _MOST_BARS = 10_000_000  # of a look-back
@@ -43,6 +43,24 @@ class ForecastSpec:
     per_year: float  # horizons a year: volatility = sqrt(variance x per_year)
     lower: float
     upper: float
+
+
+@dataclass(frozen=True)
+class DeclaredFeature:
+    """A feature as it was declared when the policy was trained; its name holds its parameters."""
+
+    name: str
+    lookback: tuple[str, ...]
+    unit: str
+    lower: float
+    upper: float
+    source: str
+
+    @classmethod
+    def of(cls, name: str) -> DeclaredFeature:
+        """As it is declared here."""
+        f = get_feature(name)
+        return cls(f.name, f.lookback, f.unit, float(f.lower), float(f.upper), f.source)
 
 
 @dataclass(frozen=True)
@@ -67,6 +85,10 @@ class Manifest:
     # one chooses from.
     policy: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)  # origin of the policy
+    declared: tuple[DeclaredFeature, ...] = ()  # features of the columns and of the forecasts
+    seen: Ranges | None = None  # market columns in training
+    evaluation: Mapping[str, Any] = field(default_factory=dict)  # results of the policy, with intervals
+    budget: Mapping[str, Any] = field(default_factory=dict)  # promised against realised risk
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -80,10 +102,9 @@ class Manifest:
 
     def write(self, path: Path) -> None:
         """Write as JSON."""
-        # Reading turns integers given for fractional settings into floats; what is written is already so.
-        values = _plain(_read(_plain(self)))
-        text = to_json({"schema": SCHEMA, **values}, indent=1, inf_nan_mode="strings", fallback=str)
-        path.write_bytes(text + b"\n")
+        values = _plain(_read(_plain(self)))  # integers given for fractional settings are floats then
+        text = json.dumps({"format": FORMAT, **values}, indent=1, allow_nan=False, ensure_ascii=False)
+        path.write_bytes(text.encode() + b"\n")
 
     @classmethod
     def read(cls, path: Path) -> Manifest:
@@ -92,7 +113,7 @@ class Manifest:
         Raises
         ------
         BundleError
-            If it cannot be read, or is of another schema.
+            If it cannot be read, or is of another format.
         """
         return cls.parse(path.read_bytes()[: LARGEST_TEXT + 1], str(path))
 
@@ -103,21 +124,15 @@ class Manifest:
         Raises
         ------
         BundleError
-            If it cannot be read, or is of another schema.
+            If it cannot be read, or is of another format.
         """
         try:
             values = parse_json(decoded(content, where), where, dict)
         except ValueError as error:
             raise BundleError(f"{error} Export the bundle again.") from error
-        schema = values.pop("schema", None)
-        if schema != SCHEMA:
-            raise BundleError(
-                f"{where} has schema {schema!r}, this version of gearing reads {SCHEMA}; export the bundle again, or "
-                "install the version that wrote it."
-            )
+        _check_format(values, where)
         try:
             manifest = _read(values)
-            _refuse_unknown(values, _plain(manifest), where)
             _check(manifest, where)
             _check_parts(manifest)
         except BundleError:
@@ -130,13 +145,19 @@ class Manifest:
         return manifest
 
 
+def _check_format(values: dict[str, Any], where: str) -> None:
+    """Refuse bundles of other versions; those of version 1 had a ``schema`` instead."""
+    if (found := values.pop("format", None)) == FORMAT:
+        return
+    old = f"version 1 (schema {values['schema']!r})" if "schema" in values else f"version {found!r}"
+    raise BundleError(
+        f"{where} is a bundle of {old}; this version of gearing reads version {FORMAT}. Export it again from its study "
+        "(gearing export STUDY_FOLDER), or install the version that wrote it."
+    )
+
+
 def _reason(error: Exception) -> str:
     """What is wrong, in one line."""
-    if isinstance(error, ValidationError):
-        first = error.errors(include_url=False)[0]
-        if first["type"] == "value_error":  # raised by the part itself
-            return str(first["ctx"]["error"]).rstrip(".")
-        return f"{'.'.join(map(str, first['loc'])) or 'the whole'} is {str(first['input'])[:80]!r}"
     if type(error) is ValueError:
         return str(error).rstrip(".")
     return "a part is missing or of another type"
@@ -168,22 +189,6 @@ def _check(manifest: Manifest, where: str) -> None:
         raise BundleError(f"{where}: a bundle of kind {manifest.kind!r} names no rule; export it again.")
 
 
-def _refuse_unknown(given: Any, known: Any, where: str, path: str = "") -> None:
-    """Refuse a field that reading left out: it would change nothing."""
-    if isinstance(given, Mapping) and isinstance(known, Mapping):
-        check_names(
-            f"{where}: no field",
-            (path + str(name) for name in given),
-            (path + str(k) for k in known),
-            BundleError,
-        )
-        for name, value in given.items():
-            _refuse_unknown(value, known[name], where, f"{path}{name}.")
-    elif isinstance(given, list) and isinstance(known, list | tuple):
-        for number, (one, other) in enumerate(zip(given, known, strict=True)):
-            _refuse_unknown(one, other, where, f"{path}{number}.")
-
-
 def _check_parts(manifest: Manifest) -> None:
     """Raise ValueError or TypeError for parts that do not work together, before anything is decided."""
     config = manifest.config
@@ -202,9 +207,21 @@ def _check_parts(manifest: Manifest) -> None:
     for names in (manifest.features, *(spec.inputs for spec in manifest.forecasts)):
         if names:
             FeatureSet(list(names))
+    for one in manifest.declared:
+        if DeclaredFeature.of(one.name) != one:
+            raise ValueError(
+                f"the feature {one.name!r} was declared in another way (lookback {', '.join(one.lookback)}, bounds "
+                f"{one.lower:g} to {one.upper:g}) when the policy was trained"
+            )
+    if manifest.seen is not None and len({len(manifest.columns), *map(len, _columns_of(manifest.seen))}) > 1:
+        raise ValueError("the ranges of training are not those of the columns")
     if manifest.rule is not None:
         make_rule(manifest.rule)
     _check_network(manifest.policy)
+
+
+def _columns_of(seen: Ranges) -> tuple[tuple[Any, ...], ...]:
+    return seen.low, seen.high, seen.centre, seen.scale, seen.inverse, *seen.inverse
 
 
 def _check_network(about: Mapping[str, Any]) -> None:
@@ -223,18 +240,22 @@ def _check_network(about: Mapping[str, Any]) -> None:
 
 
 def _plain(manifest: Manifest) -> dict[str, Any]:
-    values = _adapter().dump_python(manifest, exclude={"config": _LEFT_OUT})
-    values["config"]["controls"] = [describe_control(one) for one in manifest.config.controls]
-    return values
+    values: dict[str, Any] = plain(manifest)
+    config = {name: value for name, value in values["config"].items() if name not in _LEFT_OUT}
+    config["controls"] = [plain(describe_control(one)) for one in manifest.config.controls]
+    return {**values, "config": config}
 
 
 def _read(values: dict[str, Any]) -> Manifest:
-    config, venue = values["config"], values["venue"]
-    controls = [make_control(one) for one in config["controls"]]
-    return _adapter().validate_python({**values, "config": {**config, "controls": controls, "venue": venue}})
+    config = values["config"]
+    controls = tuple(make_control(_tuples(one)) for one in config["controls"])
+    left = {name: value for name, value in config.items() if name != "controls"}
+    if unknown := sorted(_LEFT_OUT & left.keys()):
+        raise ValueError(f"config.{unknown[0]} is no setting of a bundle")
+    manifest: Manifest = made(Manifest, {**values, "config": left})
+    return replace(manifest, config=replace(manifest.config, controls=controls, venue=manifest.venue))
 
 
-@cache
-def _adapter() -> TypeAdapter[Manifest]:
-    """Writes and reads the dataclasses of a manifest by their annotations."""
-    return TypeAdapter(Manifest)
+def _tuples(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters with lists as tuples, as dataclasses hold them."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}

@@ -1,9 +1,9 @@
 """Refuse bars that end in a jump: a wrong price looks like one, and a right one is no time for a rule."""
 
 import numpy as np
-import pandas as pd
 
 from gearing.export.bundle.files import BundleError
+from gearing.export.reading.table import Table
 
 MAX_JUMP = 30.0  # standard deviations of a bar's log return
 OFF = "off"
@@ -13,9 +13,7 @@ _LEAST = 0.001  # a calm market moves at least this much
 _HOUR = np.timedelta64(3_600_000, "ms")
 
 
-def check_jumps(
-    bars: pd.DataFrame, symbol: str, recent: int, bar: np.timedelta64, limit: float | str
-) -> None:
+def check_jumps(bars: Table, symbol: str, recent: int, bar: np.timedelta64, limit: float | str) -> None:
     """Check the prices of the last bars against the close before each.
 
     The standard deviation is that of the log returns of up to 1,000 bars before, the largest and smallest hundredth
@@ -23,7 +21,7 @@ def check_jumps(
 
     Parameters
     ----------
-    bars : DataFrame
+    bars : Table
         Ascending; the last row is the bar whose close decides.
     recent : int
         Bars checked: those since the decision before.
@@ -38,12 +36,12 @@ def check_jumps(
     most = read_max_jump(limit)
     for prefix in ("", "mark_", "index_"):
         columns = [f"{prefix}{price}" for price in ("open", "high", "low", "close")]
-        if most is None or not set(columns) <= set(bars.columns):
+        if most is None or not set(columns) <= bars.columns.keys():
             continue
-        prices = bars[columns].tail(_MOST_BARS + recent + 1).to_numpy(np.float64)
+        prices = bars.stacked(columns)[-(_MOST_BARS + recent + 1) :]
         if not (np.isfinite(prices) & (prices > 0.0)).all():
             continue  # which reading the market refuses
-        _check_prices(np.log(prices), bars["open_time"].to_numpy(), symbol, prefix, recent, bar, most)
+        _check_prices(np.log(prices), bars["open_time"], symbol, prefix, recent, bar, most)
 
 
 def _check_prices(

@@ -11,11 +11,11 @@ import pandas as pd
 from gearing.contracts import Contract, shipped_schedules, shipped_symbols, venue as venue_profile
 from gearing.market.data import MarketData
 from gearing.market.history.assemble import Missing, assemble
-from gearing.market.history.layout import PRICES, require_columns, settlement_rows
-from gearing.market.history.series import Bars, Series, usual_step, whole_minutes
+from gearing.market.history.layout import PRICES, require_columns
+from gearing.market.history.series import Bars, Series, settlement_rows, usual_step, whole_minutes
 from gearing.market.timing import positive_duration, stamps
 from gearing.names import nearest
-from gearing.storage.tables import numbers
+from gearing.storage.columns import numbers
 
 Frames: TypeAlias = pd.DataFrame | Mapping[str, pd.DataFrame] | None
 

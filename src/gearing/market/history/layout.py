@@ -23,13 +23,12 @@ from gearing.contracts import (
     venue_names,
 )
 from gearing.contracts.shipped import schedule_from_rows
-from gearing.market.history.series import Bars
-from gearing.market.timing import DAY, label, positive_duration, stamp, stamps, text
+from gearing.market.history.series import Bars, settlement_rows
+from gearing.market.timing import DAY, label, positive_duration, stamp, stamps
 from gearing.names import check_file_name, did_you_mean
-from gearing.storage.tables import numbers
+from gearing.storage.columns import numbers
 from gearing.storage.text import kind_of, read_json
 
-FUNDING_DTYPE = np.dtype([("time", "datetime64[ms]"), ("rate", "f8"), ("mark", "f8")])
 PRICES = ("open", "high", "low", "close")
 PREFIX = {"last": "", "mark": "mark-", "index": "index-"}
 PROFILES = {"binance-um": "binance-usdm", "okx-swap": "okx", "bybit-linear": "bybit"}
@@ -145,31 +144,6 @@ def funding_columns(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray | No
     table = _read(path, [c for c in ("time", "rate", "mark") if c in names])
     mark = _floats(table, "mark", path) if "mark" in names else None
     return _stamps(table, "time", path), _floats(table, "rate", path), mark
-
-
-def settlement_rows(time: np.ndarray, rate: np.ndarray, mark: np.ndarray | None, where: str) -> np.ndarray:
-    """Settlements as one array; unsorted or repeated stamps, rates and marks that are none are refused."""
-    rows = np.empty(time.size, FUNDING_DTYPE)
-    rows["time"], rows["rate"] = time, rate
-    rows["mark"] = np.nan if mark is None else mark
-    if (bad := np.diff(time) <= np.timedelta64(0, "ms")).any():
-        row = int(bad.argmax())
-        if time[row + 1] == time[row]:
-            raise ValueError(f"{where}: {text(time[row])} is repeated; keep one of its rows.")
-        raise ValueError(
-            f"{where}: {text(time[row + 1])} follows {text(time[row])} (row {row + 1}); sort by time."
-        )
-    if not np.isfinite(rows["rate"]).all():
-        row = int((~np.isfinite(rows["rate"])).argmax())
-        raise ValueError(f"{where}: rate at {text(time[row])} is {rate[row]}; drop the row or give a number.")
-    unknown = np.isnan(rows["mark"])
-    if (bad := ~unknown & ~((rows["mark"] > 0.0) & np.isfinite(rows["mark"]))).any():
-        row = rows[int(bad.argmax())]
-        raise ValueError(
-            f"{where}: mark at {text(row['time'])} is {row['mark']}; give the mark price, or an empty cell where it is "
-            "not known."
-        )
-    return rows
 
 
 def read_implied_volatility(folder: Path, symbol: str) -> tuple[np.ndarray, np.ndarray] | None:

@@ -11,6 +11,7 @@ from gearing.market.timing import label, text
 from gearing.market.validate import check_ohlc
 
 ZERO = np.timedelta64(0, "ms")
+FUNDING_DTYPE = np.dtype([("time", "datetime64[ms]"), ("rate", "f8"), ("mark", "f8")])
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,31 @@ class Series:
     @property
     def symbol(self) -> str:
         return self.contract.symbol
+
+
+def settlement_rows(time: np.ndarray, rate: np.ndarray, mark: np.ndarray | None, where: str) -> np.ndarray:
+    """Settlements as one array; unsorted or repeated stamps, rates and marks that are none are refused."""
+    rows = np.empty(time.size, FUNDING_DTYPE)
+    rows["time"], rows["rate"] = time, rate
+    rows["mark"] = np.nan if mark is None else mark
+    if (bad := np.diff(time) <= np.timedelta64(0, "ms")).any():
+        row = int(bad.argmax())
+        if time[row + 1] == time[row]:
+            raise ValueError(f"{where}: {text(time[row])} is repeated; keep one of its rows.")
+        raise ValueError(
+            f"{where}: {text(time[row + 1])} follows {text(time[row])} (row {row + 1}); sort by time."
+        )
+    if not np.isfinite(rows["rate"]).all():
+        row = int((~np.isfinite(rows["rate"])).argmax())
+        raise ValueError(f"{where}: rate at {text(time[row])} is {rate[row]}; drop the row or give a number.")
+    unknown = np.isnan(rows["mark"])
+    if (bad := ~unknown & ~((rows["mark"] > 0.0) & np.isfinite(rows["mark"]))).any():
+        row = rows[int(bad.argmax())]
+        raise ValueError(
+            f"{where}: mark at {text(row['time'])} is {row['mark']}; give the mark price, or an empty cell where it is "
+            "not known."
+        )
+    return rows
 
 
 def missing_settlements(

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from gearing.market.data import MarketData
 from gearing.market.history import layout
 from gearing.market.history.merging import with_stored_bars, with_stored_funding
-from gearing.market.history.series import Bars
+from gearing.market.history.series import Bars, settlement_rows
 from gearing.storage.atomic import write_atomically
 
 STAMP = pa.timestamp("ms", "UTC")
@@ -74,7 +74,7 @@ def write_market(
                 path = layout.bar_file(home, kind, market.bar)
                 bars[path] = with_stored_bars(path, ours, replace, volume=kind == "last")
         rows = market.settlements[market.settlements["contract"] == k]
-        funding = layout.settlement_rows(rows["time"], rows["rate"], rows["mark"], symbol)
+        funding = settlement_rows(rows["time"], rows["rate"], rows["mark"], symbol)
         path = home / "funding.parquet"
         rates[path] = with_stored_funding(path, funding, f"the market's funding of {symbol}", replace)
     origin = source or market.name or "gearing"

@@ -19,8 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gearing.market.history import layout
-from gearing.market.history.layout import settlement_rows
-from gearing.market.history.series import Bars, whole_minutes
+from gearing.market.history.series import Bars, settlement_rows, whole_minutes
 from gearing.market.history.writing import STAMP, joined_bars, joined_funding, write_bars, write_funding
 from gearing.market.sources.retrying import FetchError, PassingError, Patience, Retrying
 from gearing.market.sources.web import Web

@@ -1,6 +1,7 @@
 """Read the inputs of a decision: recent bars and funding settlements.
 
-Bars: a pandas table, a CSV or Parquet file, rows in any order, with the columns
+Bars: a table (of pandas, or a mapping of columns), a CSV, JSON or Parquet file, or klines as Binance, Bybit and OKX
+return them; rows in any order, with the columns
 
     open_time                                   opening of the bar, UTC, in any unit that imports read; or the index
     open, high, low, close, volume              traded prices and volume in base units
@@ -19,25 +20,26 @@ Account: see :mod:`gearing.export.account.state`.
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
+from gearing.contracts import Contract
 from gearing.contracts.venues import VENUES
 from gearing.export.bundle.files import BundleError
 from gearing.export.bundle.manifest import Manifest
 from gearing.export.reading.jumps import check_jumps
 from gearing.export.reading.moment import check_fresh
+from gearing.export.reading.table import Table, as_numbers, moments, read_given, with_contract
 from gearing.features import get_feature, parse_duration
 from gearing.market.data import MarketData
-from gearing.market.timing import label, stamps
+from gearing.market.history.assemble import Missing, assemble
+from gearing.market.history.series import Bars, Series, settlement_rows, whole_minutes
+from gearing.market.timing import label
 from gearing.market.validate import check_ohlc
 from gearing.names import check_names
 from gearing.simulation.tape import decision_bars
-from gearing.storage.tables import numbers, read_table
 
 _PRICES = ("open", "high", "low", "close")
 _KNOWN_AT_CLOSE = ("implied_volatility", "predicted_rate")
@@ -65,35 +67,23 @@ def naming(given: Any) -> Iterator[None]:
         raise _NamedError(str(error) if path in str(error) else f"{path}: {error}") from error
 
 
-def _read_table(given: Any, what: str) -> pd.DataFrame:
-    """A given table, or that of a file, without the column ``source`` of a data folder's files."""
-    if isinstance(given, pd.DataFrame):
-        clock = "open_time" if what == "bars" else "time"
-        if isinstance(given.index, pd.DatetimeIndex) and clock not in given:
-            given = given.rename_axis(clock).reset_index()
-        return given.drop(columns="source", errors="ignore")
-    if not isinstance(given, str | os.PathLike):
-        raise BundleError(f"{what}: {str(given)[:80]!r} is neither a table nor the path of one.")
-    try:
-        return read_table(Path(given)).drop(columns="source", errors="ignore")
-    except ValueError as error:
-        raise BundleError(f"{what}: {error}") from error
+@dataclass(frozen=True)
+class Inputs:
+    """The last bars before the last due decision, and what belongs to them.
 
+    Attributes
+    ----------
+    market : MarketData
+    signals : mapping of name to (n_bars, n_contracts)
+    marks : (n_contracts,)
+        Newest mark prices: of the last whole bar, which may close after the decision was due.
+    notes : list of str
+    """
 
-def _as_numbers(table: pd.DataFrame, what: str, but: Sequence[str]) -> pd.DataFrame:
-    """The table with all columns but some as numbers."""
-    try:
-        made = {name: numbers(table[name], f"{what}: {name}") for name in table.columns if name not in but}
-    except ValueError as error:
-        raise BundleError(str(error)) from error
-    return table.assign(**made)
-
-
-def _moments(values: pd.Series, what: str) -> np.ndarray:
-    try:
-        return stamps(values, what)
-    except ValueError as error:
-        raise BundleError(str(error)) from error
+    market: MarketData
+    signals: dict[str, np.ndarray]
+    marks: np.ndarray
+    notes: list[str]
 
 
 def read_market(
@@ -103,10 +93,8 @@ def read_market(
     now: np.datetime64 | None,
     max_age: str | None,
     max_jump: float | str,
-) -> tuple[MarketData, dict[str, np.ndarray], np.ndarray, list[str]]:
-    """The last bars before the last due decision as a market, the signal columns on them, the newest marks, and notes.
-
-    The newest marks (n_contracts,) are those of the last whole bar, which may close after the decision was due.
+) -> Inputs:
+    """The last bars before the last due decision, as a market.
 
     Parameters
     ----------
@@ -120,10 +108,10 @@ def read_market(
     BundleError
         For missing, unknown, too few, incomplete, old or jumping bars.
     """
-    table = _with_contract(bars, manifest, "bars")
+    table = with_contract(read_given(bars, "bars", "open_time"), manifest.symbols, "bars")
     _check_columns(table, manifest)
-    table = _as_numbers(table, "bars", ("open_time", "contract"))
-    table["open_time"] = _moments(table["open_time"], "bars: open_time")
+    table = as_numbers(table, "bars", ("open_time", "contract"))
+    table = table.with_("open_time", moments(table["open_time"], "bars: open_time"))
     last = _last_opens(table, manifest)
     interval = parse_duration(manifest.config.decision_interval)
     if now is not None:
@@ -132,15 +120,14 @@ def read_market(
     expected = moment - np.arange(manifest.lookback_bars, 0, -1) * manifest.bar
     parts, marks = {}, []
     for symbol in manifest.symbols:
-        whole = table[table["contract"] == symbol].sort_values("open_time")
-        past = whole[whole["open_time"] < moment]
-        part = past[past["open_time"] >= expected[0]].reset_index(drop=True)
-        _check_complete(part["open_time"].to_numpy().astype("datetime64[ms]"), symbol, expected, manifest.bar)
-        _check_after(
-            whole["open_time"].to_numpy().astype("datetime64[ms]"), symbol, moment, newest, manifest.bar
-        )
-        _check_prices(whole[(whole["open_time"] >= moment) & (whole["open_time"] < newest)], symbol)
-        marks.append(_newest_mark(whole[whole["open_time"] < newest]))
+        whole = _of_contract(table, symbol, "open_time")
+        time = whole["open_time"]
+        past = whole.where(time < moment)
+        part = past.where(past["open_time"] >= expected[0])
+        _check_complete(part["open_time"], symbol, expected, manifest.bar)
+        _check_after(time, symbol, moment, newest, manifest.bar)
+        _check_prices(whole.where((time >= moment) & (time < newest)), symbol)
+        marks.append(_newest_mark(whole.where(time < newest)))
         check_jumps(past, symbol, int(interval // manifest.bar), manifest.bar, max_jump)
         parts[symbol] = part
     with naming(funding):
@@ -154,44 +141,30 @@ def read_market(
     except BundleError as error:
         with naming(funding if "funding of" in str(error) else bars):
             raise
-    signals = {
-        name: np.stack([part[name].to_numpy(np.float64) for part in parts.values()], axis=1)
-        for name in manifest.signals
-    }
-    return market, signals, np.array(marks), notes
+    signals = {name: np.stack([part[name] for part in parts.values()], axis=1) for name in manifest.signals}
+    return Inputs(market, signals, np.array(marks), notes)
 
 
-def _check_prices(bars: pd.DataFrame, symbol: str) -> None:
+def _of_contract(table: Table, symbol: str, clock: str) -> Table:
+    """Rows of a contract, in order of time."""
+    own = table.where(table["contract"] == symbol)
+    return own.where(np.argsort(own[clock], kind="stable"))
+
+
+def _check_prices(bars: Table, symbol: str) -> None:
     """Refuse impossible prices of bars after the deciding close, which no market holds: they show who is liquidated."""
-    time = bars["open_time"].to_numpy().astype("datetime64[ms]")
     for names in (_PRICES, _MARK) if _MARK[0] in bars else (_PRICES,):
         try:
-            check_ohlc(
-                bars[list(names)].to_numpy(np.float64), time, f"bars of {symbol}, {names[0]} to {names[-1]}"
-            )
+            check_ohlc(bars.stacked(names), bars["open_time"], f"bars of {symbol}, {names[0]} to {names[-1]}")
         except ValueError as error:
             raise BundleError(str(error)) from error
 
 
-def _newest_mark(bars: pd.DataFrame) -> float:
-    return float(bars["mark_close" if "mark_close" in bars else "close"].iloc[-1])
+def _newest_mark(bars: Table) -> float:
+    return float(bars["mark_close" if "mark_close" in bars else "close"][-1])
 
 
-def _with_contract(given: Any, manifest: Manifest, what: str) -> pd.DataFrame:
-    table, symbols = _read_table(given, what), manifest.symbols
-    if "contract" not in table:
-        if len(symbols) > 1:
-            raise BundleError(f"{what}: the bundle decides on {', '.join(symbols)}; add a column 'contract'.")
-        return table.assign(contract=symbols[0])
-    unknown = sorted(set(table["contract"]) - set(symbols), key=str)
-    if unknown:
-        raise BundleError(
-            f"{what}: contract {unknown[0]!r} is not in this bundle, which has {', '.join(symbols)}."
-        )
-    return table
-
-
-def _check_columns(table: pd.DataFrame, manifest: Manifest) -> None:
+def _check_columns(table: Table, manifest: Manifest) -> None:
     needed = (*_REQUIRED, *manifest.signals, *_needed_by_features(manifest))
     known = (*_REQUIRED, *_MARK, *_INDEX, *_KNOWN_AT_CLOSE, "contract", *manifest.signals)
     check_names("bars: unknown column", table.columns, known, BundleError, "Drop it or rename it.")
@@ -216,15 +189,15 @@ def _feature_names(manifest: Manifest) -> list[str]:
     return [*manifest.features, *(name for spec in manifest.forecasts for name in spec.inputs)]
 
 
-def _last_opens(table: pd.DataFrame, manifest: Manifest) -> dict[str, np.datetime64]:
+def _last_opens(table: Table, manifest: Manifest) -> dict[str, np.datetime64]:
     """Opening of the last bar of every contract."""
-    last = table.groupby("contract")["open_time"].max()
-    missing = [symbol for symbol in manifest.symbols if symbol not in last.index]
+    opens = {symbol: table["open_time"][table["contract"] == symbol] for symbol in manifest.symbols}
+    missing = [symbol for symbol, times in opens.items() if not times.size]
     if missing:
         raise BundleError(
             f"bars: none of {', '.join(missing)}; this bundle needs {', '.join(manifest.symbols)}."
         )
-    return {symbol: np.datetime64(last[symbol], "ms") for symbol in manifest.symbols}
+    return {symbol: times.max() for symbol, times in opens.items()}
 
 
 def _due(
@@ -280,7 +253,7 @@ def _check_complete(stamps: np.ndarray, symbol: str, expected: np.ndarray, bar: 
         raise BundleError(f"bars of {symbol}: {off} is off the grid of the bundle's bars.")
 
 
-def _funding(manifest: Manifest, funding: Any) -> pd.DataFrame | None:
+def _funding(manifest: Manifest, funding: Any) -> Table | None:
     if funding is None:
         readers = [name for name in _feature_names(manifest) if "funding" in name]
         if readers:
@@ -289,65 +262,71 @@ def _funding(manifest: Manifest, funding: Any) -> pd.DataFrame | None:
                 "--funding FILE)."
             )
         return None
-    table = _with_contract(funding, manifest, "funding")
+    table = with_contract(read_given(funding, "funding", "time"), manifest.symbols, "funding")
     unknown = [name for name in table.columns if name not in _FUNDING]
     if unknown or not {"time", "rate"} <= set(table.columns):
         raise BundleError(
             f"funding has columns {', '.join(map(str, table.columns))}; it takes time, rate and optionally mark and "
             "contract."
         )
-    table = _as_numbers(table, "funding", ("time", "contract"))
-    table["time"] = _moments(table["time"], "funding: time")
-    return table
+    table = as_numbers(table, "funding", ("time", "contract"))
+    return table.with_("time", whole_minutes(moments(table["time"], "funding: time")))
 
 
 def _market(
     manifest: Manifest,
-    parts: dict[str, pd.DataFrame],
-    funding: pd.DataFrame | None,
+    parts: Mapping[str, Table],
+    funding: Table | None,
     first: np.datetime64,
     moment: np.datetime64,
 ) -> MarketData:
-    def frames(names: Sequence[str]) -> dict[str, pd.DataFrame]:
-        renamed = dict(zip(names, _PRICES, strict=True))
-        return {s: part[["open_time", *names]].rename(columns=renamed) for s, part in parts.items()}
-
-    def column(name: str, delay: np.timedelta64) -> dict[str, pd.Series]:
-        return {s: part.set_index(part["open_time"] + delay)[name] for s, part in parts.items()}
-
+    # The shipped profile with the venue's settlement interval; other venues use eight hours.
+    name = manifest.venue.name if manifest.venue.name in VENUES else "binance-usdm"
     columns = next(iter(parts.values()))  # the same of every contract: they came in one table
-    options: dict[str, Any] = {}
-    if _MARK[0] in columns:
-        options["mark"] = frames(_MARK)
-    if _INDEX[0] in _needed_by_features(manifest):
-        options["index"] = frames(_INDEX)
-    if "implied_volatility" in columns:
-        options["implied_volatility"] = column("implied_volatility", manifest.bar)
-    if funding is not None:
-        options["funding"] = {
-            s: funding[funding["contract"] == s].drop(columns="contract").sort_values("time") for s in parts
-        }
+    missing = Missing(
+        mark="error" if _MARK[0] in columns else "last",
+        funding="zero" if funding is None else "error",
+        tiers="earliest",
+    )
     try:
-        market = MarketData.from_frames(
-            {s: part[list(_REQUIRED)] for s, part in parts.items()},
-            contract={c.symbol: c for c in manifest.contracts},
-            bar=manifest.bar,
-            # The shipped profile with the venue's settlement interval; other venues use eight hours.
-            venue=manifest.venue.name if manifest.venue.name in VENUES else "binance-usdm",
-            missing_mark="error" if "mark" in options else "last",
-            missing_funding="zero" if funding is None else "error",
-            start=first,
-            end=moment,
-            **options,
+        series = [_series(one, parts[one.symbol], funding, manifest) for one in manifest.contracts]
+        market = assemble(
+            series, manifest.bar, first, moment, missing, VENUES[name].funding_interval, name, " ".join(parts)
         )
     except ValueError as error:
-        problem = str(error).removeprefix("from_frames: ")
+        problem = str(error)
         if "has no funding rate" in problem:
             gap = problem.split(" (")[0].replace(" has no funding rate", ": no settlement")
             raise BundleError(f"funding of {gap}; give all of the look-back, in UTC.") from error
         raise BundleError(problem if problem.startswith("funding") else f"bars: {problem}") from error
     if "predicted_rate" not in columns:
         return market
-    rates = column("predicted_rate", np.timedelta64(0, "ms"))
-    known = [rates[symbol].reindex(market.open_time).to_numpy(np.float64) for symbol in market.symbols]
-    return replace(market, predicted_rate=np.stack(known, axis=1))
+    known = np.stack([part["predicted_rate"] for part in parts.values()], axis=1)
+    return market.replace(predicted_rate=known)
+
+
+def _series(contract: Contract, part: Table, funding: Table | None, manifest: Manifest) -> Series:
+    """The series of one contract, checked."""
+    time, symbol, bar = part["open_time"], contract.symbol, manifest.bar
+
+    def bars(names: Sequence[str], what: str, volume: bool = False) -> Bars:
+        prices = np.ascontiguousarray(part.stacked(names))
+        return Bars(time, prices, part["volume"] if volume else None, f"{what} of {symbol}").checked(bar)
+
+    implied = None
+    if "implied_volatility" in part:
+        implied = (time + bar, part["implied_volatility"])
+    return Series(
+        contract,
+        last=bars(_PRICES, "last", volume=True),
+        mark=bars(_MARK, "mark") if _MARK[0] in part else None,
+        index=bars(_INDEX, "index") if _INDEX[0] in _needed_by_features(manifest) else None,
+        funding=None if funding is None else _settlements(funding, symbol),
+        funding_where="funding",
+        implied_volatility=implied,
+    )
+
+
+def _settlements(funding: Table, symbol: str) -> np.ndarray:
+    own = _of_contract(funding, symbol, "time")
+    return settlement_rows(own["time"], own["rate"], own.get("mark"), f"funding of {symbol}")
