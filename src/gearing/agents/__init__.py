@@ -12,6 +12,10 @@ from gearing.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from gearing.agents.learner import Learner as Learner, TrainingDiverged as TrainingDiverged
+    from gearing.agents.own.functions import from_callable as from_callable
+    from gearing.agents.own.normalisation import save_normalisation as save_normalisation
+    from gearing.agents.own.sb3 import from_sb3 as from_sb3
+    from gearing.agents.own.torch_module import from_torch as from_torch
     from gearing.agents.policy.learned import LearnedPolicy as LearnedPolicy, load_policy as load_policy
     from gearing.agents.scoring import Scorer as Scorer, growth_per_year as growth_per_year
     from gearing.agents.settings import (

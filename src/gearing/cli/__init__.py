@@ -16,7 +16,7 @@ import typer
 from gearing.cli.data import data
 from gearing.cli.failures import STOPPED, explained, how_to_go_on
 from gearing.cli.listing import list_names
-from gearing.cli.policies import SECTIONS, complete_rule, make_policy, split_settings
+from gearing.cli.policies import SECTIONS, complete_rule, split_settings
 from gearing.cli.reconcile import reconcile
 from gearing.cli.shared import Experiment, Json, Plugins, Settings, ad_hoc, data_line, writable, write_json
 from gearing.plugins import users_frame
@@ -129,8 +129,8 @@ def backtest(
     policy: Annotated[
         str,
         typer.Argument(
-            help="A rule (fixed_3x, tiered, volatility_weighted, ...; `gearing list rules` prints all), or a class "
-            "of your own: module:Class or file.py:Class.",
+            help="A rule (fixed_3x, tiered, volatility_weighted, ...; `gearing list rules` prints all), a class "
+            "of your own (module:Class or file.py:Class), or a model of stable-baselines3 (model.zip).",
             autocompletion=complete_rule,
         ),
     ],
@@ -180,11 +180,12 @@ def backtest(
     from gearing.evaluation.own_columns import columns_from_file
     from gearing.evaluation.reports.tables import comparison, controls_table, fitted, printed
     from gearing.plugins import load_plugins
+    from gearing.studies.named.policy import named_policy
 
     load_plugins(plugins or ())
     added = [f"columns     {', '.join(columns_from_file(path))} of {path}" for path in columns or ()]
     own, others = split_settings(policy, settings or [])
-    rule = make_policy(policy, own)
+    rule = named_policy(policy, own)
     config = ad_hoc("backtest", others, SECTIONS, plugins)
     market = config.market.open()
     forecast = config.forecast.arguments if config.forecast else None

@@ -9,8 +9,9 @@ from pydantic import BeforeValidator, Field, model_validator
 from gearing.agents.hyperparameter_checks import check_hyperparameters
 from gearing.agents.settings import AgentSettings, agent_settings
 from gearing.names import check_names
-from gearing.policies.registry import make_control, make_rule
+from gearing.policies.registry import make_control
 from gearing.studies.fields import Action, Column, Duration, EachOnce, Named, Reward, by_name, check_column
+from gearing.studies.named.policy import content_digest, named_policy
 from gearing.studies.sections import MOST_YEARS, Generator
 
 
@@ -39,19 +40,36 @@ class Control(Made):
 
 
 class Rule(Made):
-    """A rule of thumb: ``{rule: volatility_target, target: 1.0}``, or only its name.
+    """A policy without training: ``{rule: volatility_target, target: 1.0}``, or only its name.
 
     Attributes
     ----------
+    rule : str
+        A registered rule, a class of your own (``my_policy.py:Mine``), or the zip of a stable-baselines3 model; see
+        `gearing.studies.named.policy`.
     controls : list of Control, optional
         Instead of the experiment's.
     """
 
     named_by = "rule"
-    maker = make_rule
 
     rule: str
     controls: list[Control] | None = None
+
+    def make(self) -> Any:
+        """The policy itself."""
+        return named_policy(self.rule, self.settings)
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it comes from a file of the user's own."""
+        return content_digest(self.rule, self.settings) is not None
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What its results depend on: its settings, and the content of the file that it comes from, if any."""
+        content = content_digest(self.rule, self.settings)
+        return self.model_dump(mode="json") | ({} if content is None else {"content": content})
 
 
 Some = Annotated[list[str], Field(min_length=1), EachOnce]  # names

@@ -11,6 +11,7 @@ from gearing.agents.policy.algorithms import ALGORITHMS
 from gearing.agents.policy.band_network import BandNetwork
 from gearing.agents.policy.description import PolicyDescription
 from gearing.agents.policy.extractor import ScaledObservation, activation_class
+from gearing.agents.policy.own_network import OwnNetwork
 from gearing.envs.build import action_space
 
 
@@ -100,22 +101,23 @@ class RecurrentMode(nn.Module):
 
 
 def chosen_action(policy: Any, features: Tensor, masks: Tensor | None = None) -> Tensor:
-    """Mode of an actor-critic policy for features (n, n_features): actions in [-1, 1], or choices, (n, n_slots)."""
+    """Mode of an actor-critic policy for features (n, n_features): actions in its box, or choices, (n, n_slots)."""
     output = policy.action_net(policy.mlp_extractor.forward_actor(features))
-    if isinstance(policy.action_space, spaces.Box):
-        return torch.clamp(output, -1.0, 1.0)
+    space = policy.action_space
+    if isinstance(space, spaces.Box):
+        return torch.clamp(output, float(space.low.flat[0]), float(space.high.flat[0]))
     if masks is not None:
         output = torch.where(masks, output, torch.full_like(output, -torch.inf))
-    if isinstance(policy.action_space, spaces.Discrete):
+    if isinstance(space, spaces.Discrete):
         return output.argmax(dim=1, keepdim=True)
-    return torch.stack(
-        [part.argmax(dim=1) for part in output.split(list(policy.action_space.nvec), dim=1)], 1
-    )
+    return torch.stack([part.argmax(dim=1) for part in output.split(list(space.nvec), dim=1)], 1)
 
 
-def mode_of(policy: Any) -> ModeOfPolicy | RecurrentMode | BandNetwork:
+def mode_of(policy: Any) -> ModeOfPolicy | RecurrentMode | BandNetwork | OwnNetwork:
     """The deterministic part of a learned policy as a bare graph; that of a recurrent one takes and returns a state."""
     algorithm = policy.description.algorithm
+    if isinstance(policy.network, OwnNetwork):
+        return policy.network
     if algorithm == "differentiable":
         return RecurrentMode(policy.network) if policy.network.memory else policy.network
     if ALGORITHMS[algorithm].recurrent:

@@ -56,6 +56,15 @@ def agent_columns(
     return [column for column in dict.fromkeys(wanted) if column not in _OF_THE_ACCOUNT]
 
 
+def rule_columns(
+    config: StudyConfig, name: str, direction: str | None = None, overlay: bool = False
+) -> list[str]:
+    """Columns that a rule, its direction and its risk controls read."""
+    settings = config.simulation(name, direction, overlay)
+    wanted = dict.fromkeys([*config.rules[name].make().required_columns, *settings_columns(settings)])
+    return [column for column in wanted if column not in _OF_THE_ACCOUNT]
+
+
 def columns_read(config: StudyConfig) -> list[str]:
     """All columns that a policy of the study reads.
 
@@ -67,8 +76,7 @@ def columns_read(config: StudyConfig) -> list[str]:
     wanted: list[str] = []
     for direction in config.direction_names:
         for name in config.rules:
-            settings = config.simulation(name, direction, overlay=True)
-            wanted += [*config.rules[name].make().required_columns, *settings_columns(settings)]
+            wanted += rule_columns(config, name, direction, overlay=True)
         for name in config.agents:
             wanted += agent_columns(config, name, direction, overlay=True)
     wanted = [name for name in dict.fromkeys(wanted) if name not in _OF_THE_ACCOUNT]

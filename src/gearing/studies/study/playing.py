@@ -5,7 +5,7 @@ from typing import Any
 from gearing.evaluation.backtesting import backtest
 from gearing.evaluation.comparisons.placebo import circular_shifts
 from gearing.evaluation.result import BacktestResult
-from gearing.studies.study.columns import agent_columns
+from gearing.studies.study.columns import agent_columns, rule_columns
 from gearing.studies.study.learning import Pretrained, train
 from gearing.studies.study.prepare import Prepared
 from gearing.studies.study.trials import CHOSEN_AT, POLICY, VALIDATION, PolicyTrial, result_file, save_result
@@ -47,6 +47,8 @@ def _play_account(
     columns = None  # all, for a rule
     if trial.seed is not None:
         columns = agent_columns(config, trial.policy, trial.direction, overlay)
+    elif config.rules[trial.policy].is_own:
+        columns = rule_columns(config, trial.policy, trial.direction, overlay) or None
     name = next(iter(prepared.markets)) if account is None else account
     market, table = prepared.cut(name, prepared.folds[trial.fold].test, columns)
     settings = config.simulation_settings(trial.policy, trial.direction, overlay)

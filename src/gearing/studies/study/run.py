@@ -14,6 +14,7 @@ from gearing.evaluation.reports.tables import PRINTED, number_text, printed
 from gearing.evaluation.result import BacktestResult
 from gearing.studies.experiment import Findings, experiment
 from gearing.studies.study.config import StudyConfig
+from gearing.studies.study.conforming import check_own_policies
 from gearing.studies.study.days import everything_played
 from gearing.studies.study.exporting import export_agent
 from gearing.studies.study.leaderboard import Entry, entries_of, leaderboard, loaded, trained_columns
@@ -57,6 +58,8 @@ def run(config: StudyConfig, work: Work) -> Findings:
     prepared = prepare(config, work)
     for line in _opening(prepared):
         work.tell(line)
+    for name in check_own_policies(prepared):
+        work.tell(f"{name} passes gearing.check_policy")
     trials = trials_of(prepared)
     pretrained = pretrain(config, trials, work)
     results = work.run(trials, partial(play, prepared, pretrained))

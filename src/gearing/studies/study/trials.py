@@ -70,7 +70,7 @@ class PolicyTrial(Trial):
 def policy_settings(config: StudyConfig, policy: str) -> dict[str, Any]:
     """Settings of a rule or an agent, those of its base included; not how many seeds, groups and directions it has."""
     if policy in config.rules:
-        return config.rules[policy].model_dump(mode="json")
+        return config.rules[policy].identity
     agent = config.agents[policy]
     given = agent.model_dump(mode="json", exclude={"seeds", "groups", "directions"})
     base = config.rules.get(agent.base or "")

@@ -2,8 +2,9 @@
 
 import pytest
 
-from gearing.cli.policies import make_policy, split_settings
+from gearing.cli.policies import split_settings
 from gearing.policies.rules import FixedLeverage, VolatilityWeighted
+from gearing.studies.named.policy import named_policy
 
 OWN = """\
 class Mine:
@@ -32,8 +33,8 @@ def test_settings_of_the_rule_are_told_from_those_of_the_market():
     )
     assert own == {"low": 2, "high": 6.5}
     assert others == ["market.years=1", "controls=[]"]
-    assert make_policy("volatility_weighted", own) == VolatilityWeighted(low=2, high=6.5)
-    assert make_policy("fixed_2_5x", {}) == FixedLeverage(2.5)
+    assert named_policy("volatility_weighted", own) == VolatilityWeighted(low=2, high=6.5)
+    assert named_policy("fixed_2_5x", {}) == FixedLeverage(2.5)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +55,7 @@ def test_other_ways_to_write_a_rules_settings_are_refused_with_the_right_one(oth
 )  # fmt: skip
 def test_other_ways_to_name_a_rule_are_refused_with_the_right_one(other_way):
     with pytest.raises(ValueError, match="is no name of a rule") as refused:
-        make_policy(other_way, {})
+        named_policy(other_way, {})
     assert RIGHT_WAY in str(refused.value)
 
 
@@ -62,7 +63,7 @@ def test_a_setting_that_is_given_twice_or_does_not_exist_is_refused():
     with pytest.raises(ValueError, match="low is given twice"):
         split_settings("volatility_weighted", ["low=2", "low=3"])
     with pytest.raises(ValueError, match=r"no parameter 'lw'\. Did you mean 'low'\?"):
-        make_policy("volatility_weighted", {"lw": 3})
+        named_policy("volatility_weighted", {"lw": 3})
     with pytest.raises(ValueError, match=r"Did you mean market\.years\?"):
         split_settings("volatility_weighted", ["maket.years=3"])
 
@@ -76,8 +77,8 @@ def own(tmp_path, monkeypatch):
 
 
 def test_a_class_of_ones_own_takes_settings(own):
-    assert make_policy(f"{own}:Mine", {"leverage": 4}).leverage == 4
-    assert make_policy(f"{own}:ready", {}).leverage == 2.0
+    assert named_policy(f"{own}:Mine", {"leverage": 4}).leverage == 4
+    assert named_policy(f"{own}:ready", {}).leverage == 2.0
 
 
 @pytest.mark.parametrize(
@@ -92,5 +93,5 @@ def test_a_class_of_ones_own_takes_settings(own):
 )
 def test_what_is_wrong_with_a_class_of_ones_own_is_said(own, name, settings, message):
     with pytest.raises((ValueError, TypeError)) as refused:
-        make_policy(f"{own}:{name}", settings)
+        named_policy(f"{own}:{name}", settings)
     assert message in str(refused.value)

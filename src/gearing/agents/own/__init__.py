@@ -1,0 +1,1 @@
+"""Policies that were made elsewhere: stable-baselines3 models, torch modules, functions."""

@@ -1,0 +1,1 @@
+"""Policies by name: rules, classes and objects of a user's own, models of stable-baselines3."""
