@@ -16,7 +16,7 @@ NAMES = {
     """,
     "gearing.agents": """
         AgentSettings LearnedPolicy Learner Scorer TrainedAgent TrainingDiverged agent_names agent_settings
-        growth_per_year load_policy train_agent
+        from_callable from_sb3 from_torch growth_per_year load_policy save_normalisation train_agent
     """,
     "gearing.contracts": """
         Contract ContractSpec MARGIN_TIER_DTYPE MarginTier TierSchedule VenueProfile register_venue

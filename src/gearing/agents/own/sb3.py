@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 from gymnasium import spaces
 from torch import nn
 
+from gearing.agents.own.actor import Actor
 from gearing.agents.own.columns import Inputs, check_count, read_inputs
 from gearing.agents.own.environment import Trained, trained_in
 from gearing.agents.own.normalisation import read_normalisation
@@ -23,16 +23,6 @@ from gearing.agents.policy.networks import ModeOfPolicy, RecurrentMode
 from gearing.names import shown
 
 _SQUASHED = ("sac", "td3", "tqc")  # their networks return actions in [-1, 1], whatever the bounds
-
-
-@dataclass(frozen=True)
-class Actor:
-    """A model's policy network and spaces, wherever they came from."""
-
-    policy: Any  # of stable-baselines3, with its weights
-    algorithm: str
-    observations: Any
-    actions: Any
 
 
 def from_sb3(

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from gymnasium import spaces
 
-from gearing.agents.own.sb3 import Actor
+from gearing.agents.own.actor import Actor
 from gearing.agents.own.sb3_layers import algorithm_of, network_arguments
 from gearing.agents.policy.algorithms import ALGORITHMS
 from gearing.agents.policy.extractor import activation_class
