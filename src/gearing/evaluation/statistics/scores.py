@@ -9,24 +9,15 @@ other tasks.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from gearing.evaluation.statistics.stratified import Interval, Runs, interval_of, shares_above, win_shares
+
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Interval:
-    """An estimate with its bootstrap interval."""
-
-    estimate: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.estimate:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 
 def interquartile_mean(scores: ArrayLike) -> float:
@@ -60,7 +51,12 @@ def aggregate(
     statistic : callable
         From a score table to a number; default the interquartile mean.
     """
-    found = _bootstrap(statistic, [_checked(scores, "scores")], seed, replications, level)
+
+    def of_each(tables: Floats) -> Floats:
+        one_by_one = [statistic(table) for table in tables.reshape(-1, *tables.shape[-2:])]
+        return np.array(one_by_one).reshape(tables.shape[:-2])
+
+    found = interval_of(of_each, _checked(scores, "scores"), **_as_given(seed, replications, level))
     return Interval(*map(float, found))
 
 
@@ -71,10 +67,14 @@ def probability_of_improvement(
 
     Ties count half (the Mann-Whitney statistic). The tables share their tasks; numbers of seeds may differ.
     """
-    scores, baseline = _checked(scores, "scores"), _checked(baseline, "baseline")
-    if scores.shape[1] != baseline.shape[1]:
-        raise ValueError(f"scores are of {scores.shape[1]} tasks, the baseline's of {baseline.shape[1]}.")
-    return Interval(*map(float, _bootstrap(_wins, [scores, baseline], seed, replications, level)))
+    ours, theirs = _checked(scores, "scores"), _checked(baseline, "baseline")
+    if ours.scores.shape[1] != theirs.scores.shape[1]:
+        raise ValueError(
+            f"scores are of {ours.scores.shape[1]} tasks, the baseline's of {theirs.scores.shape[1]}."
+        )
+    estimate, draws = win_shares([ours, theirs], seed=seed, replications=replications)
+    low, high = np.quantile(draws[:, 0, 1], [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(estimate[0, 1]), float(low), float(high))
 
 
 @dataclass(frozen=True)
@@ -92,36 +92,17 @@ def performance_profile(
 ) -> Profile:
     """Share of all runs above each threshold: the whole distribution."""
     levels = np.asarray(thresholds, dtype=float)
-
-    def share_above(table: Floats) -> Floats:
-        return np.mean(table.reshape(-1, 1) > levels, axis=0)
-
-    return Profile(levels, *_bootstrap(share_above, [_checked(scores, "scores")], seed, replications, level))
+    share_above = partial(shares_above, thresholds=levels)
+    runs = _checked(scores, "scores")
+    return Profile(levels, *interval_of(share_above, runs, **_as_given(seed, replications, level)))
 
 
-def _bootstrap(
-    statistic: Callable[..., Any], tables: list[Floats], seed: int, replications: int, level: float
-) -> tuple[Any, Any, Any]:
-    """A statistic with the bounds of its interval; seeds are resampled within each task of each table."""
-    rng = np.random.default_rng(seed)
-
-    def redrawn(scores: Floats) -> Floats:
-        return np.take_along_axis(scores, rng.integers(len(scores), size=scores.shape), axis=0)
-
-    draws = [statistic(*map(redrawn, tables)) for _ in range(replications)]
-    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0)
-    return statistic(*tables), low, high
+def _as_given(seed: int, replications: int, level: float) -> dict[str, Any]:
+    return {"seed": seed, "replications": replications, "level": level}
 
 
-def _wins(scores: Floats, baseline: Floats) -> float:
-    gap = scores[:, None, :] - baseline[None, :, :]
-    return float(np.mean((gap > 0) + 0.5 * (gap == 0)))
-
-
-def _checked(scores: ArrayLike, name: str) -> Floats:
-    scores = np.asarray(scores, dtype=float)
-    if scores.ndim != 2 or scores.size == 0:
-        raise ValueError(f"{name} has shape {scores.shape}; it is a table of (seeds, tasks).")
-    if not np.all(np.isfinite(scores)):
+def _checked(scores: ArrayLike, name: str) -> Runs:
+    """A whole table: every task has every seed."""
+    if np.isnan(np.asarray(scores, dtype=float)).any():
         raise ValueError(f"{name} holds a value that is not finite; give a ruined run the score of its ruin.")
-    return scores
+    return Runs.of(scores, name=name)
