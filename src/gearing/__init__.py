@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from gearing.simulation.config import SimulationConfig as SimulationConfig, Slippage as Slippage
     from gearing.simulation.policy import Policy as Policy
     from gearing.simulation.simulator import Simulator as Simulator
+    from gearing.studies.comparing.compare import compare as compare
     from gearing.studies.runner import run_study as run_study
 else:
     __getattr__, __dir__, __all__ = lazy_exports(__name__)

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from gearing.evaluation.drawing import new_figure
 from gearing.evaluation.playing import all_decisions, play
-from gearing.evaluation.reports.figures import new_figure
 from gearing.evaluation.statistics.multiple_testing import family_of_means
 from gearing.features import FeatureTable, parse_duration
 from gearing.market.data import MarketData

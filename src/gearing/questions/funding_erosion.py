@@ -15,7 +15,7 @@ from pydantic import Field
 
 from gearing.evaluation.accounts import Accounts, play_sizes
 from gearing.evaluation.comparisons.scenarios import with_funding
-from gearing.evaluation.reports.figures import new_figure
+from gearing.evaluation.drawing import new_figure
 from gearing.evaluation.risk.safest_leverage import Starts
 from gearing.features import FeatureSet
 from gearing.market.data import MarketData

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from gearing.evaluation.reports.figures import new_figure
+from gearing.evaluation.drawing import new_figure
 from gearing.evaluation.risk.safest_leverage import HORIZONS, Starts
 from gearing.features import parse_duration
 from gearing.market.data import MarketData

@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
+from gearing.evaluation.drawing import new_figure
 from gearing.evaluation.playing import Records, play
-from gearing.evaluation.reports.figures import new_figure
 from gearing.features import FeatureSet
 from gearing.market.data import MarketData
 from gearing.market.timing import DAY

@@ -15,8 +15,8 @@ from pydantic import Field, Strict
 
 from gearing.contracts import TierSchedule
 from gearing.evaluation.accounts import play_sizes
+from gearing.evaluation.drawing import new_figure
 from gearing.evaluation.playing import all_decisions
-from gearing.evaluation.reports.figures import new_figure
 from gearing.evaluation.risk.safest_leverage import HORIZONS, Starts
 from gearing.features import FeatureSet, FeatureTable
 from gearing.market.data import MarketData

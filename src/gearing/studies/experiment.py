@@ -27,6 +27,7 @@ import pandas as pd
 import yaml
 from pydantic import AfterValidator, Field, model_validator
 
+from gearing.evaluation.comparisons.comparison import Comparison
 from gearing.market import MarketData
 from gearing.names import Register
 from gearing.plugins import absolute, load_plugins, plugins_digest
@@ -167,6 +168,10 @@ class Findings:
         Other models that were exported as ONNX graphs, each in a folder of its own.
     json : mapping, optional
         What is written as JSON, if not the tables.
+    comparison : Comparison, optional
+        Scores of the policies by task and seed.
+    conclusions, limits : tuple of str
+        What can be concluded and what cannot, in sentences; those of the comparison need not be given.
     """
 
     line: str
@@ -180,6 +185,9 @@ class Findings:
     bundle: Path | None = None
     models: Mapping[str, Path] = field(default_factory=dict)
     json: Mapping[str, Any] | None = None
+    comparison: Comparison | None = None
+    conclusions: tuple[str, ...] = ()
+    limits: tuple[str, ...] = ()
 
 
 Run = Callable[[Any, Any], Findings]  # of the config and a gearing.studies.work.Work

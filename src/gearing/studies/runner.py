@@ -13,10 +13,13 @@ from typing import Any
 
 import pandas as pd
 
+from gearing.evaluation.comparisons.comparison import FOLDER, Comparison
 from gearing.evaluation.reports.tables import fitted
 from gearing.export.deciding.decision import Decision
 from gearing.storage.atomic import write_atomically, write_text
 from gearing.studies.announcing import announcer
+from gearing.studies.comparing.compare import comparison_of
+from gearing.studies.comparing.writing import write_comparison
 from gearing.studies.experiment import ExperimentConfig, Findings, function_of
 from gearing.studies.reading import load_config
 from gearing.studies.report import REPORT, shown_tables, written_report
@@ -55,6 +58,11 @@ class Experiment:
         """The same as a reader looks at it."""
         name = next(iter(self.findings.tables))
         return self.findings.printed.get(name, self.leaderboard)
+
+    @property
+    def comparison(self) -> Comparison:
+        """Scores of the policies by task and seed, as `gearing.compare` takes them together."""
+        return comparison_of(self)
 
     @property
     def results(self) -> dict[Any, Any]:
@@ -195,6 +203,8 @@ def _finished(work: Work, tracking: str | None) -> Experiment:
     for name, figure in findings.figures.items():
         figures.append(config.folder / f"{name}.png")
         write_atomically(figures[-1], partial(figure.savefig, dpi=110, format="png"))
+    if findings.comparison is not None:
+        write_comparison(findings.comparison, config.folder / FOLDER)
     write_text(config.folder / REPORT, written_report(config, findings))
     return Experiment(config, config.folder, findings, figures, tracking)
 

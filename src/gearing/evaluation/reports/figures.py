@@ -5,15 +5,7 @@ from typing import Any
 
 import numpy as np
 
-
-def new_figure(width: float, height: float) -> Any:
-    """An empty figure that writes PNG and SVG without a display."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
+from gearing.evaluation.drawing import new_figure
 
 
 def equity_figure(results: Sequence[Any], title: str = "") -> Any:

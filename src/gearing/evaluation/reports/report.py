@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from gearing.evaluation.comparisons.scenarios import capacity, counterfactuals, stress_grid
+from gearing.evaluation.drawing import new_figure
 from gearing.evaluation.metrics import EQUITY_FLOOR, RUINED, years_between
-from gearing.evaluation.reports.figures import mark_liquidations, new_figure, span_label
+from gearing.evaluation.reports.figures import mark_liquidations, span_label
 from gearing.evaluation.reports.tables import (
     PRINTED,
     comparison,

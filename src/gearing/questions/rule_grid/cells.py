@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gearing.evaluation.reports.figures import new_figure
+from gearing.evaluation.drawing import new_figure
 from gearing.evaluation.statistics.multiple_testing import LEVEL, family_of_means, family_of_shifts
 from gearing.market.timing import DAY
 from gearing.questions.question import levels

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gearing.evaluation.drawing import new_figure
 from gearing.forecasters.scoring.scores import qlike
 from gearing.forecasters.targets import annual_volatility
 from gearing.studies.fields import as_time
@@ -84,9 +85,7 @@ def years_figure(report: ForecastReport) -> Any:
 
 
 def _axes(title: str) -> tuple[Any, Any]:
-    from matplotlib.figure import Figure  # no window, no global state
-
-    figure = Figure(figsize=(9, 4.5), layout="constrained")
+    figure = new_figure(9, 4.5)
     axes = figure.add_subplot()
     axes.set_title(title)
     axes.grid(alpha=0.3)

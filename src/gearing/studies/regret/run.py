@@ -21,6 +21,7 @@ from gearing.policies.oracle import LOWER, UPPER, OraclePolicy, oracle_path_grow
 from gearing.policies.rules import FixedLeverage
 from gearing.storage.atomic import write_arrays
 from gearing.studies.experiment import Findings, experiment
+from gearing.studies.regret.compared import compared
 from gearing.studies.regret.config import RegretConfig
 from gearing.studies.regret.tables import (
     GROWTH,
@@ -58,11 +59,15 @@ def run_regret(config: RegretConfig, work: Work) -> Findings:
     """
     known = work.run([Player(name) for name in (*REFERENCES, "formula")], partial(_play, config))
     trials = [Player(name, seed) for name, seed in _seeds(config)]
-    seeds = seed_table(config, work.run(trials, partial(_play, config)), known[0])
+    results = work.run(trials, partial(_play, config))
+    seeds = seed_table(config, results, known[0])
     agents = agent_table(seeds)
     tables = {"agents": agents, "references": reference_table(config, known), "seeds": seeds}
     metrics = {f"{name}.score": float(row["score"]) for name, row in agents.iterrows()}
-    return Findings(agents_line(config, agents), tables, metrics=metrics, printed={"agents": agents[PRINTED]})
+    return Findings(
+        agents_line(config, agents), tables, metrics=metrics, printed={"agents": agents[PRINTED]},
+        comparison=compared(config, results, known),
+    )  # fmt: skip
 
 
 def _seeds(config: RegretConfig) -> list[tuple[str, int]]:

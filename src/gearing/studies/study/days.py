@@ -75,13 +75,12 @@ class Played:
         return float(np.mean([np.mean(getattr(days, name)) for days in self.contracts]))
 
 
-def everything_played(prepared: Prepared, results: Sequence[Result]) -> Iterator[Played]:
+def everything_played(prepared: Prepared, results: Sequence[Result], fixed: Fixed) -> Iterator[Played]:
     """All policies, group by group."""
     config = prepared.config
     found = {
         (r.trial.policy, r.trial.direction, r.trial.group, r.trial.fold, r.trial.seed): r for r in results
     }
-    fixed = cache(partial(_fixed_leverages, prepared))
     for group in config.groups or {}:
         for direction in config.direction_names:
             for overlay in config.overlays:
@@ -89,8 +88,12 @@ def everything_played(prepared: Prepared, results: Sequence[Result]) -> Iterator
                     yield _played(prepared, found, fixed, group, direction, overlay, policy)
 
 
+def fixed_leverages(prepared: Prepared) -> Fixed:
+    """Plays fixed leverages over a test fold, each fold of an account once."""
+    return cache(partial(_fixed_leverages, prepared))
+
+
 def _fixed_leverages(prepared: Prepared, account: str, direction: str | None, fold: int) -> FixedGrid:
-    """Fixed leverages over a test fold."""
     settings = prepared.config.simulation(direction=direction).with_(start="first")
     simulator = Simulator(*prepared.cut(account, prepared.folds[fold].test), settings, GRID_SIZE)
     simulator.reset(seed=0)
@@ -120,12 +123,13 @@ def _played(
         contracts.append(_stacked([_of_seed(prepared, symbol, row, overlay, fixed) for row in rows]))
         used += [result for row in rows for result in row]
     return Played(
-        group, direction or config.decision.direction, policy + OVERLAY * overlay, _kind(config, policy, overlay),
+        group, direction or config.decision.direction, policy + OVERLAY * overlay, kind_of(config, policy, overlay),
         tuple(config.seeds_of(policy)) if is_agent else (), contracts, other_code(used),
     )  # fmt: skip
 
 
-def _kind(config: StudyConfig, policy: str, overlay: bool) -> str:
+def kind_of(config: StudyConfig, policy: str, overlay: bool) -> str:
+    """What a policy is, see `Played`."""
     if policy in config.rules and config.rules[policy].rule.startswith("fixed"):
         return "fixed"
     if overlay:
@@ -142,7 +146,7 @@ def _of_seed(
     prepared: Prepared, symbol: str, results: Sequence[Result], overlay: bool, fixed: Fixed
 ) -> dict[str, Any]:
     """The fields of `Days` of one seed."""
-    folds = [_fold_days(prepared.config, result, symbol, overlay) for result in results]
+    folds = [fold_days(prepared.config, result, symbol, overlay) for result in results]
     grids = [fixed(symbol, result.trial.direction, result.trial.fold) for result in results]
     means = [float(fold["leverage"].mean()) for fold in folds]
     place = [days_of(fold, prepared.folds[k].test) for k, fold in enumerate(folds)]
@@ -162,8 +166,8 @@ def _of_seed(
     }  # fmt: skip
 
 
-def _fold_days(config: StudyConfig, result: Result, symbol: str, overlay: bool) -> dict[str, Any]:
-    """What a trial did on a contract, by decision; of its fold, what is known of placebo and validation."""
+def fold_days(config: StudyConfig, result: Result, symbol: str | None, overlay: bool) -> dict[str, Any]:
+    """What a trial did on an account, by decision; of its fold, what is known of placebo and validation."""
     settings = config.simulation(result.trial.policy, result.trial.direction, overlay)
     did, more = load_result(result.trial.label, result.folder / result_file(symbol, overlay), settings)
     equity = np.maximum(did.steps.equity_before, 1e-9)

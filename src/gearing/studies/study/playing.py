@@ -8,7 +8,15 @@ from gearing.evaluation.result import BacktestResult
 from gearing.studies.study.columns import agent_columns, rule_columns
 from gearing.studies.study.learning import Pretrained, train
 from gearing.studies.study.prepare import Prepared
-from gearing.studies.study.trials import CHOSEN_AT, POLICY, VALIDATION, PolicyTrial, result_file, save_result
+from gearing.studies.study.trials import (
+    CHOSEN_AT,
+    HISTORY,
+    POLICY,
+    VALIDATION,
+    PolicyTrial,
+    result_file,
+    save_result,
+)
 from gearing.studies.trials import Place
 
 
@@ -37,6 +45,7 @@ def _policy(
         CHOSEN_AT: chosen,
         "trained_decisions": chosen,
         "untrained": float(chosen == 0),
+        HISTORY: trained.history,
     }
 
 

@@ -13,9 +13,10 @@ from gearing.evaluation.reports.figures import equity_figure
 from gearing.evaluation.reports.tables import PRINTED, number_text, printed
 from gearing.evaluation.result import BacktestResult
 from gearing.studies.experiment import Findings, experiment
+from gearing.studies.study.compared import compared
 from gearing.studies.study.config import StudyConfig
 from gearing.studies.study.conforming import check_own_policies
-from gearing.studies.study.days import everything_played
+from gearing.studies.study.days import Fixed, everything_played, fixed_leverages
 from gearing.studies.study.exporting import export_agent
 from gearing.studies.study.leaderboard import Entry, entries_of, leaderboard, loaded, trained_columns
 from gearing.studies.study.learning import pretrain
@@ -63,9 +64,11 @@ def run(config: StudyConfig, work: Work) -> Findings:
     trials = trials_of(prepared)
     pretrained = pretrain(config, trials, work)
     results = work.run(trials, partial(play, prepared, pretrained))
-    if config.groups is None:
-        return _one_account(prepared, results, work)
-    return _groups(prepared, results)
+    fixed = fixed_leverages(prepared)
+    found = (
+        _one_account(prepared, results, work) if config.groups is None else _groups(prepared, results, fixed)
+    )
+    return replace(found, comparison=compared(prepared, results, fixed))
 
 
 def _one_account(prepared: Prepared, results: Sequence[Result], work: Work) -> Findings:
@@ -85,8 +88,8 @@ def _printed(config: StudyConfig, board: pd.DataFrame) -> pd.DataFrame:
     return printed(board, TABLE).rename(columns=named)
 
 
-def _groups(prepared: Prepared, results: Sequence[Result]) -> Findings:
-    config, played = prepared.config, list(everything_played(prepared, results))
+def _groups(prepared: Prepared, results: Sequence[Result], fixed: Fixed) -> Findings:
+    config, played = prepared.config, list(everything_played(prepared, results, fixed))
     table = policies_table(played)
     tables = {"policies": table}
     if config.agents:

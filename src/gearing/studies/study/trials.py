@@ -104,6 +104,7 @@ def _of_agents(prepared: Prepared, number: int) -> Iterator[PolicyTrial]:
 
 
 POLICY = "policy"  # the folder of a trained agent's weights
+HISTORY = "history"  # every validation of its training: decisions, score, processor seconds
 VALIDATION = "validation"  # its growth on validation in a trial's summary
 CHOSEN_AT = (
     "chosen_at"  # decisions trained on until the chosen weights; 0 are the weights before any training

@@ -1,0 +1,1 @@
+"""Comparing finished studies, from their folders, from Python objects and from tracked runs."""
