@@ -183,9 +183,9 @@ FIGURES: dict[str, Callable[[Any], Any]] = {
 
 
 def _rows(axis: Any, table: pd.DataFrame, name: str, xlabel: str) -> None:
-    columns = [[_number(value) for value in table[f"{name}{end}"]] for end in ("", "_low", "_high")]
+    middle, low, high = ([_number(x) for x in table[f"{name}{end}"]] for end in ("", "_low", "_high"))
     words = [str(value) if isinstance(value, str) else "" for value in table[name]]
-    intervals(axis, list(map(str, table.index)), *columns, xlabel)
+    intervals(axis, list(map(str, table.index)), middle, low, high, xlabel)
     for k, word in enumerate(words):
         if word:  # in the middle of the panel, since a word has no place on the axis
             axis.text(0.5, len(words) - 1 - k, word, va="center", ha="center", fontsize=8, color=colour(k),

@@ -39,7 +39,7 @@ def common_tasks(scores: pd.DataFrame, baseline: str) -> tuple[list[str], list[s
     """
     tasks = {name: list(dict.fromkeys(rows[TASK])) for name, rows in scores.groupby(POLICY, sort=False)}
     order = sorted(tasks, key=lambda name: (name != baseline, -len(tasks[name])))
-    common, left_out = tasks[order[0]], []
+    common, left_out = tasks[order[0]], list[str]()
     for name in order[1:]:
         shared = [task for task in common if task in set(tasks[name])]
         common, left_out = (shared, left_out) if shared else (common, [*left_out, name])
