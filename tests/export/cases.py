@@ -138,6 +138,7 @@ def forecast_bundle(folder, variance):
         "low": [0.0],
         "high": [5.0],
         "features": [],
+        "seen": None,
     }
     (folder / "manifest.json").write_text(json.dumps(about))
     (folder / "forecaster.onnx").write_bytes(constant_graph(variance, 1, "X", "variance"))

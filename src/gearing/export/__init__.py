@@ -1,6 +1,6 @@
 """Bundles: folders of exported policies; writer, verifier and runtime.
 
-Decisions need numpy, pandas, numba, pydantic and, for networks, onnxruntime, but none of the training libraries.
+Decisions need numpy and, for networks, onnxruntime; Parquet files and tables of pandas need pandas.
 """
 
 from __future__ import annotations

@@ -80,7 +80,7 @@ def test_a_bundle_does_not_decide_on_a_spike(tmp_path, column):
     bars.loc[at, f"{mine}high"] = bars.loc[at, [f"{mine}open", f"{mine}high", f"{mine}close"]].max()
     with pytest.raises(BundleError, match="taken for a wrong price"):
         bundle.decide(bars, FLAT, now=DUE)
-    assert bundle.decide(bars, FLAT, now=DUE, max_jump="off").orders
+    assert bundle.decide(bars, FLAT, now=DUE, max_jump="off", max_outside="off").orders
 
 
 @pytest.mark.parametrize("limit", [0, -1, "none", None, float("nan")])

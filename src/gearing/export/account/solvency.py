@@ -27,13 +27,14 @@ def check_solvent(state: AccountState, marks: np.ndarray) -> tuple[np.ndarray, l
         If a margin balance is at or under its maintenance margin: the venue liquidates.
     """
     near, warnings = np.zeros(len(state.names), bool), dict[str, str]()
-    for when, prices in (("deciding", np.array(state.rows[0].mark_close)), ("newest", marks)):
-        what, needed, balance = _margins(state, prices)
+    for when, prices in (("deciding", state.quotes.mark), ("newest", marks)):
+        what, needed, balance = margins(state, prices)
         for k, (one, need, has) in enumerate(zip(what, needed, balance, strict=True)):
             if need > 0.0 and not has > need:
                 raise BundleError(
                     f"account: {one} is in liquidation: its margin balance at the {when} mark is {has:,.2f}, its "
-                    f"maintenance margin {need:,.2f}. No order mends that; look at the account at the venue."
+                    f"maintenance margin {need:,.2f}. No order mends that; look at the account at the venue.",
+                    "liquidation",
                 )
             if need > 0.0 and need >= NEAR * has:
                 near[slice(None) if len(what) < len(near) else k] = True
@@ -45,22 +46,26 @@ def check_solvent(state: AccountState, marks: np.ndarray) -> tuple[np.ndarray, l
     return near, list(warnings.values())
 
 
-def _margins(state: AccountState, prices: np.ndarray) -> tuple[list[str], np.ndarray, np.ndarray]:
+def margins(state: AccountState, prices: np.ndarray) -> tuple[list[str], np.ndarray, np.ndarray]:
     """What has a margin balance of its own, its maintenance margin and its balance at mark prices."""
-    positions, rules, contracts = state.positions[0], state.rules[0], state.contracts
+    positions, rules, contracts = state.positions[0], state.terms.rules, state.contracts
     needed = np.array(
         [
             position_maintenance(p, c, rules, state.tiers, row, price)
-            for p, c, row, price in zip(positions, contracts, state.rows[0], prices, strict=True)
+            for p, c, row, price in zip(positions, contracts, state.rows[0], prices.tolist(), strict=True)
         ]
     )
     profit = np.array(
         [
             unrealised_pnl(p.quantity, p.entry_price, price, bool(c.inverse))
-            for p, c, price in zip(positions, contracts, prices, strict=True)
+            for p, c, price in zip(positions, contracts, prices.tolist(), strict=True)
         ]
     )
     if rules.cross:
-        equity = float(state.account.wallet_balance[0]) + profit.sum()
+        equity = float(state.account.wallet_balance) + profit.sum()
         return ["the account"], np.array([needed.sum()]), np.array([equity])
-    return [f"the position in {name}" for name in state.names], needed, positions.margin + profit
+    return (
+        [f"the position in {name}" for name in state.names],
+        needed,
+        np.array([p.margin for p in positions]) + profit,
+    )

@@ -9,6 +9,7 @@ import os
 import re
 import stat
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from gearing.names import is_file_name
@@ -18,6 +19,7 @@ MANIFEST = "manifest.json"
 POLICY = "policy.onnx"
 FORECASTER = "forecaster.onnx"
 CARD = "MODEL_CARD.md"
+SIGNATURE = "SHA256SUMS.ed25519"  # of the checksums' bytes, in hexadecimal digits; optional
 CHECKSUMS = "SHA256SUMS"  # the format of sha256sum, so that `sha256sum -c SHA256SUMS` checks it as well
 LARGEST_TEXT = 16 * 2**20  # bytes of the manifest, and of the checksums
 LARGEST_NETWORK = 256 * 2**20  # bytes of a network
@@ -27,12 +29,20 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 class BundleError(ValueError):
-    """A bundle, or the input of a decision, cannot be used; the message gives the reason and the remedy."""
+    """A bundle, or the input of a decision, cannot be used; the message gives the reason and the remedy.
+
+    ``code`` is one word for programs: ``input``, ``moment``, ``stale``, ``clock``, ``gap``, ``jump``, ``outside``,
+    ``answer``, ``side``, ``liquidation``, ``account``.
+    """
+
+    def __init__(self, message: str, code: str = "input"):
+        super().__init__(message)
+        self.code = code
 
 
 def write_checksums(folder: Path) -> None:
     """Write the checksums of a folder's files into it."""
-    names = sorted(path.name for path in folder.iterdir() if path.name != CHECKSUMS)
+    names = sorted(path.name for path in folder.iterdir() if path.name not in (CHECKSUMS, SIGNATURE))
     lines = "".join(f"{file_digest(folder / name)}  {name}\n" for name in names)
     (folder / CHECKSUMS).write_text(lines, encoding="utf-8", newline="\n")
 
@@ -50,10 +60,33 @@ def verify_bundle(folder: str | Path) -> tuple[str, ...]:
     BundleError
         Names the first file that differs.
     """
-    return tuple(read_bundle(folder))
+    return tuple(read_bundle(folder).files)
 
 
-def read_bundle(folder: str | Path) -> Mapping[str, bytes]:
+@dataclass(frozen=True)
+class Contents:
+    """What was read of a bundle, once.
+
+    Attributes
+    ----------
+    files : mapping of name to bytes
+    checksums : bytes
+        The list of checksums; its SHA-256 is the bundle's digest.
+    signature : bytes or None
+        Content of the signature's file, not verified.
+    """
+
+    files: Mapping[str, bytes]
+    checksums: bytes
+    signature: bytes | None
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the list of checksums: it names all files."""
+        return hashlib.sha256(self.checksums).hexdigest()
+
+
+def read_bundle(folder: str | Path) -> Contents:
     """Contents of a bundle's files by name, checked as `verify_bundle` does.
 
     Raises
@@ -64,12 +97,13 @@ def read_bundle(folder: str | Path) -> Mapping[str, bytes]:
     folder = Path(folder)
     if not folder.is_dir():
         raise BundleError(f"there is no folder {folder}; `gearing export` writes bundles.")
-    listed = _listed(folder)
+    checksums = _checksums(folder)
+    listed = _listed(folder / CHECKSUMS, checksums)
     present = sorted(path.name for path in folder.iterdir())
     missing = [name for name in listed if name not in present]
     if missing:
         raise BundleError(f"{folder} lacks {missing[0]}; copy the whole folder again, or export it again.")
-    added = [name for name in present if name not in listed and name != CHECKSUMS]
+    added = [name for name in present if name not in listed and name not in (CHECKSUMS, SIGNATURE)]
     if added:
         raise BundleError(f"{folder} holds {', '.join(added)}, which its checksums do not list; remove it.")
     contents: dict[str, bytes] = {}
@@ -77,7 +111,8 @@ def read_bundle(folder: str | Path) -> Mapping[str, bytes]:
         contents[name] = _verified(folder / name, expected)
         if sum(map(len, contents.values())) > LARGEST_BUNDLE:
             raise BundleError(f"{folder} holds more than {LARGEST_BUNDLE:,} bytes; export it again.")
-    return contents
+    signature = _content(folder / SIGNATURE, LARGEST_TEXT) if SIGNATURE in present else None
+    return Contents(contents, checksums, signature)
 
 
 def _verified(path: Path, expected: str) -> bytes:
@@ -111,14 +146,18 @@ def _content(path: Path, largest: int) -> bytes:
     return content
 
 
-def _listed(folder: Path) -> dict[str, str]:
+def _checksums(folder: Path) -> bytes:
     path = folder / CHECKSUMS
     if not os.path.lexists(path):
         raise BundleError(
             f"{folder} has no {CHECKSUMS}, so it is not a bundle; export one with `gearing export`."
         )
+    return _content(path, LARGEST_TEXT)
+
+
+def _listed(path: Path, checksums: bytes) -> dict[str, str]:
     listed: dict[str, str] = {}
-    for number, line in enumerate(_content(path, LARGEST_TEXT).split(b"\n"), start=1):
+    for number, line in enumerate(checksums.split(b"\n"), start=1):
         if not line:
             continue
         digest, separator, name = line.decode("utf-8", errors="replace").partition("  ")

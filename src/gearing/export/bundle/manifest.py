@@ -100,6 +100,14 @@ class Manifest:
         """Length of a bar."""
         return np.timedelta64(self.bar_milliseconds, "ms")
 
+    def bounded(self, signals: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Signal columns within their bounds, single precision."""
+        low, high = (
+            dict(zip(self.columns, self.low, strict=True)),
+            dict(zip(self.columns, self.high, strict=True)),
+        )
+        return {name: np.clip(v.astype(np.float32), low[name], high[name]) for name, v in signals.items()}
+
     def write(self, path: Path) -> None:
         """Write as JSON."""
         values = _plain(_read(_plain(self)))  # integers given for fractional settings are floats then

@@ -110,7 +110,8 @@ def checked_numbers(values: np.ndarray, shape: tuple[int, ...], what: str) -> np
         bad = numbers[~np.isfinite(numbers)].ravel()[0]
         raise BundleError(
             f"{what} is {bad:g}, which is no number to trade on. Nothing was decided; check the bars given, and if "
-            "they are right, do not use this bundle."
+            "they are right, do not use this bundle.",
+            "answer",
         )
     return numbers
 

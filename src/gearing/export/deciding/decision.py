@@ -1,17 +1,13 @@
 """Decisions of a bundle, and their orders."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gearing.export.bundle.files import BundleError
-from gearing.storage.text import read_json
-
-_KINDS = "biufM"  # of the arrays of a memory: flags, numbers, moments
+from gearing.export.deciding.memory import written_memory
 
 
 @dataclass(frozen=True)
@@ -85,6 +81,20 @@ class Decision:
         The policy's observation, by column.
     memory : tuple
         State of the risk controls, then of a recurrent network; pass it to the next ``decide``.
+    digest : str
+        Of the bundle.
+    state : {"ACTIVE", "REDUCING", "HALTED"}
+        Of the session that decided.
+    refusals : tuple of Refusal
+        Why the policy was not followed: ``code`` and ``reason``; then the orders are those of the fallback.
+    fallback : str or None
+        What was done instead; None where nothing was refused.
+    calls : tuple of Call
+        What to send to the venue, in order.
+    answer : tuple of float
+        The policy's own targets, before controls and caps.
+    liquidation_distance : float or None
+        Adverse move of all positions at once that liquidates the account [fraction]; None without one.
     """
 
     time: np.datetime64
@@ -97,6 +107,13 @@ class Decision:
     reasons: tuple[str, ...]
     observation: Mapping[str, float]
     memory: tuple[Any, ...] = ()
+    digest: str = ""
+    state: str = "ACTIVE"
+    refusals: tuple[Any, ...] = ()
+    fallback: str | None = None
+    calls: tuple[Any, ...] = ()
+    answer: tuple[float, ...] = ()
+    liquidation_distance: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -110,7 +127,14 @@ class Decision:
             "orders": [dict(vars(order)) for order in self.orders],
             "reasons": list(self.reasons),
             "observation": dict(self.observation),
-            "memory": [None if one is None else [_written(array) for array in one] for one in self.memory],
+            "memory": written_memory(self.memory),
+            "digest": self.digest,
+            "state": self.state,
+            "refusals": [dict(vars(one)) for one in self.refusals],
+            "fallback": self.fallback,
+            "calls": [dict(vars(call)) for call in self.calls],
+            "answer": [None if x != x else x for x in self.answer],
+            "liquidation_distance": self.liquidation_distance,
         }
 
     def to_json(self) -> str:
@@ -119,6 +143,11 @@ class Decision:
 
     def __str__(self) -> str:
         lines = [f"decided at {self.time} UTC, holds until {self.next_time}"]
+        if self.refusals:
+            lines[0] = f"REFUSED at {self.time} UTC; fallback: {self.fallback}"
+            lines += [f"  refused ({one.code}): {one.reason}" for one in self.refusals]
+        if self.state != "ACTIVE":
+            lines.append(f"  state {self.state}")
         for order in self.orders:
             name = order.contract
             lines.append(
@@ -137,71 +166,11 @@ class Decision:
             resting = {"stop": order.stop, "take profit": order.take_profit, "trailing stop": order.trailing}
             given = {kind: distance for kind, distance in resting.items() if distance is not None}
             lines += [f"    {kind} {distance:.2%} away" for kind, distance in given.items()]
+        if self.liquidation_distance is not None:
+            lines.append(
+                f"  all positions moving {self.liquidation_distance:.2%} against the account liquidate it"
+            )
+        lines += [
+            f"  call {k}: {call.method} {call.path}  ({call.purpose})" for k, call in enumerate(self.calls, 1)
+        ]
         return "\n".join([*lines, *(f"  note: {reason}" for reason in self.reasons)])
-
-
-def _written(array: np.ndarray) -> dict[str, Any]:
-    """An array of the memory as plain values."""
-    plain = array.astype(np.int64) if array.dtype.kind == "M" else array
-    values = [None if x != x else x for x in plain.ravel().tolist()]
-    return {"dtype": array.dtype.str, "shape": list(array.shape), "values": values}
-
-
-def memory_of(path: Path) -> Any:
-    """Memory in the JSON of a decision.
-
-    Raises
-    ------
-    BundleError
-        If the file holds none.
-    """
-    try:
-        values = read_json(path, dict)
-    except ValueError as error:
-        raise BundleError(str(error)) from error
-    if "memory" not in values:
-        raise BundleError(f"{path} is not the JSON of a decision: it has no memory; give what --json wrote.")
-    return values["memory"]
-
-
-def read_memory(given: Any) -> tuple[Any, ...]:
-    """Memory of controls and network as arrays, from a `Decision` or from its JSON.
-
-    Raises
-    ------
-    BundleError
-        If it is neither.
-    """
-    try:
-        return tuple(None if one is None else tuple(_read(array) for array in one) for one in given)
-    except (KeyError, OverflowError, TypeError, ValueError) as error:
-        raise BundleError(
-            "memory is not that of a decision; give decision.memory, or what its JSON holds under 'memory'."
-        ) from error
-
-
-def check_memory(given: Sequence[Any], fresh: Sequence[Any]) -> None:
-    """Check that the memory of controls has the arrays that they begin with.
-
-    Raises
-    ------
-    BundleError
-        Otherwise: it is another bundle's.
-    """
-    for one, begun in zip(given, fresh, strict=True):
-        if one is None:
-            continue
-        kinds = [(array.dtype, array.shape) for array in one]
-        if begun is None or kinds != [(np.asarray(array).dtype, np.shape(array)) for array in begun]:
-            raise BundleError("memory is not that of this bundle's risk controls; give its own.")
-
-
-def _read(given: Any) -> np.ndarray:
-    if isinstance(given, np.ndarray):
-        return given
-    dtype = np.dtype(str(given["dtype"]))
-    if dtype.kind not in _KINDS:
-        raise TypeError(f"an array of {dtype}")
-    values = np.array([np.nan if x is None else x for x in given["values"]])
-    plain = values.astype(np.int64).astype(dtype) if dtype.kind == "M" else values.astype(dtype)
-    return plain.reshape(given["shape"])

@@ -45,7 +45,8 @@ def check_targets(targets: np.ndarray, manifest: Manifest, observation: Observat
         side = _side(config.direction, None if signal is None else float(signal[j]))
         if side is not None and (answer * side < -slack or (side == 0.0 and abs(answer) > slack)):
             _refuse(
-                f"{name}: the policy answered {answer:+g}x, but the bundle trades {_named(manifest)} only."
+                f"{name}: the policy answered {answer:+g}x, but the bundle trades {_named(manifest)} only.",
+                "side",
             )
 
 
@@ -79,16 +80,17 @@ def _named(manifest: Manifest) -> str:
     return manifest.config.direction if column is None else f"the side of the signal {column}"
 
 
-def _refuse(what: str) -> None:
+def _refuse(what: str, code: str = "answer") -> None:
     raise BundleError(
-        f"{what} Nothing was decided; check the bars given, and if they are right, do not use this bundle."
+        f"{what} Nothing was decided; check the bars given, and if they are right, do not use this bundle.",
+        code,
     )
 
 
 def capped(limited: np.ndarray, manifest: Manifest, state: AccountState) -> tuple[np.ndarray, list[str]]:
     """Targets within the bundle's largest leverage and the margin tiers at this size."""
     targets, notes = limited.copy(), []
-    equity = float(state.account.equity[0])
+    equity = state.equity
     for j, name in enumerate(state.names):
         most = manifest.config.max_leverage
         if abs(targets[j]) > most:
@@ -108,24 +110,55 @@ def capped(limited: np.ndarray, manifest: Manifest, state: AccountState) -> tupl
     return targets, notes
 
 
-def reductions_only(
-    targets: np.ndarray, near: np.ndarray, state: AccountState
+def limited_to(
+    targets: np.ndarray, leverage: float, largest: float, state: AccountState
 ) -> tuple[np.ndarray, list[str]]:
-    """Targets of the margin share (n_contracts,) that increase no position near liquidation, and notes.
+    """Targets within limits from outside the model, and notes.
+
+    Parameters
+    ----------
+    leverage : float
+        Largest sum of absolute notionals over equity.
+    largest : float
+        Largest notional of a contract [settle coin].
+    """
+    if np.isinf(leverage) and np.isinf(largest):
+        return targets, []
+    equity, share = state.equity, state.terms.shares
+    held = state.leverage
+    wanted, notes = np.where(np.isnan(targets), held, targets * share), list[str]()
+    for j in np.flatnonzero(np.abs(wanted) * equity > largest):
+        notes.append(f"{state.names[j]}: limited to a notional of {largest:,.2f}")
+        wanted[j] = np.copysign(largest / equity, wanted[j])
+    if (gross := float(np.abs(wanted).sum())) > leverage:
+        notes.append(f"limited to {leverage:g}x of equity in all; the target was {gross:.4g}x")
+        wanted *= leverage / gross
+    return (np.where(wanted == held, targets, wanted / share) if notes else targets), notes
+
+
+def reductions_only(
+    targets: np.ndarray, near: np.ndarray, state: AccountState, when: str
+) -> tuple[np.ndarray, list[str]]:
+    """Targets of the margin share (n_contracts,) that increase none of some positions, and notes.
+
+    Parameters
+    ----------
+    near : (n_contracts,) bool
+        Positions that may only be reduced.
+    when : str
+        Why, for the notes.
 
     A target beyond the position leaves it unchanged (NaN), one on the other side closes it.
     """
-    changed, notes, leverage = targets.copy(), [], state.effective_leverage()
+    changed, notes = targets.copy(), []
     for j in np.flatnonzero(near):
         name, share = state.names[j], float(state.contracts[j].margin_share)
-        held = leverage[name] / share
+        held = float(state.leverage[j]) / share
         if np.isnan(targets[j]) or (targets[j] * held >= 0.0 and abs(targets[j]) <= abs(held)):
             continue
         changed[j] = np.nan if targets[j] * held > 0.0 else 0.0
         what = "left unchanged" if targets[j] * held > 0.0 else "closed at most"
-        notes.append(
-            f"{name}: the target {targets[j] * share:+.2f}x would increase it near liquidation: {what}"
-        )
+        notes.append(f"{name}: the target {targets[j] * share:+.2f}x would increase it {when}: {what}")
     return changed, notes
 
 
@@ -134,6 +167,6 @@ def filled_holds(targets: np.ndarray, state: AccountState) -> tuple[np.ndarray, 
     filled, notes = targets.copy(), []
     for j in np.flatnonzero(np.isnan(targets)):
         name, share = state.names[j], float(state.contracts[j].margin_share)
-        filled[j] = state.effective_leverage()[name] / share
+        filled[j] = float(state.leverage[j]) / share
         notes.append(f"{name}: the policy leaves the position unchanged")
     return filled, notes

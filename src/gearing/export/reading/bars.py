@@ -14,7 +14,7 @@ return them; rows in any order, with the columns
     source                                      of a data folder's own files; ignored
 
 Funding: ``time`` (UTC), ``rate`` (fraction per settlement), optional ``mark``, ``contract`` where there are several.
-Account: see :mod:`gearing.export.account.state`.
+Account: see :mod:`gearing.export.account.reading`.
 """
 
 import os
@@ -61,10 +61,9 @@ def naming(given: Any) -> Iterator[None]:
     except BundleError as error:
         if isinstance(error, _NamedError):
             raise
-        if not isinstance(given, str | os.PathLike):
-            raise _NamedError(str(error)) from error
-        path = os.fspath(given)
-        raise _NamedError(str(error) if path in str(error) else f"{path}: {error}") from error
+        path = os.fspath(given) if isinstance(given, str | os.PathLike) else ""
+        named = str(error) if path in str(error) else f"{path}: {error}"
+        raise _NamedError(named, error.code) from error
 
 
 @dataclass(frozen=True)
@@ -78,12 +77,15 @@ class Inputs:
     marks : (n_contracts,)
         Newest mark prices: of the last whole bar, which may close after the decision was due.
     notes : list of str
+    has_marks : bool
+        Whether mark prices were given; otherwise they are the traded prices.
     """
 
     market: MarketData
     signals: dict[str, np.ndarray]
     marks: np.ndarray
     notes: list[str]
+    has_marks: bool = True
 
 
 def read_market(
@@ -142,7 +144,7 @@ def read_market(
         with naming(funding if "funding of" in str(error) else bars):
             raise
     signals = {name: np.stack([part[name] for part in parts.values()], axis=1) for name in manifest.signals}
-    return Inputs(market, signals, np.array(marks), notes)
+    return Inputs(market, signals, np.array(marks), notes, _MARK[0] in table)
 
 
 def _of_contract(table: Table, symbol: str, clock: str) -> Table:
@@ -216,8 +218,12 @@ def _due(
             f"bars: the last closes at {closed}, off the grid of {label(bar)} bars; give bars that open on it (UTC)."
         )
     moment = due.max()
-    note = f"decisions fall every {manifest.config.decision_interval}: bars after {moment} UTC are left out"
-    return end, moment, [] if moment == closed else [note]
+    return end, moment, [] if moment == closed else [later_note(manifest, moment)]
+
+
+def later_note(manifest: Manifest, moment: np.datetime64) -> str:
+    """Note of a decision whose bars reach beyond it."""
+    return f"decisions fall every {manifest.config.decision_interval}: bars after {moment} UTC are left out"
 
 
 def _check_after(
@@ -228,7 +234,8 @@ def _check_after(
     if lost.size:
         raise BundleError(
             f"bars of {symbol}: {lost.size} missing after the deciding close, the first at {lost[0]} UTC; give all "
-            "bars up to the newest."
+            "bars up to the newest.",
+            "gap",
         )
 
 
@@ -246,16 +253,26 @@ def _check_complete(stamps: np.ndarray, symbol: str, expected: np.ndarray, bar: 
     if lost.size:
         raise BundleError(
             f"bars of {symbol}: {lost.size} missing, the first at {lost[0]} UTC; the look-back of {n_bars} bars must "
-            "have no gap."
+            "have no gap.",
+            "gap",
         )
     if stamps.size > n_bars:
         off = np.setdiff1d(stamps, expected)[0]
         raise BundleError(f"bars of {symbol}: {off} is off the grid of the bundle's bars.")
 
 
+def reads_funding(manifest: Manifest) -> bool:
+    """Whether a feature reads settlements."""
+    return bool(_readers(manifest))
+
+
+def _readers(manifest: Manifest) -> list[str]:
+    return [name for name in _feature_names(manifest) if "funding" in name or "settlement" in name]
+
+
 def _funding(manifest: Manifest, funding: Any) -> Table | None:
     if funding is None:
-        readers = [name for name in _feature_names(manifest) if "funding" in name]
+        readers = _readers(manifest)
         if readers:
             raise BundleError(
                 f"funding: {', '.join(readers)} read settlements; give a table with time and rate (funding=, or "
@@ -330,3 +347,14 @@ def _series(contract: Contract, part: Table, funding: Table | None, manifest: Ma
 def _settlements(funding: Table, symbol: str) -> np.ndarray:
     own = _of_contract(funding, symbol, "time")
     return settlement_rows(own["time"], own["rate"], own.get("mark"), f"funding of {symbol}")
+
+
+def check_finite(values: np.ndarray, manifest: Manifest, time: np.datetime64) -> None:
+    """Refuse market columns (n_contracts, n_columns) that are not numbers."""
+    bad = np.argwhere(~np.isfinite(values))
+    if bad.size:
+        contract, column = bad[0]
+        raise BundleError(
+            f"column {manifest.columns[column]!r} of {manifest.symbols[contract]} is not a number at {time} UTC; look "
+            "for zero prices or volumes in the bars before it."
+        )

@@ -1,5 +1,7 @@
 """Refuse bars that end in a jump: a wrong price looks like one, and a right one is no time for a rule."""
 
+from typing import Any
+
 import numpy as np
 
 from gearing.export.bundle.files import BundleError
@@ -67,7 +69,8 @@ def _check_prices(
             f"bars of {symbol}: {prefix}{price} of the bar that opens at {opened[len(opened) - recent + k]} is "
             f"{np.exp(moves[k, column]):.4g} times the close before, {size / deviation:.0f} standard deviations of a "
             f"bar ({deviation:.2%}); more than {most:g} is taken for a wrong price. Check the bars; if they are right, "
-            f"raise max_jump= (--max-jump), or set it to {OFF!r}."
+            f"raise max_jump= (--max-jump), or set it to {OFF!r}.",
+            "jump",
         )
 
 
@@ -98,3 +101,38 @@ def read_max_jump(given: float | str) -> float | None:
             f"max_jump is {given!r}; give a positive number of standard deviations, or {OFF!r} (--max-jump)."
         )
     return limit
+
+
+class JumpWatch:
+    """The same check bar by bar.
+
+    Parameters
+    ----------
+    market : MarketData
+        The look-back.
+    limit : float or "off"
+    """
+
+    def __init__(self, market: Any, limit: float | str):
+        self._most, self._bar = read_max_jump(limit), market.bar
+        self._closes = np.log(market.close[-_MOST_BARS:])
+
+    def check(self, prices: np.ndarray, j: int, symbol: str) -> None:
+        """Refuse open, high, low and close (4,) of a contract's next bar that jump from the close before."""
+        if self._most is None:
+            return
+        move = float(np.abs(np.log(prices) - self._closes[-1, j]).max())
+        if move <= self._most * _LEAST:  # no deviation is smaller
+            return
+        deviation = _deviation(np.diff(self._closes[:, j]), self._bar)
+        if move > self._most * deviation:
+            raise BundleError(
+                f"bar of {symbol}: a price is {np.exp(move):.4g} times the close before or its inverse, "
+                f"{move / deviation:.0f} standard deviations of a bar ({deviation:.2%}); more than {self._most:g} is "
+                f"taken for a wrong price. Check the bar; if it is right, raise max_jump=, or set it to {OFF!r}.",
+                "jump",
+            )
+
+    def add(self, prices: np.ndarray) -> None:
+        """Remember the closes of a bar (n_contracts, 4)."""
+        self._closes = np.concatenate([self._closes[-(_MOST_BARS - 1) :], np.log(prices[None, :, 3])])

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from gearing.export.bundle.files import BundleError
+from gearing.export.bundle.manifest import Manifest
 from gearing.market.timing import parse_duration, stamp
 from gearing.simulation.tape import decision_bars
 
@@ -27,7 +28,9 @@ def read_moment(now: Any) -> np.datetime64 | None:
     if isinstance(now, str) and now == LAST_BAR:
         return None
     if now is None or (isinstance(now, str) and not now.strip()):
-        raise BundleError(f"now is missing, and old bars must not be decided on by accident. {_ADVICE}")
+        raise BundleError(
+            f"now is missing, and old bars must not be decided on by accident. {_ADVICE}", "moment"
+        )
     try:
         return stamp(now, "now")
     except ValueError as error:
@@ -82,14 +85,16 @@ def check_fresh(
         if opened > now + TOLERANCE:
             raise BundleError(
                 f"bars of {symbol}: the last opens at {opened} UTC, after {now} UTC: the clock is behind, or the bars "
-                "are of a later time. Give the present moment, and the bars known by then."
+                "are of a later time. Give the present moment, and the bars known by then.",
+                "clock",
             )
         closed = opened + length if opened + length <= now else opened
         if now - closed > longest + TOLERANCE:
             raise BundleError(
                 f"bars of {symbol}: the last whole bar closes at {closed} UTC, {_hours(now - closed)} before {now} "
                 f"UTC; more than {allowed} is too old to decide on. Fetch newer bars, or allow more (max_age=, "
-                "--max-age)."
+                "--max-age).",
+                "stale",
             )
         _check_due(symbol, closed, length, interval, now, longest)
 
@@ -113,9 +118,19 @@ def _check_due(
     if before.size == 0 or now - before[0] > longest:
         raise BundleError(
             f"bars of {symbol}: a decision is due at {due[-1]} UTC, but the last whole bar closes at {closed} UTC; "
-            "fetch the bar that closes then."
+            "fetch the bar that closes then.",
+            "stale",
         )
 
 
 def _hours(length: np.timedelta64) -> str:
     return f"{length / np.timedelta64(3_600_000, 'ms'):.1f} h"
+
+
+def due_before(moment: np.datetime64, manifest: Manifest) -> np.datetime64:
+    """The last moment, not after the given one, at which a decision is due."""
+    interval, bar = parse_duration(manifest.config.decision_interval), manifest.bar
+    closes = moment.astype("datetime64[ms]") - (moment - np.datetime64(0, "ms")) % bar
+    grid = closes - np.arange(int(interval // bar) + 1) * bar
+    due: np.datetime64 = grid[decision_bars(grid, interval, bar)].max()
+    return due

@@ -1,0 +1,57 @@
+"""Records as plain objects: the exchange's functions, interpreted, read and write them ten times faster than arrays.
+
+Fields have the names of the layouts (``records.py``) and hold Python numbers; arrays of them hold objects.
+"""
+
+from __future__ import annotations
+
+from copy import copy
+from typing import Any
+
+import numpy as np
+
+
+class Loose:
+    """One record; its fields are attributes, and items as of a record array."""
+
+    def __init__(self, **fields: Any):
+        self.__dict__.update(fields)
+
+    def __getitem__(self, name: str) -> Any:
+        return self.__dict__[name]
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self.__dict__[name] = value
+
+    def __repr__(self) -> str:
+        return f"Loose({', '.join(f'{name}={value!r}' for name, value in self.__dict__.items())})"
+
+
+def loosened(array: np.ndarray) -> Any:
+    """An array of `Loose` records of the same shape, from a record array."""
+    names = array.dtype.names or ()
+    made = np.empty(array.shape, object)
+    for place in np.ndindex(array.shape):
+        made[place] = Loose(**dict(zip(names, array[place].item(), strict=True)))
+    return made
+
+
+def blank(dtype: np.dtype) -> Loose:
+    """A record of zeros."""
+    return Loose(**dict(zip(dtype.names or (), np.zeros((), dtype).item(), strict=True)))
+
+
+def blanks(shape: tuple[int, ...], dtype: np.dtype) -> Any:
+    """An array of records of zeros."""
+    pattern, made = blank(dtype), np.empty(shape, object)
+    for place in np.ndindex(shape):
+        made[place] = copy(pattern)
+    return made
+
+
+def copied(array: Any) -> Any:
+    """A copy of an array of `Loose` records, records and all."""
+    made = np.empty(array.shape, object)
+    for place in np.ndindex(array.shape):
+        made[place] = copy(array[place])
+    return made

@@ -1,0 +1,53 @@
+"""Prices of a decision."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Quotes:
+    """Prices at which an account is valued and its orders are sized; arrays of shape (n_contracts,).
+
+    Attributes
+    ----------
+    time : datetime64[ms]
+        The deciding close.
+    last, mark : array
+        Traded price and mark price at that close.
+    spread : array
+        Range of the last bar over its close, for the assumed slippage.
+    newest : array
+        Mark at the close of the newest whole bar.
+    """
+
+    time: np.datetime64
+    last: np.ndarray
+    mark: np.ndarray
+    spread: np.ndarray
+    newest: np.ndarray
+
+    @classmethod
+    def of(cls, market: Any, newest: np.ndarray) -> "Quotes":
+        """Of the last bar of a market."""
+        last = market.close[-1]
+        return cls(
+            market.close_time[-1],
+            last,
+            market.mark_close[-1],
+            (market.high[-1] - market.low[-1]) / last,
+            newest,
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        prices = {name: getattr(self, name).tolist() for name in ("last", "mark", "spread", "newest")}
+        return {"time": str(self.time), **prices}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Quotes":
+        """From plain values."""
+        prices = [np.array(values[name], np.float64) for name in ("last", "mark", "spread", "newest")]
+        return cls(np.datetime64(values["time"], "ms"), *prices)

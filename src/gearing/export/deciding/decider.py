@@ -1,0 +1,233 @@
+"""From what was perceived and an account to a decision. It has no clock and reads no file: same inputs, same bits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from gearing.exchange.loose import loosened
+from gearing.export.account.distance import liquidation_distance
+from gearing.export.account.given import read_pending
+from gearing.export.account.quotes import Quotes
+from gearing.export.account.reading import read_account
+from gearing.export.account.solvency import check_solvent
+from gearing.export.account.state import AccountState
+from gearing.export.account.terms import Terms
+from gearing.export.bundle.files import BundleError
+from gearing.export.bundle.manifest import Manifest
+from gearing.export.calls import calls_of
+from gearing.export.deciding.decision import Decision
+from gearing.export.deciding.memory import check_memory, restarted, split_memory
+from gearing.export.deciding.perception import Perception
+from gearing.export.deciding.policy import Policy
+from gearing.export.deciding.refusals import Refusal, RefusedError
+from gearing.export.deciding.settings import Settings
+from gearing.export.deciding.targets import capped, check_targets, filled_holds, limited_to, reductions_only
+from gearing.export.reading.bars import naming
+from gearing.features import parse_duration
+from gearing.policies.registry import describe_control
+from gearing.simulation.controls import Situation, apply_controls, no_guards
+from gearing.simulation.observation import Observation
+
+
+@dataclass
+class _Outcome:
+    """Parts of a decision on the way."""
+
+    targets: np.ndarray
+    guards: np.recarray
+    memory: tuple[Any, ...] = ()
+    observation: Mapping[str, float] = field(default_factory=dict)
+    answer: tuple[float, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class Decider:
+    """Makes the decisions of a bundle."""
+
+    def __init__(self, manifest: Manifest, policy: Policy, digest: str):
+        self.manifest, self.policy, self.digest = manifest, policy, digest
+        self.terms = Terms(manifest)
+
+    def decide(
+        self,
+        seen: Perception,
+        account: Mapping[str, Any],
+        memory: tuple[Any, ...] | None,
+        settings: Settings,
+        source: Any = None,
+    ) -> Decision:
+        """Decide on what was perceived.
+
+        Parameters
+        ----------
+        account : mapping
+            As :mod:`gearing.export.account.reading` describes it.
+        memory : tuple of arrays, or None
+            Of the last decision; it is kept where the decision is refused.
+        source : path, optional
+            File of the account, for messages.
+
+        Raises
+        ------
+        RefusedError
+            If the decision is refused and ``settings`` have no fallback.
+        BundleError
+            If the account cannot be read.
+        """
+        quotes = seen.quotes or self._quotes_of(account, seen.time)
+        refusals = [*seen.refusals, *settings.bounds.refusals]
+        near, warnings = np.zeros(len(self.manifest.symbols), bool), list[str]()
+        with naming(source):
+            state = read_account(account, self.terms, quotes)
+            pending = read_pending(settings.pending, state)
+            with _collecting(refusals):
+                near, warnings = check_solvent(state, quotes.newest)
+        outcome = None
+        if not refusals and seen.columns is not None:
+            refusals += self._outside(seen.columns, settings.max_outside)
+            if not refusals:
+                with _collecting(refusals):
+                    outcome = self._answered(seen.columns, state, memory)
+        if refusals or outcome is None:
+            if settings.fallback is None:
+                raise RefusedError(refusals)
+            targets = settings.fallback.targets(state)
+            outcome = _Outcome(targets, no_guards((1, targets.size)), memory or ())
+        notes = [*warnings, *pending, *seen.notes, *state.notes, *outcome.notes]
+        return self._decision(state, outcome, near, notes, refusals, settings)
+
+    def _decision(
+        self,
+        state: AccountState,
+        outcome: _Outcome,
+        near: np.ndarray,
+        notes: list[str],
+        refusals: list[Refusal],
+        settings: Settings,
+    ) -> Decision:
+        """Caps, orders and calls of the targets."""
+        targets, bounds = outcome.targets, settings.bounds
+        targets, cut = capped(targets, self.manifest, state)
+        targets, limited = limited_to(targets, bounds.leverage, bounds.notional, state)
+        targets, kept = reductions_only(targets, near, state, "near liquidation")
+        closing = np.full(near.shape, bounds.state != "ACTIVE")
+        targets, reduced = reductions_only(targets, closing, state, f"while {bounds.state}")
+        notes += [*cut, *limited, *kept, *reduced]
+        orders, trade_notes = state.trade(targets, loosened(outcome.guards))
+        targets, more = filled_holds(targets, state)
+        notes += [*more, *trade_notes]
+        interval = parse_duration(self.manifest.config.decision_interval)
+        time, share = state.quotes.time, state.terms.shares
+        names = state.names
+        calls = calls_of(settings.venue, self.manifest, state, orders, self.digest)
+        return Decision(
+            time=time,
+            next_time=time + interval.astype("timedelta64[ms]"),
+            target_leverage=dict(zip(names, (targets * share).tolist(), strict=True)),
+            effective_leverage=state.effective_leverage(),
+            resulting_leverage=state.resulting_leverage(orders),
+            policy_leverage=dict(zip(names, targets.tolist(), strict=True)),
+            orders=orders,
+            reasons=tuple(notes),
+            observation=outcome.observation,
+            memory=outcome.memory,
+            digest=self.digest,
+            state=bounds.state,
+            refusals=tuple(refusals),
+            fallback=str(settings.fallback) if refusals else None,
+            calls=calls,
+            answer=outcome.answer,
+            liquidation_distance=liquidation_distance(state),
+        )
+
+    def _outside(self, columns: np.ndarray, tolerance: float | None) -> list[Refusal]:
+        """Refusals of observations outside the ranges of training."""
+        seen, found = self.manifest.seen, list[Refusal]()
+        if seen is None or tolerance is None:
+            return found
+        for symbol, row in zip(self.manifest.symbols, columns, strict=True):
+            if outside := seen.outside(row, self.manifest.columns, tolerance):
+                found.append(
+                    Refusal(
+                        "outside",
+                        f"{symbol}: outside what was seen in training: {'; '.join(outside)}. Check the bars; if they "
+                        "are right, allow more (max_outside=, --max-outside), or 'off'.",
+                    )
+                )
+        return found
+
+    def _answered(self, columns: np.ndarray, state: AccountState, memory: tuple[Any, ...] | None) -> _Outcome:
+        """The policy's answer after the bundle's controls."""
+        array = np.concatenate([columns.ravel(), state.observe()])[None, :]
+        observation = Observation(self.policy.layout, array)
+        before, network_state = split_memory(memory, self.manifest, self.policy.state_shape)
+        wanted, after = self.policy.targets(observation, network_state, state)
+        check_targets(wanted, self.manifest, observation)
+        targets, guards, memories, notes = self._controlled(wanted, observation, state, before)
+        memories = memories if after is None else (*memories, (after,))
+        notes = [*(restarted(memories, self.manifest) if memory is None else []), *notes]
+        named = dict(zip(self.policy.layout.names, array[0].tolist(), strict=True))
+        return _Outcome(targets, guards, memories, named, tuple(wanted.tolist()), tuple(notes))
+
+    def _controlled(
+        self,
+        targets: np.ndarray,
+        observation: Observation,
+        state: AccountState,
+        memory: tuple[Any, ...] | None,
+    ) -> tuple[np.ndarray, np.recarray, tuple[Any, ...], list[str]]:
+        """Targets and protective orders after the bundle's risk controls, and the controls' memories."""
+        controls = self.manifest.config.controls
+        if not controls:
+            return targets, no_guards((1, targets.size)), (), []
+        now = Situation(
+            columns=observation,
+            time=np.array([state.quotes.time]),
+            equity=np.array([state.equity]),
+            liquidated=state.liquidated[None, :],
+            begins=np.array([memory is None]),
+            margin_share=state.terms.shares,
+        )
+        given = (None,) * len(controls) if memory is None else memory
+        if memory is not None:
+            check_memory(memory, apply_controls(controls, targets[None, :], now, (None,) * len(controls))[2])
+        after, guards, memories, acted = apply_controls(controls, targets[None, :], now, given)
+        names = [describe_control(one)["control"] for one in controls]
+        changed = [name for name, did in zip(names, acted[0], strict=True) if did]
+        return (
+            after[0],
+            guards,
+            tuple(memories),
+            [f"risk control {name} changed the target" for name in changed],
+        )
+
+    def _quotes_of(self, account: Mapping[str, Any], time: np.datetime64 | None) -> Quotes:
+        """Prices where none could be read: those at which the account was valued, else entry prices."""
+        held = account.get("positions")
+        held = held if isinstance(held, Mapping) else {}
+        prices = np.array([_price(held.get(symbol)) for symbol in self.manifest.symbols])
+        moment = np.datetime64(0, "ms") if time is None else time
+        return Quotes(moment, prices, prices, np.zeros(prices.size), prices)
+
+
+def _price(position: Any) -> float:
+    """The venue's mark of a position, else its entry price; 1 where there is none and nothing depends on it."""
+    for name in ("mark", "entry_price"):
+        value = position.get(name) if isinstance(position, Mapping) else None
+        if isinstance(value, int | float) and not isinstance(value, bool) and 0.0 < value < np.inf:
+            return float(value)
+    return 1.0
+
+
+@contextmanager
+def _collecting(refusals: list[Refusal]) -> Iterator[None]:
+    """Collect what is refused inside."""
+    try:
+        yield
+    except BundleError as error:
+        refusals.append(Refusal(error.code, str(error)))
