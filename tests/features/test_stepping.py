@@ -75,7 +75,7 @@ def test_a_feature_of_another_package_is_computed_on_its_whole_look_back():
 def test_another_number_of_windows_at_a_bar_is_refused_and_not_computed_wrongly(monkeypatch):
     market = synthetic_market("market-b", seed=3, years=0.1)
     stream = FeatureStream([FeatureSet(["log_return", "trend_24h"])], market.rows(0, 500))
-    monkeypatch.setattr(stream, "_own", stream._own[:1])
+    monkeypatch.setattr(stream, "own", stream.own[:1])
     with pytest.raises(RuntimeError, match="windows were computed"):
         stream.push(bar_of(market, 500))
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gearing.storage.columns import numbers
+from gearing.storage.cells import numbers
 from gearing.storage.tables import read_table, table_of
 
 CSV = b"open_time,open,volume\n1735689600000,94000.5,1\n1735693200000,94000.6,2\n"

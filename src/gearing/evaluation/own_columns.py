@@ -18,7 +18,7 @@ import pandas as pd
 from gearing.features.feature import FEATURES, Feature
 from gearing.market import MarketData
 from gearing.market.timing import stamps, text
-from gearing.storage.columns import numbers
+from gearing.storage.cells import numbers
 from gearing.storage.tables import read_table
 
 _TIME, _OPEN_TIME, _SYMBOL = "time", "open_time", "symbol"

@@ -50,9 +50,9 @@ class FeatureStream:
         self._memory = WindowMemory()
         own = {f.name: f for one in self.sets for f in one.features if f.origin.startswith(_OWN)}
         others = {f.name: f for one in self.sets for f in one.features if f.name not in own}
-        self._own, self._others = tuple(own.values()), tuple(others.values())
+        self.own, self._others = tuple(own.values()), tuple(others.values())
         with self._memory.beginning(), np.errstate(divide="ignore", invalid="ignore"):
-            begun = {f.name: np.asarray(f.compute(market))[-1] for f in self._own}
+            begun = {f.name: np.asarray(f.compute(market))[-1] for f in self.own}
         begun |= {f.name: f(market)[-1] for f in self._others}
         kept = max((f.lookback_bars(market.bar) for f in self._others), default=1)
         self._past = market.rows(max(0, market.n_bars - kept), market.n_bars)
@@ -70,7 +70,7 @@ class FeatureStream:
         ``bar`` is of :func:`one_bar`; its values have been checked.
         """
         with self._memory.stepping(), np.errstate(divide="ignore", invalid="ignore"):
-            found = {f.name: np.asarray(f.compute(bar))[-1] for f in self._own}
+            found = {f.name: np.asarray(f.compute(bar))[-1] for f in self.own}
         if self._others:
             self._past = _followed(self._past, bar)
             found |= {f.name: f(self._past)[-1] for f in self._others}

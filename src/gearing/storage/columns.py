@@ -8,14 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from gearing.storage.answers import rows_of_answer
 from gearing.storage.archives import unpacked
-from gearing.storage.text import LINE, decoded, parse_json, read_bytes, row_name
+from gearing.storage.cells import SEPARATORS
+from gearing.storage.text import LINE, decoded, parse_json, read_bytes
 
-SEPARATORS = ",;\t|"
-EMPTY = ("", "nan", "none", "null", "na", "n/a", "<na>")
 _BINARY = (b"PAR1", b"ARROW1")
 LARGEST = 1 << 28  # bytes of a file
 
@@ -118,33 +115,3 @@ def _check_header(names: Sequence[str], where: str) -> None:
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"{where}: the column {twice!r} stands twice in the header; rename one of them.")
-
-
-def numbers(values: Any, name: str) -> np.ndarray:
-    """A column as float64, shape (n,); empty cells are NaN.
-
-    Parameters
-    ----------
-    values : Series or sequence
-    name : str
-        File and column, for messages.
-
-    Raises
-    ------
-    ValueError
-        Naming the line or row that is not a number.
-    """
-    raw = np.asarray(values)
-    if raw.dtype.kind in "iuf":
-        return raw.astype(np.float64)
-    found = np.full(len(raw), np.nan)
-    for row, value in enumerate(raw):
-        if value is None or str(value).strip().lower() in EMPTY:
-            continue
-        try:
-            if isinstance(value, bool | np.bool_ | np.datetime64) or "_" in str(value):
-                raise ValueError
-            found[row] = float(value)
-        except (ValueError, TypeError, OverflowError):
-            raise ValueError(f"{name}, {row_name(values, row)}: {value!r:.60} is not a number.") from None
-    return found

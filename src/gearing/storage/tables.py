@@ -21,7 +21,7 @@ import pyarrow.parquet
 
 from gearing.storage.answers import rows_of_answer, symbols_of_answer
 from gearing.storage.archives import unpacked
-from gearing.storage.columns import EMPTY, SEPARATORS
+from gearing.storage.cells import EMPTY, SEPARATORS
 from gearing.storage.text import LINE, decoded, parse_json, read_bytes
 
 _PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")

@@ -15,7 +15,7 @@ import pandas as pd
 from gearing.market.history import layout
 from gearing.market.history.columns import contract_symbol
 from gearing.market.timing import stamps
-from gearing.storage.columns import numbers
+from gearing.storage.cells import numbers
 from gearing.storage.tables import table_of
 from gearing.storage.text import decoded, parse_json, read_bytes, row_name
 

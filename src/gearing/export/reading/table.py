@@ -12,7 +12,8 @@ import numpy as np
 from gearing.export.bundle.files import BundleError
 from gearing.export.reading.answers import as_columns
 from gearing.market.timing import stamps
-from gearing.storage.columns import columns_of_rows, numbers, read_columns
+from gearing.storage.cells import numbers
+from gearing.storage.columns import columns_of_rows, read_columns
 
 
 class Table:

@@ -15,7 +15,7 @@ from gearing.market.history.layout import PRICES, require_columns
 from gearing.market.history.series import Bars, Series, settlement_rows, usual_step, whole_minutes
 from gearing.market.timing import positive_duration, stamps
 from gearing.names import nearest
-from gearing.storage.columns import numbers
+from gearing.storage.cells import numbers
 
 Frames: TypeAlias = pd.DataFrame | Mapping[str, pd.DataFrame] | None
 

@@ -26,7 +26,7 @@ from gearing.contracts.shipped import schedule_from_rows
 from gearing.market.history.series import Bars, settlement_rows
 from gearing.market.timing import DAY, label, positive_duration, stamp, stamps
 from gearing.names import check_file_name, did_you_mean
-from gearing.storage.columns import numbers
+from gearing.storage.cells import numbers
 from gearing.storage.text import kind_of, read_json
 
 PRICES = ("open", "high", "low", "close")
