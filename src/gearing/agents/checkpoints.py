@@ -47,7 +47,7 @@ class CheckpointFolder:
         if not self.path.exists():
             return None
         try:
-            state = torch.load(self.path, weights_only=True)
+            state = torch.load(self.path, map_location="cpu", weights_only=True)
             identity = state.pop("identity")
         except Exception as error:
             raise ValueError(

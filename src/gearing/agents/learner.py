@@ -14,7 +14,11 @@ from gearing.agents.policy.learned import LearnedPolicy
 class Learner(Protocol):
     """An agent in training."""
 
-    policy: LearnedPolicy  # the present policy; it shares its weights with the learner
+    policy: LearnedPolicy  # on the CPU, with weights of its own; it is validated and returned
+
+    @property
+    def network(self) -> torch.nn.Module:
+        """The network in training, on the learner's device."""
 
     @property
     def within_budget(self) -> bool:

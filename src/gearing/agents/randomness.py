@@ -36,6 +36,7 @@ def random_state() -> dict[str, Any]:
         "python": json.dumps([version, list(words), gauss]),
         "numpy": json.dumps([name, np.asarray(keys).tolist(), position, has_gauss, cached]),
         "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
     }
 
 
@@ -46,3 +47,5 @@ def set_random_state(state: dict[str, Any]) -> None:
     name, keys, position, has_gauss, cached = json.loads(state["numpy"])
     np.random.set_state((name, np.array(keys, np.uint32), position, has_gauss, cached))  # noqa: NPY002
     torch.set_rng_state(state["torch"])
+    if state["cuda"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(state["cuda"])

@@ -1,6 +1,7 @@
 """Settings of agents: one YAML of hyper-parameters per algorithm, and overrides checked by name."""
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from importlib.resources import files
@@ -13,6 +14,7 @@ from gearing.agents.costs import checked_ranges
 from gearing.names import check_names, check_types, shown
 
 _FOLDER = "hyperparameters"
+_DEVICES = re.compile(r"cpu|cuda(:\d+)?")
 _NESTED = ("network", "parameters")
 
 
@@ -38,15 +40,18 @@ class AgentSettings:
     clip : float
         Scaled values are clipped to +- clip.
     columns : tuple of str or None
-        Columns that the network reads; None for all.
+        Columns that the network reads, "market" for all of the market's; None for all, also those of the account.
     reward_scale : float
         Rewards are multiplied by this for learning; a day's log growth is a few hundredths.
     baseline : bool
-        Subtract from each reward the growth of the base rule (or 1x) over the same bars. Orders have no market
-        impact, so this changes no expected gradient and removes most of the noise
-        (an input-driven baseline; Mao et al., 2019).
+        Subtract from each reward the growth over the same bars of a reference account without costs, which follows the
+        present policy without exploration. Orders have no market impact, so this changes no expected gradient and
+        removes most of the noise (an input-driven baseline; Mao et al., 2019).
     validate_every : int
         Decisions between validations; the best weights are kept.
+    averaging : float
+        Weight of the earlier updates in the exponential average of the network's weights, which is validated and
+        chosen; 0 takes the present weights. An average of noisy updates scores better than the last of them.
     patience : int or None
         Stop after this many validations without a better score; None trains to the end of the budget.
     cost_warmup : float
@@ -61,6 +66,13 @@ class AgentSettings:
     exploration : (float, float) or None
         Standard deviation of the actions of PPO, A2C or TRPO in [-1, 1], at the beginning and at the end of the
         budget (geometric between them). None lets the algorithm learn it.
+    device : {"cpu", "cuda", "cuda:N"}
+        Where the network is trained; the CPU, with a message, on a machine without that GPU. The accounts of PPO and
+        of the other agents of stable-baselines3 are simulated on the CPU, those of the differentiable agent on the
+        device. A GPU pays from batches of some ten thousand decisions on.
+    compile : bool
+        Compile the losses of PPO with ``torch.compile``: half a minute once, then faster updates. It needs a C++
+        compiler, and rounds differently.
     network : mapping
         ``layers``, ``activation`` and other arguments of the algorithm's policy. ``start_leverage`` (of equity) is the
         leverage of the untrained policy; None is the middle of the action's range.
@@ -79,12 +91,15 @@ class AgentSettings:
     reward_scale: float = 30.0
     baseline: bool = True
     validate_every: int = 50_000
+    averaging: float = 0.0
     patience: int | None = None
     cost_warmup: float = 0.0
     randomise: Mapping[str, Any] = field(default_factory=dict)
     checkpoint_seconds: float = 20.0
     action_noise: float | None = None
     exploration: tuple[float, float] | None = None
+    device: str = "cpu"
+    compile: bool = False
     network: Mapping[str, Any] = field(default_factory=dict)
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
@@ -103,6 +118,14 @@ class AgentSettings:
         object.__setattr__(self, "randomise", checked_ranges(self.randomise))
         if not 0.0 <= self.cost_warmup <= 1.0:
             raise ValueError(f"{self.algorithm}: cost_warmup is {self.cost_warmup}; it must be in [0, 1].")
+        if not _DEVICES.fullmatch(self.device):
+            raise ValueError(
+                f"{self.algorithm}: device is {self.device!r}; it must be cpu, cuda, or cuda:1 for the second GPU."
+            )
+        if self.compile and self.algorithm != "ppo":
+            raise ValueError(f"{self.algorithm}: compile is for ppo; leave it out, or set it to false.")
+        if not 0.0 <= self.averaging < 1.0:
+            raise ValueError(f"{self.algorithm}: averaging is {self.averaging}; it must be in [0, 1).")
         for name in ("total_decisions", "n_accounts", "validate_every", "clip", "reward_scale"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{self.algorithm}: {name} is {getattr(self, name)}; it must be positive.")

@@ -24,7 +24,15 @@ from gearing.names import shown
 from gearing.simulation.config import SimulationConfig
 from gearing.storage.digest import digest
 
-_SAVED = ("history", "best", "seconds", "learning", "stopped")  # of a training, in its checkpoint
+_SAVED = (
+    "history",
+    "best",
+    "seconds",
+    "learning",
+    "stopped",
+    "average",
+    "updates",
+)  # of a training, in its checkpoint
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +139,8 @@ def train_agent(
             settings, markets, tables, training_config, seed, settings.total_decisions, identity
         )
         if start_from is not None:
-            _take_weights(learner.policy, start_from)
+            _check_same_network(learner.policy, start_from)
+            learner.network.load_state_dict(start_from.network.state_dict())
         listener = progress if callable(progress) else None
         if progress is True or isinstance(progress, str):
             label = settings.algorithm if progress is True else str(progress)
@@ -159,6 +168,8 @@ class _Training:
     seconds: float = 0.0
     learning: float = 0.0  # processor seconds inside updates
     stopped: bool = False
+    average: dict[str, Any] | None = None  # of the weights over the updates
+    updates: int = 0
 
     def resume(self, state: dict[str, Any] | None) -> None:
         """Resume from the checkpoint, if there is one."""
@@ -180,6 +191,7 @@ class _Training:
             before = self.learner.decisions
             began = time.process_time()
             metrics = self.learner.update()
+            self._take_average()
             self.learning += time.process_time() - began
             self._log(metrics)
             every = self.settings.validate_every
@@ -190,15 +202,29 @@ class _Training:
             self._checkpoint(last or self.stopped)
         return self._result()
 
+    def _take_average(self) -> None:
+        """Move the average of the weights towards the present ones; the first updates count less."""
+        if self.settings.averaging == 0.0:
+            return
+        self.updates += 1
+        earlier = min(self.settings.averaging, self.updates / (self.updates + 9))
+        weights = self.learner.network.state_dict()
+        if self.average is None:
+            self.average = _copied(weights)
+        for name, tensor in self.average.items():
+            if tensor.is_floating_point():
+                tensor.lerp_(weights[name], 1.0 - earlier)
+
     def _validate(self) -> None:
-        """Score the present policy; keep its weights if they are the best so far."""
+        """Score the policy; keep its weights if they are the best so far."""
+        network = self.learner.policy.network
+        network.load_state_dict(self.average or self.learner.network.state_dict())
         score = self.scorer(self.learner.policy) if self.scorer is not None else float("nan")
         if self.best is None or self._is_better(score, self.best):
-            weights = self.learner.policy.network.state_dict()
             self.best = {
                 "score": score,
                 "decisions": self.learner.decisions,
-                "weights": {name: tensor.clone() for name, tensor in weights.items()},
+                "weights": _copied(network.state_dict()),
                 "within_budget": self.learner.within_budget,
             }
         best, seconds = self.best["score"], self.learning
@@ -260,14 +286,17 @@ class _Training:
         )
 
 
-def _take_weights(policy: LearnedPolicy, earlier: LearnedPolicy) -> None:
+def _copied(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in weights.items()}
+
+
+def _check_same_network(policy: LearnedPolicy, earlier: LearnedPolicy) -> None:
     mine, theirs = policy.description, earlier.description
     if (mine.algorithm, mine.names) != (theirs.algorithm, theirs.names):
         raise ValueError(
             f"start_from is a {theirs.algorithm} policy of {', '.join(theirs.names)}; this is {mine.algorithm} of "
             f"{', '.join(mine.names)}. Give both the same algorithm and columns."
         )
-    policy.network.load_state_dict(earlier.network.state_dict())
 
 
 def _learner_of(algorithm: str) -> Any:

@@ -31,6 +31,10 @@ class IntervalData(NamedTuple):
     columns: Tensor  # market columns of the observation, (n, n_market_columns) float32
     last: Tensor  # index of the last decision of the same path, (n,) int64
 
+    def to(self, device: torch.device) -> IntervalData:
+        """The same on a device."""
+        return IntervalData(*(values.to(device) for values in self))
+
     def at(self, index: Any) -> IntervalData:
         """Rows of some decisions; an index (b, t) gives fields (b, t, ...)."""
         return IntervalData(*(values[index] for values in self))

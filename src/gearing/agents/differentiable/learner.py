@@ -8,6 +8,7 @@ mean log growth.
 import json
 import math
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor
 
 from gearing.agents.costs import CostSchedule
+from gearing.agents.devices import device_of
 from gearing.agents.differentiable.compiled_unroll import CompiledLedger
 from gearing.agents.differentiable.interval_data import IntervalData, interval_data
 from gearing.agents.differentiable.regime_labels import RegimeLabels
@@ -24,7 +26,7 @@ from gearing.agents.learner import check_numbers, check_weights
 from gearing.agents.policy.band_network import BandNetwork
 from gearing.agents.policy.description import PolicyDescription
 from gearing.agents.policy.learned import LearnedPolicy
-from gearing.agents.policy.scaling import column_places, fit_scaling
+from gearing.agents.policy.scaling import column_places, fit_scaling, named_columns
 from gearing.agents.settings import AgentSettings
 from gearing.features import FeatureTable, parse_duration
 from gearing.market.data import MarketData
@@ -100,26 +102,28 @@ class DifferentiableLearner:
         self.settings, self.total = settings, total_decisions
         self.parameters = GradientParameters(**settings.parameters)
         self.simulator = Simulator(list(markets), list(tables), config.with_(action="leverage"), n_accounts=1)
-        self.data: IntervalData = interval_data(self.simulator)
-        self.ledger = TorchLedger(self.simulator, self.parameters.softness)
-        single = len(self.simulator.contracts) == 1
-        self._compiled = CompiledLedger(self.ledger, self.data) if single else None
+        self.device = device_of(settings.device)
+        self.data: IntervalData = interval_data(self.simulator).to(self.device)
+        self._ends = self.data.last.cpu().numpy()
+        self.ledger = TorchLedger(self.simulator, self.parameters.softness, self.device)
+        compiled = len(self.simulator.contracts) == 1 and self.device.type == "cpu"
+        self._compiled = CompiledLedger(self.ledger, self.data) if compiled else None
         network = _network_arguments(settings, self.simulator, tables)
-        self.network = BandNetwork(**network)
+        self.network = BandNetwork(**network).to(self.device)
         beliefs = int(settings.network.get("beliefs", 0))
-        self._labels = RegimeLabels(self.simulator, beliefs) if beliefs else None
+        self._labels = RegimeLabels(self.simulator, beliefs, self.device) if beliefs else None
         scheme = {"action": "target", "max_leverage": self.simulator.config.max_leverage}
         described = PolicyDescription.of(
             settings.algorithm, self.simulator, scheme=scheme, network=network, training=provenance
         )
-        self.policy = LearnedPolicy(self.network, described)
+        self.policy = LearnedPolicy(deepcopy(self.network).to("cpu"), described)
         weights = [p for p in self.network.parameters() if p.requires_grad]
         taught = [part for member in self.network.members for part in member.regime_layers()]
         self._taught = [p for part in taught for p in part.parameters()]
         by_regimes = set(map(id, self._taught))
         self._grown = [p for p in weights if id(p) not in by_regimes]
         self.optimizer = torch.optim.Adam(
-            weights, lr=self.parameters.learning_rate, weight_decay=self.parameters.weight_decay
+            weights, lr=self.parameters.learning_rate, weight_decay=self.parameters.weight_decay, fused=True
         )
         interval = self.simulator.interval
         self._per_year = float(YEAR / interval)
@@ -135,7 +139,8 @@ class DifferentiableLearner:
         """Start all accounts; their first episodes are shortened at random, so that they end at different times."""
         count = self.settings.n_accounts
         self._accounts = self.ledger.open_accounts(count)
-        self._memory = torch.zeros(len(self.network.members), count, self.network.memory)
+        shape = (len(self.network.members), count, self.network.memory)
+        self._memory = torch.zeros(shape, device=self.device)
         self.rows = np.zeros(count, np.int64)  # of each account, where it decides next
         self._left = np.zeros(count, np.int64)
         self._place(np.ones(count, bool))
@@ -143,8 +148,8 @@ class DifferentiableLearner:
 
     def _place(self, which: np.ndarray) -> None:
         """Start new episodes: flat, at a random decision that leaves room for one update."""
-        steps, n = self.parameters.n_steps, len(self.data.last)
-        last = self.data.last.numpy()
+        steps, last = self.parameters.n_steps, self._ends
+        n = len(last)
         fits = np.flatnonzero(last - np.arange(n) + 1 >= steps)
         if fits.size == 0:
             raise ValueError(
@@ -154,7 +159,7 @@ class DifferentiableLearner:
         count = int(which.sum())
         self.rows[which] = self._rng.choice(fits, count)
         self._left[which] = np.minimum(self._episode, last[self.rows[which]] - self.rows[which] + 1)
-        mask = torch.from_numpy(which)
+        mask = torch.from_numpy(which).to(self.device)
         pairs = zip(self._fresh_accounts(len(which)), self._accounts, strict=True)
         self._accounts = Accounts(
             *(torch.where(mask if new.ndim == 1 else mask[:, None], new, old) for new, old in pairs)
@@ -167,8 +172,8 @@ class DifferentiableLearner:
         u = self._rng.uniform(-1.0, 1.0, (count, slots))
         held = np.where(u < 0.0, network.lower, network.upper) * u**2 / slots
         held[self._rng.random(count) >= self.parameters.random_start] = 0.0
-        leverage = torch.from_numpy(held)
-        mark = self.data.mark[torch.from_numpy(self.rows)]
+        leverage = torch.from_numpy(held).to(self.device)
+        mark = self.data.mark[torch.from_numpy(self.rows).to(self.device)]
         equity = fresh.equity[:, None]
         return Accounts(
             fresh.equity,
@@ -185,11 +190,11 @@ class DifferentiableLearner:
             self._place(over)
         for group in self.optimizer.param_groups:
             group["lr"] = self._learning_rate()
-        index = torch.from_numpy(self.rows)[:, None] + torch.arange(steps)
+        index = (torch.from_numpy(self.rows)[:, None] + torch.arange(steps)).to(self.device)
         self.ledger.costs = self._schedule.at(self.decisions)
         priced, liquidated, leverage, surprise, accounts = self.unroll(index)
         loss = -priced.mean() * self._per_year
-        check_numbers({"the growth": priced.detach().numpy()}, self.decisions, self._advice())
+        check_numbers({"the growth": priced.detach().cpu().numpy()}, self.decisions, self._advice())
         self.optimizer.zero_grad()
         (loss + surprise).backward()
         norm = self._clip_gradients()
@@ -235,7 +240,7 @@ class DifferentiableLearner:
         beliefs, accounts after."""
         low, high, logits = self._edges(self.data.columns[index])
         low, high = low.double(), high.double()
-        surprise = torch.zeros(()) if self._labels is None else self._labels.loss(logits, index)
+        surprise = low.new_zeros(()) if self._labels is None else self._labels.loss(logits, index)
         middle = 0.5 * (low + high).detach().abs().mean()
         if self._compiled is not None:
             priced, liquidated, accounts = self._compiled.unroll(self._accounts, low, high, index)
@@ -258,7 +263,9 @@ class DifferentiableLearner:
 
     def _edges(self, columns: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Band and beliefs of every account and decision; each member of an ensemble has its share of accounts."""
-        parts = torch.tensor_split(torch.arange(columns.shape[0]), len(self.network.members))
+        parts = torch.tensor_split(
+            torch.arange(columns.shape[0], device=self.device), len(self.network.members)
+        )
         edges = []
         for member, part in enumerate(parts):
             state = self._memory[member, part] if self.network.memory else None
@@ -296,8 +303,8 @@ class DifferentiableLearner:
         """Restore a ``state``."""
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self._accounts = Accounts(*state["accounts"])
-        self._memory = state["memory"]
+        self._accounts = Accounts(*(part.to(self.device) for part in state["accounts"]))
+        self._memory = state["memory"].to(self.device)
         self.rows, self._left = state["at"].numpy().copy(), state["left"].numpy().copy()
         self._rng.bit_generator.state = json.loads(state["draws"])
         self.decisions = state["decisions"]
@@ -337,7 +344,7 @@ def _network_arguments(
     settings: AgentSettings, simulator: Simulator, tables: Sequence[FeatureTable]
 ) -> dict[str, Any]:
     layout, config = simulator.layout, simulator.config
-    market = layout.columns if settings.columns is None else settings.columns
+    market = layout.columns if settings.columns is None else named_columns(layout, settings.columns)
     unknown = [name for name in market if name not in layout.columns]
     if unknown:
         raise ValueError(

@@ -45,9 +45,10 @@ class RegimeLabels:
     simulator : Simulator
     beliefs : int
         Number of regimes that the network distinguishes.
+    device : where the labels are compared with logits
     """
 
-    def __init__(self, simulator: Simulator, beliefs: int):
+    def __init__(self, simulator: Simulator, beliefs: int, device: torch.device | str = "cpu"):
         labels = np.concatenate([coming_regimes(market) for market in simulator.markets])
         if labels.max() >= beliefs:
             raise ValueError(
@@ -55,7 +56,7 @@ class RegimeLabels:
                 f"network.beliefs to {labels.max() + 1}."
             )
         bars = simulator.tape.rows.bar[first_rows(simulator) - 1, 0]
-        self._of_decision = torch.from_numpy(labels[bars])
+        self._of_decision = torch.from_numpy(labels[bars]).to(device)
 
     def loss(self, logits: Tensor, index: Tensor) -> Tensor:
         """Mean cross entropy [nats] of logits (b, t, beliefs) for the decisions ``index`` (b, t)."""

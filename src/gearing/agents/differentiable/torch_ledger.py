@@ -40,6 +40,7 @@ class TorchLedger:
         Its fees, tiers, margin rules and venue apply.
     softness : float
         Width of the smoothed liquidation as a share of the posted margin.
+    device : where accounts and data are
 
     Attributes
     ----------
@@ -49,22 +50,22 @@ class TorchLedger:
         Penalty of a liquidation in log growth, in addition to the money it loses.
     """
 
-    def __init__(self, simulator: Simulator, softness: float = 0.02):
+    def __init__(self, simulator: Simulator, softness: float = 0.02, device: torch.device | str = "cpu"):
         terms, rules = simulator.kernel_contracts[0], simulator.kernel_config[0]
-        self.fee = torch.from_numpy(np.array(terms.taker_fee))
-        self.share = torch.from_numpy(np.array(terms.margin_share))
+        self.fee = torch.from_numpy(np.array(terms.taker_fee)).to(device)
+        self.share = torch.from_numpy(np.array(terms.margin_share)).to(device)
         self.cross = bool(rules.cross)
         self.leverage_change = int(rules.leverage_change)
         self.initial_equity = float(simulator.config.initial_equity)
         self.softness = softness
         self.costs, self.price = CostFactors(), 0.0
-        self.tiers = [_Tiers(simulator, j) for j in range(len(simulator.contracts))]
+        self.tiers = [_Tiers(simulator, j, device) for j in range(len(simulator.contracts))]
 
     def open_accounts(self, count: int) -> Accounts:
         """Flat accounts with the initial equity."""
         slots = len(self.tiers)
-        flat = torch.zeros(count, slots, dtype=torch.float64)
-        equity = torch.full((count,), self.initial_equity, dtype=torch.float64)
+        flat = torch.zeros(count, slots, dtype=torch.float64, device=self.fee.device)
+        equity = torch.full_like(flat[:, 0], self.initial_equity)
         return Accounts(equity, flat, torch.ones_like(flat), flat)
 
     def step(
@@ -170,11 +171,11 @@ class TorchLedger:
 class _Tiers:
     """Margin tiers of one contract at the end of the data."""
 
-    def __init__(self, simulator: Simulator, j: int):
+    def __init__(self, simulator: Simulator, j: int, device: torch.device | str):
         row: Any = simulator.tape.rows[-1, j]
         tiers = simulator.tape.tiers[row.tiers_first : row.tiers_last]
         self.floor, self.rate, self.amount, self.cap, self.top = (
-            torch.from_numpy(np.array(tiers[name]))
+            torch.from_numpy(np.array(tiers[name])).to(device)
             for name in ("floor", "rate", "amount", "cap", "max_leverage")
         )
 

@@ -28,7 +28,7 @@ class Algorithm:
 _BASE, _CONTRIB = "stable_baselines3", "sb3_contrib"
 
 ALGORITHMS = {
-    "ppo": Algorithm(_BASE, "PPO"),
+    "ppo": Algorithm("gearing.agents.sb3.ppo", "BatchPPO"),
     "a2c": Algorithm(_BASE, "A2C"),
     "recurrent_ppo": Algorithm(_CONTRIB, "RecurrentPPO", "MlpLstmPolicy", recurrent=True),
     "maskable_ppo": Algorithm(_CONTRIB, "MaskablePPO", actions="discrete"),

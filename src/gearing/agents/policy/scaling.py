@@ -8,6 +8,7 @@ import numpy as np
 from gearing.features import FeatureTable
 from gearing.simulation.observation import ObservationLayout
 
+MARKET = "market"  # all columns of the market, in an agent's list of columns
 _QUARTILES_OF_A_NORMAL = 1.349  # distance between its quartiles in standard deviations
 _SMALLEST = 1e-8
 
@@ -26,7 +27,7 @@ def fit_scaling(
     ----------
     tables : of the training span only: the constants are part of the exported policy
     kind : {"robust", "standard", "none"}
-    columns : names the network reads, None for all
+    columns : names the network reads, "market" for all columns of the market, None for all of the observation
     largest_leverage : spread of the column ``effective_leverage``; the others lie in [0, 1] by nature
 
     Returns
@@ -72,8 +73,15 @@ def _robust(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return middle, np.where(width > 0.1 * usual, width, usual)
 
 
+def named_columns(layout: ObservationLayout, columns: Sequence[str]) -> list[str]:
+    """The names of columns, with "market" replaced by those of all columns of the market."""
+    return [one for name in columns for one in (layout.columns if name == MARKET else (name,))]
+
+
 def _selected(layout: ObservationLayout, columns: Sequence[str]) -> list[int]:
     try:
-        return sorted({place for name in columns for place in column_places(layout, name)})
+        return sorted(
+            {place for name in named_columns(layout, columns) for place in column_places(layout, name)}
+        )
     except KeyError as error:
         raise ValueError(f"agent columns: {error.args[0]}") from None

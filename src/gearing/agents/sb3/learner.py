@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from operator import attrgetter
 from typing import Any
 
@@ -12,6 +13,7 @@ from stable_baselines3.common.logger import Logger
 
 from gearing.agents.checkpoints import as_arrays, as_tensors
 from gearing.agents.costs import CostSchedule, SimulatorCosts
+from gearing.agents.devices import device_of
 from gearing.agents.learner import TrainingDiverged, check_numbers, check_weights
 from gearing.agents.policy.algorithms import ALGORITHMS, check_action_kind
 from gearing.agents.policy.description import PolicyDescription
@@ -19,6 +21,7 @@ from gearing.agents.policy.learned import LearnedPolicy, describe_scheme
 from gearing.agents.policy.networks import ModeOfPolicy, policy_arguments
 from gearing.agents.policy.scaling import fit_scaling
 from gearing.agents.sb3.learning_env import LearningVecEnv, policy_leverage
+from gearing.agents.sb3.rollouts import collect_rollout, unchecked_distributions
 from gearing.agents.settings import AgentSettings
 from gearing.features import FeatureTable
 from gearing.market.data import MarketData
@@ -84,7 +87,7 @@ class SB3Learner:
             network={**network, "n_choices": simulator.scheme.n_choices},
             training=provenance,
         )
-        self.policy = LearnedPolicy(self.model.policy, described)
+        self.policy = LearnedPolicy(deepcopy(self.model.policy).to("cpu"), described)
         self._per_year = float(YEAR / simulator.interval)
         self._schedule = CostSchedule(settings.cost_warmup, settings.randomise, seed, total_decisions)
         self._costs = None if self._schedule.is_constant else SimulatorCosts(simulator)
@@ -99,12 +102,16 @@ class SB3Learner:
         _, self._callback = self.model._setup_learn(total_decisions)
 
     def _make_model(self, network: Mapping[str, Any], seed: int) -> Any:
-        noise = self._action_noise()
+        noise, arguments = self._action_noise(), policy_arguments(dict(network))
+        if self.settings.algorithm == "ppo":
+            arguments = {"optimizer_kwargs": {"eps": 1e-5, "fused": True}, **arguments}
         model = self.algorithm.load()(
-            self.algorithm.policy, self.env, policy_kwargs=policy_arguments(dict(network)), seed=seed, device="cpu",
+            self.algorithm.policy, self.env, policy_kwargs=arguments, seed=seed, device=device_of(self.settings.device),
             **noise, **{name: scheduled(value) for name, value in self.settings.parameters.items()},
         )  # fmt: skip
         model.set_logger(Logger(folder=None, output_formats=[]))
+        if self.settings.compile:
+            model.compile()
         return model
 
     def _start_at(self, target: float) -> None:
@@ -135,6 +142,11 @@ class SB3Learner:
         return {"action_noise": NormalActionNoise(np.zeros(slots), np.full(slots, sigma))}
 
     @property
+    def network(self) -> torch.nn.Module:
+        """The network in training, on the learner's device."""
+        return self.model.policy
+
+    @property
     def decisions(self) -> int:
         """Decisions taken so far."""
         return int(self.model.num_timesteps)
@@ -142,7 +154,7 @@ class SB3Learner:
     def _act(self, observations: np.ndarray) -> np.ndarray:
         """Mode of the present policy."""
         with torch.no_grad():
-            actions = self._mode(torch.from_numpy(observations)).numpy()
+            actions = self._mode(torch.from_numpy(observations).to(self.model.device)).cpu().numpy()
         return actions.astype(np.float64) if actions.dtype == np.float32 else actions
 
     def update(self) -> dict[str, float]:
@@ -153,15 +165,16 @@ class SB3Learner:
         self._explore()
         self.model.logger.name_to_value.clear()
         try:
-            self._rollout_and_train()
-        except ValueError as error:  # torch's distributions are the first to refuse NaN
+            with unchecked_distributions():
+                self._rollout_and_train()
+        except TrainingDiverged:
+            raise
+        except (ValueError, RuntimeError) as error:  # the accounts and torch's random draws refuse NaN
             check_weights(self.model.policy.named_parameters(), self.decisions, self._advice())
-            if "invalid values" not in str(error):
+            if "action is nan" not in str(error) and "probability tensor" not in str(error):
                 raise
-            what = str(error).partition(" (Tensor")[0].removeprefix("Expected ")
             raise TrainingDiverged(
-                f"after {self.decisions:,} decisions the {what} of the action distribution is NaN or zero. "
-                f"{self._advice()}"
+                f"after {self.decisions:,} decisions the distribution of the actions is NaN. {self._advice()}"
             ) from error
         losses = {f"train/{k.partition('/')[2]}": v for k, v in self._logged().items()}
         check_numbers(losses, self.decisions, self._advice())
@@ -180,9 +193,7 @@ class SB3Learner:
     def _rollout_and_train(self) -> None:
         model = self.model
         if self.algorithm.on_policy:
-            model.collect_rollouts(
-                self.env, self._callback, model.rollout_buffer, n_rollout_steps=model.n_steps
-            )
+            self._collect()
             check_numbers({"the reward": model.rollout_buffer.rewards}, self.decisions, self._advice())
             model._update_current_progress_remaining(model.num_timesteps, self.total)
             model.train()
@@ -193,6 +204,15 @@ class SB3Learner:
         )  # fmt: skip
         if model.num_timesteps > model.learning_starts:
             model.train(batch_size=model.batch_size, gradient_steps=model.gradient_steps)
+
+    def _collect(self) -> None:
+        model = self.model
+        if self.algorithm.recurrent:
+            model.collect_rollouts(
+                self.env, self._callback, model.rollout_buffer, n_rollout_steps=model.n_steps
+            )
+        else:
+            collect_rollout(model, self.env)
 
     def _logged(self) -> dict[str, float]:
         """Losses that the algorithm reported."""
@@ -239,7 +259,7 @@ class SB3Learner:
         model.action_space.np_random.bit_generator.state = json.loads(state["action_draws"])
         self.env.restore(as_arrays(state["batch"]))
         if self.algorithm.recurrent:
-            kept = state["lstm"]
+            kept = [part.to(model.device) for part in state["lstm"]]
             model._last_lstm_states = type(model._last_lstm_states)((kept[0], kept[1]), (kept[2], kept[3]))
         if not self.algorithm.on_policy:
             _restore_replay(model.replay_buffer, state["replay"])

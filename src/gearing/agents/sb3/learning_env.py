@@ -1,15 +1,15 @@
 """The training environment: scaled rewards relative to a baseline."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
+from gearing.envs.build import shaped_actions
 from gearing.envs.sb3 import PerpetualVecEnv
 from gearing.exchange.observing import ACCOUNT_COLUMNS, POSITION_COLUMNS
 from gearing.simulation.observation import Observation
 
-_SETTLING = 4  # steps until a leverage approached step by step is nearly reached
 _LEAST_GROWTH = 0.05  # least equity of the baseline, so that its logarithm is finite
 # Averages of the accounts' behaviour, and whether they are rates a year.
 _PER_YEAR = {
@@ -25,19 +25,30 @@ Leverage = Callable[[np.ndarray], np.ndarray]
 class LearningVecEnv(PerpetualVecEnv):
     """`PerpetualVecEnv` whose reward is ``scale * (reward - baseline)``.
 
-    The baseline of a step is the frictionless log growth over its bars of a leverage chosen from the market columns
-    alone: the one at which an account that begins flat would settle under constant columns. Orders have no market
-    impact and the choice does not depend on the account, so the baseline is independent of the agent's actions:
-    subtracting it changes no expected gradient. The closer it is to the held leverages, the more noise it removes.
+    The baseline of a step is the log growth over its bars of a reference account without costs, which follows the
+    baseline policy from the beginning of the episode: it sees the market columns and its own leverage. Orders have no
+    market impact and the reference account does not depend on the learning one, so the baseline is independent of the
+    agent's actions: subtracting it changes no expected gradient (an input-driven baseline; Mao et al., 2019). The
+    closer its leverage is to the held one, the more noise it removes.
+
+    Attributes
+    ----------
+    baseline : signed target leverage (n_accounts, n_slots) of observations, or None for no baseline
     """
 
     def __init__(self, num_envs: int, scale: float, **settings: Any):
         super().__init__(num_envs, infos="ended", **settings)
         self.scale = scale
-        # Signed leverage (n_accounts, n_slots) of observations whose account columns are neutral.
         self.baseline: Leverage | None = None
-        self._returns_ahead = _interval_returns(self.simulator)
-        self._neutral = _neutral_columns(self.simulator)
+        simulator, layout = self.simulator, self.simulator.layout
+        self._returns_ahead = _interval_returns(simulator)
+        self._neutral = _neutral_columns(simulator)
+        self._place = layout.locate("effective_leverage")
+        self._bounds = layout.low[self._place], layout.high[self._place]
+        self._shares = np.repeat(simulator.config.shares(len(simulator.contracts)), _legs(simulator))
+        self._reference = np.zeros(
+            (num_envs, len(simulator.slots))
+        )  # effective leverage of the reference accounts
         self.reset_averages()
 
     def reset_averages(self) -> None:
@@ -51,33 +62,71 @@ class LearningVecEnv(PerpetualVecEnv):
             name: total / steps * (per_year if _PER_YEAR[name] else 1.0) for name, total in self._sums.items()
         }
 
+    def reset(self) -> np.ndarray:
+        """Begin an episode in every account."""
+        self._reference[:] = 0.0
+        return super().reset()
+
     def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, Any]]]:
         """One decision interval of every account."""
-        expected = self.baseline_growth() if self.baseline is not None else 0.0
+        expected = self.baseline_growth()
         observations, rewards, over, infos = super().step_wait()
         self._tally()
+        self._reference[over] = 0.0
         return observations, (self.scale * (rewards - expected)).astype(np.float32), over, infos
 
-    def baseline_growth(self) -> np.ndarray:
-        """Log growth of the next interval at the leverage where the baseline would settle now, (n_accounts,)."""
+    def gain(self, actions: np.ndarray, other: np.ndarray) -> np.ndarray | float:
+        """What actions earn more than others in the next interval without costs, scaled as rewards (n_accounts,).
+
+        0 without a baseline.
+        """
+        if self.baseline is None:
+            return 0.0
         simulator = self.simulator
-        neutral = simulator.observations.copy()
-        neutral[:, self._neutral[0]] = self._neutral[1]
-        shares = np.repeat(simulator.config.shares(len(simulator.contracts)), _legs(simulator))
-        for _ in range(_SETTLING):
-            effective = shares * self.baseline(neutral)  # type: ignore[misc]  # not None here
-            neutral[:, simulator.layout.locate("effective_leverage")] = effective
         ahead = self._returns_ahead[simulator.accounts.row]
-        return np.log(np.maximum(1.0 + (effective * ahead).sum(axis=1), _LEAST_GROWTH))
+        leverage = [self._shares * simulator.targets(shaped_actions(simulator, a)) for a in (actions, other)]
+        gained, usual = (self._growth(one, ahead) for one in leverage)
+        return self.scale * np.log(gained / usual)
+
+    @staticmethod
+    def _growth(leverage: np.ndarray, ahead: np.ndarray) -> np.ndarray:
+        """Factor of equity (n_accounts,) at an effective leverage, without costs."""
+        return np.maximum(1.0 + (leverage * ahead).sum(axis=1), _LEAST_GROWTH)
+
+    def baseline_growth(self) -> np.ndarray | float:
+        """Log growth of the reference accounts over the next interval (n_accounts,), and their leverage after it."""
+        if self.baseline is None:
+            return 0.0
+        simulator = self.simulator
+        seen = simulator.observations.copy()
+        seen[:, self._neutral[0]] = self._neutral[1]
+        seen[:, self._place] = self._reference
+        leverage = self._shares * self.baseline(seen)
+        ahead = self._returns_ahead[simulator.accounts.row]
+        growth = self._growth(leverage, ahead)
+        self._reference = np.clip(leverage * (1.0 + ahead) / growth[:, None], *self._bounds)
+        return np.log(growth)
+
+    def state(self) -> dict[str, Any]:
+        """Copies of all that a batch needs to go on in the middle of its episodes, for ``restore``."""
+        return {**super().state(), "reference": self._reference.copy()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Put a batch of the same size back where ``state`` was taken."""
+        super().restore(state)
+        self._reference = np.array(state["reference"])
 
     def _tally(self) -> None:
-        positions, accounts, steps = self.simulator.positions, self.simulator.accounts, self.simulator.steps
-        value = np.abs(positions.quantity * positions.mark).sum(axis=1)
-        leverage = value / np.maximum(accounts.equity, 1e-9)
-        fees = steps.fees / np.maximum(steps.equity_before, 1e-9)
+        records = (self.simulator.positions, self.simulator.accounts, self.simulator.steps)
+        positions, accounts, steps = (
+            record.view(np.ndarray) for record in records
+        )  # fields of which are quick
+        value = np.abs(positions["quantity"] * positions["mark"]).sum(axis=1)
+        leverage = value / np.maximum(accounts["equity"], 1e-9)
+        fees = steps["fees"] / np.maximum(steps["equity_before"], 1e-9)
         self._n_steps += self.num_envs
         for name, values in zip(
-            _PER_YEAR, (steps.log_growth, leverage, fees, steps.liquidations), strict=True
+            _PER_YEAR, (steps["log_growth"], leverage, fees, steps["liquidations"]), strict=True
         ):
             self._sums[name] += float(values.sum())
 
