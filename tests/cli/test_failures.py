@@ -112,7 +112,7 @@ def test_an_experiment_whose_records_did_not_arrive_prints_its_results_and_exits
 ):
     path = tmp_path / "x.yaml"
     path.write_text("rules: [fixed_3x]\n", encoding="utf-8")
-    done = SimpleNamespace(summary="a table", undelivered=undelivered, as_dict=dict)
+    done = SimpleNamespace(summary="a table", warning=None, undelivered=undelivered, as_dict=dict)
     monkeypatch.setattr("gearing.studies.runner.run_study", lambda *given, **settings: done)
     assert run(["study", str(path)]) == code
     printed = capsys.readouterr()

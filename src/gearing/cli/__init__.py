@@ -116,11 +116,13 @@ def forecast(
 
 
 def _shown(done: Any, json_file: Path | None) -> None:
-    """Print what an experiment found; exit with 1 if the tracker has not got all records."""
+    """Print what an experiment found; exit with 1 if trials failed or the tracker has not got all records."""
     typer.echo(f"\n{done.summary}")
     write_json(json_file, done.as_dict())
-    if done.undelivered is not None:
-        typer.echo(done.undelivered, err=True)
+    problems = [text for text in (done.warning, done.undelivered) if text is not None]
+    for text in problems:
+        typer.echo(text, err=True)
+    if problems:
         raise typer.Exit(1)
 
 
@@ -219,7 +221,15 @@ def backtest(
 def study(
     experiment: Experiment,
     settings: Settings = None,
-    jobs: Annotated[int | None, typer.Option(help="Number of processes; default: the experiment's.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option(help="Trials that run side by side; default: the experiment's.")
+    ] = None,
+    engine: Annotated[
+        str | None, typer.Option(help="Where trials run: local (processes of this machine) or ray.")
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option(help="Ray cluster, as in 10.0.0.1:6379; default: one on this machine.")
+    ] = None,
     reuse: Annotated[
         bool | None,
         typer.Option("--reuse", help="Reuse results of other code versions, marked in the tables."),
@@ -231,7 +241,9 @@ def study(
     from gearing.studies import load_config
     from gearing.studies.runner import run_study
 
-    config = load_config(experiment, settings or [], plugins=plugins or ())
+    flags = {"engine": engine, "address": address}
+    changes = [f"{name}={value}" for name, value in flags.items() if value is not None]
+    config = load_config(experiment, [*(settings or []), *changes], plugins=plugins or ())
     done = run_study(config, jobs=jobs, reuse=reuse, progress=True)
     _shown(done, json_file)
 

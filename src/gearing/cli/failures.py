@@ -3,7 +3,7 @@
 | exit code | meaning |
 |---|---|
 | 0 | done |
-| 1 | done, and the result is negative: numbers differ, a file is unusable, a download failed, records are undelivered |
+| 1 | done, and the result is negative: numbers differ, an unusable file, a failed download or trial, records not sent |
 | 2 | the input is wrong, or a file cannot be read or written; the message says which |
 | 3 | a fault in gearing; ``--debug`` prints its traceback |
 | 130 | stopped by Ctrl-C; the message says how to go on |

@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import pandas as pd
 import yaml
@@ -77,8 +77,14 @@ class ExperimentConfig(Section):
     tracking : Tracking
     output : str
         Folder of results.
+    engine : {"local", "ray"}
+        Where trials run: in processes of this machine, or as tasks of a Ray cluster.
     jobs : int
-        Trials that run side by side, in processes.
+        Trials that run side by side.
+    address : str, optional
+        Of the Ray cluster, as in "auto" or "10.0.0.1:6379"; without, one is started on this machine.
+    retries : int
+        How often a trial that raises an error is run again before it counts as failed.
     reuse : bool
         Whether results that were made by other code count as done; the tables mark them.
     plugins : list of str
@@ -94,18 +100,36 @@ class ExperimentConfig(Section):
     )  # before what names them
     tracking: Tracking = Tracking()
     output: str = "runs"
+    engine: Literal["local", "ray"] = "local"
     jobs: int = Field(default=1, ge=1)
+    address: str | None = Field(default=None, min_length=1)
+    retries: int = Field(default=1, ge=0)
     reuse: bool = False
 
     # Fields that change no result.
     not_hashed: ClassVar[frozenset[str]] = frozenset(
-        {"kind", "name", "question", "tracking", "output", "jobs", "reuse", "plugins"}
-    )
+        {
+            "kind", "name", "question", "searched", "tracking", "output", "engine", "jobs", "address", "retries",
+            "reuse", "plugins",
+        }
+    )  # fmt: skip
+
+    # Fields that change results only where they are given.
+    if_given: ClassVar[frozenset[str]] = frozenset({"search"})
 
     @property
     def code(self) -> str:
         """Hash of the code that results are made by: gearing's, and that of the plugins."""
         return digest(code_digest(), plugins_digest(self.plugins)) if self.plugins else code_digest()
+
+    @model_validator(mode="after")
+    def _address_is_rays(self) -> ExperimentConfig:
+        if self.address is not None and self.engine != "ray":
+            raise ValueError(
+                f"address {self.address!r} is that of a Ray cluster, and engine is {self.engine}. Write engine: ray, "
+                "or drop address."
+            )
+        return self
 
     @model_validator(mode="after")
     def _fee_level_is_the_venues(self) -> ExperimentConfig:
@@ -117,7 +141,10 @@ class ExperimentConfig(Section):
     @property
     def settings(self) -> dict[str, Any]:
         """Everything that results depend on, as JSON knows it."""
-        return self.model_dump(mode="json", exclude=set(self.not_hashed))
+        values = self.model_dump(mode="json", exclude=set(self.not_hashed))
+        return {
+            name: value for name, value in values.items() if name not in self.if_given or value is not None
+        }
 
     @property
     def digest(self) -> str:

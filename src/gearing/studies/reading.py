@@ -242,7 +242,7 @@ def _lines(
             instead = _FORMER.get(key) or did_you_mean(key, _known_fields(model, section))
             message = f"no field {key!r}.{instead}"
         else:
-            section, message = place, _message(problem)
+            section, message = place, message_of(problem)
         where = f", {'.'.join(section)}" if section else ""
         yield f"{_origin(source, place, overrides)}{where}: {message}"
 
@@ -258,7 +258,8 @@ def _one_per_place(error: ValidationError) -> Iterable[tuple[list[str], Mapping[
             yield place, problem
 
 
-def _message(problem: Mapping[str, Any]) -> str:
+def message_of(problem: Mapping[str, Any]) -> str:
+    """What was given and what it must be, of a mistake as pydantic reports it."""
     if problem["type"] == "missing":
         return "is missing."
     if problem["type"] == "value_error":

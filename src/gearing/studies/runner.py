@@ -6,7 +6,7 @@ started again finds its finished trials there, resumes agents from their checkpo
 
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,20 @@ from gearing.storage.atomic import write_atomically, write_text
 from gearing.studies.announcing import announcer
 from gearing.studies.comparing.compare import comparison_of
 from gearing.studies.comparing.writing import write_comparison
+from gearing.studies.engines.choosing import Engines
+from gearing.studies.engines.failures import (
+    FOLDER as FAILURES,
+    TABLE as FAILED,
+    failed_table,
+    write_failed_table,
+)
 from gearing.studies.experiment import ExperimentConfig, Findings, function_of
 from gearing.studies.reading import load_config
 from gearing.studies.report import REPORT, shown_tables, written_report
 from gearing.studies.work import Work
 from gearing.tracking import Tracker
+
+_WRITTEN = "experiment.yaml"
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +48,8 @@ class Experiment:
         The command that shows the runs.
     undelivered : str or None
         One line about records that the tracker has not got: how many, where they are, how to send them.
+    failed : DataFrame
+        One row per trial that failed, which the tables therefore lack; empty if none did.
     """
 
     config: ExperimentConfig
@@ -47,6 +58,19 @@ class Experiment:
     figures: list[Path]
     tracking: str | None
     undelivered: str | None = None
+    failed: pd.DataFrame = field(default_factory=lambda: failed_table(()))
+
+    @property
+    def warning(self) -> str | None:
+        """One line about trials that failed; None if none did."""
+        if self.failed.empty:
+            return None
+        count = len(self.failed)
+        return (
+            f"{count} trial{'s' if count > 1 else ''} failed and {'are' if count > 1 else 'is'} missing from the "
+            f"tables: {self.folder / FAILED} has the errors, {self.folder / FAILURES} the tracebacks. The same command "
+            "runs them again."
+        )
 
     @property
     def leaderboard(self) -> pd.DataFrame:
@@ -155,17 +179,20 @@ def run_study(
 
 def _run(config: ExperimentConfig, tell: Callable[[str], None], progress: bool) -> Experiment:
     """Run an experiment in its folder, tracked or not."""
-    config.folder.mkdir(parents=True, exist_ok=True)
-    write_text(config.folder / "experiment.yaml", config.to_yaml())
-    tell(f"{config.name}: {config.question}" if config.question else config.name)
-    if not config.tracking.enabled:
-        return _finished(Work(config, config.folder, tell, progress=progress), None)
-    tracker = Tracker(config.tracking.uri, config.tracking.experiment)
-    try:
-        done = _recorded(Work(config, config.folder, tell, tracker, progress), tracker)
-    finally:
-        tracker.close()
-    return replace(done, undelivered=tracker.undelivered)
+    with Engines(config) as engines:
+        config.folder.mkdir(parents=True, exist_ok=True)
+        write_text(config.folder / _WRITTEN, config.to_yaml())
+        began = (config.folder / _WRITTEN).stat().st_mtime
+        tell(f"{config.name}: {config.question}" if config.question else config.name)
+        work = Work(config, config.folder, tell, progress=progress, engines=engines, began=began)
+        if not config.tracking.enabled:
+            return _finished(work, None)
+        tracker = Tracker(config.tracking.uri, config.tracking.experiment)
+        try:
+            done = _recorded(replace(work, tracker=tracker), tracker)
+        finally:
+            tracker.close()
+        return replace(done, undelivered=tracker.undelivered)
 
 
 def _recorded(work: Work, tracker: Tracker) -> Experiment:
@@ -196,7 +223,11 @@ def _tracked_run(config: ExperimentConfig, tracker: Tracker, stack: ExitStack) -
 def _finished(work: Work, tracking: str | None) -> Experiment:
     """Run an experiment and write its tables, figures and report."""
     config = work.config
-    findings = _marked(function_of(config.kind)(config, work), work.other_code)
+    try:
+        findings = function_of(config.kind)(config, work)
+    finally:
+        write_failed_table(config.folder, work.failures)
+    findings = _marked(_incomplete(findings, work), work.other_code)
     for name, table in findings.tables.items():
         write_atomically(config.folder / f"{name}.csv", partial(table.to_csv))
     figures = []
@@ -206,7 +237,19 @@ def _finished(work: Work, tracking: str | None) -> Experiment:
     if findings.comparison is not None:
         write_comparison(findings.comparison, config.folder / FOLDER)
     write_text(config.folder / REPORT, written_report(config, findings))
-    return Experiment(config, config.folder, findings, figures, tracking)
+    return Experiment(
+        config, config.folder, findings, figures, tracking, failed=failed_table(work.failures.values())
+    )
+
+
+def _incomplete(findings: Findings, work: Work) -> Findings:
+    """Findings that say which trials failed and are therefore missing."""
+    if not work.failures:
+        return findings
+    failed = failed_table(work.failures.values())
+    note = f"Trials that failed and are missing from the tables: {', '.join(failed.index)}; see {FAILED}."
+    line = f"{findings.line}; trials that failed and are missing: {len(failed)}"
+    return replace(findings, line=line, notes=(note, *findings.notes))
 
 
 def _marked(findings: Findings, other_code: set[str]) -> Findings:
@@ -227,7 +270,7 @@ def _track(tracked: Any, done: Experiment) -> None:
         tracked.log_dataset(name, market.fingerprint, source=market.name or name, context="study")
     tracked.log_metrics(dict(done.findings.metrics))
     tracked.set_tags({"result": done.findings.line})
-    for name in ("experiment.yaml", REPORT, *(f"{name}.csv" for name in done.findings.tables)):
+    for name in (_WRITTEN, REPORT, *(f"{name}.csv" for name in done.findings.tables)):
         tracked.log_artifact(done.folder / name)
     for path in done.figures:
         tracked.log_artifact(path, "figures")

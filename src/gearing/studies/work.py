@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pandas as pd
-from joblib import Parallel, delayed
 
 from gearing.market import MarketData
-from gearing.plugins import load_plugins, portable
+from gearing.plugins import load_plugins
 from gearing.storage.atomic import set_aside
 from gearing.studies.claims import Claims
+from gearing.studies.engines.attempts import Attempts, Play, Runner
+from gearing.studies.engines.choosing import Engines
+from gearing.studies.engines.engine import run_jobs
+from gearing.studies.engines.failures import Failure, failure_file, read_failure, write_failure
 from gearing.studies.experiment import ExperimentConfig
 from gearing.studies.trials import Place, Result, Store, Trial
 from gearing.tracking import Tracker
 
 Read = TypeVar("Read")
-Play = Callable[[Any, Place], Mapping[str, Any] | None]
+VANISHED = (
+    2  # times that the process of a trial may be killed, besides its retries, before it counts as failed
+)
 _TABLE = "table.parquet"
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0  # seconds between two looks at the trials of other processes
 
@@ -51,6 +56,12 @@ class Work:
         Of the markets so far, see `on`.
     other_code : set of str
         Digests of the code that made results which are reused.
+    failures : dict
+        Trials that failed, by the names of their folders.
+    engines : Engines, optional
+        Where trials run side by side; without, they run in this process.
+    began : float
+        When the experiment began, by the clock of the folder's disk.
     """
 
     config: ExperimentConfig
@@ -60,13 +71,19 @@ class Work:
     progress: bool = False
     fingerprints: dict[str, str] = field(default_factory=dict)
     other_code: set[str] = field(default_factory=set)
+    failures: dict[str, Failure] = field(default_factory=dict)
+    engines: Engines | None = None
+    began: float = field(default_factory=time.time)
 
     def on(self, markets: Mapping[str, MarketData]) -> None:
         """Say what data results are made of: results that were made of other values do not count as done."""
         self.fingerprints.update({name: market.fingerprint for name, market in markets.items()})
 
-    def run(self, trials: Sequence[Trial], play: Play) -> list[Result]:
+    def run(self, trials: Sequence[Trial], play: Play, *, needed: bool = True) -> list[Result]:
         """Run the trials whose results are missing; all results, in the order of the trials.
+
+        A trial that raises is run again, as often as the experiment's ``retries`` say, and one whose process is killed
+        is begun again. The others finish in any case.
 
         Parameters
         ----------
@@ -74,13 +91,30 @@ class Work:
         play : callable
             ``play(trial, place)`` computes one, writes files into ``place.folder`` and returns a summary that JSON
             knows. A function of a module, or a ``functools.partial`` of one, so that it runs in other processes.
+        needed : bool
+            Whether every result is needed: then the error of the first trial that failed is raised at the end.
+            Otherwise the results of those that failed are missing; the experiment ends with them in its table
+            ``failed``.
         """
         store = Store(self.config, self.folder, dict(self.fingerprints))
         missing = [trial for trial in trials if store.load(trial) is None]
         if len(trials) > 1:
             self.tell(f"{len(trials) - len(missing)} of {len(trials)} trials are done, {len(missing)} to run")
         self._run_missing(missing, store, play)
+        if needed:
+            self.raise_failure(trials)
         return self.results(trials)
+
+    def raise_failure(self, trials: Sequence[Trial] | None = None) -> None:
+        """Raise the error of the first of these trials that failed, by default of all; nothing if none did."""
+        if trials is None:
+            names = list(self.failures)
+        else:
+            store = Store(self.config, self.folder, dict(self.fingerprints))
+            names = [store.place(trial).name for trial in trials] if self.failures else []
+        for name in names:
+            if name in self.failures:
+                raise self.failures[name].error
 
     def stored(
         self, trials: Sequence[Trial], play: Play, read: Callable[[Path], Read]
@@ -124,37 +158,96 @@ class Work:
         return pd.read_parquet(result.folder / _TABLE)
 
     def _run_missing(self, missing: Sequence[Trial], store: Store, play: Play) -> None:
-        """Run trials, and wait for those that other processes run."""
+        """Run trials, and wait for those that other processes run; those that fail are in `failures`."""
         claims, announced = Claims(store.folder / "trials"), False
         while missing:
             self._run_free(missing, store, play)
-            missing = [trial for trial in missing if store.load(trial) is None]
+            missing = self._still_missing(missing, store)
             if missing and not announced:
                 self.tell(f"waiting for {len(missing)} trials that another process runs in {self.folder}")
                 announced = True
             missing = _waited(missing, store, claims)
+            missing = self._still_missing(missing, store)
+
+    def _still_missing(self, trials: Sequence[Trial], store: Store) -> list[Trial]:
+        """Trials that have neither a result nor failed, here or just now in another process."""
+        missing = []
+        for trial in trials:
+            if store.load(trial) is not None:
+                self.failures.pop(store.place(trial).name, None)
+            elif store.place(trial).name not in self.failures and not self._failed_elsewhere(trial, store):
+                missing.append(trial)
+        return missing
+
+    def _failed_elsewhere(self, trial: Trial, store: Store) -> bool:
+        """Whether another process found a trial to fail since this one began."""
+        file = failure_file(self.folder, store.place(trial).name)
+        found = read_failure(file) if file.exists() and file.stat().st_mtime >= self.began else None
+        if found is None:
+            return False
+        attempts, text = found
+        error = RuntimeError(f"{trial.name} failed in another process: {text}; see {file}.")
+        self.failures[store.place(trial).name] = Failure(trial.name, attempts, error, file)
+        return True
 
     def _run_free(self, missing: Sequence[Trial], store: Store, play: Play) -> None:
         """Run those trials that no other process has claimed."""
-        if self.config.jobs == 1 or len(missing) < 2:
+        runner = Runner(store, play, self.progress)
+        if self.engines is None or self._is_small(missing):
             claims = Claims(store.folder / "trials")
             for number, trial in enumerate(missing, start=1):
                 if len(missing) > 1:
                     self.tell(f"  {number} of {len(missing)}: {trial.name}")
-                _run(trial, store, play, self.tracker, self.progress, claims)
+                load_plugins(self.config.plugins)
+                self._note(trial, store, runner.run(trial, self.tracker, claims), "")
             return
+        self._run_side_by_side(missing, store, replace(runner, progress=False))
+
+    def _is_small(self, missing: Sequence[Trial]) -> bool:
+        """Whether trials are run in this process: tables that an experiment makes once, and what gains nothing."""
+        if isinstance(missing[0], Part):
+            return True
+        return self.config.engine == "local" and (self.config.jobs == 1 or len(missing) < 2)
+
+    def _run_side_by_side(self, missing: Sequence[Trial], store: Store, runner: Runner) -> None:
+        """Run trials in other processes; those whose process is killed are begun again."""
+        assert self.engines is not None
         if self.tracker is not None:
             self.tracker.flush(timeout=30.0)  # so that trials in other processes find their parent
-        ended = Parallel(n_jobs=self.config.jobs, backend="loky", return_as="generator_unordered")(
-            delayed(_run_elsewhere)(trial, store, play, self.tracker, self.progress) for trial in missing
-        )
-        errors = []
-        for number, (name, error) in enumerate(ended, start=1):
-            how = "done" if error is None else f"ended in {type(error).__name__}"
-            self.tell(f"  {number} of {len(missing)} {how}: {name}")
-            errors += [error] if error is not None else []
-        if errors:
-            raise errors[0]  # after the others, which would lose their work
+        most = VANISHED + self.config.retries
+
+        def begun(number: int) -> None:
+            self.tell(f"  begins: {missing[number].name}")
+
+        jobs = [(trial, self.tracker) for trial in missing]
+        ended = run_jobs(self.engines.open(), runner, jobs, most, begun)
+        for count, one in enumerate(ended, start=1):
+            trial, attempts = missing[one.number], one.returned
+            if attempts is None:
+                attempts = Attempts(one.vanished, vanished_error(trial, one.vanished))
+                write_failure(
+                    failure_file(self.folder, store.place(trial).name), trial.name, *astuple(attempts)
+                )
+            self._note(trial, store, attempts, f"  {count} of {len(missing)} ")
+
+    def _note(self, trial: Trial, store: Store, ended: Attempts, before: str) -> None:
+        """Print how a trial ended, and remember a failure."""
+        if ended.error is None:
+            if before:
+                self.tell(f"{before}done: {trial.name}")
+            return
+        file = failure_file(self.folder, store.place(trial).name)
+        failure = Failure(trial.name, ended.count, ended.error, file)
+        self.failures[store.place(trial).name] = failure
+        self.tell(f"{before or '  '}failed: {trial.name} ({failure.text})")
+
+
+def vanished_error(trial: Trial, count: int) -> ChildProcessError:
+    """What is said of a trial whose processes were killed."""
+    return ChildProcessError(
+        f"a worker process was killed {count} times in the trial {trial.name}, perhaps for lack of memory. Use fewer "
+        "jobs, as in jobs=1."
+    )
 
 
 def _waited(trials: Sequence[Trial], store: Store, claims: Claims) -> list[Trial]:
@@ -167,62 +260,3 @@ def _waited(trials: Sequence[Trial], store: Store, claims: Claims) -> list[Trial
             break
         pause = min(2.0 * pause, _LONGEST_PAUSE)
     return list(trials)
-
-
-def _run_elsewhere(
-    trial: Trial, store: Store, play: Play, tracker: Tracker | None, progress: bool
-) -> tuple[str, Any]:
-    """Run one trial in a process of its own; what its tracker cannot send, it leaves to the experiment's.
-
-    Returns its name and the error that it ended in, or None: an error that is raised here would end the others.
-    """
-    try:
-        _run(trial, store, play, tracker, progress, Claims(store.folder / "trials"))
-        return trial.name, None
-    except (Exception, SystemExit) as error:
-        return trial.name, portable(error)
-    finally:
-        if tracker is not None:
-            tracker.close()
-
-
-def _run(
-    trial: Trial, store: Store, play: Play, tracker: Tracker | None, progress: bool, claims: Claims
-) -> None:
-    """Run one trial unless another process does, or copy it from an experiment that ran the same."""
-    load_plugins(store.config.plugins)  # a worker process knows none yet
-    with claims.take(store.place(trial).name) as taken:
-        if not taken or store.load(trial) is not None:
-            return
-        store.set_damage_aside(trial)
-        store.save(trial, _summary(trial, store, play, tracker, progress))  # the last: now the trial counts
-        if store.load(trial) is None:
-            raise OSError(f"{store.place(trial)}: the result is not what was written. Is the disk sound?")
-
-
-def _summary(
-    trial: Trial, store: Store, play: Play, tracker: Tracker | None, progress: bool
-) -> Mapping[str, Any]:
-    """Make the files of a trial; its tracked run, a child of the experiment's, has ended when this returns."""
-    place = Place(store.place(trial), None, progress)
-    if tracker is None or not trial.tracked:
-        return _made(trial, store, play, place)
-    parent = store.config.key
-    with tracker.run(trial.label, key=f"{parent}-{place.folder.name}", parent=parent) as run:
-        run.log_params({"experiment": store.config.name, **asdict(trial)})
-        summary = _made(trial, store, play, replace(place, run=run))
-        run.log_metrics({name: float(value) for name, value in summary.items() if is_number(value)})
-        return summary
-
-
-def _made(trial: Trial, store: Store, play: Play, place: Place) -> Mapping[str, Any]:
-    copied = store.copy(trial)
-    if copied is not None:
-        return copied
-    place.folder.mkdir(parents=True, exist_ok=True)
-    return play(trial, place) or {}
-
-
-def is_number(value: Any) -> bool:
-    """Whether a value is a number that a tracked run can show; NaN is none."""
-    return isinstance(value, (int, float)) and value == value

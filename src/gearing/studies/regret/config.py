@@ -17,6 +17,7 @@ from gearing.simulation.config import SimulationConfig, market_a_settings, marke
 from gearing.studies.experiment import ExperimentConfig
 from gearing.studies.fields import Column, Section, by_name
 from gearing.studies.rules_and_agents import Learner
+from gearing.studies.search.config import Search, Searched
 from gearing.studies.sections import MOST_YEARS, Generator
 
 _PRESETS = {"market-a": market_a_settings, "market-b": market_b_settings}
@@ -60,6 +61,10 @@ class RegretConfig(ExperimentConfig):
     fixed : list of float
         Leverages of equity among which the best fixed one is found, on the validation paths.
     seeds : int
+    search : Search, optional
+        Search over the settings of an agent instead of testing it.
+    searched : Searched, optional
+        The search that chose an agent's settings.
     """
 
     kind: Literal["regret"] = "regret"
@@ -73,6 +78,19 @@ class RegretConfig(ExperimentConfig):
     agents: Annotated[dict[str, Agent], BeforeValidator(by_name)] = Field(min_length=1)
     fixed: list[float] = Field(default=[0.25, 0.5, 0.75, 1.0, 1.5], min_length=1)
     seeds: int = Field(default=10, ge=1)
+    search: Search | None = None
+    searched: Searched | None = None
+
+    @model_validator(mode="after")
+    def _search_fits(self) -> RegretConfig:
+        if self.search is not None:
+            self.search.check(self.agents)
+            if self.search.seeds > self.seeds:
+                raise ValueError(
+                    f"search.seeds {self.search.seeds} exceeds seeds {self.seeds}, the number of training markets. "
+                    "Raise seeds."
+                )
+        return self
 
     @field_validator("market")
     @classmethod

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from gearing.agents.scoring import Scorer
-from gearing.agents.settings import agent_settings
 from gearing.evaluation.playing import Observer
 from gearing.features import FeatureTable
 from gearing.market import MarketData
@@ -23,6 +22,7 @@ from gearing.storage.atomic import write_arrays
 from gearing.studies.experiment import Findings, experiment
 from gearing.studies.regret.compared import compared
 from gearing.studies.regret.config import RegretConfig
+from gearing.studies.regret.searching import search_regret
 from gearing.studies.regret.tables import (
     GROWTH,
     PRINTED,
@@ -31,7 +31,8 @@ from gearing.studies.regret.tables import (
     reference_table,
     seed_table,
 )
-from gearing.studies.trials import CHECKPOINT, Place, Trial
+from gearing.studies.regret.training import settings_of, train
+from gearing.studies.trials import Place, Trial
 from gearing.studies.work import Work
 
 GRID = 0.2  # step of the leverages on which the oracle is solved
@@ -48,18 +49,26 @@ class Player(Trial):
     def settings(self, config: Any) -> dict[str, Any]:
         """All but the other agents; the agent's with those that ship for its task."""
         settings = {name: value for name, value in config.settings.items() if name not in ("agents", "seeds")}
-        return settings if self.seed is None else {**settings, "agent": _agent(config, self.policy).as_dict()}
+        return (
+            settings
+            if self.seed is None
+            else {**settings, "agent": settings_of(config, self.policy).as_dict()}
+        )
 
 
 @experiment(RegretConfig)
 def run_regret(config: RegretConfig, work: Work) -> Findings:
     """Tables: ``agents``, one row per agent with its score (growth over the oracle's), the interval over seeds, the
     share of decisions inside the oracle's band, and what it took to 0.9 of the oracle on validation and to the chosen
-    weights; ``references``; ``seeds``.
+    weights; ``references``; ``seeds``. With the section ``search`` it searches over an agent's settings instead.
     """
+    if config.search is not None:
+        return search_regret(config, work)
     known = work.run([Player(name) for name in (*REFERENCES, "formula")], partial(_play, config))
     trials = [Player(name, seed) for name, seed in _seeds(config)]
-    results = work.run(trials, partial(_play, config))
+    results = work.run(trials, partial(_play, config), needed=False)
+    if not results:
+        work.raise_failure()
     seeds = seed_table(config, results, known[0])
     agents = agent_table(seeds)
     tables = {"agents": agents, "references": reference_table(config, known), "seeds": seeds}
@@ -76,16 +85,12 @@ def _seeds(config: RegretConfig) -> list[tuple[str, int]]:
     return [(name, k) for k in range(max(most.values())) for name in config.agents if k < most[name]]
 
 
-def _agent(config: RegretConfig, name: str) -> Any:
-    return agent_settings(config.agents[name].hyper_parameters)
-
-
 def _play(config: RegretConfig, trial: Player, place: Place) -> dict[str, Any]:
     """Train what is trained, and play every test path: growth of its parts as a file, the rest as summary."""
     policy: Any = None
     learned: dict[str, Any] = {}
     if trial.seed is not None:
-        policy, learned = _train(config, trial, place)
+        policy, learned = _trained(config, trial, place)
     elif trial.policy == "best_fixed":
         policy = best_fixed(config)
     played = []
@@ -105,20 +110,15 @@ def _on_path(config: RegretConfig, market: MarketData, table: FeatureTable, poli
     return play(Scorer([market], [bands.join(table)], config.simulation()), policy)
 
 
-def _train(config: RegretConfig, trial: Player, place: Place) -> tuple[Any, dict[str, Any]]:
+def _trained(config: RegretConfig, trial: Player, place: Place) -> tuple[Any, dict[str, Any]]:
     """The trained policy, and what training took."""
-    from gearing.agents import load_policy, train_agent
+    from gearing.agents import load_policy
 
-    seed = int(trial.seed or 0)
-    held_out = config.markets(config.validate_)
-    trained = train_agent(
-        _agent(config, trial.policy), *config.markets(config.train, seed * config.train.count), config.simulation(),
-        seed=seed, validation=held_out, checkpoint_dir=place.folder / CHECKPOINT, resume="restart", run=place.run,
-    )  # fmt: skip
+    trained = train(config, trial.policy, int(trial.seed or 0), place)
     trained.policy.save(place.folder / "policy")
     measured = ("history", "decisions", "best_decisions", "validation_score", "seconds")
     learned = {name: getattr(trained, name) for name in measured}
-    learned["oracle_on_validation"] = _oracle_growth(config, *held_out)
+    learned["oracle_on_validation"] = _oracle_growth(config, *config.markets(config.validate_))
     return load_policy(place.folder / "policy"), learned
 
 

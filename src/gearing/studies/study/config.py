@@ -19,6 +19,7 @@ from gearing.studies.folds import Folds, Split
 from gearing.studies.forecasters import Excursions, Forecast
 from gearing.studies.reading import load_config
 from gearing.studies.rules_and_agents import Agent, Agents, Control, Rule, Rules, Seeds, Some
+from gearing.studies.search.config import Search, Searched
 from gearing.studies.sections import Decision, Exchange, Market, Statistics, account_settings
 
 _RULES = "gearing.policies.rules"  # the package of the shipped rules
@@ -50,6 +51,10 @@ class StudyConfig(ExperimentConfig):
         Of training.
     export : str, optional
         The agent whose bundle is written.
+    search : Search, optional
+        Search over the settings of an agent on the validation spans of all folds, instead of playing the tests.
+    searched : Searched, optional
+        The search that chose an agent's settings; the leaderboard deflates the agent's Sharpe ratio by what it tried.
     """
 
     kind: Literal["study"] = "study"
@@ -72,6 +77,8 @@ class StudyConfig(ExperimentConfig):
     seeds: Seeds = 3
     export: str | None = None
     statistics: Statistics = Statistics()
+    search: Search | None = None
+    searched: Searched | None = None
 
     not_hashed: ClassVar[frozenset[str]] = ExperimentConfig.not_hashed | {"statistics", "export", "budget"}
 
@@ -83,6 +90,7 @@ class StudyConfig(ExperimentConfig):
         self._check_leverage()
         self._check_clock()
         self._check_legs()
+        self._check_search()
         for direction in self.direction_names:
             self.simulation(direction=direction)
         return self
@@ -233,6 +241,17 @@ class StudyConfig(ExperimentConfig):
                 f"decision.position_mode hedge needs a signed leverage for each leg, and the rules "
                 f"{', '.join(shipped)} choose one for each contract. Write position_mode: one_way, or drop the rules."
             )
+
+    def _check_search(self) -> None:
+        if self.search is not None:
+            self.search.check(self.agents)
+            name = self.search.agent_of(self.agents)
+            if self.agents[name].pretrain is not None:
+                raise ValueError(
+                    f"search trains {name} on the study's own folds alone. Drop agents.{name}.pretrain."
+                )
+        if self.searched is not None:
+            check_names("searched.agent: no agent", [self.searched.agent], self.agents)
 
     def _check_clock(self) -> None:
         bar = parse_duration(self.market.bar)

@@ -76,7 +76,7 @@ class Played:
 
 
 def everything_played(prepared: Prepared, results: Sequence[Result], fixed: Fixed) -> Iterator[Played]:
-    """All policies, group by group."""
+    """All policies, group by group; those without a result of every contract and fold are left out."""
     config = prepared.config
     found = {
         (r.trial.policy, r.trial.direction, r.trial.group, r.trial.fold, r.trial.seed): r for r in results
@@ -85,7 +85,9 @@ def everything_played(prepared: Prepared, results: Sequence[Result], fixed: Fixe
         for direction in config.direction_names:
             for overlay in config.overlays:
                 for policy in (*config.rules, *_agents(config, group, direction)):
-                    yield _played(prepared, found, fixed, group, direction, overlay, policy)
+                    played = _played(prepared, found, fixed, group, direction, overlay, policy)
+                    if played is not None:
+                        yield played
 
 
 def fixed_leverages(prepared: Prepared) -> Fixed:
@@ -110,21 +112,25 @@ def _agents(config: StudyConfig, group: str, direction: str | None) -> Iterator[
 def _played(
     prepared: Prepared, found: Mapping[Any, Result], fixed: Fixed, group: str, direction: str | None,
     overlay: bool, policy: str,
-) -> Played:  # fmt: skip
-    """What a policy did on the contracts of a group; a rule's own group is the contract."""
+) -> Played | None:  # fmt: skip
+    """What a policy did on the contracts of a group; a rule's own group is the contract. None without results."""
     config = prepared.config
     is_agent = policy in config.agents
-    seeds = [*config.seeds_of(policy)] if is_agent else [None]
+    symbols = (config.groups or {})[group]
+    places = {symbol: (policy, direction, group if is_agent else symbol) for symbol in symbols}
+    wanted: list[Any] = [*config.seeds_of(policy)] if is_agent else [None]
+    seeds = [seed for seed in wanted if all((*place, 0, seed) in found for place in places.values())]
+    if not seeds:
+        return None
     used: list[Result] = []
     contracts = []
-    for symbol in (config.groups or {})[group]:
-        own = group if is_agent else symbol
-        rows = [[found[policy, direction, own, f.number, seed] for f in prepared.folds] for seed in seeds]
+    for symbol, place in places.items():
+        rows = [[found[(*place, f.number, seed)] for f in prepared.folds] for seed in seeds]
         contracts.append(_stacked([_of_seed(prepared, symbol, row, overlay, fixed) for row in rows]))
         used += [result for row in rows for result in row]
     return Played(
         group, direction or config.decision.direction, policy + OVERLAY * overlay, kind_of(config, policy, overlay),
-        tuple(config.seeds_of(policy)) if is_agent else (), contracts, other_code(used),
+        tuple(seeds) if is_agent else (), contracts, other_code(used),
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from gearing.evaluation.metrics import RUINED
 from gearing.evaluation.result import BacktestResult
 from gearing.evaluation.statistics.inference import growth_difference, pooled_growth_difference
 from gearing.evaluation.statistics.scores import interquartile_mean, mean_name
+from gearing.evaluation.statistics.selection import deflated_sharpe
 from gearing.market.timing import DAY
 from gearing.studies.study.config import StudyConfig
 from gearing.studies.study.trials import CHOSEN_AT, OVERLAY, load_result, result_file
@@ -104,8 +105,11 @@ def leaderboard(config: StudyConfig, entries: Sequence[Entry]) -> pd.DataFrame:
 
     ``versus`` is the difference in log growth a year to the baseline (the first rule unless named) in the same
     direction, with the interval of a stationary block bootstrap on the days that both decided on; over seeds, days are
-    resampled for all at once. It is "ruined" where an account was. ``trained_decisions`` is the mean number of
-    decisions trained on until the chosen weights, ``untrained`` the share of trainings that chose those before any.
+    resampled for all at once. It is "ruined" where an account was, and missing where the baseline failed.
+    ``trained_decisions`` is the mean number of decisions trained on until the chosen weights, ``untrained`` the share
+    of trainings that chose those before any.
+    ``deflated_sharpe``, of an agent whose settings a search chose, is the probability that its Sharpe ratio exceeds
+    what the best of all settings tried would show by chance; of several seeds, their mean.
     ``code`` names other code that made a row, where there is any.
     """
     baseline = config.baseline
@@ -114,14 +118,14 @@ def leaderboard(config: StudyConfig, entries: Sequence[Entry]) -> pd.DataFrame:
     rows = []
     for one in entries:
         row = {**one.result.row, "ruined_seeds": int(one.result.ruined), "code": one.code}
-        row |= trained_columns(config, [one])
+        row |= trained_columns(config, [one]) | _deflated(config, [one])
         if one.policy != baseline or one.overlay:
-            row |= _versus(config, [one], reference[one.direction])
+            row |= _versus(config, [one], reference.get(one.direction))
         rows.append(row)
     for name in dict.fromkeys(one.name for one in entries if one.seed is not None):
         seeds = [one for one in entries if one.name == name]
         if len(seeds) > 1:
-            rows.append(_over_seeds(config, seeds, reference[seeds[0].direction]))
+            rows.append(_over_seeds(config, seeds, reference.get(seeds[0].direction)))
     table = pd.DataFrame(rows).set_index("policy")
     return table if any(table["code"]) else table.drop(columns="code")
 
@@ -146,12 +150,24 @@ def trained_columns(config: StudyConfig, seeds: Sequence[Entry]) -> dict[str, An
     }
 
 
+def _deflated(config: StudyConfig, seeds: Sequence[Entry]) -> dict[str, float]:
+    """The deflated Sharpe ratio of an agent that a search chose, mean over its seeds; nothing of other policies."""
+    found = config.searched
+    if found is None or seeds[0].policy != found.agent or any(one.result.ruined for one in seeds):
+        return {}
+    returns = [np.expm1(one.result.daily_log_growth) for one in seeds]
+    values = [deflated_sharpe(one, found.sharpes, found.trials) for one in returns]
+    return {"deflated_sharpe": interquartile_mean(values)}
+
+
 def _bootstrap(config: StudyConfig) -> dict[str, Any]:
     return {"seed": 0, **config.statistics.model_dump(exclude={"baseline"})}
 
 
-def _versus(config: StudyConfig, seeds: Sequence[Entry], baseline: Entry) -> dict[str, Any]:
+def _versus(config: StudyConfig, seeds: Sequence[Entry], baseline: Entry | None) -> dict[str, Any]:
     """Growth less the baseline's, over one or several seeds; a word where one of them, or the baseline, was ruined."""
+    if baseline is None:
+        return {}
     names = ("versus", "versus_low", "versus_high", "versus_text")
     if any(one.result.ruined for one in (*seeds, baseline)):
         return dict.fromkeys(names, RUINED)
@@ -182,7 +198,7 @@ def _on_common_days(entries: Sequence[Entry]) -> np.ndarray:
     )
 
 
-def _over_seeds(config: StudyConfig, seeds: Sequence[Entry], baseline: Entry) -> dict[str, Any]:
+def _over_seeds(config: StudyConfig, seeds: Sequence[Entry], baseline: Entry | None) -> dict[str, Any]:
     """Mean of every number over an agent's seeds, interquartile from four on; a word if any seed's is one."""
     rows = [one.result.row for one in seeds]
     row: dict[str, Any] = {"policy": f"{seeds[0].name}, {mean_name(len(rows))} of {len(rows)} seeds"}
@@ -195,4 +211,5 @@ def _over_seeds(config: StudyConfig, seeds: Sequence[Entry], baseline: Entry) ->
     row["ruined"] = any(one.result.ruined for one in seeds)
     row["ruined_seeds"] = sum(one.result.ruined for one in seeds)
     row["code"] = ", ".join(sorted({one.code for one in seeds if one.code}))
-    return row | trained_columns(config, seeds) | _versus(config, seeds, baseline)
+    known = trained_columns(config, seeds) | _deflated(config, seeds)
+    return row | known | _versus(config, seeds, baseline)

@@ -102,14 +102,23 @@ class PretrainTrial(PolicyTrial):
 
 
 def pretrain(config: StudyConfig, trials: Iterable[PolicyTrial], work: Work) -> Pretrained:
-    """Train what is trained on synthetic markets first."""
+    """Train what is trained on synthetic markets first; what failed is missing, see `can_begin`."""
     wanted = {
         PretrainTrial(trial.policy, 0, "", trial.seed, None, trial.direction): None
         for trial in trials
-        if trial.seed is not None and config.agents[trial.policy].pretrain is not None
+        if _is_pretrained(config, trial)
     }
-    found = work.run(list(wanted), partial(_pretrain, config))
+    found = work.run(list(wanted), partial(_pretrain, config), needed=False)
     return {(o.trial.policy, o.trial.direction, o.trial.seed): o.folder / POLICY for o in found}
+
+
+def can_begin(config: StudyConfig, pretrained: Pretrained, trial: PolicyTrial) -> bool:
+    """Whether a trial has all it begins with: not where its synthetic training failed."""
+    return not _is_pretrained(config, trial) or (trial.policy, trial.direction, trial.seed) in pretrained
+
+
+def _is_pretrained(config: StudyConfig, trial: PolicyTrial) -> bool:
+    return trial.seed is not None and config.agents[trial.policy].pretrain is not None
 
 
 def _pretrain(config: StudyConfig, trial: PretrainTrial, place: Place) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from gearing.evaluation.metrics import RUINED
 from gearing.evaluation.reports.figures import equity_figure
 from gearing.evaluation.reports.tables import PRINTED, number_text, printed
 from gearing.evaluation.result import BacktestResult
+from gearing.studies.engines.attempts import is_number
 from gearing.studies.experiment import Findings, experiment
 from gearing.studies.study.compared import compared
 from gearing.studies.study.config import StudyConfig
@@ -19,7 +20,7 @@ from gearing.studies.study.conforming import check_own_policies
 from gearing.studies.study.days import Fixed, everything_played, fixed_leverages
 from gearing.studies.study.exporting import export_agent
 from gearing.studies.study.leaderboard import Entry, entries_of, leaderboard, loaded, trained_columns
-from gearing.studies.study.learning import pretrain
+from gearing.studies.study.learning import can_begin, pretrain
 from gearing.studies.study.playing import play
 from gearing.studies.study.policies import (
     policies_line,
@@ -29,9 +30,10 @@ from gearing.studies.study.policies import (
     seeds_table,
 )
 from gearing.studies.study.prepare import Prepared, prepare
-from gearing.studies.study.trials import trials_of
+from gearing.studies.study.searching import search_study
+from gearing.studies.study.trials import trials_of, whole
 from gearing.studies.trials import Result
-from gearing.studies.work import Work, is_number
+from gearing.studies.work import Work
 
 _VERSUS = "growth vs baseline [interval]"
 TABLE = {
@@ -40,12 +42,13 @@ TABLE = {
     "controls": ("controls", "{}"),
     "acted": ("control_actions", "{:.0f}"),
     _VERSUS: ("versus_text", "{}"),
+    "deflated Sharpe": ("deflated_sharpe", "{:.2f}"),
     "code": ("code", "{}"),
 }
 LEADERBOARD = "leaderboard"
 METRICS = (
     "log_growth", "sharpe", "max_drawdown", "effective_leverage", "liquidations", "fees", "funding",
-    "trained_decisions", "untrained", "ruined_seeds",
+    "trained_decisions", "untrained", "ruined_seeds", "deflated_sharpe",
 )  # fmt: skip
 
 
@@ -54,8 +57,11 @@ def run(config: StudyConfig, work: Work) -> Findings:
     """Play what is not played yet and set the tables.
 
     Without groups: the leaderboard, equity figures, and the bundle of the agent to export. With groups: all policies,
-    why agents win or lose, and the agents' seeds; see `policies_table`, `reasons_table` and `seeds_table`.
+    why agents win or lose, and the agents' seeds; see `policies_table`, `reasons_table` and `seeds_table`. With the
+    section ``search`` it searches over an agent's settings instead.
     """
+    if config.search is not None:
+        return search_study(config, work)
     prepared = prepare(config, work)
     for line in _opening(prepared):
         work.tell(line)
@@ -63,23 +69,40 @@ def run(config: StudyConfig, work: Work) -> Findings:
         work.tell(f"{name} passes gearing.check_policy")
     trials = trials_of(prepared)
     pretrained = pretrain(config, trials, work)
-    results = work.run(trials, partial(play, prepared, pretrained))
+    begin = [trial for trial in trials if can_begin(config, pretrained, trial)]
+    results = whole(trials, work.run(begin, partial(play, prepared, pretrained), needed=False))
+    if not results:
+        work.raise_failure()
     fixed = fixed_leverages(prepared)
     found = (
         _one_account(prepared, results, work) if config.groups is None else _groups(prepared, results, fixed)
     )
+    if not any(result.trial.policy == config.baseline for result in results):
+        return found  # nothing to compare with: the baseline failed
     return replace(found, comparison=compared(prepared, results, fixed))
 
 
 def _one_account(prepared: Prepared, results: Sequence[Result], work: Work) -> Findings:
     config, entries = prepared.config, entries_of(prepared.config, results)
     board = leaderboard(config, entries)
-    bundle = None if config.export is None else export_agent(prepared, config.export, work)
     return Findings(
         _line(config, board), {LEADERBOARD: board}, _figures(config, entries), _metrics(board), prepared.markets,
         _notes(prepared), {LEADERBOARD: _printed(config, board)},
-        {one.trial: loaded(config, one) for one in results}, bundle,
+        {one.trial: loaded(config, one) for one in results}, _bundle(prepared, results, work),
     )  # fmt: skip
+
+
+def _bundle(prepared: Prepared, results: Sequence[Result], work: Work) -> Path | None:
+    """The bundle of the agent to export; none where one of its trainings failed."""
+    name = prepared.config.export
+    if name is None:
+        return None
+    if sum(one.trial.policy == name for one in results) < sum(
+        trial.policy == name for trial in trials_of(prepared)
+    ):
+        work.tell(f"no bundle is written: a training of {name} failed")
+        return None
+    return export_agent(prepared, name, work)
 
 
 def _printed(config: StudyConfig, board: pd.DataFrame) -> pd.DataFrame:

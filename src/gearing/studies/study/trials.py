@@ -1,7 +1,7 @@
 """Trials of a study: one policy in one direction on one fold, with one seed; and what each leaves on disk."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from gearing.simulation.config import SimulationConfig
 from gearing.storage.atomic import write_arrays
 from gearing.studies.study.config import StudyConfig
 from gearing.studies.study.prepare import Prepared
-from gearing.studies.trials import Trial
+from gearing.studies.trials import Result, Trial
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,21 @@ def _of_agents(prepared: Prepared, number: int) -> Iterator[PolicyTrial]:
                 for group in agent.groups or list(config.groups or [None]):  # type: ignore[list-item]
                     for fold in prepared.folds:
                         yield PolicyTrial(name, fold.number, str(fold), seed, group, direction)
+
+
+def whole(trials: Sequence[PolicyTrial], results: Sequence[Result]) -> list[Result]:
+    """Results of those policies, seeds apart, that have one of every fold.
+
+    With a fold missing, a policy would be compared on other days than the others.
+    """
+    found = {result.trial for result in results}
+    lacking = {_series(trial) for trial in trials if trial not in found}
+    return [result for result in results if _series(result.trial) not in lacking]
+
+
+def _series(trial: PolicyTrial) -> tuple[Any, ...]:
+    """What the trials of one policy and seed have in common over all folds."""
+    return trial.policy, trial.direction, trial.group, trial.seed
 
 
 POLICY = "policy"  # the folder of a trained agent's weights

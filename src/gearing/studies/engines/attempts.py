@@ -1,0 +1,118 @@
+"""Running one trial: claimed first, again after an error, its tracked run ended before the result counts."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from gearing.plugins import load_plugins, portable
+from gearing.studies.claims import Claims
+from gearing.studies.engines.failures import error_text, failure_file, write_failure
+from gearing.studies.trials import Place, Store, Trial
+from gearing.tracking import Tracker
+
+Play = Callable[[Any, Place], Mapping[str, Any] | None]
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Attempts:
+    """How a trial ended.
+
+    Attributes
+    ----------
+    count : int
+        How often it was begun; 0 if its result was there, or another process runs it.
+    error : exception, optional
+        That of the last attempt, if the trial failed.
+    """
+
+    count: int
+    error: Any = None
+
+
+@dataclass(frozen=True)
+class Runner:
+    """Runs trials of one function in whatever process it is sent to.
+
+    Attributes
+    ----------
+    store : Store
+    play : callable
+        ``play(trial, place)`` computes a trial.
+    progress : bool
+        Whether a person looks on.
+    """
+
+    store: Store
+    play: Play
+    progress: bool = False
+
+    def __call__(self, job: tuple[Trial, Tracker | None]) -> Attempts:
+        """Run a trial in a process of its own; what its tracker cannot send, it leaves to the experiment's.
+
+        Errors are returned: one that is raised here would end the others.
+        """
+        trial, tracker = job
+        load_plugins(self.store.config.plugins)  # a worker process knows none yet
+        try:
+            ended = self.run(trial, tracker, Claims(self.store.folder / "trials"))
+            return ended if ended.error is None else replace(ended, error=portable(ended.error))
+        except (Exception, SystemExit) as error:
+            return Attempts(1, portable(error))
+        finally:
+            if tracker is not None:
+                tracker.close()
+
+    def run(self, trial: Trial, tracker: Tracker | None, claims: Claims) -> Attempts:
+        """Run a trial unless another process does, again after each error as often as the experiment says."""
+        store = self.store
+        with claims.take(store.place(trial).name) as taken:
+            if not taken or store.load(trial) is not None:
+                return Attempts(0)
+            most = 1 + store.config.retries
+            for count in range(1, most + 1):
+                try:
+                    self._once(trial, tracker)
+                except (Exception, SystemExit) as error:
+                    failed = error
+                else:
+                    failure_file(store.folder, store.place(trial).name).unlink(missing_ok=True)
+                    return Attempts(count)
+                if count < most:
+                    _logger.warning("%s: %s. It is run again.", trial.name, error_text(failed))
+            write_failure(failure_file(store.folder, store.place(trial).name), trial.name, most, failed)
+            return Attempts(most, failed)
+
+    def _once(self, trial: Trial, tracker: Tracker | None) -> None:
+        store = self.store
+        store.set_damage_aside(trial)
+        store.save(trial, self._summary(trial, tracker))  # the last: now the trial counts
+        if store.load(trial) is None:
+            raise OSError(f"{store.place(trial)}: the result is not what was written. Is the disk sound?")
+
+    def _summary(self, trial: Trial, tracker: Tracker | None) -> Mapping[str, Any]:
+        """Make the files of a trial; its tracked run, a child of the experiment's, has ended when this returns."""
+        place = Place(self.store.place(trial), None, self.progress)
+        if tracker is None or not trial.tracked:
+            return self._made(trial, place)
+        parent = self.store.config.key
+        with tracker.run(trial.label, key=f"{parent}-{place.folder.name}", parent=parent) as run:
+            run.log_params({"experiment": self.store.config.name, **asdict(trial)})
+            summary = self._made(trial, replace(place, run=run))
+            run.log_metrics({name: float(value) for name, value in summary.items() if is_number(value)})
+            return summary
+
+    def _made(self, trial: Trial, place: Place) -> Mapping[str, Any]:
+        copied = self.store.copy(trial)
+        if copied is not None:
+            return copied
+        place.folder.mkdir(parents=True, exist_ok=True)
+        return self.play(trial, place) or {}
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a number that a tracked run can show; NaN is none."""
+    return isinstance(value, (int, float)) and value == value

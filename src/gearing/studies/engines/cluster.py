@@ -1,0 +1,149 @@
+"""A Ray cluster: the one at an address, else one of this machine that ends with the study.
+
+The shared function lies in Ray's object store, which sends it once to each machine, where all processes map it.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import sys
+import tempfile
+from concurrent.futures import Future
+from functools import partial
+from importlib.util import find_spec
+from typing import Any
+
+from gearing.studies.engines.engine import Shared, Vanished
+from gearing.studies.engines.packing import Packed, pack, unpack
+
+_STORE = 200_000_000  # bytes of the object store of this machine's own cluster, for what is small
+_read: dict[str, Any] = {}  # the shared function that this process read last, by its name
+
+
+def check_ray() -> None:
+    """Refuse to begin where Ray is not installed.
+
+    Raises
+    ------
+    ValueError
+        Saying how to install it.
+    """
+    if find_spec("ray") is None:
+        raise ValueError(
+            'engine is ray, and Ray is not installed. Install it with: pip install "gearing[cluster]", or write '
+            "engine=local."
+        )
+
+
+class RayEngine:
+    """Runs jobs as tasks of a Ray cluster.
+
+    Parameters
+    ----------
+    jobs : int
+        Tasks at once; each takes one processor.
+    address : str, optional
+        Of the cluster, as in "auto" or "10.0.0.1:6379". Without one, a cluster is started on this machine, without a
+        dashboard, in a private folder for temporary files.
+    """
+
+    def __init__(self, jobs: int, address: str | None):
+        check_ray()
+        self.slots = jobs
+        self._home: str | None = None
+        self._ray = _imported()
+        self._own = not self._ray.is_initialized()
+        if self._own and address is None:
+            self._start()
+        elif self._own:
+            self._connect(address)
+        self._task = self._ray.remote(max_retries=0, num_cpus=1)(_call)
+        self._place = (os.getcwd(), tuple(sys.path))
+
+    def share(self, function: Shared) -> Any:
+        """Put the function and its data into the object store."""
+        import numpy as np
+
+        data, arrays = pack(function)
+        packed = Packed(data, [np.frombuffer(array, dtype=np.uint8) for array in arrays])
+        return self._ray.put(tuple(packed)), secrets.token_hex(8)
+
+    def submit(self, shared: Any, job: Any) -> Future[Any]:
+        """Begin a task."""
+        stored, name = shared
+        ended: Future[Any] = Future()
+        found = self._task.remote(stored, name, self._place, job).future()
+        found.add_done_callback(partial(self._end, ended))
+        return ended
+
+    def free(self, shared: Any) -> None:
+        """Nothing to do: Ray frees what nobody refers to."""
+
+    def close(self) -> None:
+        """Leave the cluster; Ray ends the study's tasks, and a cluster of this machine with its processes."""
+        if self._own:
+            self._ray.shutdown()
+        if self._home is not None:
+            shutil.rmtree(self._home, ignore_errors=True)
+
+    def _start(self) -> None:
+        if not {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
+            # Only this process and its own may use the cluster; Ray's default writes the token into the home folder.
+            os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+        self._home = tempfile.mkdtemp(prefix="gearing-ray-")
+        self._ray.init(
+            num_cpus=self.slots, include_dashboard=False, log_to_driver=False, logging_level="ERROR",
+            _temp_dir=self._home, _node_ip_address="127.0.0.1", object_store_memory=_store_size(),
+        )  # fmt: skip
+
+    def _connect(self, address: str | None) -> None:
+        try:
+            self._ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            reason = " ".join(str(error).split()).partition(". ")[0]
+            raise ValueError(
+                f"no Ray cluster answers at address {address!r} ({reason}). Start one with `ray start --head`, or "
+                "leave address out to use this machine."
+            ) from None
+
+    def _end(self, ended: Future[Any], found: Future[Any]) -> None:
+        error = found.exception()
+        if isinstance(error, self._ray.exceptions.RayError) and not isinstance(
+            error, self._ray.exceptions.RayTaskError
+        ):
+            ended.set_exception(Vanished(str(error)))
+        elif error is not None:
+            ended.set_exception(error)
+        else:
+            ended.set_result(found.result())
+
+
+def _imported() -> Any:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    import ray
+    import ray.exceptions
+
+    return ray
+
+
+def _store_size() -> int:
+    """A third of the free memory, so that a large market fits; Ray takes pages when they are written."""
+    try:
+        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError, AttributeError):  # not on this system
+        return _STORE
+    return max(_STORE, free // 3)
+
+
+def _call(stored: tuple[bytes, list[Any]], name: str, place: tuple[str, tuple[str, ...]], job: Any) -> Any:
+    """Run a job in a process of the cluster: in the folder of the study's process, with its modules."""
+    folder, modules = place
+    if os.path.isdir(folder):
+        os.chdir(folder)
+    sys.path.extend(path for path in modules if path not in sys.path)
+    if name not in _read:
+        _read.clear()
+        _read[name] = unpack(Packed(*stored))
+    return _read[name](job)
