@@ -1,5 +1,6 @@
 """The runtime of bundles: target leverage and orders from bars and an account, with numpy and onnxruntime only."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,19 @@ from gearing.export.account.quotes import Quotes
 from gearing.export.bundle.files import MANIFEST, BundleError as BundleError, read_bundle
 from gearing.export.bundle.manifest import Manifest
 from gearing.export.bundle.signing import check_digest, check_signature
-from gearing.export.calls import Call as Call, client_order_id as client_order_id
+from gearing.export.calls import client_order_id as client_order_id
 from gearing.export.deciding.decider import Decider
-from gearing.export.deciding.decision import Decision as Decision, Order as Order
+from gearing.export.deciding.decision import (
+    Call as Call,
+    Decision as Decision,
+    Order as Order,
+    Refusal as Refusal,
+)
 from gearing.export.deciding.memory import given_memory
 from gearing.export.deciding.perception import Perception
 from gearing.export.deciding.policy import Policy
 from gearing.export.deciding.refusals import (
     Fallback as Fallback,
-    Refusal as Refusal,
     RefusedError as RefusedError,
 )
 from gearing.export.deciding.settings import (
@@ -26,6 +31,10 @@ from gearing.export.deciding.settings import (
     Settings as Settings,
     read_settings as read_settings,
 )
+from gearing.export.live.journal import JournalError as JournalError
+from gearing.export.live.limits import Limits as Limits, State as State
+from gearing.export.live.replay import Replay as Replay, replay as replay
+from gearing.export.live.session import Session as Session
 from gearing.export.reading.bars import Inputs, check_finite, naming, read_market
 from gearing.export.reading.jumps import MAX_JUMP, read_max_jump
 from gearing.export.reading.moment import due_before, longest_age, read_moment
@@ -129,9 +138,12 @@ class Bundle:
         """Decide on what was perceived; see :class:`~gearing.export.deciding.decider.Decider`."""
         if seen.refusals and settings.fallback is None:
             raise RefusedError(seen.refusals)
-        with naming(account):
-            values = load_account(account, self.manifest)
-        return self.decider.decide(seen, values, memory, settings, account)
+        return self.decider.decide(seen, self.account_of(account), memory, settings, account)
+
+    def account_of(self, given: Any) -> Mapping[str, Any]:
+        """An account in our own format: from a file, or the answers of a venue."""
+        with naming(given):
+            return load_account(given, self.manifest)
 
     def perceive(
         self,

@@ -6,7 +6,8 @@ cancelled (IOC). ``marginType`` answers -4046 where nothing is to change; that i
 
 from typing import Any
 
-from gearing.export.calls.call import Call, Task, plain
+from gearing.export.calls.call import Task, plain
+from gearing.export.deciding.decision import Call
 
 
 def binance_calls(task: Task) -> list[Call]:

@@ -5,7 +5,8 @@ The margin mode is a setting of a unified account, of all its positions.
 
 from typing import Any
 
-from gearing.export.calls.call import Call, Task, plain
+from gearing.export.calls.call import Task, plain
+from gearing.export.deciding.decision import Call
 
 
 def bybit_calls(task: Task) -> list[Call]:

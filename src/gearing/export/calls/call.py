@@ -2,7 +2,6 @@
 
 import hashlib
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -14,26 +13,6 @@ from gearing.export.deciding.exact import on_grid
 
 BOUND = 0.005  # an order may fill this much worse than expected, and not worse
 CENT = 0.01  # smallest change of margin that is sent, in the settle coin
-
-
-@dataclass(frozen=True)
-class Call:
-    """One signed request.
-
-    Attributes
-    ----------
-    venue, method, path : str
-    params : mapping of str to value
-        Texts as the venue takes them.
-    purpose : str
-        What it does, for people.
-    """
-
-    venue: str
-    method: str
-    path: str
-    params: Mapping[str, Any]
-    purpose: str
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from gearing.export.bundle.files import BundleError
 from gearing.export.bundle.manifest import Manifest
 from gearing.export.calls.binance import binance_calls
 from gearing.export.calls.bybit import bybit_calls
-from gearing.export.calls.call import Call, Task
+from gearing.export.calls.call import Task
 from gearing.export.calls.okx import okx_calls
-from gearing.export.deciding.decision import Order
+from gearing.export.deciding.decision import Call, Order
 
 VENUE_CALLS: Mapping[str, Callable[[Task], list[Call]]] = {
     "binance-usdm": binance_calls,
@@ -27,13 +27,24 @@ def check_venue(venue: str | None) -> None:
 
 
 def calls_of(
-    venue: str | None, manifest: Manifest, state: AccountState, orders: Sequence[Order], digest: str
+    venue: str | None,
+    manifest: Manifest,
+    state: AccountState,
+    orders: Sequence[Order],
+    digest: str,
+    is_fallback: bool = False,
 ) -> tuple[Call, ...]:
-    """Calls in order: reductions of all contracts first, so that they free margin."""
+    """Calls in order: reductions of all contracts first, so that they free margin.
+
+    Orders of a fallback have ids of their own: a decision that is taken after all at that moment is another order.
+    """
     make = VENUE_CALLS.get(venue or "")
     if make is None:
         return ()
-    tasks = [_task(manifest, state, order, j, digest) for j, order in enumerate(orders)]
+    tasks = [
+        _task(manifest, state, order, j, f"{digest}|fallback" if is_fallback else digest)
+        for j, order in enumerate(orders)
+    ]
     return tuple(call for task in sorted(tasks, key=lambda one: not one.order.reduces) for call in make(task))
 
 

@@ -3,7 +3,8 @@
 from typing import Any
 
 from gearing.export.account.answers import okx_contract_value
-from gearing.export.calls.call import Call, Task, plain
+from gearing.export.calls.call import Task, plain
+from gearing.export.deciding.decision import Call
 from gearing.export.deciding.exact import on_grid
 
 

@@ -20,11 +20,11 @@ from gearing.export.account.terms import Terms
 from gearing.export.bundle.files import BundleError
 from gearing.export.bundle.manifest import Manifest
 from gearing.export.calls import calls_of
-from gearing.export.deciding.decision import Decision
+from gearing.export.deciding.decision import Decision, Refusal
 from gearing.export.deciding.memory import check_memory, restarted, split_memory
 from gearing.export.deciding.perception import Perception
 from gearing.export.deciding.policy import Policy
-from gearing.export.deciding.refusals import Refusal, RefusedError
+from gearing.export.deciding.refusals import RefusedError
 from gearing.export.deciding.settings import Settings
 from gearing.export.deciding.targets import capped, check_targets, filled_holds, limited_to, reductions_only
 from gearing.export.reading.bars import naming
@@ -79,7 +79,7 @@ class Decider:
         BundleError
             If the account cannot be read.
         """
-        quotes = seen.quotes or self._quotes_of(account, seen.time)
+        quotes = self.quotes_of(seen, account)
         refusals = [*seen.refusals, *settings.bounds.refusals]
         near, warnings = np.zeros(len(self.manifest.symbols), bool), list[str]()
         with naming(source):
@@ -124,7 +124,7 @@ class Decider:
         interval = parse_duration(self.manifest.config.decision_interval)
         time, share = state.quotes.time, state.terms.shares
         names = state.names
-        calls = calls_of(settings.venue, self.manifest, state, orders, self.digest)
+        calls = calls_of(settings.venue, self.manifest, state, orders, self.digest, bool(refusals))
         return Decision(
             time=time,
             next_time=time + interval.astype("timedelta64[ms]"),
@@ -206,12 +206,14 @@ class Decider:
             [f"risk control {name} changed the target" for name in changed],
         )
 
-    def _quotes_of(self, account: Mapping[str, Any], time: np.datetime64 | None) -> Quotes:
-        """Prices where none could be read: those at which the account was valued, else entry prices."""
+    def quotes_of(self, seen: Perception, account: Mapping[str, Any]) -> Quotes:
+        """Prices of a decision; where none could be read, the venue's marks in the account, else entry prices."""
+        if seen.quotes is not None:
+            return seen.quotes
         held = account.get("positions")
         held = held if isinstance(held, Mapping) else {}
         prices = np.array([_price(held.get(symbol)) for symbol in self.manifest.symbols])
-        moment = np.datetime64(0, "ms") if time is None else time
+        moment = np.datetime64(0, "ms") if seen.time is None else seen.time
         return Quotes(moment, prices, prices, np.zeros(prices.size), prices)
 
 

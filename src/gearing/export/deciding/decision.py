@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gearing.export.deciding.memory import written_memory
+from gearing.export.deciding.memory import read_memory, written_memory
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,42 @@ class Order:
     stop: float | None = None
     take_profit: float | None = None
     trailing: float | None = None
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why nothing was decided.
+
+    Attributes
+    ----------
+    code : str
+        For programs, see `BundleError`.
+    reason : str
+        What was found, the rule, and what to do.
+    """
+
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Call:
+    """One signed request to a venue.
+
+    Attributes
+    ----------
+    venue, method, path : str
+    params : mapping of str to value
+        Texts as the venue takes them.
+    purpose : str
+        What it does, for people.
+    """
+
+    venue: str
+    method: str
+    path: str
+    params: Mapping[str, Any]
+    purpose: str
 
 
 @dataclass(frozen=True)
@@ -109,9 +145,9 @@ class Decision:
     memory: tuple[Any, ...] = ()
     digest: str = ""
     state: str = "ACTIVE"
-    refusals: tuple[Any, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
     fallback: str | None = None
-    calls: tuple[Any, ...] = ()
+    calls: tuple[Call, ...] = ()
     answer: tuple[float, ...] = ()
     liquidation_distance: float | None = None
 
@@ -136,6 +172,19 @@ class Decision:
             "answer": [None if x != x else x for x in self.answer],
             "liquidation_distance": self.liquidation_distance,
         }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Decision":
+        """A decision from what `as_dict` gave."""
+        kinds = {"orders": Order, "refusals": Refusal, "calls": Call}
+        made: dict[str, Any] = dict(values)
+        for name, kind in kinds.items():
+            made[name] = tuple(kind(**one) for one in values[name])
+        for name in ("time", "next_time"):
+            made[name] = np.datetime64(values[name].removesuffix("Z"), "ms")
+        made["answer"] = tuple(np.nan if x is None else x for x in values["answer"])
+        made["memory"] = read_memory(values["memory"])
+        return cls(**(made | {"reasons": tuple(values["reasons"])}))
 
     def to_json(self) -> str:
         """The decision as JSON text."""

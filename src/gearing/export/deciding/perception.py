@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gearing.export.account.quotes import Quotes
-from gearing.export.deciding.refusals import Refusal
+from gearing.export.deciding.decision import Refusal
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,25 +9,10 @@ import numpy as np
 
 from gearing.export.account.state import AccountState
 from gearing.export.bundle.files import BundleError
+from gearing.export.deciding.decision import Refusal
 
 HOLD, REDUCE, FLAT = "hold", "reduce", "flat"
 _REDUCE = re.compile(r"reduce:(\d+(\.\d+)?)")
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """Why nothing was decided.
-
-    Attributes
-    ----------
-    code : str
-        For programs, see `BundleError`.
-    reason : str
-        What was found, the rule, and what to do.
-    """
-
-    code: str
-    reason: str
 
 
 class RefusedError(BundleError):

@@ -10,7 +10,8 @@ import numpy as np
 
 from gearing.export.bundle.files import BundleError
 from gearing.export.calls.listing import check_venue
-from gearing.export.deciding.refusals import Fallback, Refusal
+from gearing.export.deciding.decision import Refusal
+from gearing.export.deciding.refusals import Fallback
 from gearing.names import check_names
 
 OFF = "off"
@@ -60,6 +61,32 @@ class Settings:
     max_outside: float | None = MAX_OUTSIDE
     bounds: Bounds = field(default_factory=Bounds)
     pending: tuple[Mapping[str, Any], ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values; None is infinite."""
+        bounds = self.bounds
+        return {
+            "fallback": None if self.fallback is None else str(self.fallback),
+            "venue": self.venue,
+            "max_outside": self.max_outside,
+            "bounds": {
+                "state": bounds.state,
+                "leverage": None if np.isinf(bounds.leverage) else bounds.leverage,
+                "notional": None if np.isinf(bounds.notional) else bounds.notional,
+                "refusals": [vars(one) for one in bounds.refusals],
+            },
+            "pending": [dict(one) for one in self.pending],
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Settings:
+        """What `as_dict` wrote."""
+        given = values["bounds"]
+        limits = [np.inf if given[name] is None else given[name] for name in ("leverage", "notional")]
+        refusals = tuple(Refusal(**one) for one in given["refusals"])
+        fallback = None if values["fallback"] is None else Fallback.read(values["fallback"])
+        bounds = Bounds(given["state"], limits[0], limits[1], refusals)
+        return cls(fallback, values["venue"], values["max_outside"], bounds, tuple(values["pending"]))
 
 
 def read_settings(

@@ -11,11 +11,10 @@ import numpy as np
 from gearing.export.account.quotes import Quotes
 from gearing.export.bundle.files import BundleError
 from gearing.export.bundle.manifest import Manifest
-from gearing.export.deciding.decision import Decision
+from gearing.export.deciding.decision import Decision, Refusal
 from gearing.export.deciding.memory import given_memory
 from gearing.export.deciding.perception import Perception
 from gearing.export.deciding.policy import Policy
-from gearing.export.deciding.refusals import Refusal
 from gearing.export.deciding.settings import read_settings
 from gearing.export.reading.bars import check_finite, later_note, read_market, reads_funding
 from gearing.export.reading.jumps import JumpWatch

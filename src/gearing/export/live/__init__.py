@@ -1,0 +1,1 @@
+"""A bundle over time: states and limits outside the model, an append-only log, and its replay."""
