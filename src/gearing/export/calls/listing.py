@@ -41,10 +41,8 @@ def calls_of(
     make = VENUE_CALLS.get(venue or "")
     if make is None:
         return ()
-    tasks = [
-        _task(manifest, state, order, j, f"{digest}|fallback" if is_fallback else digest)
-        for j, order in enumerate(orders)
-    ]
+    named = f"{digest}|fallback" if is_fallback else digest
+    tasks = [_task(manifest, state, order, j, named) for j, order in enumerate(orders)]
     return tuple(call for task in sorted(tasks, key=lambda one: not one.order.reduces) for call in make(task))
 
 

@@ -98,6 +98,8 @@ class Decider:
                 raise RefusedError(refusals)
             targets = settings.fallback.targets(state)
             outcome = _Outcome(targets, no_guards((1, targets.size)), memory or ())
+        if settings.bounds.state == "HALTED" and (shown := _shown(state)):
+            warnings.append(f"HALTED, and not flat: the venue still shows {shown}")
         notes = [*warnings, *pending, *seen.notes, *state.notes, *outcome.notes]
         return self._decision(state, outcome, near, notes, refusals, settings)
 
@@ -215,6 +217,12 @@ class Decider:
         prices = np.array([_price(held.get(symbol)) for symbol in self.manifest.symbols])
         moment = np.datetime64(0, "ms") if seen.time is None else seen.time
         return Quotes(moment, prices, prices, np.zeros(prices.size), prices)
+
+
+def _shown(state: AccountState) -> str:
+    """Open positions, in words."""
+    held = zip(state.names, state.positions[0], strict=True)
+    return ", ".join(f"{p.quantity:g} of {name}" for name, p in held if p.quantity != 0.0)
 
 
 def _price(position: Any) -> float:
