@@ -19,6 +19,7 @@ from gearing.cli.listing import list_names
 from gearing.cli.policies import SECTIONS, complete_rule, split_settings
 from gearing.cli.reconcile import reconcile
 from gearing.cli.shared import Experiment, Json, Plugins, Settings, ad_hoc, data_line, writable, write_json
+from gearing.cli.submit import submit
 from gearing.plugins import users_frame
 
 app = typer.Typer(
@@ -28,6 +29,7 @@ app = typer.Typer(
 app.add_typer(data, name="data")
 app.command()(reconcile)
 app.command("list")(list_names)
+app.command()(submit)
 
 
 def main() -> None:

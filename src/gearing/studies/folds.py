@@ -83,6 +83,9 @@ class Folds(Section):
 
     Attributes
     ----------
+    from : moment, optional
+        Where the first training window begins; by default at the first day that has all columns. With it, the folds are
+        the same whatever columns are read.
     train : duration
         First training window.
     window : {"expanding", "rolling"}
@@ -93,6 +96,7 @@ class Folds(Section):
         Only the first so many folds.
     """
 
+    from_: Moment | None = Field(default=None, alias="from")
     train: Duration = "365d"
     validate_: Duration = Field(default="90d", alias="validate")
     test: Duration = "90d"
@@ -108,7 +112,12 @@ class Folds(Section):
         ValueError
             Not even one fits.
         """
-        found = list(self._fitting(first, last))
+        if self.from_ is not None and as_time(self.from_) < first:
+            raise ValueError(
+                f"folds.from is {self.from_}, and the data have all columns from {_day(first)} on. Begin there or "
+                "later, or read columns that look back less far."
+            )
+        found = list(self._fitting(first if self.from_ is None else as_time(self.from_), last))
         if not found:
             raise ValueError(
                 f"no fold of {self.train} + {self.validate_} + {self.test} with gaps of {self.embargo} fits into the "

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from gearing.evaluation.comparisons.comparison import SHARE, Comparison, StudyFacts
-from gearing.studies.regret.config import RegretConfig
+from gearing.studies.regret.config import REFERENCES, RegretConfig
 from gearing.studies.regret.tables import growth_of
 from gearing.studies.trials import Result
 
@@ -24,7 +24,7 @@ def compared(config: RegretConfig, trained: Sequence[Result], known: Sequence[Re
     trained : sequence of Result
         Of the agents.
     known : sequence of Result
-        Of the oracle, the other references, and what is computed by formula.
+        Of the oracle, the other references, rules, and what is computed by formula.
     """
     oracle, *references, formula = known
     optimum = float(growth_of(oracle).sum() / config.test_years)
@@ -45,8 +45,10 @@ def compared(config: RegretConfig, trained: Sequence[Result], known: Sequence[Re
 def _row(config: RegretConfig, result: Result, optimum: float) -> dict[str, Any]:
     name, seed = result.trial.policy, result.trial.seed
     growth = float(growth_of(result).sum() / config.test_years)
-    kind = "agent" if seed is not None else "fixed" if name == "best_fixed" else "reference"
-    row = _scored(config, name if seed is not None else name.replace("_", " "), kind, seed, growth, optimum)
+    kind, shown = "agent" if seed is not None else "rule", name
+    if seed is None and name in REFERENCES:
+        kind, shown = "fixed" if name == "best_fixed" else "reference", name.replace("_", " ")
+    row = _scored(config, shown, kind, seed, growth, optimum)
     return row | {"leverage": float(np.mean(result.summary["leverage"]))}
 
 

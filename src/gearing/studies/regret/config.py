@@ -8,18 +8,21 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from gearing.features import FeatureSet, FeatureTable
+from gearing.features import FeatureSet, FeatureTable, is_feature
 from gearing.market import MarketData
 from gearing.market.synthetic.generators import synthetic_market
 from gearing.names import check_names
 from gearing.policies.oracle import state_table
 from gearing.simulation.config import SimulationConfig, market_a_settings, market_b_settings
 from gearing.studies.experiment import ExperimentConfig
-from gearing.studies.fields import Column, Section, by_name
-from gearing.studies.rules_and_agents import Learner
+from gearing.studies.fields import Column, Section, by_name, check_column
+from gearing.studies.rules_and_agents import Learner, Rule
 from gearing.studies.search.config import Search, Searched
 from gearing.studies.sections import MOST_YEARS, Generator
 
+REFERENCES = ("oracle", "half_of_the_oracle", "best_fixed")  # policies that every experiment plays
+FORMULA = "formula"  # what is computed of a path outside the simulator
+_STATE = ("drift", "volatility", "jumps", "funding")  # columns of the state of the two markets
 _PRESETS = {"market-a": market_a_settings, "market-b": market_b_settings}
 
 
@@ -35,6 +38,15 @@ class Agent(Learner):
     """A learning algorithm; ``seeds`` instead of the experiment's number."""
 
     seeds: int | None = Field(default=None, ge=1)
+
+
+class StateRule(Rule):
+    """A policy without training that may read the market's state, too, where it is shown."""
+
+    def check(self) -> None:
+        """Refuse an unknown name, parameter or column."""
+        for column in self.make().required_columns:
+            check_column(column, _STATE)
 
 
 class RegretConfig(ExperimentConfig):
@@ -58,6 +70,9 @@ class RegretConfig(ExperimentConfig):
     test : Paths
         Every policy plays them once.
     agents : mapping of name to Agent
+    agents : mapping of name to Agent
+    rules : mapping of name to StateRule
+        Rules, and policies of a user's own; they see the columns that they declare.
     fixed : list of float
         Leverages of equity among which the best fixed one is found, on the validation paths.
     seeds : int
@@ -75,7 +90,8 @@ class RegretConfig(ExperimentConfig):
     train: Paths = Paths(seed=1_000, years=1_000.0)
     validate_: Paths = Field(default=Paths(seed=500, years=400.0), alias="validate")
     test: Paths = Paths(seed=100_000, years=1_000.0, count=8)
-    agents: Annotated[dict[str, Agent], BeforeValidator(by_name)] = Field(min_length=1)
+    agents: Annotated[dict[str, Agent], BeforeValidator(by_name)] = Field(default_factory=dict)
+    rules: Annotated[dict[str, StateRule], BeforeValidator(by_name)] = Field(default_factory=dict)
     fixed: list[float] = Field(default=[0.25, 0.5, 0.75, 1.0, 1.5], min_length=1)
     seeds: int = Field(default=10, ge=1)
     search: Search | None = None
@@ -103,6 +119,15 @@ class RegretConfig(ExperimentConfig):
     def _settings_exist(cls, account: dict[str, Any]) -> dict[str, Any]:
         check_names("no field", account, SimulationConfig.__dataclass_fields__)
         return account
+
+    @model_validator(mode="after")
+    def _names_are_different(self) -> RegretConfig:
+        if not self.agents and not self.rules:
+            raise ValueError("nothing to compare: name agents, rules or both.")
+        taken = sorted(self.rules.keys() & {*self.agents, *REFERENCES, FORMULA})
+        if taken:
+            raise ValueError(f"rules: {', '.join(taken)} is the name of an agent or a reference. Rename it.")
+        return self
 
     @model_validator(mode="after")
     def _paths_are_different(self) -> RegretConfig:
@@ -133,13 +158,17 @@ class RegretConfig(ExperimentConfig):
         """Whether the Bayes filter is the reference: the state of market A is hidden."""
         return self.market.generator == "market-a" and self.shown == "prices"
 
+    def simulation_settings(self) -> dict[str, Any]:
+        """Settings of all accounts by name, as `gearing.backtest` takes them."""
+        settings = _PRESETS[self.market.generator]() | self.account
+        if self.market.generator == "market-a":
+            return settings
+        free = replace(SimulationConfig(**settings).profile(MarketData.venue), taker_fee=0.0, maker_fee=0.0)
+        return {**settings, "venue": free, "fee_level": None, "slippage": 0.0}
+
     def simulation(self) -> SimulationConfig:
         """Settings of all accounts."""
-        config = SimulationConfig(**(_PRESETS[self.market.generator]() | self.account))
-        if self.market.generator == "market-a":
-            return config
-        free = replace(config.profile(MarketData.venue), taker_fee=0.0, maker_fee=0.0)
-        return config.with_(venue=free, fee_level=None, slippage=0.0)
+        return SimulationConfig(**self.simulation_settings())
 
     def open(self, seed: int, years: float) -> tuple[MarketData, FeatureTable]:
         """A path and what is shown of it."""
@@ -150,6 +179,24 @@ class RegretConfig(ExperimentConfig):
         if self.shown == "state":
             return market, state_table(market)
         return market, FeatureSet(list(self.columns)).compute(market)
+
+    def shown_to(self, policy: Any, market: MarketData, table: FeatureTable) -> FeatureTable:
+        """What a rule sees of a path: the columns that it declares, of the market's state and of its features."""
+        state = [name for name in policy.required_columns if self.shown == "state" and name in _STATE]
+        names = [name for name in policy.required_columns if is_feature(name) and name not in state]
+        if not names:
+            return table.select(state or [table.columns[0]])
+        seen = FeatureSet(names).compute(market)
+        for name in state:
+            k = table.index(name)
+            seen = seen.join(
+                name,
+                table.column(name),
+                unit=table.units[k],
+                lower=float(table.lower[k]),
+                upper=float(table.upper[k]),
+            )
+        return seen
 
     def markets(self, paths: Paths, first: int = 0) -> tuple[list[MarketData], list[FeatureTable]]:
         """Some paths, from the one numbered ``first``."""

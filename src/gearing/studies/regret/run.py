@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from gearing.agents.scoring import Scorer
+from gearing.evaluation.conformance import PolicyError, check_policy
 from gearing.evaluation.playing import Observer
 from gearing.features import FeatureTable
 from gearing.market import MarketData
@@ -21,7 +22,7 @@ from gearing.policies.rules import FixedLeverage
 from gearing.storage.atomic import write_arrays
 from gearing.studies.experiment import Findings, experiment
 from gearing.studies.regret.compared import compared
-from gearing.studies.regret.config import RegretConfig
+from gearing.studies.regret.config import FORMULA, REFERENCES, RegretConfig
 from gearing.studies.regret.searching import search_regret
 from gearing.studies.regret.tables import (
     GROWTH,
@@ -29,80 +30,110 @@ from gearing.studies.regret.tables import (
     agent_table,
     agents_line,
     reference_table,
+    rule_table,
+    rules_line,
     seed_table,
 )
 from gearing.studies.regret.training import settings_of, train
 from gearing.studies.trials import Place, Trial
 from gearing.studies.work import Work
 
+_CHECKED_YEARS = 1.0
 GRID = 0.2  # step of the leverages on which the oracle is solved
-REFERENCES = ("oracle", "half_of_the_oracle", "best_fixed")
 
 
 @dataclass(frozen=True)
 class Player(Trial):
-    """A policy on all test paths: one of the references, or, with a seed, an agent that is trained first."""
+    """A policy on all test paths: a reference, a rule, or, with a seed, an agent that is trained first."""
 
     policy: str
     seed: int | None = None
 
     def settings(self, config: Any) -> dict[str, Any]:
-        """All but the other agents; the agent's with those that ship for its task."""
-        settings = {name: value for name, value in config.settings.items() if name not in ("agents", "seeds")}
-        return (
-            settings
-            if self.seed is None
-            else {**settings, "agent": settings_of(config, self.policy).as_dict()}
-        )
+        """All but the other agents and rules; the agent's with those that ship for its task."""
+        settings = {k: value for k, value in config.settings.items() if k not in ("agents", "rules", "seeds")}
+        if self.seed is not None:
+            return {**settings, "agent": settings_of(config, self.policy).as_dict()}
+        rule = config.rules.get(self.policy)
+        return settings if rule is None else {**settings, "rule": rule.identity}
 
 
 @experiment(RegretConfig)
 def run_regret(config: RegretConfig, work: Work) -> Findings:
     """Tables: ``agents``, one row per agent with its score (growth over the oracle's), the interval over seeds, the
     share of decisions inside the oracle's band, and what it took to 0.9 of the oracle on validation and to the chosen
-    weights; ``references``; ``seeds``. With the section ``search`` it searches over an agent's settings instead.
+    weights; ``rules``, of policies without training; ``references``; ``seeds``. With the section ``search`` it searches
+    over an agent's settings instead.
     """
     if config.search is not None:
         return search_regret(config, work)
-    known = work.run([Player(name) for name in (*REFERENCES, "formula")], partial(_play, config))
+    known = work.run([Player(name) for name in (*REFERENCES, FORMULA)], partial(_play, config))
+    rules = work.run([Player(name) for name in config.rules], partial(_play, config), needed=False)
     trials = [Player(name, seed) for name, seed in _seeds(config)]
     results = work.run(trials, partial(_play, config), needed=False)
-    if not results:
+    if not results and not rules:
         work.raise_failure()
-    seeds = seed_table(config, results, known[0])
-    agents = agent_table(seeds)
-    tables = {"agents": agents, "references": reference_table(config, known), "seeds": seeds}
-    metrics = {f"{name}.score": float(row["score"]) for name, row in agents.iterrows()}
+    tables, printed, lines = {}, {}, []
+    if results:
+        seeds = seed_table(config, results, known[0])
+        tables["agents"] = agent_table(seeds)
+        printed["agents"] = tables["agents"][PRINTED]
+        lines.append(agents_line(config, tables["agents"]))
+    if rules:
+        tables["rules"] = rule_table(config, rules, known[0])
+        lines.append(rules_line(config, tables["rules"]))
+    scores = {name: row["score"] for table in tables.values() for name, row in table.iterrows()}
+    tables |= {"references": reference_table(config, known)} | ({"seeds": seeds} if results else {})
+    metrics = {f"{name}.score": float(score) for name, score in scores.items()}
     return Findings(
-        agents_line(config, agents), tables, metrics=metrics, printed={"agents": agents[PRINTED]},
-        comparison=compared(config, results, known),
+        "; ".join(lines), tables, metrics=metrics, printed=printed,
+        comparison=compared(config, results, [*known[:-1], *rules, known[-1]]),
     )  # fmt: skip
 
 
 def _seeds(config: RegretConfig) -> list[tuple[str, int]]:
     """Agent and seed of everything that is trained, seed by seed."""
     most = {name: agent.seeds or config.seeds for name, agent in config.agents.items()}
-    return [(name, k) for k in range(max(most.values())) for name in config.agents if k < most[name]]
+    return [
+        (name, k) for k in range(max(most.values(), default=0)) for name in config.agents if k < most[name]
+    ]
 
 
 def _play(config: RegretConfig, trial: Player, place: Place) -> dict[str, Any]:
     """Train what is trained, and play every test path: growth of its parts as a file, the rest as summary."""
     policy: Any = None
     learned: dict[str, Any] = {}
+    rule = config.rules.get(trial.policy) if trial.seed is None else None
     if trial.seed is not None:
         policy, learned = _trained(config, trial, place)
+    elif rule is not None:
+        policy = rule.make()
+        if rule.is_own:
+            _check_own(config, trial.policy, policy)
     elif trial.policy == "best_fixed":
         policy = best_fixed(config)
     played = []
     for number in range(config.test.count):
         market, table = config.open(config.test.seed + number, config.test.years)
-        if trial.policy == "formula" and trial.seed is None:
+        if rule is not None:
+            table = config.shown_to(policy, market, table)
+        if trial.policy == FORMULA and trial.seed is None:
             played.append(_formulas(config, market))
         else:
             played.append(_on_path(config, market, table, policy or references(config, market)[trial.policy]))
     growth = np.concatenate([np.atleast_1d(one.pop("growth")) for one in played])
     write_arrays(place.folder / GROWTH, {"growth": growth})
     return {**learned, **{name: [one[name] for one in played] for name in played[0]}}
+
+
+def _check_own(config: RegretConfig, name: str, policy: Any) -> None:
+    """The conformance suite on a short path of the validation."""
+    market, table = config.open(config.validate_.seed, _CHECKED_YEARS)
+    seen = config.shown_to(policy, market, table)
+    try:
+        check_policy(policy, market, seen, **config.simulation_settings())
+    except PolicyError as error:
+        raise PolicyError(f"rules.{name}: {error}") from None
 
 
 def _on_path(config: RegretConfig, market: MarketData, table: FeatureTable, policy: Any) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from gearing.studies.regret.config import RegretConfig
 from gearing.studies.trials import Result
 
 GROWTH = "growth.npz"
+_NORMAL = 1.96  # standard errors of a 95 % interval
 REACHED = 0.9  # of the oracle on validation: when an agent counts as having learned
 PRINTED = [  # columns of the agents' table that are printed; its file has all
     "seeds", "growth", "score", "score_low", "score_high", "worst_seed", "regret", "inside", "leverage", "decisions",
@@ -41,6 +42,52 @@ def reference_table(config: RegretConfig, known: Sequence[Result]) -> pd.DataFra
     return table.drop(columns=["inside", "outside_by"])
 
 
+def rule_table(config: RegretConfig, played: Sequence[Result], oracle: Result) -> pd.DataFrame:
+    """One row per rule: growth a year, its share of the oracle's with the interval over the test paths, and the regret.
+
+    The interval is the delta method's for a ratio of sums over parts of the paths; parts are paired with the oracle's
+    where both decide on the same bars.
+    """
+    best, years = growth_of(oracle), config.test_years
+    most, rows = float(best.sum() / years), []
+    for result in played:
+        growth = growth_of(result)
+        mine = float(growth.sum() / years)
+        score, reach = mine / most, _NORMAL * _ratio_error(growth, best, mine / most)
+        rows.append(
+            {
+                "growth": mine, "error": _error(growth, years),
+                "score": score, "score_low": score - reach, "score_high": score + reach,
+                "regret": most - mine, "leverage": float(np.mean(result.summary["leverage"])),
+            }
+        )  # fmt: skip
+    return pd.DataFrame(rows, index=pd.Index([one.trial.policy for one in played], name="policy"))
+
+
+def _ratio_error(growth: np.ndarray, best: np.ndarray, ratio: float) -> float:
+    """Standard error of sum(growth) / sum(best)."""
+    if growth.shape == best.shape:
+        spread = (growth - ratio * best).std(ddof=1) * np.sqrt(growth.size)
+    else:
+        spread = np.hypot(*(x.std(ddof=1) * np.sqrt(x.size) for x in (growth, ratio * best)))
+    return float(spread / abs(best.sum()))
+
+
+def _error(parts: np.ndarray, years: float) -> float:
+    """Standard error of the growth a year."""
+    # Parts are years apart from each other, and their states forget each other in months.
+    return float(parts.std(ddof=1) * np.sqrt(parts.size) / years)
+
+
+def rules_line(config: RegretConfig, rules: pd.DataFrame) -> str:
+    """Scores of rules with their intervals."""
+    scores = [
+        f"{name} {row['score']:.3f} [{row['score_low']:.3f}, {row['score_high']:.3f}]"
+        for name, row in rules.iterrows()
+    ]
+    return f"{config.name}: share of the oracle's growth over {config.test_years:,.0f} years: {', '.join(scores)}"
+
+
 def seed_table(config: RegretConfig, trained: Sequence[Result], oracle: Result) -> pd.DataFrame:
     """One row per agent and seed."""
     rows = [_row(config, result, oracle) | _learned(result.summary) for result in trained]
@@ -51,18 +98,13 @@ def seed_table(config: RegretConfig, trained: Sequence[Result], oracle: Result) 
 def _row(config: RegretConfig, result: Result, oracle: Result) -> dict[str, float]:
     """Growth a year and its standard error, the same of the regret, and means over the test paths."""
     growth, best, years = growth_of(result), growth_of(oracle), config.test_years
-
-    def error(parts: np.ndarray) -> float:
-        # Parts are years apart from each other, and their states forget each other in months.
-        return float(parts.std(ddof=1) * np.sqrt(parts.size) / years)
-
     mine, most = float(growth.sum() / years), float(best.sum() / years)
     return {
         "growth": mine,
-        "error": error(growth),
+        "error": _error(growth, years),
         "score": mine / most,
         "regret": most - mine,
-        "regret_error": error(best - growth),
+        "regret_error": _error(best - growth, years),
         **{name: float(np.mean(result.summary[name])) for name in _MEASURED},
     }
 

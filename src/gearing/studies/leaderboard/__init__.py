@@ -1,0 +1,1 @@
+"""The leaderboard: fixed tasks, rows of submissions, its page."""
