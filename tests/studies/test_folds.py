@@ -34,6 +34,17 @@ def test_an_expanding_window_keeps_its_beginning_and_a_rolling_one_its_length():
     assert days(*(fold.train for fold in rolling)) == [(0, 365), (60, 425), (120, 485)]
 
 
+def test_folds_that_begin_on_a_day_are_the_same_whatever_the_data_begin_with():
+    begun = folds(**{"from": "2020-03-01"})
+    first, second = (begun.folds(FIRST + start * DAY, FIRST + 900 * DAY) for start in (0, 60))
+    assert first == second
+    assert days(first[0].train) == [(60, 425)]  # 2020-03-01 is day 60 of a leap year
+    with pytest.raises(
+        ValueError, match=r"folds\.from is 2020-03-01, and the data have all columns from 2020-03-02"
+    ):
+        begun.folds(FIRST + 61 * DAY, FIRST + 900 * DAY)
+
+
 def test_only_as_many_folds_as_requested():
     assert len(folds(count=2).folds(FIRST, FIRST + 3000 * DAY)) == 2
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -70,7 +70,7 @@ def submit(
             typer.echo(f"added       {path}")
 
 
-def _row(policy: str, settings: list[str], tasks: list, name: str | None) -> dict:
+def _row(policy: str, settings: list[str], tasks: list[Any], name: str | None) -> dict[str, Any]:
     """Play the tasks, and print what they say."""
     from gearing.studies.leaderboard.page import score_text
     from gearing.studies.leaderboard.submitting import submit as play

@@ -54,7 +54,8 @@ def submit(
     """
     _check_hooks(named_policy(policy, settings), policy)
     entered = {"rule": policy, **settings}
-    found, skipped = {}, {}
+    found: dict[str, Any] = {}
+    skipped: dict[str, str] = {}
     for task in tasks:
         reason = task.missing
         if reason is None:
@@ -121,7 +122,7 @@ def reference_rows(
 def _entry(task: Task, done: Experiment, score: dict[str, Any]) -> dict[str, Any]:
     """A score with the task and the data that it was played on."""
     data = {name: market.fingerprint for name, market in done.findings.markets.items()}
-    return {**score, "task": task.digest, "data": data or {"generated": done.config.digest}}
+    return {**score, "task": task.digest, "data": data or {"generated": task.digest}}
 
 
 def _check_hooks(policy: Any, name: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -76,8 +75,7 @@ class Task:
         folder = getattr(market, "folder", None)
         if folder is None or Path(folder).is_dir():
             return None
-        where = "GEARING_DATA names" if os.environ.get("GEARING_DATA") else "GEARING_DATA is not set;"
-        return f"no history folder: {where} {folder}, which is no folder (see data/README.md)"
+        return f"no history folder: {folder} is no folder; name one in GEARING_DATA (data/README.md)"
 
 
 def read_tasks(folder: Path = FOLDER, names: list[str] | None = None) -> list[Task]:
