@@ -83,10 +83,11 @@ def _played(
         if users_frame(error) is not None:
             raise  # a fault in the user's own code
         return " ".join(str(error).split())
-    found[task.name] = next(
-        _entry(task, done, score) for name, score in scores_of(done) if name == SUBMISSION
-    )
-    return None
+    for name, score in scores_of(done):
+        if name == SUBMISSION:
+            found[task.name] = _entry(task, done, score)
+            return None
+    return "; ".join(dict.fromkeys(done.failed["error"])) or "it has no result"
 
 
 def reference_rows(
