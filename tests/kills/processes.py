@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 import time
+from unittest import mock
 
 FORK = multiprocessing.get_context("fork")
 
@@ -60,3 +61,25 @@ def returned(action):
     found = receiver.recv()
     child.join()
     return found
+
+
+def killed_at(owner, name, number, after):
+    """A context in which the process dies before or after it takes a step for the given time."""
+    usual, calls = getattr(owner, name), []
+
+    def step(*given, **settings):
+        calls.append(None)
+        if len(calls) == number and not after:
+            die()
+        result = usual(*given, **settings)
+        if len(calls) == number:
+            die()
+        return result
+
+    return mock.patch.object(owner, name, step)
+
+
+def aimed(action, step, number, after):
+    """Run an action that dies at a step."""
+    with killed_at(*step, number, after):
+        action()

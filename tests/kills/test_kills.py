@@ -11,12 +11,11 @@ import shutil
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
-from unittest import mock
 
 import pandas as pd
 import pytest
 from tests.agents.test_training import assert_same, train, weights
-from tests.kills.processes import die, forked, returned
+from tests.kills.processes import aimed, forked, returned
 from tests.market.sources.test_download import assert_whole, run
 
 from gearing.agents.checkpoints import CheckpointFolder
@@ -45,27 +44,6 @@ IN_A_ROW = 5  # kills of one study, training or run, before it runs to its end
 FILES = ((os, "replace"), (os, "rename"))
 RECORDS = ((Journal, "append"), (Journal, "keep"), (Journal, "delivered"), (Journal, "remove"))
 SENDING = ((MlflowSender, "deliver"), (MlflowSender, "mark_killed"))
-
-
-def killed_at(owner, name, number, after):
-    """A context in which the process dies before or after it takes a step for the given time."""
-    usual, calls = getattr(owner, name), []
-
-    def step(*given, **settings):
-        calls.append(None)
-        if len(calls) == number and not after:
-            die()
-        result = usual(*given, **settings)
-        if len(calls) == number:
-            die()
-        return result
-
-    return mock.patch.object(owner, name, step)
-
-
-def aimed(action, step, number, after):
-    with killed_at(*step, number, after):
-        action()
 
 
 def killed(action, times, steps, seed, longest=1.0):

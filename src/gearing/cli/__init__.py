@@ -16,6 +16,7 @@ import typer
 from gearing.cli.data import data
 from gearing.cli.failures import STOPPED, explained, how_to_go_on
 from gearing.cli.listing import list_names
+from gearing.cli.live import paper
 from gearing.cli.policies import SECTIONS, complete_rule, split_settings
 from gearing.cli.reconcile import reconcile
 from gearing.cli.shared import Experiment, Json, Plugins, Settings, ad_hoc, data_line, writable, write_json
@@ -28,6 +29,7 @@ app = typer.Typer(
 )
 app.add_typer(data, name="data")
 app.command()(reconcile)
+app.command()(paper)
 app.command("list")(list_names)
 app.command()(submit)
 

@@ -206,15 +206,9 @@ class BacktestResult:
     @cached_property
     def ledger(self) -> pd.DataFrame:
         """Every interval of every position: price_pnl + fees + funding + liquidation = its change of equity."""
-        parts = []
-        for k, slot in enumerate(self.slots):
-            frame = pd.DataFrame({"time": self.time[:-1], "contract": slot, "target": self.target[:, k]})
-            for name in ledger_dtype.names or ():
-                frame[name] = self.ledgers[name][:, k]
-            frame["effective_leverage"] = self.leverage[:, k]
-            frame["equity"] = self.equity[1:]
-            parts.append(frame)
-        return pd.concat(parts).sort_values(["time", "contract"], kind="stable").reset_index(drop=True)
+        return ledger_table(
+            self.time[:-1], self.slots, self.target, self.ledgers, self.leverage, self.equity[1:]
+        )
 
     @cached_property
     def control_report(self) -> pd.DataFrame:
@@ -245,3 +239,34 @@ class BacktestResult:
     def __repr__(self) -> str:
         end = "ruined" if self.ruined else f"{self.performance.log_growth:+.3f} log growth a year"
         return f"BacktestResult({self.name}: {self.time[0]} to {self.time[-1]}, {end})"
+
+
+def ledger_table(
+    time: np.ndarray,
+    slots: tuple[str, ...],
+    target: np.ndarray,
+    ledgers: np.ndarray,
+    leverage: np.ndarray,
+    equity: np.ndarray,
+) -> pd.DataFrame:
+    """A row for each interval and position.
+
+    Parameters
+    ----------
+    time : (n,) datetime64[ms]
+        Decisions.
+    target, leverage : (n, n_slots) float64
+        Target leverage of the decision, effective leverage at the end of its interval.
+    ledgers : (n, n_slots) of ``ledger_dtype``
+    equity : (n,) float64
+        At the end of the interval.
+    """
+    parts = []
+    for k, slot in enumerate(slots):
+        frame = pd.DataFrame({"time": time, "contract": slot, "target": target[:, k]})
+        for name in ledger_dtype.names or ():
+            frame[name] = ledgers[name][:, k]
+        frame["effective_leverage"] = leverage[:, k]
+        frame["equity"] = equity
+        parts.append(frame)
+    return pd.concat(parts).sort_values(["time", "contract"], kind="stable").reset_index(drop=True)

@@ -11,23 +11,9 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal, getcontext
 
+from gearing.live.statements.events import ONE, ZERO, Event, Traded
+
 getcontext().prec = 50
-ZERO, ONE = Decimal(0), Decimal(1)
-
-
-@dataclass(frozen=True)
-class Traded:
-    """A contract: ``size`` is base coins (linear) or quote units (inverse) of one traded unit."""
-
-    symbol: str
-    base: str
-    settle: str
-    tick: Decimal
-    lot: Decimal
-    inverse: bool = False
-    size: Decimal = ONE
-    maintenance: Decimal = Decimal("0.005")
-    top_leverage: Decimal = Decimal(50)
 
 
 @dataclass
@@ -37,49 +23,6 @@ class Leg:
     quantity: Decimal = ZERO
     entry: Decimal = ZERO
     margin: Decimal = ZERO
-
-
-@dataclass(frozen=True)
-class Event:
-    """One thing that happened; amounts in ``coin``, positive where the account receives.
-
-    Attributes
-    ----------
-    kind : {"transfer", "fill", "adl", "liquidation", "funding", "bonus", "position"}
-    leg : {"net", "long", "short"}
-    side : +1 or -1, of the order; of the position for funding and position
-    before, after : signed quantity of the leg
-    closed : quantity of the order that closed something
-    fee : positive where paid, in ``fee_coin``
-    balance : of ``coin`` after the event
-    mark : of a liquidation, the other one of its two prices: where the mark triggered, or the bankruptcy price
-    """
-
-    kind: str
-    time: int
-    number: int
-    coin: str
-    contract: Traded | None = None
-    leg: str = "net"
-    side: int = 0
-    quantity: Decimal = ZERO
-    price: Decimal = ZERO
-    closed: Decimal = ZERO
-    before: Decimal = ZERO
-    after: Decimal = ZERO
-    entry: Decimal = ZERO
-    realised: Decimal = ZERO
-    value: Decimal = ZERO
-    fee: Decimal = ZERO
-    fee_coin: str = ""
-    rate: Decimal = ZERO
-    maker: bool = False
-    amount: Decimal = ZERO
-    balance: Decimal = ZERO
-    mark: Decimal = ZERO
-    margin: Decimal = ZERO
-    leverage: Decimal = ZERO
-    liquidation_price: Decimal = ZERO
 
 
 @dataclass

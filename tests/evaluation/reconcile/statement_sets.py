@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.evaluation.reconcile import binance_writer, bybit_writer, okx_writer
-from tests.evaluation.reconcile.scripted_account import Account, Traded
+from tests.evaluation.reconcile.scripted_account import Account
 from tests.evaluation.reconcile.statement_writer import (
     SCRIPTS,
     Market,
@@ -22,6 +22,7 @@ from tests.evaluation.reconcile.statement_writer import (
 from gearing.contracts import Contract, MarginTier, TierSchedule
 from gearing.evaluation.reconcile import Reconciliation
 from gearing.evaluation.reconcile.files import reconcile_files
+from gearing.live.statements.events import Traded
 
 Make = Callable[[Script], Table]
 

@@ -11,10 +11,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from tests.evaluation.reconcile.scripted_account import Account, Traded
+from tests.evaluation.reconcile.scripted_account import Account
+
+from gearing.live.statements.events import Row, Traded
 
 HOUR, START = 3_600_000, 1_735_689_600_000  # 2025-01-01 00:00 UTC
-Row = dict[str, Any]
 
 
 @dataclass
@@ -172,13 +173,3 @@ SCRIPTS = {"one_way": one_way, "hedge": hedge, "inverse": inverse, "liquidated":
 def fields(names: str) -> frozenset[str]:
     """Names of fields from a text."""
     return frozenset(names.split())
-
-
-def trimmed(value: Decimal) -> str:
-    """Without zeros at the end: 11, 0.2."""
-    return f"{value.normalize():f}" if value else "0"
-
-
-def padded(value: Decimal, digits: int) -> str:
-    """With all decimals: 11.00000000."""
-    return f"{value:.{digits}f}"

@@ -121,6 +121,7 @@ class Decider:
         targets, reduced = reductions_only(targets, closing, state, f"while {bounds.state}")
         notes += [*cut, *limited, *kept, *reduced]
         orders, trade_notes = state.trade(targets, loosened(outcome.guards))
+        held = tuple(name for name, target in zip(state.names, targets, strict=True) if np.isnan(target))
         targets, more = filled_holds(targets, state)
         notes += [*more, *trade_notes]
         interval = parse_duration(self.manifest.config.decision_interval)
@@ -145,6 +146,7 @@ class Decider:
             calls=calls,
             answer=outcome.answer,
             liquidation_distance=liquidation_distance(state),
+            held=held,
         )
 
     def _outside(self, columns: np.ndarray, tolerance: float | None) -> list[Refusal]:

@@ -131,6 +131,8 @@ class Decision:
         The policy's own targets, before controls and caps.
     liquidation_distance : float or None
         Adverse move of all positions at once that liquidates the account [fraction]; None without one.
+    held : tuple of str
+        Contracts whose position is left unchanged; their target is what is held.
     """
 
     time: np.datetime64
@@ -150,6 +152,7 @@ class Decision:
     calls: tuple[Call, ...] = ()
     answer: tuple[float, ...] = ()
     liquidation_distance: float | None = None
+    held: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -171,6 +174,7 @@ class Decision:
             "calls": [dict(vars(call)) for call in self.calls],
             "answer": [None if x != x else x for x in self.answer],
             "liquidation_distance": self.liquidation_distance,
+            "held": list(self.held),
         }
 
     @classmethod

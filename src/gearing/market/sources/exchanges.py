@@ -28,7 +28,7 @@ from gearing.names import check_file_name
 from gearing.storage.atomic import write_atomically
 from gearing.storage.text import decoded, parse_json
 
-FOLDERS = {"bybit": "bybit-linear", "okx": "okx-swap"}
+FOLDERS = {"bybit": "bybit-linear", "okx": "okx-swap", "binanceusdm": "binance-um"}
 PRICES = {"last": None, "mark": "mark", "index": "index"}
 PAGE = 100  # rows per request of every endpoint of both
 SHORTEST_FUNDING = 3_600_000  # ms; no contract settles more often than hourly

@@ -1,0 +1,167 @@
+"""``gearing paper``, ``gearing serve`` and ``gearing watch``: bundles at work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gearing.cli.shared import Json, Plugins, write_json
+
+if TYPE_CHECKING:
+    from gearing.live.paper.run import PaperRun
+
+Bundle = Annotated[Path, typer.Argument(help="Folder written by `gearing export` or a study.")]
+
+
+def paper(
+    bundle: Bundle,
+    folder: Annotated[
+        Path, typer.Option(help="Folder of the paper account; one that exists is continued.")
+    ] = Path("paper"),
+    bars: Annotated[
+        Path | None, typer.Option(help="Recorded bars, CSV or Parquet, as `gearing decide` reads them.")
+    ] = None,
+    funding: Annotated[Path | None, typer.Option(help="Settlements to --bars, CSV or Parquet.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Data folder with recorded bars; default $GEARING_DATA.")
+    ] = None,
+    live: Annotated[
+        bool, typer.Option("--live", help="The venue's public bars, through ccxt, as they come.")
+    ] = False,
+    start: Annotated[
+        str | None, typer.Option("--from", help="First decision, UTC; default the earliest.")
+    ] = None,
+    end: Annotated[str | None, typer.Option("--until", help="No decision from this moment on, UTC.")] = None,
+    speed: Annotated[
+        float | None,
+        typer.Option(
+            help="Recorded bars at this multiple of real time, such as 1 or 3600; default as fast as possible.",
+            min=0.001,
+        ),
+    ] = None,
+    equity: Annotated[
+        float | None, typer.Option(help="At the first decision; default that of the bundle.", min=0.01)
+    ] = None,
+    fallback: Annotated[
+        str, typer.Option(help="What a refused decision does: hold, flat, or reduce:2 to twice the equity.")
+    ] = "hold",
+    statement: Annotated[
+        Path | None,
+        typer.Option(help="Write the account's statement, in its venue's format, into this folder."),
+    ] = None,
+    json_file: Json = None,
+    plugins: Plugins = None,
+) -> None:
+    """Trade a paper account with a bundle: decisions on the clock, fills by the simulator. No order is sent.
+
+    The folder's journal holds the account: a run that was stopped or killed is continued by the same command. Writes
+    ledger.csv, shadow.csv (paper minus simulated) and account.json into the folder.
+    """
+    from gearing.export import load_bundle
+    from gearing.live.paper.report import summary, summary_line
+    from gearing.live.paper.run import paper_account
+    from gearing.market.timing import stamp
+    from gearing.plugins import load_plugins
+
+    load_plugins(plugins or ())
+    chosen = load_bundle(bundle)
+    first, last = (
+        None if text is None else stamp(text, name) for text, name in ((start, "--from"), (end, "--until"))
+    )
+    source = _source(bars, funding, data, live, speed)
+    typer.echo(f"bundle      {chosen!r}")
+    with paper_account(chosen, folder, equity, fallback) as run, _written(run, folder):
+        if run.decisions:
+            typer.echo(f"continued   {folder}, {len(run.decisions)} decisions so far")
+        feed, clock = source(run, first, last)
+        _go(run, feed, clock, first, last, shown=live or speed is not None)
+    typer.echo(f"wrote       {folder}: ledger.csv, shadow.csv, account.json, journal.jsonl")
+    if statement is not None:
+        from gearing.live.paper.statement import write_statement
+
+        for path in write_statement(run, statement):
+            typer.echo(f"wrote       {path}")
+    found = summary(run)
+    typer.echo(f"paper       {summary_line(found)}")
+    write_json(json_file, found)
+
+
+@contextmanager
+def _written(run: PaperRun, folder: Path) -> Iterator[None]:
+    """Write the reports at the end, also of a run that is stopped."""
+    from gearing.live.paper.report import write_reports
+
+    try:
+        yield
+    finally:
+        write_reports(run, folder)
+
+
+def _source(
+    bars: Path | None, funding: Path | None, data: Path | None, live: bool, speed: float | None
+) -> Any:
+    """A function that returns the feed and the clock of a run."""
+    import numpy as np
+
+    from gearing.live.paper.clock import Running, Unhurried
+    from gearing.live.paper.feeds import file_feed, folder_feed, live_feed
+
+    if live + (bars is not None) + (data is not None) > 1 or (live and speed is not None):
+        raise ValueError("give one of --bars, --data and --live; --speed is for recorded bars.")
+    if funding is not None and bars is None:
+        raise ValueError("--funding belongs to --bars; a data folder and --live have their own settlements.")
+
+    def chosen(run: PaperRun, first: np.datetime64 | None, last: np.datetime64 | None) -> tuple[Any, Any]:
+        if live:
+            clock = Running()
+            return live_feed(run.bundle, run.folder / "market", clock.now, tell=_warned), clock
+        begins = np.datetime64(run.decisions[-1]["time"], "ms") if run.decisions else first
+        feed = (
+            folder_feed(run.bundle, data, begins, last)
+            if bars is None
+            else file_feed(run.bundle, bars, funding)
+        )
+        if speed is None:
+            return feed, Unhurried()
+        moment = run.next_moment(feed.known(), first)
+        return feed, Running(moment, speed)
+
+    return chosen
+
+
+def _go(run: PaperRun, feed: Any, clock: Any, first: Any, last: Any, shown: bool) -> None:
+    """Decide until the feed ends; prints every decision where time passes, else a bar of progress and refusals."""
+    from rich.progress import Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, transient=True, disable=shown) as progress:
+        task = progress.add_task("paper")
+        for line in run.go(feed, clock, first, last):
+            if shown:
+                typer.echo(decision_line(line))
+            elif line["paper"]["refused"]:
+                progress.console.print(decision_line(line), markup=False, highlight=False, soft_wrap=True)
+            progress.update(task, description=f"paper, {len(run.decisions):,} decisions")
+    if not run.decisions:
+        raise ValueError(
+            f"the bars hold no decision: the bundle looks back over {run.bundle.lookback_bars} bars. Give older bars."
+        )
+
+
+def decision_line(line: dict[str, Any]) -> str:
+    """A decision of the journal as a line."""
+    import numpy as np
+
+    moment = np.datetime64(line["time"], "ms").astype("datetime64[m]")
+    if line["paper"]["refused"]:
+        return f"{moment}Z  refused: {line['paper']['refused']}"
+    targets = line["paper"]["decision"]["target_leverage"]
+    return f"{moment}Z  " + ", ".join(f"{name} {value:+.2f}x" for name, value in targets.items())
+
+
+def _warned(text: str) -> None:
+    typer.secho(f"missing     {text}", fg="yellow", err=True)

@@ -1,0 +1,1 @@
+"""A paper account: a bundle decides, the simulator fills, a journal holds everything."""

@@ -1,0 +1,1 @@
+"""Account statements of paper accounts, in the formats of venues."""
