@@ -61,11 +61,26 @@ def shrunk(name, folder, history):
         settings["market"] |= {"years": 1.0} if raw["market"]["folder"] is None else {"folder": str(history)}
     if isinstance(settings.get("forecast"), dict):
         settings["forecast"]["train"] = "120d"
-    for agent in settings.get("agents", {}).values():
-        shrink_agent(agent)
+    if "search" in settings:
+        shrink_search(settings)
+    else:
+        for agent in settings.get("agents", {}).values():
+            shrink_agent(agent)
     path = folder / Path(name).name
     OmegaConf.save(settings, path)
     return path
+
+
+def shrink_search(settings):
+    """Two drawings of few decisions, on the year of validation that history needs at least."""
+    small = {name: value for name, value in AGENT.items() if name not in ("seeds", "episode")}
+    (agent,) = settings["agents"].values()
+    for name in small:
+        agent.pop(name, None)
+    own = {name: value for name, value in small.items() if name not in settings["search"]["space"]}
+    settings["search"] |= {"trials": 2, "settings": own}
+    if "folds" in settings:
+        settings["folds"] = {"train": "90d", "validate": "75d", "test": "30d", "count": 5}
 
 
 def shrink_agent(agent):

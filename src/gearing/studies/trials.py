@@ -130,6 +130,18 @@ class Store:
                 return dict(stored["summary"])
         return None
 
+    def packed(self, trial: Trial) -> dict[str, bytes]:
+        """The files of a result by name, the summary included."""
+        place = self.place(trial)
+        return {name: (place / name).read_bytes() for name in (*_files(place), SUMMARY)}
+
+    def unpack(self, trial: Trial, files: Mapping[str, bytes]) -> None:
+        """Write the files of a result that another machine made."""
+        with draft_folder(self.place(trial)) as draft:
+            for name, content in files.items():
+                (draft / name).parent.mkdir(parents=True, exist_ok=True)
+                (draft / name).write_bytes(content)
+
     def set_damage_aside(self, trial: Trial) -> None:
         """Rename what is damaged in a trial's folder, so that it is made again; the training's checkpoint stays."""
         place = self.place(trial)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import astuple, dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -201,7 +203,21 @@ class Work:
                 load_plugins(self.config.plugins)
                 self._note(trial, store, runner.run(trial, self.tracker, claims), "")
             return
-        self._run_side_by_side(missing, store, replace(runner, progress=False))
+        with self._marker() as marker:
+            self._run_side_by_side(missing, store, replace(runner, progress=False, marker=marker))
+
+    @contextmanager
+    def _marker(self) -> Iterator[Path | None]:
+        """A file by which machines of a cluster find out whether they see the folder; local processes do."""
+        if self.config.engine == "local":
+            yield None
+            return
+        marker = self.folder.absolute() / f".seen-{secrets.token_hex(8)}"
+        marker.touch()
+        try:
+            yield marker
+        finally:
+            marker.unlink(missing_ok=True)
 
     def _is_small(self, missing: Sequence[Trial]) -> bool:
         """Whether trials are run in this process: tables that an experiment makes once, and what gains nothing."""
@@ -217,7 +233,7 @@ class Work:
         most = VANISHED + self.config.retries
 
         def begun(number: int) -> None:
-            self.tell(f"  begins: {missing[number].name}")
+            self.tell(f"  runs: {missing[number].name}")
 
         jobs = [(trial, self.tracker) for trial in missing]
         ended = run_jobs(self.engines.open(), runner, jobs, most, begun)
@@ -225,18 +241,21 @@ class Work:
             trial, attempts = missing[one.number], one.returned
             if attempts is None:
                 attempts = Attempts(one.vanished, vanished_error(trial, one.vanished))
-                write_failure(
-                    failure_file(self.folder, store.place(trial).name), trial.name, *astuple(attempts)
-                )
             self._note(trial, store, attempts, f"  {count} of {len(missing)} ")
 
     def _note(self, trial: Trial, store: Store, ended: Attempts, before: str) -> None:
         """Print how a trial ended, and remember a failure."""
+        if ended.files is not None:
+            store.unpack(trial, ended.files)
         if ended.error is None:
             if before:
                 self.tell(f"{before}done: {trial.name}")
             return
         file = failure_file(self.folder, store.place(trial).name)
+        if (
+            not file.exists() or file.stat().st_mtime < self.began
+        ):  # of a machine that does not see this folder
+            write_failure(file, trial.name, ended.count, ended.error)
         failure = Failure(trial.name, ended.count, ended.error, file)
         self.failures[store.place(trial).name] = failure
         self.tell(f"{before or '  '}failed: {trial.name} ({failure.text})")

@@ -12,10 +12,12 @@ from tests.kills.processes import forked_at_once
 from typer.testing import CliRunner
 
 from gearing.cli import app
+from gearing.studies.engines.attempts import Runner
 from gearing.studies.engines.failures import TABLE
 from gearing.studies.experiment import ExperimentConfig, Findings, experiment
 from gearing.studies.runner import run_study
-from gearing.studies.trials import Trial
+from gearing.studies.trials import Store, Trial
+from gearing.tracking import Tracker
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,28 @@ def test_processes_that_share_a_folder_take_the_failure_of_another_for_their_own
     # A process that begins after another's failure tries again: each at most its three times.
     assert begun(tmp_path, -1) in (3, 6)
     assert [begun(tmp_path, number) for number in (4, 16, 36)] == [1, 1, 1]
+
+
+def test_a_machine_that_does_not_see_the_folder_returns_the_files_of_a_result(tmp_path):
+    one = config(tmp_path, numbers=[4, -1])
+    (tmp_path / "runs").mkdir()
+    store = Store(one, one.folder, {})
+    runner = Runner(store, partial(root, tmp_path / "runs" / "log"), marker=tmp_path / "not here")
+    ended = runner((Root(4), None))
+    assert not one.folder.exists()
+    assert list(ended.files) == ["summary.json"]
+    store.unpack(Root(4), ended.files)
+    assert store.load(Root(4)).summary == {"root": 2.0}
+    failed = runner((Root(-1), None))
+    assert failed.count == 2
+    assert "no root of -1" in str(failed.error.exc)
+
+
+def test_a_machine_that_does_not_see_the_folder_refuses_a_tracking_database_in_a_file(tmp_path):
+    tracker = Tracker(f"sqlite:///{tmp_path}/mlflow.db", "x")
+    one = config(tmp_path, numbers=[4])
+    runner = Runner(Store(one, one.folder, {}), partial(root, tmp_path), marker=tmp_path / "not here")
+    assert "is a file that" in str(runner((Root(4), tracker)).error.exc)
 
 
 BROKEN = """\

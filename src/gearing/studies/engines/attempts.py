@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import socket
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from gearing.plugins import load_plugins, portable
@@ -12,6 +15,7 @@ from gearing.studies.claims import Claims
 from gearing.studies.engines.failures import error_text, failure_file, write_failure
 from gearing.studies.trials import Place, Store, Trial
 from gearing.tracking import Tracker
+from gearing.tracking.store import database
 
 Play = Callable[[Any, Place], Mapping[str, Any] | None]
 _logger = logging.getLogger(__name__)
@@ -27,10 +31,13 @@ class Attempts:
         How often it was begun; 0 if its result was there, or another process runs it.
     error : exception, optional
         That of the last attempt, if the trial failed.
+    files : mapping of name to bytes, optional
+        Of the result, from a machine that does not see the study's folder.
     """
 
     count: int
     error: Any = None
+    files: Mapping[str, bytes] | None = None
 
 
 @dataclass(frozen=True)
@@ -44,11 +51,14 @@ class Runner:
         ``play(trial, place)`` computes a trial.
     progress : bool
         Whether a person looks on.
+    marker : Path, optional
+        A file in the study's folder: a machine that does not see it returns the files of a result.
     """
 
     store: Store
     play: Play
     progress: bool = False
+    marker: Path | None = None
 
     def __call__(self, job: tuple[Trial, Tracker | None]) -> Attempts:
         """Run a trial in a process of its own; what its tracker cannot send, it leaves to the experiment's.
@@ -56,6 +66,8 @@ class Runner:
         Errors are returned: one that is raised here would end the others.
         """
         trial, tracker = job
+        if self.marker is not None and not self.marker.exists():
+            return self._far_away(trial, tracker)
         load_plugins(self.store.config.plugins)  # a worker process knows none yet
         try:
             ended = self.run(trial, tracker, Claims(self.store.folder / "trials"))
@@ -86,6 +98,19 @@ class Runner:
             write_failure(failure_file(store.folder, store.place(trial).name), trial.name, most, failed)
             return Attempts(most, failed)
 
+    def _far_away(self, trial: Trial, tracker: Tracker | None) -> Attempts:
+        """Run a trial on a machine that does not see the study's folder: its files are returned."""
+        with tempfile.TemporaryDirectory(prefix="gearing-") as home:
+            store = Store(self.store.config, Path(home, "study"), self.store.fingerprints)
+            if tracker is not None:
+                if database(tracker.uri) is not None:
+                    return Attempts(1, portable(_unseen(tracker.uri)))
+                tracker = Tracker(tracker.uri, tracker.experiment, spool=Path(home, "spool"))
+            ended = replace(self, store=store, marker=None)((trial, tracker))
+            if ended.error is None and tracker is not None and tracker.undelivered is not None:
+                return Attempts(ended.count, portable(ConnectionError(tracker.undelivered)))
+            return ended if ended.error is not None else replace(ended, files=store.packed(trial))
+
     def _once(self, trial: Trial, tracker: Tracker | None) -> None:
         store = self.store
         store.set_damage_aside(trial)
@@ -111,6 +136,13 @@ class Runner:
             return copied
         place.folder.mkdir(parents=True, exist_ok=True)
         return self.play(trial, place) or {}
+
+
+def _unseen(uri: str) -> ValueError:
+    return ValueError(
+        f"the tracking database {uri} is a file that {socket.gethostname()} does not see. Use a folder that all "
+        "machines share, a tracking server (tracking.uri=http://...), or tracking.enabled=false."
+    )
 
 
 def is_number(value: Any) -> bool:

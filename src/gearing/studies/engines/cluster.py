@@ -19,6 +19,7 @@ from gearing.studies.engines.engine import Shared, Vanished
 from gearing.studies.engines.packing import Packed, pack, unpack
 
 _STORE = 200_000_000  # bytes of the object store of this machine's own cluster, for what is small
+_AUTHENTICATION = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 _read: dict[str, Any] = {}  # the shared function that this process read last, by its name
 
 
@@ -53,7 +54,7 @@ class RayEngine:
         check_ray()
         self.slots = jobs
         self._home: str | None = None
-        self._ray = _imported()
+        self._ray = _imported(is_local=address is None)
         self._own = not self._ray.is_initialized()
         if self._own and address is None:
             self._start()
@@ -89,43 +90,61 @@ class RayEngine:
             shutil.rmtree(self._home, ignore_errors=True)
 
     def _start(self) -> None:
-        if not {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
-            # Only this process and its own may use the cluster; Ray's default writes the token into the home folder.
-            os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+        """Start a cluster on this machine."""
         self._home = tempfile.mkdtemp(prefix="gearing-ray-")
-        self._ray.init(
-            num_cpus=self.slots, include_dashboard=False, log_to_driver=False, logging_level="ERROR",
-            _temp_dir=self._home, _node_ip_address="127.0.0.1", object_store_memory=_store_size(),
-        )  # fmt: skip
+        try:
+            self._ray.init(
+                num_cpus=self.slots, include_dashboard=False, log_to_driver=False, logging_level="ERROR",
+                _temp_dir=self._home, _node_ip_address="127.0.0.1", object_store_memory=_store_size(),
+            )  # fmt: skip
+        except (OSError, ValueError, RuntimeError) as error:
+            shutil.rmtree(self._home, ignore_errors=True)
+            raise ValueError(
+                f"Ray cannot be started on this machine ({_reason(error)}). Use engine=local, or the "
+                "address of a cluster."
+            ) from None
 
     def _connect(self, address: str | None) -> None:
         try:
             self._ray.init(address=address, log_to_driver=False, logging_level="ERROR")
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            reason = " ".join(str(error).split()).partition(". ")[0]
+        except (OSError, ValueError, RuntimeError) as error:
             raise ValueError(
-                f"no Ray cluster answers at address {address!r} ({reason}). Start one with `ray start --head`, or "
-                "leave address out to use this machine."
+                f"no Ray cluster answers at address {address!r} ({_reason(error)}). Start one with `ray start --head`, "
+                "or leave address out to use this machine."
             ) from None
 
     def _end(self, ended: Future[Any], found: Future[Any]) -> None:
-        error = found.exception()
-        if isinstance(error, self._ray.exceptions.RayError) and not isinstance(
-            error, self._ray.exceptions.RayTaskError
-        ):
-            ended.set_exception(Vanished(str(error)))
-        elif error is not None:
-            ended.set_exception(error)
-        else:
+        """Pass on the end of a task."""
+        error, known = found.exception(), self._ray.exceptions
+        if error is None:
             ended.set_result(found.result())
+        elif isinstance(error, known.RayTaskError):  # jobs return their errors; this one could not even begin
+            reason = " ".join(str(error.cause).split())
+            ended.set_exception(
+                ValueError(
+                    f"a machine of the Ray cluster cannot run trials ({reason}). Install the same gearing and libraries "
+                    "on all machines."
+                )
+            )
+        else:
+            ended.set_exception(Vanished(str(error)) if isinstance(error, known.RayError) else error)
 
 
-def _imported() -> Any:
+def _imported(is_local: bool) -> Any:
+    """Ray; it reads its settings when it is imported."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if is_local and not {"ray", *_AUTHENTICATION} & {*sys.modules, *os.environ}:
+        # Only this process and its own may use the cluster; by default Ray would write a token into the home folder.
+        os.environ |= dict(zip(_AUTHENTICATION, ("token", secrets.token_hex(32)), strict=False))
     import ray
     import ray.exceptions
 
     return ray
+
+
+def _reason(error: Exception) -> str:
+    """The first sentence of an error."""
+    return " ".join(str(error).split()).partition(". ")[0]
 
 
 def _store_size() -> int:
