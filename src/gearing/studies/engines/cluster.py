@@ -122,8 +122,8 @@ class RayEngine:
             reason = " ".join(str(error.cause).split())
             ended.set_exception(
                 ValueError(
-                    f"a machine of the Ray cluster cannot run trials ({reason}). Install the same gearing and libraries "
-                    "on all machines."
+                    f"a machine of the Ray cluster cannot run trials ({reason}). Install the same gearing and "
+                    "libraries on all machines."
                 )
             )
         else:
