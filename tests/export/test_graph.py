@@ -70,7 +70,7 @@ def test_the_written_graph_gives_the_policys_targets_for_any_number_of_rows(tmp_
     config = CONFIGS["short"]
     policy = agent(config)
     layout = ObservationLayout.of(TABLE, MARKET.symbols)
-    write_policy_graph(policy, layout, config, tmp_path / "policy.onnx")
+    write_policy_graph([policy], layout, config, tmp_path / "policy.onnx")
     assert [p.name for p in tmp_path.iterdir()] == ["policy.onnx"]  # weights inside, no second file
     for n in (1, 2, 333):
         observations = random_observations(layout, n)
@@ -104,7 +104,7 @@ def test_agents_that_learn_from_a_buffer_are_written_as_graphs_too(tmp_path, alg
     config = CONFIGS["leverage"]
     policy = train_agent(settings, MARKET, TABLE, config, seed=2, total_decisions=64).policy
     layout = ObservationLayout.of(TABLE, MARKET.symbols)
-    write_policy_graph(policy, layout, config, tmp_path / "policy.onnx")
+    write_policy_graph([policy], layout, config, tmp_path / "policy.onnx")
     observations = random_observations(layout, 50)
     found = run_graph(tmp_path / "policy.onnx", observations)
     np.testing.assert_allclose(found, simulated_targets(config, policy, observations), rtol=1e-5, atol=1e-5)
@@ -117,5 +117,5 @@ def test_a_network_that_torch_cannot_export_is_refused_in_one_line(tmp_path, mon
     with pytest.raises(
         BundleError, match=r"policy\.onnx: torch cannot write .*\(no\); export another"
     ) as refused:
-        write_policy_graph(policy, layout, CONFIGS["leverage"], tmp_path / "policy.onnx")
+        write_policy_graph([policy], layout, CONFIGS["leverage"], tmp_path / "policy.onnx")
     assert "\n" not in str(refused.value)

@@ -9,6 +9,7 @@ the runtime evaluates it with the same code as training.
 
 import logging
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,15 +83,68 @@ class TargetLeverage(nn.Module):
         return share * self.most
 
 
+class Ensemble(nn.Module):
+    """The mean of the answers of several policies, for example of the seeds of a study.
+
+    A member that holds (NaN) counts with the leverage that is held; where all hold, so does the ensemble. States of
+    recurrent members follow each other in the first axis.
+    """
+
+    def __init__(
+        self,
+        members: Sequence[TargetLeverage],
+        layout: ObservationLayout,
+        shares: Sequence[float],
+    ):
+        super().__init__()
+        self.members = nn.ModuleList(members)
+        first = members[0]
+        self.masked, self.residual = first.masked, first.residual
+        self.parts = 0 if first.state_shape is None else first.state_shape[0]
+        width = 0 if first.state_shape is None else first.state_shape[1]
+        self.state_shape = None if first.state_shape is None else (self.parts * len(members), width)
+        held = torch.tensor(column_places(layout, "effective_leverage"))
+        self.register_buffer("held", held)
+        self.register_buffer("shares", torch.tensor(list(shares), dtype=torch.float32))
+
+    def forward(self, observation: Tensor, extra: Tensor | None = None) -> Tensor | tuple[Tensor, Tensor]:
+        """As those of `TargetLeverage`."""
+        answers, states = [], []
+        for k, member in enumerate(self.members):
+            own = extra
+            if self.state_shape is not None and extra is not None:
+                own = extra[k * self.parts : (k + 1) * self.parts]
+            answer = member(observation, own)
+            if self.state_shape is not None:
+                answer, after = answer
+                states.append(after)
+            answers.append(answer)
+        mean = self._mean(torch.stack(answers), observation)
+        return (mean, torch.cat(states)) if states else mean
+
+    def _mean(self, answers: Tensor, observation: Tensor) -> Tensor:
+        held = torch.index_select(observation, 1, self.held) / self.shares
+        holds = torch.isnan(answers)
+        mean = torch.where(holds, held.unsqueeze(0), answers).mean(0)
+        return torch.where(holds.all(0), torch.full_like(mean, float("nan")), mean)
+
+
 def write_policy_graph(
-    policy: LearnedPolicy, layout: ObservationLayout, config: SimulationConfig, path: Path
+    policies: Sequence[LearnedPolicy], layout: ObservationLayout, config: SimulationConfig, path: Path
 ) -> tuple[int, int] | None:
-    """Write the policy's graph, for any number of rows; returns parts and width of a recurrent policy's state.
+    """Write the graph of a policy, or of the mean of several; returns parts and width of a recurrent policy's state.
+
+    It takes any number of rows.
 
     Input ``observation``, and ``state`` of a recurrent policy or ``allowed`` of a masked one; output
     ``target_leverage``, or ``factor`` where the policy scales a base rule, and ``next_state``.
     """
-    graph = TargetLeverage(policy, layout, config).eval()
+    members = [TargetLeverage(one, layout, config) for one in policies]
+    policy = policies[0]
+    graph: Any = (
+        members[0] if len(members) == 1 else Ensemble(members, layout, config.shares(len(layout.symbols)))
+    )
+    graph = graph.eval()
     outputs, n = ["factor" if graph.residual else "target_leverage"], torch.export.Dim("n")
     inputs = {"observation": (torch.zeros(2, layout.size), {0: n})}
     if graph.masked:

@@ -1,6 +1,6 @@
 """Write bundles."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -33,7 +33,7 @@ _PACKAGES = (
 
 
 def export_bundle(
-    policy: Policy,
+    policy: Policy | Sequence[Policy],
     folder: str | Path,
     *,
     market: MarketData,
@@ -51,8 +51,9 @@ def export_bundle(
 
     Parameters
     ----------
-    policy : Policy
-        A trained agent's policy, or a registered rule.
+    policy : Policy, or sequence of them
+        A trained agent's policy, or a registered rule. Several trained policies of one kind (of the seeds of a study)
+        become one graph that answers with their mean.
     folder : path
         Written atomically.
     market : MarketData
@@ -87,13 +88,18 @@ def export_bundle(
     folder = Path(folder)
     if folder.exists() and not overwrite:
         raise BundleError(f"{folder} exists; choose another folder, or overwrite=True.")
-    _check(policy, config, table)
+    policies = _members(policy)
+    for one in policies:
+        _check(one, config, table)
     forecasts = list(forecasts) if isinstance(forecasts, (list, tuple)) else [forecasts]
     layout = ObservationLayout.of(table, market.symbols)
     with draft_folder(folder) as draft:
         specs = tuple(_write_forecaster(one, k, draft) for k, one in enumerate(forecasts))
-        about = _write_policy(policy, layout, config, draft)
-        about |= {"name": name or type(policy).__name__, "provenance": _provenance(market, provenance or {})}
+        about = _write_policy(policies, layout, config, draft)
+        about |= {
+            "name": name or type(policies[0]).__name__,
+            "provenance": _provenance(market, provenance or {}),
+        }
         about |= {"evaluation": plain(evaluation or {}), "budget": plain(budget or {})}
         rows = table if seen is None else seen.select(table.columns)
         manifest = _manifest(market, table, config, specs, seen=Ranges.of(rows), **about)
@@ -122,17 +128,44 @@ def _check(policy: Policy, config: SimulationConfig, table: FeatureTable) -> Non
         raise BundleError(f"{error} Only registered risk controls can be exported.") from error
 
 
+def _members(given: Any) -> list[Any]:
+    """The policies of a bundle: one, or networks of one kind."""
+    if not isinstance(given, list | tuple):
+        return [given]
+    kinds = {_kind(one) for one in given}
+    if not given or None in kinds or len(kinds) > 1:
+        raise BundleError(
+            "a bundle of several policies takes the mean of trained networks of one algorithm, action scheme and "
+            "columns; export rules and other agents one by one."
+        )
+    return list(given)
+
+
+def _kind(policy: Any) -> tuple[str, ...] | None:
+    """What networks must share to be averaged; None of what is no network."""
+    if hooks_of(policy).network is None or not hasattr(policy, "description"):
+        return None
+    about = policy.description
+    return about.algorithm, str(dict(about.scheme)), str(about.names)
+
+
 def _write_policy(
-    policy: Any, layout: ObservationLayout, config: SimulationConfig, draft: Path
+    policies: Sequence[Any], layout: ObservationLayout, config: SimulationConfig, draft: Path
 ) -> dict[str, Any]:
     """Write the network, if there is one; returns the manifest's ``kind``, ``rule`` and ``policy``."""
+    policy = policies[0]
     if hooks_of(policy).network is not None:
         from gearing.export.graph import write_policy_graph
 
-        state = write_policy_graph(policy, layout, config, draft / POLICY)
+        state = write_policy_graph(policies, layout, config, draft / POLICY)
         description = policy.description
         scheme = dict(description.scheme)
-        about = {"algorithm": description.algorithm, "scheme": scheme, "training": dict(description.training)}
+        about = {
+            "algorithm": description.algorithm,
+            "scheme": scheme,
+            "training": dict(description.training),
+            "members": len(policies),
+        }
         if state is not None:
             about["state"] = list(state)
         if policy.masked:

@@ -121,8 +121,8 @@ class Experiment:
 
         inputs = inputs_of(self.bundle)
         command = (
-            f"gearing decide {self.bundle} --bars {inputs}/bars.parquet --funding {inputs}/funding.parquet "
-            f"--account {inputs}/account.json --now last-bar"
+            f"python -m gearing.export {self.bundle} --bars {inputs}/bars.csv --funding {inputs}/funding.csv "
+            f"--account {inputs}/account.json --now {inputs}/now.txt --fallback hold"
         )
         return [f"bundle      {self.bundle}\ndecide      {command}", str(self.decision)]
 

@@ -91,7 +91,7 @@ def test_its_graph_returns_targets_and_holds_inside_the_band(direction, tmp_path
     config = toy_config(direction=direction)
     agent = train(config=config)
     layout = ObservationLayout.of(TABLE, MARKET.symbols)
-    write_policy_graph(agent.policy, layout, config, tmp_path / "policy.onnx")
+    write_policy_graph([agent.policy], layout, config, tmp_path / "policy.onnx")
     rng = np.random.default_rng(1)
     observations = rng.uniform(-1.5, 1.5, (400, layout.size)).astype(np.float32)
     with torch.no_grad():

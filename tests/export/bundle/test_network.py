@@ -1,6 +1,7 @@
 """Networks of bundles: what they may read, and what they may answer."""
 
 import math
+import time
 
 import numpy as np
 import pytest
@@ -177,3 +178,86 @@ def test_a_factor_of_2_doubles_the_base_rule(tmp_path):
     folder = cases.network_bundle(tmp_path / "x", 2.0, kind="residual", rule=rule)
     decision = load_bundle(folder).decide(BARS, FLAT, now="last-bar")
     assert decision.policy_leverage == {"BTC-SYN": 8.0}
+
+
+def nodes_graph(nodes, outputs=1, inputs=7):
+    """ONNX bytes of a graph of some nodes, from ``observation`` to ``target_leverage``."""
+    from onnx import TensorProto, helper
+
+    graph = helper.make_graph(
+        nodes,
+        "made",
+        [helper.make_tensor_value_info("observation", TensorProto.FLOAT, ["n", inputs])],
+        [helper.make_tensor_value_info("target_leverage", TensorProto.FLOAT, None)],
+    )
+    return helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8
+    ).SerializeToString()
+
+
+def endless():
+    """A loop that never ends."""
+    from onnx import TensorProto, helper
+
+    true = helper.make_tensor("true", TensorProto.BOOL, [], [True])
+    value = helper.make_tensor_value_info
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["going"], ["goes"]), helper.make_node("Identity", ["x"], ["y"])],
+        "body",
+        [
+            value("k", TensorProto.INT64, []),
+            value("going", TensorProto.BOOL, []),
+            value("x", TensorProto.FLOAT, None),
+        ],
+        [value("goes", TensorProto.BOOL, []), value("y", TensorProto.FLOAT, None)],
+    )
+    return [
+        helper.make_node("Constant", [], ["true"], value=true),
+        helper.make_node("Loop", ["", "true", "observation"], ["target_leverage"], body=body),
+    ]
+
+
+def huge():
+    """A table of 2^40 numbers."""
+    from onnx import TensorProto, helper
+
+    shape = helper.make_tensor("shape", TensorProto.INT64, [2], [1 << 20, 1 << 20])
+    return [
+        helper.make_node("Constant", [], ["shape"], value=shape),
+        helper.make_node("ConstantOfShape", ["shape"], ["target_leverage"]),
+    ]
+
+
+def slow():
+    """Products of tables that take minutes."""
+    from onnx import TensorProto, helper
+
+    shape = helper.make_tensor("shape", TensorProto.INT64, [2], [2048, 2048])
+    names = [f"x{k}" for k in range(2_000)]
+    return [
+        helper.make_node("Constant", [], ["shape"], value=shape),
+        helper.make_node("ConstantOfShape", ["shape"], ["x0"]),
+        helper.make_node("ReduceSum", ["observation"], ["s"], keepdims=1),
+        helper.make_node("Add", ["x0", "s"], ["y0"]),
+        *(
+            helper.make_node(
+                "MatMul", [f"y{k}", "y0"], [f"y{k + 1}" if k + 2 < len(names) else "target_leverage"]
+            )
+            for k in range(len(names) - 1)
+        ),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "words"),
+    [
+        (endless, "holds the operator Loop, which may never end"),
+        (huge, "does not run within 5 s and 1024 MiB"),
+        pytest.param(slow, "does not run within 5 s and 1024 MiB", marks=pytest.mark.slow),
+    ],
+)
+def test_a_graph_that_never_ends_or_takes_all_memory_is_refused_before_it_decides(nodes, words):
+    begun = time.process_time()
+    with pytest.raises(BundleError, match=words):
+        Network(nodes_graph(nodes()), "policy.onnx")
+    assert time.process_time() - begun < 20.0

@@ -122,12 +122,18 @@ def test_an_agent_of_a_finished_study_is_exported_from_its_folder(study, tmp_pat
     from gearing.export import load_bundle
     from gearing.studies.study.exporting import example_decision, export_from_folder
 
-    bundle = export_from_folder(study.folder)
-    scores = {}
-    for path in (study.folder / "trials").glob("fold1-ppo-*/summary.json"):
-        written = json.loads(path.read_text())
-        scores[written["seed"]] = written["summary"]["validation"]
-    assert load_bundle(bundle).manifest.provenance["seed"] == max(scores, key=scores.get)
+    about = load_bundle(export_from_folder(study.folder)).manifest
+    trained = (study.folder / "trials").glob("fold1-ppo-*/summary.json")
+    assert sorted(about.provenance["seeds"]) == sorted(
+        json.loads(path.read_text())["seed"] for path in trained
+    )
+    assert about.policy["members"] == len(about.provenance["seeds"])
+    assert about.seen.span[1] <= about.evaluation["data"].split("test ")[-1]
+    assert {row["horizon"] for row in about.budget["risks"]} >= {"1d", "7d"}
+    chosen = load_bundle(export_from_folder(study.folder, seed=0)).manifest
+    assert (chosen.provenance["seeds"], chosen.policy["members"]) == ([0], 1)
+    with pytest.raises(ValueError, match="seed 99 of ppo was not trained"):
+        export_from_folder(study.folder, seed=99)
     assert np.isfinite(example_decision(study.folder).target_leverage["BTC-SYN"])
     with pytest.raises(ValueError, match="agent 'dqn' is not in this study"):
         export_from_folder(study.folder, "dqn")

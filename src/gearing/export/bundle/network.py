@@ -1,24 +1,21 @@
 """A network of a bundle: an ONNX graph, opened from verified bytes; its answers are checked."""
 
+import math
+import threading
 from collections.abc import Iterator, Mapping
-from typing import Any
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 
 from gearing.export.bundle.files import BundleError
+from gearing.export.bundle.graph_file import check_graph
 
-# Where a graph holds tensors: message -> field number -> message (onnx.proto).
-_MESSAGES: Mapping[str, Mapping[int, str]] = {
-    "model": {7: "graph", 25: "function"},
-    "graph": {1: "node", 5: "tensor", 15: "sparse"},
-    "function": {7: "node", 11: "attribute"},
-    "node": {5: "attribute"},
-    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
-    "sparse": {1: "tensor", 2: "tensor"},
-}
-_EXTERNAL_DATA, _DATA_LOCATION = 13, 14  # fields of a tensor
+_DTYPES = {"tensor(float)": np.float32, "tensor(bool)": np.bool_, "tensor(double)": np.float64}
+_WIDEST = 1 << 22  # numbers of an input
 _NUMBERS = "iuf"  # kinds of dtypes: integers and real numbers
-_DEEPEST = 32  # graphs inside graphs
+LONGEST = 5.0  # seconds of the first run
+MOST_MEMORY = 1 << 30  # bytes that a run may take
 
 
 class Network:
@@ -34,14 +31,15 @@ class Network:
     Raises
     ------
     BundleError
-        If it is no ONNX graph, or reads other files.
+        If it is no ONNX graph, reads other files, holds loops or branches, or takes longer than `LONGEST` or more than
+        `MOST_MEMORY` for one run.
     """
 
     def __init__(self, content: bytes, where: str):
         import onnxruntime
 
         self.where = where
-        self._refuse_external_data(content)
+        check_graph(content, where)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 4  # what it reports is in the exception as well
@@ -51,6 +49,7 @@ class Network:
             raise BundleError(
                 f"{where} cannot be opened ({_first_line(error)}); export the bundle again."
             ) from error
+        self._try()
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         """Outputs of the graph, in order.
@@ -61,7 +60,8 @@ class Network:
             If the graph does not take these inputs.
         """
         try:
-            outputs = self._session.run(None, dict(inputs))
+            with bounded_memory(MOST_MEMORY):
+                outputs = self._session.run(None, dict(inputs))
         except Exception as error:
             raise BundleError(
                 f"{self.where} does not run on this bundle's observation ({_first_line(error)}); export the "
@@ -69,16 +69,52 @@ class Network:
             ) from error
         return [np.asarray(output) for output in outputs]
 
-    def _refuse_external_data(self, content: bytes) -> None:
+    def _try(self) -> None:
+        """Run once on zeros: a graph that takes too long or too much memory is refused before it decides anything."""
+        import onnxruntime
+
+        given: dict[str, np.ndarray] = {}
+        for one in self._session.get_inputs():
+            shape = [size if isinstance(size, int) and size > 0 else 1 for size in one.shape]
+            if one.type not in _DTYPES or math.prod(shape) > _WIDEST:
+                raise BundleError(
+                    f"{self.where} takes an input of {one.type} {shape}; export the bundle again."
+                )
+            given[one.name] = np.zeros(shape, _DTYPES[one.type])
+        options = onnxruntime.RunOptions()
+        options.log_severity_level = 4
+        timer = threading.Timer(LONGEST, setattr, (options, "terminate", True))
+        timer.daemon = True
+        timer.start()
         try:
-            external = _has_external_data(memoryview(content), "model", 0)
-        except (IndexError, ValueError) as error:
-            raise BundleError(f"{self.where} is no ONNX graph; export the bundle again.") from error
-        if external:
+            with bounded_memory(MOST_MEMORY):
+                self._session.run(None, given, options)
+        except Exception as error:
             raise BundleError(
-                f"{self.where} keeps weights in other files, which are not verified; a bundle's networks hold their "
-                "weights. Export the bundle again."
-            )
+                f"{self.where} does not run within {LONGEST:g} s and {MOST_MEMORY >> 20} MiB "
+                f"({_first_line(error)}); export the bundle again."
+            ) from error
+        finally:
+            timer.cancel()
+
+
+@contextmanager
+def bounded_memory(most: int) -> Iterator[None]:
+    """Limit what the process takes inside, where the system can: an allocation beyond it fails."""
+    try:
+        import resource
+
+        now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        before = resource.getrlimit(resource.RLIMIT_AS)
+    except (ImportError, OSError, ValueError):  # not Linux
+        yield
+        return
+    top = now + most if before[1] == resource.RLIM_INFINITY else min(now + most, before[1])
+    resource.setrlimit(resource.RLIMIT_AS, (top, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
 
 
 def shaped_numbers(values: np.ndarray, shape: tuple[int, ...], what: str) -> np.ndarray:
@@ -114,48 +150,6 @@ def checked_numbers(values: np.ndarray, shape: tuple[int, ...], what: str) -> np
             "answer",
         )
     return numbers
-
-
-def _has_external_data(message: memoryview, kind: str, depth: int) -> bool:
-    """Whether a tensor in a message (of an ONNX file) is stored in another file."""
-    if depth > 4 * _DEEPEST:
-        raise ValueError("graphs are nested too deeply")
-    for number, value in _fields(message):
-        if kind == "tensor":
-            if number == _EXTERNAL_DATA or (number == _DATA_LOCATION and value == 1):
-                return True
-            continue
-        inside = _MESSAGES[kind].get(number) if isinstance(value, memoryview) else None
-        if inside is not None and _has_external_data(value, inside, depth + 1):
-            return True
-    return False
-
-
-def _fields(message: memoryview) -> Iterator[tuple[int, Any]]:
-    """Fields of a protocol-buffers message: number, and an integer or the bytes."""
-    at = 0
-    while at < len(message):
-        key, at = _varint(message, at)
-        kind = key & 7
-        if kind == 0:
-            value, at = _varint(message, at)
-            yield key >> 3, value
-            continue
-        length, at = _varint(message, at) if kind == 2 else ({1: 8, 5: 4}.get(kind, -1), at)
-        if length < 0 or at + length > len(message):
-            raise ValueError("a field ends beyond its message")
-        yield key >> 3, message[at : at + length]
-        at += length
-
-
-def _varint(message: memoryview, at: int) -> tuple[int, int]:
-    value = 0
-    for k in range(10):
-        byte = message[at + k]
-        value |= (byte & 0x7F) << (7 * k)
-        if byte < 0x80:
-            return value, at + k + 1
-    raise ValueError("a number has more than ten bytes")
 
 
 def _first_line(error: Exception) -> str:

@@ -15,7 +15,7 @@ from gearing.export.deciding.refusals import Fallback
 from gearing.names import check_names
 
 OFF = "off"
-MAX_OUTSIDE = 0.1  # of the range seen in training
+MAX_OUTSIDE = 0.5  # of the range seen in training
 
 
 @dataclass(frozen=True)

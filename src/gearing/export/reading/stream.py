@@ -16,7 +16,7 @@ from gearing.export.deciding.memory import given_memory
 from gearing.export.deciding.perception import Perception
 from gearing.export.deciding.policy import Policy
 from gearing.export.deciding.settings import read_settings
-from gearing.export.reading.bars import check_finite, later_note, read_market, reads_funding
+from gearing.export.reading.bars import Inputs, check_finite, later_note, read_market, reads_funding
 from gearing.export.reading.jumps import JumpWatch
 from gearing.export.reading.moment import check_fresh, due_before, read_moment
 from gearing.features import FeatureSet, parse_duration
@@ -66,22 +66,41 @@ class Stream:
         every = replace(about, config=about.config.with_(decision_interval=about.bar))
         inputs = read_market(every, bars, funding, None, None, max_jump)
         market = inputs.market
-        self._market, self._notes = market.rows(market.n_bars - 1, market.n_bars), tuple(inputs.notes)
-        self._has_marks = inputs.has_marks
+        self._market, self._has_marks = market.rows(market.n_bars - 1, market.n_bars), inputs.has_marks
+        self._watch = JumpWatch(market, max_jump)
+        self._last_settled = market.settlements["time"][-1:] if reads_funding(about) else None
+        self.next_open, self._newest = market.close_time[-1], inputs.marks
+        begun = self._last_due(bars, funding, max_jump) or inputs
+        self._notes = tuple(
+            note for note in begun.notes if note != later_note(about, begun.market.close_time[-1])
+        )
         sets = [
             FeatureSet(list(names))
             for names in (about.features, *(f.inputs for f in about.forecasts))
             if names
         ]
-        self._stream = FeatureStream(sets, market)
-        self._watch = JumpWatch(market, max_jump)
-        self._last_settled = market.settlements["time"][-1:] if reads_funding(about) else None
-        self.next_open = market.close_time[-1]
-        signals = {name: values[-1] for name, values in inputs.signals.items()}
-        self._newest = inputs.marks
-        self._seen = self._perceived(Quotes.of(market, inputs.marks), signals, self._stream.rows)
-        # Where the look-back ends between two decisions, the first is due later.
-        self._due = due_before(self.next_open, about) == self.next_open
+        self._stream = FeatureStream(sets, begun.market)
+        signals = {name: values[-1] for name, values in begun.signals.items()}
+        self._seen = self._perceived(Quotes.of(begun.market, inputs.marks), signals, self._stream.rows)
+        # Where the look-back holds no whole one before a decision, the first is due later.
+        self._due = due_before(self._seen_at, about) == self._seen_at
+        for k in range(int(np.searchsorted(market.open_time, begun.market.close_time[-1])), market.n_bars):
+            row = market.rows(k, k + 1)
+            self._stream.push(
+                one_bar(market, open_time=row.open_time, settlements=row.settlements, **row.arrays())
+            )
+
+    @property
+    def _seen_at(self) -> np.datetime64:
+        time = self._seen.time
+        return self.next_open if time is None else time
+
+    def _last_due(self, bars: Any, funding: Any, max_jump: float | str) -> Inputs | None:
+        """The look-back before the last due close; None where there are too few bars before it."""
+        try:
+            return read_market(self.manifest, bars, funding, None, None, max_jump)
+        except BundleError:
+            return None
 
     def push(self, bar: Mapping[str, Any], funding: Sequence[Mapping[str, Any]] = ()) -> None:
         """Take the next bar of every contract.

@@ -1,6 +1,7 @@
 """Exporting a study's agent, with the inputs of one decision, so that it can be tried at once."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,69 +9,112 @@ import numpy as np
 import pandas as pd
 
 from gearing.evaluation.columns import FORECAST
+from gearing.evaluation.result import BacktestResult
 from gearing.export import BundleError, load_bundle
 from gearing.export.bundle.files import MANIFEST
 from gearing.export.deciding.decision import Decision
 from gearing.export.reading.moment import LAST_BAR
+from gearing.export.results import budget_card, evaluation_card
 from gearing.market.data import MarketData
 from gearing.names import check_file_name
-from gearing.storage.atomic import write_atomically, write_text
+from gearing.storage.atomic import write_text
 from gearing.storage.digest import code_digest
 from gearing.storage.text import read_json
 from gearing.studies.study.columns import agent_columns
 from gearing.studies.study.config import StudyConfig, load_study
 from gearing.studies.study.learning import training_settings
 from gearing.studies.study.prepare import Prepared, prepare
-from gearing.studies.study.trials import POLICY, VALIDATION, PolicyTrial, trials_of
+from gearing.studies.study.trials import (
+    POLICY,
+    VALIDATION,
+    PolicyTrial,
+    load_result,
+    result_file,
+    trials_of,
+)
 from gearing.studies.trials import Result
 from gearing.studies.work import Work
 
 BUNDLE, INPUTS = "bundle", "decide"
+_INPUTS = ("bars.csv", "funding.csv", "account.json", "now.txt")
 
 
-def best_result(prepared: Prepared, name: str, work: Work) -> Result:
-    """The result of the newest fold that did best on validation; the test span has no say."""
+def trained(prepared: Prepared, name: str, work: Work, seed: int | None = None) -> list[Result]:
+    """Trainings of the newest fold that a bundle is made of: of all seeds, or of the one named beforehand.
+
+    Neither validation nor test chooses among them: the seed that validation liked best is the one whose luck was best.
+
+    Raises
+    ------
+    ValueError
+        For trainings that are missing, or a seed that the agent was not trained with.
+    """
     newest = max(fold.number for fold in prepared.folds)
     trials = [trial for trial in trials_of(prepared) if trial.policy == name and trial.fold == newest]
+    if seed is not None:
+        known = [trial.seed for trial in trials]
+        if seed not in known:
+            raise ValueError(
+                f"seed {seed} of {name} was not trained; choose one with --seed: {', '.join(map(str, known))}."
+            )
+        trials = [trial for trial in trials if trial.seed == seed]
     results = work.results(trials)
     if len(results) < len(trials):
         missing = len(trials) - len(results)
         raise ValueError(
             f"{missing} of {len(trials)} trainings of {name} are missing; finish the study first."
         )
-    scores = [result.summary[VALIDATION] for result in results]  # None where the last weights were taken
-    return results[int(np.argmax([-np.inf if score is None else score for score in scores]))]
+    return results
 
 
-def export_agent(prepared: Prepared, name: str, work: Work) -> Path:
+def export_agent(prepared: Prepared, name: str, work: Work, seed: int | None = None) -> Path:
     """The bundle of an agent in the study's folder, with the inputs of a decision; written unless it is there.
 
-    See `place` for where: no agent's bundle replaces another's.
+    It decides by the mean of the newest fold's seeds, in one graph, or by the seed that is named. See `place` for
+    where: no agent's bundle replaces another's.
     """
     from gearing.agents import load_policy
     from gearing.export import export_bundle
 
-    config, best = prepared.config, best_result(prepared, name, work)
-    trial: PolicyTrial = best.trial
-    provenance = _provenance(config, best)
+    config, found = prepared.config, trained(prepared, name, work, seed)
+    trial: PolicyTrial = found[0].trial
+    provenance = _provenance(config, found)
     bundle = place(config, name, work.folder)
     if _is_exported(bundle, inputs_of(bundle), provenance):
         return bundle
     columns = agent_columns(config, name, trial.direction)
     ((account, market),) = prepared.markets.items()
+    table = prepared.tables[account].select(columns)
+    fold = next(one for one in prepared.folds if one.number == trial.fold)
+    results, where = _played(config, found), f"{market.name}, test of fold {trial.spans}"
+    policies = [load_policy(one.folder / POLICY) for one in found]
     export_bundle(
-        load_policy(best.folder / POLICY),
+        policies if len(policies) > 1 else policies[0],
         bundle,
         market=market,
-        table=prepared.tables[account].select(columns),
+        table=table,
         config=training_settings(config, name, trial.direction),
         forecasts=list(prepared.forecasts.values()) if FORECAST in columns else [],
         name=bundle_name(config, name),
         provenance=provenance,
+        seen=table.between(*fold.train),
+        evaluation=evaluation_card(results, where) if results else {},
+        budget=budget_card(list(results.values()), where) if results else {},
         overwrite=True,
     )
     _write_inputs(market, bundle, inputs_of(bundle), config.decision.initial_equity)
     return bundle
+
+
+def _played(config: StudyConfig, found: Sequence[Result]) -> dict[str, BacktestResult]:
+    """What the trainings did on their test span, by seed."""
+    played = {}
+    for one in found:
+        trial: PolicyTrial = one.trial
+        settings = config.simulation(trial.policy, trial.direction)
+        path = one.folder / result_file(None, overlay=False)
+        played[f"seed {trial.seed}"] = load_result(trial.name, path, settings)[0]
+    return played
 
 
 def place(config: StudyConfig, name: str, folder: Path) -> Path:
@@ -103,23 +147,23 @@ def _name_in(bundle: Path) -> str | None:
         return None
 
 
-def _provenance(config: StudyConfig, best: Result) -> dict[str, Any]:
-    trial: PolicyTrial = best.trial
+def _provenance(config: StudyConfig, found: Sequence[Result]) -> dict[str, Any]:
+    trial: PolicyTrial = found[0].trial
     return {
         "study": config.name,
         "digest": config.digest,
-        "trial": best.folder.name,
-        "code": best.code,
+        "trials": [one.folder.name for one in found],
+        "code": found[0].code,
         "exported_by": code_digest(),
-        "seed": trial.seed,
+        "seeds": [one.trial.seed for one in found],
         "fold": trial.spans,
-        "validation_log_growth_per_year": best.summary[VALIDATION],
+        "validation_log_growth_per_year": [one.summary[VALIDATION] for one in found],
     }
 
 
 def _is_exported(bundle: Path, inputs: Path, provenance: dict[str, Any]) -> bool:
     """Whether a whole and unchanged bundle of that training is there, with the inputs of a decision."""
-    if not all((inputs / name).is_file() for name in ("bars.parquet", "funding.parquet", "account.json")):
+    if not all((inputs / name).is_file() for name in _INPUTS):
         return False
     try:
         found = load_bundle(bundle).manifest.provenance
@@ -128,7 +172,7 @@ def _is_exported(bundle: Path, inputs: Path, provenance: dict[str, Any]) -> bool
     return {name: found.get(name) for name in provenance} == provenance
 
 
-def export_from_folder(folder: Path, agent: str | None = None) -> Path:
+def export_from_folder(folder: Path, agent: str | None = None, seed: int | None = None) -> Path:
     """Export an agent of a finished study, read back from its folder.
 
     Raises
@@ -145,7 +189,7 @@ def export_from_folder(folder: Path, agent: str | None = None) -> Path:
     if config.groups is not None:
         raise ValueError(f"{folder} is a study with groups, which exports no agent.")
     work = Work(config.model_copy(update={"reuse": True}), folder)
-    return export_agent(prepare(config, work), agent, work)
+    return export_agent(prepare(config, work), agent, work, seed)
 
 
 def _chosen(names: list[str], agent: str | None, folder: Path) -> str:
@@ -166,8 +210,9 @@ def _write_inputs(market: MarketData, bundle: Path, folder: Path, equity: float)
     folder.mkdir(exist_ok=True)
     count = min(load_bundle(bundle).lookback_bars + int(np.timedelta64(1, "D") // market.bar), market.n_bars)
     recent = market.between(market.open_time[-count])
-    write_atomically(folder / "bars.parquet", bars_table(recent).to_parquet)
-    write_atomically(folder / "funding.parquet", funding_table(recent).to_parquet)
+    for name, table in (("bars.csv", bars_table(recent)), ("funding.csv", funding_table(recent))):
+        write_text(folder / name, table.to_csv(index=False, lineterminator="\n"))
+    write_text(folder / "now.txt", f"{recent.close_time[-1]}\n")
     account = {"wallet_balance": equity, "positions": {}}
     write_text(folder / "account.json", json.dumps(account, indent=1) + "\n")
 
@@ -197,5 +242,6 @@ def example_decision(folder: Path, bundle: Path | None = None) -> Decision:
     bundle = bundle or folder / BUNDLE
     inputs = inputs_of(bundle)
     return load_bundle(bundle).decide(
-        inputs / "bars.parquet", inputs / "account.json", inputs / "funding.parquet", now=LAST_BAR
+        inputs / "bars.csv", inputs / "account.json", inputs / "funding.csv", now=LAST_BAR,
+        fallback="hold",
     )
