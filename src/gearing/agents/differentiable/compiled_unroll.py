@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from numba import njit
 from torch import Tensor
 
 from gearing.agents.differentiable.interval_data import IntervalData
 from gearing.agents.differentiable.torch_ledger import Accounts, TorchLedger
+from gearing.storage.compiling import njit
 
 _FUNDING = [6, 7]  # columns of the rows: funding of one unit at the open, and after it
 _LOWER, _UPPER = 1, 2  # the edge traded to; 0: the position was left unchanged

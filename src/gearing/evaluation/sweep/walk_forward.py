@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from numba import njit
 
 from gearing.evaluation.backtesting import run_account
 from gearing.evaluation.columns import policy_table
@@ -36,6 +35,7 @@ from gearing.market.data import MarketData
 from gearing.policies import make_rule
 from gearing.simulation.config import SimulationConfig
 from gearing.simulation.simulator import Simulator
+from gearing.storage.compiling import njit
 
 SEARCHES = ("grid", "random", "optuna")
 CRITERIA = ("log_growth", "sharpe")

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import config, njit, types
+from numba import config, types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload, register_jitable
 
 from gearing.exchange.marking import compile_with, hot, index
+from gearing.storage.compiling import njit
 
 INTERPRETED = bool(config.DISABLE_JIT)
 

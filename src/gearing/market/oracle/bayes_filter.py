@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from gearing.market.data import MarketData
 from gearing.market.oracle.finite_oracle import COST, MAX_LEVERAGE, growth_table, step_law
 from gearing.market.synthetic.market_a import MarketA, from_json
 from gearing.market.synthetic.quadrature import FLOOR, jump_nodes
+from gearing.storage.compiling import njit
 
 FRACTION, BAND = 0.7, 0.5  # tuned by the protocol
 JUMP_NODES = 48  # dense enough that neighbouring nodes lie within a calm step's deviation

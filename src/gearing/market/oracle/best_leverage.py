@@ -20,7 +20,6 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 import numpy as np
-from numba import njit
 
 from gearing.market.data import MarketData, market_list
 from gearing.market.oracle.finite_oracle import (
@@ -44,6 +43,7 @@ from gearing.market.synthetic.quadrature import (
     student_nodes,
 )
 from gearing.market.timing import HOUR, YEAR
+from gearing.storage.compiling import njit
 
 
 @lru_cache(maxsize=16)

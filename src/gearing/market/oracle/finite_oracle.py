@@ -7,7 +7,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
 from gearing.market.oracle.value_iteration import bands, iterate, landing
 from gearing.market.synthetic.market_a import STEPS_A_YEAR, MarketA
@@ -21,6 +20,7 @@ from gearing.market.synthetic.quadrature import (
     normal_nodes,
     step_growth,
 )
+from gearing.storage.compiling import njit
 
 COST = 5e-4
 MAX_LEVERAGE = 10.0

@@ -3,9 +3,9 @@
 import math
 
 import numpy as np
-from numba import njit
 
 from gearing.market.synthetic.quadrature import FLOOR, drifted
+from gearing.storage.compiling import njit
 
 
 @njit(cache=True)

@@ -10,11 +10,11 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from gearing.market.data import PRICES, PUBLISHED, MarketData
 from gearing.market.synthetic.generators import GENERATORS, START
 from gearing.market.timing import DAY, YEAR, positive_duration
+from gearing.storage.compiling import njit
 
 WEEK = 7 * DAY
 

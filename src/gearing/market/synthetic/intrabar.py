@@ -3,7 +3,8 @@
 import math
 
 import numpy as np
-from numba import njit
+
+from gearing.storage.compiling import njit
 
 
 @njit(cache=True)

@@ -22,13 +22,13 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from gearing.contracts import Contract, TierSchedule
 from gearing.market.data import MarketData, settlement_array
 from gearing.market.synthetic.generators import GENERATORS, START, streams
 from gearing.market.timing import HOUR
 from gearing.names import check_names
+from gearing.storage.compiling import njit
 
 STEPS_A_YEAR = 1095
 STEP = 8 * HOUR

@@ -15,7 +15,6 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from gearing.contracts import shipped_schedules, venue
 from gearing.market.data import MarketData, settlement_array
@@ -23,6 +22,7 @@ from gearing.market.synthetic.generators import GENERATORS, START, streams
 from gearing.market.synthetic.intrabar import mark_price, path_extremes
 from gearing.market.timing import HOUR
 from gearing.names import check_names
+from gearing.storage.compiling import njit
 
 HOURS_A_YEAR = 8760
 SETTLEMENT_HOURS = 8

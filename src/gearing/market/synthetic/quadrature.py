@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from gearing.storage.compiling import njit
 
 GOLDEN = 0.5 * (math.sqrt(5.0) - 1.0)
 RESOLUTION = 1e-4  # of the best leverage
