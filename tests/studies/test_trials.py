@@ -318,11 +318,11 @@ def test_a_run_again_that_fails_leaves_the_finished_run_finished(tmp_path, uri, 
     one = config(tmp_path, numbers=[2], tracking={"uri": uri})
     run_study(one)
 
-    def fail(config, findings):
+    def fail(folder):
         raise RuntimeError("no room for the report")
 
     with monkeypatch.context() as patch:
-        patch.setattr("gearing.studies.runner.written_report", fail)
+        patch.setattr("gearing.studies.runner.write_report", fail)
         with pytest.raises(RuntimeError, match="no room"):
             run_study(one)
     run_study(one)

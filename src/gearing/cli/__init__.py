@@ -168,7 +168,8 @@ def backtest(
         list[Path] | None,
         typer.Option(
             help="Table with columns of your own (CSV, Parquet): time is the moment from which a row is known, UTC, or "
-            "open_time its bar; symbol is optional. Then column=NAME or decision.direction=signal:NAME reads one. May "
+            "open_time its bar; symbol is optional. Then column=NAME or decision.direction=signal:NAME "
+            "reads one. May "
             "be repeated.",
         ),
     ] = None,
@@ -255,18 +256,58 @@ def study(
 @app.command()
 def compare(
     study_folders: Annotated[list[Path], typer.Argument(help="Folders of finished studies.")],
+    baseline: Annotated[
+        str | None, typer.Option(help="Policy that others are compared with; default: the first study's.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Write every table (CSV) and figure (PNG) of the comparison to this folder."),
+    ] = None,
     json_file: Json = None,
 ) -> None:
-    """Print the leaderboards of several studies in one table."""
+    """Compare the policies of finished studies over tasks and seeds: growth, scores, ranks, probability "
+    "of improvement."""
+    from gearing.evaluation.reports.comparison_tables import comparison_tables
     from gearing.evaluation.reports.tables import fitted, printed, span_note
-    from gearing.studies.study.run import TABLE, read_leaderboards
+    from gearing.studies.comparing.compare import compare as compared
+    from gearing.studies.comparing.writing import write_comparison
+    from gearing.studies.reporting.conclusions import conclusions_of
+    from gearing.studies.study.run import LEADERBOARD, TABLE, read_leaderboards
 
-    board = read_leaderboards(study_folders)
-    typer.echo(fitted(printed(board, TABLE)))
-    if span_note(board):
-        typer.echo(f"\n{span_note(board)}")
-    rows = {f"{study} / {policy}": board.loc[(study, policy)].to_dict() for study, policy in board.index}
-    write_json(json_file, rows)
+    comparison = compared(study_folders, baseline=baseline)
+    boards = read_leaderboards(one for one in study_folders if (one / f"{LEADERBOARD}.csv").is_file())
+    if not boards.empty:
+        typer.echo(f"{fitted(printed(boards, TABLE))}\n")
+    typer.echo(
+        "\n\n".join(f"{name}\n{fitted(table)}" for name, table in comparison_tables(comparison).items())
+    )
+    sentences = conclusions_of(comparison)
+    notes = [*([span_note(boards)] if span_note(boards) else []), *comparison.remarks]
+    for heading, lines in (("", notes), ("", sentences.can), ("Open:", sentences.cannot)):
+        if lines:
+            typer.echo("\n".join(["", *([heading] if heading else []), *(f"* {line}" for line in lines)]))
+    if output is not None:
+        write_comparison(comparison, output)
+        typer.echo(f"\ncomparison  {output}")
+    tables = {"leaderboards": boards, **comparison.tables}
+    write_json(json_file, {name: table.reset_index().to_dict("records") for name, table in tables.items()})
+
+
+@app.command()
+def report(
+    study_folder: Annotated[
+        Path, typer.Argument(help="Folder of a finished experiment, as `gearing study` prints it.")
+    ],
+    output: Annotated[
+        Path | None, typer.Option(help="Write to this folder instead of the experiment's.")
+    ] = None,
+) -> None:
+    """Write the report of a finished experiment again: report.html, which needs no other file, and "
+    "report.md."""
+    from gearing.studies.reporting.pages import write_report
+
+    for path in write_report(study_folder, output):
+        typer.echo(f"report      {path}")
 
 
 @app.command()

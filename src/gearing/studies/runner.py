@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from gearing.evaluation.comparisons.comparison import FOLDER, Comparison
+from gearing.evaluation.drawing import png
 from gearing.evaluation.reports.tables import fitted
 from gearing.export.deciding.decision import Decision
 from gearing.storage.atomic import write_atomically, write_text
@@ -29,7 +30,8 @@ from gearing.studies.engines.failures import (
 )
 from gearing.studies.experiment import ExperimentConfig, Findings, function_of
 from gearing.studies.reading import load_config
-from gearing.studies.report import REPORT, shown_tables, written_report
+from gearing.studies.reporting.pages import HTML, MARKDOWN, write_report
+from gearing.studies.reporting.record import shown_tables, write_record
 from gearing.studies.work import Work
 from gearing.tracking import Tracker
 
@@ -43,7 +45,8 @@ class Experiment:
     Attributes
     ----------
     folder : Path
-        Holds the experiment as it ran, its trials, ``report.md``, a CSV per table and a PNG per figure.
+        Holds the experiment as it ran, its trials, ``report.html`` and ``report.md``, a CSV per table, a PNG per
+        figure.
     tracking : str or None
         The command that shows the runs.
     undelivered : str or None
@@ -110,7 +113,7 @@ class Experiment:
         """What the command line prints at the end."""
         tables = [f"{name}\n{fitted(table)}" for name, table in shown_tables(self.findings).items()]
         where = [f"figure      {path}" for path in self.figures]
-        where += [f"report      {self.folder / REPORT}", f"results     {self.folder}"]
+        where += [f"report      {self.folder / HTML}", f"results     {self.folder}"]
         where += [f"runs        {self.tracking}"] if self.tracking else []
         return "\n\n".join([*tables, "\n".join(where), *self._exported(), self.findings.line])
 
@@ -233,10 +236,11 @@ def _finished(work: Work, tracking: str | None) -> Experiment:
     figures = []
     for name, figure in findings.figures.items():
         figures.append(config.folder / f"{name}.png")
-        write_atomically(figures[-1], partial(figure.savefig, dpi=110, format="png"))
+        write_atomically(figures[-1], partial(Path.write_bytes, data=png(figure)))
     if findings.comparison is not None:
         write_comparison(findings.comparison, config.folder / FOLDER)
-    write_text(config.folder / REPORT, written_report(config, findings))
+    write_record(config, findings)
+    write_report(config.folder)
     return Experiment(
         config, config.folder, findings, figures, tracking, failed=failed_table(work.failures.values())
     )
@@ -270,10 +274,12 @@ def _track(tracked: Any, done: Experiment) -> None:
         tracked.log_dataset(name, market.fingerprint, source=market.name or name, context="study")
     tracked.log_metrics(dict(done.findings.metrics))
     tracked.set_tags({"result": done.findings.line})
-    for name in (_WRITTEN, REPORT, *(f"{name}.csv" for name in done.findings.tables)):
+    for name in (_WRITTEN, MARKDOWN, HTML, *(f"{name}.csv" for name in done.findings.tables)):
         tracked.log_artifact(done.folder / name)
     for path in done.figures:
         tracked.log_artifact(path, "figures")
+    if done.findings.comparison is not None:
+        tracked.log_artifact(done.folder / FOLDER)
     for name, graph in done.findings.models.items():
         register_as = f"{done.config.name}-{name}"
         tracked.log_model(

@@ -129,7 +129,8 @@ def test_the_report_shows_growth_by_regime(result, market, tmp_path):
     sections = {"Growth by regime": printed(growth_by_regime(result, market))}
     sections["Growth by regime"]["one"] = "1"
     page = html_report(result, tmp_path / "report.html", sections=sections).read_text(encoding="utf-8")
-    assert "volatility, trend, funding" in page  # what its rows are named by
+    for name in ("volatility", "trend", "funding"):
+        assert f'<th class="name">{name}</th>' in page  # what its rows are named by
     assert "longs pay" in page
 
 

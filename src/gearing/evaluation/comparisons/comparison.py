@@ -65,8 +65,8 @@ class Comparison:
         One row per run: ``policy``, ``kind`` ("rule", "fixed", "agent", "overlay" or "reference"), ``task`` (what was
         played: contract, direction, test span), ``training`` (tasks with the same one were played by the same weights),
         ``seed`` (missing for a rule), ``score``, ``growth`` a year, ``ruined``, ``study``; where known ``leverage``,
-        ``optimum`` (its growth), ``replayed`` and ``shifted`` (growth of the traded leverages, and of the same ones
-        shifted in time).
+        ``chosen_at`` (decisions trained on until the chosen weights), ``optimum`` (its growth), ``replayed`` and
+        ``shifted`` (growth of the traded leverages, and of the same ones shifted in time).
     curves : DataFrame
         One row per validation of a training: ``policy``, ``training``, ``seed``, ``decisions``, ``cpu_seconds``,
         ``score`` on validation.

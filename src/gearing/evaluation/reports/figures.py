@@ -1,46 +1,95 @@
 """Figures of results; matplotlib, no global state."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from gearing.evaluation.drawing import new_figure
+from gearing.evaluation.drawing import band, colour, new_figure, styled
 
 
-def equity_figure(results: Sequence[Any], title: str = "") -> Any:
+def equity_figure(
+    results: Sequence[Any], title: str = "", groups: Mapping[str, Sequence[Any]] | None = None
+) -> Any:
     """Equity (log), effective leverage and mark price over time, one line per BacktestResult.
 
     A liquidation is a dot on the equity line; a ruined account's line ends in a cross.
+
+    Parameters
+    ----------
+    results : sequence of BacktestResult
+    title : str
+    groups : mapping of name to sequence of BacktestResult, optional
+        Results of one policy with several seeds: the median, and a band from the lowest to the highest.
     """
-    figure = new_figure(10, 8)
+    lines: dict[str, Sequence[Any]] = {span_label(one, results): [one] for one in results} | dict(
+        groups or {}
+    )
+    every = [one for many in lines.values() for one in many]
+    figure = new_figure(7.5, 6.5)
     top, middle, bottom = figure.subplots(3, 1, sharex=True, height_ratios=[3, 2, 1.5])
-    for k, result in enumerate(results):
-        colour = f"C{k % 10}"
-        end, path = result.end, result.path
-        lived = path.time <= result.time[end]
-        top.plot(
-            path.time[lived], path.equity[lived], color=colour, lw=1.2, label=span_label(result, results)
-        )
-        gross = np.abs(path.leverage).sum(axis=1)
-        middle.plot(path.time[lived][1:], gross[lived][1:], color=colour, lw=0.9)
+    for k, (name, many) in enumerate(lines.items()):
+        _draw(top, k, name, [_lived(one, "equity") for one in many], 1.2)
+        _draw(middle, k, name, [_lived(one, "leverage") for one in many], 0.9)
     # The path that lived longest shows the price of the whole period.
-    longest = max(results, key=lambda result: result.end)
+    longest = max(every, key=lambda result: result.end)
     bottom.plot(longest.time[1 : longest.end + 1], longest.mark[: longest.end, 0], color="0.35", lw=0.9)
     top.set_yscale("log")
-    for k, result in enumerate(results):
-        mark_liquidations(top, result, f"C{k % 10}")
-        if result.ruined:
-            last = [result.time[result.end]]
-            _marked(top, last, result.equity[[result.end]], "x", ms=9, mew=2, color=f"C{k % 10}")
+    _mark_ends(top, lines)
+    money_axis(top)
     top.set_ylabel("equity")
     middle.set_ylabel("effective leverage")
     bottom.set_ylabel(f"mark {longest.slots[0]}")
     for axis in (top, middle, bottom):
         axis.grid(alpha=0.3)
-    figure.legend(*top.get_legend_handles_labels(), fontsize=8, ncols=5, loc="outside lower center")
+    figure.legend(
+        *top.get_legend_handles_labels(), fontsize=8, ncols=3, loc="outside lower center", frameon=False
+    )
     figure.suptitle(title or "Equity (dot: liquidation, cross: ruined), effective leverage, mark price")
-    return figure
+    return styled(figure)
+
+
+def _lived(result: Any, what: str) -> tuple[np.ndarray, np.ndarray]:
+    """Moments and values of an account's path until its end: equity, or gross leverage at the ends of intervals."""
+    path = result.path
+    lived = path.time <= result.time[result.end]
+    if what == "equity":
+        return path.time[lived], path.equity[lived]
+    return path.time[lived][1:], np.abs(path.leverage).sum(axis=1)[lived][1:]
+
+
+def _draw(axis: Any, k: int, name: str, paths: Sequence[tuple[np.ndarray, np.ndarray]], width: float) -> None:
+    """A line; of several paths their median, and a band from the lowest to the highest."""
+    times = np.unique(np.concatenate([time for time, _ in paths]))
+    table = np.full((len(paths), times.size), np.nan)
+    for row, (time, values) in zip(table, paths, strict=True):
+        row[np.searchsorted(times, time)] = values
+    axis.plot(times, np.nanmedian(table, axis=0), color=colour(k), lw=width, label=name)
+    if len(paths) > 1:
+        band(axis, times, np.nanmin(table, axis=0), np.nanmax(table, axis=0), k)
+
+
+def _mark_ends(axis: Any, lines: Mapping[str, Sequence[Any]]) -> None:
+    """A dot for every liquidation, a cross where an account was ruined."""
+    for k, many in enumerate(lines.values()):
+        for result in many:
+            mark_liquidations(axis, result, colour(k))
+            if result.ruined:
+                last = [result.time[result.end]]
+                _marked(axis, last, result.equity[[result.end]], "x", ms=9, mew=2, color=colour(k))
+
+
+def money_axis(axis: Any) -> None:
+    """Whole amounts on a logarithmic axis instead of powers of ten."""
+    axis.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    low, high = axis.get_ylim()
+    few = high / low < 30.0  # within a decade or so the ticks between powers need their names, too
+    axis.yaxis.set_minor_formatter(lambda value, _: f"{value:,.0f}" if few and _is_round(value) else "")
+
+
+def _is_round(value: float) -> bool:
+    """Whether the first digit is 1, 2, 3 or 5, so that names on a logarithmic axis do not overlap."""
+    return f"{value:e}"[0] in "1235"
 
 
 def mark_liquidations(axis: Any, result: Any, color: str, label: str | None = None) -> None:

@@ -1,8 +1,6 @@
 """The HTML report: one self-contained file with tables and figures, and the further tables that it may hold."""
 
-from base64 import b64encode
 from collections.abc import Sequence
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +8,19 @@ import numpy as np
 import pandas as pd
 
 from gearing.evaluation.comparisons.scenarios import capacity, counterfactuals, stress_grid
-from gearing.evaluation.drawing import new_figure
+from gearing.evaluation.drawing import new_figure, png
 from gearing.evaluation.metrics import EQUITY_FLOOR, RUINED, years_between
-from gearing.evaluation.reports.figures import mark_liquidations, span_label
+from gearing.evaluation.reports.document import (
+    Block,
+    Bullets,
+    Document,
+    Facts,
+    Paragraph,
+    Picture,
+    Section,
+    Table,
+)
+from gearing.evaluation.reports.figures import mark_liquidations, money_axis, span_label
 from gearing.evaluation.reports.tables import (
     PRINTED,
     comparison,
@@ -93,6 +101,10 @@ _PANELS = (
     "funding paid\n(of equity, summed)",
 )
 _LONGEST = 40  # trades shown; the ledger has all
+_SIZING = (
+    "Leverage and sizing: a target leverage is times the margin share of equity; what unrealised profit does in an "
+    "isolated position is explained in docs/sizing.md."
+)
 _TRADE_FORMATS = {
     "opened": "{:%Y-%m-%d %H:%M}", "closed": "{:%Y-%m-%d %H:%M}", "leverage": "{:.2f}", "price_pnl": "{:+,.0f}",
     "fees": "{:+,.1f}", "funding": "{:+,.1f}", "liquidation": "{:+,.0f}", "pnl": "{:+,.0f}", "return": "{:+.1%}",
@@ -119,24 +131,25 @@ def html_report(
         More tables: stress grid, counterfactuals, capacity, regimes.
     title : str, optional
     """
-    from jinja2 import Environment, PackageLoader
-
     played = trades(result)
     tables = {
         "Result": printed(comparison([result, *others])), **(sections or {}), "Years": yearly(result),
         _trades_heading(played): _largest(played), "Risk controls": controls_table(result),
     }  # fmt: skip
-    template = Environment(autoescape=True, loader=PackageLoader(__package__, "."), trim_blocks=True)
-    text = template.get_template("report.html").render(
-        title=title or f"{result.name} on {', '.join(result.slots)}", result=result, verdict=_verdict(result),
-        figure=_png(page(result, others)), facts=result.facts, settings=_settings(result),
-        note=span_note(comparison([result, *others])),
-        tables={heading: _as_html(table) for heading, table in tables.items() if not table.empty},
-    )  # fmt: skip
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
-    return path
+    note = span_note(comparison([result, *others]))
+    opening: list[Block] = [Paragraph(_verdict(result), strong=True), Paragraph(f"{result.span}.")]
+    parts = [Section(heading, [Table(table)]) for heading, table in tables.items() if not table.empty]
+    figure = Picture(
+        png(page(result, others)), "equity, drawdown, leverage, distance to liquidation, funding"
+    )
+    parts[0] = Section(parts[0].heading, [*parts[0].blocks, figure])
+    parts += [
+        Section("What was played", [Facts(result.facts), Paragraph(_SIZING)]),
+        Section("Settings", [Facts(_settings(result))]),
+        Section("Data", [Bullets(result.notes)] if result.notes else []),
+    ]
+    name = title or f"{result.name} on {', '.join(result.slots)}"
+    return Document(name, [*opening, *([Paragraph(note)] if note else [])], parts).write_html(path)
 
 
 def _settings(result: BacktestResult) -> dict[str, Any]:
@@ -182,7 +195,7 @@ def page(result: BacktestResult, others: Sequence[BacktestResult] = ()) -> Any:
     for axis, label in zip(axes, _PANELS, strict=True):
         axis.set_ylabel(label)
         axis.grid(alpha=0.3)
-    _as_money(axes[0])
+    money_axis(axes[0])
     for axis in (axes[1], axes[3], axes[4]):
         axis.yaxis.set_major_formatter(PercentFormatter(1.0))
     return figure
@@ -201,14 +214,6 @@ def _drawdown(result: BacktestResult) -> tuple[np.ndarray, np.ndarray]:
         return result.path.time[lived], equity / np.maximum.accumulate(equity) - 1.0
     peak = np.maximum.accumulate(np.maximum(result.equity[0], result.steps.highest[:end]))
     return result.time[1 : end + 1], result.steps.lowest[:end] / peak - 1.0
-
-
-def _as_money(axis: Any) -> None:
-    """Whole amounts on a logarithmic axis instead of powers of ten."""
-    axis.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-    low, high = axis.get_ylim()
-    few = high / low < 30.0  # within a decade or so the ticks between powers need their names, too
-    axis.yaxis.set_minor_formatter(lambda value, _: f"{value:,.0f}" if few else "")
 
 
 def yearly(result: BacktestResult) -> pd.DataFrame:
@@ -266,19 +271,6 @@ def _largest(table: pd.DataFrame) -> pd.DataFrame:
 def _trades_heading(table: pd.DataFrame) -> str:
     count = len(table)
     return "Trades" if count <= _LONGEST else f"The {_LONGEST} trades of {count} that moved equity most"
-
-
-def _as_html(table: pd.DataFrame) -> str:
-    # The names of the index would take a row of their own.
-    names = ", ".join(str(name) for name in table.index.names if name is not None)
-    table = table.rename_axis(index=[None] * table.index.nlevels, columns=names or None)
-    return table.to_html(border=0, float_format=lambda value: f"{value:.4g}", na_rep="-", escape=True)
-
-
-def _png(figure: Any) -> str:
-    buffer = BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    return "data:image/png;base64," + b64encode(buffer.getvalue()).decode("ascii")
 
 
 _OMITTED = ("5-95 %", "end equity")

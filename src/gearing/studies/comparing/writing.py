@@ -13,9 +13,5 @@ def write_comparison(comparison: Comparison, folder: Path) -> None:
     for name, table in comparison.tables.items():
         write_atomically(folder / f"{name}.csv", table.to_csv)
     for name, figure in comparison.figures.items():
-        write_atomically(folder / f"{name}.png", partial(_write, content=png(figure)))
+        write_atomically(folder / f"{name}.png", partial(Path.write_bytes, data=png(figure)))
     comparison.save(folder)
-
-
-def _write(draft: Path, content: bytes) -> None:
-    draft.write_bytes(content)

@@ -49,7 +49,8 @@ def _row(config: RegretConfig, result: Result, optimum: float) -> dict[str, Any]
     if seed is None and name in REFERENCES:
         kind, shown = "fixed" if name == "best_fixed" else "reference", name.replace("_", " ")
     row = _scored(config, shown, kind, seed, growth, optimum)
-    return row | {"leverage": float(np.mean(result.summary["leverage"]))}
+    chosen = float(result.summary["best_decisions"]) if seed is not None else np.nan
+    return row | {"leverage": float(np.mean(result.summary["leverage"])), "chosen_at": chosen}
 
 
 def _scored(
@@ -58,7 +59,7 @@ def _scored(
     return {
         "policy": policy, "study": config.name, "kind": kind, "task": _task(config), "training": _task(config),
         "seed": seed, "score": growth / optimum, "growth": growth, "optimum": optimum, "ruined": False,
-        "leverage": np.nan,
+        "leverage": np.nan, "chosen_at": np.nan,
     }  # fmt: skip
 
 

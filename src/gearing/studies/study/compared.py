@@ -12,7 +12,7 @@ from gearing.market.timing import DAY
 from gearing.studies.study.config import StudyConfig
 from gearing.studies.study.days import Fixed, days_of, fold_days, kind_of, on_days
 from gearing.studies.study.prepare import Prepared
-from gearing.studies.study.trials import HISTORY, OVERLAY
+from gearing.studies.study.trials import CHOSEN_AT, HISTORY, OVERLAY
 from gearing.studies.trials import Result
 
 _DAYS = ("policy", "study", "task", "training", "account", "seed", "day", "growth", "matched")
@@ -61,6 +61,7 @@ def _played(
         **key, "kind": kind_of(config, trial.policy, overlay), "seed": trial.seed,
         "score": growth.mean() * DAYS_PER_YEAR, "growth": growth.mean() * DAYS_PER_YEAR,
         "ruined": bool(did["ruined"]), "leverage": float(did["leverage"].mean()), "optimum": np.nan,
+        "chosen_at": float(result.summary.get(CHOSEN_AT, np.nan)),
         **_placebo(did),
     }  # fmt: skip
     side = "" if config.directions is None else f" {trial.direction}"

@@ -150,24 +150,28 @@ def _compared(row: pd.Series) -> str:
 
 
 def _figures(config: StudyConfig, entries: Sequence[Entry]) -> dict[str, Any]:
-    """Equity, leverage and price of all rules, of all agents, and of both."""
+    """Equity, leverage and price of all rules, of all agents as bands over their seeds, and of both."""
     rules = [one.result for one in entries if one.seed is None]
-    agents = [_labelled(config, one) for one in entries if one.seed is not None]
+    agents = _over_seeds(config, [one for one in entries if one.seed is not None])
+    chosen = {"rules": (rules, {}), "agents": ([], agents), "all": (rules, agents)}
     return {
-        name: equity_figure(chosen, f"{config.name}: {name}, test period")
-        for name, chosen in (("rules", rules), ("agents", agents), ("all", rules + agents))
-        if chosen
+        name: equity_figure(singles, f"{config.name}: {name}, test period", groups)
+        for name, (singles, groups) in chosen.items()
+        if singles or groups
     }
 
 
-def _labelled(config: StudyConfig, one: Entry) -> BacktestResult:
-    """An agent's result under the name that a figure shows: with how much of its training was chosen."""
-    columns = trained_columns(config, [one])
-    return (
-        replace(one.result, name=f"{one.result.name}, {columns['trained_text']}")
-        if columns["untrained"]
-        else one.result
-    )
+def _over_seeds(config: StudyConfig, entries: Sequence[Entry]) -> dict[str, list[BacktestResult]]:
+    """Results of each agent by the name that a figure shows: seeds, how much was trained, how many were ruined."""
+    found = {}
+    for name in dict.fromkeys(one.name for one in entries):
+        own = [one for one in entries if one.name == name]
+        columns, ruined = trained_columns(config, own), sum(one.result.ruined for one in own)
+        said = [f"median and range of {len(own)} seeds" if len(own) > 1 else "1 seed"]
+        said += [str(columns["trained_text"])] if columns["untrained"] else []
+        said += [f"{ruined} ruined"] if ruined else []
+        found[f"{name} ({', '.join(said)})"] = [one.result for one in own]
+    return found
 
 
 def _metrics(board: pd.DataFrame) -> dict[str, float]:
@@ -218,7 +222,7 @@ def read_leaderboards(folders: Iterable[str | Path]) -> pd.DataFrame:
             )
         board = pd.read_csv(path, index_col="policy", dtype=str)
         boards[folder.name] = board.map(_number_or_word)
-    return pd.concat(boards, names=["study"])
+    return pd.concat(boards, names=["study"]) if boards else pd.DataFrame()
 
 
 def _number_or_word(text: Any) -> Any:

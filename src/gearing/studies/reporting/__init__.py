@@ -1,0 +1,1 @@
+"""Reports of finished experiments of every kind, made from their folders."""
