@@ -23,10 +23,14 @@ def compared(prepared: Prepared, results: Sequence[Result], fixed: Fixed) -> Com
     """Every policy on every account and fold, with each seed; next to fixed leverage with the same mean."""
     played = [_played(prepared, *which, fixed) for which in _accounts(prepared.config, results)]
     days = pd.concat([days for _, days in played], ignore_index=True)
-    statistics = prepared.config.statistics.model_dump(exclude={"baseline"})
+    config, scores = prepared.config, _table([row for row, _ in played])
+    baseline, notes = config.baseline, tuple[str, ...]()
+    if baseline not in set(scores["policy"]):  # its trials failed
+        baseline = str(scores["policy"].iloc[0])
+        notes = (f"The baseline {config.baseline} has no result; {baseline} takes its place.",)
     return Comparison(
-        _table([row for row, _ in played]), _curves(prepared.config, results), days, (_facts(prepared, results),),
-        prepared.config.baseline, **statistics,
+        scores, _curves(config, results), days, (_facts(prepared, results),), baseline, notes,
+        **config.statistics.model_dump(exclude={"baseline"}),
     )  # fmt: skip
 
 
