@@ -168,8 +168,7 @@ def backtest(
         list[Path] | None,
         typer.Option(
             help="Table with columns of your own (CSV, Parquet): time is the moment from which a row is known, UTC, or "
-            "open_time its bar; symbol is optional. Then column=NAME or decision.direction=signal:NAME "
-            "reads one. May "
+            "open_time its bar; symbol is optional. Then column=NAME or decision.direction=signal:NAME reads one. May "
             "be repeated.",
         ),
     ] = None,
@@ -265,8 +264,7 @@ def compare(
     ] = None,
     json_file: Json = None,
 ) -> None:
-    """Compare the policies of finished studies over tasks and seeds: growth, scores, ranks, probability "
-    "of improvement."""
+    """Compare the policies of finished studies: leaderboards, and scores over tasks and seeds with intervals."""
     from gearing.evaluation.reports.comparison_tables import comparison_tables
     from gearing.evaluation.reports.tables import fitted, printed, span_note
     from gearing.studies.comparing.compare import compare as compared
@@ -302,8 +300,7 @@ def report(
         Path | None, typer.Option(help="Write to this folder instead of the experiment's.")
     ] = None,
 ) -> None:
-    """Write the report of a finished experiment again: report.html, which needs no other file, and "
-    "report.md."""
+    """Write the report of a finished experiment again: report.html, which needs no other file, and report.md."""
     from gearing.studies.reporting.pages import write_report
 
     for path in write_report(study_folder, output):

@@ -1,5 +1,4 @@
-"""What a report of an experiment is made of, written to its folder: findings, data, what was played, "
-"versions."""
+"""What a report of an experiment is made of, written to its folder: findings, data, what was played, versions."""
 
 from __future__ import annotations
 
