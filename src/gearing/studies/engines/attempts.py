@@ -94,7 +94,7 @@ class Runner:
                     failure_file(store.folder, store.place(trial).name).unlink(missing_ok=True)
                     return Attempts(count)
                 if count < most:
-                    _logger.warning("%s: %s. It is run again.", trial.name, error_text(failed))
+                    _logger.warning("%s failed and is run again: %s", trial.name, error_text(failed))
             write_failure(failure_file(store.folder, store.place(trial).name), trial.name, most, failed)
             return Attempts(most, failed)
 
