@@ -124,7 +124,7 @@ def test_an_agent_that_must_not_be_liquidated_takes_less_leverage():
 
 def test_settings_of_a_task_replace_the_general_ones_and_are_replaced_by_what_is_given():
     tuned = agent_settings("ppo", task="market_a_full")
-    assert tuned.n_accounts == 512
+    assert tuned.n_accounts == 1024
     assert tuned.parameters["clip_range"] == agent_settings("ppo").parameters["clip_range"]
     given = agent_settings({"algorithm": "ppo", "task": "market_a_full", "n_accounts": 64})
     assert given.n_accounts == 64
