@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from gearing.cli.data import data
+from gearing.cli.deciding import decide, export, replay
 from gearing.cli.failures import STOPPED, explained, how_to_go_on
 from gearing.cli.listing import list_names
 from gearing.cli.live import paper
@@ -28,6 +29,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(data, name="data")
+app.command()(export)
+app.command()(decide)
+app.command()(replay)
 app.command()(reconcile)
 app.command()(paper)
 app.command("list")(list_names)
@@ -305,54 +309,3 @@ def report(
 
     for path in write_report(study_folder, output):
         typer.echo(f"report      {path}")
-
-
-@app.command()
-def export(
-    study_folder: Annotated[
-        Path, typer.Argument(help="Folder of a finished study, as `gearing study` prints it.")
-    ],
-    agent: Annotated[
-        str | None, typer.Option(help="Agent to export; required if the study trained several.")
-    ] = None,
-) -> None:
-    """Write the bundle of a study's agent, the seed with the best validation score."""
-    from gearing.studies.study.exporting import export_from_folder
-
-    typer.echo(f"bundle      {export_from_folder(study_folder, agent)}")
-
-
-@app.command()
-def decide(
-    bundle: Annotated[Path, typer.Argument(help="Folder written by `gearing export` or a study.")],
-    bars: Annotated[Path, typer.Option(help="Recent bars, CSV or Parquet.")],
-    account: Annotated[Path, typer.Option(help="Account state, JSON.")],
-    funding: Annotated[Path | None, typer.Option(help="Recent funding settlements, CSV or Parquet.")] = None,
-    now: Annotated[
-        str | None,
-        typer.Option(
-            help="Moment of the decision, UTC (required); 'last-bar' decides at the end of the bars, however old."
-        ),
-    ] = None,
-    max_age: Annotated[
-        str | None, typer.Option(help="Longest time from the newest closed bar to the moment; default 1bar.")
-    ] = None,
-    max_jump: Annotated[
-        str, typer.Option(help="Largest move of a price, in standard deviations of a bar; or 'off'.")
-    ] = "30",
-    last: Annotated[
-        Path | None, typer.Option(help="JSON of the previous decision, to continue its memory.")
-    ] = None,
-    json_file: Json = None,
-    plugins: Plugins = None,
-) -> None:
-    """Print the target leverage of an exported policy; needs no training libraries."""
-    from gearing.export.runtime import load_bundle
-    from gearing.plugins import load_plugins
-
-    load_plugins(plugins or ())
-    decision = load_bundle(bundle).decide(
-        bars, account, funding, now=now, max_age=max_age, max_jump=max_jump, memory=last
-    )
-    typer.echo(str(decision))
-    write_json(json_file, decision.as_dict())

@@ -1,11 +1,14 @@
 """The runtime of bundles: target leverage and orders from bars and an account, with numpy and onnxruntime only."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from copy import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from gearing.contracts import Contract
 from gearing.export.account.given import load_account
 from gearing.export.account.quotes import Quotes
 from gearing.export.bundle.files import MANIFEST, BundleError as BundleError, read_bundle
@@ -131,6 +134,24 @@ class Bundle:
             before = given_memory(memory)
         seen = self.perceive(bars, funding, now=now, max_age=max_age, max_jump=max_jump)
         return self.conclude(seen, account, before, read)
+
+    def with_contracts(self, contracts: Sequence[Contract]) -> "Bundle":
+        """The same bundle with other lots, ticks, smallest orders and tiers: those of the venue's own answers, dated.
+
+        Raises
+        ------
+        BundleError
+            If there is none for a contract of the bundle.
+        """
+        known = {one.symbol: one for one in contracts}
+        if missing := [name for name in self.manifest.symbols if name not in known]:
+            raise BundleError(f"contracts: none for {missing[0]}; give the venue's answers for it.")
+        made = copy(self)
+        made.manifest = replace(self.manifest, contracts=tuple(known[name] for name in self.manifest.symbols))
+        made.policy = copy(self.policy)
+        made.policy.manifest = made.manifest
+        made.decider = Decider(made.manifest, made.policy, self.digest)
+        return made
 
     def conclude(
         self, seen: Perception, account: Any, memory: tuple[Any, ...] | None, settings: Settings

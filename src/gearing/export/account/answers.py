@@ -138,7 +138,7 @@ def okx_contract_value(contract: Contract) -> float:
     if value is None:
         raise BundleError(
             f"how many coins a contract of {contract.symbol} holds at OKX is not known; give its answer of GET "
-            "/api/v5/public/instruments (--venue-answers).",
+            "/api/v5/public/instruments (--contracts).",
             "account",
         )
     return value

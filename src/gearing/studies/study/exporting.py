@@ -242,6 +242,9 @@ def example_decision(folder: Path, bundle: Path | None = None) -> Decision:
     bundle = bundle or folder / BUNDLE
     inputs = inputs_of(bundle)
     return load_bundle(bundle).decide(
-        inputs / "bars.csv", inputs / "account.json", inputs / "funding.csv", now=LAST_BAR,
+        inputs / "bars.csv",
+        inputs / "account.json",
+        inputs / "funding.csv",
+        now=LAST_BAR,
         fallback="hold",
     )

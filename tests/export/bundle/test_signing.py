@@ -1,0 +1,79 @@
+"""Pinned digests and signatures: a changed bundle is refused, whoever made its checksums fit."""
+
+import json
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from tests.export import cases
+
+from gearing.export import BundleError, load_bundle
+from gearing.export.bundle.files import SIGNATURE, write_checksums
+from gearing.export.bundle.signing import sign_bundle
+
+SEED = bytes(range(32))
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    return cases.small_bundle(tmp_path / "small")
+
+
+def made_riskier(folder):
+    """Another largest leverage, with checksums that fit."""
+    path = folder / "manifest.json"
+    about = json.loads(path.read_text())
+    about["rule"]["leverage"] = 9.0
+    path.write_text(json.dumps(about))
+    write_checksums(folder)
+
+
+def test_a_pinned_digest_refuses_a_bundle_whose_checksums_were_made_to_fit(bundle):
+    digest = load_bundle(bundle).digest
+    assert load_bundle(bundle, digest=digest).digest == digest
+    made_riskier(bundle)
+    load_bundle(bundle)
+    with pytest.raises(BundleError, match="it is another bundle"):
+        load_bundle(bundle, digest=digest)
+
+
+@pytest.mark.parametrize("digest", ["", "abc", "g" * 64, "0" * 63])
+def test_what_is_no_digest_is_refused(bundle, digest):
+    with pytest.raises(BundleError, match="must be 64 hexadecimal digits"):
+        load_bundle(bundle, digest=digest)
+
+
+def test_a_signature_is_checked_with_the_public_key_however_it_is_given(bundle, tmp_path):
+    public = sign_bundle(bundle, SEED)
+    # ed25519 has one signature and one public key for each seed
+    assert public == Ed25519PrivateKey.from_private_bytes(SEED).public_key().public_bytes_raw().hex()
+    (tmp_path / "key").write_text(public + "\n")
+    (tmp_path / "raw").write_bytes(bytes.fromhex(public))
+    for key in (public, bytes.fromhex(public), tmp_path / "key", str(tmp_path / "raw")):
+        assert load_bundle(bundle, key=key).lookback_bars == 2
+    assert load_bundle(bundle).lookback_bars == 2  # nobody has to check it
+
+
+def test_another_key_a_missing_and_a_changed_signature_are_refused(bundle):
+    with pytest.raises(BundleError, match="has no signature"):
+        load_bundle(bundle, key="00" * 32)
+    public = sign_bundle(bundle, SEED)
+    with pytest.raises(BundleError, match="the signature is not that of the key"):
+        load_bundle(
+            bundle, key=Ed25519PrivateKey.from_private_bytes(SEED[::-1]).public_key().public_bytes_raw()
+        )
+    path = bundle / SIGNATURE
+    text = path.read_text()
+    for at in range(0, len(text) - 1, 7):
+        path.write_text(text[:at] + ("0" if text[at] != "0" else "1") + text[at + 1 :])
+        with pytest.raises(BundleError, match="the signature is not that of the key"):
+            load_bundle(bundle, key=public)
+    path.write_text(text)
+    made_riskier(bundle)
+    with pytest.raises(BundleError, match="the signature is not that of the key"):
+        load_bundle(bundle, key=public)
+
+
+@pytest.mark.parametrize("key", ["zz", b"short", "nowhere/key"])
+def test_what_is_no_key_is_refused(bundle, key):
+    with pytest.raises(BundleError, match="32 bytes, or 64 hexadecimal digits|there is no such file"):
+        load_bundle(bundle, key=key)
