@@ -75,5 +75,5 @@ def test_another_key_a_missing_and_a_changed_signature_are_refused(bundle):
 
 @pytest.mark.parametrize("key", ["zz", b"short", "nowhere/key"])
 def test_what_is_no_key_is_refused(bundle, key):
-    with pytest.raises(BundleError, match="32 bytes, or 64 hexadecimal digits|there is no such file"):
+    with pytest.raises(BundleError, match=r"32 bytes, or 64 hexadecimal digits|there is no such file"):
         load_bundle(bundle, key=key)
