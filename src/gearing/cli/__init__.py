@@ -18,7 +18,7 @@ from gearing.cli.deciding import decide, export, replay
 from gearing.cli.failures import STOPPED, explained, how_to_go_on
 from gearing.cli.listing import list_names
 from gearing.cli.live import paper
-from gearing.cli.policies import SECTIONS, complete_rule, split_settings
+from gearing.cli.policies import SECTIONS, complete_rule, split_settings, with_own_settings
 from gearing.cli.reconcile import reconcile
 from gearing.cli.shared import Experiment, Json, Plugins, Settings, ad_hoc, data_line, writable, write_json
 from gearing.cli.submit import submit
@@ -140,7 +140,8 @@ def backtest(
         str,
         typer.Argument(
             help="A rule (fixed_3x, tiered, volatility_weighted, ...; `gearing list rules` prints all), a class "
-            "of your own (module:Class or file.py:Class), or a model of stable-baselines3 (model.zip).",
+            "of your own (module:Class or file.py:Class), a model of stable-baselines3 (model.zip), or a folder with a "
+            "bundle or a trial of a study.",
             autocompletion=complete_rule,
         ),
     ],
@@ -190,6 +191,8 @@ def backtest(
     from gearing.evaluation.own_columns import columns_from_file
     from gearing.evaluation.reports.tables import comparison, controls_table, fitted, printed
     from gearing.plugins import load_plugins
+    from gearing.simulation.config import SimulationConfig
+    from gearing.studies.named.folder import notes_on
     from gearing.studies.named.policy import named_policy
 
     load_plugins(plugins or ())
@@ -199,9 +202,10 @@ def backtest(
     config = ad_hoc("backtest", others, SECTIONS, plugins)
     market = config.market.open()
     forecast = config.forecast.arguments if config.forecast else None
-    table = policy_table(rule, market, None, config.simulation(), forecast)
+    account = with_own_settings(rule, config.simulation_settings(), others)
+    table = policy_table(rule, market, None, SimulationConfig(**account), forecast)
     name = " ".join([policy, *(f"{key}={value}" for key, value in own.items())])
-    result = run(rule, market, table, name=name, **config.simulation_settings())
+    result = run(rule, market, table, name=name, **account)
     compared, sections = [], {}
     if scenarios:
         from gearing.evaluation.comparisons.matched_fixed import matched_fixed
@@ -209,7 +213,7 @@ def backtest(
 
         compared = [matched_fixed(result, market, table).same_leverage]
         sections = trader_sections(rule, market, table, result)
-    notes = [f"  note: {note}" for note in market.notes]
+    notes = [f"  note: {note}" for note in (*market.notes, *notes_on(rule, market, table))]
     typer.echo("\n".join([*data_line(others), *added, str(market), *notes, result.span, ""]))
     typer.echo(fitted(printed(comparison([result, *compared]))))
     for heading, section in sections.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+_FIELDS = {"interval": "decision_interval", "mode": "decision"}  # fields of a section by another name
 SECTIONS = ("market", "decision", "exchange", "controls", "forecast")  # of an experiment, that a backtest has
 
 
@@ -39,6 +40,24 @@ def split_settings(policy: str, settings: Iterable[str]) -> tuple[dict[str, Any]
                 raise ValueError(f"{name} is given twice; write it once.")
             own[name] = value
     return own, others
+
+
+def with_own_settings(policy: Any, settings: dict[str, Any], given: Iterable[str]) -> dict[str, Any]:
+    """Settings of a simulation: those that are given, else those that the policy was made for, else the defaults.
+
+    Parameters
+    ----------
+    settings : dict
+        By the names of `gearing.SimulationConfig`.
+    given : iterable of str
+        ``section.key=value`` of the command line.
+    """
+    from gearing.simulation.hooks import hooks_of
+
+    keys = {text.partition("=")[0].partition(".")[2] or text.partition("=")[0] for text in given}
+    named = {_FIELDS.get(key, key) for key in keys}
+    own = {name: value for name, value in hooks_of(policy).settings.items() if name not in named}
+    return {**settings, **own}
 
 
 def _other_way(policy: str, text: str) -> str:

@@ -12,6 +12,7 @@ from gearing.lazy import lazy_exports
 if TYPE_CHECKING:
     from gearing.export.bundle.files import BundleError as BundleError, verify_bundle as verify_bundle
     from gearing.export.deciding.decision import Decision as Decision, Order as Order
+    from gearing.export.playing import BundlePolicy as BundlePolicy
     from gearing.export.runtime import Bundle as Bundle, load_bundle as load_bundle
     from gearing.export.writer import export_bundle as export_bundle
 else:

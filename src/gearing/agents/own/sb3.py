@@ -22,6 +22,12 @@ from gearing.agents.policy.extractor import ScaledColumns
 from gearing.agents.policy.networks import ModeOfPolicy, RecurrentMode
 from gearing.names import shown
 
+_LIBRARIES = ("stable_baselines3.", "sb3_contrib.")
+# Classes of the libraries, whose networks are those of the algorithm.
+_CLASSES = {
+    "PPO": "ppo", "A2C": "a2c", "TRPO": "trpo", "RecurrentPPO": "recurrent_ppo", "MaskablePPO": "maskable_ppo",
+    "SAC": "sac", "TQC": "tqc", "TD3": "td3", "DQN": "dqn", "QRDQN": "qr_dqn",
+}  # fmt: skip
 _SQUASHED = ("sac", "td3", "tqc")  # their networks return actions in [-1, 1], whatever the bounds
 
 
@@ -127,15 +133,15 @@ def _state(actor: Actor) -> tuple[int, int] | None:
 
 def _of_object(model: Any) -> Actor:
     """The network and spaces of a model object."""
-    names = [name for name, known in ALGORITHMS.items() if _is_of(model, known.module, known.name)]
-    if not names:
+    algorithm = next((name for one in type(model).__mro__ if (name := _name_of(one))), None)
+    if algorithm is None:
         raise TypeError(
-            f"model is {shown(model)}; give a trained model of {', '.join(a.name for a in ALGORITHMS.values())}, or "
-            "the path of the zip that its save() wrote; other networks: from_torch."
+            f"model is {shown(model)}; give a trained model of {', '.join(_CLASSES)}, or the path of the zip that its "
+            "save() wrote; other networks: from_torch."
         )
     policy = _copied(model.policy)
     policy.set_training_mode(False)
-    return Actor(policy, names[0], model.observation_space, model.action_space)
+    return Actor(policy, algorithm, model.observation_space, model.action_space)
 
 
 def _copied(policy: Any) -> Any:
@@ -146,10 +152,9 @@ def _copied(policy: Any) -> Any:
     return type(policy).load(buffer, device="cpu")
 
 
-def _is_of(model: Any, module: str, name: str) -> bool:
-    return any(
-        one.__name__ == name and one.__module__.partition(".")[0] == module for one in type(model).__mro__
-    )
+def _name_of(made: type) -> str | None:
+    """The algorithm of a class of the libraries."""
+    return _CLASSES.get(made.__name__) if made.__module__.startswith(_LIBRARIES) else None
 
 
 def _environment(model: Any, environment: Any, columns: Any, normalisation: Any, what: str) -> Any:

@@ -129,10 +129,11 @@ def _entry(task: Task, done: Experiment, score: dict[str, Any]) -> dict[str, Any
 def _check_hooks(policy: Any, name: str) -> None:
     """Refuse hooks that are given the whole table or simulator: a submission sees its columns, close by close."""
     from gearing.agents import LearnedPolicy
+    from gearing.export import BundlePolicy
 
     hooks = hooks_of(policy)
     given = [hook for hook in ("join", "precomputed") if getattr(hooks, hook) is not None]
-    if given and not isinstance(policy, LearnedPolicy):
+    if given and not isinstance(policy, LearnedPolicy | BundlePolicy):
         raise ValueError(
             f"{name} has the hook {given[0]!r}, which is given later bars, too; a submission decides by its columns at "
             "each close. Remove the hook."

@@ -2,7 +2,8 @@
 
 A registered rule (``volatility_weighted``, ``fixed_3x``); ``module:NAME`` or ``file.py:NAME``, which is a class, a
 function that returns a policy (both are called with the settings), or a policy; ``model.zip``, a model of
-stable-baselines3, read by weights only, whose settings are the arguments of `gearing.agents.from_sb3`.
+stable-baselines3, read by weights only, whose settings are the arguments of `gearing.agents.from_sb3`; or a folder: a
+bundle, a study with a bundle, a trial of a study.
 """
 
 from __future__ import annotations
@@ -36,6 +37,13 @@ def is_object(name: str) -> bool:
     return ":" in name and not re.search(r"[\s{}()=]", name)
 
 
+def is_folder(name: str) -> bool:
+    """Whether a text names a folder with a bundle or a trained agent."""
+    from gearing.studies.named.folder import is_policy_folder
+
+    return is_policy_folder(name)
+
+
 def named_policy(name: str, settings: Mapping[str, Any]) -> Any:
     """The policy that a text names, with its settings.
 
@@ -50,10 +58,12 @@ def named_policy(name: str, settings: Mapping[str, Any]) -> Any:
         made = _of_class(name, settings)
         check_policy_type(made)
         return made
+    if is_folder(name):
+        return _of_folder(name, settings)
     if not re.fullmatch(r"[\w.+-]*", name):
         raise ValueError(
             f"{name!r} is no name of a rule. {HOW.format(name=EXAMPLE[0], example=EXAMPLE[1])} A class of your own: "
-            "my_policy.py:Mine; a model of stable-baselines3: model.zip."
+            "my_policy.py:Mine; a model of stable-baselines3: model.zip; a folder with a bundle or a trial of a study."
         )
     try:
         return make_rule({"rule": name, **settings})
@@ -75,6 +85,10 @@ def content_digest(name: str, settings: Mapping[str, Any]) -> str | None:
         return digest([_file_digest(Path(file)) for file in files])
     if is_object(name):
         return plugins_digest([name.rpartition(":")[0]])
+    if is_folder(name):
+        from gearing.studies.named.folder import folder_digest
+
+        return folder_digest(name)
     return None
 
 
@@ -100,6 +114,20 @@ def _of_model(name: str, settings: Mapping[str, Any]) -> Any:
         return _opened(name, json.dumps(settings, sort_keys=True), content_digest(name, settings) or "")
     except TypeError as error:
         raise ValueError(str(error)) from None
+
+
+def _of_folder(name: str, settings: Mapping[str, Any]) -> Any:
+    if settings:
+        raise ValueError(f"{name} is a trained policy; it takes no settings, given {', '.join(settings)}.")
+    return _opened_folder(name, content_digest(name, settings) or "")
+
+
+@lru_cache(maxsize=16)
+def _opened_folder(name: str, content: str) -> Any:
+    from gearing.studies.named.folder import open_folder
+
+    del content  # a part of what is remembered
+    return open_folder(name)
 
 
 @lru_cache(maxsize=16)
