@@ -202,7 +202,7 @@ def backtest(
     config = ad_hoc("backtest", others, SECTIONS, plugins)
     market = config.market.open()
     forecast = config.forecast.arguments if config.forecast else None
-    account = with_own_settings(rule, config.simulation_settings(), others)
+    account = with_own_settings(policy, rule, config.simulation_settings(), others)
     table = policy_table(rule, market, None, SimulationConfig(**account), forecast)
     name = " ".join([policy, *(f"{key}={value}" for key, value in own.items())])
     result = run(rule, market, table, name=name, **account)

@@ -42,21 +42,26 @@ def split_settings(policy: str, settings: Iterable[str]) -> tuple[dict[str, Any]
     return own, others
 
 
-def with_own_settings(policy: Any, settings: dict[str, Any], given: Iterable[str]) -> dict[str, Any]:
+def with_own_settings(
+    name: str, policy: Any, settings: dict[str, Any], given: Iterable[str]
+) -> dict[str, Any]:
     """Settings of a simulation: those that are given, else those that the policy was made for, else the defaults.
 
     Parameters
     ----------
+    name, policy : of the policy; of a trial of a study, its study says what account it was trained for
     settings : dict
         By the names of `gearing.SimulationConfig`.
     given : iterable of str
         ``section.key=value`` of the command line.
     """
     from gearing.simulation.hooks import hooks_of
+    from gearing.studies.named.trial import trial_settings
 
     keys = {text.partition("=")[0].partition(".")[2] or text.partition("=")[0] for text in given}
     named = {_FIELDS.get(key, key) for key in keys}
-    own = {name: value for name, value in hooks_of(policy).settings.items() if name not in named}
+    made_for = {**hooks_of(policy).settings, **trial_settings(name)}
+    own = {key: value for key, value in made_for.items() if key not in named}
     return {**settings, **own}
 
 

@@ -9,6 +9,7 @@ from gearing.cli import run
 from gearing.policies.rules import VolatilityTarget
 from gearing.studies.named.folder import is_policy_folder, notes_on, open_folder
 from gearing.studies.named.policy import content_digest, named_policy
+from gearing.studies.named.trial import trial_settings
 from gearing.studies.runner import run_study
 
 RULE = VolatilityTarget(1.0, column="realized_volatility_24h")
@@ -77,10 +78,12 @@ def test_a_trained_agent_plays_with_the_settings_of_its_study(tmp_path):
 
     done = run_study(load_config({**STUDY, "output": str(tmp_path)}))
     (trial,) = done.folder.glob("trials/*-a-seed0-*")
-    policy = open_folder(str(trial))
-    assert (policy.settings["direction"], policy.settings["max_leverage"]) == ("short", 7.0)
+    policy, settings = open_folder(str(trial)), trial_settings(str(trial))
+    assert settings == trial_settings(str(trial / "policy"))
+    assert (settings["direction"], settings["max_leverage"]) == ("short", 7.0)
+    assert trial_settings("volatility_weighted") == {}
     other = gearing.synthetic_market("market-b", seed=4, years=0.3)
-    result = gearing.backtest(policy, other)
+    result = gearing.backtest(policy, other, **settings)
     assert (result.target <= 0.0).all()
     table = gearing.FeatureSet(["realized_volatility_24h", "trend_7d"]).compute(other)
     wild = table.values.copy()

@@ -34,14 +34,11 @@ class LearnedPolicy:
     description : PolicyDescription
     scheme : ActionScheme or None
         None where it returns target leverage.
-    settings : dict
-        Fields of `gearing.SimulationConfig` that it was made for, if they are known.
     """
 
     def __init__(self, network: torch.nn.Module, description: PolicyDescription):
         self.network = network
         self.description = description
-        self.settings: dict[str, Any] = {}
         self.scheme = make_described_scheme(description.scheme)
         self.action_scheme = str(description.scheme["action"])
         self.required_columns = description.columns

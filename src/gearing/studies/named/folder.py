@@ -13,11 +13,9 @@ from gearing.export.runtime import load_bundle
 from gearing.features import FeatureTable
 from gearing.market import MarketData
 from gearing.storage.digest import digest, file_digest
-from gearing.storage.text import read_json
-from gearing.studies.trials import SUMMARY
 
 _AGENT, _WEIGHTS, _TRIAL = "policy.json", "weights.npz", "policy"  # of an agent, and its folder in a trial's
-_BUNDLE, _EXPERIMENT = "bundle", "experiment.yaml"
+_BUNDLE = "bundle"
 
 
 def is_policy_folder(name: str) -> bool:
@@ -36,7 +34,9 @@ def open_folder(name: str) -> Any:
     kind, folder = _found(Path(name)) or ("", Path(name))
     if kind == _BUNDLE:
         return BundlePolicy(load_bundle(folder))
-    return _trained(folder)
+    from gearing.agents import load_policy
+
+    return load_policy(folder)
 
 
 def folder_digest(name: str) -> str:
@@ -71,20 +71,6 @@ def _found(path: Path) -> tuple[str, Path] | None:
         if (folder / _AGENT).is_file():
             return _AGENT, folder
     return None
-
-
-def _trained(folder: Path) -> Any:
-    """A trained agent, with the settings of the account that it was trained for where its study is there."""
-    from gearing.agents import load_policy
-    from gearing.studies.study.config import load_study
-
-    policy, trial = load_policy(folder), folder.parent
-    experiment = trial.parent.parent / _EXPERIMENT
-    if experiment.is_file() and (trial / SUMMARY).is_file():
-        about = read_json(trial / SUMMARY, dict)
-        config = load_study(experiment)
-        policy.settings = config.simulation_settings(about.get("policy"), about.get("direction"))
-    return policy
 
 
 def _clipped(description: Any, scaling: dict[str, Any], table: FeatureTable) -> list[str]:
