@@ -5,7 +5,7 @@ Fields have the names of the layouts (``records.py``) and hold Python numbers; a
 
 from __future__ import annotations
 
-from copy import copy
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -36,16 +36,21 @@ def loosened(array: np.ndarray) -> Any:
     return made
 
 
+@cache
+def _zeros(dtype: np.dtype) -> dict[str, Any]:
+    return dict(zip(dtype.names or (), np.zeros((), dtype).item(), strict=True))
+
+
 def blank(dtype: np.dtype) -> Loose:
     """A record of zeros."""
-    return Loose(**dict(zip(dtype.names or (), np.zeros((), dtype).item(), strict=True)))
+    return Loose(**_zeros(dtype))
 
 
 def blanks(shape: tuple[int, ...], dtype: np.dtype) -> Any:
     """An array of records of zeros."""
-    pattern, made = blank(dtype), np.empty(shape, object)
+    made = np.empty(shape, object)
     for place in np.ndindex(shape):
-        made[place] = copy(pattern)
+        made[place] = blank(dtype)
     return made
 
 
@@ -53,5 +58,5 @@ def copied(array: Any) -> Any:
     """A copy of an array of `Loose` records, records and all."""
     made = np.empty(array.shape, object)
     for place in np.ndindex(array.shape):
-        made[place] = copy(array[place])
+        made[place] = Loose(**vars(array[place]))
     return made

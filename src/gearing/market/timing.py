@@ -52,6 +52,11 @@ def parse_duration(value: Any, bar: np.timedelta64 | None = None) -> np.timedelt
         raise ValueError(
             f"{shown(value)} is not a duration; write a whole number and s, m, h, d, w or bar, like '24h'."
         )
+    return _parsed(value, bar)
+
+
+@lru_cache(maxsize=4096)  # a live process asks for the same ones at every decision
+def _parsed(value: str, bar: np.timedelta64 | None) -> np.timedelta64:
     match = _DURATION.fullmatch("".join(value.split()).lower())
     if match is None:
         raise ValueError(

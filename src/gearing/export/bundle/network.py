@@ -60,8 +60,7 @@ class Network:
             If the graph does not take these inputs.
         """
         try:
-            with bounded_memory(MOST_MEMORY):
-                outputs = self._session.run(None, dict(inputs))
+            outputs = self._session.run(None, dict(inputs))
         except Exception as error:
             raise BundleError(
                 f"{self.where} does not run on this bundle's observation ({_first_line(error)}); export the "

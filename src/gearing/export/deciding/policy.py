@@ -33,7 +33,7 @@ class Policy:
 
     def __init__(self, manifest: Manifest, files: Mapping[str, bytes], folder: Path):
         self.manifest, self.folder = manifest, folder
-        self._files = files
+        self._files, self._where = files, str(folder / POLICY)
         self._networks: dict[str, Network] = {}
         needed = [spec.file for spec in manifest.forecasts]
         needed += [POLICY] if manifest.kind != "rule" else []
@@ -104,7 +104,7 @@ class Policy:
             return output[0], state
         leverage = np.asarray(self._rule.predict(observation, deterministic=True)[0], np.float64)
         if self.manifest.kind == "residual":  # the network's output is a factor of its base rule
-            check_factors(output, str(self.folder / POLICY))
+            check_factors(output, self._where)
             most = self.manifest.config.max_leverage
             leverage = np.clip(output * leverage, -most, most)
         return self._directed(leverage, observation)[0], state
@@ -114,11 +114,11 @@ class Policy:
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """Output (1, n_contracts) of the network, and its next state if it has one."""
         found = self._network(POLICY).run({"observation": observation.array, **extra})
-        shape, what = (1, len(self.manifest.symbols)), f"the answer of {self.folder / POLICY}"
+        shape, what = (1, len(self.manifest.symbols)), f"the answer of {self._where}"
         state = None
         if "state" in extra:
             state = found[-1]
-            checked_numbers(state, extra["state"].shape, f"the next state of {self.folder / POLICY}")
+            checked_numbers(state, extra["state"].shape, f"the next state of {self._where}")
         if not has_band(self.manifest):
             return checked_numbers(found[0], shape, what), state
         output = shaped_numbers(found[0], shape, what)

@@ -12,6 +12,7 @@ from gearing.simulation.tape import decision_bars
 LAST_BAR = "last-bar"  # instead of a moment, for back-testing: decide at the end of the bars
 MAX_AGE = "1bar"
 TOLERANCE = np.timedelta64(60_000, "ms")  # that a venue takes to publish a bar, and that clocks differ by
+_MONDAY = 4 * 86_400_000  # milliseconds to 1970-01-05, from which decisions count
 _ADVICE = (
     f"Give the present moment, UTC (now=, --now 2024-07-01T08:00); only to decide on old bars, {LAST_BAR!r}."
 )
@@ -109,6 +110,8 @@ def _check_due(
 ) -> None:
     """Refuse bars that lack the last close at which a decision is due, unless the one before is new enough."""
     newest, within = int((now - closed) // bar), int(interval // bar)
+    if newest < 1:
+        return
     later = closed + np.arange(max(1, newest - within + 1), newest + 1) * bar
     due = later[decision_bars(later, interval, bar)]
     if due.size == 0:
@@ -129,8 +132,6 @@ def _hours(length: np.timedelta64) -> str:
 
 def due_before(moment: np.datetime64, manifest: Manifest) -> np.datetime64:
     """The last moment, not after the given one, at which a decision is due."""
-    interval, bar = parse_duration(manifest.config.decision_interval), manifest.bar
-    closes = moment.astype("datetime64[ms]") - (moment - np.datetime64(0, "ms")) % bar
-    grid = closes - np.arange(int(interval // bar) + 1) * bar
-    due: np.datetime64 = grid[decision_bars(grid, interval, bar)].max()
-    return due
+    interval = int(parse_duration(manifest.config.decision_interval).astype(np.int64))
+    since = int(moment.astype("datetime64[ms]").astype(np.int64)) - _MONDAY
+    return np.datetime64(_MONDAY + since // interval * interval, "ms")
