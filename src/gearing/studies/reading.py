@@ -214,7 +214,8 @@ def setting(text: str) -> tuple[str, Any]:
     if not sign or not key.strip() or key != key.strip():
         raise ValueError(f"override {text!r} has no key or no '='; write section.key=value, as in seeds=1.")
     try:
-        return key, OmegaConf.select(OmegaConf.from_dotlist([text]), key)
+        value = OmegaConf.select(OmegaConf.from_dotlist([text]), key)
+        return key, OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
     except (*_NOT_YAML, TypeError, AttributeError, LookupError, ValueError):
         raise ValueError(
             f"override {text!r} cannot be read: its value is no YAML. Quote what holds brackets, braces or colons, "

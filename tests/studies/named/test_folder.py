@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from tests.agents.own.models import COLUMNS, model
 from tests.export.cases import SMALL, market, small_bundle
 
 import gearing
@@ -64,6 +65,16 @@ def test_the_command_plays_a_bundle_with_its_own_settings_unless_others_are_give
     assert row["log_growth"] == pytest.approx(halved.row["log_growth"], rel=1e-9)
     assert run(["backtest", str(bundle), *given, "decision.direction=long"]) == 2
     assert "write decision.direction=short" in capsys.readouterr().err
+
+
+def test_the_command_plays_a_models_zip(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    model("ppo").save(tmp_path / "model.zip")
+    columns = f"columns=[{', '.join(COLUMNS)}]"
+    given = ["market.folder=null", "market.years=0.2"]
+    assert run(["backtest", "model.zip", columns, "action=target", *given]) == 0
+    assert run(["backtest", "model.zip", "action=target", *given]) == 2
+    assert "needs columns" in capsys.readouterr().err
 
 
 def test_a_damaged_bundle_is_refused(bundle, capsys):
