@@ -36,7 +36,7 @@ NAMES = {
     "gearing.evaluation.reconcile": "Reconciliation reconcile reconcile_files",
     "gearing.evaluation.sweep": "Pick Sweep sweep",
     "gearing.export": "Bundle BundleError BundlePolicy Decision Order export_bundle load_bundle verify_bundle",
-    "gearing.live": "PaperError PaperRun paper_account write_statement",
+    "gearing.live": "Finding PaperError PaperRun Thresholds Watch paper_account watch write_statement",
     "gearing.features": """
         Feature FeatureError FeatureSet FeatureTable GROUPS bars_in bars_per_year check_feature feature
         forget_feature get_feature

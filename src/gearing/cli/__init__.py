@@ -17,7 +17,7 @@ from gearing.cli.data import data
 from gearing.cli.deciding import decide, export, replay
 from gearing.cli.failures import STOPPED, explained, how_to_go_on
 from gearing.cli.listing import list_names
-from gearing.cli.live import paper
+from gearing.cli.live import paper, serve, watch
 from gearing.cli.policies import SECTIONS, complete_rule, split_settings, with_own_settings
 from gearing.cli.reconcile import reconcile
 from gearing.cli.shared import Experiment, Json, Plugins, Settings, ad_hoc, data_line, writable, write_json
@@ -34,6 +34,8 @@ app.command()(decide)
 app.command()(replay)
 app.command()(reconcile)
 app.command()(paper)
+app.command()(serve)
+app.command()(watch)
 app.command("list")(list_names)
 app.command()(submit)
 

@@ -6,6 +6,7 @@
 | 1 | done, and the result is negative: numbers differ, an unusable file, a failed download or trial, records not sent |
 | 2 | the input is wrong, or a file cannot be read or written; the message says which |
 | 3 | a fault in gearing; ``--debug`` prints its traceback |
+| 4 | ``gearing watch``: critical, such as near liquidation |
 | 130 | stopped by Ctrl-C; the message says how to go on |
 """
 
@@ -24,7 +25,7 @@ WRONG_INPUT, FAULT, STOPPED = 2, 3, 130
 _EXTRAS = {
     "forecast": "sklearn lightgbm arch", "train": "torch stable_baselines3 sb3_contrib", "track": "mlflow",
     "export": "onnx onnxscript", "runtime": "onnxruntime", "plots": "matplotlib jinja2", "data": "httpx ccxt",
-    "search": "optuna", "cluster": "ray",
+    "search": "optuna", "serve": "fastapi uvicorn prometheus_client starlette", "cluster": "ray",
 }  # fmt: skip
 _ELSEWHERE = "Choose another place, or change its permissions."
 _SYSTEM = {

@@ -165,3 +165,137 @@ def decision_line(line: dict[str, Any]) -> str:
 
 def _warned(text: str) -> None:
     typer.secho(f"missing     {text}", fg="yellow", err=True)
+
+
+def serve(
+    bundles: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="BUNDLE...",
+            help="Folders of bundles; NAME=FOLDER names one, FOLDER@DIGEST pins its digest. The default name is the "
+            "folder's.",
+        ),
+    ],
+    host: Annotated[
+        str, typer.Option(help="Address; the default is reached from this machine only.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port.", min=0, max=65_535)] = 8_700,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(help="File with the token; default $GEARING_TOKEN, else a new one, printed."),
+    ] = None,
+    logs: Annotated[Path, typer.Option(help="Folder of the decision logs, one for each bundle.")] = Path(
+        "serve"
+    ),
+    fallback: Annotated[
+        str, typer.Option(help="What a refused decision does: hold, flat, or reduce:2 to twice the equity.")
+    ] = "hold",
+    venue: Annotated[str | None, typer.Option(help="List the calls of binance-usdm, bybit or okx.")] = None,
+    limit: Annotated[
+        list[str] | None,
+        typer.Option(help="A limit of every session, such as drawdown=0.2 or leverage=3; may be repeated."),
+    ] = None,
+    key: Annotated[str | None, typer.Option(help="Public ed25519 key that has signed the bundles.")] = None,
+    max_age: Annotated[str | None, typer.Option(help="Longest age of the newest bar; default 1bar.")] = None,
+    max_jump: Annotated[
+        str, typer.Option(help="Largest move of a price, in deviations of a bar; or 'off'.")
+    ] = "30",
+    max_outside: Annotated[
+        str, typer.Option(help="How far beyond the range of training, as a share of it; or 'off'.")
+    ] = "0.1",
+    largest_body: Annotated[int, typer.Option(help="Bytes of a request.", min=1_000)] = 16 * 2**20,
+    most_bars: Annotated[
+        int, typer.Option(help="Rows of bars, or of funding, of a request.", min=1)
+    ] = 100_000,
+    any_time: Annotated[
+        bool,
+        typer.Option(
+            "--any-time", help="Let requests name another moment than the present: for back-testing."
+        ),
+    ] = False,
+) -> None:
+    """Serve decisions over HTTP; each is logged before it is answered.
+
+    OpenAPI at /openapi.json and /docs, health at /health, readiness at /ready, metrics for Prometheus at /metrics.
+    """
+    from gearing.export.runtime import Limits
+    from gearing.live.service.running import read_token, run_service
+    from gearing.live.service.settings import ServiceSettings, served
+
+    chosen = served(bundles)
+    token, is_new = read_token(token_file, host)
+    settings = ServiceSettings(
+        token=token, logs=logs, fallback=fallback, key=key, venue=venue, limits=Limits.read(_limits(limit or [])),
+        max_age=max_age, max_jump=max_jump, max_outside=max_outside, largest_body=largest_body, most_bars=most_bars,
+        any_time=any_time,
+    )  # fmt: skip
+    for one in chosen:
+        typer.echo(f"bundle      {one.name}  {one.folder}")
+    if is_new:
+        typer.echo(f"token       {token}  (new; --token-file or GEARING_TOKEN sets one)")
+    typer.echo(f"serving     http://{host}:{port}  (OpenAPI at /docs, logs in {logs})")
+    run_service(chosen, settings, host, port)
+
+
+def _limits(given: list[str]) -> dict[str, Any]:
+    """Limits from NAME=VALUE."""
+    found: dict[str, Any] = {}
+    for text in given:
+        name, sign, value = text.partition("=")
+        try:
+            found[name] = float(value)
+        except ValueError:
+            sign = ""
+        if not sign:
+            raise ValueError(f"--limit {text}: write NAME=NUMBER, as in drawdown=0.2.")
+    return found
+
+
+def watch(
+    bundle: Bundle,
+    account: Annotated[
+        Path, typer.Option(help="The account, JSON as the venue returns it, or of a paper account.")
+    ],
+    bars: Annotated[Path, typer.Option(help="Recent bars, as of `gearing decide`.")],
+    funding: Annotated[Path | None, typer.Option(help="Recent settlements.")] = None,
+    now: Annotated[str | None, typer.Option(help="The present, UTC (required).")] = None,
+    max_age: Annotated[str | None, typer.Option(help="Longest age of the newest bar; default 1bar.")] = None,
+    session: Annotated[
+        Path | None, typer.Option(help="Log of the session: its state, its limits and what of them is used.")
+    ] = None,
+    limit: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A limit, such as drawdown=0.2 or leverage=3; may be repeated; default the session's."
+        ),
+    ] = None,
+    deviations: Annotated[
+        float, typer.Option(help="Warn below this distance to liquidation, in deviations of a day.", min=0.0)
+    ] = 3.0,
+    probability: Annotated[
+        float, typer.Option(help="Warn above this probability of liquidation within a day.", min=0.0, max=1.0)
+    ] = 0.01,
+    paid: Annotated[
+        float,
+        typer.Option(help="Warn of a payment of more than this share of equity, an hour before it.", min=0.0),
+    ] = 0.0005,
+    json_file: Json = None,
+    plugins: Plugins = None,
+) -> None:
+    """Look at an account: distance to liquidation, funding that is due, limits used up, old data.
+
+    Exits with 0 if there is nothing to warn of, with 1 after a warning, with 4 if it is critical.
+    """
+    from gearing.export.runtime import Limits, load_bundle
+    from gearing.live.watching import Thresholds, watch as look
+    from gearing.plugins import load_plugins
+
+    load_plugins(plugins or ())
+    found = look(
+        load_bundle(bundle), account, bars, funding, now=now, max_age=max_age, session=session,
+        limits=Limits.read(_limits(limit)) if limit else None,
+        thresholds=Thresholds(deviations, probability, paid),
+    )  # fmt: skip
+    typer.echo(str(found))
+    write_json(json_file, found.as_dict())
+    raise typer.Exit(found.exit_code)

@@ -13,5 +13,11 @@ if TYPE_CHECKING:
         paper_account as paper_account,
     )
     from gearing.live.paper.statement import write_statement as write_statement
+    from gearing.live.watching import (
+        Finding as Finding,
+        Thresholds as Thresholds,
+        Watch as Watch,
+        watch as watch,
+    )
 else:
     __getattr__, __dir__, __all__ = lazy_exports(__name__)

@@ -9,7 +9,7 @@ import pytest
 from tests.kills.processes import aimed, forked
 from tests.live.paper import cases
 
-from gearing.live.paper.journal import Journal
+from gearing.export.live.journal import Journal
 from gearing.live.paper.report import ledger, shadow
 
 # Half of the kills come at random moments, half just before or after a line is on disk.

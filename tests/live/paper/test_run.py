@@ -10,6 +10,7 @@ from tests.kills.processes import returned
 from tests.live.paper import cases
 
 from gearing.evaluation.backtesting import backtest
+from gearing.export.live.journal import JournalError
 from gearing.live.paper.bars import Feed, Recorded, from_files, from_market
 from gearing.live.paper.clock import Running
 from gearing.live.paper.report import ledger, shadow, summary, write_reports
@@ -155,11 +156,30 @@ def test_two_processes_do_not_share_a_folder(bundle, tmp_path):
         try:
             with paper_account(bundle, tmp_path / "paper"):
                 return "opened"
-        except PaperError as error:
+        except JournalError as error:
             return str(error)
 
     with paper_account(bundle, tmp_path / "paper"):
-        assert "in use by another process" in returned(other)
+        assert "open in another process" in returned(other)
+
+
+def test_a_changed_line_of_the_journal_is_named(bundle, tmp_path):
+    cases.run_to_end(bundle, tmp_path / "paper", end=cases.market().open_time[120])
+    path = tmp_path / "paper" / "journal.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    lines[3] = lines[3].replace('"close":[', '"close":[1', 1)
+    path.write_text("".join(lines))
+    with pytest.raises(JournalError, match=re.escape("line 4 was changed")):
+        cases.run_to_end(bundle, tmp_path / "paper")
+
+
+def test_a_torn_line_is_set_aside_and_the_run_goes_on(bundle, tmp_path):
+    cases.run_to_end(bundle, tmp_path / "paper", end=cases.market().open_time[120])
+    path = tmp_path / "paper" / "journal.jsonl"
+    path.write_bytes(path.read_bytes()[:-40])
+    run = cases.run_to_end(bundle, tmp_path / "paper")
+    whole = cases.run_to_end(bundle, tmp_path / "whole")
+    pd.testing.assert_frame_equal(ledger(run), ledger(whole), check_exact=True)
 
 
 def test_a_gap_in_the_bars_is_named(bundle, tmp_path):

@@ -77,7 +77,7 @@ def shadow(run: PaperRun) -> pd.DataFrame:
 
 def summary(run: PaperRun) -> dict[str, Any]:
     """Numbers of the run so far."""
-    accounts, start = run.accounts, float(run.journal.lines[0]["equity"])
+    accounts, start = run.accounts, float(run.journal.records[0]["equity"])
     refused = [line for line in run.decisions if line["paper"]["refused"]]
     return {
         "decisions": len(run.decisions),

@@ -12,18 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
 
 from gearing.export import Bundle
+from gearing.export.live.journal import Journal
 from gearing.export.runtime import Fallback
 from gearing.live.paper.accounts import NAMES, PAPER, SIMULATED, PaperAccounts
 from gearing.live.paper.bars import Feed, Recorded
 from gearing.live.paper.clock import Clock
 from gearing.live.paper.deciding import decided, guards_of, held, simulated, targets_of
-from gearing.live.paper.journal import NAME, Journal
 from gearing.live.paper.markets import traded_market, warm_up
 from gearing.simulation.tape import decision_bars
 
+NAME = "journal.jsonl"
 SCHEMA = 1
 _CLOSE_ENOUGH = 1e-9  # relative, of sums of doubles
 
@@ -51,15 +51,15 @@ class PaperRun:
         self.symbols, self.bar = about.symbols, about.bar
         self.decisions: list[dict[str, Any]] = []
         self.intervals: list[dict[str, Any]] = []
-        if not journal.lines:
-            journal.append(self._beginning(equity))
-        self._begin(journal.lines[0], equity)
+        if not journal.records:
+            journal.append("begin", **self._beginning(equity))
+        self._begin(journal.records[0], equity)
         # All at once, so that the decisions of the journal are played in one market.
-        self._known: Recorded | None = self.all_bars() if len(journal.lines) > 1 else None
-        for line in journal.lines[1:]:
+        self._known: Recorded | None = self.all_bars()
+        for line in journal.records[1:]:
             if line["kind"] == "decision":
                 self._noted(line)
-            elif self.decisions:
+            elif line["kind"] == "bars" and self.decisions:
                 self._advance(self.decisions[-1])
 
     # ------------------------------------------------------------------------------------------- the journal
@@ -67,7 +67,7 @@ class PaperRun:
     def _beginning(self, equity: float | None) -> dict[str, Any]:
         about = self.bundle.manifest
         start = about.config.initial_equity if equity is None else equity
-        return {"kind": "begin", "schema": SCHEMA, "bundle": self.bundle.digest, "equity": float(start)}
+        return {"schema": SCHEMA, "bundle": self.bundle.digest, "equity": float(start)}
 
     def _begin(self, line: Mapping[str, Any], equity: float | None) -> None:
         about = self.bundle.manifest
@@ -113,10 +113,10 @@ class PaperRun:
             }
         )
 
-    def all_bars(self) -> Recorded:
-        """All bars and settlements of the journal."""
-        lines = [line for line in self.journal.lines if line["kind"] == "bars"]
-        return Recorded.joined(Recorded.from_plain(line) for line in lines)
+    def all_bars(self) -> Recorded | None:
+        """All bars and settlements of the journal; None where it has none yet."""
+        lines = [line for line in self.journal.records if line["kind"] == "bars"]
+        return Recorded.joined(Recorded.from_plain(line) for line in lines) if lines else None
 
     def _market(self, moment: np.datetime64) -> Any:
         about = self.bundle.manifest
@@ -179,8 +179,7 @@ class PaperRun:
                 return
             if self.accounts.over[PAPER]:
                 return
-            line = self._decide(moment, clock.now())
-            self.journal.append(line)
+            line = self.journal.append("decision", **self._decide(moment, clock.now()))
             self._noted(line)
             yield line
 
@@ -202,9 +201,7 @@ class PaperRun:
             )
         part = known.between(since, moment)
         self._check_whole(part, since, moment)
-        line = {"kind": "bars", **part.to_plain()}
-        self.journal.append(line)
-        self._received(line)
+        self._received(self.journal.append("bars", **part.to_plain()))
         return True
 
     def _bars_until(self) -> np.datetime64 | None:
@@ -238,7 +235,6 @@ class PaperRun:
                 self.fallback,
             )
         return {
-            "kind": "decision",
             "time": int(moment.astype(np.int64)),
             "now": int(now.astype(np.int64)),
             "paper": paper,
@@ -273,16 +269,13 @@ def paper_account(
 
     Raises
     ------
+    JournalError
+        If a line of its journal was changed, or another process holds it.
     PaperError
-        If another process holds it, or its journal is another bundle's.
+        If its journal is another bundle's.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    journal = Journal(folder / NAME)
     try:
-        with FileLock(folder / ".lock", timeout=0):
-            journal = Journal(folder / NAME)
-            try:
-                yield PaperRun(bundle, journal, equity, fallback)
-            finally:
-                journal.close()
-    except Timeout:
-        raise PaperError(f"{folder} is in use by another process; stop it first.") from None
+        yield PaperRun(bundle, journal, equity, fallback)
+    finally:
+        journal.close()

@@ -66,7 +66,9 @@ def _happened(run: PaperRun) -> list[Happening]:
     warm = warm_up(run.bar, about.config.slippage.impact > 0.0)
     end = start + len(run.intervals) * run.interval
     begins: Any = start - warm
-    market = traded_market(run.all_bars(), about.contracts, about.venue.name, run.bar, begins, end)
+    known = run.all_bars()
+    assert known is not None
+    market = traded_market(known, about.contracts, about.venue.name, run.bar, begins, end)
     trace = Trace(market, run.accounts.config, start, _DIGITS.get(about.venue.name, 8))
     decisions = {
         line["time"]: (targets_of([line["paper"]], run.symbols), guards_of([line["paper"]], run.symbols))
@@ -97,7 +99,7 @@ class _Books:
     def of(self, run: PaperRun, happened: Iterable[Happening]) -> list[Event]:
         """All events: the deposit, what happened, the positions at the end."""
         first, coin = run.decisions[0]["time"], self.contracts[0].settle
-        deposit = _exact(float(run.journal.lines[0]["equity"]))
+        deposit = _exact(float(run.journal.records[0]["equity"]))
         self._add("transfer", first - _HOUR, coin, amount=deposit)
         maker = run.accounts.config.order == "maker"
         for one in happened:
