@@ -7,10 +7,10 @@ import pytest
 
 from gearing.cli import run
 from gearing.evaluation import PolicyError
-from gearing.studies.leaderboard.page import add_rows, markdown
-from gearing.studies.leaderboard.rows import made_row, read_row, write_row
+from gearing.studies.leaderboard.page import add_rows, filled, markdown
+from gearing.studies.leaderboard.rows import made_row, read_row, read_rows, write_row
 from gearing.studies.leaderboard.submitting import reference_rows, submit
-from gearing.studies.leaderboard.tasks import FOLDER, read_tasks
+from gearing.studies.leaderboard.tasks import FOLDER, check_row_tasks, read_tasks
 
 ROOT = Path(__file__).parents[3]
 CRASH = """\
@@ -186,6 +186,16 @@ def test_entries_are_ordered_by_their_ranks_and_ruined_ones_are_last(home):
 
     lines = markdown([row("a", 0.1), row("b", "ruined"), row("c", 0.3, seeds=3)], tasks).splitlines()
     assert lines[2:] == ["| c | +0.300, 3 seeds |", "| a | +0.100 |", "| b | ruined |"]
+
+
+def test_the_page_shows_the_rows_that_ship_and_they_are_of_the_present_tasks():
+    tasks = read_tasks(ROOT / FOLDER)
+    rows = read_rows(ROOT / FOLDER / "rows")
+    for row in rows:
+        check_row_tasks(row["tasks"], tasks, row["name"])
+    page = (ROOT / "docs" / "leaderboard.md").read_text(encoding="utf-8")
+    assert filled(page, rows, tasks) == page, "gearing submit --add renews the table"
+    assert {"oracle", "differentiable", "fixed_1x"} <= {row["name"] for row in rows}
 
 
 def test_the_tasks_that_ship_are_these_and_their_folds_do_not_depend_on_columns():
