@@ -4,10 +4,10 @@ import logging
 
 import pytest
 import torch
-from tests.agents.test_training import HELD_OUT, TINY, train
+from tests.agents.test_training import TINY, Killed, assert_same, killed_after, train, weights
 from tests.agents.toy import announced_market, toy_config
 
-from gearing.agents import agent_settings, growth_per_year
+from gearing.agents import agent_settings
 from gearing.agents.devices import device_of
 from gearing.agents.differentiable.interval_data import interval_data
 from gearing.agents.differentiable.torch_ledger import TorchLedger
@@ -24,20 +24,25 @@ needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch find
 def test_a_missing_gpu_is_reported_once_and_training_runs_on_the_cpu(caplog):
     device_of.cache_clear()
     with caplog.at_level(logging.WARNING):
-        trained = train(agent={**TINY, "device": MISSING})
-        train(agent={**DIFFERENTIABLE, "device": MISSING}, config=toy_config())
+        trained = train(agent={**TINY, "device": MISSING}, total_decisions=256)
+        train(agent={**DIFFERENTIABLE, "device": MISSING}, total_decisions=256)
     assert [r.message.partition(":")[0] for r in caplog.records if "device is" in r.message] == [
         "device is 'cuda"
     ]
-    assert growth_per_year(trained.policy, *HELD_OUT, toy_config()) == pytest.approx(
-        growth_per_year(train().policy, *HELD_OUT, toy_config()), abs=0.0
-    )
+    assert_same(weights(trained), weights(train(total_decisions=256)))
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:", "CUDA", "cuda:-1", ""])
 def test_a_device_that_does_not_exist_is_refused(name):
     with pytest.raises(ValueError, match="it must be cpu, cuda, or cuda:1"):
         agent_settings(TINY, device=name)
+
+
+def test_compiling_without_a_compiler_is_refused(monkeypatch):
+    monkeypatch.delenv("CXX", raising=False)
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(ValueError, match=r"no g\+\+ or clang\+\+ here"):
+        train(agent={**TINY, "compile": True})
 
 
 def test_losses_of_other_agents_are_not_compiled():
@@ -60,8 +65,6 @@ def test_the_accounting_makes_no_tensor_on_another_device_than_its_data():
 @needs_gpu
 @pytest.mark.parametrize("agent", [TINY, DIFFERENTIABLE], ids=["ppo", "differentiable"])
 def test_a_training_on_the_gpu_learns_as_on_the_cpu_and_resumes_to_the_bit(agent, tmp_path):
-    from tests.agents.test_training import Killed, assert_same, killed_after, weights
-
     device_of.cache_clear()
     agent = {**agent, "device": "cuda"}
     whole = train(agent=agent, total_decisions=4_096)

@@ -71,7 +71,7 @@ class AgentSettings:
         of the other agents of stable-baselines3 are simulated on the CPU, those of the differentiable agent on the
         device. A GPU pays from batches of some ten thousand decisions on.
     compile : bool
-        Compile the losses of PPO with ``torch.compile``: half a minute once, then faster updates. It needs a C++
+        Compile the losses of PPO with ``torch.compile``: some seconds once, then faster updates. It needs a C++
         compiler, and rounds differently.
     network : mapping
         ``layers``, ``activation`` and other arguments of the algorithm's policy. ``start_leverage`` (of equity) is the

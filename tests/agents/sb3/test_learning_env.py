@@ -50,6 +50,15 @@ def test_the_baseline_is_the_growth_of_an_account_that_follows_the_policy_from_f
         leverage *= (1.0 + move) / (1.0 + leverage * move)  # the price moves the leverage, too
 
 
+def test_a_baseline_that_holds_keeps_its_leverage():
+    env = env_of(half_way_to(1.2))
+    env.step(np.zeros((3, 1)))
+    held = env._reference.copy()
+    move = MOVE * TABLE.column("tomorrow")[env.simulator.accounts.row[0] - 1, 0]
+    env.baseline = lambda observations: np.full((len(observations), 1), np.nan)
+    np.testing.assert_allclose(env.baseline_growth(), np.log1p(held[:, 0] * move), rtol=1e-4)
+
+
 def test_a_new_episode_begins_with_a_flat_reference_account():
     env = env_of(half_way_to(1.2))
     first = env.step(np.zeros((3, 1)))[1]

@@ -2,6 +2,8 @@
 
 import json
 import math
+import os
+import shutil
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from operator import attrgetter
@@ -111,6 +113,7 @@ class SB3Learner:
         )  # fmt: skip
         model.set_logger(Logger(folder=None, output_formats=[]))
         if self.settings.compile:
+            _check_compiler()
             model.compile()
         return model
 
@@ -263,6 +266,15 @@ class SB3Learner:
             model._last_lstm_states = type(model._last_lstm_states)((kept[0], kept[1]), (kept[2], kept[3]))
         if not self.algorithm.on_policy:
             _restore_replay(model.replay_buffer, state["replay"])
+
+
+def _check_compiler() -> None:
+    names = [os.environ["CXX"]] if os.environ.get("CXX") else ["g++", "clang++"]
+    if not any(shutil.which(name) for name in names):
+        raise ValueError(
+            f"compile: true needs a C++ compiler, and there is no {' or '.join(names)} here. Install one, or set "
+            "compile: false."
+        )
 
 
 def scheduled(value: Any) -> Any:

@@ -84,9 +84,9 @@ class LearningVecEnv(PerpetualVecEnv):
             return 0.0
         simulator = self.simulator
         ahead = self._returns_ahead[simulator.accounts.row]
-        leverage = [self._shares * simulator.targets(shaped_actions(simulator, a)) for a in (actions, other)]
-        gained, usual = (self._growth(one, ahead) for one in leverage)
-        return self.scale * np.log(gained / usual)
+        targets = (simulator.targets(shaped_actions(simulator, given)) for given in (actions, other))
+        gained, usual = (self._growth(self._shares * np.nan_to_num(target), ahead) for target in targets)
+        return self.scale * np.log(gained / usual)  # NaN, which holds, does so for both
 
     @staticmethod
     def _growth(leverage: np.ndarray, ahead: np.ndarray) -> np.ndarray:
@@ -101,7 +101,8 @@ class LearningVecEnv(PerpetualVecEnv):
         seen = simulator.observations.copy()
         seen[:, self._neutral[0]] = self._neutral[1]
         seen[:, self._place] = self._reference
-        leverage = self._shares * self.baseline(seen)
+        target = self._shares * self.baseline(seen)
+        leverage = np.where(np.isnan(target), self._reference, target)  # NaN holds the position
         ahead = self._returns_ahead[simulator.accounts.row]
         growth = self._growth(leverage, ahead)
         self._reference = np.clip(leverage * (1.0 + ahead) / growth[:, None], *self._bounds)

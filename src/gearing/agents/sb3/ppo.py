@@ -42,7 +42,7 @@ class BatchPPO(PPO):
     """
 
     def compile(self) -> None:
-        """Compile the losses with ``torch.compile``: half a minute once, then faster minibatches."""
+        """Compile the losses with ``torch.compile``: some seconds once, then faster minibatches."""
         self._losses = torch.compile(self._losses)  # type: ignore[method-assign]
 
     def _maybe_recommend_cpu(self, mlp_class_name: str = "ActorCriticPolicy") -> None:
