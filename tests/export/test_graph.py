@@ -119,3 +119,46 @@ def test_a_network_that_torch_cannot_export_is_refused_in_one_line(tmp_path, mon
     ) as refused:
         write_policy_graph([policy], layout, CONFIGS["leverage"], tmp_path / "policy.onnx")
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["leverage", "tiers", "residual"])
+def test_several_seeds_are_one_graph_that_answers_with_their_mean(name, tmp_path):
+    config = CONFIGS[name]
+    policies = [
+        train_agent(TINY, MARKET, TABLE, config, seed=seed, total_decisions=256).policy for seed in (1, 2)
+    ]
+    layout = ObservationLayout.of(TABLE, MARKET.symbols)
+    write_policy_graph(policies, layout, config, tmp_path / "policy.onnx")
+    observations = random_observations(layout, 200)
+    one, two = (expected_of(config, policy, observations) for policy in policies)
+    found = run_graph(tmp_path / "policy.onnx", observations)
+    np.testing.assert_allclose(found, 0.5 * (one + two), rtol=1e-5, atol=1e-5)
+    assert not np.allclose(one, two)
+
+
+def test_a_member_that_holds_counts_with_what_is_held_and_all_that_hold_hold():
+    from gearing.export.graph import Ensemble
+
+    class Band(torch.nn.Module):
+        """Holds where the first column is below a threshold, else answers 4."""
+
+        state_shape, masked, residual = None, False, False
+
+        def __init__(self, threshold):
+            super().__init__()
+            self.threshold = threshold
+
+        def forward(self, observation, extra=None):
+            first = observation[:, :1]
+            return torch.where(
+                first < self.threshold, torch.full_like(first, float("nan")), 4.0 + 0.0 * first
+            )
+
+    layout = ObservationLayout.of(TABLE, MARKET.symbols)
+    held = layout.names.index("effective_leverage")
+    observations = torch.zeros(3, layout.size)
+    observations[:, 0] = torch.tensor([0.0, 1.0, 2.0])
+    observations[:, held] = 0.5  # of equity: 2x of a share of a quarter
+    found = Ensemble([Band(0.5), Band(1.5)], layout, [0.25])(observations)
+    # both hold; one holds 2x and one wants 4x; both want 4x
+    np.testing.assert_array_equal(found[:, 0].numpy(), [np.nan, 3.0, 4.0])

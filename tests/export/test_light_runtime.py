@@ -89,7 +89,7 @@ def test_the_face_without_the_command_line_prints_a_decision_or_one_error(tmp_pa
     assert json.loads((tmp_path / "out.json").read_text())["refusals"] == []
     assert main(given) == 2
     assert capsys.readouterr().err.startswith("error: now is missing")
-    assert main([*given, "--fallback", "hold"]) == 3
+    assert main([*given, "--fallback", "hold"]) == 1
     assert "REFUSED" in capsys.readouterr().out
     assert main([*given, "--now", "last-bar", "--digest", "0" * 64]) == 2
     assert "it is another bundle" in capsys.readouterr().err

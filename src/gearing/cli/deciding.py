@@ -104,7 +104,7 @@ def decide(
     typer.echo(str(decision))
     write_json(json_file, decision.as_dict())
     if decision.refusals:
-        raise typer.Exit(3)
+        raise typer.Exit(1)
 
 
 def replay(

@@ -43,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print a decision; returns 0, 2 for what is refused without a fallback, 3 for a fallback."""
+    """Print a decision; returns 0, 1 where a fallback was followed, 2 for an error or a refusal without one."""
     given = parser().parse_args(arguments)
     from gearing.export.runtime import load_bundle
 
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"error: {error}\n")
         return 2
     sys.stdout.write(f"{decision}\n")
-    return 3 if decision.refusals else 0
+    return 1 if decision.refusals else 0
 
 
 def moment_given(now: str | None) -> str | None:
