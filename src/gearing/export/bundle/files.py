@@ -157,6 +157,8 @@ def _checksums(folder: Path) -> bytes:
 
 def _listed(path: Path, checksums: bytes) -> dict[str, str]:
     listed: dict[str, str] = {}
+    if not checksums.endswith(b"\n"):
+        raise BundleError(f"{path} ends within a line; copy the bundle again, or export it again.")
     for number, line in enumerate(checksums.split(b"\n"), start=1):
         if not line:
             continue

@@ -85,8 +85,8 @@ class Decider:
         with naming(source):
             state = read_account(account, self.terms, quotes)
             pending = read_pending(settings.pending, state)
-            with _collecting(refusals):
-                near, warnings = check_solvent(state, quotes.newest)
+        with _collecting(refusals), naming(source):
+            near, warnings = check_solvent(state, quotes.newest)
         outcome = None
         if not refusals and seen.columns is not None:
             refusals += self._outside(seen.columns, settings.max_outside)
