@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import socket
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -18,6 +20,7 @@ from gearing.tracking import Tracker
 from gearing.tracking.store import database
 
 Play = Callable[[Any, Place], Mapping[str, Any] | None]
+_LONG = 1.0  # seconds of a trial after which its memory is freed at once, which takes a tenth of a second
 _logger = logging.getLogger(__name__)
 
 
@@ -84,19 +87,28 @@ class Runner:
         with claims.take(store.place(trial).name) as taken:
             if not taken or store.load(trial) is not None:
                 return Attempts(0)
-            most = 1 + store.config.retries
-            for count in range(1, most + 1):
-                try:
-                    self._once(trial, tracker)
-                except (Exception, SystemExit) as error:
-                    failed = error
-                else:
-                    failure_file(store.folder, store.place(trial).name).unlink(missing_ok=True)
-                    return Attempts(count)
-                if count < most:
-                    _logger.warning("%s failed and is run again: %s", trial.name, error_text(failed))
-            write_failure(failure_file(store.folder, store.place(trial).name), trial.name, most, failed)
-            return Attempts(most, failed)
+            began = time.monotonic()
+            try:
+                return self._attempts(trial, tracker)
+            finally:
+                if time.monotonic() - began > _LONG:
+                    gc.collect()  # networks and environments refer to each other, and to the markets
+
+    def _attempts(self, trial: Trial, tracker: Tracker | None) -> Attempts:
+        store = self.store
+        most = 1 + store.config.retries
+        for count in range(1, most + 1):
+            try:
+                self._once(trial, tracker)
+            except (Exception, SystemExit) as error:
+                failed = error
+            else:
+                failure_file(store.folder, store.place(trial).name).unlink(missing_ok=True)
+                return Attempts(count)
+            if count < most:
+                _logger.warning("%s failed and is run again: %s", trial.name, error_text(failed))
+        write_failure(failure_file(store.folder, store.place(trial).name), trial.name, most, failed)
+        return Attempts(most, failed)
 
     def _far_away(self, trial: Trial, tracker: Tracker | None) -> Attempts:
         """Run a trial on a machine that does not see the study's folder: its files are returned."""

@@ -9,13 +9,13 @@ import os
 import secrets
 import shutil
 import sys
-import tempfile
 from concurrent.futures import Future
 from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
 from gearing.studies.engines.engine import Shared, Vanished
+from gearing.studies.engines.folders import temporary_folder
 from gearing.studies.engines.packing import Packed, pack, unpack
 
 _STORE = 200_000_000  # bytes of the object store of this machine's own cluster, for what is small
@@ -91,7 +91,7 @@ class RayEngine:
 
     def _start(self) -> None:
         """Start a cluster on this machine."""
-        self._home = tempfile.mkdtemp(prefix="gearing-ray-")
+        self._home = str(temporary_folder())
         try:
             self._ray.init(
                 num_cpus=self.slots, include_dashboard=False, log_to_driver=False, logging_level="ERROR",

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from concurrent.futures import Future
 from functools import partial
 from itertools import count
@@ -17,6 +16,7 @@ from typing import Any
 from joblib.externals.loky.process_executor import BrokenProcessPool, ProcessPoolExecutor
 
 from gearing.studies.engines.engine import Shared, Vanished
+from gearing.studies.engines.folders import temporary_folder
 from gearing.studies.engines.packing import read_packed, write_packed
 
 # Threads of numerical libraries: as many as there are processors for each process.
@@ -38,7 +38,7 @@ class LocalEngine:
 
     def __init__(self, jobs: int):
         self.slots = jobs
-        self._folder = Path(tempfile.mkdtemp(prefix="gearing-"))
+        self._folder = temporary_folder()
         self._numbers = count()
         self._idle: list[ProcessPoolExecutor] = []
         self._busy: set[ProcessPoolExecutor] = set()
