@@ -6,6 +6,7 @@ killed process left, exactly once.
 """
 
 from gearing.tracking.run import Run
+from gearing.tracking.study_runs import StudyRun, study_runs
 from gearing.tracking.tracker import Tracker, find_runs
 
-__all__ = ["Run", "Tracker", "find_runs"]
+__all__ = ["Run", "StudyRun", "Tracker", "find_runs", "study_runs"]

@@ -9,6 +9,7 @@ from typing import Any
 from gearing.evaluation.comparisons.comparison import ABOUT, FOLDER, Comparison
 from gearing.evaluation.comparisons.joining import joined
 from gearing.names import shown
+from gearing.tracking.study_runs import StudyRun
 
 
 def compare(
@@ -73,8 +74,10 @@ def comparison_of(study: Any) -> Comparison:
         return study
     if isinstance(study, str | Path):
         return _of_folder(Path(study))
-    if hasattr(study, "comparison_folder"):  # a tracked run
+    if isinstance(study, StudyRun):
         return Comparison.load(study.comparison_folder())
+    if hasattr(getattr(study, "info", None), "run_id"):  # MLflow's own object
+        return Comparison.load(StudyRun.of(study).comparison_folder())
     folder = getattr(study, "folder", None)
     if isinstance(folder, Path):
         return _of_folder(folder)
