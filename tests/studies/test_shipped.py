@@ -61,7 +61,7 @@ def shrunk(name, folder, history):
         settings["market"] |= {"years": 1.0} if raw["market"]["folder"] is None else {"folder": str(history)}
     if isinstance(settings.get("forecast"), dict):
         settings["forecast"]["train"] = "120d"
-    if "search" in settings:
+    if isinstance(settings.get("search"), dict):
         shrink_search(settings)
     else:
         for agent in settings.get("agents", {}).values():

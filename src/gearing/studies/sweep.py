@@ -21,6 +21,7 @@ from gearing.studies.sections import Decision, Exchange, Market, account_setting
 from gearing.studies.work import Work
 
 _BOUNDS = {"low", "high"}
+_SKILL = 0.95  # a deflated Sharpe ratio above it is called skill
 _GAINS = ("vs_same_leverage", "vs_same_volatility")
 _COUNTED = ["max_drawdown", "liquidations", "fees", "funding"]
 
@@ -120,7 +121,30 @@ def run_sweep(config: SweepConfig, work: Work) -> Findings:
     title = f"{config.name}: chosen on the past, tested on the next window"
     figures = {"equity": equity_figure([matched.result, matched.same_leverage], title)}
     line, metrics = _line(config, done, gained[0]), _metrics(done, gained)
-    return Findings(line, tables, figures, metrics, markets, _notes(done))
+    can, cannot = _sentences(done, gained)
+    return Findings(line, tables, figures, metrics, markets, _notes(done), conclusions=can, limits=cannot)
+
+
+def _sentences(done: Sweep, gained: tuple[Difference, Difference]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What can be concluded of the traded account, and what cannot."""
+    if done.result.ruined:
+        return ("The account that was traded is ruined; there is no growth to compare.",), ()
+    can, cannot = [], []
+    for one, other in zip(gained, ("same mean", "same volatility"), strict=True):
+        fixed = f"fixed leverage with the {other}"
+        if one.low > 0.0 or one.high < 0.0:
+            more = "more" if one.low > 0.0 else "less"
+            can.append(f"What was chosen grew {more} than {fixed}: {one} a year, which excludes zero.")
+        else:
+            cannot.append(
+                f"Whether what was chosen grows faster than {fixed} is open: {one} a year includes zero."
+            )
+    skill = (
+        f"{done.n_configurations:,} configurations were tried. The probability that the account's true Sharpe ratio is "
+        f"above what the luckiest of them would show is {done.deflated_sharpe:.2f}."
+    )
+    (can if done.deflated_sharpe > _SKILL else cannot).append(skill)
+    return tuple(can), tuple(cannot)
 
 
 def _outcome(matched: MatchedFixed, gained: tuple[Difference, Difference]) -> pd.DataFrame:

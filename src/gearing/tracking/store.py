@@ -23,6 +23,7 @@ from filelock import FileLock
 from gearing.storage.atomic import set_aside
 
 SQLITE = "sqlite:///"
+DEFAULT_URI = "sqlite:///mlruns/mlflow.db"
 _OPTIONS = re.compile(r"\?(\w+=[^/?]*)$")  # of a SQLAlchemy address, as in sqlite:///mlflow.db?timeout=30
 _SCHEMES_WITHOUT_SLASHES = ("databricks", "databricks-uc", "uc")
 _QUIET_SECONDS = 3.0  # a database that its maker no longer writes to
@@ -50,6 +51,17 @@ def checked_uri(uri: str) -> str:
         )
     path, options = _split(uri)
     return uri if path is None else f"{SQLITE}{path.absolute()}{options}"
+
+
+def chosen_uri(given: str | None) -> str:
+    """The tracking URI: the given one, ``$MLFLOW_TRACKING_URI``, or a database in this folder."""
+    from_environment = os.environ.get("MLFLOW_TRACKING_URI")
+    try:
+        return checked_uri(given or from_environment or DEFAULT_URI)
+    except ValueError as error:
+        if given or not from_environment:
+            raise
+        raise ValueError(f"MLFLOW_TRACKING_URI: {error}") from None
 
 
 def database(uri: str) -> Path | None:

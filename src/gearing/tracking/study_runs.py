@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gearing.tracking.store import database, open_client
-from gearing.tracking.tracker import chosen_uri
+from gearing.tracking.store import chosen_uri, database, open_client
 
 SCORES = "comparison"  # artifact folder of a study's run
 _PARENT = "mlflow.parentRunId"
@@ -39,7 +38,9 @@ class StudyRun:
         """From MLflow's own object of a run."""
         tags = dict(run.data.tags)
         name = str(run.info.run_name or run.info.run_id)
-        return cls(name, run.info.run_id, chosen_uri(uri), dict(run.data.params), dict(run.data.metrics), tags)
+        return cls(
+            name, run.info.run_id, chosen_uri(uri), dict(run.data.params), dict(run.data.metrics), tags
+        )
 
     def comparison_folder(self) -> Path:
         """A temporary folder with the study's scores.

@@ -17,9 +17,8 @@ from gearing.tracking.delivery import MlflowSender
 from gearing.tracking.experiments import ParentMissing, TrackerAway, quoted
 from gearing.tracking.journal import NOT_JOURNALS, Journal, Record, delivered_to, first_record
 from gearing.tracking.run import Run
-from gearing.tracking.store import SQLITE, checked_uri, database, engine_uri, open_client, without_password
+from gearing.tracking.store import SQLITE, chosen_uri, database, engine_uri, open_client, without_password
 
-DEFAULT_URI = "sqlite:///mlruns/mlflow.db"
 _logger = logging.getLogger(__name__)
 
 
@@ -55,7 +54,7 @@ class Tracker:
         interval: float = 5.0,
         patience: float = 30.0,
     ):
-        self.uri = _chosen_uri(uri)
+        self.uri = chosen_uri(uri)
         self.experiment = experiment
         file = database(self.uri)
         home = None if file is None else file.parent
@@ -326,16 +325,6 @@ def _records(number: int) -> str:
     return f"{number} record{'' if number == 1 else 's'} {'has' if number == 1 else 'have'}"
 
 
-def _chosen_uri(given: str | None) -> str:
-    from_environment = os.environ.get("MLFLOW_TRACKING_URI")
-    try:
-        return checked_uri(given or from_environment or DEFAULT_URI)
-    except ValueError as error:
-        if given or not from_environment:
-            raise
-        raise ValueError(f"MLFLOW_TRACKING_URI: {error}") from None
-
-
 def _spool_of(home: Path | None) -> Path:
     """Folder of the journals: next to the database, or in this folder where that one cannot be written."""
     here = Path("mlruns").absolute() / "spool"
@@ -378,7 +367,7 @@ def find_runs(
     list of (params, metrics)
         Empty if nothing was tracked there.
     """
-    uri = _chosen_uri(uri)
+    uri = chosen_uri(uri)
     file = database(uri)
     if file is not None and not file.exists():
         return []

@@ -11,6 +11,7 @@ from gearing.forecasters.walk_forward import Forecast
 from gearing.market import MarketData
 from gearing.studies.forecast.config import ForecastConfig
 
+_LEVEL = 0.05
 SHOWN = ("qlike", "ratio_before", "ratio_after", "ratio_to_ridge", "dm_t", "dm_dow_t", "mcs_p", "coverage")
 
 
@@ -52,6 +53,33 @@ class ForecastReport:
         """The scores that a reader looks at first, best model first."""
         columns = [f"ratio_to_{self.config.reference}", *SHOWN]
         return self.table[[c for c in columns if c in self.table]].sort_values(["contract", "qlike"])
+
+    @property
+    def conclusions(self) -> tuple[list[str], list[str]]:
+        """What can be concluded of the chosen model, and what cannot."""
+        row: Any = self.table.loc[(self.judged, self.chosen)]
+        can, cannot = [], []
+        for label, other in (("dm", self.config.reference), ("dm_dow", "har_dow"), ("dm_ridge", "ridge")):
+            t, p = row.get(f"{label}_t", math.nan), row.get(f"{label}_p", math.nan)
+            if t != t or other == self.chosen:
+                continue
+            text = f"Diebold-Mariano t {t:+.2f}, p {p:.3f}"
+            if p < _LEVEL:
+                can.append(
+                    f"{self.chosen} loses {'less' if t < 0.0 else 'more'} QLIKE than {other} ({text})."
+                )
+            else:
+                cannot.append(f"Whether {self.chosen} forecasts better than {other} is open ({text}).")
+        rivals = [name for name, p in self.table.loc[self.judged]["mcs_p"].items() if p >= 2 * _LEVEL]
+        if len(rivals) > 1:
+            cannot.append(
+                f"The best of {', '.join(map(str, rivals))} is not known: all are in the 90 % model confidence set."
+            )
+        cannot.append(
+            f"{self.n_configurations} configurations were tried on the years before {self.config.choose_before}, which "
+            "chose; only the years since then are a test."
+        )
+        return can, cannot
 
     def to_dict(self) -> dict[str, Any]:
         """What ``--json`` writes."""

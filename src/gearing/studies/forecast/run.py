@@ -154,9 +154,11 @@ def findings_of(report: ForecastReport, folder: Path) -> Findings:
         for key, value in plain_numbers(row).items()
         if value is not None
     }
+    can, cannot = report.conclusions
     return Findings(
         report.line, tables, report_figures(report), metrics, report.markets, printed={"scores": report.shown},
         models=_exported(report, folder / "models"), json=report.to_dict(),
+        conclusions=tuple(can), limits=tuple(cannot),
     )  # fmt: skip
 
 
