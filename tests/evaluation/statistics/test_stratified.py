@@ -136,7 +136,7 @@ def _rejections(shift: float, n_seeds: int, n_tasks: int, trials: int) -> float:
 @pytest.mark.slow
 @pytest.mark.parametrize(("n_seeds", "n_tasks"), [(10, 1), (10, 8)])
 def test_the_probability_of_improvement_has_its_size_and_power(n_seeds, n_tasks):
-    # Percentile intervals of ten seeds are a little short: measured 7 to 8 % instead of 5 %.
+    # Measured: 5.2 % on one task, 5.5 % on eight. 600 comparisons leave 0.9 % of Monte Carlo error.
     assert _rejections(0.0, n_seeds, n_tasks, 600) < 0.11
     # Power against a shift of one standard deviation: the z statistic of Mann-Whitney has this mean.
     mean = np.sqrt(6.0 * n_seeds * n_tasks) * (norm.cdf(1.0 / np.sqrt(2.0)) - 0.5)
