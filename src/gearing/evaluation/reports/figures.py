@@ -83,13 +83,9 @@ def money_axis(axis: Any) -> None:
     """Whole amounts on a logarithmic axis instead of powers of ten."""
     axis.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     low, high = axis.get_ylim()
-    few = high / low < 30.0  # within a decade or so the ticks between powers need their names, too
-    axis.yaxis.set_minor_formatter(lambda value, _: f"{value:,.0f}" if few and _is_round(value) else "")
-
-
-def _is_round(value: float) -> bool:
-    """Whether the first digit is 1, 2, 3 or 5, so that names on a logarithmic axis do not overlap."""
-    return f"{value:e}"[0] in "1235"
+    # Within a decade or so the ticks between powers need their names, too, but not so many that they overlap.
+    named = "123456789" if high / low < 3.0 else "1235" if high / low < 30.0 else ""
+    axis.yaxis.set_minor_formatter(lambda value, _: f"{value:,.0f}" if f"{value:e}"[0] in named else "")
 
 
 def mark_liquidations(axis: Any, result: Any, color: str, label: str | None = None) -> None:

@@ -95,7 +95,7 @@ def _sentences(record: dict[str, Any], compared: Comparison | None) -> Conclusio
     found = Conclusions() if compared is None else conclusions_of(compared)
     found.can = [*record["conclusions"], *found.can]
     if not found.can and compared is None:
-        found.can.append(record["line"])
+        found.can.append("No difference is shown." if record["limits"] else record["line"])
     generated = [name for name, market in record["markets"].items() if market["generated"]]
     found.cannot = [*record["limits"], *found.cannot]
     if generated:

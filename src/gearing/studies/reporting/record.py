@@ -151,7 +151,7 @@ def _protocol(config: ExperimentConfig) -> dict[str, str]:
         value = getattr(config, name, None)
         if value not in (None, [], {}):
             found[name.rstrip("_")] = _flat(
-                value.model_dump(mode="json") if hasattr(value, "model_dump") else value
+                value.model_dump(mode="json", by_alias=True) if hasattr(value, "model_dump") else value
             )
     return found
 
