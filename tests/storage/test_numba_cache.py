@@ -65,7 +65,8 @@ def test_folders_of_old_sources_are_removed_after_a_month_without_use(package, t
     old = ensure_numba_cache(package)
     (package / "loop.py").write_text("from numba import njit  # edited\n")
     # The variable names the old folder now, as in a worker process.
-    assert ensure_numba_cache(package) != old and old.exists()
+    assert ensure_numba_cache(package) != old
+    assert old.exists()
     os.utime(old, (time.time() - 31 * 86_400,) * 2)
     (package / "loop.py").write_text("from numba import njit  # edited again\n")
     ensure_numba_cache(package)

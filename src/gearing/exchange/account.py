@@ -6,7 +6,7 @@ Each function changes its records in place. Layouts and units: ``records.py``; f
 
 import math
 
-from gearing.exchange.marking import hot, rule
+from gearing.exchange.marking import hot, part, rule
 from gearing.exchange.rules import (
     average_entry_price,
     first_liquidation_mark,
@@ -194,14 +194,14 @@ def position_liquidation_price(position, contract, config, tiers, row, backing):
     )  # fmt: skip
 
 
-@rule
+@part("with_variants", math.nan)
 def touch_from(position, contract, config, tiers, row, backing, mark):
     """First mark that liquidates if the price moves against the position from ``mark`` on."""
     end = mark / _FAR if position.quantity > 0.0 else mark * _FAR
     return touch_on_segment(position, contract, config, tiers, row, backing, mark, end)
 
 
-@rule
+@part("with_variants", math.nan)
 def touch_on_segment(position, contract, config, tiers, row, backing, start, end):
     """First mark from ``start`` to ``end`` that liquidates a position under whole-position tiers; NaN if none."""
     return first_liquidation_mark(

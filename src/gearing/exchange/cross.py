@@ -8,7 +8,7 @@ import math
 
 from gearing.exchange.account import cancel_orders, margin_surplus, position_liquidation_price, stop_price
 from gearing.exchange.liquidation import sell_in_liquidation
-from gearing.exchange.marking import hot, rule
+from gearing.exchange.marking import hot, part, rule
 from gearing.exchange.path import (
     finish_row,
     fire_at_open,
@@ -215,7 +215,7 @@ def joint_stop(positions, i, contracts, config, tiers, rows, r, begin):
         if position.quantity == 0.0 or not position.guarded:
             continue
         j = contract_of(s, config)
-        stop = stop_touched(position, rows[r, j])
+        stop = stop_touched(position, config, rows[r, j])
         if math.isnan(stop):
             continue
         way = 1.0
@@ -229,7 +229,7 @@ def joint_stop(positions, i, contracts, config, tiers, rows, r, begin):
     return first, slot
 
 
-@rule
+@part("with_cross")
 def walk_cross(account, positions, i, contracts, config, tiers, rows, r, ledgers):
     """One row of a cross account: stops and the joint liquidation in the order of the joint line."""
     if joint_surplus(account, positions, i, contracts, config, tiers, rows, r, 0.0) > 0.0:

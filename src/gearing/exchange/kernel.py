@@ -25,7 +25,7 @@ from gearing.exchange.cross import (
     walk_cross,
 )
 from gearing.exchange.liquidation import liquidate_position
-from gearing.exchange.marking import hot, index, rule
+from gearing.exchange.marking import hot, index, part, rule
 from gearing.exchange.orders import close_at_open, place_guards, trade_to_target
 from gearing.exchange.path import walk_isolated, watched_extreme, watched_open
 from gearing.exchange.rules import initial_margin, notional, unit_value, unrealised_pnl
@@ -94,7 +94,7 @@ def settle(
     return False
 
 
-@rule
+@part("with_cross")
 def test_settled(account, positions, i, contracts, config, tiers, rows, r, ledgers, settlements, inside):
     """Test a cross account at the marks of its settlements; others are valued at the row's open."""
     for s in range(positions.shape[1]):
@@ -121,9 +121,7 @@ def test_open(account, positions, i, contracts, config, tiers, rows, r, ledgers,
     if config.close_only:
         return False
     if not ordinary and config.cross:
-        exposed = has_position(positions, i)
-        if exposed and joint_surplus(account, positions, i, contracts, config, tiers, rows, r, 0.0) <= 0.0:
-            liquidate_cross(account, positions, i, contracts, config, tiers, rows, r, ledgers, 0.0)
+        test_open_jointly(account, positions, i, contracts, config, tiers, rows, r, ledgers)
         return False
     for s in range(positions.shape[1]):
         if positions[i, s].quantity == 0.0:
@@ -137,6 +135,14 @@ def test_open(account, positions, i, contracts, config, tiers, rows, r, ledgers,
                 account, positions[i, s], contracts[j], config, tiers, rows[r, j], ledgers[i, s], mark
             )
     return False
+
+
+@part("with_cross")
+def test_open_jointly(account, positions, i, contracts, config, tiers, rows, r, ledgers):
+    """The same for a cross account, whose positions back each other."""
+    exposed = has_position(positions, i)
+    if exposed and joint_surplus(account, positions, i, contracts, config, tiers, rows, r, 0.0) <= 0.0:
+        liquidate_cross(account, positions, i, contracts, config, tiers, rows, r, ledgers, 0.0)
 
 
 @hot
@@ -189,7 +195,7 @@ def trade(
                 place_guards(position, guards[g, s])
 
 
-@rule
+@part("with_variants", (0.0, 0.0))
 def claims_of_others(account, positions, i, slot, contracts, config, rows, r):
     """(unrealised PnL, margin) of the other positions that back or bind an order of ``slot``, at the row's open."""
     if not config.cross:

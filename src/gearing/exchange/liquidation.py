@@ -13,7 +13,7 @@ from gearing.exchange.account import (
     position_liquidation_price,
     position_maintenance,
 )
-from gearing.exchange.marking import rule
+from gearing.exchange.marking import part, rule
 from gearing.exchange.rules import (
     ALL_TIERS,
     notional,
@@ -66,7 +66,7 @@ def liquidate_position(account, position, contract, config, tiers, row, ledger, 
     return GONE
 
 
-@rule
+@part("with_variants", GONE)
 def step_down_tiers(account, position, contract, config, tiers, row, ledger, mark, ceiling):
     """Sell a position to the floor of its tier, and of the tiers below, until its margin suffices.
 
@@ -112,7 +112,7 @@ def size_below(floor, value, contract, config):
     return size
 
 
-@rule
+@part("with_variants", GONE)
 def sell_fifth(account, position, contract, config, tiers, row, ledger, mark):
     """Sell a fifth of a large position first; ``GONE`` if it is not large, or its margin does not suffice then.
 
@@ -130,7 +130,7 @@ def sell_fifth(account, position, contract, config, tiers, row, ledger, mark):
     return tier_index(left, tiers, row.tiers_first, row.tiers_last)
 
 
-@rule
+@part("with_variants", False)
 def vault_takes(position, contract, config, tiers, row, mark):
     """Whether too little balance is left: the venue's vault takes over the position, and nothing is returned."""
     if not config.fifth_first:

@@ -29,7 +29,7 @@ from gearing.exchange.account import (
     order_fee,
     slippage_of,
 )
-from gearing.exchange.marking import hot, index, rule
+from gearing.exchange.marking import hot, index, part, rule
 from gearing.exchange.rules import (
     initial_margin,
     largest_notional,
@@ -47,7 +47,7 @@ _NOTHING = 1e-12  # of the target size
 _LAST_BIT = 2.0**-52  # relative step between neighbouring doubles, or up to twice that
 
 
-@hot
+@part("with_variants", False)
 def keeps_position(position, config, target, leverage):
     """Whether the rebalance mode leaves an open position of the same side unchanged."""
     if config.rebalance == EVERY_DECISION or position.quantity * target <= 0.0:
@@ -116,7 +116,7 @@ def order_size(
     return round_quantity(size, contract.lot_size)
 
 
-@rule
+@part("with_variants", 0.0)
 def free_for_increase(
     account, position, contract, config, row, side, leverage, price, others_profit, others_margin
 ):

@@ -19,7 +19,7 @@ from gearing.exchange.account import (
     take_profit_price,
 )
 from gearing.exchange.liquidation import liquidate_position
-from gearing.exchange.marking import hot, rule
+from gearing.exchange.marking import hot, part, rule
 from gearing.exchange.rules import ALL_TIERS, unrealised_pnl
 
 
@@ -49,7 +49,7 @@ def fire_order(account, position, contract, config, row, ledger, reference):
     close_at(account, position, contract, config, ledger, price, contract.taker_fee)
 
 
-@rule
+@part("with_stops")
 def fire_at_open(account, position, contract, config, row, ledger):
     """Stop or take-profit already passed by the row's open: filled at the open of the traded price."""
     watched = row.open if position.trigger_last else row.mark_open
@@ -62,8 +62,8 @@ def fire_at_open(account, position, contract, config, row, ledger):
         fire_order(account, position, contract, config, row, ledger, row.open)
 
 
-@rule
-def stop_touched(position, row):
+@part("with_stops", math.nan)
+def stop_touched(position, config, row):
     """Stop price if the adverse extreme of the row reaches it, else NaN."""
     price = stop_price(position)
     if position.quantity > 0.0:
@@ -73,7 +73,7 @@ def stop_touched(position, row):
     return price if extreme >= price else math.nan
 
 
-@rule
+@part("with_stops")
 def favourable_orders(account, position, contract, config, row, ledger):
     """After a survived adverse extreme: take-profit, trailing stop after a new best price."""
     long = position.quantity > 0.0
@@ -96,7 +96,7 @@ def favourable_orders(account, position, contract, config, row, ledger):
             fire_order(account, position, contract, config, row, ledger, trail)
 
 
-@rule
+@part("with_variants")
 def deleverage_winner(account, position, contract, config, row, ledger):
     """Stress: a winner is closed once the row moved ``deleveraging_move`` its way, at that price, without fee."""
     side = 1.0 if position.quantity > 0.0 else -1.0
@@ -122,7 +122,7 @@ def adverse_extreme(position, contract, config, tiers, row):
     return extreme
 
 
-@rule
+@part("with_variants")
 def walk_back(account, position, contract, config, tiers, row, ledger, start, tier):
     """From the adverse extreme to the other one; only where the requirement jumps may a better mark liquidate."""
     low, high = watched_extreme(row, config, False), watched_extreme(row, config, True)
@@ -148,7 +148,7 @@ def walk_isolated(account, position, contract, config, tiers, row, ledger):
         extreme = adverse_extreme(position, contract, config, tiers, row)
         mark = liquidation_on_segment(position, contract, config, tiers, row, start, extreme)
         if position.guarded:
-            stop = stop_touched(position, row)
+            stop = stop_touched(position, config, row)
             if not math.isnan(stop) and (
                 math.isnan(mark) or stop_is_nearer(position, config, stop, mark, start)
             ):

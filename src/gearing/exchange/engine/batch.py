@@ -15,14 +15,15 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
+from numba import typeof, types
 
 from gearing.exchange.engine.compiled import INTERPRETED, array_at, loop
-from gearing.exchange.engine.intervals import advance_accounts, misplaced_account
+from gearing.exchange.engine.intervals import advance_accounts, misplaced_account, rests_unseen
+from gearing.exchange.engine.parts import marked
 from gearing.exchange.kernel import clear_ledgers
 from gearing.exchange.records import (
     account_dtype,
     close_dtype,
-    config_dtype,
     contract_dtype,
     guard_dtype,
     ledger_dtype,
@@ -35,7 +36,7 @@ from gearing.exchange.records import (
 )
 
 _ARRAYS = (
-    "active", "accounts", "positions", "contracts", "config", "tiers", "rows", "settlements", "ledgers", "blank",
+    "active", "accounts", "positions", "contracts", "tiers", "rows", "settlements", "ledgers", "blank",
     "steps", "growth", "targets", "guards", "features", "observations", "saturated", "recorded_steps",
     "recorded_ledgers", "places", "closes",
 )  # fmt: skip
@@ -50,14 +51,18 @@ frame_dtype = np.dtype(
 )
 _BOOL, _INT, _INT32, _FLOAT, _FLOAT32 = (np.dtype(name) for name in ("?", "i8", "i4", "f8", "f4"))
 
+UNSEEN_ORDERS = -0.5
 STEPS_PER_THREAD = 2048  # fewer steps of accounts take less time than to hand them to a thread
 
 
-def _advance(address: int, begin: int, end: int) -> float:
+def _advance(address: int, config: np.ndarray, begin: int, end: int) -> float:
     """Advance accounts ``begin`` to ``end`` by the call that the frame at ``address`` describes; returns 0.
 
+    ``config`` are the settings; their marks choose what is compiled (``parts.py``).
+
     If a target of a single step exceeds ``largest_target``, nothing happens, and that target is returned. If account i
-    stands nowhere in the rows, nothing happens, and -1 - i is returned.
+    stands nowhere in the rows, nothing happens, and -1 - i is returned. If an order rests and the code has no resting
+    orders, nothing happens, and ``UNSEEN_ORDERS`` is returned.
     """
     frame = array_at(address, (1,), frame_dtype)[0]
     n, slots = frame.n_accounts, frame.n_slots
@@ -68,6 +73,8 @@ def _advance(address: int, begin: int, end: int) -> float:
     )  # fmt: skip
     if misplaced >= 0:
         return -1.0 - misplaced
+    if rests_unseen(array_at(frame.positions, (n, slots), position_dtype), config[0]):
+        return UNSEEN_ORDERS
     if frame.single:
         targets = array_at(frame.targets, (frame.n_targets, slots), _FLOAT)
         largest = 0.0
@@ -84,7 +91,7 @@ def _advance(address: int, begin: int, end: int) -> float:
         array_at(frame.accounts, (n,), account_dtype),
         array_at(frame.positions, (n, slots), position_dtype),
         array_at(frame.contracts, (frame.n_paths, frame.n_contracts), contract_dtype),
-        array_at(frame.config, (1,), config_dtype),
+        config,
         array_at(frame.tiers, (frame.n_tiers,), margin_tier_dtype),
         array_at(frame.rows, (frame.n_rows, frame.n_contracts), row_dtype),
         array_at(frame.settlements, (frame.n_settlements,), settlement_dtype),
@@ -161,7 +168,7 @@ class Kernel:
         self._no_record = (records((n, 0), step_dtype), records((n, 0, slots), ledger_dtype))
         self._arrays = {
             "active": self._active, "accounts": accounts, "positions": positions, "contracts": contracts,
-            "config": config, "tiers": tiers, "rows": rows, "settlements": settlements, "ledgers": ledgers,
+            "tiers": tiers, "rows": rows, "settlements": settlements, "ledgers": ledgers,
             "blank": blank, "steps": steps, "growth": self.growth, "guards": self._guards, "features": features,
             "observations": observations, "saturated": saturated,
             "places": np.zeros(0, np.int32), "closes": records((n, 0, slots), close_dtype),
@@ -174,6 +181,9 @@ class Kernel:
             n_features=features.shape[1], largest_target=largest_target,
         )  # fmt: skip
         self._address = self._frame.ctypes.data
+        self._entry: Any = None
+        self._config = self._settings = config
+        self._compile(stops=False)
         self._mode = ""
         self._planned: tuple[np.ndarray, ...] = ()
         self._blocks = [(0, n)]
@@ -263,19 +273,37 @@ class Kernel:
         )
         self._blocks = list(pairwise(self.n_accounts * k // n_blocks for k in range(n_blocks + 1)))
 
+    def _compile(self, stops: bool) -> None:
+        """Compile the loop for the parts that this simulation needs, or read it from the cache."""
+        self._stops = stops
+        if not INTERPRETED:
+            self._settings = marked(self._config.view(np.ndarray), stops)
+            number = types.int64
+            self._entry = advance.compile((number, typeof(self._settings), number, number))
+
     def _call(self) -> float:
         if INTERPRETED:
             return self._interpret()
+        if self._mode == "step with guards" and not self._stops:
+            self._compile(stops=True)
+        found = self._advanced()
+        if found == UNSEEN_ORDERS:
+            self._compile(stops=True)
+            found = self._advanced()
+        return self._checked(found)
+
+    def _advanced(self) -> float:
+        """What the loop returns for all blocks."""
         first, *others = self._blocks
         if not others:
-            return self._checked(advance(self._address, *first))
+            return self._advance(*first)
         threads = _threads(len(others), os.getpid())
         futures = [threads.submit(self._advance, *block) for block in others]
         try:
-            found = advance(self._address, *first)
+            found = self._advance(*first)
         finally:
             wait(futures)
-        return self._checked(min(found, *(future.result() for future in futures)))
+        return min(found, *(future.result() for future in futures))
 
     def _checked(self, found: float) -> float:
         """What a call returned, unless it is the number of a misplaced account."""
@@ -290,7 +318,7 @@ class Kernel:
 
     def _advance(self, begin: int, end: int) -> float:
         """One block; a thread that calls it keeps the arrays alive."""
-        return advance(self._address, begin, end)
+        return self._entry(self._address, self._settings, begin, end)
 
     def _interpret(self) -> float:
         """The same call in plain Python, on one thread."""
@@ -305,7 +333,7 @@ class Kernel:
         if f["single"] and largest > f["largest_target"]:
             return float(largest)
         advance_accounts(
-            0, self.n_accounts, a["active"], a["accounts"], a["positions"], a["contracts"], a["config"], a["tiers"],
+            0, self.n_accounts, a["active"], a["accounts"], a["positions"], a["contracts"], self._config, a["tiers"],
             a["rows"], a["settlements"], a["ledgers"], a["blank"], a["steps"], a["growth"], targets,
             int(f["stride"]), int(f["n_decisions"]), a["guards"], bool(f["with_guards"]), a["features"],
             a["observations"][:, :columns], a["saturated"], *record,

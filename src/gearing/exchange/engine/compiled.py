@@ -11,7 +11,7 @@ from numba import config, types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload, register_jitable
 
-from gearing.exchange.marking import compile_with, hot, index
+from gearing.exchange.marking import compile_with, hot, index, part_of
 from gearing.storage.compiling import njit
 
 INTERPRETED = bool(config.DISABLE_JIT)
@@ -19,10 +19,31 @@ INTERPRETED = bool(config.DISABLE_JIT)
 # Parts are not called from outside and only borrow their arrays: without wrappers and reference counts they compile
 # faster.
 _PART = {"no_cfunc_wrapper": True, "_nrt": False}
-compile_with(lambda function, is_hot: register_jitable(forceinline=is_hot, **_PART)(function))
+
+
+def _compile(function: Any, is_hot: bool) -> None:
+    """Let compiled code call a marked function."""
+    found = part_of(function)
+    if found is None:
+        register_jitable(forceinline=is_hot, **_PART)(function)
+        return
+    name, absent = found
+
+    def nothing(*arguments: Any) -> Any:
+        return absent
+
+    @overload(function, jit_options={"forceinline": False, **_PART}, strict=False)
+    def chosen(*arguments: Any) -> Any:
+        records = [kind for kind in arguments if isinstance(kind, types.Record)]
+        return function if any(name in record.fields for record in records) else nothing
+
+
+compile_with(_compile)
 _NOT_NEGATIVE = 0x7FFF_FFFF_FFFF_FFFF
 # Division as in NumPy: no branch for zero denominators. The GIL is released, so that threads can share the accounts.
 # Without the runtime's reference counts: the loop only borrows its arrays, and counting them cost more than the rest.
+# For the loop's only callee, whose source is copied into it: one function less to optimise.
+copied = njit(inline="always")
 loop = njit(cache=True, error_model="numpy", nogil=True, _nrt=False)
 
 

@@ -5,7 +5,7 @@ The order of events within a row: ``kernel.py``. Most intervals of most accounts
 no such limits. Callers: ``batch.py``.
 """
 
-from gearing.exchange.engine.compiled import prefetch, put_row, row_copy, row_view
+from gearing.exchange.engine.compiled import copied, prefetch, put_row, row_copy, row_view
 from gearing.exchange.kernel import (
     clear_ledgers,
     delist,
@@ -22,7 +22,7 @@ from gearing.exchange.kernel import (
     unrealised_total,
     walk,
 )
-from gearing.exchange.marking import hot, index, rule
+from gearing.exchange.marking import hot, index, part, rule
 from gearing.exchange.observing import note_liquidation_prices, observe
 from gearing.exchange.orders import EVERY_DECISION
 from gearing.exchange.records import account_dtype, bytes_before, ledger_dtype, position_dtype
@@ -131,7 +131,7 @@ def step_ordinarily(
     account = own[0]
     if not advance_account(
         account, held, 0, terms[0], config, tiers, rows, settlements, rows[index(account.row), 0].next_row, ledger,
-        step, targets, t, guards, 0, False, places, closes, i, True,
+        step, targets, t, guards, 0, 0, places, closes, i, True,
     ):  # fmt: skip
         return False
     finish_step(account, held, 0, terms[0], config, rows, step)
@@ -224,7 +224,25 @@ def misplaced_account(begin, end, active, accounts, rows, n_paths, observing):
     return -1
 
 
-@hot
+@part("with_stops", False)
+def sees_orders(config):
+    """Whether the code has resting orders."""
+    return True
+
+
+@rule
+def rests_unseen(positions, config):
+    """Whether an order rests although the code was compiled without resting orders."""
+    if sees_orders(config):
+        return False
+    for i in range(positions.shape[0]):
+        for s in range(positions.shape[1]):
+            if positions[i, s].guarded:
+                return True
+    return False
+
+
+@copied
 def advance_accounts(
     begin, end, active, accounts, positions, contracts, config, tiers, rows, settlements, ledgers, blank, steps,
     growth, targets, stride, n_decisions, guards, with_guards, features, observations, saturated,
