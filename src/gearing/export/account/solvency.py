@@ -27,7 +27,10 @@ def check_solvent(state: AccountState, marks: np.ndarray) -> tuple[np.ndarray, l
         If a margin balance is at or under its maintenance margin: the venue liquidates.
     """
     near, warnings = np.zeros(len(state.names), bool), dict[str, str]()
-    for when, prices in (("deciding", state.quotes.mark), ("newest", marks)):
+    if not any(p.quantity for p in state.positions[0]):
+        return near, []
+    at = [("deciding", state.quotes.mark), ("newest", marks)]
+    for when, prices in at[:1] if np.array_equal(state.quotes.mark, marks) else at:
         what, needed, balance = margins(state, prices)
         for k, (one, need, has) in enumerate(zip(what, needed, balance, strict=True)):
             if need > 0.0 and not has > need:

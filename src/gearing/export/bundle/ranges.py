@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -71,10 +72,16 @@ class Ranges:
             quantiles={str(q): float(np.quantile(distance, q)) for q in _QUANTILES},
         )
 
+    @cached_property
+    def _arrays(self) -> tuple[np.ndarray, ...]:
+        """Low, high, centre, scale and inverse."""
+        return tuple(np.array(one) for one in (self.low, self.high, self.centre, self.scale, self.inverse))
+
     def distance(self, row: np.ndarray) -> float:
         """Joint distance of one contract's columns (n_columns,)."""
-        z = (np.asarray(row, np.float64) - self.centre) / np.asarray(self.scale)
-        return float(np.sqrt(max(0.0, z @ np.asarray(self.inverse) @ z)))
+        _, _, centre, scale, inverse = self._arrays
+        z = (np.asarray(row, np.float64) - centre) / scale
+        return float(np.sqrt(max(0.0, z @ inverse @ z)))
 
     def outside(self, row: np.ndarray, columns: tuple[str, ...], tolerance: float) -> list[str]:
         """What lies outside, in words.
@@ -86,7 +93,7 @@ class Ranges:
             How far beyond what was seen is accepted, as a share of the column's range and of the largest distance.
         """
         found = []
-        low, high = np.asarray(self.low), np.asarray(self.high)
+        low, high = self._arrays[:2]
         slack = tolerance * (high - low)
         for k in np.flatnonzero((row < low - slack) | (row > high + slack)):
             found.append(f"{columns[k]} is {row[k]:.6g}, in training {low[k]:.6g} to {high[k]:.6g}")

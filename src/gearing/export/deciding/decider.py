@@ -116,10 +116,14 @@ class Decider:
         targets, bounds = outcome.targets, settings.bounds
         targets, cut = capped(targets, self.manifest, state)
         targets, limited = limited_to(targets, bounds.leverage, bounds.notional, state)
-        targets, kept = reductions_only(targets, near, state, "near liquidation")
-        closing = np.full(near.shape, bounds.state != "ACTIVE")
-        targets, reduced = reductions_only(targets, closing, state, f"while {bounds.state}")
-        notes += [*cut, *limited, *kept, *reduced]
+        notes += [*cut, *limited]
+        if near.any():
+            targets, kept = reductions_only(targets, near, state, "near liquidation")
+            notes += kept
+        if bounds.state != "ACTIVE":
+            every = np.ones(near.shape, bool)
+            targets, kept = reductions_only(targets, every, state, f"while {bounds.state}")
+            notes += kept
         orders, trade_notes = state.trade(targets, loosened(outcome.guards))
         held = tuple(name for name, target in zip(state.names, targets, strict=True) if np.isnan(target))
         targets, more = filled_holds(targets, state)

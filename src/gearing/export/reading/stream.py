@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -89,6 +90,18 @@ class Stream:
             self._stream.push(
                 one_bar(market, open_time=row.open_time, settlements=row.settlements, **row.arrays())
             )
+
+    @cached_property
+    def _needed(self) -> list[str]:
+        """Fields of a bar."""
+        needed = ["open_time", *_PRICES, "volume", *self.manifest.signals]
+        needed += [f"{prefix}{p}" for name, prefix in _SERIES[1:] if self._has(name) for p in _PRICES]
+        return needed + [name for name in _PUBLISHED if getattr(self._market, name) is not None]
+
+    @cached_property
+    def _known(self) -> dict[str, None]:
+        optional = [f"{prefix}{p}" for _, prefix in _SERIES for p in _PRICES]
+        return dict.fromkeys([*self._needed, *optional, *_PUBLISHED, "contract", "source"])
 
     @property
     def _seen_at(self) -> np.datetime64:
@@ -187,16 +200,9 @@ class Stream:
             raise BundleError(
                 f"bar of {symbol} is {str(row)[:60]!r}; give an object with open_time, open, ..."
             )
-        needed = ["open_time", *_PRICES, "volume", *about.signals]
-        needed += [f"{prefix}{p}" for name, prefix in _SERIES[1:] if self._has(name) for p in _PRICES]
-        needed += [name for name in _PUBLISHED if getattr(self._market, name) is not None]
-        optional = [f"{prefix}{p}" for _, prefix in _SERIES for p in _PRICES]
-        check_names(
-            f"bar of {symbol}: no field",
-            row,
-            (*needed, *optional, *_PUBLISHED, "contract", "source"),
-            BundleError,
-        )
+        needed, known = self._needed, self._known
+        if not row.keys() <= known.keys():
+            check_names(f"bar of {symbol}: no field", row, known, BundleError)
         missing = [name for name in needed if row.get(name) is None]
         if missing:
             raise BundleError(f"bar of {symbol}: no {', '.join(missing)}; give {', '.join(needed)}.")
