@@ -60,7 +60,11 @@ def main() -> None:
         "amount",
         "stake_amount",
     )
-    trades = [{name: getattr(trade, name) for name in names} for trade in LocalTrade.bt_trades]
+    trades = [
+        {name: getattr(trade, name) for name in names}
+        | {"orders": [(order.ft_order_side, order.safe_filled) for order in trade.orders]}
+        for trade in LocalTrade.bt_trades
+    ]
     print("TRADES " + json.dumps(trades, default=str))
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -13,8 +14,15 @@ from tests.benchmarks.peers import environment
 import gearing
 from gearing.contracts import TierSchedule
 from gearing.exchange.rules import liquidation_price
+from gearing.export import BundlePolicy, export_bundle, load_bundle
 from gearing.export.freqtrade import candles_needed, leverage_by_candle
-from gearing.policies.rules import DrawdownControlled, RiskBudget, Scaled, VolatilityWeighted
+from gearing.policies.rules import (
+    DrawdownControlled,
+    RiskBudget,
+    Scaled,
+    VolatilityTarget,
+    VolatilityWeighted,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 RULE = VolatilityWeighted(low=3, high=8, column="volatility_percentile_30d")  # the example strategy's
@@ -83,7 +91,7 @@ def test_what_candles_cannot_show_is_refused(market):
         leverage_by_candle(RiskBudget(column="forecast_volatility"), last)
 
 
-def backtested(market, strategies, folder):
+def backtested(market, strategies, folder, strategy="GearingLeverage", **variables):
     """Trades of the strategy in freqtrade's own backtester, in its own environment."""
     python = environment("freqtrade")
     if isinstance(python, str):
@@ -94,9 +102,10 @@ def backtested(market, strategies, folder):
         table.to_feather(home / f"BTC_USDT_USDT-1h-{kind}.feather")
     script = ROOT / "tests" / "export" / "freqtrade_offline.py"
     done = subprocess.run(
-        [str(python), str(script), str(folder), str(strategies), "GearingLeverage"],
+        [str(python), str(script), str(folder), str(strategies), strategy],
         capture_output=True, text=True, check=False, timeout=900, cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "src"), "NUMBA_CACHE_DIR": str(folder / "numba")},
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src"), "NUMBA_CACHE_DIR": str(folder / "numba"),
+             **variables},
     )  # fmt: skip
     told = [line for line in done.stdout.splitlines() if line.startswith("TRADES ")]
     assert told, done.stderr[-2000:]
@@ -144,3 +153,33 @@ def test_freqtrades_backtester_liquidates_in_the_candle_that_reaches_our_price(m
             assert not len(
                 reached[reached < closed]
             )  # at the candle of a signal, freqtrade leaves at its opening
+
+
+@pytest.mark.slow
+def test_a_bundle_changes_the_size_of_a_trade_whose_leverage_is_fixed(tmp_path):
+    month = gearing.synthetic_market("market-b", seed=5, years=0.06)
+    rule = VolatilityTarget(1.0, column="realized_volatility_24h")
+    config = gearing.SimulationConfig(max_leverage=10.0, margin_share=0.5)
+    table = gearing.FeatureSet(["realized_volatility_24h"]).compute(month)
+    bundle = export_bundle(rule, tmp_path / "bundle", market=month, table=table, config=config)
+    trades = backtested(
+        month, ROOT / "examples" / "freqtrade", tmp_path, "GearingBundle", GEARING_BUNDLE=str(bundle),
+        NUMBA_DISABLE_JIT="1",
+    )  # fmt: skip
+    assert {trade["leverage"] for trade in trades} == {5.0}
+    orders = [order for trade in trades for order in trade["orders"]]
+    assert len(orders) > 2 * len(trades)
+    assert {side for side, _ in orders} == {"buy", "sell"}
+
+
+def test_a_bundle_says_the_same_as_its_rule_and_one_with_a_memory_is_refused(market, tmp_path):
+    last, mark, funding = tables(market)
+    table = gearing.FeatureSet(list(RULE.required_columns)).compute(market)
+    config = gearing.SimulationConfig(max_leverage=10.0, direction="short")
+    bundle = export_bundle(RULE, tmp_path / "bundle", market=market, table=table, config=config)
+    policy = BundlePolicy(load_bundle(bundle))
+    found = leverage_by_candle(policy, last, mark=mark, funding=funding)
+    np.testing.assert_allclose(found, -leverage_by_candle(RULE, last, mark=mark, funding=funding))
+    policy = SimpleNamespace(recurrent=True, required_columns=policy.required_columns)
+    with pytest.raises(ValueError, match="has a memory"):
+        leverage_by_candle(policy, last)

@@ -16,6 +16,7 @@ from gearing.exchange.observing import ACCOUNT_COLUMNS, POSITION_COLUMNS
 from gearing.features import FeatureSet, parse_duration
 from gearing.market.history.frames import market_from_frames
 from gearing.market.timing import stamps
+from gearing.simulation.hooks import hooks_of
 from gearing.simulation.observation import Observation, ObservationLayout
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ def leverage_by_candle(
     Parameters
     ----------
     rule : Policy
-        A registered rule, or any policy that reads features of the market.
+        A registered rule, or any policy that reads features of the market, such as
+        :class:`gearing.export.BundlePolicy`, whose leverage is signed. It sees an account without a position.
     candles : DataFrame
         In freqtrade's format: ``date`` (opening, UTC), open, high, low, close, volume.
     mark : DataFrame, optional
@@ -63,10 +65,14 @@ def leverage_by_candle(
         missing_funding="zero",
     )
     table = FeatureSet(columns or ["log_return"]).compute(market)
+    join = hooks_of(rule).join
+    table = table if join is None else join(table)
     layout = ObservationLayout.of(table, market.symbols)
     known = np.isfinite(table.values).all(axis=(1, 2))
     array = np.zeros((int(known.sum()), layout.size), np.float32)
     array[:, : table.values.shape[2]] = table.values[known, 0]
+    for name in _FLAT:  # what an account without a position observes; everything else is zero
+        array[:, layout.locate(name)] = 1.0
     targets, _ = rule.predict(Observation(layout, array), deterministic=True)
     leverage = pd.Series(np.asarray(targets, np.float64)[:, 0], pd.DatetimeIndex(market.open_time[known]))
     moments = pd.DatetimeIndex(stamps(candles["date"], "candles: date"))
@@ -79,6 +85,7 @@ def candles_needed(rule: Any, timeframe: str = "1h") -> int:
     return int(FeatureSet(columns).lookback(parse_duration(timeframe).astype("timedelta64[ms]")))
 
 
+_FLAT = ("liquidation_distance", "free_share")
 # Features do not look at tiers; freqtrade has its own.
 _CONTRACT = Contract(
     "PAIR",
@@ -88,6 +95,8 @@ _CONTRACT = Contract(
 
 def _columns(rule: Any, has_funding: bool) -> list[str]:
     """Features that the rule reads."""
+    if getattr(rule, "recurrent", False):
+        raise ValueError(f"{rule!r} has a memory, which candles cannot carry; choose a bundle without one.")
     own = [name for name in rule.required_columns if name in (*POSITION_COLUMNS, *ACCOUNT_COLUMNS)]
     if set(own) - {"effective_leverage"}:
         raise ValueError(

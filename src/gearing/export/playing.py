@@ -64,6 +64,11 @@ class BundlePolicy:
         if isinstance(config.margin_share, tuple | list) and len(config.margin_share) == 1:
             self.settings["margin_share"] = config.margin_share[0]
 
+    @property
+    def recurrent(self) -> bool:
+        """Whether its network carries a state from decision to decision."""
+        return self._state is not None
+
     def __repr__(self) -> str:
         return f"BundlePolicy({self.manifest.name}, {self.folder}, digest {self.digest[:12]})"
 
