@@ -16,9 +16,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gearing.tracking import Tracker
+from gearing.tracking import Tracker, find_runs
 from gearing.tracking.journal import Journal
-from gearing.tracking.tracker import find_runs
 
 EXPERIMENT = "leverage"
 LOG_FOREVER = """
@@ -32,6 +31,14 @@ with tracker.run("trial", key="trial-1") as run:
         print(step, flush=True)
         time.sleep(0.001)
         step += 1
+"""
+SHORT_TRIAL = """
+import pickle, sys
+tracker = pickle.load(sys.stdin.buffer)
+with tracker.run("trial", key="trial-1", parent="study-1") as run:
+    run.log_metrics({"loss": 1.0}, step=1)
+tracker.close()
+print("mlflow" in sys.modules)
 """
 LOG_AND_DIE = """
 import os, sys
@@ -201,6 +208,60 @@ def test_a_child_knows_its_parent_even_from_another_process(uri, client):
         tracker.flush()
     arrived = runs(client)
     assert arrived["trial"].data.tags["mlflow.parentRunId"] == arrived["study"].info.run_id
+
+
+def test_a_worker_imports_no_mlflow_for_a_short_trial_and_its_run_is_sent_by_the_main_process(uri, client):
+    tracker = open_tracker(uri, ON_REQUEST)
+    with tracker.run("study", key="study-1"):
+        worker = pickle.dumps(tracker.for_worker())
+        printed = subprocess.run(
+            [sys.executable, "-c", SHORT_TRIAL], input=worker, capture_output=True, check=True
+        ).stdout
+    assert printed.split() == [b"False"]
+    arrived = runs(client)
+    assert arrived["trial"].info.status == "FINISHED"
+    assert arrived["trial"].data.tags["mlflow.parentRunId"] == arrived["study"].info.run_id
+    assert history(client, "trial", "loss") == [(1, 1.0)]
+    assert [name for name in spooled(tracker) if name.endswith(".jsonl")] == []
+
+
+def test_a_worker_sends_a_long_run_itself(uri, client):
+    worker = open_tracker(uri, defer=0.05)
+    with worker.run("trial", key="trial-1") as run:
+        run.log_metrics({"loss": 1.0}, step=1)
+        deadline = time.monotonic() + 60.0
+        while client.get_experiment_by_name(EXPERIMENT) is None or "trial" not in runs(client):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert runs(client)["trial"].info.status == "RUNNING"
+
+
+def test_an_experiment_opens_as_training_of_models_also_one_of_older_versions(uri, client):
+    older = client.create_experiment(EXPERIMENT)
+    client.set_experiment_tag(older, "mlflow.note.content", "my own words")
+    with open_tracker(uri).run("study"):
+        pass
+    tags = client.get_experiment(older).tags
+    assert tags["mlflow.experimentKind"] == "custom_model_development"
+    assert tags["mlflow.note.content"] == "my own words"
+
+
+def test_children_of_a_study_look_their_parent_up_once(uri, client, monkeypatch):
+    from gearing.tracking import delivery
+
+    looked_up = []
+    find = delivery.find_parent
+    monkeypatch.setattr(delivery, "find_parent", lambda *given: looked_up.append(1) or find(*given))
+    tracker = open_tracker(uri, ON_REQUEST)
+    with tracker.run("study", key="study-1"):
+        tracker.flush()
+        for number in range(3):
+            with tracker.run(f"trial-{number}", parent="study-1"):
+                pass
+        tracker.flush()
+    assert len(looked_up) == 1
+    parents = {run.data.tags.get("mlflow.parentRunId") for run in runs(client).values()}
+    assert parents == {None, runs(client)["study"].info.run_id}
 
 
 def test_a_run_that_raises_is_marked_failed_and_the_error_passes(uri, client):

@@ -5,8 +5,9 @@ The only package that imports MLflow, and only when used. A run writes to a jour
 killed process left, exactly once.
 """
 
+from gearing.tracking.reading import find_runs
 from gearing.tracking.run import Run
 from gearing.tracking.study_runs import StudyRun, study_runs
-from gearing.tracking.tracker import Tracker, find_runs
+from gearing.tracking.tracker import Tracker
 
 __all__ = ["Run", "StudyRun", "Tracker", "find_runs", "study_runs"]

@@ -24,6 +24,7 @@ from gearing.tracking.experiments import (
     TrackerAway,
     create_run,
     experiment_id,
+    find_parent,
     find_run,
     last_step,
 )
@@ -71,6 +72,8 @@ class MlflowSender:
         self._journaled = journaled
         self._client: Any = None
         self._params: dict[str, dict[str, str]] = {}  # by run, as MLflow has them
+        self._experiments: dict[str, str] = {}  # ids by name
+        self._parents: dict[tuple[str, str], Any] = {}  # runs by experiment and key
 
     def deliver(self, journal: Journal) -> None:
         """Send the pending records of a journal.
@@ -87,6 +90,11 @@ class MlflowSender:
                 _logger.warning("a run was deleted in MLflow; its records go to a new run of the same name")
                 journal.restart()
                 self._deliver(journal)
+
+    def forget(self) -> None:
+        """Look up experiments and parent runs again: somebody may have deleted them."""
+        self._experiments.clear()
+        self._parents.clear()
 
     def mark_killed(self, journal: Journal) -> None:
         """Mark a run whose process died as killed, unless it had been finished before."""
@@ -150,18 +158,21 @@ class MlflowSender:
         values = [record for record in records if record["op"] in _VALUES]
         if values:
             self._send_values(journal, values)
+        datasets = [record for record in records if record["op"] == "dataset"]
+        if datasets:
+            self._client.log_inputs(journal.state.run_id, [_dataset_input(record) for record in datasets])
         for record in records:
             if record["op"] == "start":
                 self._begin(journal, record)
-            elif record["op"] not in _VALUES:
+            elif record["op"] not in (*_VALUES, "dataset"):
                 getattr(self, f"_send_{record['op']}")(journal, record)
 
     def _begin(self, journal: Journal, record: Record) -> None:
         """Find the run of a key, or create it; its earlier sessions say which steps it has."""
-        experiment = experiment_id(self._client, record["experiment"], self._artifacts)
+        experiment = self._experiment(record["experiment"])
         run, state = find_run(self._client, [experiment], record["key"], journal.state.run_id), journal.state
         if run is None:
-            created = create_run(self._client, experiment, record, self._journaled)
+            created = create_run(self._client, experiment, record, self._parent(experiment, record))
             state = JournalState(delivered=state.delivered, run_id=created)
             self._params[state.run_id or ""] = {}
         else:
@@ -174,6 +185,20 @@ class MlflowSender:
                 self._client.update_run(run.info.run_id, "RUNNING")
         state.keyed, state.skip = record["keyed"], dict(state.last_step)
         journal.state = state
+
+    def _experiment(self, name: str) -> str:
+        if name not in self._experiments:
+            self._experiments[name] = experiment_id(self._client, name, self._artifacts)
+        return self._experiments[name]
+
+    def _parent(self, experiment: str, record: Record) -> Any:
+        """The parent run of a start record, looked up once for all its children; None where there is none."""
+        if record["parent"] is None:
+            return None
+        key = (experiment, record["parent"])
+        if self._parents.get(key) is None:
+            self._parents[key] = find_parent(self._client, experiment, record, self._journaled)
+        return self._parents[key]
 
     def _send_values(self, journal: Journal, records: list[Record]) -> None:
         from mlflow.entities import Metric, Param, RunTag
@@ -218,20 +243,6 @@ class MlflowSender:
             part = {name: some[: _PER_CALL[name]] for name, some in values.items() if some}
             self._client.log_batch(run_id, **part)
             values = {name: some[_PER_CALL[name] :] for name, some in values.items()}
-
-    def _send_dataset(self, journal: Journal, record: Record) -> None:
-        from mlflow.entities import Dataset, DatasetInput, InputTag
-
-        facts = {"fingerprint": record["fingerprint"], **record["facts"]}
-        dataset = Dataset(
-            name=record["name"],
-            digest=record["fingerprint"][:_DIGEST_LENGTH],
-            source_type="local",
-            source=json.dumps({"uri": record["source"]}),
-            profile=json.dumps(facts),
-        )
-        tags = [InputTag("mlflow.data.context", record["context"])]
-        self._client.log_inputs(journal.state.run_id, [DatasetInput(dataset, tags)])
 
     def _send_artifact(self, journal: Journal, record: Record) -> None:
         path = journal.files / record["kept"]
@@ -295,6 +306,20 @@ def _check_address(uri: str) -> None:
     if parts.scheme in ("http", "https") and parts.hostname and not getproxies():
         port = parts.port or (443 if parts.scheme == "https" else 80)
         socket.create_connection((parts.hostname, port), _CONNECT_SECONDS).close()
+
+
+def _dataset_input(record: Record) -> Any:
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    facts = {"fingerprint": record["fingerprint"], **record["facts"]}
+    dataset = Dataset(
+        name=record["name"],
+        digest=record["fingerprint"][:_DIGEST_LENGTH],
+        source_type="local",
+        source=json.dumps({"uri": record["source"]}),
+        profile=json.dumps(facts),
+    )
+    return DatasetInput(dataset, [InputTag("mlflow.data.context", record["context"])])
 
 
 def _is_fresh(state: JournalState, name: str, value: float, step: int | None) -> bool:

@@ -9,6 +9,16 @@ from gearing.tracking.journal import Record
 
 KEY_TAG = "gearing.key"
 PARENT_TAG = "gearing.parent"
+# What MLflow's pages show of an experiment: the views for training, not those for generative AI.
+EXPERIMENT_TAGS = {
+    "mlflow.experimentKind": "custom_model_development",
+    "mlflow.note.content": (
+        "Studies of gearing: leverage on perpetual futures. A run is a study; the "
+        "runs nested in it are its trials, each a policy on one fold with one seed. "
+        "Growth is in log return a year, `score` is the share of the best possible growth where that is known. "
+        "Filter with `tags.policy = 'ppo'`, group by `policy`, or select trials and compare them."
+    ),
+}
 _LONGEST_FOLDER = 100
 # Id of a run whose journal is in the spool, by experiment and key; "" if it is not in MLflow yet, None without journal.
 Journaled = Callable[[str, str], str | None]
@@ -42,13 +52,14 @@ def experiment_id(client: Any, name: str, artifacts: Path | None) -> str:
     if found is None:
         location = None if artifacts is None else (artifacts / _folder_name(name)).as_uri()
         try:
-            return str(client.create_experiment(name, artifact_location=location))
+            return str(client.create_experiment(name, artifact_location=location, tags=EXPERIMENT_TAGS))
         except Exception:  # another process was faster
             found = client.get_experiment_by_name(name)
             if found is None:
                 raise
     if found.lifecycle_stage == "deleted":
         _restore(client, found.experiment_id, name)
+    _describe(client, found)
     return str(found.experiment_id)
 
 
@@ -63,22 +74,14 @@ def find_run(client: Any, experiments: Sequence[str], key: str, preferred: str |
     return next((run for run in found if run.info.run_id == preferred), found[0] if found else None)
 
 
-def create_run(client: Any, experiment: str, record: Record, journaled: Journaled) -> str:
-    """Create the run that a start record describes; returns its id.
-
-    Raises
-    ------
-    ParentMissing
-        If its parent has not arrived yet, and the spool has a journal of it.
-    """
+def create_run(client: Any, experiment: str, record: Record, parent: Any) -> str:
+    """Create the run that a start record describes, in its parent's experiment; returns its id."""
     tags = dict(record["tags"]) | {KEY_TAG: record["key"]}
-    if record["parent"] is not None:
-        parent = _parent(client, experiment, record, journaled)
-        if parent is None:
-            tags[PARENT_TAG] = record["parent"]
-        else:
-            tags["mlflow.parentRunId"] = parent.info.run_id
-            experiment = parent.info.experiment_id
+    if parent is not None:
+        tags["mlflow.parentRunId"] = parent.info.run_id
+        experiment = parent.info.experiment_id
+    elif record["parent"] is not None:
+        tags[PARENT_TAG] = record["parent"]
     run = client.create_run(experiment, record["time"], tags, record["name"])
     return str(run.info.run_id)
 
@@ -88,8 +91,16 @@ def last_step(client: Any, run: Any, metric: str) -> int:
     return max(point.step for point in client.get_metric_history(run.info.run_id, metric))
 
 
-def _parent(client: Any, experiment: str, record: Record, journaled: Journaled) -> Any:
-    """The parent run; None if nobody will deliver it. In a renamed experiment, its journal says which it is."""
+def find_parent(client: Any, experiment: str, record: Record, journaled: Journaled) -> Any:
+    """The parent run of a start record; None if nobody will deliver it.
+
+    In a renamed experiment, its journal says which it is.
+
+    Raises
+    ------
+    ParentMissing
+        If it has not arrived yet, and the spool has a journal of it.
+    """
     known = journaled(record["experiment"], record["parent"])  # read before MLflow is searched
     parent = find_run(client, [experiment], record["parent"])
     if parent is None and known:
@@ -104,6 +115,13 @@ def _parent(client: Any, experiment: str, record: Record, journaled: Journaled) 
             "run %s: its parent %s is not in MLflow; the run stands alone", record["name"], record["parent"]
         )
     return parent
+
+
+def _describe(client: Any, experiment: Any) -> None:
+    """Let MLflow's pages show an experiment of older versions as training of models, too."""
+    for name, text in EXPERIMENT_TAGS.items():
+        if name not in experiment.tags:
+            client.set_experiment_tag(experiment.experiment_id, name, text)
 
 
 def _restore(client: Any, experiment: str, name: str) -> None:

@@ -1,5 +1,7 @@
 """The tracker: opens runs, and sends their journals in the background."""
 
+from __future__ import annotations
+
 import contextlib
 import logging
 import os
@@ -17,8 +19,9 @@ from gearing.tracking.delivery import MlflowSender
 from gearing.tracking.experiments import ParentMissing, TrackerAway, quoted
 from gearing.tracking.journal import NOT_JOURNALS, Journal, Record, delivered_to, first_record
 from gearing.tracking.run import Run
-from gearing.tracking.store import SQLITE, chosen_uri, database, engine_uri, open_client, without_password
+from gearing.tracking.store import SQLITE, chosen_uri, database, engine_uri, without_password
 
+LATE = 30.0  # seconds after which a worker process sends what it records
 _logger = logging.getLogger(__name__)
 
 
@@ -38,6 +41,9 @@ class Tracker:
     patience : float
         Seconds that the end of the last open run waits for delivery. Unsent records stay in the
         spool; the next tracker on it (or `flush`) sends them.
+    defer : float
+        Seconds before this process sends anything; what it has not sent by its end, it leaves to another process
+        that uses the spool. See `for_worker`.
 
     Notes
     -----
@@ -53,6 +59,7 @@ class Tracker:
         spool: str | Path | None = None,
         interval: float = 5.0,
         patience: float = 30.0,
+        defer: float = 0.0,
     ):
         self.uri = chosen_uri(uri)
         self.experiment = experiment
@@ -61,6 +68,7 @@ class Tracker:
         self.spool = Path(spool).absolute() if spool is not None else _spool_of(home)
         self.interval = interval
         self.patience = patience
+        self.defer = defer
         self.last_error: str | None = None
         artifacts = None if home is None else home / "artifacts"
         self._address = _address(self.uri, self.spool)
@@ -74,8 +82,18 @@ class Tracker:
         self._parent_missing = False
 
     def __reduce__(self) -> tuple[Any, ...]:
-        settings: dict[str, Any] = {"spool": self.spool, "interval": self.interval, "patience": self.patience}
+        kept = ("spool", "interval", "patience", "defer")
+        settings: dict[str, Any] = {name: getattr(self, name) for name in kept}
         return partial(Tracker, self.uri, self.experiment, **settings), ()
+
+    def for_worker(self) -> Tracker:
+        """The same tracker for a worker process on this machine, whose short runs this process sends.
+
+        A worker then imports no MLflow, and one process writes to the database. A run that takes longer than
+        ``LATE`` seconds is sent by the worker itself, so that its curves can be watched.
+        """
+        settings = {"spool": self.spool, "interval": self.interval, "patience": self.patience}
+        return Tracker(self.uri, self.experiment, **settings, defer=LATE)
 
     @property
     def command(self) -> str:
@@ -140,7 +158,8 @@ class Tracker:
     def close(self) -> None:
         """Send what can be sent and close; the rest stays on disk for the next tracker."""
         if self._thread is not None:
-            self.flush(self.patience)
+            if not self.defer:
+                self.flush(self.patience)
             self._stopped = True
             self._wake.set()
             self._thread.join(self.patience)
@@ -209,7 +228,7 @@ class Tracker:
         run.append({"op": "end", "status": status})
         with self._changed:
             last = all(one.ended for one in self._runs.values())
-        if last:
+        if last and not self.defer:
             self.flush(self.patience)
             if self.undelivered is not None:
                 _logger.warning("%s", self.undelivered)
@@ -230,9 +249,12 @@ class Tracker:
             self._thread.start()
 
     def _deliver_forever(self) -> None:
+        pause = self.defer or self.interval
         while not self._stopped:
-            self._wake.wait(self.interval)
+            if self._wake.wait(pause) and self._stopped:
+                break
             self._wake.clear()
+            pause = self.interval
             requested = self._requested
             try:
                 self._deliver_all()
@@ -256,6 +278,7 @@ class Tracker:
         with self._changed:
             own = {run.journal.path: run for run in self._runs.values()}
         trouble: TrackerAway | None = None
+        self._sender.forget()
         for path in self._journals():
             try:
                 self._deliver_own(own[path]) if path in own else self._deliver_orphan(path)
@@ -346,35 +369,3 @@ def _address(uri: str, spool: Path) -> str:
     return (
         without_password(uri) if file is None else f"{SQLITE}{Path(os.path.relpath(file, spool)).as_posix()}"
     )
-
-
-def find_runs(
-    experiment: str = "gearing", uri: str | None = None, **params: Any
-) -> list[tuple[dict[str, str], dict[str, float]]]:
-    """Parameters and last metrics of finished runs, the newest first.
-
-    Parameters
-    ----------
-    experiment : str
-        MLflow experiment.
-    uri : str, optional
-        Tracking URI, as `Tracker` takes it.
-    **params
-        Logged parameters that a run must have, such as ``agent="ppo"``.
-
-    Returns
-    -------
-    list of (params, metrics)
-        Empty if nothing was tracked there.
-    """
-    uri = chosen_uri(uri)
-    file = database(uri)
-    if file is not None and not file.exists():
-        return []
-    client = open_client(uri)
-    known = client.get_experiment_by_name(experiment)
-    if known is None:
-        return []
-    wanted = " and ".join(f"params.`{name}` = {quoted(str(value))}" for name, value in params.items())
-    found = client.search_runs([known.experiment_id], wanted, order_by=["attributes.start_time DESC"])
-    return [(dict(run.data.params), dict(run.data.metrics)) for run in found if run.info.status == "FINISHED"]
