@@ -115,9 +115,9 @@ def interval_of(rows: Any, name: str) -> tuple[Any, Any]:
 
 
 def metrics_of(values: pd.Series) -> dict[str, float]:
-    """A column as metrics of a tracked run, named by its index; what is not known is left out."""
+    """A column as metrics of a tracked run, named by its index as in BTC/2020; what is not known is left out."""
     known: Any = values.dropna()
-    return {".".join(map(str, as_tuple(key))): float(x) for key, x in known.items()}
+    return {"/".join(map(str, as_tuple(key))): float(x) for key, x in known.items()}
 
 
 def as_tuple(key: Any) -> tuple[Any, ...]:

@@ -18,7 +18,7 @@ The ``kind`` of an experiment file says what is run. A kind is a strict config a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -162,6 +162,11 @@ class ExperimentConfig(Section):
         """Where the results go."""
         return Path(self.output) / self.key
 
+    @property
+    def generated(self) -> Mapping[str, tuple[str, str]]:
+        """Fingerprint and use of generated data that are no market of the findings, by name."""
+        return {}
+
     def to_yaml(self) -> str:
         """All of it, defaults written out, as a file that runs again."""
         values = self.model_dump(mode="json", by_alias=True)
@@ -200,6 +205,10 @@ class Findings:
         Scores of the policies by task and seed.
     conclusions, limits : tuple of str
         What can be concluded and what cannot, in sentences; those of the comparison need not be given.
+    main : str, optional
+        The policy that metrics without a prefix belong to.
+    trial_metrics : sequence of (Result, metrics)
+        What is known of a trial only when all are done.
     """
 
     line: str
@@ -216,6 +225,8 @@ class Findings:
     comparison: Comparison | None = None
     conclusions: tuple[str, ...] = ()
     limits: tuple[str, ...] = ()
+    main: str | None = None
+    trial_metrics: Sequence[tuple[Any, Mapping[str, float]]] = ()
 
 
 Run = Callable[[Any, Any], Findings]  # of the config and a gearing.studies.work.Work

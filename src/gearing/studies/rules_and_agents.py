@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from gearing.agents.hyperparameter_checks import check_hyperparameters
 from gearing.agents.settings import AgentSettings, agent_settings
 from gearing.names import check_names
-from gearing.policies.registry import make_control
+from gearing.policies.registry import describe_rule, make_control
 from gearing.studies.fields import Action, Column, Duration, EachOnce, Named, Reward, by_name, check_column
 from gearing.studies.named.policy import content_digest, named_policy
 from gearing.studies.sections import MOST_YEARS, Generator
@@ -70,6 +70,11 @@ class Rule(Made):
         """What its results depend on: its settings, and the content of the file that it comes from, if any."""
         content = content_digest(self.rule, self.settings)
         return self.model_dump(mode="json") | ({} if content is None else {"content": content})
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Its name and parameters; of a registered rule with defaults."""
+        return {"rule": self.rule, **self.settings} if self.is_own else describe_rule(self.make())
 
 
 Some = Annotated[list[str], Field(min_length=1), EachOnce]  # names

@@ -30,6 +30,7 @@ from gearing.studies.engines.failures import (
 )
 from gearing.studies.experiment import ExperimentConfig, Findings, function_of
 from gearing.studies.reading import load_config
+from gearing.studies.recording.runs import record_findings, study_run
 from gearing.studies.reporting.pages import HTML, MARKDOWN, write_report
 from gearing.studies.reporting.record import shown_tables, write_record
 from gearing.studies.work import Work
@@ -49,6 +50,8 @@ class Experiment:
         figure.
     tracking : str or None
         The command that shows the runs.
+    page : str or None
+        Address of the runs, where it is known.
     undelivered : str or None
         One line about records that the tracker has not got: how many, where they are, how to send them.
     failed : DataFrame
@@ -62,6 +65,7 @@ class Experiment:
     tracking: str | None
     undelivered: str | None = None
     failed: pd.DataFrame = field(default_factory=lambda: failed_table(()))
+    page: str | None = None
 
     @property
     def warning(self) -> str | None:
@@ -115,6 +119,7 @@ class Experiment:
         where = [f"figure      {path}" for path in self.figures]
         where += [f"report      {self.folder / HTML}", f"results     {self.folder}"]
         where += [f"runs        {self.tracking}"] if self.tracking else []
+        where += [f"            {self.page}"] if self.page else []
         return "\n\n".join([*tables, "\n".join(where), *self._exported(), self.findings.line])
 
     def _exported(self) -> list[str]:
@@ -195,7 +200,7 @@ def _run(config: ExperimentConfig, tell: Callable[[str], None], progress: bool) 
             done = _recorded(replace(work, tracker=tracker), tracker)
         finally:
             tracker.close()
-        return replace(done, undelivered=tracker.undelivered)
+        return replace(done, undelivered=tracker.undelivered, page=tracker.page)
 
 
 def _recorded(work: Work, tracker: Tracker) -> Experiment:
@@ -209,18 +214,16 @@ def _recorded(work: Work, tracker: Tracker) -> Experiment:
         done = _finished(work, tracker.command)
         tracked = tracked or _tracked_run(work.config, tracker, stack)  # that process may have been killed
         if tracked is not None:
-            _track(tracked, done)
+            _track(tracked, done, tracker)
         return done
 
 
 def _tracked_run(config: ExperimentConfig, tracker: Tracker, stack: ExitStack) -> Any:
     """The experiment's run, open until the stack ends; None if another process writes it."""
     try:
-        tracked = stack.enter_context(tracker.run(config.name, key=config.key, patience=0.0))
+        return stack.enter_context(study_run(config, tracker))
     except BlockingIOError:
         return None
-    tracked.log_params(config.model_dump(mode="json", exclude={"question", "tracking", "output"}))
-    return tracked
 
 
 def _finished(work: Work, tracking: str | None) -> Experiment:
@@ -269,11 +272,8 @@ def _marked(findings: Findings, other_code: set[str]) -> Findings:
     return replace(findings, tables=tables, notes=(*findings.notes, note))
 
 
-def _track(tracked: Any, done: Experiment) -> None:
-    for name, market in done.findings.markets.items():
-        tracked.log_dataset(name, market.fingerprint, source=market.name or name, context="study")
-    tracked.log_metrics(dict(done.findings.metrics))
-    tracked.set_tags({"result": done.findings.line})
+def _track(tracked: Any, done: Experiment, tracker: Tracker) -> None:
+    record_findings(tracked, done.config, done.findings, tracker)
     for name in (_WRITTEN, MARKDOWN, HTML, *(f"{name}.csv" for name in done.findings.tables)):
         tracked.log_artifact(done.folder / name)
     for path in done.figures:

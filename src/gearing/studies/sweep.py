@@ -122,7 +122,10 @@ def run_sweep(config: SweepConfig, work: Work) -> Findings:
     figures = {"equity": equity_figure([matched.result, matched.same_leverage], title)}
     line, metrics = _line(config, done, gained[0]), _metrics(done, gained)
     can, cannot = _sentences(done, gained)
-    return Findings(line, tables, figures, metrics, markets, _notes(done), conclusions=can, limits=cannot)
+    return Findings(
+        line, tables, figures, metrics, markets, _notes(done), conclusions=can, limits=cannot,
+        main=str(config.space["rule"]),
+    )  # fmt: skip
 
 
 def _sentences(done: Sweep, gained: tuple[Difference, Difference]) -> tuple[tuple[str, ...], tuple[str, ...]]:

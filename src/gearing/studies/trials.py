@@ -20,6 +20,7 @@ from typing import Any, ClassVar
 from gearing.storage.atomic import draft_folder, set_aside, write_json
 from gearing.storage.digest import digest, file_digest
 from gearing.studies.experiment import ExperimentConfig
+from gearing.studies.recording.metrics import numbers_of
 
 SUMMARY = "summary.json"
 CHECKPOINT = "checkpoint"  # folder of a training that is under way; no part of the result
@@ -37,6 +38,7 @@ class Trial:
     """
 
     tracked: ClassVar[bool] = True  # whether it has a run of its own
+    context: ClassVar[str] = "study"  # what its data are for, in its tracked run
 
     @property
     def name(self) -> str:
@@ -45,8 +47,30 @@ class Trial:
 
     @property
     def label(self) -> str:
-        """Name of its tracked run."""
+        """Name of its result in figures."""
         return self.name
+
+    @property
+    def run_name(self) -> str:
+        """Name of its tracked run."""
+        return self.label
+
+    @property
+    def about(self) -> str:
+        """What it is, as the begin of a sentence that describes its tracked run."""
+        return self.run_name
+
+    def tags(self, config: Any) -> Mapping[str, Any]:
+        """Tags of its tracked run: what tells the trial apart."""
+        return asdict(self)
+
+    def parameters(self, config: Any) -> Mapping[str, Any]:
+        """Settings of its policy, defaults included: parameters of its tracked run."""
+        return {}
+
+    def metrics(self, summary: Mapping[str, Any]) -> Mapping[str, float]:
+        """What its tracked run shows of the summary: every number."""
+        return numbers_of(summary)
 
     def settings(self, config: ExperimentConfig) -> Any:
         """What of the experiment the result depends on: all of it, unless a subclass knows better."""

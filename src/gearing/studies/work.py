@@ -235,7 +235,10 @@ class Work:
         def begun(number: int) -> None:
             self.tell(f"  runs: {missing[number].name}")
 
-        jobs = [(trial, self.tracker) for trial in missing]
+        tracker = self.tracker
+        if tracker is not None and self.config.engine == "local":
+            tracker = tracker.for_worker()
+        jobs = [(trial, tracker) for trial in missing]
         ended = run_jobs(self.engines.open(), runner, jobs, most, begun)
         for count, one in enumerate(ended, start=1):
             trial, attempts = missing[one.number], one.returned

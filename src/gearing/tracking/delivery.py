@@ -73,6 +73,7 @@ class MlflowSender:
         self._client: Any = None
         self._params: dict[str, dict[str, str]] = {}  # by run, as MLflow has them
         self._experiments: dict[str, str] = {}  # ids by name
+        self.experiments: dict[str, str] = {}  # the same, as they were last
         self._parents: dict[tuple[str, str], Any] = {}  # runs by experiment and key
 
     def deliver(self, journal: Journal) -> None:
@@ -189,6 +190,7 @@ class MlflowSender:
     def _experiment(self, name: str) -> str:
         if name not in self._experiments:
             self._experiments[name] = experiment_id(self._client, name, self._artifacts)
+            self.experiments[name] = self._experiments[name]
         return self._experiments[name]
 
     def _parent(self, experiment: str, record: Record) -> Any:

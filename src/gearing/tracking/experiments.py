@@ -6,19 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from gearing.tracking.journal import Record
+from gearing.tracking.pages import experiment_tags
 
 KEY_TAG = "gearing.key"
 PARENT_TAG = "gearing.parent"
-# What MLflow's pages show of an experiment: the views for training, not those for generative AI.
-EXPERIMENT_TAGS = {
-    "mlflow.experimentKind": "custom_model_development",
-    "mlflow.note.content": (
-        "Studies of gearing: leverage on perpetual futures. A run is a study; the "
-        "runs nested in it are its trials, each a policy on one fold with one seed. "
-        "Growth is in log return a year, `score` is the share of the best possible growth where that is known. "
-        "Filter with `tags.policy = 'ppo'`, group by `policy`, or select trials and compare them."
-    ),
-}
 _LONGEST_FOLDER = 100
 # Id of a run whose journal is in the spool, by experiment and key; "" if it is not in MLflow yet, None without journal.
 Journaled = Callable[[str, str], str | None]
@@ -52,7 +43,7 @@ def experiment_id(client: Any, name: str, artifacts: Path | None) -> str:
     if found is None:
         location = None if artifacts is None else (artifacts / _folder_name(name)).as_uri()
         try:
-            return str(client.create_experiment(name, artifact_location=location, tags=EXPERIMENT_TAGS))
+            return str(client.create_experiment(name, artifact_location=location, tags=experiment_tags()))
         except Exception:  # another process was faster
             found = client.get_experiment_by_name(name)
             if found is None:
@@ -118,8 +109,8 @@ def find_parent(client: Any, experiment: str, record: Record, journaled: Journal
 
 
 def _describe(client: Any, experiment: Any) -> None:
-    """Let MLflow's pages show an experiment of older versions as training of models, too."""
-    for name, text in EXPERIMENT_TAGS.items():
+    """Give an experiment of older versions the tags that a new one has; its own stay."""
+    for name, text in experiment_tags().items():
         if name not in experiment.tags:
             client.set_experiment_tag(experiment.experiment_id, name, text)
 

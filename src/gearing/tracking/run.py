@@ -41,7 +41,9 @@ class Run:
         self.ended = False
 
     def log_params(self, params: Mapping[str, Any]) -> None:
-        """Log settings; nested mappings become dotted names. A parameter keeps its first value."""
+        """Log settings; nested mappings become dotted names, None and empty ones are left out.
+
+        A parameter keeps its first value."""
         flat = _recorded(_flatten(params))
         for name, value in flat.items():
             if self._params.setdefault(name, value) != value:
@@ -162,13 +164,19 @@ class Run:
 def _flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     flat: dict[str, str] = {}
     for name, value in params.items():
-        if isinstance(value, Mapping) and value:
+        if isinstance(value, Mapping):
             flat |= _flatten(value, f"{prefix}{name}.")
-        else:
-            text = str(value)
+        elif value is not None and value != [] and value != ():
+            text = _listed(value)
             short = len(text) <= _LONGEST_PARAM
             flat[f"{prefix}{name}"] = text if short else text[: _LONGEST_PARAM - 4] + " ..."
     return flat
+
+
+def _listed(value: Any) -> str:
+    """The text of a value; of a list of texts, "a, b"."""
+    texts = isinstance(value, (list, tuple)) and all(isinstance(one, str) for one in value)
+    return ", ".join(value) if texts else str(value)
 
 
 def _recorded(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,9 +18,11 @@ from gearing.storage.digest import digest
 from gearing.tracking.delivery import MlflowSender
 from gearing.tracking.experiments import ParentMissing, TrackerAway, quoted
 from gearing.tracking.journal import NOT_JOURNALS, Journal, Record, delivered_to, first_record
+from gearing.tracking.pages import page
 from gearing.tracking.run import Run
 from gearing.tracking.store import SQLITE, chosen_uri, database, engine_uri, without_password
 
+LOCAL_SERVER = "http://127.0.0.1:5000"  # of `mlflow ui`
 LATE = 30.0  # seconds after which a worker process sends what it records
 _logger = logging.getLogger(__name__)
 
@@ -92,8 +94,14 @@ class Tracker:
         A worker then imports no MLflow, and one process writes to the database. A run that takes longer than
         ``LATE`` seconds is sent by the worker itself, so that its curves can be watched.
         """
-        settings = {"spool": self.spool, "interval": self.interval, "patience": self.patience}
-        return Tracker(self.uri, self.experiment, **settings, defer=LATE)
+        return Tracker(
+            self.uri,
+            self.experiment,
+            spool=self.spool,
+            interval=self.interval,
+            patience=self.patience,
+            defer=LATE,
+        )
 
     @property
     def command(self) -> str:
@@ -103,6 +111,14 @@ class Tracker:
             return f"open {without_password(self.uri)}"
         shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
         return f"mlflow ui --backend-store-uri {shlex.quote(engine_uri(f'{SQLITE}{shown}'))}"
+
+    @property
+    def page(self) -> str | None:
+        """Address of the runs, while `command` runs or at the server; None until a run was sent."""
+        known = self._sender.experiments.get(self.experiment)
+        if known is None or not (self.uri.startswith(("http://", "https://")) or database(self.uri)):
+            return None
+        return page(LOCAL_SERVER if database(self.uri) else without_password(self.uri), known)
 
     @contextlib.contextmanager
     def run(

@@ -132,7 +132,7 @@ def test_findings_are_tables_figures_metrics_and_the_chosen_models(report, tmp_p
     findings = findings_of(report, tmp_path)
     assert set(findings.tables) == {"scores", "years", "excursions", "forecasts"}
     assert set(findings.figures) == {"forecast", "calibration", "loss", "years"}
-    assert findings.metrics["AAA.har.ratio_to_har"] == 1.0
+    assert findings.metrics["AAA/har/qlike"] == report.table.loc[("AAA", "har"), "qlike"]
     assert findings.json["chosen"] == report.chosen
     assert set(findings.models) == ({"AAA", "BBB"} if report.recipe()["exports"] else set())
     for graph in findings.models.values():

@@ -8,13 +8,14 @@ import socket
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from gearing.plugins import load_plugins, portable
 from gearing.studies.claims import Claims
 from gearing.studies.engines.failures import error_text, failure_file, write_failure
+from gearing.studies.recording.runs import record_result, trial_run
 from gearing.studies.trials import Place, Store, Trial
 from gearing.tracking import Tracker
 from gearing.tracking.store import database
@@ -135,11 +136,9 @@ class Runner:
         place = Place(self.store.place(trial), None, self.progress)
         if tracker is None or not trial.tracked:
             return self._made(trial, place)
-        parent = self.store.config.key
-        with tracker.run(trial.label, key=f"{parent}-{place.folder.name}", parent=parent) as run:
-            run.log_params({"experiment": self.store.config.name, **asdict(trial)})
+        with trial_run(trial, self.store, tracker) as run:
             summary = self._made(trial, replace(place, run=run))
-            run.log_metrics({name: float(value) for name, value in summary.items() if is_number(value)})
+            record_result(run, trial, self.store.config, summary)
             return summary
 
     def _made(self, trial: Trial, place: Place) -> Mapping[str, Any]:
@@ -155,8 +154,3 @@ def _unseen(uri: str) -> ValueError:
         f"the tracking database {uri} is a file that {socket.gethostname()} does not see. Use a folder that all "
         "machines share, a tracking server (tracking.uri=http://...), or tracking.enabled=false."
     )
-
-
-def is_number(value: Any) -> bool:
-    """Whether a value is a number that a tracked run can show; NaN is none."""
-    return isinstance(value, (int, float)) and value == value

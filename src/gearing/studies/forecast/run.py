@@ -19,8 +19,9 @@ from gearing.studies.experiment import Findings, experiment
 from gearing.studies.forecast.config import ForecastConfig
 from gearing.studies.forecast.figures import report_figures
 from gearing.studies.forecast.judging import judge
-from gearing.studies.forecast.report import ForecastReport, plain_numbers
-from gearing.studies.trials import Place, Trial
+from gearing.studies.forecast.report import ForecastReport
+from gearing.studies.recording.metrics import numbers_of, of_policies
+from gearing.studies.trials import Place, Result, Trial
 from gearing.studies.work import Work
 
 _SHARED = ("market", "horizon", "every", "target", "schedule")  # settings that every walk depends on
@@ -32,6 +33,27 @@ class Walk(Trial):
 
     model: str
     contract: str | None = None
+
+    @property
+    def run_name(self) -> str:
+        """Name of its tracked run."""
+        return f"{self.model} {self.contract or 'pooled'}"
+
+    @property
+    def about(self) -> str:
+        """What it is, as the begin of a sentence."""
+        return f"Forecaster `{self.model}` walked forward through {self.contract or 'all contracts'}"
+
+    def tags(self, config: Any) -> dict[str, Any]:
+        """What tells it apart, and its contracts."""
+        contracts = [self.contract] if self.contract else [*config.market.contracts, *config.market.pool]
+        return {"policy": self.model, "policy_kind": "forecaster", "contract": ", ".join(contracts)}
+
+    def parameters(self, config: Any) -> dict[str, Any]:
+        """Settings of the model, its columns, the target and the schedule."""
+        model = config.models[self.model]
+        shared = config.model_dump(mode="json", include={"horizon", "every", "target", "schedule"})
+        return {**shared, **model.model_dump(mode="json"), "columns": ", ".join(model.recipe.columns)}
 
     def settings(self, config: Any) -> dict[str, Any]:
         """Those of the model, the rows and the schedule, and the versions of libraries."""
@@ -49,7 +71,10 @@ def forecast(config: ForecastConfig, work: Work) -> Findings:
     ``excursions``, touch probabilities; ``forecasts``, all of them with what was realised.
     """
     markets = config.market.each([*config.market.contracts, *config.market.pool])
-    return findings_of(run_forecast(config, work, markets), work.folder)
+    report = run_forecast(config, work, markets)
+    return replace(
+        findings_of(report, work.folder), trial_metrics=_trial_metrics(report, work.results(_trials(config)))
+    )
 
 
 def run_forecast(config: ForecastConfig, work: Work, markets: Mapping[str, MarketData]) -> ForecastReport:
@@ -79,18 +104,31 @@ def problem_rows(config: ForecastConfig, markets: Mapping[str, MarketData]) -> d
 
 def _walks(config: ForecastConfig, work: Work, rows: Mapping[str, Rows]) -> dict[str, dict[str, Forecast]]:
     """Model to symbol to forecast."""
-    trials = [
-        Walk(name, contract)
-        for name, model in config.models.items()
-        for contract in ([None] if model.pooled else config.market.contracts)
-    ]
     numbers = {symbol: number for number, symbol in enumerate(rows)}
     made: dict[str, dict[str, Forecast]] = {name: {} for name in config.models}
-    for trial, whole in work.stored(trials, partial(_walk, config, rows), load_forecast):
+    for trial, whole in work.stored(_trials(config), partial(_walk, config, rows), load_forecast):
         for symbol in config.market.contracts:
             if trial.contract in (None, symbol):
                 made[trial.model][symbol] = whole.take(whole.rows.contract == numbers[symbol])
     return made
+
+
+def _trials(config: ForecastConfig) -> list[Walk]:
+    return [
+        Walk(name, contract)
+        for name, model in config.models.items()
+        for contract in ([None] if model.pooled else config.market.contracts)
+    ]
+
+
+def _trial_metrics(
+    report: ForecastReport, results: Iterable[Result]
+) -> list[tuple[Result, dict[str, float]]]:
+    """Scores of every walk: forecasts are compared on the rows that all models have."""
+    return [
+        (result, numbers_of(report.table.loc[(result.trial.contract or report.judged, result.trial.model)]))
+        for result in results
+    ]
 
 
 def _walk(config: ForecastConfig, rows: Mapping[str, Rows], trial: Walk, place: Place) -> dict[str, Any]:
@@ -148,16 +186,12 @@ def findings_of(report: ForecastReport, folder: Path) -> Findings:
         tables["excursions"] = report.excursions
     tables["forecasts"] = out_of_sample(report).set_index(["contract", "known_at"])
     scores: dict[Any, dict[str, Any]] = report.table.to_dict("index")
-    metrics = {
-        f"{contract}.{model}.{key}": value
-        for (contract, model), row in scores.items()
-        for key, value in plain_numbers(row).items()
-        if value is not None
-    }
+    rows = {f"{contract}/{model}": row for (contract, model), row in scores.items()}
+    metrics = of_policies(rows, f"{report.judged}/{report.chosen}")
     can, cannot = report.conclusions
     return Findings(
         report.line, tables, report_figures(report), metrics, report.markets, printed={"scores": report.shown},
-        models=_exported(report, folder / "models"), json=report.to_dict(),
+        models=_exported(report, folder / "models"), json=report.to_dict(), main=report.chosen,
         conclusions=tuple(can), limits=tuple(cannot),
     )  # fmt: skip
 

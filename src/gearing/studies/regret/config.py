@@ -14,6 +14,7 @@ from gearing.market.synthetic.generators import synthetic_market
 from gearing.names import check_names
 from gearing.policies.oracle import state_table
 from gearing.simulation.config import SimulationConfig, market_a_settings, market_b_settings
+from gearing.storage.digest import digest
 from gearing.studies.experiment import ExperimentConfig
 from gearing.studies.fields import Column, Section, by_name, check_column
 from gearing.studies.rules_and_agents import Learner, Rule
@@ -147,6 +148,16 @@ class RegretConfig(ExperimentConfig):
         except TypeError as error:
             raise ValueError(f"account: {error}") from None
         return self
+
+    @property
+    def generated(self) -> dict[str, tuple[str, str]]:
+        """Fingerprints of the markets: of what generates them, since they are made of it alone."""
+        paths = {"training": self.train, "validation": self.validate_, "test": self.test}
+        made = self.model_dump(mode="json", include={"market", "shown", "columns"})
+        return {
+            f"{self.market.generator} {use}": (digest(made, self.code, one.model_dump(), length=64), use)
+            for use, one in paths.items()
+        }
 
     @property
     def test_years(self) -> float:

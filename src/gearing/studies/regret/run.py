@@ -21,17 +21,21 @@ from gearing.policies.oracle import LOWER, UPPER, OraclePolicy, oracle_path_grow
 from gearing.policies.rules import FixedLeverage
 from gearing.storage.atomic import write_arrays
 from gearing.studies.experiment import Findings, experiment
+from gearing.studies.recording.metrics import numbers_of, of_policies
 from gearing.studies.regret.compared import compared
 from gearing.studies.regret.config import FORMULA, REFERENCES, RegretConfig
 from gearing.studies.regret.searching import search_regret
 from gearing.studies.regret.tables import (
     GROWTH,
+    MEASURED,
     PRINTED,
     agent_table,
     agents_line,
+    growth_of,
     reference_table,
     rule_table,
     rules_line,
+    scores,
     seed_table,
 )
 from gearing.studies.regret.training import settings_of, train
@@ -40,6 +44,12 @@ from gearing.studies.work import Work
 
 _CHECKED_YEARS = 1.0
 GRID = 0.2  # step of the leverages on which the oracle is solved
+# Names in tracked runs of what has another in tables.
+_METRICS = {
+    "growth": "log_growth", "leverage": "effective_leverage", "best_decisions": "trained_decisions",
+    "validation_score": "validation", "error": "log_growth_error",
+}  # fmt: skip
+_NOT_SHOWN = ("oracle_on_validation",)
 
 
 @dataclass(frozen=True)
@@ -48,6 +58,46 @@ class Player(Trial):
 
     policy: str
     seed: int | None = None
+
+    @property
+    def run_name(self) -> str:
+        """Name of its tracked run."""
+        return self.policy.replace("_", " ") if self.seed is None else f"{self.policy}, seed {self.seed}"
+
+    @property
+    def about(self) -> str:
+        """What it is, as the begin of a sentence."""
+        kind = "Policy" if self.seed is None else "Agent"
+        return f"{kind} `{self.policy}` on test paths whose best leverage is known"
+
+    def tags(self, config: Any) -> dict[str, Any]:
+        """What tells it apart, and the market."""
+        known = (*REFERENCES, FORMULA)
+        kind = "agent" if self.seed is not None else "reference" if self.policy in known else "rule"
+        return {
+            "policy": self.policy,
+            "policy_kind": kind,
+            "seed": self.seed,
+            "contract": config.market.generator,
+        }
+
+    def parameters(self, config: Any) -> dict[str, Any]:
+        """Every setting of the agent, defaults and those that ship included, and those of market and account."""
+        shared = config.model_dump(mode="json", include={"market", "shown", "account"})
+        if self.seed is None:
+            rule = config.rules.get(self.policy)
+            return {**shared, **({} if rule is None else rule.parameters)}
+        columns = {"columns": ", ".join(config.columns)} if config.shown == "prices" else {}
+        return {**shared, **settings_of(config, self.policy).as_dict(), **columns}
+
+    def metrics(self, summary: Any) -> dict[str, float]:
+        """Score and regret, and what training took, under the names that all studies have."""
+        numbers = numbers_of(summary) | {
+            name: float(np.mean(summary[name])) for name in MEASURED if name in summary
+        }
+        if "history" in summary:  # as in the table: processor time of learning alone
+            numbers["seconds"] = float(summary["history"][-1]["seconds"])
+        return {_METRICS.get(name, name): value for name, value in numbers.items() if name not in _NOT_SHOWN}
 
     def settings(self, config: Any) -> dict[str, Any]:
         """All but the other agents and rules; the agent's with those that ship for its task."""
@@ -67,10 +117,13 @@ def run_regret(config: RegretConfig, work: Work) -> Findings:
     """
     if config.search is not None:
         return search_regret(config, work)
-    known = work.run([Player(name) for name in (*REFERENCES, FORMULA)], partial(_play, config))
-    rules = work.run([Player(name) for name in config.rules], partial(_play, config), needed=False)
+    oracle, *others = [Player(name) for name in (*REFERENCES, FORMULA)]
+    (first,) = work.run([oracle], partial(_play, config, None))
+    best = growth_of(first)
+    known = [first, *work.run(others, partial(_play, config, best))]
+    rules = work.run([Player(name) for name in config.rules], partial(_play, config, best), needed=False)
     trials = [Player(name, seed) for name, seed in _seeds(config)]
-    results = work.run(trials, partial(_play, config), needed=False)
+    results = work.run(trials, partial(_play, config, best), needed=False)
     if not results and not rules:
         work.raise_failure()
     tables, printed, lines = {}, {}, []
@@ -82,11 +135,15 @@ def run_regret(config: RegretConfig, work: Work) -> Findings:
     if rules:
         tables["rules"] = rule_table(config, rules, known[0])
         lines.append(rules_line(config, tables["rules"]))
-    scores = {name: row["score"] for table in tables.values() for name, row in table.iterrows()}
+    rows = {
+        str(name): row.rename(_METRICS).to_dict()
+        for table in tables.values()
+        for name, row in table.iterrows()
+    }
+    main = next(iter(rows))
     tables |= {"references": reference_table(config, known)} | ({"seeds": seeds} if results else {})
-    metrics = {f"{name}.score": float(score) for name, score in scores.items()}
     return Findings(
-        "; ".join(lines), tables, metrics=metrics, printed=printed,
+        "; ".join(lines), tables, metrics=of_policies(rows, main), printed=printed, main=main,
         comparison=compared(config, results, [*known[:-1], *rules, known[-1]]),
     )  # fmt: skip
 
@@ -99,8 +156,11 @@ def _seeds(config: RegretConfig) -> list[tuple[str, int]]:
     ]
 
 
-def _play(config: RegretConfig, trial: Player, place: Place) -> dict[str, Any]:
-    """Train what is trained, and play every test path: growth of its parts as a file, the rest as summary."""
+def _play(config: RegretConfig, best: np.ndarray | None, trial: Player, place: Place) -> dict[str, Any]:
+    """Train what is trained, and play every test path: growth of its parts as a file, the rest as summary.
+
+    ``best`` is the growth of the oracle's parts; the oracle itself has none yet.
+    """
     policy: Any = None
     learned: dict[str, Any] = {}
     rule = config.rules.get(trial.policy) if trial.seed is None else None
@@ -112,18 +172,20 @@ def _play(config: RegretConfig, trial: Player, place: Place) -> dict[str, Any]:
             _check_own(config, trial.policy, policy)
     elif trial.policy == "best_fixed":
         policy = best_fixed(config)
+    is_formula = trial == Player(FORMULA)
     played = []
     for number in range(config.test.count):
         market, table = config.open(config.test.seed + number, config.test.years)
         if rule is not None:
             table = config.shown_to(policy, market, table)
-        if trial.policy == FORMULA and trial.seed is None:
+        if is_formula:
             played.append(_formulas(config, market))
         else:
             played.append(_on_path(config, market, table, policy or references(config, market)[trial.policy]))
     growth = np.concatenate([np.atleast_1d(one.pop("growth")) for one in played])
     write_arrays(place.folder / GROWTH, {"growth": growth})
-    return {**learned, **{name: [one[name] for one in played] for name in played[0]}}
+    scored = {} if is_formula else scores(config, growth, growth if best is None else best)
+    return {**learned, **scored, **{name: [one[name] for one in played] for name in played[0]}}
 
 
 def _check_own(config: RegretConfig, name: str, policy: Any) -> None:
@@ -149,6 +211,7 @@ def _trained(config: RegretConfig, trial: Player, place: Place) -> tuple[Any, di
     trained.policy.save(place.folder / "policy")
     measured = ("history", "decisions", "best_decisions", "validation_score", "seconds")
     learned = {name: getattr(trained, name) for name in measured}
+    learned["untrained"] = float(trained.best_decisions == 0)
     learned["oracle_on_validation"] = _oracle_growth(config, *config.markets(config.validate_))
     return load_policy(place.folder / "policy"), learned
 

@@ -17,7 +17,7 @@ PRINTED = [  # columns of the agents' table that are printed; its file has all
     "seeds", "growth", "score", "score_low", "score_high", "worst_seed", "regret", "inside", "leverage", "decisions",
     "trained_decisions", "untrained",
 ]  # fmt: skip
-_MEASURED = ("inside", "outside_by", "leverage")
+MEASURED = ("inside", "outside_by", "leverage")
 
 
 def growth_of(result: Result) -> np.ndarray:
@@ -97,7 +97,16 @@ def seed_table(config: RegretConfig, trained: Sequence[Result], oracle: Result) 
 
 def _row(config: RegretConfig, result: Result, oracle: Result) -> dict[str, float]:
     """Growth a year and its standard error, the same of the regret, and means over the test paths."""
-    growth, best, years = growth_of(result), growth_of(oracle), config.test_years
+    measured = {name: float(np.mean(result.summary[name])) for name in MEASURED}
+    return {**scores(config, growth_of(result), growth_of(oracle)), **measured}
+
+
+def scores(config: RegretConfig, growth: np.ndarray, best: np.ndarray) -> dict[str, float]:
+    """Growth a year, its share of the oracle's (score) and its difference (regret), with standard errors.
+
+    ``growth`` and ``best``, the oracle's, are log growth of each part of the test paths (n_parts,).
+    """
+    years = config.test_years
     mine, most = float(growth.sum() / years), float(best.sum() / years)
     return {
         "growth": mine,
@@ -105,7 +114,6 @@ def _row(config: RegretConfig, result: Result, oracle: Result) -> dict[str, floa
         "score": mine / most,
         "regret": most - mine,
         "regret_error": _error(best - growth, years),
-        **{name: float(np.mean(result.summary[name])) for name in _MEASURED},
     }
 
 
@@ -126,7 +134,7 @@ def agent_table(seeds: pd.DataFrame) -> pd.DataFrame:
             "score_low": interval.low if len(group) > 1 else np.nan,  # over seeds
             "score_high": interval.high if len(group) > 1 else np.nan,
             "worst_seed": scores.min(),
-            **{column: group[column].mean() for column in ("regret", *_MEASURED)},
+            **{column: group[column].mean() for column in ("regret", *MEASURED)},
             "reached": int(group["decisions_to_reach"].notna().sum()),
             **{column: group[column].median() for column in ("decisions_to_reach", "seconds_to_reach")},
             **{

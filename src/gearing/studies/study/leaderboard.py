@@ -130,6 +130,23 @@ def leaderboard(config: StudyConfig, entries: Sequence[Entry]) -> pd.DataFrame:
     return table if any(table["code"]) else table.drop(columns="code")
 
 
+def policy_rows(board: pd.DataFrame, entries: Sequence[Entry]) -> dict[str, dict[str, Any]]:
+    """The row of every policy in a leaderboard: of an agent, that over its seeds, or of its only seed."""
+    seeds: dict[str, list[int]] = {}
+    for one in entries:
+        seeds.setdefault(one.name, []).extend([] if one.seed is None else [one.seed])
+    names = {
+        name: name if not own else f"{name} [{own[0]}]" if len(own) == 1 else over_seeds(name, len(own))
+        for name, own in seeds.items()
+    }
+    return {name: board.loc[row].to_dict() for name, row in names.items()}
+
+
+def over_seeds(name: str, count: int) -> str:
+    """Name of an agent's row over several seeds."""
+    return f"{name}, {mean_name(count)} of {count} seeds"
+
+
 def trained_columns(config: StudyConfig, seeds: Sequence[Entry]) -> dict[str, Any]:
     """Decisions until the chosen weights, the share of untrained choices, and both in words; nothing for a rule."""
     chosen = [decisions for one in seeds for decisions in one.trained]
@@ -201,7 +218,7 @@ def _on_common_days(entries: Sequence[Entry]) -> np.ndarray:
 def _over_seeds(config: StudyConfig, seeds: Sequence[Entry], baseline: Entry | None) -> dict[str, Any]:
     """Mean of every number over an agent's seeds, interquartile from four on; a word if any seed's is one."""
     rows = [one.result.row for one in seeds]
-    row: dict[str, Any] = {"policy": f"{seeds[0].name}, {mean_name(len(rows))} of {len(rows)} seeds"}
+    row: dict[str, Any] = {"policy": over_seeds(seeds[0].name, len(rows))}
     for column in rows[0]:
         values = [r[column] for r in rows]
         if column in ("policy", "ruined"):

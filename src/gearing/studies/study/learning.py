@@ -96,6 +96,31 @@ class PretrainTrial(PolicyTrial):
         parts = ("pretrain", self.policy, self.direction, f"seed{self.seed}")
         return "-".join(part for part in parts if part is not None)
 
+    @property
+    def run_name(self) -> str:
+        """Name of its tracked run."""
+        return ", ".join(
+            [
+                f"pretraining of {self.policy}",
+                *([self.direction] if self.direction else []),
+                f"seed {self.seed}",
+            ]
+        )
+
+    @property
+    def about(self) -> str:
+        """What it is, as the begin of a sentence."""
+        return f"Training of `{self.policy}` on synthetic markets"
+
+    def tags(self, config: Any) -> Mapping[str, Any]:
+        """What tells it apart."""
+        return {
+            "policy": self.policy,
+            "policy_kind": "pretraining",
+            "direction": self.direction,
+            "seed": self.seed,
+        }
+
     def data(self, config: ExperimentConfig, fingerprints: Mapping[str, str]) -> Mapping[str, str]:
         """None: its markets are generated."""
         return {}

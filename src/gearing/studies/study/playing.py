@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from gearing.evaluation.backtesting import backtest
 from gearing.evaluation.comparisons.placebo import circular_shifts
 from gearing.evaluation.result import BacktestResult
@@ -18,6 +20,8 @@ from gearing.studies.study.trials import (
     save_result,
 )
 from gearing.studies.trials import Place
+
+CURVE_POINTS = 60  # of a curve in a tracked run; each costs about 0.1 ms
 
 
 def play(prepared: Prepared, pretrained: Pretrained, trial: PolicyTrial, place: Place) -> dict[str, Any]:
@@ -68,6 +72,16 @@ def _play_account(
         placebo = circular_shifts(result, market, table, shifts=config.shifts, seed=trial.fold)
         more = {"replayed": placebo.growth, "shifted": placebo.shifted}
     save_result(result, place.folder / result_file(account, overlay), more)
-    if place.run is not None:
-        place.run.log_figure(result.plot(), f"{result_file(account, overlay)[:-4]}.png")
+    if place.run is not None and not overlay:
+        _log_curves(place.run, result, "" if account is None else f"{account}/")
     return result
+
+
+def _log_curves(run: Any, result: BacktestResult, prefix: str) -> None:
+    """Equity as a multiple of the first, and leverage, by decisions of the test span: what MLflow draws."""
+    count = len(result.equity) - 1
+    for k in np.unique(np.linspace(0, count, min(CURVE_POINTS, count + 1)).astype(int)):
+        values = {"test/equity": result.equity[k] / result.equity[0]}
+        if k < count:
+            values["test/effective_leverage"] = float(np.abs(result.leverage[k]).sum())
+        run.log_metrics({f"{prefix}{name}": value for name, value in values.items()}, step=int(k))

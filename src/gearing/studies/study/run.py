@@ -1,6 +1,6 @@
 """A study: rules and agents over folds, judged on the same test days."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,14 +12,21 @@ from gearing.evaluation.metrics import RUINED
 from gearing.evaluation.reports.figures import equity_figure
 from gearing.evaluation.reports.tables import PRINTED, number_text, printed
 from gearing.evaluation.result import BacktestResult
-from gearing.studies.engines.attempts import is_number
 from gearing.studies.experiment import Findings, experiment
+from gearing.studies.recording.metrics import of_policies
 from gearing.studies.study.compared import compared
 from gearing.studies.study.config import StudyConfig
 from gearing.studies.study.conforming import check_own_policies
 from gearing.studies.study.days import Fixed, everything_played, fixed_leverages
 from gearing.studies.study.exporting import export_agent
-from gearing.studies.study.leaderboard import Entry, entries_of, leaderboard, loaded, trained_columns
+from gearing.studies.study.leaderboard import (
+    Entry,
+    entries_of,
+    leaderboard,
+    loaded,
+    policy_rows,
+    trained_columns,
+)
 from gearing.studies.study.learning import can_begin, pretrain
 from gearing.studies.study.playing import play
 from gearing.studies.study.policies import (
@@ -31,7 +38,7 @@ from gearing.studies.study.policies import (
 )
 from gearing.studies.study.prepare import Prepared, prepare
 from gearing.studies.study.searching import search_study
-from gearing.studies.study.trials import trials_of, whole
+from gearing.studies.study.trials import METRICS, trials_of, whole
 from gearing.studies.trials import Result
 from gearing.studies.work import Work
 
@@ -46,10 +53,13 @@ TABLE = {
     "code": ("code", "{}"),
 }
 LEADERBOARD = "leaderboard"
-METRICS = (
-    "log_growth", "sharpe", "max_drawdown", "effective_leverage", "liquidations", "fees", "funding",
-    "trained_decisions", "untrained", "ruined_seeds", "deflated_sharpe",
-)  # fmt: skip
+# What a study's tracked run shows of a policy, and its names there: those of trials.
+_METRICS = {
+    **{name: name for name in (*METRICS, "trained_decisions", "untrained", "ruined_seeds", "deflated_sharpe")},
+    "growth": "log_growth", "leverage": "effective_leverage", "drawdown": "max_drawdown",  # of a study with groups
+    "versus": "versus_baseline", "versus_low": "versus_baseline_low", "versus_high": "versus_baseline_high",
+    "versus_fixed": "versus_fixed", "fixed_low": "versus_fixed_low", "fixed_high": "versus_fixed_high",
+}  # fmt: skip
 
 
 @experiment(StudyConfig)
@@ -83,11 +93,20 @@ def run(config: StudyConfig, work: Work) -> Findings:
 def _one_account(prepared: Prepared, results: Sequence[Result], work: Work) -> Findings:
     config, entries = prepared.config, entries_of(prepared.config, results)
     board = leaderboard(config, entries)
+    names = [one.name for one in entries if one.policy == _main_policy(config)]
+    main = (names or [entries[0].name])[0]
+    rows = policy_rows(board, entries)
     return Findings(
-        _line(config, board), {LEADERBOARD: board}, _figures(config, entries), _metrics(board), prepared.markets,
+        _line(config, board), {LEADERBOARD: board}, _figures(config, entries),
+        of_policies({name: _shown(row) for name, row in rows.items()}, main), prepared.markets,
         _notes(prepared), {LEADERBOARD: _printed(config, board)},
-        {one.trial: loaded(config, one) for one in results}, _bundle(prepared, results, work),
+        {one.trial: loaded(config, one) for one in results}, _bundle(prepared, results, work), main=main,
     )  # fmt: skip
+
+
+def _main_policy(config: StudyConfig) -> str:
+    """The policy that the study is about: the one that is exported, else the first agent, else the first rule."""
+    return config.export or next(iter((*config.agents, *config.rules)))
 
 
 def _bundle(prepared: Prepared, results: Sequence[Result], work: Work) -> Path | None:
@@ -115,16 +134,12 @@ def _groups(prepared: Prepared, results: Sequence[Result], fixed: Fixed) -> Find
     tables = {"policies": table}
     if config.agents:
         tables |= {"reasons": reasons_table(played), "seeds": seeds_table(played)}
-    metrics = {
-        f"{'.'.join(key)}.{name}": float(row[name])
-        for key, row in table.iterrows()
-        for name in ("growth", "trained_decisions", "untrained", "ruined")
-        if is_number(row[name])
-    }
+    rows = {"/".join(one.key.values()): table.loc[tuple(one.key.values())] for one in played}
+    main = next("/".join(one.key.values()) for one in played if one.label == _main_policy(config))
     line = policies_line(config.name, played, table)
     return Findings(
-        line, tables, metrics=metrics, markets=prepared.markets, notes=_notes(prepared),
-        printed={"policies": policies_printed(table)},
+        line, tables, metrics=of_policies({name: _shown(row) for name, row in rows.items()}, main),
+        markets=prepared.markets, notes=_notes(prepared), printed={"policies": policies_printed(table)}, main=main,
     )  # fmt: skip
 
 
@@ -172,13 +187,9 @@ def _over_seeds(config: StudyConfig, entries: Sequence[Entry]) -> dict[str, list
     return found
 
 
-def _metrics(board: pd.DataFrame) -> dict[str, float]:
-    return {
-        f"{policy}.{name}": float(row[name])
-        for policy, row in board.iterrows()
-        for name in METRICS
-        if is_number(row.get(name))
-    }
+def _shown(row: Mapping[Any, Any]) -> dict[str, Any]:
+    """What the study's tracked run shows of a policy's row, under the names that trials have."""
+    return {name: row[given] for given, name in _METRICS.items() if given in row}
 
 
 def _notes(prepared: Prepared) -> tuple[str, ...]:

@@ -9,9 +9,13 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from gearing.agents.settings import agent_settings
 from gearing.evaluation.result import BacktestResult
+from gearing.policies.registry import describe_rule, make_rule
 from gearing.simulation.config import SimulationConfig
 from gearing.storage.atomic import write_arrays
+from gearing.studies.recording.metrics import numbers_of
+from gearing.studies.rules_and_agents import Control
 from gearing.studies.study.config import StudyConfig
 from gearing.studies.study.prepare import Prepared
 from gearing.studies.trials import Result, Trial
@@ -44,6 +48,55 @@ class PolicyTrial(Trial):
         parts = (self.policy, self.group, self.direction, None if self.seed is None else f"[{self.seed}]")
         return " ".join(part for part in parts if part is not None)
 
+    @property
+    def run_name(self) -> str:
+        """Name of its tracked run."""
+        names = (self.policy, self.group, self.direction, f"fold {self.fold}")
+        seed = () if self.seed is None else (f"seed {self.seed}",)
+        return ", ".join([" ".join(part for part in names if part is not None), *seed])
+
+    @property
+    def about(self) -> str:
+        """What it is, as the begin of a sentence."""
+        kind = "Rule" if self.seed is None else "Agent"
+        return f"{kind} `{self.policy}` on fold {self.fold} ({self.spans})"
+
+    @property
+    def context(self) -> str:  # type: ignore[override]  # a constant of other trials
+        """What its data are for."""
+        return "test" if self.seed is None else "training, validation, test"
+
+    def tags(self, config: Any) -> Mapping[str, Any]:
+        """What tells it apart, and its contracts."""
+        market = config.market
+        named = config.symbols if market.is_history or market.contracts else [market.generator]
+        return {
+            "policy": self.policy, "policy_kind": "rule" if self.seed is None else "agent",
+            "contract": ", ".join(self.accounts(config) or named),
+            "direction": self.direction or config.decision.direction, "fold": self.fold, "seed": self.seed,
+        }  # fmt: skip
+
+    def parameters(self, config: Any) -> Mapping[str, Any]:
+        """Every setting of the rule or agent, and those of the account."""
+        return {"decision": config.decision.model_dump(mode="json"), **policy_parameters(config, self.policy)}
+
+    def metrics(self, summary: Mapping[str, Any]) -> Mapping[str, float]:
+        """Those of its account, or the mean over its contracts; CONTRACT/metric of each, overlay/metric with it."""
+        numbers = numbers_of(summary)
+        numbers.pop(CHOSEN_AT, None)  # is trained_decisions, too
+        own = {name: value for name, value in numbers.items() if "." not in name}
+        parts: dict[str, dict[str, float]] = {}
+        for name in numbers.keys() - own.keys():
+            part, _, metric = name.rpartition(".")
+            parts.setdefault(part, {})[metric] = numbers[name]
+        accounts = [row for part, row in parts.items() if not part.endswith(OVERLAID)]
+        common = set.intersection(*(set(row) for row in accounts)) if accounts else set()
+        means = {metric: float(np.mean([row[metric] for row in accounts])) for metric in sorted(common)}
+        shown = {
+            f"{part}/{name}": row[name] for part, row in parts.items() for name in METRICS if name in row
+        }
+        return means | own | shown
+
     def accounts(self, config: StudyConfig) -> list[str]:
         """Contracts that it is tested on, each by itself; none is named where one account trades the whole market."""
         if self.group is None or config.groups is None:
@@ -65,6 +118,36 @@ class PolicyTrial(Trial):
         """Fingerprints of its contracts."""
         accounts = self.accounts(config) or list(fingerprints)
         return {account: fingerprints[account] for account in accounts}
+
+
+def policy_parameters(config: StudyConfig, policy: str) -> dict[str, Any]:
+    """Every setting of a rule or an agent, defaults and those that ship included."""
+    if policy in config.rules:
+        rule = config.rules[policy]
+        return {
+            **rule.parameters,
+            "controls": _names(config.controls if rule.controls is None else rule.controls),
+        }
+    agent = config.agents[policy]
+    own = agent.model_dump(mode="json", include={"reward", "interval", "bootstrap", "choose", "pretrain"})
+    return {
+        **agent_settings(agent.hyper_parameters).as_dict(),
+        **own,
+        "action": agent.action or ("leverage" if agent.base is None else "residual"),
+        "columns": ", ".join(agent.columns or config.columns),
+        "base": _base_parameters(config, agent.base),
+        "controls": _names(config.controls if agent.controls is None else agent.controls),
+    }
+
+
+def _base_parameters(config: StudyConfig, base: str | None) -> dict[str, Any] | None:
+    if base is None:
+        return None
+    return config.rules[base].parameters if base in config.rules else describe_rule(make_rule(base))
+
+
+def _names(controls: Sequence[Control] | None) -> str | None:
+    return ", ".join(control.control for control in controls or ()) or None
 
 
 def policy_settings(config: StudyConfig, policy: str) -> dict[str, Any]:
@@ -124,12 +207,16 @@ VALIDATION = "validation"  # its growth on validation in a trial's summary
 CHOSEN_AT = (
     "chosen_at"  # decisions trained on until the chosen weights; 0 are the weights before any training
 )
+METRICS = (
+    "log_growth", "sharpe", "max_drawdown", "effective_leverage", "liquidations", "fees", "funding", "ruined",
+)  # of a contract, in tracked runs  # fmt: skip
+OVERLAID = "-overlay"  # behind the account in the name of a file of what was played with the overlay
 OVERLAY = " + controls"  # behind the name of a policy that is played with the overlay
 
 
 def result_file(account: str | None, overlay: bool) -> str:
     """Name of the file of an account; None is the whole market's."""
-    return f"{account or 'market'}{'-overlay' if overlay else ''}.npz"
+    return f"{account or 'market'}{OVERLAID if overlay else ''}.npz"
 
 
 def save_result(result: BacktestResult, path: Path, more: Mapping[str, Any] | None = None) -> None:

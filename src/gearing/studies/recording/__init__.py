@@ -1,0 +1,1 @@
+"""What an experiment and its trials record in MLflow."""
