@@ -207,6 +207,8 @@ class Findings:
         What can be concluded and what cannot, in sentences; those of the comparison need not be given.
     main : str, optional
         The policy that metrics without a prefix belong to.
+    evidence : mapping, optional
+        What speaks for the exported policy, see `gearing.tracking.registry`.
     trial_metrics : sequence of (Result, metrics)
         What is known of a trial only when all are done.
     """
@@ -226,6 +228,7 @@ class Findings:
     conclusions: tuple[str, ...] = ()
     limits: tuple[str, ...] = ()
     main: str | None = None
+    evidence: Mapping[str, Any] | None = None
     trial_metrics: Sequence[tuple[Any, Mapping[str, float]]] = ()
 
 

@@ -30,6 +30,7 @@ from gearing.studies.engines.failures import (
 )
 from gearing.studies.experiment import ExperimentConfig, Findings, function_of
 from gearing.studies.reading import load_config
+from gearing.studies.recording.models import record_models
 from gearing.studies.recording.runs import record_findings, study_run
 from gearing.studies.reporting.pages import HTML, MARKDOWN, write_report
 from gearing.studies.reporting.record import shown_tables, write_record
@@ -280,15 +281,7 @@ def _track(tracked: Any, done: Experiment, tracker: Tracker) -> None:
         tracked.log_artifact(path, "figures")
     if done.findings.comparison is not None:
         tracked.log_artifact(done.folder / FOLDER)
-    for name, graph in done.findings.models.items():
-        register_as = f"{done.config.name}-{name}"
-        tracked.log_model(
-            graph, f"model-{name}", beside=graph.parent, register_as=register_as, aliases=["newest"]
-        )
-    if done.bundle is not None:
-        tracked.log_model(
-            done.bundle / "policy.onnx", "policy", beside=done.bundle, register_as=done.config.name
-        )
+    record_models(tracked, done.config, done.findings, lambda: dict(done.decision.observation))
 
 
 def _printer() -> Callable[[str], None]:

@@ -270,7 +270,7 @@ class MlflowSender:
     @contextlib.contextmanager
     def _away_on_error(self) -> Iterator[None]:
         try:
-            with _environment():
+            with quiet_environment():
                 self._connect()
                 yield
         except ParentMissing:
@@ -285,7 +285,8 @@ class MlflowSender:
 
 
 @contextlib.contextmanager
-def _environment() -> Iterator[None]:
+def quiet_environment() -> Iterator[None]:
+    """MLflow prints no progress and no addresses inside."""
     before = {name: os.environ.get(name) for name in _ENVIRONMENT}
     os.environ.update({name: value for name, value in _ENVIRONMENT.items() if before[name] is None})
     try:

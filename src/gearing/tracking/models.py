@@ -1,9 +1,12 @@
-"""Log an ONNX file as an MLflow model, once for each content, and without MLflow's settings of the process."""
+"""Log an ONNX file as an MLflow model, once for each content, and without MLflow's settings of the process.
+
+Its signature and input example come from a row of its input; `mlflow models serve` takes rows with named columns.
+"""
 
 import contextlib
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ from gearing.tracking.experiments import quoted
 from gearing.tracking.journal import Journal, Record
 
 CONTENT_TAG = "gearing.content"
+CHAMPION, CHALLENGER = "champion", "challenger"  # aliases
 
 
 def send_model(client: Any, journal: Journal, record: Record) -> None:
@@ -24,9 +28,16 @@ def send_model(client: Any, journal: Journal, record: Record) -> None:
     if model_id is None:
         model_id = _log_model(client, experiment, journal, record, tags)
     if record["register_as"] is not None:
-        version = _version(client, record["register_as"], model_id, run_id, tags)
-        for alias in record["aliases"]:
-            client.set_registered_model_alias(record["register_as"], alias, version)
+        version = _version(client, record, model_id, run_id, tags)
+        _set_aliases(client, record["register_as"], version, record["aliases"])
+
+
+def _set_aliases(client: Any, name: str, version: str, wanted: Sequence[str]) -> None:
+    """Set aliases of a version; the champion challenges nobody."""
+    held = client.get_registered_model(name).aliases
+    for alias in wanted:
+        if not (alias == CHALLENGER and str(held.get(CHAMPION)) == version):
+            client.set_registered_model_alias(name, alias, version)
 
 
 def _content(journal: Journal, record: Record) -> str:
@@ -80,6 +91,7 @@ def _save(folder: Path, journal: Journal, record: Record, model_id: str) -> None
         mlflow.pyfunc.save_model(
             folder,
             mlflow_model=Model(run_id=journal.state.run_id, model_id=model_id),
+            **_interface(journal.files / record["kept"], record.get("example")),
             python_model=str(Path(__file__).with_name("onnx_model.py")),
             artifacts=artifacts,
             pip_requirements=[
@@ -90,7 +102,22 @@ def _save(folder: Path, journal: Journal, record: Record, model_id: str) -> None
         )
 
 
-def _version(client: Any, name: str, model_id: str, run_id: str | None, tags: dict[str, str]) -> str:
+def _interface(onnx: Path, example: Mapping[str, float] | None) -> dict[str, Any]:
+    """Signature and input example, as MLflow saves them; nothing without an example."""
+    if example is None:
+        return {}
+    import pandas as pd
+    from mlflow.models import infer_signature
+
+    from gearing.tracking.onnx_model import OnnxModel
+
+    row, model = pd.DataFrame([example]), OnnxModel()
+    model.open(str(onnx))
+    return {"signature": infer_signature(row, model.predict(None, row)), "input_example": row}
+
+
+def _version(client: Any, record: Record, model_id: str, run_id: str | None, tags: dict[str, str]) -> str:
+    name = record["register_as"]
     if not client.search_registered_models(f"name = {quoted(name)}"):
         with contextlib.suppress(Exception):  # another process may be faster; otherwise the next call raises
             client.create_registered_model(name)
@@ -100,7 +127,11 @@ def _version(client: Any, name: str, model_id: str, run_id: str | None, tags: di
         return str(ours[0])
     # MLflow resolves "models:/..." of a database by the process's own tracking URI, which may be another store.
     source = client.get_logged_model(model_id).artifact_location
-    return str(client.create_model_version(name, source, run_id, tags=tags, model_id=model_id).version)
+    tags = tags | record.get("version_tags", {})
+    made = client.create_model_version(
+        name, source, run_id, tags=tags, description=record.get("description") or None, model_id=model_id
+    )
+    return str(made.version)
 
 
 @contextlib.contextmanager

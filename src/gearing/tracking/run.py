@@ -119,6 +119,9 @@ class Run:
         beside: str | Path | None = None,
         register_as: str | None = None,
         aliases: Iterable[str] = (),
+        example: Mapping[str, float] | None = None,
+        tags: Mapping[str, Any] | None = None,
+        description: str = "",
     ) -> None:
         """Log an ONNX file as an MLflow model that anyone can load and serve with onnxruntime alone.
 
@@ -135,7 +138,14 @@ class Run:
         register_as : str, optional
             Also make it a version of this model in the registry.
         aliases : iterable of str
-            Aliases of this version, for example ``["champion"]``.
+            Aliases of this version, for example ``["challenger"]``.
+        example : mapping of column to number, optional
+            A row of the network's input in the order of its columns: the model's input example, from which its
+            signature comes.
+        tags : mapping, optional
+            Of the version.
+        description : str
+            Of the version, Markdown.
         """
         onnx = _existing(onnx)
         if list(aliases) and register_as is None:
@@ -146,7 +156,12 @@ class Run:
         if beside is not None:
             beside = _existing(beside)
             record["beside"] = self.journal.keep(beside, beside.name)
-        self.append({**record, "register_as": register_as, "aliases": list(aliases)})
+        if example is not None:
+            record["example"] = {column: float(value) for column, value in example.items()}
+        record["version_tags"] = {tag: str(value) for tag, value in _recorded(tags or {}).items()}
+        self.append(
+            {**record, "register_as": register_as, "aliases": list(aliases), "description": description}
+        )
 
     def append(self, record: Record) -> None:
         """Write a record to the journal, with its time; the record of the end is the last one."""

@@ -28,6 +28,7 @@ _OPTIONS = re.compile(r"\?(\w+=[^/?]*)$")  # of a SQLAlchemy address, as in sqli
 _SCHEMES_WITHOUT_SLASHES = ("databricks", "databricks-uc", "uc")
 _QUIET_SECONDS = 3.0  # a database that its maker no longer writes to
 _LOCK_SECONDS = 60.0
+_ROWS_COUNTED = 1000  # of an index
 _logger = logging.getLogger(__name__)
 
 
@@ -108,6 +109,15 @@ def open_client(uri: str) -> Any:
         client = MlflowClient(address, registry_uri=address)
         client.search_experiments(max_results=1)
     return client
+
+
+def prepare_for_reading(uri: str) -> None:
+    """Let SQLite count the rows of a database, without which MLflow sorts 10,000 runs by a metric in half a minute."""
+    path = database(uri)
+    if path is not None:
+        with contextlib.suppress(sqlite3.Error), contextlib.closing(_connected(path)) as opened:
+            opened.execute(f"PRAGMA analysis_limit = {_ROWS_COUNTED}")
+            opened.execute("PRAGMA optimize = 0x10002")  # all tables that changed much
 
 
 def _split(uri: str) -> tuple[Path | None, str]:

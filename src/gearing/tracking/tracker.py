@@ -20,7 +20,14 @@ from gearing.tracking.experiments import ParentMissing, TrackerAway, quoted
 from gearing.tracking.journal import NOT_JOURNALS, Journal, Record, delivered_to, first_record
 from gearing.tracking.pages import page
 from gearing.tracking.run import Run
-from gearing.tracking.store import SQLITE, chosen_uri, database, engine_uri, without_password
+from gearing.tracking.store import (
+    SQLITE,
+    chosen_uri,
+    database,
+    engine_uri,
+    prepare_for_reading,
+    without_password,
+)
 
 LOCAL_SERVER = "http://127.0.0.1:5000"  # of `mlflow ui`
 LATE = 30.0  # seconds after which a worker process sends what it records
@@ -176,6 +183,7 @@ class Tracker:
         if self._thread is not None:
             if not self.defer:
                 self.flush(self.patience)
+                prepare_for_reading(self.uri)
             self._stopped = True
             self._wake.set()
             self._thread.join(self.patience)

@@ -21,6 +21,7 @@ from gearing.studies.forecast.figures import report_figures
 from gearing.studies.forecast.judging import judge
 from gearing.studies.forecast.report import ForecastReport
 from gearing.studies.recording.metrics import numbers_of, of_policies
+from gearing.studies.recording.models import EXAMPLE, RECIPE
 from gearing.studies.trials import Place, Result, Trial
 from gearing.studies.work import Work
 
@@ -204,7 +205,9 @@ def _exported(report: ForecastReport, folder: Path) -> dict[str, Path]:
         if not recipe["exports"]:
             continue
         place.mkdir(parents=True, exist_ok=True)
-        (place / "recipe.json").write_text(json.dumps(recipe, indent=1))
+        rows = report.forecasts[contract][report.chosen].rows
+        recipe[EXAMPLE] = dict(zip(rows.columns, rows.X[-1].tolist(), strict=True))
+        (place / RECIPE).write_text(json.dumps(recipe, indent=1))
         graphs[contract] = place / "forecaster.onnx"
         graphs[contract].write_bytes(report.final_model(contract).to_onnx().SerializeToString())
     return graphs

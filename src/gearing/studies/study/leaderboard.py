@@ -188,7 +188,7 @@ def _versus(config: StudyConfig, seeds: Sequence[Entry], baseline: Entry | None)
     names = ("versus", "versus_low", "versus_high", "versus_text")
     if any(one.result.ruined for one in (*seeds, baseline)):
         return dict.fromkeys(names, RUINED)
-    growth = _on_common_days([*seeds, baseline])
+    _, growth = on_common_days([*seeds, baseline])
     resampling = _bootstrap(config)
     if len(seeds) == 1:
         found = growth_difference(*growth, **resampling)
@@ -198,8 +198,8 @@ def _versus(config: StudyConfig, seeds: Sequence[Entry], baseline: Entry | None)
     return dict(zip(names, (found.estimate, found.low, found.high, text), strict=True))
 
 
-def _on_common_days(entries: Sequence[Entry]) -> np.ndarray:
-    """Daily log growth on the days that all have (n_entries, n_days).
+def on_common_days(entries: Sequence[Entry]) -> tuple[np.ndarray, np.ndarray]:
+    """The days that all have (n_days,), and daily log growth on them (n_entries, n_days).
 
     Days begin where an account first decides: a weekly clock begins on a Monday.
     """
@@ -210,9 +210,10 @@ def _on_common_days(entries: Sequence[Entry]) -> np.ndarray:
         raise ValueError(
             f"{names} decide on no common day; give them the same decision interval, or longer folds."
         )
-    return np.stack(
-        [one.result.daily_log_growth[np.isin(own, common)] for one, own in zip(entries, days, strict=True)]
-    )
+    growth = [
+        one.result.daily_log_growth[np.isin(own, common)] for one, own in zip(entries, days, strict=True)
+    ]
+    return common, np.stack(growth)
 
 
 def _over_seeds(config: StudyConfig, seeds: Sequence[Entry], baseline: Entry | None) -> dict[str, Any]:

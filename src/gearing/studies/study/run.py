@@ -18,6 +18,7 @@ from gearing.studies.study.compared import compared
 from gearing.studies.study.config import StudyConfig
 from gearing.studies.study.conforming import check_own_policies
 from gearing.studies.study.days import Fixed, everything_played, fixed_leverages
+from gearing.studies.study.evidence import evidence_of
 from gearing.studies.study.exporting import export_agent
 from gearing.studies.study.leaderboard import (
     Entry,
@@ -95,12 +96,13 @@ def _one_account(prepared: Prepared, results: Sequence[Result], work: Work) -> F
     board = leaderboard(config, entries)
     names = [one.name for one in entries if one.policy == _main_policy(config)]
     main = (names or [entries[0].name])[0]
-    rows = policy_rows(board, entries)
+    rows, bundle = policy_rows(board, entries), _bundle(prepared, results, work)
     return Findings(
         _line(config, board), {LEADERBOARD: board}, _figures(config, entries),
         of_policies({name: _shown(row) for name, row in rows.items()}, main), prepared.markets,
         _notes(prepared), {LEADERBOARD: _printed(config, board)},
-        {one.trial: loaded(config, one) for one in results}, _bundle(prepared, results, work), main=main,
+        {one.trial: loaded(config, one) for one in results}, bundle, main=main,
+        evidence=None if bundle is None else evidence_of(prepared, entries),
     )  # fmt: skip
 
 
