@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gearing.tracking.reading import all_runs
 from gearing.tracking.store import chosen_uri, database, open_client
 
 SCORES = "comparison"  # artifact folder of a study's run
@@ -87,7 +88,7 @@ def study_runs(
     if known is None:
         return []
     finished = "attributes.status = 'FINISHED'"
-    runs = client.search_runs([known.experiment_id], finished, order_by=["attributes.start_time DESC"])
+    runs = all_runs(client, known.experiment_id, finished)
     found = [StudyRun.of(run, uri) for run in runs if _PARENT not in run.data.tags]
     wanted = [run for run in found if study in (None, run.study)]
     return [run for run in wanted if any(one.path == SCORES for one in client.list_artifacts(run.run_id))]
