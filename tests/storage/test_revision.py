@@ -13,7 +13,7 @@ def test_a_checkout_has_gits_revision():
     found = subprocess.run(git, capture_output=True, text=True, check=False)
     if found.returncode:
         pytest.skip("gearing does not run from a checkout here")
-    assert revision.source_revision().removesuffix("-dirty") == found.stdout.strip()
+    assert revision.source_revision.__wrapped__().removesuffix("-dirty") == found.stdout.strip()
 
 
 def test_an_installed_package_has_no_revision(monkeypatch, tmp_path):
