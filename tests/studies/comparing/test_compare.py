@@ -124,3 +124,12 @@ def test_a_folder_without_scores_says_how_to_get_them(study, tmp_path):
         gearing.compare(study, level=95)
     with pytest.raises(ValueError, match="none of the policies"):
         gearing.compare(study, baseline="ppo")
+
+
+def test_a_search_is_not_compared_and_says_what_plays_its_test(tmp_path):
+    (tmp_path / "experiment.yaml").write_text("kind: study")
+    (tmp_path / "chosen.yaml").write_text("kind: study")
+    with pytest.raises(
+        ValueError, match=r"is a search, which plays no test. `gearing study .*chosen.yaml` plays"
+    ):
+        gearing.compare(tmp_path)

@@ -48,6 +48,8 @@ def test_a_search_that_fits_is_read_and_printed_as_yaml_that_is_read_again(tmp_p
         ({"parameters.gamma": {"low": 0.0, "high": 0.9, "log": True}}, "log needs a positive low"),
         ({"parameters.gamma": {"low": 0.1, "high": 0.9, "log": True, "step": 0.1}}, "log and step exclude each other"),
         ({"n_accounts": {"low": 1, "high": 9, "step": 0.5}}, "step 0.5 of whole numbers must be whole"),
+        ({"n_accounts": {"low": 2, "high": 8, "step": 7}}, "step 7 is more than high - low, so only 2 is left"),
+        ({"n_accounts": {"low": 1, "high": 10**21}}, "exceeds 9007199254740992"),
         ({"n_accounts": {"low": 0, "high": 9}}, "search.space.n_accounts: .*must be positive"),
         ({"n_accounts": {"low": 1.5, "high": 9.5}}, "search.space.n_accounts: .*n_accounts is 1.5"),
         ({"parameters.gamma": {"low": 0.1, "hgh": 0.9}}, "no field 'hgh'. Did you mean 'high'"),
@@ -59,6 +61,12 @@ def test_a_search_of_what_does_not_exist_or_is_also_set_is_refused(space, messag
     with pytest.raises(ValueError, match=message) as raised:
         read({"space": space})
     assert str(raised.value).startswith("settings")
+
+
+def test_a_step_as_long_as_the_range_is_no_more_than_it_by_rounding():
+    # 0.3 - 0.1 is 0.19999999999999998 in floating point, a little less than the step.
+    space = {"parameters.gamma": {"low": 0.1, "high": 0.3, "step": 0.2}}
+    assert read({"space": space}).search.space["parameters.gamma"].step == 0.2
 
 
 def test_a_search_of_a_budget_that_a_short_name_sets_is_refused():

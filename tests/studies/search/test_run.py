@@ -13,8 +13,9 @@ from gearing.studies.experiment import experiment
 from gearing.studies.reading import load_config
 from gearing.studies.regret.config import RegretConfig
 from gearing.studies.runner import run_study
+from gearing.studies.search.config import CHOSEN
 from gearing.studies.search.drawing import Pruning
-from gearing.studies.search.run import CHOSEN, JOURNAL, search
+from gearing.studies.search.run import JOURNAL, search
 from gearing.studies.search.trying import Lesson, LessonScore, Searched
 
 TOTAL = 1000

@@ -7,7 +7,7 @@ import pytest
 from gearing.evaluation.statistics.selection import deflated_sharpe
 from gearing.studies.reading import load_config
 from gearing.studies.runner import run_study
-from gearing.studies.search.run import CHOSEN
+from gearing.studies.search.config import CHOSEN
 from gearing.studies.study.prepare import Prepared
 
 STUDY = {

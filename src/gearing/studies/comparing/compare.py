@@ -9,6 +9,7 @@ from typing import Any
 from gearing.evaluation.comparisons.comparison import ABOUT, FOLDER, Comparison
 from gearing.evaluation.comparisons.joining import joined
 from gearing.names import shown
+from gearing.studies.search.config import CHOSEN
 from gearing.tracking.study_runs import StudyRun
 
 
@@ -92,6 +93,11 @@ def _of_folder(folder: Path) -> Comparison:
     if not (folder / "experiment.yaml").is_file():
         raise ValueError(
             f"{folder} holds no experiment.yaml; give the folder that `gearing study` prints as results."
+        )
+    if (folder / CHOSEN).is_file():
+        raise ValueError(
+            f"{folder} is a search, which plays no test. `gearing study {folder / CHOSEN}` plays the test of the "
+            "settings that it chose; compare the folder that this prints."
         )
     if not (folder / FOLDER / ABOUT).is_file():
         raise ValueError(

@@ -25,7 +25,9 @@ from gearing.studies.reading import message_of
 
 # Two names of one setting of an agent.
 _SAME = {"steps": "total_decisions", "envs": "n_accounts", "episode_length": "episode"}
+CHOSEN = "chosen.yaml"  # file of a search: the experiment with the settings that it chose
 _MOST = 10_000  # trials; the sampler looks at all of them
+_LARGEST = 2**53  # whole number of a range: the sampler computes with floating-point numbers
 
 
 class Range(Section):
@@ -50,6 +52,14 @@ class Range(Section):
         if self.low >= self.high:
             raise ValueError(
                 f"low {self.low} is not less than high {self.high}. Swap them, or set the value."
+            )
+        if self.is_whole and max(abs(self.low), abs(self.high)) > _LARGEST:
+            raise ValueError(
+                f"low {self.low} to high {self.high} exceeds {_LARGEST}, the largest whole number."
+            )
+        if self.step is not None and self.step * (1.0 - 1e-9) > self.high - self.low:
+            raise ValueError(
+                f"step {self.step} is more than high - low, so only {self.low} is left. Lower step."
             )
         if self.log and self.low <= 0:
             raise ValueError(f"log needs a positive low, and low is {self.low}. Drop log, or raise low.")

@@ -11,7 +11,7 @@ import pandas as pd
 
 from gearing.storage.atomic import write_text
 from gearing.studies.experiment import Findings
-from gearing.studies.search.config import Searched as Evidence, as_text
+from gearing.studies.search.config import CHOSEN, Searched as Evidence, as_text
 from gearing.studies.search.drawing import (
     COMPLETE,
     FAILED,
@@ -25,7 +25,7 @@ from gearing.studies.search.trying import Searched, SearchTrial, try_settings, w
 from gearing.studies.trials import Result
 from gearing.studies.work import Work
 
-CHOSEN, JOURNAL = "chosen.yaml", "search.journal"
+JOURNAL = "search.journal"
 
 
 def search(config: Any, work: Work, how: Searched) -> Findings:
