@@ -12,7 +12,7 @@ from gearing.names import check_names
 from gearing.policies.registry import describe_rule, make_control
 from gearing.studies.fields import Action, Column, Duration, EachOnce, Named, Reward, by_name, check_column
 from gearing.studies.named.policy import content_digest, named_policy
-from gearing.studies.sections import MOST_YEARS, Generator
+from gearing.studies.sections import MOST_SEEDS, MOST_YEARS, Generator
 
 
 class Made(Named):
@@ -80,7 +80,7 @@ class Rule(Made):
 Some = Annotated[list[str], Field(min_length=1), EachOnce]  # names
 # A number of them, which count up from 0, or the seeds themselves.
 Seeds = (
-    Annotated[int, Field(ge=1)]
+    Annotated[int, Field(ge=1, le=MOST_SEEDS)]
     | Annotated[list[Annotated[int, Field(ge=0, lt=2**32)]], Field(min_length=1), EachOnce]
 )
 # A plain list of names, or names with the rule and its settings.

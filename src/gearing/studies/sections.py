@@ -31,6 +31,7 @@ from gearing.studies.fields import (
 
 _DEFAULT = SimulationConfig()
 MOST_YEARS = 10_000.0  # of a generated market: hourly, 88 million bars
+MOST_SEEDS = 10_000  # of an agent, and paths of a market: every one is a trial or a market of its own
 
 
 class Generator(Named):

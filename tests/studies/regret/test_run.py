@@ -191,6 +191,8 @@ def test_other_settings_of_a_task_are_another_trial(monkeypatch):
         ("account.max_levrage=3", "account: no field 'max_levrage'. Did you mean 'max_leverage'?"),
         ("columns=[log_retrn]", "columns.0: no column 'log_retrn'"),
         ("agents=[pppo]", "agents.pppo: no agent 'pppo'. Did you mean 'ppo'?"),
+        ("test.count=10001", "test.count: 10001 is refused: it must be at most 10000"),
+        ("seeds=10001", "seeds: 10001 is refused: it must be at most 10000"),
         ("agents={a: {algorithm: ppo, seds: 1}}", "agents.a: no field 'seds'. Did you mean 'seeds'?"),
     ],
 )

@@ -19,7 +19,7 @@ from gearing.studies.experiment import ExperimentConfig
 from gearing.studies.fields import Column, Section, by_name, check_column
 from gearing.studies.rules_and_agents import Learner, Rule
 from gearing.studies.search.config import Search, Searched
-from gearing.studies.sections import MOST_YEARS, Generator
+from gearing.studies.sections import MOST_SEEDS, MOST_YEARS, Generator
 
 REFERENCES = ("oracle", "half_of_the_oracle", "best_fixed")  # policies that every experiment plays
 FORMULA = "formula"  # what is computed of a path outside the simulator
@@ -32,13 +32,13 @@ class Paths(Section):
 
     seed: int = Field(ge=0)
     years: float = Field(gt=0.0, le=MOST_YEARS)
-    count: int = Field(default=1, ge=1)
+    count: int = Field(default=1, ge=1, le=MOST_SEEDS)
 
 
 class Agent(Learner):
     """A learning algorithm; ``seeds`` instead of the experiment's number."""
 
-    seeds: int | None = Field(default=None, ge=1)
+    seeds: int | None = Field(default=None, ge=1, le=MOST_SEEDS)
 
 
 class StateRule(Rule):
@@ -94,7 +94,7 @@ class RegretConfig(ExperimentConfig):
     agents: Annotated[dict[str, Agent], BeforeValidator(by_name)] = Field(default_factory=dict)
     rules: Annotated[dict[str, StateRule], BeforeValidator(by_name)] = Field(default_factory=dict)
     fixed: list[float] = Field(default=[0.25, 0.5, 0.75, 1.0, 1.5], min_length=1)
-    seeds: int = Field(default=10, ge=1)
+    seeds: int = Field(default=10, ge=1, le=MOST_SEEDS)
     search: Search | None = None
     searched: Searched | None = None
 
