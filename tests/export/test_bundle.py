@@ -444,7 +444,7 @@ def test_traded_prices_stand_in_for_missing_marks_and_it_is_said(bundle):
         ({"equity": "much", "positions": {}}, "must be a finite number"),
         (
             {"equity": "10000", "positions": {}},
-            "the text '10000'; it must be a finite number, without quotes",
+            "the text '10000'; it must be a finite number below 1e18, without quotes",
         ),
         ({"equity": 1e4, "peak_equity": -1.0, "positions": {}}, "peak_equity -1 must be positive"),
         (

@@ -70,6 +70,15 @@ def test_every_venues_answer_is_the_same_account(answer):
     assert load_account(answer(), manifest()) == WANTED
 
 
+def test_binances_account_has_no_mark_and_its_profit_tells_it():
+    # a short of 0.02 from 61,000 that has won 2: (61,000 - mark) x 0.02 = 2, so the mark is 60,900
+    without = binance(unrealizedProfit="2.0")
+    del without["positions"][0]["markPrice"]
+    assert load_account(without, manifest())["positions"]["BTCUSDT"]["mark"] == pytest.approx(
+        60_900.0, abs=1e-9
+    )
+
+
 def test_a_cross_account_has_no_margin_of_positions():
     assert "margin" not in load_account(binance(), manifest("cross"))["positions"]["BTCUSDT"]
 

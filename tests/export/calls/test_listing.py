@@ -105,6 +105,37 @@ def test_client_order_ids_are_of_bundle_contract_and_moment_and_fit_every_venue(
     assert len({one, *others}) == 5
 
 
+def test_a_fallback_without_any_present_price_is_a_market_order_and_says_so(bundle):
+    # Bought at twice the price of now. A limit order half a percent under the entry price would never fill.
+    held = {"quantity": 0.1, "entry_price": 2.0 * PRICE, "leverage": 2.0, "margin": 0.15 * PRICE}
+    account = {"wallet_balance": 10_000.0, "positions": {"BTC-SYN": held}}
+    kept = {"bars": KNOWN.iloc[:-9], "now": DUE, "fallback": "flat"}  # stale
+    contract = bundle.manifest.contracts[0]
+    okx = bundle.with_contracts([type(contract)(**(vars(contract) | {"multiplier": 0.01}))])
+    for one, name, kind in (
+        (bundle, "binance-usdm", {"type": "MARKET"}),
+        (bundle, "bybit", {"orderType": "Market"}),
+        (okx, "okx", {"ordType": "market"}),
+    ):
+        decision = one.decide(account=account, venue=name, **kept)
+        (call,) = [one for one in decision.calls if "order" in one.path]
+        assert kind.items() <= call.params.items()
+        assert not {"price", "px"} & call.params.keys()
+        assert "no present price is known" in " ".join(decision.reasons)
+    held["mark"] = PRICE
+    decision = bundle.decide(account=account, venue="binance-usdm", **kept)
+    (call,) = decision.calls
+    assert call.params["type"] == "LIMIT"
+    assert float(call.params["price"]) == pytest.approx(0.995 * PRICE, rel=1e-3)
+    assert not decision.reasons
+
+
+@pytest.mark.parametrize("pending", [[{"contract": "BTC-SYN", "quantity": float("nan")}], "x", ["x"]])
+def test_pending_orders_that_are_none_are_refused_where_they_enter(bundle, pending):
+    with pytest.raises(BundleError, match=r"^pending: .* is no"):
+        bundle.decide(KNOWN, FLAT, now=DUE, pending=pending)
+
+
 def test_orders_of_a_fallback_have_ids_of_their_own(bundle):
     quantity = 8_250.0 / PRICE
     held = {"quantity": quantity, "entry_price": PRICE, "leverage": 4.0, "margin": 2_100.0}

@@ -72,7 +72,7 @@ def _binance(answer: Mapping[str, Any], manifest: Manifest) -> dict[str, Any]:
             "entry_price": _number(row, "entryPrice", symbol),
             "leverage": _number(row, "leverage", symbol),
             **_margin(row, "isolatedWallet", symbol, manifest),
-            **_optional(row, "markPrice", "mark"),
+            **(_optional(row, "markPrice", "mark") or _implied_mark(row)),
         }
     return {"wallet_balance": _number(assets[coin], "walletBalance", coin), "positions": positions}
 
@@ -170,6 +170,17 @@ def _margin(row: Mapping[str, Any], name: str, symbol: str, manifest: Manifest) 
 
 def _optional(row: Mapping[str, Any], name: str, mine: str) -> dict[str, float]:
     return {mine: _number(row, name, "mark price")} if row.get(name) not in (None, "") else {}
+
+
+def _implied_mark(row: Mapping[str, Any]) -> dict[str, float]:
+    """Binance's account has no mark price; the unrealised profit of a linear contract tells it."""
+    if row.get("unrealizedProfit") in (None, ""):
+        return {}
+    quantity, entry, profit = (
+        _number(row, n, "mark price") for n in ("positionAmt", "entryPrice", "unrealizedProfit")
+    )
+    mark = entry + profit / quantity
+    return {"mark": mark} if mark > 0.0 else {}
 
 
 def _number(row: Mapping[str, Any], name: str, what: str) -> float:

@@ -12,6 +12,7 @@ from gearing.exchange.loose import blank
 from gearing.exchange.records import ledger_dtype
 from gearing.exchange.rules import unrealised_pnl
 from gearing.export.account.answers import of_venue
+from gearing.export.account.reading import LARGEST
 from gearing.export.account.state import AccountState
 from gearing.export.bundle.files import BundleError
 from gearing.export.bundle.manifest import Manifest
@@ -66,10 +67,12 @@ def read_pending(given: Sequence[Mapping[str, Any]], state: AccountState) -> lis
     """
     notes = []
     for one in given:
-        name, quantity = one.get("contract"), one.get("quantity")
-        if name not in state.names or isinstance(quantity, bool) or not isinstance(quantity, int | float):
+        name, quantity = (
+            (one.get("contract"), one.get("quantity")) if isinstance(one, Mapping) else (None, None)
+        )
+        if name not in state.names or not _is_quantity(quantity):
             raise BundleError(
-                f"pending: {str(dict(one))[:80]} is no order; give contract (one of {', '.join(state.names)}) and the "
+                f"pending: {str(one)[:80]} is no order; give contract (one of {', '.join(state.names)}) and the "
                 "signed quantity that is not filled.",
                 "account",
             )
@@ -77,6 +80,11 @@ def read_pending(given: Sequence[Mapping[str, Any]], state: AccountState) -> lis
             _fill(state, state.names.index(name), float(quantity))
             notes.append(f"{name}: an order of {quantity:+g} is pending and counts as filled")
     return notes
+
+
+def _is_quantity(value: Any) -> bool:
+    """Whether it is a number that an order can have."""
+    return not isinstance(value, bool) and isinstance(value, int | float) and abs(value) <= LARGEST
 
 
 def _fill(state: AccountState, j: int, quantity: float) -> None:

@@ -21,6 +21,9 @@ class Quotes:
         Range of the last bar over its close, for the assumed slippage.
     newest : array
         Mark at the close of the newest whole bar.
+    unknown : tuple of int
+        Contracts without any present price: neither bars nor the venue's mark, so that the entry price stands here.
+        Nothing bounds the price of an order by it.
     """
 
     time: np.datetime64
@@ -28,6 +31,7 @@ class Quotes:
     mark: np.ndarray
     spread: np.ndarray
     newest: np.ndarray
+    unknown: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, market: Any, newest: np.ndarray) -> "Quotes":

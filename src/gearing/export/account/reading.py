@@ -35,7 +35,7 @@ from gearing.names import check_names
 
 _ACCOUNT = ("wallet_balance", "equity", "peak_equity", "positions", "time")
 _POSITION = ("quantity", "entry_price", "leverage", "margin", "target", "liquidated", "mark")
-_LARGEST = 1e18  # of any number in an account
+LARGEST = 1e18  # of any number in an account
 
 
 def read_account(values: Mapping[str, Any], terms: Terms, quotes: Quotes) -> AccountState:
@@ -92,9 +92,11 @@ def _number(values: Mapping[str, Any], name: str, what: str, default: float) -> 
         return default
     value = values[name]
     is_number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-    if not is_number or not abs(value) < _LARGEST:
+    if not is_number or not abs(value) < LARGEST:
         given = f"the text {value[:80]!r}" if isinstance(value, str) else repr(value)[:80]
-        raise BundleError(f"{what}: {name} is {given}; it must be a finite number, without quotes.")
+        raise BundleError(
+            f"{what}: {name} is {given}; it must be a finite number below 1e18, without quotes."
+        )
     return float(value)
 
 

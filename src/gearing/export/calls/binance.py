@@ -36,11 +36,16 @@ def _order(task: Task) -> list[Call]:
     order = task.order
     if order.side == "none":
         return []
+    kind = (
+        {"type": "LIMIT", "timeInForce": "IOC", "price": task.bound()}
+        if task.has_price
+        else {"type": "MARKET"}
+    )
     return [
         _call(
             "POST", "order", f"{order.side} {order.exact_quantity}",
-            symbol=order.contract, side=order.side.upper(), positionSide="BOTH", type="LIMIT", timeInForce="IOC",
-            quantity=order.exact_quantity, price=task.bound(), reduceOnly="true" if order.reduces else "false",
+            symbol=order.contract, side=order.side.upper(), positionSide="BOTH", **kind,
+            quantity=order.exact_quantity, reduceOnly="true" if order.reduces else "false",
             newClientOrderId=task.id_of("order"), newOrderRespType="RESULT", recvWindow="5000",
         )
     ]  # fmt: skip

@@ -43,9 +43,10 @@ def _order(task: Task) -> list[Call]:
     order = task.order
     if order.side == "none":
         return []
+    kind = {"orderType": "Limit", "price": task.bound()} if task.has_price else {"orderType": "Market"}
     given = {
-        **_of(task), "side": order.side.capitalize(), "orderType": "Limit", "timeInForce": "IOC",
-        "qty": order.exact_quantity, "price": task.bound(), "reduceOnly": order.reduces, "positionIdx": 0,
+        **_of(task), "side": order.side.capitalize(), **kind, "timeInForce": "IOC",
+        "qty": order.exact_quantity, "reduceOnly": order.reduces, "positionIdx": 0,
         "orderLinkId": task.id_of("order"),
     }  # fmt: skip
     return [_call("order/create", f"{order.side} {order.exact_quantity}", **given)]

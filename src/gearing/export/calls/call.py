@@ -36,6 +36,9 @@ class Task:
         What is to be added (+) or removed (-) by hand after the order, isolated [settle coin].
     time : datetime64[ms]
     digest : str
+    has_price : bool
+        Whether a present price is known, which bounds the order's. Without one it is a market order: a bound made from
+        an entry price could be so far away that nothing fills.
     """
 
     order: Order
@@ -48,6 +51,7 @@ class Task:
     added_margin: float
     time: np.datetime64
     digest: str
+    has_price: bool = True
 
     @property
     def is_long(self) -> bool:

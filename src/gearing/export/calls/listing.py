@@ -67,6 +67,7 @@ def _task(manifest: Manifest, state: AccountState, order: Order, j: int, digest:
         added_margin=_added(position, order, after, isolated, contract.kind == "inverse"),
         time=state.quotes.time,
         digest=digest,
+        has_price=j not in state.quotes.unknown,
     )
 
 

@@ -51,9 +51,10 @@ def _order(task: Task) -> list[Call]:
     order = task.order
     if order.side == "none":
         return []
+    kind = {"ordType": "ioc", "px": task.bound()} if task.has_price else {"ordType": "market"}
     given = {
         "instId": instrument_of(order.contract), "tdMode": _mode(task), "side": order.side, "posSide": "net",
-        "ordType": "ioc", "sz": _contracts(task, order.quantity), "px": task.bound(), "reduceOnly": order.reduces,
+        **kind, "sz": _contracts(task, order.quantity), "reduceOnly": order.reduces,
         "clOrdId": task.id_of("order"),
     }  # fmt: skip
     return [_call("trade/order", f"{order.side} {order.exact_quantity}", **given)]

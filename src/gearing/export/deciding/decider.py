@@ -100,7 +100,7 @@ class Decider:
             outcome = _Outcome(targets, no_guards((1, targets.size)), memory or ())
         if settings.bounds.state == "HALTED" and (shown := _shown(state)):
             warnings.append(f"HALTED, and not flat: the venue still shows {shown}")
-        notes = [*warnings, *pending, *seen.notes, *state.notes, *outcome.notes]
+        notes = [*warnings, *pending, *_unpriced(state), *seen.notes, *state.notes, *outcome.notes]
         return self._decision(state, outcome, near, notes, refusals, settings)
 
     def _decision(
@@ -220,9 +220,15 @@ class Decider:
             return seen.quotes
         held = account.get("positions")
         held = held if isinstance(held, Mapping) else {}
-        prices = np.array([_price(held.get(symbol)) for symbol in self.manifest.symbols])
+        rows = [held.get(symbol) for symbol in self.manifest.symbols]
+        marks = [_price(row, "mark") for row in rows]
+        unknown = tuple(j for j, mark in enumerate(marks) if mark is None)
+        # 1 where there is no position and nothing depends on it
+        prices = np.array(
+            [m or _price(row, "entry_price") or 1.0 for m, row in zip(marks, rows, strict=True)]
+        )
         moment = np.datetime64(0, "ms") if seen.time is None else seen.time
-        return Quotes(moment, prices, prices, np.zeros(prices.size), prices)
+        return Quotes(moment, prices, prices, np.zeros(prices.size), prices, unknown)
 
 
 def _shown(state: AccountState) -> str:
@@ -231,13 +237,21 @@ def _shown(state: AccountState) -> str:
     return ", ".join(f"{p.quantity:g} of {name}" for name, p in held if p.quantity != 0.0)
 
 
-def _price(position: Any) -> float:
-    """The venue's mark of a position, else its entry price; 1 where there is none and nothing depends on it."""
-    for name in ("mark", "entry_price"):
-        value = position.get(name) if isinstance(position, Mapping) else None
-        if isinstance(value, int | float) and not isinstance(value, bool) and 0.0 < value < np.inf:
-            return float(value)
-    return 1.0
+def _price(position: Any, name: str) -> float | None:
+    """A price among a position's fields, if it is one."""
+    value = position.get(name) if isinstance(position, Mapping) else None
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and 0.0 < value < np.inf else None
+
+
+def _unpriced(state: AccountState) -> list[str]:
+    """What a decision says of positions whose present price is not known."""
+    return [
+        f"{state.names[j]}: no present price is known, as neither bars nor the account give one; the position is "
+        "valued at its entry price, and an order that reduces it is a market order"
+        for j in state.quotes.unknown
+        if state.positions[0, j].quantity != 0.0
+    ]
 
 
 @contextmanager
