@@ -53,5 +53,6 @@ class Quotes:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Quotes":
         """From plain values."""
-        prices = [np.array(values[name], np.float64) for name in ("last", "mark", "spread", "newest")]
-        return cls(np.datetime64(values["time"], "ms"), *prices)
+        names = ("last", "mark", "spread", "newest")
+        last, mark, spread, newest = (np.array(values[name], np.float64) for name in names)
+        return cls(np.datetime64(values["time"], "ms"), last, mark, spread, newest)

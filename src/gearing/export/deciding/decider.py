@@ -126,7 +126,7 @@ class Decider:
             notes += kept
         orders, trade_notes = state.trade(targets, loosened(outcome.guards))
         held = tuple(name for name, target in zip(state.names, targets, strict=True) if np.isnan(target))
-        targets, more = filled_holds(targets, state)
+        targets, more = filled_holds(targets, state, "fallback" if refusals else "policy")
         notes += [*more, *trade_notes]
         interval = parse_duration(self.manifest.config.decision_interval)
         time, share = state.quotes.time, state.terms.shares
@@ -240,8 +240,9 @@ def _shown(state: AccountState) -> str:
 def _price(position: Any, name: str) -> float | None:
     """A price among a position's fields, if it is one."""
     value = position.get(name) if isinstance(position, Mapping) else None
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number and 0.0 < value < np.inf else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 < value < np.inf:
+        return None
+    return float(value)
 
 
 def _unpriced(state: AccountState) -> list[str]:

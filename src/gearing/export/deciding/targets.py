@@ -162,11 +162,11 @@ def reductions_only(
     return changed, notes
 
 
-def filled_holds(targets: np.ndarray, state: AccountState) -> tuple[np.ndarray, list[str]]:
-    """Targets with the held leverage of the margin share where the policy holds (NaN)."""
+def filled_holds(targets: np.ndarray, state: AccountState, who: str) -> tuple[np.ndarray, list[str]]:
+    """Targets with the held leverage of the margin share where ``who`` decided, policy or fallback, holds (NaN)."""
     filled, notes = targets.copy(), []
     for j in np.flatnonzero(np.isnan(targets)):
         name, share = state.names[j], float(state.contracts[j].margin_share)
         filled[j] = float(state.leverage[j]) / share
-        notes.append(f"{name}: the policy leaves the position unchanged")
+        notes.append(f"{name}: the {who} leaves the position unchanged")
     return filled, notes
