@@ -53,7 +53,7 @@ def test_the_baseline_is_the_growth_of_an_account_that_follows_the_policy_from_f
 def test_a_baseline_that_holds_keeps_its_leverage():
     env = env_of(half_way_to(1.2))
     env.step(np.zeros((3, 1)))
-    held = env._reference.copy()
+    held = env.reference.copy()
     move = MOVE * TABLE.column("tomorrow")[env.simulator.accounts.row[0] - 1, 0]
     env.baseline = lambda observations: np.full((len(observations), 1), np.nan)
     np.testing.assert_allclose(env.baseline_growth(), np.log1p(held[:, 0] * move), rtol=1e-4)

@@ -23,7 +23,7 @@ def updated(train, action, **parameters):
     config = toy_config(action=action, start="random", episode_length="32d")
     with own_randomness(3):
         learner = SB3Learner(settings, [MARKET], [TABLE], config, 3, 4_096, {})
-        learner._collect()
+        learner.collect()
         train(learner.model)
     weights = torch.cat([w.detach().flatten() for w in learner.model.policy.parameters()]).numpy()
     return weights, learner.model.logger.name_to_value, learner.model._n_updates
@@ -54,9 +54,9 @@ def test_minibatches_hold_every_decision_of_the_rollout_once():
     with own_randomness(3):
         config = toy_config(start="random", episode_length="32d")
         learner = SB3Learner(settings, [MARKET], [TABLE], config, 3, 4_096, {})
-        learner._collect()
-        rollout = learner.model._rollout()
-        batches = list(learner.model._minibatches(rollout))
+        learner.collect()
+        rollout = learner.model.rollout_rows()
+        batches = list(learner.model.minibatches(rollout))
     assert [len(batch.returns) for batch in batches] == [128, 128]
     returns = np.concatenate([batch.returns.numpy() for batch in batches])
     assert sorted(returns.tolist()) == sorted(learner.model.rollout_buffer.returns.ravel().tolist())

@@ -44,7 +44,7 @@ def rollout_of(ours, agent=TINY, baseline=False, **parameters):
             else:
                 masking = {"use_masking": True} if agent["algorithm"] == "maskable_ppo" else {}
                 model.collect_rollouts(
-                    learner.env, learner._callback, model.rollout_buffer, n_rollout_steps=24, **masking
+                    learner.env, learner.callback, model.rollout_buffer, n_rollout_steps=24, **masking
                 )
     assert model.num_timesteps == 2 * 24 * 16
     return {name: getattr(model.rollout_buffer, name) for name in ARRAYS}

@@ -101,7 +101,7 @@ class SB3Learner:
         self._mode = ModeOfPolicy(self.model.policy, settings.algorithm)
         if settings.baseline:
             self.env.baseline = policy_leverage(simulator, self._act)
-        _, self._callback = self.model._setup_learn(total_decisions)
+        _, self.callback = self.model._setup_learn(total_decisions)
 
     def _make_model(self, network: Mapping[str, Any], seed: int) -> Any:
         noise, arguments = self._action_noise(), policy_arguments(dict(network))
@@ -196,23 +196,23 @@ class SB3Learner:
     def _rollout_and_train(self) -> None:
         model = self.model
         if self.algorithm.on_policy:
-            self._collect()
+            self.collect()
             check_numbers({"the reward": model.rollout_buffer.rewards}, self.decisions, self._advice())
             model._update_current_progress_remaining(model.num_timesteps, self.total)
             model.train()
             return
         model.collect_rollouts(
-            self.env, self._callback, model.train_freq, model.replay_buffer, model.action_noise,
+            self.env, self.callback, model.train_freq, model.replay_buffer, model.action_noise,
             model.learning_starts, log_interval=None,
         )  # fmt: skip
         if model.num_timesteps > model.learning_starts:
             model.train(batch_size=model.batch_size, gradient_steps=model.gradient_steps)
 
-    def _collect(self) -> None:
+    def collect(self) -> None:
         model = self.model
         if self.algorithm.recurrent:
             model.collect_rollouts(
-                self.env, self._callback, model.rollout_buffer, n_rollout_steps=model.n_steps
+                self.env, self.callback, model.rollout_buffer, n_rollout_steps=model.n_steps
             )
         else:
             collect_rollout(model, self.env)

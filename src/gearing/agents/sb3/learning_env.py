@@ -46,7 +46,7 @@ class LearningVecEnv(PerpetualVecEnv):
         self._place = layout.locate("effective_leverage")
         self._bounds = layout.low[self._place], layout.high[self._place]
         self._shares = np.repeat(simulator.config.shares(len(simulator.contracts)), _legs(simulator))
-        self._reference = np.zeros(
+        self.reference = np.zeros(
             (num_envs, len(simulator.slots))
         )  # effective leverage of the reference accounts
         self.reset_averages()
@@ -64,7 +64,7 @@ class LearningVecEnv(PerpetualVecEnv):
 
     def reset(self) -> np.ndarray:
         """Begin an episode in every account."""
-        self._reference[:] = 0.0
+        self.reference[:] = 0.0
         return super().reset()
 
     def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, Any]]]:
@@ -72,7 +72,7 @@ class LearningVecEnv(PerpetualVecEnv):
         expected = self.baseline_growth()
         observations, rewards, over, infos = super().step_wait()
         self._tally()
-        self._reference[over] = 0.0
+        self.reference[over] = 0.0
         return observations, (self.scale * (rewards - expected)).astype(np.float32), over, infos
 
     def gain(self, actions: np.ndarray, other: np.ndarray) -> np.ndarray | float:
@@ -100,22 +100,22 @@ class LearningVecEnv(PerpetualVecEnv):
         simulator = self.simulator
         seen = simulator.observations.copy()
         seen[:, self._neutral[0]] = self._neutral[1]
-        seen[:, self._place] = self._reference
+        seen[:, self._place] = self.reference
         target = self._shares * self.baseline(seen)
-        leverage = np.where(np.isnan(target), self._reference, target)  # NaN holds the position
+        leverage = np.where(np.isnan(target), self.reference, target)  # NaN holds the position
         ahead = self._returns_ahead[simulator.accounts.row]
         growth = self._growth(leverage, ahead)
-        self._reference = np.clip(leverage * (1.0 + ahead) / growth[:, None], *self._bounds)
+        self.reference = np.clip(leverage * (1.0 + ahead) / growth[:, None], *self._bounds)
         return np.log(growth)
 
     def state(self) -> dict[str, Any]:
         """Copies of all that a batch needs to go on in the middle of its episodes, for ``restore``."""
-        return {**super().state(), "reference": self._reference.copy()}
+        return {**super().state(), "reference": self.reference.copy()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Put a batch of the same size back where ``state`` was taken."""
         super().restore(state)
-        self._reference = np.array(state["reference"])
+        self.reference = np.array(state["reference"])
 
     def _tally(self) -> None:
         records = (self.simulator.positions, self.simulator.accounts, self.simulator.steps)

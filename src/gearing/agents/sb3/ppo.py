@@ -55,7 +55,7 @@ class BatchPPO(PPO):
         """Update the policy with the rollout."""
         self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
-        clips, rollout = self._clip_ranges(), self._rollout()
+        clips, rollout = self._clip_ranges(), self.rollout_rows()
         epochs: list[list[Losses]] = []
         while len(epochs) < self.n_epochs and not (epochs and self._is_too_far(epochs[-1][-1])):
             epochs.append(self._epoch(rollout, clips))
@@ -66,7 +66,7 @@ class BatchPPO(PPO):
         left = self._current_progress_remaining
         return self.clip_range(left), None if self.clip_range_vf is None else self.clip_range_vf(left)
 
-    def _rollout(self) -> Tensor:
+    def rollout_rows(self) -> Tensor:
         """The rollout as rows (n_steps * n_accounts, n_features + n_slots + 4) on the device."""
         buffer = self.rollout_buffer
         names = ("observations", "actions", "values", "log_probs", "advantages", "returns")
@@ -82,7 +82,7 @@ class BatchPPO(PPO):
     def _epoch(self, rollout: Tensor, clips: tuple[float, float | None]) -> list[Losses]:
         """Step along the gradient of every minibatch, until the policy has moved too far."""
         policy, reports = self.policy, []
-        for batch in self._minibatches(rollout):
+        for batch in self.minibatches(rollout):
             losses = self._losses(batch, *clips)
             reports.append(Losses(*(value.detach() for value in losses)))
             if self._is_too_far(losses):
@@ -93,7 +93,7 @@ class BatchPPO(PPO):
             policy.optimizer.step()
         return reports
 
-    def _minibatches(self, rollout: Tensor) -> Iterator[Batch]:
+    def minibatches(self, rollout: Tensor) -> Iterator[Batch]:
         """The rows in random order."""
         slots = rollout.shape[1] - self.policy.features_dim - 4
         order = torch.randperm(len(rollout), device=rollout.device)

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 
 from gearing.evaluation.comparisons.scores import AXES, POLICY, SCORE, TASK
 from gearing.evaluation.drawing import band, colour, intervals, line, new_figure, styled
-
-if TYPE_CHECKING:
-    from gearing.evaluation.comparisons.comparison import Comparison
 
 WIDTH = 7.5  # inches
 _LABELS = {
@@ -21,6 +18,26 @@ _LABELS = {
     "mean": "mean",
     "optimality_gap": "optimality gap",
 }
+
+
+class Comparison(Protocol):
+    """What the figures read of a comparison."""
+
+    scores: pd.DataFrame
+    baseline: str
+    level: float
+    policies: list[str]
+    tasks: list[str]
+    unit: str
+    learned: dict[str, bool]
+    aggregates: pd.DataFrame
+    improvement: pd.DataFrame
+    profiles: pd.DataFrame
+    growth: pd.DataFrame
+    regret: pd.DataFrame
+    ranks: pd.DataFrame
+
+    def learning(self, by: str = "decisions") -> pd.DataFrame: ...
 
 
 def _height(rows: int) -> float:
