@@ -9,7 +9,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # What the demo and the tests need; `make venv EXTRAS=all,dev` for everything.
-EXTRAS ?= forecast,train,track,export,plots,search,dev
+EXTRAS ?= forecast,train,track,export,plots,search,serve,dev
 # The CPU build by default: a plain install on Linux brings CUDA, about 3 GB.
 TORCH_BACKEND ?= cpu
 JOBS ?= 2

@@ -15,6 +15,7 @@ from gearing.live.service.running import read_token
 from gearing.live.service.settings import is_loopback, served
 
 pytest.importorskip("fastapi", reason="the service needs the extra 'serve'")
+pytest.importorskip("prometheus_client", reason="the service needs the extra 'serve'")
 from starlette.testclient import TestClient
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")

@@ -15,6 +15,7 @@ from gearing.export.runtime import load_bundle, replay
 from gearing.live.service.app import finite
 
 pytest.importorskip("uvicorn", reason="the service needs the extra 'serve'")
+pytest.importorskip("prometheus_client", reason="the service needs the extra 'serve'")
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ import pytest
 
 pytest.importorskip("schemathesis", reason="schemathesis is not installed")
 pytest.importorskip("fastapi", reason="the service needs the extra 'serve'")
+pytest.importorskip("prometheus_client", reason="the service needs the extra 'serve'")
 SCRIPT = Path(__file__).with_name("openapi_requests.py")
 
 
