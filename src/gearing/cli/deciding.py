@@ -33,14 +33,15 @@ def export(
     ] = None,
 ) -> None:
     """Write the bundle of a study's agent: the mean of its seeds, or a seed that you name beforehand."""
-    from gearing.export.bundle.signing import sign_bundle
+    from gearing.export.bundle.signing import read_private_key, sign_bundle
     from gearing.export.runtime import load_bundle
     from gearing.studies.study.exporting import export_from_folder
 
+    key = None if sign is None else read_private_key(sign)  # before a bundle is replaced
     folder = export_from_folder(study_folder, agent, seed)
     typer.echo(f"bundle      {folder}\ndigest      {load_bundle(folder).digest}")
-    if sign is not None:
-        typer.echo(f"key         {sign_bundle(folder, sign)}")
+    if key is not None:
+        typer.echo(f"key         {sign_bundle(folder, key)}")
 
 
 def decide(

@@ -79,6 +79,18 @@ def sign_bundle(folder: str | Path, private_key: str | bytes | Path) -> str:
     return public
 
 
+def read_private_key(given: str | bytes | Path) -> bytes:
+    """The 32 bytes of an ed25519 seed, as `sign_bundle` takes them; before a bundle is written, to refuse early.
+
+    Raises
+    ------
+    BundleError
+        If it cannot be read, is no key, or the package that signs is missing.
+    """
+    _cryptography()
+    return _raw_key(given)
+
+
 def _raw_key(given: str | bytes | Path) -> bytes:
     """The 32 bytes of a key."""
     if isinstance(given, str) and _KEY.fullmatch(given.strip()):
