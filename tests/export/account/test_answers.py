@@ -53,6 +53,12 @@ def bybit(**changes):
     ]
 
 
+def changed(answers, number, **changes):
+    """Bybit's answers, one of them with another result."""
+    answers[number]["result"] |= changes
+    return answers
+
+
 def okx(**changes):
     row = {
         "instId": "BTC-USDT-SWAP", "pos": "-2", "posSide": "net", "avgPx": "61000", "lever": "3", "margin": "410",
@@ -80,7 +86,7 @@ def test_binances_account_has_no_mark_and_its_profit_tells_it():
 
 
 def test_a_cross_account_has_no_margin_of_positions():
-    assert "margin" not in load_account(binance(), manifest("cross"))["positions"]["BTCUSDT"]
+    assert "margin" not in load_account(binance(isolated=False), manifest("cross"))["positions"]["BTCUSDT"]
 
 
 @pytest.mark.parametrize(
@@ -106,6 +112,19 @@ def test_a_cross_account_has_no_margin_of_positions():
         (okx(pos=""), "pos is ''"),
         ([okx()["balance"]], "the answers lack the list of positions"),
         ({**okx(), "positions": {"code": "50011", "msg": "Rate limit", "data": []}}, "50011 Rate limit"),
+        (binance(isolated=False), "its margin is cross, that of this bundle isolated"),
+        (okx(mgnMode="cross", margin=""), "its margin is cross"),
+        (bybit(positionIdx="x"), "hedge mode"),
+        (changed(bybit(), 1, list=None), "the answers lack the list of positions"),
+        (
+            changed(bybit(), 1, list=bybit()[1]["result"]["list"] * 20, nextPageCursor="a"),
+            "lack further pages",
+        ),
+        (changed(bybit(), 1, list=bybit()[1]["result"]["list"] * 2), "two open positions in BTCUSDT"),
+        (changed(bybit(), 0, list=[{"coin": None}]), "the answers lack USDT"),
+        (changed(bybit(), 0, list=[{"coin": ["x"]}]), "the answers lack USDT"),
+        ([okx()["balance"], {"code": "0", "data": None}], "the answers lack the list of positions"),
+        ([{"code": "0", "data": [{"details": None}]}, okx()["positions"]], "the answers lack USDT"),
         ([], "a list that holds no answers"),
         ([1], "a list that holds no answers"),
         (7, "neither a mapping nor the path"),

@@ -29,6 +29,8 @@ _GIVE = {
     "okx": "GET /api/v5/account/balance and GET /api/v5/account/positions",
 }
 
+_BYBIT_PAGE = 20  # positions a page by default; a full page with a cursor has a next one
+
 
 def of_venue(given: Any, manifest: Manifest) -> Mapping[str, Any] | None:
     """An account in our own format; None if the values are no answer of a venue.
@@ -66,6 +68,7 @@ def _binance(answer: Mapping[str, Any], manifest: Manifest) -> dict[str, Any]:
         _partial("binance", coin if coin not in assets else "positions")
     positions = {}
     for row, symbol in _open(answer["positions"], "positionAmt", "symbol", manifest):
+        _same_mode(row.get("isolated"), {True: "isolated", False: "cross"}, symbol, manifest)
         _one_way(row.get("positionSide", "BOTH") in ("BOTH", ""), symbol)
         positions[symbol] = {
             "quantity": _number(row, "positionAmt", symbol),
@@ -80,14 +83,22 @@ def _binance(answer: Mapping[str, Any], manifest: Manifest) -> dict[str, Any]:
 def _bybit(answers: list[Any], manifest: Manifest) -> dict[str, Any]:
     coin = manifest.contracts[0].settle
     rows = [row for one in answers for row in _rows(one, "bybit") if isinstance(row, Mapping)]
-    coins = [one for row in rows for one in row.get("coin", []) if one.get("coin") == coin]
+    coins = [one for row in rows for one in _objects(row.get("coin")) if one.get("coin") == coin]
     # An empty list of positions is an answer; a missing list is none.
-    lists = [one for one in answers if "category" in (one.get("result") or {})]
+    results = [
+        one["result"]
+        for one in answers
+        if isinstance(one.get("result"), Mapping) and "category" in one["result"]
+    ]
+    lists = [one for one in results if isinstance(one.get("list"), list)]
+    full = [one for one in lists if one.get("nextPageCursor") and len(one["list"]) >= _BYBIT_PAGE]
+    if lists and len(full) == len(lists):
+        _partial("bybit", "further pages of positions")
     if not coins or not lists:
         _partial("bybit", "the list of positions" if coins else coin)
     positions = {}
     for row, symbol in _open([r for r in rows if "positionIdx" in r], "size", "symbol", manifest):
-        _one_way(int(row["positionIdx"]) == 0, symbol)
+        _one_way(str(row["positionIdx"]) == "0", symbol)
         side = {"Buy": 1.0, "Sell": -1.0}.get(row.get("side", ""))
         if side is None:
             raise BundleError(
@@ -106,9 +117,12 @@ def _bybit(answers: list[Any], manifest: Manifest) -> dict[str, Any]:
 def _okx(answers: list[Any], manifest: Manifest) -> dict[str, Any]:
     coin = manifest.contracts[0].settle
     balances = [d for one in answers for row in _rows(one, "okx") if isinstance(row, Mapping)
-                for d in row.get("details", []) if d.get("ccy") == coin]  # fmt: skip
+                for d in _objects(row.get("details")) if d.get("ccy") == coin]  # fmt: skip
     others = [
-        one for one in answers if not any("details" in row for row in one["data"] if isinstance(row, Mapping))
+        one
+        for one in answers
+        if isinstance(one["data"], list)
+        and not any("details" in row for row in one["data"] if isinstance(row, Mapping))
     ]
     if not balances or not others:
         _partial("okx", "the list of positions" if balances else coin)
@@ -116,6 +130,7 @@ def _okx(answers: list[Any], manifest: Manifest) -> dict[str, Any]:
     positions = {}
     for row, symbol in _open([r for one in others for r in _rows(one, "okx")], "pos", "instId", manifest):
         _one_way(row.get("posSide", "net") == "net", symbol)
+        _same_mode(row.get("mgnMode"), {"isolated": "isolated", "cross": "cross"}, symbol, manifest)
         positions[symbol] = {
             "quantity": _number(row, "pos", symbol) * values[symbol],
             "entry_price": _number(row, "avgPx", symbol),
@@ -146,6 +161,7 @@ def okx_contract_value(contract: Contract) -> float:
 
 def _open(rows: Any, size: str, name: str, manifest: Manifest) -> Iterator[tuple[Mapping[str, Any], str]]:
     """Rows of open positions, with the bundle's symbol of each."""
+    shown = set[str]()
     for row in rows:
         if not isinstance(row, Mapping) or size not in row or name not in row:
             raise BundleError(
@@ -155,6 +171,11 @@ def _open(rows: Any, size: str, name: str, manifest: Manifest) -> Iterator[tuple
         symbol = symbol_of(str(row[name]))
         if _number(row, size, symbol) == 0.0:
             continue
+        if symbol in shown:
+            raise BundleError(
+                f"account: two open positions in {symbol}; give each answer once, of one moment.", "account"
+            )
+        shown.add(symbol)
         if symbol not in manifest.symbols:
             raise BundleError(
                 f"account: a position in {symbol!r}, which this bundle does not decide on "
@@ -162,6 +183,22 @@ def _open(rows: Any, size: str, name: str, manifest: Manifest) -> Iterator[tuple
                 "account",
             )
         yield row, symbol
+
+
+def _objects(values: Any) -> list[Mapping[str, Any]]:
+    """The objects of a list; none where there is no list."""
+    return [one for one in values if isinstance(one, Mapping)] if isinstance(values, list) else []
+
+
+def _same_mode(shown: Any, modes: Mapping[Any, str], symbol: str, manifest: Manifest) -> None:
+    """Refuse a position whose margin mode, where the venue shows one, is not the bundle's."""
+    wanted = manifest.config.margin_mode
+    if isinstance(shown, bool | str) and modes.get(shown, wanted) != wanted:
+        raise BundleError(
+            f"account, position in {symbol}: its margin is {modes[shown]}, that of this bundle {wanted}; close it, or "
+            "change its mode at the venue.",
+            "account",
+        )
 
 
 def _margin(row: Mapping[str, Any], name: str, symbol: str, manifest: Manifest) -> dict[str, float]:
