@@ -125,6 +125,7 @@ def test_a_cross_account_has_no_margin_of_positions():
         (changed(bybit(), 0, list=[{"coin": ["x"]}]), "the answers lack USDT"),
         ([okx()["balance"], {"code": "0", "data": None}], "the answers lack the list of positions"),
         ([{"code": "0", "data": [{"details": None}]}, okx()["positions"]], "the answers lack USDT"),
+        ({"code": -2015, "msg": "Invalid API-key"}, "refused the request: -2015 Invalid API-key"),
         ([], "a list that holds no answers"),
         ([1], "a list that holds no answers"),
         (7, "neither a mapping nor the path"),

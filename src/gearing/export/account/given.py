@@ -49,6 +49,12 @@ def load_account(given: Any, manifest: Manifest) -> Mapping[str, Any]:
 
 def _own(values: Any) -> Mapping[str, Any]:
     """Not a venue's: our own format, which is checked where it is read."""
+    if isinstance(values, Mapping) and {"code", "msg"} <= values.keys():  # as Binance refuses
+        raise BundleError(
+            f"account: the exchange refused the request: {values['code']} {values['msg']}. Ask again; unknown is not "
+            "flat.",
+            "account",
+        )
     if isinstance(values, Mapping):
         return values
     raise BundleError(
