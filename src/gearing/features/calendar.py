@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from gearing.features.feature import feature
+from gearing.features.memory import once
 from gearing.features.windows import Array
 from gearing.market import MarketData
 
@@ -16,6 +17,7 @@ DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sun
 FIRST_MONDAY = 4 * 24 * HOUR  # 1970-01-05
 
 
+@once
 def _phase(market: MarketData, period: float, origin: float = 0.0) -> Array:
     """Share of the period that has passed at each close, for every contract (n_bars, n_contracts)."""
     milliseconds = (market.open_time + market.bar).astype("datetime64[ms]").astype(np.int64)

@@ -10,6 +10,7 @@ Windows are told apart by the order of their calls: a feature has to call the sa
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -32,16 +33,12 @@ class Ring:
     def __init__(self, x: np.ndarray, n: int):
         kept, nothing = x[-n:].copy(), np.full((1, *x.shape[1:]), np.nan)
         # Rows as objects: taking one costs no copy.
-        self.rows = [nothing] * (n - len(kept)) + [kept[k : k + 1] for k in range(len(kept))]
-        self.oldest = 0
+        self.rows = deque([nothing] * (n - len(kept)) + [kept[k : k + 1] for k in range(len(kept))])
 
     def exchange(self, x: np.ndarray) -> np.ndarray:
         """The oldest row (1, ...); ``x`` (1, ...), which nobody may change afterwards, takes its place."""
-        at = self.oldest
-        found = self.rows[at]
-        self.rows[at] = x
-        self.oldest = at + 1 if at + 1 < len(self.rows) else 0
-        return found
+        self.rows.append(x)
+        return self.rows.popleft()
 
 
 class SpacedRing:

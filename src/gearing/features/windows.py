@@ -99,9 +99,9 @@ def rolling_mean_and_variance(x: Array, n: int) -> tuple[Array, Array]:
 
 def _merge(recent: Array, older: Array, n_recent: int, n_older: int) -> Array:
     gap, count = recent[..., 0] - older[..., 0], float(n_recent + n_older)
-    merged = np.empty_like(recent)
+    merged = recent + older
     merged[..., 0] = older[..., 0] + gap * n_recent / count
-    merged[..., 1] = recent[..., 1] + older[..., 1] + gap**2 * n_recent * n_older / count
+    merged[..., 1] += gap**2 * n_recent * n_older / count
     return merged
 
 
