@@ -85,6 +85,57 @@ def test_its_forecasts_are_those_of_its_own_forecaster(tmp_path):
         own(-1.0).join(FeatureSet(["log_return"]).compute(market()))
 
 
+def linear_graph():
+    """ONNX graph of 3x, more after a rise, less where much is held, and never below 0."""
+    from onnx import TensorProto, helper
+
+    # log_return; effective leverage, ... of the position; of the account
+    weights = [30.0, -0.5, 0.0, 0.0, 0.0, 0.0, 0.0]
+    constants = [
+        helper.make_tensor("weights", TensorProto.FLOAT, [7, 1], weights),
+        helper.make_tensor("bias", TensorProto.FLOAT, [1], [3.0]),
+    ]
+    graph = helper.make_graph(
+        [
+            helper.make_node("Gemm", ["observation", "weights", "bias"], ["raw"]),
+            helper.make_node("Relu", ["raw"], ["target_leverage"]),
+        ],
+        "linear",
+        [helper.make_tensor_value_info("observation", TensorProto.FLOAT, ["n", 7])],
+        [helper.make_tensor_value_info("target_leverage", TensorProto.FLOAT, ["n", 1])],
+        constants,
+    )
+    return helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8
+    ).SerializeToString()
+
+
+class OfGraph:
+    """The graph's own answers to the simulator's observations, without the bundle's runtime."""
+
+    action_scheme, required_columns = "target", ("log_return",)
+
+    def __init__(self, content):
+        import onnxruntime
+
+        self.session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+
+    def predict(self, observation, state=None, episode_start=None, deterministic=False):
+        return self.session.run(None, {"observation": observation.array})[0], state
+
+
+def test_a_networks_bundle_trades_as_its_graph_in_the_simulator(tmp_path):
+    network_bundle(tmp_path / "bundle", 0.0)
+    (tmp_path / "bundle" / "policy.onnx").write_bytes(linear_graph())
+    write_checksums(tmp_path / "bundle")
+    own = policy_of(tmp_path / "bundle")
+    found = gearing.backtest(own, market())
+    expected = gearing.backtest(OfGraph(linear_graph()), market(), ["log_return"], **own.settings)
+    np.testing.assert_array_equal(found.target, expected.target)
+    np.testing.assert_array_equal(found.equity, expected.equity)
+    assert np.unique(found.target).size > 300  # a decision a day, nearly each another target
+
+
 @pytest.mark.parametrize(("answer", "message"), [(np.nan, "is nan"), (np.inf, "is inf"), (99.0, "99")])
 def test_an_answer_that_is_no_leverage_ends_the_run(answer, message, tmp_path):
     network_bundle(tmp_path / "bundle", answer)
@@ -150,6 +201,6 @@ def test_a_bundle_of_a_model_gives_the_models_equity_curve(name, tmp_path):
     own = policy_of(folder)
     expected = gearing.backtest(policy, market(), table, **own.settings)
     found = gearing.backtest(own, market(), table)
-    np.testing.assert_allclose(found.equity, expected.equity, rtol=1e-5)
+    np.testing.assert_allclose(found.equity, expected.equity, rtol=1e-6)
     assert expected.target.any() or name in ("dqn", "maskable_ppo")
     assert gearing.check_policy(own, market(), table).passed.all()
