@@ -73,7 +73,8 @@ def assert_parity(bundle, policy, config, every):
             atol=2e-6,
             err_msg=str(names),
         )
-        np.testing.assert_allclose(list(decision.policy_leverage.values()), target, rtol=1e-4)
+        # Of a network 4.4e-7 was measured at 0.39x: its forecast column is computed by onnxruntime.
+        np.testing.assert_allclose(list(decision.policy_leverage.values()), target, rtol=1e-6, atol=1e-6)
         compared += 1
         traded += bool(account["positions"])
     assert compared >= 10
@@ -128,7 +129,7 @@ def test_risk_controls_travel_with_the_bundle_and_act_as_in_the_simulator(tmp_pa
             memory = json.loads(decision.to_json())["memory"]
             decided.append(decision)
     found = [decision.policy_leverage["BTC-SYN"] for decision in decided]
-    np.testing.assert_allclose(found, played, rtol=1e-4)
+    np.testing.assert_allclose(found, played, rtol=1e-6, atol=1e-6)
     assert max(found) <= 1.6 * (1 + 1e-6)
     reasons = " ".join(reason for decision in decided for reason in decision.reasons)
     assert "risk control notional_cap changed the target" in reasons
@@ -180,7 +181,7 @@ def test_a_recurrent_networks_state_travels_from_decision_to_decision_through_js
             forgetful.append(without.policy_leverage["BTC-SYN"])
     found = np.array([decision.policy_leverage["BTC-SYN"] for decision in decided])
     kept = np.isnan(played)  # a band that holds is answered with what is held
-    np.testing.assert_allclose(found[~kept], np.array(played)[~kept], rtol=1e-4)
+    np.testing.assert_allclose(found[~kept], np.array(played)[~kept], rtol=1e-6, atol=1e-6)
     assert (~kept).sum() >= 3
     assert not np.allclose(forgetful, found, rtol=1e-3)  # the state matters, or nothing was tested
     reasons = " ".join(decided[0].reasons)
@@ -529,7 +530,7 @@ def test_a_band_policys_bundle_holds_where_the_simulator_held(tmp_path):
         if np.isnan(target[0]):
             held += 1
             share = observation[simulator.layout.locate("effective_leverage")][0] / config.margin_share
-            assert decision.policy_leverage["BTC-SYN"] == pytest.approx(share, rel=1e-4)
+            assert decision.policy_leverage["BTC-SYN"] == pytest.approx(share, rel=1e-6, abs=1e-6)
             assert decision.orders[0].side == "none"
             assert "leaves the position unchanged" in " ".join(decision.reasons)
         else:
