@@ -100,7 +100,7 @@ def test_its_exported_graph_gives_the_policys_targets(name):
     with torch.no_grad():
         graph = TargetLeverage(policy, ObservationLayout.of(TABLE, MARKET.symbols), config(name))
         found = graph(torch.from_numpy(simulator.observations)).numpy()
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
 
 
 def test_the_exported_graph_of_a_recurrent_policy_gives_the_policys_targets_while_its_state_is_carried():
@@ -116,7 +116,7 @@ def test_the_exported_graph_of_a_recurrent_policy_gives_the_policys_targets_whil
         expected = simulator.targets(actions)
         with torch.no_grad():
             found, state = graph(torch.from_numpy(simulator.observations), state)
-        np.testing.assert_allclose(found.numpy(), expected, rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(found.numpy(), expected, rtol=1e-6, atol=1e-6)
         simulator.step(expected)
 
 
