@@ -183,18 +183,21 @@ def test_a_bundle_decides_from_the_command_line(tmp_path):
         " settings: {parameters: {n_steps: 32, batch_size: 256, n_epochs: 1}}}}\n"
     )
     shown = run("study", str(path), f"output={tmp_path}").stdout
-    command = next(line for line in shown.splitlines() if line.startswith("decide")).split()[2:]
-    answer = run(*command).stdout
+    printed = next(line for line in shown.splitlines() if line.startswith("decide")).split()[1:]
+    python, *light = printed
+    assert (python, light[:2]) == ("python", ["-m", "gearing.export"])
+    answer = subprocess.run([sys.executable, *light], capture_output=True, text=True, check=True).stdout
     assert "target leverage" in answer
     assert answer.strip() in shown
-    *command, option, moment = command
-    assert (option, moment) == ("--now", "last-bar")
+    at = light.index("--now")
+    inputs, moment = light[2:at], light[at : at + 2]
+    assert run("decide", *inputs, *moment).stdout == answer
     for now in ([], ["--now", ""], ["--now", "nan"], ["--now", "NaT"], ["--now", "2024-07-01"]):
-        refused = run(*command, *now, check=False)
+        refused = run("decide", *inputs, *now, check=False)
         assert refused.returncode == 2, now
         assert refused.stderr.startswith("error: "), now
         assert refused.stderr.count("\n") == 1, now
-    assert run(*command, option, moment, "--max-jump", "off").stdout == answer
+    assert run("decide", *inputs, *moment, "--max-jump", "off").stdout == answer
 
 
 def test_reconcile_names_the_line_whose_fee_differs(tmp_path):
