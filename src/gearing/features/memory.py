@@ -5,7 +5,7 @@ window keeps the rows that later bars will need. Inside ``with memory.stepping()
 one bar, and their windows take the earlier rows from the memory: the same operations in the same order, so the same
 bits.
 
-Windows are told apart by the order of their calls: a feature has to call the same windows at every bar.
+Windows are distinguished by the order of their calls: a feature has to call the same windows at every bar.
 """
 
 from __future__ import annotations

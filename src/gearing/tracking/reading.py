@@ -27,17 +27,19 @@ def find_runs(
     list of (params, metrics)
         Empty if nothing was tracked there.
     """
-    uri = chosen_uri(uri)
+    wanted = " and ".join(f"params.`{name}` = {quoted(str(value))}" for name, value in params.items())
+    found = experiment_runs(experiment, chosen_uri(uri), wanted)
+    return [(dict(run.data.params), dict(run.data.metrics)) for run in found if run.info.status == "FINISHED"]
+
+
+def experiment_runs(experiment: str, uri: str, wanted: str = "") -> list[Any]:
+    """Runs of a named experiment, as `all_runs`; empty where nothing was tracked. It makes no database."""
     file = database(uri)
     if file is not None and not file.exists():
         return []
     client = open_client(uri)
     known = client.get_experiment_by_name(experiment)
-    if known is None:
-        return []
-    wanted = " and ".join(f"params.`{name}` = {quoted(str(value))}" for name, value in params.items())
-    found = all_runs(client, known.experiment_id, wanted)
-    return [(dict(run.data.params), dict(run.data.metrics)) for run in found if run.info.status == "FINISHED"]
+    return [] if known is None else all_runs(client, known.experiment_id, wanted)
 
 
 def all_runs(client: Any, experiment: str, wanted: str = "") -> list[Any]:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gearing.tracking.reading import all_runs
-from gearing.tracking.store import chosen_uri, database, open_client
+from gearing.tracking.reading import experiment_runs
+from gearing.tracking.store import chosen_uri, open_client
 
 SCORES = "comparison"  # artifact folder of a study's run
 _PARENT = "mlflow.parentRunId"
@@ -80,15 +80,10 @@ def study_runs(
         Empty if nothing was tracked there.
     """
     uri = chosen_uri(uri)
-    file = database(uri)
-    if file is not None and not file.exists():
-        return []
-    client = open_client(uri)
-    known = client.get_experiment_by_name(experiment)
-    if known is None:
-        return []
-    finished = "attributes.status = 'FINISHED'"
-    runs = all_runs(client, known.experiment_id, finished)
+    runs = experiment_runs(experiment, uri, "attributes.status = 'FINISHED'")
     found = [StudyRun.of(run, uri) for run in runs if _PARENT not in run.data.tags]
     wanted = [run for run in found if study in (None, run.study)]
+    if not wanted:
+        return []
+    client = open_client(uri)
     return [run for run in wanted if any(one.path == SCORES for one in client.list_artifacts(run.run_id))]

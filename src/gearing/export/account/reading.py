@@ -10,7 +10,7 @@ Account: a mapping or a JSON file with
                      ``liquidated``: true where the exchange liquidated it since the last decision;
                      ``mark``: the venue's mark price, used where the bars cannot be read
                      An account without positions says so, ``{}``: unknown is not flat
-    time             when it was asked for (optional)
+    time             when it was requested (optional)
 
 or what Binance, Bybit and OKX return, see :mod:`gearing.export.account.answers`.
 

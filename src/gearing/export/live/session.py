@@ -31,7 +31,7 @@ _HOUR = np.timedelta64(3_600_000, "ms")
 class Session:
     """Decisions of a bundle for one account, one after the other.
 
-    A decision is taken once: asked again at the same due close, the same one is returned, with the same client order
+    A decision is taken once: at the same due close the same one is returned again, with the same client order
     ids. It is in the log before it is returned, so a process that is killed anywhere continues where it was.
 
     Parameters

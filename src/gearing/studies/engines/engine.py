@@ -62,7 +62,7 @@ def run_jobs(
     most_vanished : int
         How often the process of one job may vanish before the job is given up.
     begun : callable
-        Is told the number of each job that begins.
+        Is called with the number of each job that begins.
     """
     shared = engine.share(function)
     waiting, running, vanished = deque(range(len(jobs))), dict[Future[Any], int](), Counter[int]()

@@ -108,7 +108,7 @@ class Pruning:
     earlier: list[dict[int, float]]
 
     def begin(self) -> Callable[[int, float], bool]:
-        """Begin a trial: a function that is told its score at each step, and says whether it is to end."""
+        """Begin a trial: a function that is called with its score at each step, and says whether it is to end."""
         optuna = _optuna()
         pruner = optuna.pruners.MedianPruner(n_startup_trials=_BEFORE_PRUNING, n_warmup_steps=_WARMUP)
         study = optuna.create_study(direction="maximize", pruner=pruner)
