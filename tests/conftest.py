@@ -24,6 +24,12 @@ hypothesis.settings.register_profile("gearing", deadline=None)
 hypothesis.settings.load_profile("gearing")
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name bytes by their argument and place: a packed file holds the time of packing, and workers that collect
+    at different seconds must find the same names."""
+    return argname if isinstance(val, bytes) else None
+
+
 @pytest.fixture(scope="session")
 def real_history() -> Path:
     """Folder of real market history; tests that need it are skipped where GEARING_DATA names none."""
