@@ -19,7 +19,7 @@ RENEW = "Run `python tests/test_mirror.py` and look at the rows it changes."
 
 
 def modules():
-    """Modules of src that hold code of their own, such as ``features/basis.py``."""
+    """Modules of src that hold code of their own, such as ``features/families/basis.py``."""
     paths = (path.relative_to(SOURCE) for path in SOURCE.rglob("*.py"))
     return {path.as_posix() for path in paths if not path.name.startswith("__")}
 

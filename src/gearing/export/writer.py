@@ -179,7 +179,7 @@ def _write_policy(
 
 
 def _write_forecaster(forecast: Any, k: int, draft: Path) -> ForecastSpec:
-    from gearing.features.volatility import MOST
+    from gearing.features.families.volatility import MOST
 
     recipe = forecast.recipe
     if not recipe.exports:

@@ -1,6 +1,6 @@
 """Features: columns known at the close of a bar, one file per family."""
 
-from gearing.features import (  # noqa: F401  the families register themselves
+from gearing.features.families import (  # noqa: F401  the families register themselves
     bands,
     basis,
     calendar,

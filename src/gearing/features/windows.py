@@ -5,8 +5,8 @@ disagree with a backtest. Here a window of n bars is summed from blocks of 1, 2,
 the same additions in the same order wherever the window is. All arrays have bars on axis 0; rows before the first
 complete window are NaN.
 
-A live process computes one bar at a time: inside a :class:`~gearing.features.memory.WindowMemory` the same functions
-take arrays of one row and the rows before it from the memory.
+A live process computes one bar at a time: inside a :class:`~gearing.features.streaming.memory.WindowMemory` the same
+functions take arrays of one row and the rows before it from the memory.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from gearing.features.memory import Ring, Seen, SpacedRing, current
+from gearing.features.streaming.memory import Ring, Seen, SpacedRing, current
 
 Array = NDArray[np.float64]
 

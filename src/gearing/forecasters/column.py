@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gearing.features import FeatureTable
-from gearing.features.volatility import MOST
+from gearing.features.families.volatility import MOST
 from gearing.forecasters.register import Recipe, forecaster as recipe_named
 from gearing.forecasters.rows import forecast_rows
 from gearing.forecasters.targets import annual_volatility

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gearing.features.calendar import DAYS
+from gearing.features.families.calendar import DAYS
 from gearing.names import Register
 
 HAR_COLUMNS = ("log_variance_24h", "log_variance_7d", "log_variance_30d")

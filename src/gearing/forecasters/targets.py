@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from gearing.features.returns import bar_returns
+from gearing.features.families.returns import bar_returns
 from gearing.features.windows import rolling_sum
 from gearing.market.data import MarketData
 from gearing.market.timing import YEAR, bars_in, parse_duration

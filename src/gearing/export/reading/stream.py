@@ -21,7 +21,7 @@ from gearing.export.reading.bars import Inputs, check_finite, later_note, read_m
 from gearing.export.reading.jumps import JumpWatch
 from gearing.export.reading.moment import check_fresh, due_before, read_moment
 from gearing.features import FeatureSet, parse_duration
-from gearing.features.stepping import FeatureStream, one_bar
+from gearing.features.streaming.stepping import FeatureStream, one_bar
 from gearing.market.data import settlement_array, sorted_settlements
 from gearing.market.history.series import whole_minutes
 from gearing.market.timing import stamp

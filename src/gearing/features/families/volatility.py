@@ -4,9 +4,9 @@ from functools import partial
 
 import numpy as np
 
+from gearing.features.families.returns import bar_returns
 from gearing.features.feature import feature, share_feature
-from gearing.features.memory import once
-from gearing.features.returns import bar_returns
+from gearing.features.streaming.memory import once
 from gearing.features.windows import Array, exponential_mean, lag, rolling_max, rolling_mean, trailing_rank
 from gearing.market import MarketData
 from gearing.market.timing import DAY, YEAR, bars_in, bars_per_year, parse_duration

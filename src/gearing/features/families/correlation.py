@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from gearing.features.families.returns import bar_returns
 from gearing.features.feature import feature
-from gearing.features.returns import bar_returns
 from gearing.features.windows import Array, rolling_mean
 from gearing.market import MarketData
 from gearing.market.timing import bars_in

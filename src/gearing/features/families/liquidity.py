@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from gearing.features.families.returns import bar_returns
+from gearing.features.families.volatility import mean_per_day
 from gearing.features.feature import feature, share_feature
-from gearing.features.memory import once
-from gearing.features.returns import bar_returns
-from gearing.features.volatility import mean_per_day
+from gearing.features.streaming.memory import once
 from gearing.features.windows import Array, lag, rolling_mean, rolling_sum
 from gearing.market import MarketData
 from gearing.market.timing import bars_in

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from gearing.features.feature import feature
-from gearing.features.memory import once
+from gearing.features.streaming.memory import once
 from gearing.features.windows import Array
 from gearing.market import MarketData
 

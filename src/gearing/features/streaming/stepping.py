@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from gearing.features.feature_set import FeatureSet
-from gearing.features.memory import WindowMemory
+from gearing.features.streaming.memory import WindowMemory
 from gearing.market.data import MarketData, sorted_settlements
 
-_OWN = f"{__package__}."
+_OWN = "gearing.features."
 _DEFAULTS = {field.name: field.default for field in fields(MarketData)}
 
 
@@ -35,8 +35,8 @@ def one_bar(market: MarketData, **values: Any) -> MarketData:
 class FeatureStream:
     """Rows of feature sets, one bar after the other.
 
-    Features of this package remember their windows (:mod:`gearing.features.memory`). Those of other packages may look
-    at earlier bars in their own way: they are computed on their whole look-back at every bar.
+    Features of this package remember their windows (:mod:`gearing.features.streaming.memory`). Those of other packages
+    may look at earlier bars in their own way: they are computed on their whole look-back at every bar.
 
     Parameters
     ----------

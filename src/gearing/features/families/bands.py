@@ -3,7 +3,7 @@
 import numpy as np
 
 from gearing.features.feature import feature
-from gearing.features.memory import once
+from gearing.features.streaming.memory import once
 from gearing.features.windows import Array, rolling_mean_and_variance
 from gearing.market import MarketData
 from gearing.market.timing import bars_in

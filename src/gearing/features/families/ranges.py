@@ -4,9 +4,14 @@ from collections.abc import Callable
 
 import numpy as np
 
+from gearing.features.families.volatility import (
+    annualised,
+    log_variance_feature,
+    mean_per_day,
+    volatility_feature,
+)
 from gearing.features.feature import Compute, feature
-from gearing.features.memory import once
-from gearing.features.volatility import annualised, log_variance_feature, mean_per_day, volatility_feature
+from gearing.features.streaming.memory import once
 from gearing.features.windows import (
     Array,
     lag,

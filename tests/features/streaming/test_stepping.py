@@ -3,8 +3,8 @@ import pytest
 
 from gearing.features import FeatureSet, feature
 from gearing.features.feature import forget_feature, registered_features
-from gearing.features.memory import once
-from gearing.features.stepping import FeatureStream, one_bar
+from gearing.features.streaming.memory import once
+from gearing.features.streaming.stepping import FeatureStream, one_bar
 from gearing.market.synthetic.generators import synthetic_market
 
 BARS = 150

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from gearing.features.families.volatility import MOST, realized_volatility, volatility_feature
 from gearing.features.feature import feature
-from gearing.features.volatility import MOST, realized_volatility, volatility_feature
 from gearing.features.windows import Array, change, rolling_mean
 from gearing.market import MarketData
 from gearing.market.timing import bars_in

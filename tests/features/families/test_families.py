@@ -127,7 +127,7 @@ def test_calendar_features_describe_what_comes_after_the_close(market):
 
 
 def test_weekday_shares_always_add_to_one(market):
-    from gearing.features.calendar import DAYS
+    from gearing.features.families.calendar import DAYS
 
     total = sum(values(f"next_day_{day}", market) for day in DAYS)
     np.testing.assert_allclose(total, 1.0)

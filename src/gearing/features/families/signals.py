@@ -8,10 +8,10 @@ from functools import partial
 
 import numpy as np
 
+from gearing.features.families.funding import funding_carry
+from gearing.features.families.returns import window_return
+from gearing.features.families.trend import scaled_momentum
 from gearing.features.feature import feature
-from gearing.features.funding import funding_carry
-from gearing.features.returns import window_return
-from gearing.features.trend import scaled_momentum
 from gearing.features.windows import Array
 from gearing.market import MarketData
 

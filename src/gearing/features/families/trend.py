@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from gearing.features.families.ranges import true_range
+from gearing.features.families.returns import window_return
+from gearing.features.families.volatility import variance_per_day
 from gearing.features.feature import feature, share_feature
-from gearing.features.ranges import true_range
-from gearing.features.returns import window_return
-from gearing.features.volatility import variance_per_day
 from gearing.features.windows import Array, exponential_mean, lag, rolling_max, rolling_mean, rolling_min
 from gearing.market import MarketData
 from gearing.market.timing import DAY, bars_in

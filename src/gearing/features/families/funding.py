@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gearing.features.feature import feature
-from gearing.features.memory import once
+from gearing.features.streaming.memory import once
 from gearing.features.windows import Array, lag, last_seen, rolling_sum
 from gearing.market import MarketData
 from gearing.market.timing import HOUR, YEAR, bars_in
