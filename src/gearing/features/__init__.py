@@ -1,6 +1,7 @@
 """Features: columns known at the close of a bar, one file per family."""
 
 from gearing.features.families import (  # noqa: F401  the families register themselves
+    availability,
     bands,
     basis,
     calendar,

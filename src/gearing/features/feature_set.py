@@ -11,7 +11,7 @@ from uuid import uuid4
 import numpy as np
 
 from gearing.features.feature import Feature, get_feature
-from gearing.features.table import FeatureTable, Warmup, saturate
+from gearing.features.table import AVAILABLE, FeatureTable, Warmup, mask_unavailable, saturate
 from gearing.market import MarketData
 from gearing.market.data import market_list
 from gearing.market.timing import label
@@ -131,9 +131,19 @@ class FeatureSet:
         for i, f in enumerate(self.features):
             exact = _quiet(f, part, known)[first - start :]
             values[:, :, i], saturated[f.name] = saturate(exact, f.lower, f.upper)
+        if AVAILABLE in self.columns:
+            warm = max(0, self.lookback(market.bar) - 1 - first)
+            mask_unavailable(values[warm:], self.columns.index(AVAILABLE), *self.bounds)
         return values, saturated
 
+    @property
+    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lowest and highest value of every column, each (n_columns,) float32."""
+        lower, upper = ([getattr(f, side) for f in self.features] for side in ("lower", "upper"))
+        return np.array(lower, dtype=np.float32), np.array(upper, dtype=np.float32)
+
     def _table(self, market: MarketData, values: np.ndarray, saturated: dict[str, int]) -> FeatureTable:
+        lower, upper = self.bounds
         return FeatureTable(
             open_time=market.open_time,
             closes=market.close,
@@ -141,8 +151,8 @@ class FeatureSet:
             symbols=tuple(market.symbols),
             columns=self.columns,
             values=values,
-            lower=np.array([f.lower for f in self.features], dtype=np.float32),
-            upper=np.array([f.upper for f in self.features], dtype=np.float32),
+            lower=lower,
+            upper=upper,
             units=tuple(f.unit for f in self.features),
             saturated=saturated,
         )

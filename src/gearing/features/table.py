@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from gearing.market.timing import stamp
 
+AVAILABLE = "available"  # the column that says which contracts can be traded
 _ROWS = 1 << 18  # rows checked at a time
 
 
@@ -25,7 +26,8 @@ class FeatureTable:
     bar : timedelta64[ms]
     symbols, columns : tuple of str
     values : (n_bars, n_contracts, n_columns) float32
-        NaN in the warm-up only; a delisted contract has zeros, clipped to the bounds.
+        NaN in the warm-up only; a delisted contract has zeros, clipped to the bounds. So has a contract that is not
+        available yet, in a table with the column ``available``.
     lower, upper : (n_columns,) float32
         Finite bounds of every column.
     units : tuple of str
@@ -257,3 +259,20 @@ def saturate(values: np.ndarray, lower: float, upper: float) -> tuple[NDArray[np
     narrow = values.astype(np.float32)
     count = int(((narrow < bounds[0]) | (narrow > bounds[1])).sum())
     return np.clip(narrow, *bounds), count
+
+
+def mask_unavailable(values: np.ndarray, at: int, lower: np.ndarray, upper: np.ndarray) -> None:
+    """Complete the rows of a feature table that has the column ``available``, in place.
+
+    Parameters
+    ----------
+    values : (n_bars, n_contracts, n_columns) float32
+        Rows whose lookback lies inside the market.
+    at : int
+        Index of ``available`` among the columns. It becomes 1 where a contract trades and no column is NaN, else 0.
+    lower, upper : (n_columns,)
+        Bounds of the columns; a contract that is not available has zeros, clipped to them.
+    """
+    known = (values[:, :, at] > 0.0) & np.isfinite(values).all(axis=2)
+    values[~known] = np.clip(0.0, lower, upper)
+    values[:, :, at] = known

@@ -1,7 +1,7 @@
 """Rules and controls by name, so that YAML, the command line and an exported bundle can name them with parameters."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, is_dataclass
 from typing import Any
 
 from gearing.names import Register, check_names, check_types
@@ -44,10 +44,22 @@ class DataclassRegister(Register[type]):
         kind: type = type(made)
         for name in self.names():
             if self[name] == kind:
-                return {self.kind: name, **asdict(made)}
+                return {
+                    self.kind: name,
+                    **{field.name: self._described(getattr(made, field.name)) for field in fields(made)},
+                }
         raise ValueError(
             f"{type(made).__name__} is not a registered {self.kind}; decorate it with @{self.kind}('name')."
         )
+
+    def _described(self, value: Any) -> Any:
+        """A parameter as plain values; one that is itself registered (a part of an average) with its name."""
+        if isinstance(value, tuple):
+            return tuple(map(self._described, value))
+        if not is_dataclass(value) or isinstance(value, type):
+            return value
+        registered = any(self[name] is type(value) for name in self.names())
+        return self.describe(value) if registered else asdict(value)
 
 
 RULES = DataclassRegister("rule", "gearing.rules", ["gearing.policies.rules"])

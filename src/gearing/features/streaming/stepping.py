@@ -10,6 +10,7 @@ import numpy as np
 
 from gearing.features.feature_set import FeatureSet
 from gearing.features.streaming.memory import WindowMemory
+from gearing.features.table import AVAILABLE, mask_unavailable
 from gearing.market.data import MarketData, sorted_settlements
 
 _OWN = "gearing.features."
@@ -56,12 +57,7 @@ class FeatureStream:
         begun |= {f.name: f(market)[-1] for f in self._others}
         kept = max((f.lookback_bars(market.bar) for f in self._others), default=1)
         self._past = market.rows(max(0, market.n_bars - kept), market.n_bars)
-        self._bounds = [
-            tuple(
-                np.array([getattr(f, side) for f in one.features], np.float32) for side in ("lower", "upper")
-            )
-            for one in self.sets
-        ]
+        self._bounds = [one.bounds for one in self.sets]
         self.rows = self._arranged(begun)
 
     def push(self, bar: MarketData) -> list[np.ndarray]:
@@ -83,6 +79,8 @@ class FeatureStream:
         for one, (lower, upper) in zip(self.sets, self._bounds, strict=True):
             exact = np.array([found[name] for name in one.columns], np.float64).T
             made.append(np.clip(exact.astype(np.float32), lower, upper))
+            if AVAILABLE in one.columns:
+                mask_unavailable(made[-1][None], one.columns.index(AVAILABLE), lower, upper)
         return made
 
 

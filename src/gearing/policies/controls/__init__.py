@@ -11,6 +11,10 @@ and ``BacktestResult.control_report`` report when. An exported runtime calls
 """
 
 from gearing.lazy import reexports
+from gearing.policies.controls.exposure import (
+    DrawdownFloor as DrawdownFloor,
+    ExposureScale as ExposureScale,
+)
 from gearing.policies.controls.guards import (
     AutoDeleverage as AutoDeleverage,
     ExcursionGuard as ExcursionGuard,

@@ -8,6 +8,18 @@ from gearing.policies.registry import (
     rule_names as rule_names,
 )
 from gearing.policies.rules.basic import FixedLeverage as FixedLeverage, Tiered as Tiered
+from gearing.policies.rules.book_kelly import BookKelly as BookKelly
+from gearing.policies.rules.book_trend import BookTrend as BookTrend
+from gearing.policies.rules.books import (
+    Book as Book,
+    BookCarry as BookCarry,
+    BookEqual as BookEqual,
+    BookInverseVolatility as BookInverseVolatility,
+)
+from gearing.policies.rules.combined import (
+    Average as Average,
+    BookVolatilityTarget as BookVolatilityTarget,
+)
 from gearing.policies.rules.conditions import (
     Condition as Condition,
     Scaled as Scaled,
