@@ -11,7 +11,9 @@ from gearing.policies.controls import (
     AutoDeleverage,
     CoolDown,
     DailyLossLimit,
+    DrawdownFloor,
     ExcursionGuard,
+    ExposureScale,
     FundingGuard,
     LiquidationGuard,
     NotionalCap,
@@ -253,3 +255,39 @@ def test_precomputed_targets_refuse_controls():
 
 def test_no_guards_is_a_row_of_nothing():
     assert np.isnan(no_guards((2, 1)).stop).all()
+
+
+def test_the_drawdown_floor_takes_exposure_away_in_proportion_to_the_drawdown():
+    floor = DrawdownFloor(limit=0.4)
+    # (0.4 - drawdown) / 0.4
+    for drawdown, left in ((0.0, 1.0), (0.1, 0.75), (0.3, 0.25), (0.4, 0.0), (0.6, 0.0)):
+        found, _, _ = controlled(floor, [4.0, -2.0], situation(2, drawdown=[drawdown]))
+        assert found == pytest.approx([4.0 * left, -2.0 * left], abs=1e-5)
+
+
+def test_the_drawdown_floor_leaves_held_positions_until_it_is_reached():
+    floor = DrawdownFloor(limit=0.4)
+    assert np.isnan(controlled(floor, [np.nan], situation(drawdown=[0.3]))[0]).all()
+    assert controlled(floor, [np.nan], situation(drawdown=[0.5]))[0] == [0.0]
+
+
+def test_the_exposure_scale_in_force_multiplies_targets():
+    dated = ExposureScale((0.5, 2.0), ("2023-01-01", "2024-01-01T12:00"))
+    for time, factor in (("2022-12-31", 0.0), ("2023-01-01", 0.5), ("2024-01-01T11:00", 0.5), (NOON, 2.0)):
+        now = situation(2, time=np.datetime64(time, "ms"))
+        assert controlled(dated, [3.0, -1.0], now)[0] == [3.0 * factor, -factor]
+    assert controlled(ExposureScale(1.5, max_leverage=4.0), [3.0, -1.0], situation(2))[0] == [4.0, -1.5]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"factor": -1.0}, "0 or more"),
+        ({"factor": (1.0, 2.0)}, "2 factors for 0 times"),
+        ({"factor": (1.0, 2.0), "since": ("2024-01-01", "2023-01-01")}, "ascend"),
+        ({"since": ("someday",)}, "someday"),
+    ],
+)
+def test_an_exposure_scale_that_makes_no_sense_is_refused(given, message):
+    with pytest.raises(ValueError, match=message):
+        ExposureScale(**given)

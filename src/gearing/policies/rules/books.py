@@ -1,7 +1,7 @@
 """Books: rules for one cross-margin account over many contracts, of which some may not be listed yet or any more.
 
 A book gives every contract an exposure x_j (signed notional over equity), from the contracts that are available alone
-(the column ``available``, see `gearing.features.families.availability`): history as long as its columns need, and still traded.
+(the column ``available`` of the features): history as long as its columns need, and still traded.
 The target leverage that the exchange is given is x_j x n / margin_share for n contracts, since the margin share is
 divided evenly among them.
 """
