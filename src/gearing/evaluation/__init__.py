@@ -53,6 +53,11 @@ if TYPE_CHECKING:
         check_budget as check_budget,
         check_safest_leverage as check_safest_leverage,
     )
+    from gearing.evaluation.risk.drawdown_budget import (
+        BudgetScale as BudgetScale,
+        realised_drawdown as realised_drawdown,
+        scale_to_budget as scale_to_budget,
+    )
     from gearing.evaluation.risk.safest_leverage import (
         SafestLeverage as SafestLeverage,
         risk_by_leverage as risk_by_leverage,

@@ -13,7 +13,8 @@ from pydantic import Field, model_validator
 
 from gearing.contracts import venue, venue_names
 from gearing.market import MarketData, load_market, synthetic_market
-from gearing.market.history.layout import PROFILES, profile
+from gearing.market.history.layout import PROFILES, contract_names, profile
+from gearing.market.history.load import ALL
 from gearing.market.synthetic.generators import check_settings
 from gearing.names import check_names
 from gearing.simulation.config import SimulationConfig
@@ -61,7 +62,8 @@ class Market(Generator):
         Data folder in the layout of ``data/README.md``. ``${oc.env:GEARING_DATA,data}`` reads the
         environment.
     contracts : list of str, optional
-        Default: BTCUSDT of history, or the generator's own.
+        Default: BTCUSDT of history, or the generator's own. ``[all]`` is every contract of the folder, from the first
+        bar of any to the last; each can be traded while it has bars.
     from, to : moment, optional
         ``to`` is the first moment left out. Without both, the longest complete span is taken and printed.
     generator, seed, years, settings
@@ -100,11 +102,15 @@ class Market(Generator):
     @property
     def symbols(self) -> list[str]:
         """Contracts of real history, by symbol."""
+        if self.contracts == [ALL]:
+            return list(contract_names(self.folder, self.venue))
         return self.contracts or ["BTCUSDT"]
 
     def each(self, symbols: Iterable[str] | None = None) -> dict[str, MarketData]:
         """Markets of one contract each: history over its own span; by default, of the market's own contracts."""
         names = self.contracts if symbols is None else list(symbols)
+        if names == [ALL] and self.is_history:
+            names = self.symbols
         if not self.is_history:
             market = self.model_copy(update={"contracts": names}).open()
             return {symbol: market.select([symbol]) for symbol in market.symbols}
@@ -115,7 +121,8 @@ class Market(Generator):
         if self.is_history:
             alike = {"folder", "bar", "venue", "missing_mark", "missing_funding", "missing_tiers", "finer"}
             options = self.model_dump(include=alike)
-            return load_market(symbols=self.symbols, start=self.from_, end=self.to, **options)
+            symbols = self.contracts if self.contracts == [ALL] else self.symbols
+            return load_market(symbols=symbols, start=self.from_, end=self.to, **options)
         market = synthetic_market(
             self.generator, self.seed, self.years, self.contracts, self.bar, **self.settings
         )

@@ -294,3 +294,22 @@ def test_a_day_of_tiers_that_is_written_in_two_ways_is_refused(folder):
     (folder / "brackets-history.json").write_text(json.dumps(days))
     with pytest.raises(ValueError, match="2019-12-31T00:00: another key is the same day"):
         load(folder)
+
+
+def test_all_contracts_of_a_folder_trade_while_they_have_bars(folder):
+    edit(folder, "AAAUSDT", "last", drop(0, 240))  # listed ten days later
+    edit(folder, "BBBUSDT", "last", drop(1200, 1440))  # ends ten days earlier
+    (folder / "binance-um" / "EMPTYUSDT").mkdir()
+    found = load(folder, "all", missing_mark="last", missing_funding="zero")
+    assert found.symbols == ("AAAUSDT", "BBBUSDT")
+    assert found.n_bars == 1440
+    np.testing.assert_array_equal(found.tradable[:, 0], np.arange(1440) >= 240)
+    np.testing.assert_array_equal(found.tradable[:, 1], np.arange(1440) < 1200)
+    part = load(folder, ["all"], start="2020-01-03", missing_mark="last", missing_funding="zero")
+    assert part.open_time[0] == np.datetime64("2020-01-03")
+
+
+def test_all_contracts_of_an_empty_folder_are_refused(tmp_path):
+    (tmp_path / "binance-um").mkdir()
+    with pytest.raises(ValueError, match="no contract with traded bars"):
+        load(tmp_path, "all")

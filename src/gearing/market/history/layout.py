@@ -99,6 +99,21 @@ def symbol_folder(folder: Path, venue: str, symbol: str) -> Path:
     return path
 
 
+def contract_names(folder: str | os.PathLike[str] | None, venue: str) -> tuple[str, ...]:
+    """Symbols of all contracts of a venue that have traded bars, in order of the alphabet.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    parent = data_folder(folder) / check_file_name(venue, "the venue")
+    found = sorted(p.name for p in parent.glob("*") if p.is_dir() and stored_bars(p, "last"))
+    if not found:
+        raise ValueError(f"{parent} holds no contract with traded bars; `gearing data fetch` fills a folder.")
+    return tuple(found)
+
+
 def bar_file(folder: Path, kind: str, bar: np.timedelta64) -> Path:
     """File of a kind ("last", "mark", "index") and bar length."""
     return folder / f"{PREFIX[kind]}{label(bar)}.parquet"

@@ -13,6 +13,8 @@ from gearing.market.history.assemble import Missing, assemble, place
 from gearing.market.history.series import Bars, Series
 from gearing.market.timing import label, positive_duration
 
+ALL = "all"  # in place of symbols: every contract of the venue
+
 
 def load_market(
     folder: str | os.PathLike[str] | None = None,
@@ -33,12 +35,15 @@ def load_market(
     folder : path, optional
         In the layout of :mod:`gearing.market.history.layout`; ``$GEARING_DATA`` by default.
     symbols : str or sequence of str
+        ``"all"`` is every contract of the venue that has traded bars. Without ``start`` or ``end`` the market then
+        begins with the first bar of any contract and ends with the last one: a contract is not tradable before its
+        first bar and after its last.
     bar : str or timedelta
         Length of a bar. Longer bars are built from stored ones that divide them.
     venue : str
         Folder of the venue, for example "binance-um" or "okx-swap".
     start, end : date, datetime or ISO text, optional
-        Half-open span of bar openings in UTC. Without both, the longest span in which all contracts are
+        Half-open span of bar openings in UTC. Without both, the longest span in which all named contracts are
         complete is taken and noted in ``market.notes``.
     missing_mark : {"error", "last"}
         Mark bars longer than ``bar`` count as missing. "last" uses the traded price instead.
@@ -55,11 +60,17 @@ def load_market(
     """
     root = layout.data_folder(folder)
     names = (symbols,) if isinstance(symbols, str) else tuple(symbols)
+    everything = names == (ALL,)
+    if everything:
+        names = layout.contract_names(root, venue)
     length = positive_duration(bar)
     missing = Missing(missing_mark, missing_funding, missing_tiers)
     read = [_series(root, venue, symbol, length, missing) for symbol in names]
     series, notes = [one for one, _ in read], [note for _, note in read if note]
-    profile, name = layout.profile(venue), f"{venue} {' '.join(names)}"
+    if everything:
+        start = min(one.last.open_time[0] for one in series) if start is None else start
+        end = max(one.last.open_time[-1] for one in series) + length if end is None else end
+    profile, name = layout.profile(venue), f"{venue} {ALL if everything else ' '.join(names)}"
     market = assemble(series, length, start, end, missing, profile.funding_interval, profile.name, name)
     market = market.renamed(market.name, *notes)
     return market if finer is None else _with_finer(market, root, venue, positive_duration(finer), missing)

@@ -1,0 +1,174 @@
+"""A budget for drawdowns: the scale at which the mean largest drawdown of a year is within it, and what was realised.
+
+The same for every policy, rule or agent: it needs the policy's past daily returns alone. Returns are taken to grow in
+proportion to the scale, costs included, and a floor (`gearing.policies.controls.DrawdownFloor`) acts along every
+resampled year as it acts on an account.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from gearing.evaluation.metrics import DAYS_PER_YEAR
+from gearing.evaluation.statistics.bootstrap import stationary_indices
+from gearing.names import shown
+
+WINDOW = 365  # days
+_FEWEST_DAYS = 60  # of past returns
+_MOST_SCALE = 64.0
+_BISECTIONS = 30
+_LEAST_LEFT = 1e-3  # of equity: a day that loses all of it and more leaves this
+
+
+@dataclass(frozen=True)
+class BudgetScale:
+    """The scale of a policy for a drawdown budget.
+
+    Attributes
+    ----------
+    scale : float
+        What the policy's targets are multiplied by.
+    drawdown : float
+        Promised: mean largest drawdown of the resampled years at this scale, a fraction.
+    growth : float
+        Promised: mean log growth a year of the resampled years at this scale.
+    n_days : int
+        Past days that the resampled years are drawn from.
+    """
+
+    scale: float
+    drawdown: float
+    growth: float
+    n_days: int
+
+
+def scale_to_budget(
+    returns: ArrayLike,
+    budget: float,
+    *,
+    floor: float | None = None,
+    mean_block: float = 20.0,
+    replications: int = 500,
+    most: float = _MOST_SCALE,
+    seed: int = 0,
+) -> BudgetScale:
+    """The largest scale at which resampled years of past returns lose at most the budget, in the mean.
+
+    Parameters
+    ----------
+    returns : array, shape (n_days,)
+        Simple daily returns of the policy at scale 1, all known when the scale is used.
+    budget : float
+        Largest mean of the largest drawdown of 365 days, a fraction.
+    floor : float, optional
+        Limit of the drawdown floor that the account has; None for none.
+    mean_block : float
+        Mean block of the stationary bootstrap [days].
+    replications : int
+        Resampled years.
+    most : float
+        Largest scale, which a policy without losses gets.
+    seed : int
+
+    Raises
+    ------
+    ValueError
+        For fewer than 60 returns, returns that are not finite, or a budget or floor outside (0, 1).
+    """
+    past = _checked(returns, budget, floor)
+    years = _resampled_years(past, mean_block, replications, seed)
+
+    def drawdown(scale: float) -> float:
+        return float(scaled_years(years, scale, floor)[1].mean())
+
+    scale = _largest_within(drawdown, budget, most)
+    growth, worst = scaled_years(years, scale, floor)
+    return BudgetScale(scale, float(worst.mean()), float(growth.mean()), past.size)
+
+
+def _checked(returns: ArrayLike, budget: float, floor: float | None) -> np.ndarray:
+    past = np.asarray(returns, np.float64)
+    if past.ndim != 1 or past.size < _FEWEST_DAYS or not np.isfinite(past).all():
+        raise ValueError(
+            f"a budget is fitted to at least {_FEWEST_DAYS} finite daily returns; given are {past.size} of shape "
+            f"{past.shape}. Begin later, or load a longer history."
+        )
+    for name, value in (("budget", budget), ("floor", floor)):
+        if value is not None and not 0.0 < value < 1.0:
+            raise ValueError(f"{name} is {shown(value)}; it must be a fraction between 0 and 1.")
+    return past
+
+
+def _resampled_years(past: np.ndarray, mean_block: float, replications: int, seed: int) -> np.ndarray:
+    """Years of past returns in blocks (n_years, 365)."""
+    rng = np.random.default_rng(seed)
+    pieces, n = [], past.size
+    for _ in range(-(-WINDOW // n)):  # a past shorter than a year is drawn several times
+        pieces.append(past[stationary_indices(n, min(mean_block, float(n)), replications, rng)])
+    return np.concatenate(pieces, axis=1)[:, :WINDOW]
+
+
+def scaled_years(years: np.ndarray, scale: float, floor: float | None) -> tuple[np.ndarray, np.ndarray]:
+    """Log growth a year and largest drawdown of paths of daily returns, each (n_paths,).
+
+    Parameters
+    ----------
+    years : (n_paths, n_days)
+        Returns at scale 1.
+    floor : float, optional
+        Exposure is scale x (floor - drawdown) / floor, as long as it is positive.
+    """
+    equity, peak = np.ones(len(years)), np.ones(len(years))
+    worst = np.zeros(len(years))
+    for day in years.T:
+        left = 1.0 if floor is None else np.maximum(1.0 - (1.0 - equity / peak) / floor, 0.0)
+        equity = equity * np.maximum(1.0 + scale * left * day, _LEAST_LEFT)
+        peak = np.maximum(peak, equity)
+        worst = np.maximum(worst, 1.0 - equity / peak)
+    return np.log(equity) * DAYS_PER_YEAR / years.shape[1], worst
+
+
+def _largest_within(value: Callable[[float], float], budget: float, most: float) -> float:
+    """Largest argument up to ``most`` with an increasing value within the budget."""
+    if value(most) <= budget:
+        return most
+    low, high = 0.0, most
+    for _ in range(_BISECTIONS):
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if value(middle) <= budget else (low, middle)
+    return low
+
+
+def window_drawdowns(equity: ArrayLike, window: int = WINDOW) -> np.ndarray:
+    """Largest drawdown of every window of days (n_windows,), one beginning at each day; of all days if they are fewer.
+
+    Parameters
+    ----------
+    equity : array, shape (n_days + 1,)
+        At daily closes; the peak of a window begins with its first value.
+    """
+    values = np.asarray(equity, np.float64)
+    length = min(window + 1, values.size)
+    views = np.lib.stride_tricks.sliding_window_view(values, length)
+    return np.asarray((1.0 - views / np.maximum.accumulate(views, axis=1)).max(axis=1))
+
+
+def realised_drawdown(returns: ArrayLike, window: int = WINDOW) -> float:
+    """Mean largest drawdown of the windows of a series of daily returns: what a budget's promise is compared with."""
+    return float(window_drawdowns(_equity(np.asarray(returns, np.float64)), window).mean())
+
+
+def equal_risk_scale(returns: ArrayLike, budget: float, window: int = WINDOW) -> float:
+    """Constant that a series of daily returns is multiplied by so that its mean largest drawdown equals the budget.
+
+    Hindsight: it compares policies at equal realised risk and is no part of any decision.
+    """
+    values = np.asarray(returns, np.float64)
+    return _largest_within(lambda scale: realised_drawdown(scale * values, window), budget, _MOST_SCALE)
+
+
+def _equity(returns: np.ndarray) -> Any:
+    return np.concatenate([[1.0], np.cumprod(np.maximum(1.0 + returns, _LEAST_LEFT))])

@@ -1,0 +1,99 @@
+"""Scales for a drawdown budget, against paths worked out by hand and the Brownian motion's own drawdown."""
+
+import numpy as np
+import pytest
+
+from gearing.evaluation.risk.drawdown_budget import (
+    equal_risk_scale,
+    realised_drawdown,
+    scale_to_budget,
+    scaled_years,
+    window_drawdowns,
+)
+
+
+def test_a_scaled_path_with_a_floor_by_hand():
+    # scale 2, floor 0.5. Day 1: -0.1 x 2 = 0.8, drawdown 0.2. Day 2: exposure 2 x (0.5 - 0.2) / 0.5 = 1.2; 0.8 x 1.12
+    # = 0.896. Day 3: drawdown 0.104, exposure 2 x 0.792 = 1.584; 0.896 x (1 - 0.1584)
+    growth, worst = scaled_years(np.array([[-0.1, 0.1, -0.1]]), 2.0, 0.5)
+    end = 0.8 * 1.12 * (1.0 - 0.1584)
+    assert growth[0] == pytest.approx(np.log(end) * 365.0 / 3.0)
+    assert worst[0] == pytest.approx(1.0 - end)
+    growth, worst = scaled_years(np.array([[-0.1, 0.1, -0.1]]), 2.0, None)
+    assert growth[0] == pytest.approx(np.log(0.8 * 1.2 * 0.8) * 365.0 / 3.0)
+    assert worst[0] == pytest.approx(1.0 - 0.8 * 1.2 * 0.8)
+
+
+def test_the_scale_meets_its_budget_and_a_tighter_budget_is_a_smaller_scale():
+    returns = np.random.default_rng(1).normal(0.001, 0.02, 900)
+    found = [scale_to_budget(returns, budget) for budget in (0.10, 0.25)]
+    assert [one.drawdown for one in found] == pytest.approx([0.10, 0.25], abs=1e-6)
+    assert found[0].scale < found[1].scale
+    floored = scale_to_budget(returns, 0.25, floor=0.5)
+    assert floored.drawdown == pytest.approx(0.25, abs=1e-6)
+    assert floored.scale > found[1].scale  # exposure falls in drawdowns, so more is possible at the peak
+
+
+def test_the_scale_of_a_driftless_walk_is_that_of_brownian_motion():
+    # Without drift the expected largest drawdown of Brownian motion is sqrt(pi / 2) x volatility x sqrt(T) (Magdon-
+    # Ismail et al., 2004), in logs; sampled daily it is smaller by about 0.5826 daily standard deviations at each end
+    # (Broadie, Glasserman and Kou, 1997). Walks simulated here agree with that, and turn logs into fractions.
+    rng = np.random.default_rng(0)
+    daily = 0.01
+    walks = np.cumsum(rng.normal(0.0, daily, (4000, 365)), axis=1)
+    path = np.concatenate([np.zeros((4000, 1)), walks], axis=1)
+    worst = (np.maximum.accumulate(path, axis=1) - path).max(axis=1)
+    theory = np.sqrt(np.pi / 2.0 * 365.0) * daily - 2.0 * 0.5826 * daily
+    assert worst.mean() == pytest.approx(theory, rel=0.03)
+    budget = float((1.0 - np.exp(-worst)).mean())
+    steps = rng.normal(0.0, daily, 2000)
+    past = np.expm1(np.concatenate([steps, -steps]))  # without drift in this sample, too
+    found = scale_to_budget(past, budget, mean_block=1.0, replications=2000)
+    assert found.scale == pytest.approx(1.0, rel=0.05)
+
+
+def test_no_future_return_changes_a_scale_and_the_same_call_repeats():
+    returns = np.random.default_rng(2).normal(0.001, 0.02, 500)
+    first = scale_to_budget(returns[:400], 0.2)
+    changed = returns.copy()
+    changed[400:] = 0.5
+    assert scale_to_budget(changed[:400], 0.2) == first
+
+
+def test_a_past_shorter_than_a_year_is_resampled_to_one():
+    returns = np.full(70, -0.001)
+    # 365 days of -0.1 % x scale: 1 - (1 - scale / 1000)^365 = 0.2
+    found = scale_to_budget(returns, 0.2)
+    assert found.scale == pytest.approx(1000.0 * (1.0 - 0.8 ** (1.0 / 365.0)), rel=1e-6)
+    assert found.growth == pytest.approx(np.log(0.8), rel=1e-6)
+
+
+def test_a_policy_that_never_loses_gets_the_largest_scale():
+    assert scale_to_budget(np.full(100, 0.001), 0.2, most=3.0).scale == 3.0
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"returns": np.zeros(59)}, "at least 60"),
+        ({"returns": np.full(100, np.nan)}, "finite"),
+        ({"budget": 0.0}, "budget is 0.0"),
+        ({"floor": 1.5}, "floor is 1.5"),
+    ],
+)
+def test_what_no_budget_can_be_fitted_to_is_refused(given, message):
+    with pytest.raises(ValueError, match=message):
+        scale_to_budget(**{"returns": np.zeros(100), "budget": 0.2, **given})
+
+
+def test_window_drawdowns_by_hand():
+    equity = [1.0, 2.0, 1.0, 1.5, 3.0]
+    # windows of 2 days: (1, 2, 1): 0.5; (2, 1, 1.5): 0.5; (1, 1.5, 3): 0
+    assert window_drawdowns(equity, 2).tolist() == [0.5, 0.5, 0.0]
+    assert window_drawdowns(equity, 365).tolist() == [0.5]
+
+
+def test_the_equal_risk_scale_reaches_the_budget():
+    returns = np.random.default_rng(3).normal(0.001, 0.02, 800)
+    scale = equal_risk_scale(returns, 0.25)
+    assert realised_drawdown(scale * returns) == pytest.approx(0.25, abs=1e-6)
