@@ -35,7 +35,7 @@ def export(
     """Write the bundle of a study's agent: the mean of its seeds, or a seed that you name beforehand."""
     from gearing.export.bundle.signing import read_private_key, sign_bundle
     from gearing.export.runtime import load_bundle
-    from gearing.studies.study.exporting import export_from_folder
+    from gearing.studies.study.exporting.export import export_from_folder
 
     key = None if sign is None else read_private_key(sign)  # before a bundle is replaced
     folder = export_from_folder(study_folder, agent, seed)

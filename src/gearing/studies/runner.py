@@ -109,7 +109,7 @@ class Experiment:
     @property
     def decision(self) -> Decision:
         """What the bundle decides on the last bars of the experiment's market, with an empty account."""
-        from gearing.studies.study.exporting import example_decision
+        from gearing.studies.study.exporting.inputs import example_decision
 
         return example_decision(self.folder, self.bundle)
 
@@ -126,7 +126,7 @@ class Experiment:
     def _exported(self) -> list[str]:
         if self.bundle is None:
             return []
-        from gearing.studies.study.exporting import inputs_of
+        from gearing.studies.study.exporting.places import inputs_of
 
         inputs = inputs_of(self.bundle)
         command = (

@@ -126,7 +126,7 @@ def test_columns_that_do_not_exist_are_refused_before_it_trades(market):
 
 @pytest.mark.slow
 def test_a_bundle_of_it_decides_as_the_module_does(market, tmp_path):
-    from gearing.studies.study.exporting import bars_table, funding_table
+    from gearing.studies.study.exporting.inputs import bars_table, funding_table
 
     policy = from_torch(OfVolatility(), COLUMNS)
     config = gearing.SimulationConfig(**settings())

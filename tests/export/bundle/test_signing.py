@@ -83,7 +83,7 @@ def test_what_is_no_key_is_refused(bundle, key):
 def test_a_key_that_is_none_is_refused_before_a_bundle_is_replaced(tmp_path, monkeypatch):
     # The export of one seed replaces the study's bundle; a wrong key was refused only after that.
     monkeypatch.setattr(
-        "gearing.studies.study.exporting.export_from_folder", lambda *_: pytest.fail("replaced")
+        "gearing.studies.study.exporting.export.export_from_folder", lambda *_: pytest.fail("replaced")
     )
     (tmp_path / "key").write_text("zz")
     with pytest.raises(BundleError, match="2 bytes were given"):

@@ -120,7 +120,8 @@ def test_leaderboards_of_several_studies_stand_side_by_side(study, tmp_path):
 
 def test_an_agent_of_a_finished_study_is_exported_from_its_folder(study, tmp_path):
     from gearing.export import load_bundle
-    from gearing.studies.study.exporting import example_decision, export_from_folder
+    from gearing.studies.study.exporting.export import export_from_folder
+    from gearing.studies.study.exporting.inputs import example_decision
 
     about = load_bundle(export_from_folder(study.folder)).manifest
     trained = (study.folder / "trials").glob("fold1-ppo-*/summary.json")

@@ -19,7 +19,7 @@ from gearing.studies.study.config import StudyConfig
 from gearing.studies.study.conforming import check_own_policies
 from gearing.studies.study.days import Fixed, everything_played, fixed_leverages
 from gearing.studies.study.evidence import evidence_of
-from gearing.studies.study.exporting import export_agent
+from gearing.studies.study.exporting.export import export_agent
 from gearing.studies.study.leaderboard import (
     Entry,
     entries_of,

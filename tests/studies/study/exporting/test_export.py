@@ -3,7 +3,8 @@
 import pytest
 
 from gearing.studies.study.config import load_study
-from gearing.studies.study.exporting import export_from_folder, inputs_of, place
+from gearing.studies.study.exporting.export import export_from_folder
+from gearing.studies.study.exporting.places import inputs_of, place
 
 AGENT = {"algorithm": "ppo", "action": "residual", "base": "volatility_weighted"}
 

@@ -1,27 +1,18 @@
-"""Exporting a study's agent, with the inputs of one decision, so that it can be tried at once."""
+"""Export a study's agent."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
 from gearing.evaluation.columns import FORECAST
 from gearing.evaluation.result import BacktestResult
 from gearing.export import BundleError, load_bundle
-from gearing.export.bundle.files import MANIFEST
-from gearing.export.deciding.decision import Decision
-from gearing.export.reading.moment import LAST_BAR
 from gearing.export.results import budget_card, evaluation_card
-from gearing.market.data import MarketData
-from gearing.names import check_file_name
-from gearing.storage.atomic import write_text
 from gearing.storage.digest import code_digest
-from gearing.storage.text import read_json
 from gearing.studies.study.columns import agent_columns
 from gearing.studies.study.config import StudyConfig, load_study
+from gearing.studies.study.exporting.inputs import INPUT_FILES, write_inputs
+from gearing.studies.study.exporting.places import bundle_name, inputs_of, place
 from gearing.studies.study.learning import training_settings
 from gearing.studies.study.prepare import Prepared, prepare
 from gearing.studies.study.trials import (
@@ -34,9 +25,6 @@ from gearing.studies.study.trials import (
 )
 from gearing.studies.trials import Result
 from gearing.studies.work import Work
-
-BUNDLE, INPUTS = "bundle", "decide"
-_INPUTS = ("bars.csv", "funding.csv", "account.json", "now.txt")
 
 
 def trained(prepared: Prepared, name: str, work: Work, seed: int | None = None) -> list[Result]:
@@ -102,7 +90,7 @@ def export_agent(prepared: Prepared, name: str, work: Work, seed: int | None = N
         budget=budget_card(list(results.values()), where) if results else {},
         overwrite=True,
     )
-    _write_inputs(market, bundle, inputs_of(bundle), config.decision.initial_equity)
+    write_inputs(market, bundle, inputs_of(bundle), config.decision.initial_equity)
     return bundle
 
 
@@ -115,36 +103,6 @@ def _played(config: StudyConfig, found: Sequence[Result]) -> dict[str, BacktestR
         path = one.folder / result_file(None, overlay=False)
         played[f"seed {trial.seed}"] = load_result(trial.name, path, settings)[0]
     return played
-
-
-def place(config: StudyConfig, name: str, folder: Path) -> Path:
-    """Folder of an agent's bundle in a study's folder.
-
-    That of the agent which the study exports, or of its only one, is ``bundle``, unless another agent's bundle is there
-    from before; others are in ``bundle-NAME``.
-    """
-    own = folder / check_file_name(f"{BUNDLE}-{name}", "the agent's folder")
-    main = config.export or (next(iter(config.agents)) if len(config.agents) == 1 else None)
-    there = _name_in(folder / BUNDLE)
-    return folder / BUNDLE if name == main and there in (None, bundle_name(config, name)) else own
-
-
-def bundle_name(config: StudyConfig, name: str) -> str:
-    """Name of an agent's policy in its bundle."""
-    return f"{config.name}-{name}"
-
-
-def inputs_of(bundle: Path) -> Path:
-    """Folder of the inputs that a study writes with a bundle."""
-    return bundle.with_name(bundle.name.replace(BUNDLE, INPUTS, 1))
-
-
-def _name_in(bundle: Path) -> str | None:
-    """Name of the policy in a bundle; None where there is none, or a damaged one."""
-    try:
-        return str(read_json(bundle / MANIFEST, dict).get("name"))
-    except ValueError:
-        return None
 
 
 def _provenance(config: StudyConfig, found: Sequence[Result]) -> dict[str, Any]:
@@ -163,7 +121,7 @@ def _provenance(config: StudyConfig, found: Sequence[Result]) -> dict[str, Any]:
 
 def _is_exported(bundle: Path, inputs: Path, provenance: dict[str, Any]) -> bool:
     """Whether a whole and unchanged bundle of that training is there, with the inputs of a decision."""
-    if not all((inputs / name).is_file() for name in _INPUTS):
+    if not all((inputs / name).is_file() for name in INPUT_FILES):
         return False
     try:
         found = load_bundle(bundle).manifest.provenance
@@ -204,47 +162,3 @@ def _chosen(names: list[str], agent: str | None, folder: Path) -> str:
             f"agent {agent!r} is not in this study; choose one with --agent: {', '.join(names)}."
         )
     return agent or names[0]
-
-
-def _write_inputs(market: MarketData, bundle: Path, folder: Path, equity: float) -> None:
-    folder.mkdir(exist_ok=True)
-    count = min(load_bundle(bundle).lookback_bars + int(np.timedelta64(1, "D") // market.bar), market.n_bars)
-    recent = market.between(market.open_time[-count])
-    for name, table in (("bars.csv", bars_table(recent)), ("funding.csv", funding_table(recent))):
-        write_text(folder / name, table.to_csv(index=False, lineterminator="\n"))
-    write_text(folder / "now.txt", f"{recent.close_time[-1]}\n")
-    account = {"wallet_balance": equity, "positions": {}}
-    write_text(folder / "account.json", json.dumps(account, indent=1) + "\n")
-
-
-def bars_table(market: MarketData) -> pd.DataFrame:
-    """Bars as ``Bundle.decide`` reads them."""
-    parts = []
-    for j, symbol in enumerate(market.symbols):
-        columns: dict[str, Any] = {"open_time": market.open_time, "contract": symbol}
-        for k, price in enumerate(("open", "high", "low", "close")):
-            columns[price] = market.last[:, j, k]
-            columns[f"mark_{price}"] = market.mark[:, j, k]
-        columns["volume"] = market.volume[:, j]
-        parts.append(pd.DataFrame(columns))
-    return pd.concat(parts, ignore_index=True)
-
-
-def funding_table(market: MarketData) -> pd.DataFrame:
-    """Settlements as ``Bundle.decide`` reads them."""
-    names = np.array(market.symbols)
-    cash = market.settlements
-    return pd.DataFrame({"time": cash["time"], "rate": cash["rate"], "contract": names[cash["contract"]]})
-
-
-def example_decision(folder: Path, bundle: Path | None = None) -> Decision:
-    """What a study's bundle decides on the last bars of the study's market, with an empty account."""
-    bundle = bundle or folder / BUNDLE
-    inputs = inputs_of(bundle)
-    return load_bundle(bundle).decide(
-        inputs / "bars.csv",
-        inputs / "account.json",
-        inputs / "funding.csv",
-        now=LAST_BAR,
-        fallback="hold",
-    )

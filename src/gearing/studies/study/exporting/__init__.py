@@ -1,0 +1,1 @@
+"""Exporting the policies of a study."""
