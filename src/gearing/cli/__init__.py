@@ -14,7 +14,8 @@ from typing import Annotated, Any
 import typer
 
 from gearing.cli.data import data
-from gearing.cli.deciding import decide, export, replay
+from gearing.cli.deciding import decide, replay
+from gearing.cli.exporting import export
 from gearing.cli.failures import STOPPED, explained, how_to_go_on
 from gearing.cli.listing import list_names
 from gearing.cli.live import paper, serve, watch

@@ -1,4 +1,4 @@
-"""``gearing export``, ``gearing decide`` and ``gearing replay``: bundles, their decisions, and logs of them."""
+"""``gearing decide`` and ``gearing replay``: decisions of bundles, and logs of them."""
 
 from __future__ import annotations
 
@@ -15,33 +15,6 @@ Key = Annotated[
     str | None,
     typer.Option(help="Refuse a bundle that this public ed25519 key (hex, or a file) does not verify."),
 ]
-
-
-def export(
-    study_folder: Annotated[
-        Path, typer.Argument(help="Folder of a finished study, as `gearing study` prints it.")
-    ],
-    agent: Annotated[
-        str | None, typer.Option(help="Agent to export; required if the study trained several.")
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option(help="Export this seed alone; by default all seeds decide by their mean.")
-    ] = None,
-    sign: Annotated[
-        Path | None,
-        typer.Option(help="File with a private ed25519 key (32 bytes or hex) to sign the bundle."),
-    ] = None,
-) -> None:
-    """Write the bundle of a study's agent: the mean of its seeds, or a seed that you name beforehand."""
-    from gearing.export.bundle.signing import read_private_key, sign_bundle
-    from gearing.export.runtime import load_bundle
-    from gearing.studies.study.exporting.export import export_from_folder
-
-    key = None if sign is None else read_private_key(sign)  # before a bundle is replaced
-    folder = export_from_folder(study_folder, agent, seed)
-    typer.echo(f"bundle      {folder}\ndigest      {load_bundle(folder).digest}")
-    if key is not None:
-        typer.echo(f"key         {sign_bundle(folder, key)}")
 
 
 def decide(

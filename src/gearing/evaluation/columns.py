@@ -87,14 +87,14 @@ def column_table(
     if FORECAST in wanted:
         from gearing.forecasters import forecast_volatility_column
 
-        table = forecast_volatility_column(market, **_forecast_arguments(forecast)).join(table)
+        table = forecast_volatility_column(market, **forecast_arguments(forecast)).join(table)
     for side, way in ((1, "touch_down_"), (-1, "touch_up_")):
         if any(name.startswith(way) for name in wanted):
             table = join_excursions(table, market, side=side)
     return table
 
 
-def _forecast_arguments(forecast: str | Mapping[str, Any]) -> dict[str, Any]:
+def forecast_arguments(forecast: str | Mapping[str, Any]) -> dict[str, Any]:
     """Arguments of ``forecast_volatility_column``; a name replaces the forecaster of the default ones."""
     if isinstance(forecast, str):
         return {**DEFAULT_FORECAST, "forecaster": forecast}

@@ -85,7 +85,10 @@ def _trained(manifest: Manifest) -> str:
     if manifest.seen is None:
         return "The ranges of training are not known: no observation is refused for lying outside."
     seen = manifest.seen
-    return (
+    before = (
+        "" if manifest.kind != "rule" else "A rule is not trained; these are the data it was exported with. "
+    )
+    return before + (
         f"{seen.span[0]} to {seen.span[1]} UTC, {seen.rows:,} rows. The largest joint (Mahalanobis) distance was "
         f"{seen.largest:.3g}, its 99 % quantile {seen.quantiles['0.99']:.3g}. Observations outside are refused, see "
         "`max_outside`."

@@ -242,8 +242,8 @@ def outside_training(policy: BundlePolicy, table: FeatureTable) -> list[str]:
 def overlap_with_training(policy: BundlePolicy, symbols: tuple[str, ...], table: FeatureTable) -> list[str]:
     """Says that a market holds bars of the training of the same contracts: its result is not out of sample."""
     about = policy.manifest
-    if about.seen is None or not set(symbols) & set(about.symbols):
-        return []
+    if about.seen is None or about.kind == "rule" or not set(symbols) & set(about.symbols):
+        return []  # a rule is not trained
     first, last = (np.datetime64(moment, "ms") for moment in about.seen.span)
     if table.open_time[0] >= last or table.close_time[-1] <= first:
         return []

@@ -12,30 +12,43 @@ from gearing.evaluation.result import BacktestResult
 from gearing.evaluation.risk.safest_leverage import share_of
 from gearing.evaluation.statistics.inference import mean_interval
 
-_METRICS = ("annual_return", "sharpe", "max_drawdown", "liquidations", "mean_leverage", "end_equity")
+_METRICS = {
+    "annual_return": "annual_return", "sharpe": "sharpe", "max_drawdown": "max_drawdown",
+    "liquidations": "liquidations a year", "effective_leverage": "effective_leverage", "end_equity": "end_equity",
+}  # of a result's row, and their names on the card  # fmt: skip
+_NOT_PLAYED = "of the trainings one by one; their mean, which the bundle decides by, was not played"
 HORIZONS = (1, 7, 30)  # days
 _LOSS = 0.1  # of equity
+_INTERVAL = (
+    "95 %, blocks of days at least as long as the horizon; where no or every day has the event, Clopper-Pearson for "
+    "the horizons that follow each other"
+)
 
 
 def evaluation_card(results: Mapping[str, BacktestResult], where: str) -> dict[str, Any]:
-    """Evaluation of the trainings behind a bundle, out of sample.
+    """Evaluation of a bundle's policy: of the trainings behind it, out of sample, or of a rule.
 
     Parameters
     ----------
-    results : mapping of name (of a seed) to BacktestResult
+    results : mapping of name (of a seed, or of the policy) to BacktestResult
     where : str
         Data and span, in words.
     """
     growth = [daily_log_growth(one.path.time, one.path.equity) for one in results.values()]
     mean = np.mean([one[: min(map(len, growth))] for one in growth], axis=0)
     low, high = mean_interval(mean, seed=0)
-    rows = [{"training": name, **{m: one.row.get(m) for m in _METRICS}} for name, one in results.items()]
+    rows = [
+        {"played": name, **{shown: one.row[metric] for metric, shown in _METRICS.items()}}
+        for name, one in results.items()
+    ]
+    several = len(results) > 1
     return {
         "data": where,
-        "log growth a year": f"{365.0 * mean.mean():.3f} [{low:.3f}, {high:.3f}], mean of the trainings",
+        "log growth a year": f"{365.0 * mean.mean():.3f} [{low:.3f}, {high:.3f}]"
+        + (", mean of the trainings" if several else ""),
         "interval": "95 %, stationary bootstrap of days",
-        "note": "of the trainings one by one; their mean, which the bundle decides by, was not played",
-        "trainings": rows,
+        **({"note": _NOT_PLAYED} if several else {}),
+        "results": rows,
     }
 
 
@@ -60,20 +73,34 @@ def budget_card(
             hit = np.concatenate(hits) if hits else np.zeros(0)
             if not hit.size:
                 continue
-            found = share_of(hit.astype(np.float64), days, seed=0)
+            share, low, high = _share(hit, days, len(hits))
             budget = (promised or {}).get(days) if event == "liquidation" else None
             rows.append(
                 {
                     "horizon": f"{days}d",
                     "event": event,
                     "promised": "none" if budget is None else budget,
-                    "realised": found.estimate,
-                    "low": found.low,
-                    "high": found.high,
+                    "realised": share,
+                    "low": low,
+                    "high": high,
                     "days": hit.size,
                 }
             )
-    return {"data": where, "interval": "95 %, blocks of days at least as long as the horizon", "risks": rows}
+    return {"data": where, "interval": _INTERVAL, "risks": rows}
+
+
+def _share(hit: np.ndarray, days: int, results: int) -> tuple[float, float, float]:
+    """Share of days with an event within the horizon, and its 95 % interval.
+
+    A bootstrap of days without any event, or of nothing else, has no spread. The interval is then that of Clopper and
+    Pearson (1934) for as many independent trials as one result has horizons one after the other: of 0 events in n
+    trials, 0 to 1 - 0.025^(1/n).
+    """
+    if hit.any() and not hit.all():
+        found = share_of(hit.astype(np.float64), days, seed=0)
+        return found.estimate, found.low, found.high
+    apart = 0.025 ** (1.0 / max(1, hit.size // results // days))
+    return (1.0, apart, 1.0) if hit.all() else (0.0, 0.0, 1.0 - apart)
 
 
 def _daily_liquidations(result: BacktestResult) -> np.ndarray:

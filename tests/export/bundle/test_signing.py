@@ -6,7 +6,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tests.export import cases
 
-from gearing.cli.deciding import export
+from gearing.cli.exporting import export
 from gearing.export import BundleError, load_bundle
 from gearing.export.bundle.files import SIGNATURE, write_checksums
 from gearing.export.bundle.signing import sign_bundle
@@ -80,11 +80,10 @@ def test_what_is_no_key_is_refused(bundle, key):
         load_bundle(bundle, key=key)
 
 
-def test_a_key_that_is_none_is_refused_before_a_bundle_is_replaced(tmp_path, monkeypatch):
-    # The export of one seed replaces the study's bundle; a wrong key was refused only after that.
+def test_a_key_that_is_none_is_refused_before_a_bundle_is_written(tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "gearing.studies.study.exporting.export.export_from_folder", lambda *_: pytest.fail("replaced")
+        "gearing.studies.study.exporting.export.export_from_folder", lambda *_: pytest.fail("written")
     )
     (tmp_path / "key").write_text("zz")
     with pytest.raises(BundleError, match="2 bytes were given"):
-        export(tmp_path, sign=tmp_path / "key")
+        export(str(tmp_path), sign=tmp_path / "key")

@@ -123,7 +123,9 @@ def test_an_agent_of_a_finished_study_is_exported_from_its_folder(study, tmp_pat
     from gearing.studies.study.exporting.export import export_from_folder
     from gearing.studies.study.exporting.inputs import example_decision
 
-    about = load_bundle(export_from_folder(study.folder)).manifest
+    bundle = export_from_folder(study.folder, "ppo")
+    assert bundle == export_from_folder(study.folder)  # the only agent
+    about = load_bundle(bundle).manifest
     trained = (study.folder / "trials").glob("fold1-ppo-*/summary.json")
     assert sorted(about.provenance["seeds"]) == sorted(
         json.loads(path.read_text())["seed"] for path in trained
@@ -131,15 +133,67 @@ def test_an_agent_of_a_finished_study_is_exported_from_its_folder(study, tmp_pat
     assert about.policy["members"] == len(about.provenance["seeds"])
     assert about.seen.span[1] <= about.evaluation["data"].split("test ")[-1]
     assert {row["horizon"] for row in about.budget["risks"]} >= {"1d", "7d"}
-    chosen = load_bundle(export_from_folder(study.folder, seed=0)).manifest
-    assert (chosen.provenance["seeds"], chosen.policy["members"]) == ([0], 1)
-    with pytest.raises(ValueError, match="seed 99 of ppo was not trained"):
-        export_from_folder(study.folder, seed=99)
+    assert all(row["effective_leverage"] > 0.0 for row in about.evaluation["results"])
     assert np.isfinite(example_decision(study.folder).target_leverage["BTC-SYN"])
-    with pytest.raises(ValueError, match="agent 'dqn' is not in this study"):
+    with pytest.raises(ValueError, match="policy 'dqn' is not in this study"):
         export_from_folder(study.folder, "dqn")
     with pytest.raises(ValueError, match="holds no experiment"):
         export_from_folder(tmp_path)
+
+
+def test_a_seed_that_is_exported_alone_leaves_the_bundle_of_all_seeds_where_it_is(study):
+    from gearing.export import load_bundle
+    from gearing.studies.study.exporting.export import export_from_folder
+
+    digest = load_bundle(export_from_folder(study.folder)).digest
+    bundle = export_from_folder(study.folder, seed=0)
+    chosen = load_bundle(bundle).manifest
+    assert (chosen.provenance["seeds"], chosen.policy["members"]) == ([0], 1)
+    assert (bundle.name, (study.folder / "decide-ppo-seed0").is_dir()) == ("bundle-ppo-seed0", True)
+    assert load_bundle(study.folder / "bundle").digest == digest
+    with pytest.raises(ValueError, match="seed 99 of ppo was not trained"):
+        export_from_folder(study.folder, seed=99)
+
+
+def test_a_rule_of_a_finished_study_is_exported_and_decides_as_the_rule(study, tmp_path):
+    from gearing.export import load_bundle
+    from gearing.policies import make_rule
+    from gearing.studies.study.exporting.export import export_from_folder
+    from gearing.studies.study.exporting.inputs import example_decision
+
+    bundle = export_from_folder(study.folder, "volatility_weighted", output=tmp_path / "vw")
+    decision = example_decision(study.folder, bundle)
+    column = "volatility_percentile_90d"
+    seen = {column: np.array([[decision.observation[column]]])}
+    (expected,) = make_rule("volatility_weighted").predict(seen)[0][0]
+    assert decision.policy_leverage["BTC-SYN"] == pytest.approx(expected, rel=1e-6)
+    assert [row["played"] for row in load_bundle(bundle).manifest.evaluation["results"]] == [
+        "volatility_weighted"
+    ]
+    with pytest.raises(ValueError, match="is a rule and has no seeds"):
+        export_from_folder(study.folder, "volatility_weighted", seed=0)
+    with pytest.raises(ValueError, match=r"exists\. Choose another --output"):
+        export_from_folder(study.folder, "fixed_1x", output=tmp_path / "vw")
+
+
+def test_another_bundle_in_the_place_of_an_export_is_renamed_and_not_lost(study, tmp_path):
+    from shutil import copytree
+
+    from gearing.export import load_bundle
+    from gearing.export.bundle.files import write_checksums
+    from gearing.studies.study.exporting.export import export_from_folder
+
+    folder, said = tmp_path / "copy", []
+    copytree(study.folder, folder)
+    bundle = export_from_folder(folder, "ppo")
+    about = json.loads((bundle / "manifest.json").read_text())
+    about["provenance"]["trials"] = ["of another code version"]
+    (bundle / "manifest.json").write_text(json.dumps(about))
+    write_checksums(bundle)
+    digest = load_bundle(bundle).digest
+    assert load_bundle(export_from_folder(folder, "ppo", tell=said.append)).digest != digest
+    assert said == [f"the bundle of before is now {folder}/bundle-{digest[:12]}"]
+    assert load_bundle(folder / f"bundle-{digest[:12]}").digest == digest
 
 
 def test_risk_controls_hold_in_every_trial_and_the_leaderboard_reports_what_they_did(tmp_path):

@@ -50,7 +50,7 @@ class StudyConfig(ExperimentConfig):
     seeds : int or list of int
         Of training.
     export : str, optional
-        The agent whose bundle is written.
+        The agent or rule whose bundle is written.
     search : Search, optional
         Search over the settings of an agent on the validation spans of all folds, instead of playing the tests.
     searched : Searched, optional
@@ -181,9 +181,17 @@ class StudyConfig(ExperimentConfig):
         baseline = self.statistics.baseline
         if baseline is not None:
             check_names("statistics.baseline: no policy", [baseline], [*self.rules, *self.agents])
-        if self.export is not None and self.export not in self.agents:
+        self._check_export()
+
+    def _check_export(self) -> None:
+        if self.export is None:
+            return
+        check_names("export: no agent or rule", [self.export], [*self.agents, *self.rules])
+        played = self.directions_of(self.export)
+        if len(played) > 1:
             raise ValueError(
-                f"export names {self.export!r}; it is one of the agents: {', '.join(self.agents)}."
+                f"export names {self.export!r}, which plays the directions {', '.join(map(str, played))}, and a bundle "
+                "has one. Drop export, and write each with `gearing export STUDY_FOLDER --direction NAME`."
             )
 
     def _check_groups(self) -> None:
@@ -202,7 +210,7 @@ class StudyConfig(ExperimentConfig):
         if self.market.contracts is not None:
             raise ValueError("groups name the contracts. Drop market.contracts.")
         if self.export is not None:
-            raise ValueError("a study with groups exports no agent. Drop export, or groups.")
+            raise ValueError("a study with groups exports no policy. Drop export, or groups.")
 
     def _check_baseline(self) -> None:
         played = {one for policy in (*self.rules, *self.agents) for one in self.directions_of(policy)}

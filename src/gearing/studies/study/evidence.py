@@ -1,4 +1,4 @@
-"""What speaks for an exported agent: its daily growth in the test, next to the baseline's."""
+"""What speaks for an exported policy: its daily growth in the test, next to the baseline's."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from gearing.studies.study.prepare import Prepared
 
 
 def evidence_of(prepared: Prepared, entries: Sequence[Entry]) -> dict[str, Any] | None:
-    """Daily log growth of the exported agent, mean over its seeds, and of the baseline; None without either.
+    """Daily log growth of the exported policy, mean over an agent's seeds, and of the baseline; None without either.
 
     ``code`` names all code that made it, ``account`` is a digest of the account's settings.
     """
@@ -26,7 +26,7 @@ def evidence_of(prepared: Prepared, entries: Sequence[Entry]) -> dict[str, Any] 
     return {
         "study": config.name,
         "policy": str(config.export),
-        "seeds": [one.seed for one in agents],
+        "seeds": [one.seed for one in agents if one.seed is not None],
         "code": ", ".join(sorted({one.code or config.code for one in used})),
         "data": {name: market.fingerprint for name, market in prepared.markets.items()},
         "account": _account(config),

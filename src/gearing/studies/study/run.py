@@ -19,7 +19,7 @@ from gearing.studies.study.config import StudyConfig
 from gearing.studies.study.conforming import check_own_policies
 from gearing.studies.study.days import Fixed, everything_played, fixed_leverages
 from gearing.studies.study.evidence import evidence_of
-from gearing.studies.study.exporting.export import export_agent
+from gearing.studies.study.exporting.export import Choice, check_export, export_policy
 from gearing.studies.study.leaderboard import (
     Entry,
     entries_of,
@@ -67,12 +67,13 @@ _METRICS = {
 def run(config: StudyConfig, work: Work) -> Findings:
     """Play what is not played yet and set the tables.
 
-    Without groups: the leaderboard, equity figures, and the bundle of the agent to export. With groups: all policies,
+    Without groups: the leaderboard, equity figures, and the bundle of the policy to export. With groups: all policies,
     why agents win or lose, and the agents' seeds; see `policies_table`, `reasons_table` and `seeds_table`. With the
     section ``search`` it searches over an agent's settings instead.
     """
     if config.search is not None:
         return search_study(config, work)
+    check_export(config)
     prepared = prepare(config, work)
     for line in _opening(prepared):
         work.tell(line)
@@ -112,16 +113,16 @@ def _main_policy(config: StudyConfig) -> str:
 
 
 def _bundle(prepared: Prepared, results: Sequence[Result], work: Work) -> Path | None:
-    """The bundle of the agent to export; none where one of its trainings failed."""
+    """The bundle of the policy to export; none where one of its trials failed."""
     name = prepared.config.export
     if name is None:
         return None
     if sum(one.trial.policy == name for one in results) < sum(
         trial.policy == name for trial in trials_of(prepared)
     ):
-        work.tell(f"no bundle is written: a training of {name} failed")
+        work.tell(f"no bundle is written: a trial of {name} failed")
         return None
-    return export_agent(prepared, name, work)
+    return export_policy(prepared, Choice(name), work)
 
 
 def _printed(config: StudyConfig, board: pd.DataFrame) -> pd.DataFrame:
