@@ -9,14 +9,16 @@ A live process computes one bar at a time: inside a :class:`~gearing.features.st
 functions take arrays of one row and the rows before it from the memory.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gearing.features.streaming.memory import Ring, Seen, SpacedRing, current
+from gearing.features.streaming.memory import Blocks, Ring, Seen, SpacedRing, current
 
 Array = NDArray[np.float64]
+Moments = tuple[float, float]  # mean, squared deviations
 
 
 def lag(x: Array, n: int) -> Array:
@@ -42,27 +44,87 @@ def change(x: Array, n: int = 1) -> Array:
     return x - lag(x, n)
 
 
-def _fold(x: Array, n: int, combine: Callable[[Array, Array, int, int], Array]) -> Array:
-    """Combine the last ``n`` values; ``combine(recent, older, bars in the recent part, bars in the older part)``."""
+class _Combination(NamedTuple):
+    """How two blocks of bars become one.
+
+    Attributes
+    ----------
+    arrays : callable
+        ``arrays(recent, older, bars in the recent part, bars in the older part)``.
+    numbers : callable
+        The same of plain numbers, or of tuples of them, with the same bits.
+    parts : int
+        Numbers of a block; several are the last axis of the arrays.
+    """
+
+    arrays: Callable[[Array, Array, int, int], Array]
+    numbers: Callable[[Any, Any, int, int], Any]
+    parts: int = 1
+
+
+def _fold(x: Array, n: int, combine: _Combination) -> Array:
+    """Combine the last ``n`` values."""
     if n < 1:
         raise ValueError(f"a window holds at least one bar, not {n}.")
+    memory = current()
+    if memory is None:
+        return _folded(x, n, combine, ())
+    if memory.is_stepping:
+        lanes: list[Blocks] = memory.take()
+        found = [lane.step(block) for lane, block in zip(lanes, _lanes(x, combine.parts), strict=True)]
+        return np.array(found, np.float64).reshape(x.shape)
+    begun = [Blocks(n, combine.numbers) for _ in range(x[0].size // combine.parts)]
+    memory.keep(begun)
+    return _folded(x, n, combine, begun)
+
+
+def _folded(x: Array, n: int, combine: _Combination, begun: Sequence[Blocks]) -> Array:
     block, size = np.asarray(x, dtype=np.float64), 1
     total, covered = block, 0
+
+    def ago(count: int) -> Array:
+        for j, lane in enumerate(begun):
+            last = block[-count:].reshape(min(count, len(block)), len(begun), combine.parts)
+            lane.keep(_lanes(last[:, j], combine.parts), count)
+        return _lagged(block, count)
+
     while True:
         if n & size:
-            total = combine(total, lag(block, covered), covered, size) if covered else block
+            total = combine.arrays(total, ago(covered), covered, size) if covered else block
             covered += size
         if 2 * size > n:
             return total
-        block = combine(block, lag(block, size), size, size)
+        block = combine.arrays(block, ago(size), size, size)
         size *= 2
+
+
+def _lanes(x: Array, parts: int) -> list[Any]:
+    """Blocks as plain numbers, or as tuples of them."""
+    return x.ravel().tolist() if parts == 1 else list(map(tuple, x.reshape(-1, parts).tolist()))
+
+
+def _added(recent: Any, older: Any, *_: int) -> Any:
+    return recent + older
+
+
+_SUM = _Combination(_added, _added)
+_MAX = _Combination(
+    lambda recent, older, *_: np.maximum(recent, older),
+    lambda recent, older, *_: recent if recent >= older or recent != recent else older,
+)
+_MIN = _Combination(
+    lambda recent, older, *_: np.minimum(recent, older),
+    lambda recent, older, *_: recent if recent <= older or recent != recent else older,
+)
 
 
 def rolling_sum(x: Array, n: int, decay: float = 1.0) -> Array:
     """Sum over the last ``n`` bars, each ``decay`` times as heavy as the bar after it."""
-    if decay == 1.0:
-        return _fold(x, n, lambda recent, older, *_: recent + older)
-    return _fold(x, n, lambda recent, older, size, _: recent + decay**size * older)
+
+    def heavier(recent: Any, older: Any, size: int, _: int) -> Any:
+        return recent + decay**size * older
+
+    return _fold(x, n, _SUM if decay == 1.0 else _Combination(heavier, heavier))
 
 
 def rolling_mean(x: Array, n: int) -> Array:
@@ -72,12 +134,12 @@ def rolling_mean(x: Array, n: int) -> Array:
 
 def rolling_max(x: Array, n: int) -> Array:
     """Largest value of the last ``n`` bars."""
-    return _fold(x, n, lambda recent, older, *_: np.maximum(recent, older))
+    return _fold(x, n, _MAX)
 
 
 def rolling_min(x: Array, n: int) -> Array:
     """Smallest value of the last ``n`` bars."""
-    return _fold(x, n, lambda recent, older, *_: np.minimum(recent, older))
+    return _fold(x, n, _MIN)
 
 
 def exponential_mean(x: Array, half_life: int, n: int) -> Array:
@@ -93,7 +155,7 @@ def rolling_mean_and_variance(x: Array, n: int) -> tuple[Array, Array]:
     a price of 100 000 that moves by a tick keeps its digits.
     """
     moments = np.stack([x, np.zeros_like(x)], axis=-1)  # mean, squared deviations
-    merged = _fold(moments, n, _merge)
+    merged = _fold(moments, n, _MOMENTS)
     return merged[..., 0], merged[..., 1] / n
 
 
@@ -103,6 +165,15 @@ def _merge(recent: Array, older: Array, n_recent: int, n_older: int) -> Array:
     merged[..., 0] = older[..., 0] + gap * n_recent / count
     merged[..., 1] += gap**2 * n_recent * n_older / count
     return merged
+
+
+def _merged(recent: Moments, older: Moments, n_recent: int, n_older: int) -> Moments:
+    gap, count = recent[0] - older[0], float(n_recent + n_older)
+    deviations = recent[1] + older[1] + gap * gap * n_recent * n_older / count
+    return older[0] + gap * n_recent / count, deviations
+
+
+_MOMENTS = _Combination(_merge, _merged, parts=2)
 
 
 def trailing_rank(x: Array, n: int, step: int = 1) -> Array:

@@ -11,13 +11,15 @@ Windows are distinguished by the order of their calls: a feature has to call the
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
 from typing import Any
 
 import numpy as np
+
+_NAN = float("nan")
 
 
 class Ring:
@@ -39,6 +41,49 @@ class Ring:
         """The oldest row (1, ...); ``x`` (1, ...), which nobody may change afterwards, takes its place."""
         self.rows.append(x)
         return self.rows.popleft()
+
+
+class Blocks:
+    """The blocks of 1, 2, 4, ... bars that a window of ``n`` bars is combined from, as plain numbers.
+
+    Arithmetic on Python's numbers has the bits of NumPy's and costs a tenth of it on one bar.
+
+    Parameters
+    ----------
+    n : int
+        Bars of the window.
+    combine : callable
+        ``combine(recent, older, bars in the recent part, bars in the older part)`` of two blocks.
+    """
+
+    def __init__(self, n: int, combine: Callable[[Any, Any, int, int], Any]):
+        self.n, self.combine = n, combine
+        self._reads: list[deque[Any]] = []  # blocks in order of their use, oldest first
+
+    def keep(self, blocks: Sequence[Any], count: int) -> None:
+        """Begin the next read of the block that was ``count`` bars ago: those of the last bars, at most as many."""
+        nothing = tuple(_NAN for _ in blocks[0]) if isinstance(blocks[0], tuple) else _NAN
+        self._reads.append(deque([nothing] * (count - len(blocks)) + list(blocks)))
+
+    def step(self, block: Any) -> Any:
+        """The window's value at the coming bar, whose block of one bar is given."""
+        n, combine, reads = self.n, self.combine, iter(self._reads)
+        size, covered, total = 1, 0, block
+        while True:
+            if n & size:
+                if covered:
+                    older = next(reads)
+                    older.append(block)
+                    total = combine(total, older.popleft(), covered, size)
+                else:
+                    total = block
+                covered += size
+            if 2 * size > n:
+                return total
+            older = next(reads)
+            older.append(block)
+            block = combine(block, older.popleft(), size, size)
+            size *= 2
 
 
 class SpacedRing:
