@@ -5,6 +5,8 @@ Fields have the names of the layouts (``records.py``) and hold Python numbers; a
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -30,10 +32,15 @@ class Loose:
 def loosened(array: np.ndarray) -> Any:
     """An array of `Loose` records of the same shape, from a record array."""
     names = array.dtype.names or ()
-    made = np.empty(array.shape, object)
-    for place in np.ndindex(array.shape):
-        made[place] = Loose(**dict(zip(names, array[place].item(), strict=True)))
-    return made
+    return _shaped(
+        [Loose(**dict(zip(names, row, strict=True))) for row in array.ravel().tolist()], array.shape
+    )
+
+
+def _shaped(records: Sequence[Loose], shape: tuple[int, ...]) -> Any:
+    made = np.empty(len(records), object)
+    made[:] = records
+    return made.reshape(shape)
 
 
 @cache
@@ -48,15 +55,9 @@ def blank(dtype: np.dtype) -> Loose:
 
 def blanks(shape: tuple[int, ...], dtype: np.dtype) -> Any:
     """An array of records of zeros."""
-    made = np.empty(shape, object)
-    for place in np.ndindex(shape):
-        made[place] = blank(dtype)
-    return made
+    return _shaped([blank(dtype) for _ in range(math.prod(shape))], shape)
 
 
 def copied(array: Any) -> Any:
     """A copy of an array of `Loose` records, records and all."""
-    made = np.empty(array.shape, object)
-    for place in np.ndindex(array.shape):
-        made[place] = Loose(**vars(array[place]))
-    return made
+    return _shaped([Loose(**vars(record)) for record in array.ravel()], array.shape)

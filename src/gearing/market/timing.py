@@ -110,6 +110,9 @@ def label(bar: np.timedelta64) -> str:
     return f"{ms}ms"
 
 
+_FIRST, _END = np.datetime64(EARLIEST, "ms"), np.datetime64(END, "ms")
+
+
 def stamp(value: Any, name: str = "") -> np.datetime64:
     """Read one moment as datetime64[ms], UTC; a year or a month alone ("2024", "2024-07") means its first day.
 
@@ -124,6 +127,8 @@ def stamp(value: Any, name: str = "") -> np.datetime64:
     ValueError
         For what is no moment, is empty, or lies outside 2009 to 2100.
     """
+    if isinstance(value, np.datetime64) and _FIRST <= value < _END:
+        return value.astype("datetime64[ms]")
     written = str(value).strip() if isinstance(value, str | int) else ""
     if re.fullmatch(r"\d{4}(-\d\d)?", written, re.ASCII):
         value = f"{written}-01-01"[:10]

@@ -98,12 +98,12 @@ class AccountState:
             return 0.0
         return float(notional(position.quantity, position.mark, bool(self.contracts[j].inverse)))
 
-    def trade(self, targets: np.ndarray, guards: np.recarray) -> tuple[tuple[Order, ...], list[str]]:
+    def trade(self, targets: np.ndarray, guards: Any) -> tuple[tuple[Order, ...], list[str]]:
         """Orders of signed target leverages (n_contracts,), filled by the kernel's function on a copy.
 
         Parameters
         ----------
-        guards : (1, n_contracts) recarray
+        guards : (1, n_contracts) plain records
             Protective orders to rest afterwards.
         """
         account, positions = copy(self.account), copied(self.positions)

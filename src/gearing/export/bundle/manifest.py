@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -90,12 +91,12 @@ class Manifest:
     evaluation: Mapping[str, Any] = field(default_factory=dict)  # results of the policy, with intervals
     budget: Mapping[str, Any] = field(default_factory=dict)  # promised against realised risk
 
-    @property
+    @cached_property
     def symbols(self) -> tuple[str, ...]:
         """Symbols of the contracts, in order."""
         return tuple(contract.symbol for contract in self.contracts)
 
-    @property
+    @cached_property
     def bar(self) -> np.timedelta64:
         """Length of a bar."""
         return np.timedelta64(self.bar_milliseconds, "ms")

@@ -77,6 +77,14 @@ class Ranges:
         """Low, high, centre, scale and inverse."""
         return tuple(np.array(one) for one in (self.low, self.high, self.centre, self.scale, self.inverse))
 
+    def _widened(self, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
+        """Low and high with a share of the range between them added, computed once."""
+        known = self.__dict__.setdefault("_limits", {})
+        if tolerance not in known:
+            low, high = self._arrays[:2]
+            known[tolerance] = low - tolerance * (high - low), high + tolerance * (high - low)
+        return known[tolerance]
+
     def distance(self, row: np.ndarray) -> float:
         """Joint distance of one contract's columns (n_columns,)."""
         _, _, centre, scale, inverse = self._arrays
@@ -94,8 +102,9 @@ class Ranges:
         """
         found = []
         low, high = self._arrays[:2]
-        slack = tolerance * (high - low)
-        for k in np.flatnonzero((row < low - slack) | (row > high + slack)):
+        least, most = self._widened(tolerance)
+        beyond = (row < least) | (row > most)
+        for k in np.flatnonzero(beyond) if beyond.any() else ():
             found.append(f"{columns[k]} is {row[k]:.6g}, in training {low[k]:.6g} to {high[k]:.6g}")
         distance = self.distance(row)
         if distance > (1.0 + tolerance) * self.largest:

@@ -39,7 +39,7 @@ class _Outcome:
     """Parts of a decision on the way."""
 
     targets: np.ndarray
-    guards: np.recarray
+    guards: Any  # (1, n_contracts) plain records
     memory: tuple[Any, ...] = ()
     observation: Mapping[str, float] = field(default_factory=dict)
     answer: tuple[float, ...] = ()
@@ -52,6 +52,7 @@ class Decider:
     def __init__(self, manifest: Manifest, policy: Policy, digest: str):
         self.manifest, self.policy, self.digest = manifest, policy, digest
         self.terms = Terms(manifest)
+        self._unguarded = loosened(no_guards((1, len(manifest.symbols))))
 
     def decide(
         self,
@@ -97,7 +98,7 @@ class Decider:
             if settings.fallback is None:
                 raise RefusedError(refusals)
             targets = settings.fallback.targets(state)
-            outcome = _Outcome(targets, no_guards((1, targets.size)), memory or ())
+            outcome = _Outcome(targets, self._unguarded, memory or ())
         if settings.bounds.state == "HALTED" and (shown := _shown(state)):
             warnings.append(f"HALTED, and not flat: the venue still shows {shown}")
         notes = [*warnings, *pending, *_unpriced(state), *seen.notes, *state.notes, *outcome.notes]
@@ -124,7 +125,7 @@ class Decider:
             every = np.ones(near.shape, bool)
             targets, kept = reductions_only(targets, every, state, f"while {bounds.state}")
             notes += kept
-        orders, trade_notes = state.trade(targets, loosened(outcome.guards))
+        orders, trade_notes = state.trade(targets, outcome.guards)
         held = tuple(name for name, target in zip(state.names, targets, strict=True) if np.isnan(target))
         targets, more = filled_holds(targets, state, "fallback" if refusals else "policy")
         notes += [*more, *trade_notes]
@@ -188,11 +189,11 @@ class Decider:
         observation: Observation,
         state: AccountState,
         memory: tuple[Any, ...] | None,
-    ) -> tuple[np.ndarray, np.recarray, tuple[Any, ...], list[str]]:
+    ) -> tuple[np.ndarray, Any, tuple[Any, ...], list[str]]:
         """Targets and protective orders after the bundle's risk controls, and the controls' memories."""
         controls = self.manifest.config.controls
         if not controls:
-            return targets, no_guards((1, targets.size)), (), []
+            return targets, self._unguarded, (), []
         now = Situation(
             columns=observation,
             time=np.array([state.quotes.time]),
@@ -209,7 +210,7 @@ class Decider:
         changed = [name for name, did in zip(names, acted[0], strict=True) if did]
         return (
             after[0],
-            guards,
+            loosened(guards),
             tuple(memories),
             [f"risk control {name} changed the target" for name in changed],
         )

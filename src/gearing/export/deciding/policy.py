@@ -33,7 +33,7 @@ class Policy:
 
     def __init__(self, manifest: Manifest, files: Mapping[str, bytes], folder: Path):
         self.manifest, self.folder = manifest, folder
-        self._files, self._where = files, str(folder / POLICY)
+        self._files, self._folder, self._where = files, str(folder), str(folder / POLICY)
         self._networks: dict[str, Network] = {}
         needed = [spec.file for spec in manifest.forecasts]
         needed += [POLICY] if manifest.kind != "rule" else []
@@ -64,14 +64,14 @@ class Policy:
             Features of the forecast at the deciding close.
         """
         outputs = self._network(spec.file).run({"X": np.ascontiguousarray(rows, np.float32)})
-        what = f"the forecast {spec.column!r} of {self.folder / spec.file}"
+        what = f"the forecast {spec.column!r} of {self._folder}/{spec.file}"
         variance = checked_numbers(outputs[0].ravel(), (len(rows),), what)
         if (variance < 0.0).any():
             raise BundleError(
                 f"{what} is a negative variance, {variance.min():g}; do not use this bundle.", "answer"
             )
         volatility = np.sqrt(variance * spec.per_year)
-        return np.clip(volatility, spec.lower, spec.upper).astype(np.float32)
+        return np.minimum(np.maximum(volatility, spec.lower), spec.upper).astype(np.float32)
 
     def targets(
         self, observation: Observation, network_state: np.ndarray | None, state: AccountState

@@ -351,8 +351,8 @@ def _settlements(funding: Table, symbol: str) -> np.ndarray:
 
 def check_finite(values: np.ndarray, manifest: Manifest, time: np.datetime64) -> None:
     """Refuse market columns (n_contracts, n_columns) that are not numbers."""
-    bad = np.argwhere(~np.isfinite(values))
-    if bad.size:
+    if not (finite := np.isfinite(values)).all():
+        bad = np.argwhere(~finite)
         contract, column = bad[0]
         raise BundleError(
             f"column {manifest.columns[column]!r} of {manifest.symbols[contract]} is not a number at {time} UTC; look "

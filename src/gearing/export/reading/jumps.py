@@ -1,5 +1,6 @@
 """Refuse bars that end in a jump: a wrong price looks like one, and a right one is no time for a rule."""
 
+from collections import deque
 from typing import Any
 
 import numpy as np
@@ -115,16 +116,16 @@ class JumpWatch:
 
     def __init__(self, market: Any, limit: float | str):
         self._most, self._bar = read_max_jump(limit), market.bar
-        self._closes = np.log(market.close[-_MOST_BARS:])
+        self._closes = deque(np.log(market.close[-_MOST_BARS:]), maxlen=_MOST_BARS)
 
     def check(self, prices: np.ndarray, j: int, symbol: str) -> None:
         """Refuse open, high, low and close (4,) of a contract's next bar that jump from the close before."""
         if self._most is None:
             return
-        move = float(np.abs(np.log(prices) - self._closes[-1, j]).max())
+        move = float(np.abs(np.log(prices) - self._closes[-1][j]).max())
         if move <= self._most * _LEAST:  # no deviation is smaller
             return
-        deviation = _deviation(np.diff(self._closes[:, j]), self._bar)
+        deviation = _deviation(np.diff(np.array(self._closes)[:, j]), self._bar)
         if move > self._most * deviation:
             raise BundleError(
                 f"bar of {symbol}: a price is {np.exp(move):.4g} times the close before or its inverse, "
@@ -135,4 +136,4 @@ class JumpWatch:
 
     def add(self, prices: np.ndarray) -> None:
         """Remember the closes of a bar (n_contracts, 4)."""
-        self._closes = np.concatenate([self._closes[-(_MOST_BARS - 1) :], np.log(prices[None, :, 3])])
+        self._closes.append(np.log(prices[:, 3]))

@@ -31,6 +31,7 @@ from gearing.names import check_names
 _PRICES = ("open", "high", "low", "close")
 _SERIES = (("last", ""), ("mark", "mark_"), ("index", "index_"))
 _PUBLISHED = ("implied_volatility", "predicted_rate")
+_NO_SETTLEMENTS = sorted_settlements([])
 
 
 class Stream:
@@ -102,6 +103,13 @@ class Stream:
     def _known(self) -> dict[str, None]:
         optional = [f"{prefix}{p}" for _, prefix in _SERIES for p in _PRICES]
         return dict.fromkeys([*self._needed, *optional, *_PUBLISHED, "contract", "source"])
+
+    @cached_property
+    def _order(self) -> list[int]:
+        """Places of the observation's columns among features, forecasts and signals."""
+        about = self.manifest
+        made = [*about.features, *(spec.column for spec in about.forecasts), *about.signals]
+        return [made.index(name) for name in about.columns]
 
     @property
     def _seen_at(self) -> np.datetime64:
@@ -180,13 +188,15 @@ class Stream:
         self, quotes: Quotes, signals: Mapping[str, np.ndarray], rows: Sequence[np.ndarray]
     ) -> Perception:
         about, policy = self.manifest, self._policy
-        found = dict(zip(about.features, rows[0].T, strict=True)) if about.features else {}
+        parts = [rows[0]] if about.features else []
         own = rows[1:] if about.features else rows
         try:
-            for spec, inputs in zip(about.forecasts, own, strict=True):
-                found[spec.column] = policy.forecast(spec, inputs)
-            found |= about.bounded(signals)
-            columns = np.stack([found[name] for name in about.columns], axis=1).astype(np.float32)
+            parts += [
+                policy.forecast(spec, inputs)[:, None]
+                for spec, inputs in zip(about.forecasts, own, strict=True)
+            ]
+            parts += [values[:, None] for values in about.bounded(signals).values()]
+            columns = np.concatenate(parts, axis=1)[:, self._order]
             check_finite(columns, about, quotes.time)
         except BundleError as error:
             return Perception(None, None, quotes.time, (), (Refusal(error.code, str(error)),))
@@ -219,6 +229,9 @@ class Stream:
         return getattr(self._market, series) is not None
 
     def _check_time(self, given: Any, symbol: str) -> None:
+        expected = str(self.next_open)
+        if isinstance(given, str) and given.replace(" ", "T") in (expected[:16], expected[:19], expected):
+            return
         try:
             opened = stamp(given, "open_time")
         except ValueError as error:
@@ -235,6 +248,9 @@ class Stream:
         """Settlements of the bar; a missing one is refused where features read them."""
         about, symbols = self.manifest, self.manifest.symbols
         end, parts = self.next_open + about.bar, []
+        if not funding:
+            self._check_settled(_NO_SETTLEMENTS, end)
+            return _NO_SETTLEMENTS
         for one in funding:
             try:
                 time = whole_minutes(np.array([stamp(one["time"], "time")]))[0]
@@ -257,14 +273,21 @@ class Stream:
     def _check_settled(self, cash: np.ndarray, end: np.datetime64) -> None:
         if self._last_settled is None or not self._last_settled.size:
             return
-        known = np.unique(np.concatenate([self._last_settled, cash["time"]]))
         interval = self.manifest.venue.funding_interval
-        if (np.diff(known) > interval).any() or known[-1] + interval < end:
+        known = self._last_settled
+        if cash.size:
+            known = np.unique(np.concatenate([known, cash["time"]]))
+        if known[-1] + interval < end or (known.size > 1 and (np.diff(known) > interval).any()):
             raise BundleError(
                 f"funding: no settlement since {known[-1]}, and one is due every {interval}; give those stamped in the "
                 f"bar from {self.next_open} on."
             )
         self._last_settled = known[-1:]
+
+
+def _is_possible(opened: float, high: float, low: float, close: float) -> bool:
+    """Whether prices can be those of a bar; `check_ohlc` says what is wrong with the others."""
+    return 0.0 < low <= min(opened, close) and max(opened, close) <= high < float("inf")
 
 
 def _arrays(rows: Sequence[Mapping[str, float]], market: Any) -> dict[str, np.ndarray]:
@@ -275,14 +298,17 @@ def _arrays(rows: Sequence[Mapping[str, float]], market: Any) -> dict[str, np.nd
             continue
         own = f"{prefix}open" if f"{prefix}open" in rows[0] else "open"
         given = prefix if own != "open" else ""
-        found[name] = np.array([[[row[f"{given}{price}"] for price in _PRICES] for row in rows]])
+        prices = [[row[f"{given}{price}"] for price in _PRICES] for row in rows]
+        found[name] = np.array([prices])
         for j, symbol in enumerate(market.symbols):
+            if _is_possible(*prices[j]):
+                continue
             try:
                 check_ohlc(found[name][:, j], market.open_time, f"bar of {symbol}, {name}")
             except ValueError as error:
                 raise BundleError(str(error)) from error
     found["volume"] = np.array([[row["volume"] for row in rows]])
-    if not (np.isfinite(found["volume"]) & (found["volume"] >= 0.0)).all():
+    if not all(0.0 <= row["volume"] < float("inf") for row in rows):
         raise BundleError(f"bar: volume is {found['volume'].min():g}; it must be zero or positive.")
     found["tradable"] = np.ones_like(found["volume"], bool)
     for name in _PUBLISHED:

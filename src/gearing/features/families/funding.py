@@ -24,6 +24,8 @@ def funding_by_bar(market: MarketData) -> tuple[Array, Array, Array]:
     """Sum of rates, last rate and count of the settlements stamped in [open, close) of each bar."""
     shape = (market.n_bars, market.n_contracts)
     total, last, count = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+    if not market.settlements.size:  # most bars of a stream
+        return total, last, count
     records, place = _placed(market)
     np.add.at(total, place, records["rate"])
     np.add.at(count, place, 1.0)

@@ -48,6 +48,7 @@ class FeatureStream:
 
     def __init__(self, sets: Sequence[FeatureSet], market: MarketData):
         self.sets = tuple(sets)
+        self._columns = [one.columns for one in self.sets]
         self._memory = WindowMemory()
         own = {f.name: f for one in self.sets for f in one.features if f.origin.startswith(_OWN)}
         others = {f.name: f for one in self.sets for f in one.features if f.name not in own}
@@ -76,11 +77,11 @@ class FeatureStream:
     def _arranged(self, found: dict[str, np.ndarray]) -> list[np.ndarray]:
         """Rows as tables hold them: single precision, within the bounds."""
         made = []
-        for one, (lower, upper) in zip(self.sets, self._bounds, strict=True):
-            exact = np.array([found[name] for name in one.columns], np.float64).T
-            made.append(np.clip(exact.astype(np.float32), lower, upper))
-            if AVAILABLE in one.columns:
-                mask_unavailable(made[-1][None], one.columns.index(AVAILABLE), lower, upper)
+        for columns, (lower, upper) in zip(self._columns, self._bounds, strict=True):
+            exact = np.array([found[name] for name in columns], np.float64).T
+            made.append(np.minimum(np.maximum(exact.astype(np.float32), lower), upper))  # as np.clip, faster
+            if AVAILABLE in columns:
+                mask_unavailable(made[-1][None], columns.index(AVAILABLE), lower, upper)
         return made
 
 
