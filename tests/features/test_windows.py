@@ -50,3 +50,11 @@ def test_last_seen_forgets_what_is_older_than_the_limit():
 def test_a_window_of_no_bars_is_refused():
     with pytest.raises(ValueError, match="at least one bar"):
         windows.rolling_sum(X, 0)
+
+
+def test_a_mean_so_far_holds_what_there_is():
+    x = np.array([np.nan, 2.0, 4.0, 6.0, 8.0])[:, None]
+    np.testing.assert_allclose(windows.mean_so_far(x, 3)[:, 0], [np.nan, 2.0, 3.0, 4.0, 6.0])
+    np.testing.assert_allclose(windows.mean_so_far(x, 3, least=2)[:, 0], [np.nan, np.nan, 3.0, 4.0, 6.0])
+    # (6 + 4 / 2 + 2 / 4) / (1 + 1 / 2 + 1 / 4) = 8.5 / 1.75
+    assert windows.mean_so_far(x, 3, decay=0.5)[3, 0] == pytest.approx(8.5 / 1.75)

@@ -9,6 +9,7 @@ from gearing.features.families import (  # noqa: F401  the families register the
     funding,
     implied,
     liquidity,
+    panel,
     ranges,
     returns,
     signals,

@@ -39,6 +39,9 @@ class Feature:
         Finite bounds; a value beyond them is clipped and counted when a table is made.
     needs : tuple of str
         Optional fields of the market it requires, such as ``("implied_volatility",)``.
+    least : str, optional
+        History from which on the feature has a value, from what there is of its lookback; the whole lookback by
+        default.
     """
 
     name: str
@@ -49,6 +52,7 @@ class Feature:
     upper: float
     source: str
     needs: tuple[str, ...] = ()
+    least: str | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.lookback, tuple) or not all(isinstance(part, str) for part in self.lookback):
@@ -71,12 +75,17 @@ class Feature:
         """Bars needed for one value, the row's own bar included."""
         return 1 + sum(_bars(part, bar) for part in self.lookback)
 
+    def least_bars(self, bar: np.timedelta64) -> int:
+        """Bars from which on there are values, the row's own bar included."""
+        whole = self.lookback_bars(bar)
+        return whole if self.least is None else min(1 + _bars(self.least, bar), whole)
+
     def available(self, market: MarketData) -> bool:
         """Whether the market has the optional data this feature reads."""
         return all(getattr(market, field) is not None for field in self.needs)
 
     def __call__(self, market: MarketData) -> NDArray[np.float64]:
-        """Values (n_bars, n_contracts), NaN until the declared lookback is full.
+        """Values (n_bars, n_contracts), NaN until the declared lookback is full, or ``least`` of it.
 
         Raises
         ------
@@ -92,7 +101,7 @@ class Feature:
         expected = (market.n_bars, market.n_contracts)
         if values.shape != expected:
             raise ValueError(f"feature {self.name!r} returned shape {values.shape}; it must be {expected}.")
-        values[: self.lookback_bars(market.bar) - 1] = np.nan
+        values[: self.least_bars(market.bar) - 1] = np.nan
         return values
 
 
@@ -121,6 +130,7 @@ def feature(
     windows: Sequence[str] = (),
     name: str | None = None,
     needs: Sequence[str] = (),
+    least: str | None = None,
 ) -> Callable[[Compute], Compute]:
     """Register the decorated function as a feature, or with ``windows`` as one feature per window.
 
@@ -132,6 +142,8 @@ def feature(
     windows : sequence of str
         The function then takes ``(market, window)``; the members are named ``<name>_<window>``. Members for
         other windows are made when first requested by name.
+    least : str, optional
+        History from which on there are values, see :class:`Feature`.
     name : str, optional
         Defaults to the function's name.
 
@@ -146,7 +158,7 @@ def feature(
 
     def register(compute: Compute) -> Compute:
         label = name or compute.__name__
-        declared = Feature(label, compute, parts, unit, lower, upper, source, tuple(needs))
+        declared = Feature(label, compute, parts, unit, lower, upper, source, tuple(needs), least)
         (FAMILIES if windows else FEATURES).add(label, declared, source=compute)
         for window in windows:
             _add_member(declared, window)

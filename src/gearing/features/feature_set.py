@@ -158,8 +158,8 @@ class FeatureSet:
         )
 
     def _refuse_short(self, market: MarketData) -> None:
-        longest = max(self.features, key=lambda f: f.lookback_bars(market.bar))
-        needed = longest.lookback_bars(market.bar)
+        longest = max(self.features, key=lambda f: f.least_bars(market.bar))
+        needed = longest.least_bars(market.bar)
         if market.n_bars < needed:
             raise ValueError(
                 f"{longest.name!r} looks back over {needed} bars of {label(market.bar)}, "

@@ -132,6 +132,28 @@ def rolling_mean(x: Array, n: int) -> Array:
     return rolling_sum(x, n) / n
 
 
+def mean_so_far(x: Array, n: int, decay: float = 1.0, least: int = 1) -> Array:
+    """Mean over those of the last ``n`` bars that have a value, each ``decay`` times as heavy as the bar after it.
+
+    Unlike the other windows it does not wait until it is full: a contract listed last month has the mean of a month
+    in a window of a year. NaN with fewer than ``least`` values.
+    """
+    present = np.isfinite(x)
+    total = _sum_of_present(np.where(present, x, 0.0), n, decay)
+    weight = _sum_of_present(present.astype(np.float64), n, decay)
+    count = weight if decay == 1.0 else _sum_of_present(present.astype(np.float64), n, 1.0)
+    return np.where(count >= least, total / np.maximum(weight, 1e-300), np.nan)
+
+
+def _sum_of_present(x: Array, n: int, decay: float) -> Array:
+    """Sum over the last ``n`` bars, those before the first counting as zero."""
+
+    def combine(recent: Array, older: Array, size: int, _: int) -> Array:
+        return recent + decay**size * np.where(np.isnan(older), 0.0, older)
+
+    return _fold(x, n, combine)
+
+
 def rolling_max(x: Array, n: int) -> Array:
     """Largest value of the last ``n`` bars."""
     return _fold(x, n, _MAX)
