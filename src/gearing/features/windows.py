@@ -148,10 +148,13 @@ def mean_so_far(x: Array, n: int, decay: float = 1.0, least: int = 1) -> Array:
 def _sum_of_present(x: Array, n: int, decay: float) -> Array:
     """Sum over the last ``n`` bars, those before the first counting as zero."""
 
-    def combine(recent: Array, older: Array, size: int, _: int) -> Array:
+    def added(recent: Array, older: Array, size: int, _: int) -> Array:
         return recent + decay**size * np.where(np.isnan(older), 0.0, older)
 
-    return _fold(x, n, combine)
+    def numbers_added(recent: float, older: float, size: int, _: int) -> float:
+        return recent + decay**size * (older if older == older else 0.0)
+
+    return _fold(x, n, _Combination(added, numbers_added))
 
 
 def rolling_max(x: Array, n: int) -> Array:

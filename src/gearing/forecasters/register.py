@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gearing.features.families.calendar import DAYS
+from gearing.features.families.panel.market import MARKET
 from gearing.names import Register
 
 HAR_COLUMNS = ("log_variance_24h", "log_variance_7d", "log_variance_30d")
@@ -53,6 +54,23 @@ SEQUENCE_COLUMNS = (
     "log_variance_24h",
     *(f"log_variance_before_{k}d" for k in range(1, 21)),
 )
+
+# One model for every contract: relative to the contract's own month. Chosen on 2021 and 2022, see docs/volatility.md.
+PANEL_OWN_COLUMNS = (
+    *(f"relative_log_variance_{w}" for w in ("6h", "12h", "24h", "2d", "3d", "5d", "7d", "14d")),
+    *(f"relative_log_variance_{w}" for w in ("60d", "90d", "180d", "365d")),
+    *(f"relative_ewma_log_variance_{w}" for w in ("24h", "2d", "4d", "8d", "16d", "32d")),
+    *(f"relative_log_absolute_variance_{w}" for w in ("24h", "3d", "7d")),
+    *(f"relative_mean_log_variance_{w}" for w in ("7d", "30d")),
+    *(f"relative_log_bipower_variance_{w}" for w in ("24h", "3d", "7d", "30d")),
+    *(f"scaled_return_{w}" for w in ("24h", "2d", "3d", "7d", "14d", "30d")),
+    *(f"scaled_fall_{w}" for w in ("24h", "2d", "3d", "7d", "14d", "30d")),
+    *(f"log_volume_over_month_{w}" for w in ("24h", "3d", "7d")),
+    "log_volume_of_month",
+    "weekday_season",
+    *WEEKDAYS,
+)
+PANEL_COLUMNS = ("days_since_2000", "panel_level", *PANEL_OWN_COLUMNS, *MARKET)
 
 
 @dataclass(frozen=True)

@@ -98,6 +98,8 @@ def walk_forward(
     rows: Rows,
     schedule: Schedule | None = None,
     *,
+    train: Rows | None = None,
+    weight: NDArray[np.float64] | None = None,
     correct_bias: bool = True,
     n_jobs: int = 1,
     progress: Progress | None = None,
@@ -109,7 +111,13 @@ def walk_forward(
     estimator : scikit-learn regressor
         Cloned for every fit.
     rows : Rows
-        Training takes those on the schedule's clock with a positive target; forecasts are made for all.
+        Forecasts are made for all of them.
+    train : Rows, optional
+        Rows that models are fitted on, of the same columns and horizon, perhaps of other contracts; those on the
+        schedule's clock with a positive target count, and the first training window begins with the first. By
+        default the rows that are forecast.
+    weight : (n_train_rows,), optional
+        Weights of the training rows.
     correct_bias : bool, default=True
         Multiply by the mean of target / forecast of earlier out-of-sample rows (the smearing estimate of log
         models, from residuals no fit has seen). Starts after 90 of them.
@@ -123,14 +131,14 @@ def walk_forward(
     ValueError
         If the history is too short for one training window and one forecast.
     """
-    schedule = schedule or Schedule()
-    blocks = list(_blocks(rows, schedule))
+    schedule, train = schedule or Schedule(), rows if train is None else train
+    blocks = list(_blocks(rows, train, schedule))
     if not blocks:
         raise ValueError(
             f"{len(rows)} rows from {rows.known_at.min()} to {rows.known_at.max()} leave nothing to forecast "
             f"after a first training window of {schedule.first_train}; load more or shorten first_train."
         )
-    raw, models = _run(estimator, rows, blocks, n_jobs, progress)
+    raw, models = _run(estimator, rows, train, weight, blocks, n_jobs, progress)
     inside = np.concatenate([block.forecast for block in blocks])
     stamps = np.concatenate([np.full(len(b.forecast), b.moment) for b in blocks])
     made = Forecast(rows.take(inside), np.concatenate(raw), stamps, models[-1])
@@ -144,14 +152,14 @@ class _Block:
     forecast: NDArray[np.int64]
 
 
-def _blocks(rows: Rows, schedule: Schedule) -> Iterator[_Block]:
-    trainable = on_clock(rows.known_at, schedule.clock(rows.horizon)) & rows.trainable
-    moments = schedule.refits(rows.known_at.min(), rows.known_at.max())
+def _blocks(rows: Rows, training: Rows, schedule: Schedule) -> Iterator[_Block]:
+    trainable = on_clock(training.known_at, schedule.clock(rows.horizon)) & training.trainable
+    moments = schedule.refits(training.known_at.min(), rows.known_at.max())
     ends = np.append(moments[1:], np.datetime64("9999-01-01", "ms"))
     for moment, following in zip(moments, ends[: len(moments)], strict=True):
-        ended = rows.ends_at <= moment - parse_duration(schedule.embargo)
+        ended = training.ends_at <= moment - parse_duration(schedule.embargo)
         if schedule.window is not None:
-            ended &= rows.known_at >= moment - parse_duration(schedule.window)
+            ended &= training.known_at >= moment - parse_duration(schedule.window)
         train = np.flatnonzero(trainable & ended)
         forecast = np.flatnonzero((rows.known_at >= moment) & (rows.known_at < following))
         if len(train) and len(forecast):
@@ -159,12 +167,24 @@ def _blocks(rows: Rows, schedule: Schedule) -> Iterator[_Block]:
 
 
 def _run(
-    estimator: Any, rows: Rows, blocks: list[_Block], n_jobs: int, progress: Progress | None
+    estimator: Any,
+    rows: Rows,
+    train: Rows,
+    weight: NDArray[np.float64] | None,
+    blocks: list[_Block],
+    n_jobs: int,
+    progress: Progress | None,
 ) -> tuple[list[NDArray[np.float64]], list[Any]]:
     from joblib import Parallel, delayed
 
     jobs = (
-        delayed(_fit_and_forecast)(estimator, rows.X[b.train], rows.y[b.train], rows.X[b.forecast])
+        delayed(_fit_and_forecast)(
+            estimator,
+            train.X[b.train],
+            train.y[b.train],
+            rows.X[b.forecast],
+            {} if weight is None else {"sample_weight": weight[b.train]},
+        )
         for b in blocks
     )
     values, models = [], []
@@ -177,11 +197,11 @@ def _run(
 
 
 def _fit_and_forecast(
-    estimator: Any, X: np.ndarray, y: np.ndarray, ahead: np.ndarray
+    estimator: Any, X: np.ndarray, y: np.ndarray, ahead: np.ndarray, weights: dict[str, np.ndarray]
 ) -> tuple[NDArray[np.float64], Any]:
     from sklearn.base import clone
 
-    model = clone(estimator).fit(X, y)
+    model = clone(estimator).fit(X, y, **weights)
     values = model.predict_proba(ahead)[:, 1] if hasattr(model, "predict_proba") else model.predict(ahead)
     return values, model
 

@@ -24,6 +24,11 @@ class VarianceForecaster(RegressorMixin, BaseEstimator):
         ValueError
             If a variance is not positive.
         """
+        self._fit(*self._checked(X, y))
+        return self
+
+    def _checked(self, X: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Rows and positive variances as arrays; sets ``n_features_in_``."""
         X, y = validate_data(self, X, y, y_numeric=True, dtype=np.float64, ensure_min_samples=2)
         X, y = np.asarray(X, dtype=np.float64), np.asarray(y, dtype=np.float64)
         if not (y > 0.0).all():
@@ -31,8 +36,7 @@ class VarianceForecaster(RegressorMixin, BaseEstimator):
                 f"variances must be positive, but row {int(np.argmin(y))} has {y.min():g}; "
                 "leave such rows out (a day on which the price never moved)."
             )
-        self._fit(X, y)
-        return self
+        return X, y
 
     def predict(self, X: ArrayLike) -> NDArray[np.float64]:
         """Conditional mean of the variance (n_rows,)."""

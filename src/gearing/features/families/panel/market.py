@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gearing.features.families.panel.own import LEAST, MONTH, funding_of_window, level, traded_value
 from gearing.features.feature import feature, get_feature
-from gearing.features.panel.own import LEAST, MONTH, funding_of_window, level, traded_value
 from gearing.features.windows import Array
 from gearing.market import MarketData
 
@@ -114,7 +114,9 @@ MARKET: dict[str, MarketColumn] = {
 
 def quantity(market: MarketData, name: str) -> Array:
     """A quantity of every contract (n_bars, n_contracts), NaN where it has none."""
-    return QUANTITIES[name](market) if name in QUANTITIES else get_feature(name)(market)
+    compute = QUANTITIES[name] if name in QUANTITIES else get_feature(name).compute
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return compute(market)
 
 
 def market_columns(quantities: Mapping[str, Array]) -> dict[str, Array]:

@@ -5,7 +5,7 @@ import pytest
 from tests.features.markets import random_market
 
 from gearing.features import get_feature
-from gearing.features.panel.market import (
+from gearing.features.families.panel.market import (
     MARKET,
     log_spread,
     market_columns,

@@ -9,12 +9,12 @@ from functools import partial
 
 import numpy as np
 
+from gearing.features.families.funding import funding_by_bar
+from gearing.features.families.liquidity import quote_volume
+from gearing.features.families.returns import bar_returns
+from gearing.features.families.volatility import BIPOWER, log_variance_feature
 from gearing.features.feature import feature
-from gearing.features.funding import funding_by_bar
-from gearing.features.liquidity import quote_volume
-from gearing.features.memory import once
-from gearing.features.returns import bar_returns
-from gearing.features.volatility import BIPOWER, log_variance_feature
+from gearing.features.streaming.memory import once
 from gearing.features.windows import Array, lag, mean_so_far
 from gearing.market import MarketData
 from gearing.market.timing import DAY, bars_in

@@ -5,7 +5,7 @@ import pytest
 from tests.features.markets import random_market
 
 from gearing.features import FeatureSet, get_feature
-from gearing.features.panel.own import WEEK_DECAY, WEEK_PRIOR, WEEKS
+from gearing.features.families.panel.own import WEEK_DECAY, WEEK_PRIOR, WEEKS
 
 
 @pytest.fixture(scope="module")
