@@ -2,36 +2,35 @@
 
 import pytest
 
+from gearing.agents.checkpoints import CheckpointFolder
 from gearing.studies.reading import load_config
 from gearing.studies.runner import run_study
 
-# A reward that kills its process in the second half of a training, as often as there are lines in a file.
-DEADLY = '''\
+# Kills the process of a training of seed 0 after every second checkpoint that it writes, twice in all.
+DEADLY = """\
 import os
 import signal
 from pathlib import Path
 
-from gearing.simulation.rewards import Stateless, reward
+from gearing.agents.checkpoints import CheckpointFolder
 
 KILLS = Path(__file__).with_name("kills")
+write, written = CheckpointFolder.write, []
 
 
-@reward("deadly")
-class Deadly(Stateless):
-    """Log growth."""
+def deadly(self, state):
+    write(self, state)
+    if "-seed0-" not in str(self.path):
+        return
+    written.append(None)
+    if len(written) == 2 and KILLS.exists() and KILLS.stat().st_size < 2:
+        with KILLS.open("a") as file:
+            file.write(".")
+        os.kill(os.getpid(), signal.SIGKILL)
 
-    def __init__(self):
-        self.calls = 0
 
-    def __call__(self, steps, drawdown):
-        self.calls += 1
-        if self.calls == 100 and KILLS.exists():
-            left = KILLS.read_text()
-            if left:
-                KILLS.write_text(left[1:])
-                os.kill(os.getpid(), signal.SIGKILL)
-        return steps.log_growth.copy()
-'''
+CheckpointFolder.write = deadly
+"""
 STUDY = """\
 market: {seed: 2, years: 2}
 folds: {train: 200d, validate: 60d, test: 90d, count: 1}
@@ -42,7 +41,6 @@ agents:
   ppo:
     algorithm: ppo
     columns: [default]
-    reward: deadly
     steps: 4096
     envs: 16
     episode_length: 30d
@@ -55,17 +53,17 @@ tracking: {enabled: false}
 
 @pytest.fixture(scope="module")
 def plugin(tmp_path_factory):
-    path = tmp_path_factory.mktemp("plugin") / "deadly_reward.py"
+    path = tmp_path_factory.mktemp("plugin") / "deadly.py"
     path.write_text(DEADLY)
-    return path
+    usual = CheckpointFolder.write
+    yield path
+    CheckpointFolder.write = usual  # the plugin is imported in this process, too
 
 
-def run(folder, plugin, kills, *overrides):
-    plugin.with_name("kills").write_text("." * kills)
+def run(folder, plugin, *overrides):
     (folder / "study.yaml").write_text(STUDY)
     more = [f"output={folder / 'runs'}", f"plugins=[{plugin}]", *overrides]
     done = run_study(load_config(folder / "study.yaml", more))
-    assert plugin.with_name("kills").read_text() == ""
     assert done.failed.empty
     return (done.folder / "leaderboard.csv").read_bytes()
 
@@ -73,13 +71,21 @@ def run(folder, plugin, kills, *overrides):
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory, plugin):
     """The leaderboard of a study that ran in one process and was not disturbed."""
-    return run(tmp_path_factory.mktemp("whole"), plugin, 0)
+    return run(tmp_path_factory.mktemp("whole"), plugin)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", ["local", "ray"])
-def test_a_study_whose_workers_are_killed_writes_the_same_leaderboard(tmp_path, plugin, whole, engine):
+def test_a_study_of_which_half_the_workers_are_killed_twice_writes_the_same_leaderboard(
+    tmp_path, plugin, whole, engine
+):
     if engine == "ray":
         pytest.importorskip("ray", reason="the engine ray needs the extra 'cluster'")
-    # Two trainings of two seeds side by side; each of the kills meets one of them, no training more than three times.
-    assert run(tmp_path, plugin, 2, f"engine={engine}", "jobs=2") == whole
+    kills = plugin.with_name("kills")
+    kills.write_text("")
+    try:
+        # Two trainings side by side, each of 8 updates: that of seed 0 is killed after its 2nd and 4th checkpoint.
+        assert run(tmp_path, plugin, f"engine={engine}", "jobs=2") == whole
+        assert kills.read_text() == ".."
+    finally:
+        kills.unlink()

@@ -15,7 +15,7 @@ class Engines:
 
     def __init__(self, config: ExperimentConfig):
         if config.engine == "ray":
-            check_ray()  # before anything is read or run
+            check_ray(config.address)  # before anything is read or run
         self.config = config
         self._engine: Engine | None = None
 

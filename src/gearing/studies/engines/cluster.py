@@ -14,6 +14,7 @@ from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
+from gearing.studies.engines.address import check_address, no_cluster
 from gearing.studies.engines.engine import Shared, Vanished
 from gearing.studies.engines.folders import temporary_folder
 from gearing.studies.engines.packing import Packed, pack, unpack
@@ -23,19 +24,21 @@ _AUTHENTICATION = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 _read: dict[str, Any] = {}  # the shared function that this process read last, by its name
 
 
-def check_ray() -> None:
-    """Refuse to begin where Ray is not installed.
+def check_ray(address: str | None) -> None:
+    """Refuse to begin where Ray is not installed, or no cluster is at the address.
 
     Raises
     ------
     ValueError
-        Saying how to install it.
+        Saying how to install or start it.
     """
     if find_spec("ray") is None:
         raise ValueError(
             'engine is ray, and Ray is not installed. Install it with: pip install "gearing[cluster]", or write '
             "engine=local."
         )
+    if address is not None:
+        check_address(address)
 
 
 class RayEngine:
@@ -51,14 +54,14 @@ class RayEngine:
     """
 
     def __init__(self, jobs: int, address: str | None):
-        check_ray()
+        check_ray(address)
         self.slots = jobs
         self._home: str | None = None
         self._ray = _imported(is_local=address is None)
         self._own = not self._ray.is_initialized()
         if self._own and address is None:
             self._start()
-        elif self._own:
+        elif self._own and address is not None:
             self._connect(address)
         self._task = self._ray.remote(max_retries=0, num_cpus=1)(_call)
         self._place = (os.getcwd(), tuple(sys.path))
@@ -94,7 +97,7 @@ class RayEngine:
         self._home = str(temporary_folder())
         try:
             self._ray.init(
-                num_cpus=self.slots, include_dashboard=False, log_to_driver=False, logging_level="ERROR",
+                "local", num_cpus=self.slots, include_dashboard=False, log_to_driver=False, logging_level="ERROR",
                 _temp_dir=self._home, _node_ip_address="127.0.0.1", object_store_memory=_store_size(),
             )  # fmt: skip
         except (OSError, ValueError, RuntimeError) as error:
@@ -104,14 +107,11 @@ class RayEngine:
                 "address of a cluster."
             ) from None
 
-    def _connect(self, address: str | None) -> None:
+    def _connect(self, address: str) -> None:
         try:
             self._ray.init(address=address, log_to_driver=False, logging_level="ERROR")
         except (OSError, ValueError, RuntimeError) as error:
-            raise ValueError(
-                f"no Ray cluster answers at address {address!r} ({_reason(error)}). Start one with `ray start --head`, "
-                "or leave address out to use this machine."
-            ) from None
+            raise no_cluster(address, _reason(error)) from None
 
     def _end(self, ended: Future[Any], found: Future[Any]) -> None:
         """Pass on the end of a task."""
