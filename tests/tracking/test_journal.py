@@ -56,9 +56,9 @@ def test_two_writers_of_one_journal_are_refused(journal):
 def test_a_kept_file_outlives_its_original(journal, tmp_path):
     original = tmp_path / "figure.png"
     original.write_text("pixels")
-    kept = journal.keep(original, "figure.png")
+    copied = journal.copy(original, "figure.png")
     original.unlink()
-    assert (journal.files / kept).read_text() == "pixels"
+    assert (journal.files / copied).read_text() == "pixels"
 
 
 def test_a_record_put_aside_is_kept_with_its_reason(journal):

@@ -97,7 +97,7 @@ def test_the_bundle_is_part_of_the_model(uri, tmp_path):
     shutil.copy(doubling_network(tmp_path / "m.onnx"), bundle / "policy.onnx")
     tracker = Tracker(uri, "leverage", interval=60.0)
     with tracker.run("study") as run:
-        run.log_model(bundle / "policy.onnx", beside=bundle, register_as="btc", example=ROW)
+        run.log_model(bundle / "policy.onnx", extra_files=bundle, register_as="btc", example=ROW)
     tracker.close()
     (version,) = mlflow.MlflowClient(uri, uri).search_model_versions("name = 'btc'")
     folder = Path(mlflow.artifacts.download_artifacts(version.source, dst_path=str(tmp_path / "got")))

@@ -28,13 +28,13 @@ def register(uri, tmp_path):
     def one(number, gain, **changes):
         evidence = {**BASE, "growth": (NOISE + gain).tolist(), **changes}
         name, text = write_evidence(evidence)
-        beside = tmp_path / f"bundle-{number}"
-        beside.mkdir()
-        (beside / "number.txt").write_text(str(number))
+        extra = tmp_path / f"bundle-{number}"
+        extra.mkdir()
+        (extra / "number.txt").write_text(str(number))
         with tracker.run(f"study-{number}") as run:
             run.log_text(text, name)
             run.log_model(
-                network, beside=beside, register_as="btc", aliases=["challenger"], tags={"evidence": name}
+                network, extra_files=extra, register_as="btc", aliases=["challenger"], tags={"evidence": name}
             )
 
     yield one
@@ -105,7 +105,7 @@ def test_the_champion_that_is_registered_again_challenges_nobody(uri, register, 
     tracker = Tracker(uri, "leverage", interval=60.0)
     with tracker.run("again") as run:
         run.log_model(
-            tmp_path / "m.onnx", beside=tmp_path / "bundle-1", register_as="btc", aliases=["challenger"]
+            tmp_path / "m.onnx", extra_files=tmp_path / "bundle-1", register_as="btc", aliases=["challenger"]
         )
     tracker.close()
     assert aliases(uri) == {"champion": "1"}

@@ -166,11 +166,11 @@ def test_the_same_model_logged_again_makes_no_new_version_and_another_one_does(u
         with tracker.run("study", key="study-1") as run:
             run.log_model(network, register_as="btc-policy")
     assert len(client.search_model_versions("name = 'btc-policy'")) == 1
-    beside = tmp_path / "bundle"
-    beside.mkdir()
-    (beside / "manifest.json").write_text("{}")
+    extra = tmp_path / "bundle"
+    extra.mkdir()
+    (extra / "manifest.json").write_text("{}")
     with tracker.run("study", key="study-1") as run:
-        run.log_model(network, beside=beside, register_as="btc-policy")
+        run.log_model(network, extra_files=extra, register_as="btc-policy")
     assert len(client.search_model_versions("name = 'btc-policy'")) == 2
 
 

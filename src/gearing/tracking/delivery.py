@@ -247,7 +247,7 @@ class MlflowSender:
             values = {name: some[_PER_CALL[name] :] for name, some in values.items()}
 
     def _send_artifact(self, journal: Journal, record: Record) -> None:
-        path = journal.files / record["kept"]
+        path = journal.files / record["file"]
         folder = record["folder"]
         if path.is_dir():
             inside = path.name if folder is None else f"{folder}/{path.name}"

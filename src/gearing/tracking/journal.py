@@ -102,7 +102,7 @@ class Journal:
                     f"{self.path}: only {written} of {len(line)} bytes could be written; is the disk full?"
                 )
 
-    def keep(self, source: Path, name: str) -> str:
+    def copy(self, source: Path, name: str) -> str:
         """Copy a file or folder so that the caller may delete it; returns where it is within `files`."""
         self.files.mkdir(parents=True, exist_ok=True)
         place = self.files / f"{len(list(self.files.iterdir())):05d}"

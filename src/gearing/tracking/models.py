@@ -42,10 +42,10 @@ def _set_aliases(client: Any, name: str, version: str, wanted: Sequence[str]) ->
 
 def _content(journal: Journal, record: Record) -> str:
     """Digest of the model's files and their names."""
-    kept = [journal.files / record[name] for name in ("kept", "beside") if name in record]
+    logged = [journal.files / record[name] for name in ("file", "extra_files") if name in record]
     files = [
         path
-        for top in kept
+        for top in logged
         for path in ([top] if top.is_file() else sorted(top.rglob("*")))
         if path.is_file()
     ]
@@ -84,14 +84,14 @@ def _save(folder: Path, journal: Journal, record: Record, model_id: str) -> None
     import mlflow.pyfunc
     from mlflow.models import Model
 
-    artifacts = {"onnx": str(journal.files / record["kept"])}
-    if "beside" in record:
-        artifacts["beside"] = str(journal.files / record["beside"])
+    artifacts = {"onnx": str(journal.files / record["file"])}
+    if "extra_files" in record:
+        artifacts["extra_files"] = str(journal.files / record["extra_files"])
     with _quiet():
         mlflow.pyfunc.save_model(
             folder,
             mlflow_model=Model(run_id=journal.state.run_id, model_id=model_id),
-            **_interface(journal.files / record["kept"], record.get("example")),
+            **_interface(journal.files / record["file"], record.get("example")),
             python_model=str(Path(__file__).with_name("onnx_model.py")),
             artifacts=artifacts,
             pip_requirements=[

@@ -89,7 +89,7 @@ class Run:
     def log_artifact(self, path: str | Path, folder: str | None = None) -> None:
         """Log the present content of a file or folder."""
         path = _existing(path)
-        self.append({"op": "artifact", "kept": self.journal.keep(path, path.name), "folder": folder})
+        self.append({"op": "artifact", "file": self.journal.copy(path, path.name), "folder": folder})
 
     def log_text(self, text: str, name: str) -> None:
         """Log a text as a file called ``name``, which may contain folders."""
@@ -116,7 +116,7 @@ class Run:
         onnx: str | Path,
         name: str = "policy",
         *,
-        beside: str | Path | None = None,
+        extra_files: str | Path | None = None,
         register_as: str | None = None,
         aliases: Iterable[str] = (),
         example: Mapping[str, float] | None = None,
@@ -133,7 +133,7 @@ class Run:
             The network, self-contained (no external data).
         name : str
             Name of the model within the run.
-        beside : path, optional
+        extra_files : path, optional
             A folder logged with the model, for example the bundle the file is part of.
         register_as : str, optional
             Also make it a version of this model in the registry.
@@ -152,10 +152,10 @@ class Run:
             raise ValueError(
                 f"aliases {list(aliases)} need register_as: an alias belongs to a registered model."
             )
-        record: Record = {"op": "model", "name": name, "kept": self.journal.keep(onnx, onnx.name)}
-        if beside is not None:
-            beside = _existing(beside)
-            record["beside"] = self.journal.keep(beside, beside.name)
+        record: Record = {"op": "model", "name": name, "file": self.journal.copy(onnx, onnx.name)}
+        if extra_files is not None:
+            extra_files = _existing(extra_files)
+            record["extra_files"] = self.journal.copy(extra_files, extra_files.name)
         if example is not None:
             record["example"] = {column: float(value) for column, value in example.items()}
         record["version_tags"] = {tag: str(value) for tag, value in _recorded(tags or {}).items()}

@@ -91,8 +91,8 @@ class Tracker:
         self._parent_missing = False
 
     def __reduce__(self) -> tuple[Any, ...]:
-        kept = ("spool", "interval", "patience", "defer")
-        settings: dict[str, Any] = {name: getattr(self, name) for name in kept}
+        names = ("spool", "interval", "patience", "defer")
+        settings: dict[str, Any] = {name: getattr(self, name) for name in names}
         return partial(Tracker, self.uri, self.experiment, **settings), ()
 
     def for_worker(self) -> Tracker:

@@ -47,15 +47,29 @@ def test_a_program_that_speaks_the_protocol_of_ray_passes():
 def test_a_port_at_which_nothing_listens_is_refused():
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    with pytest.raises(ValueError, match="refused.. Start one with `ray start --head`, or leave address out"):
+    with pytest.raises(
+        ValueError, match=r"refused\). Start one with `ray start --head`, or leave address out"
+    ):
         check_address(f"127.0.0.1:{port}")
 
 
 @pytest.mark.parametrize(
-    "address", ["nonsense", "10.0.0.1", "10.0.0.1:", "10.0.0.1:99999", "10.0.0.1:x", "http://10.0.0.1:8265", ":6379", "local"]
-)  # fmt: skip
+    "address",
+    [
+        "nonsense",
+        "10.0.0.1",
+        "10.0.0.1:",
+        "10.0.0.1:99999",
+        "10.0.0.1:x",
+        "http://10.0.0.1:8265",
+        ":6379",
+        "local",
+    ],
+)
 def test_what_is_no_address_is_refused(address):
-    with pytest.raises(ValueError, match="is no address of a Ray cluster. Give host and port as `ray start`"):
+    with pytest.raises(
+        ValueError, match=r"is no address of a Ray cluster\. Give host and port as `ray start`"
+    ):
         check_address(address)
 
 

@@ -1,4 +1,4 @@
-"""The study that sets agents beside known optima: references where theory says, nothing done twice."""
+"""The study that compares agents with known optima: references where theory says, nothing done twice."""
 
 import json
 from copy import deepcopy

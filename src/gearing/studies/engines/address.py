@@ -41,8 +41,8 @@ def check_address(address: str) -> None:
 def no_cluster(address: str, reason: str) -> ValueError:
     """The error for an address without a cluster."""
     return ValueError(
-        f"no Ray cluster answers at address {address!r} ({reason}). Start one with `ray start --head`, or leave address "
-        "out to use this machine."
+        f"no Ray cluster answers at address {address!r} ({reason}). Start one with `ray start --head`, or leave "
+        "address out to use this machine."
     )
 
 

@@ -19,7 +19,7 @@ def record_models(run: Run, config: ExperimentConfig, findings: Findings, exampl
     for name, graph in findings.models.items():
         row = read_json(graph.parent / RECIPE, dict).get(EXAMPLE)
         run.log_model(
-            graph, f"model-{name}", beside=graph.parent, register_as=f"{config.name}-{name}", aliases=[CHALLENGER],
+            graph, f"model-{name}", extra_files=graph.parent, register_as=f"{config.name}-{name}", aliases=[CHALLENGER],
             example=row, tags=_tags(config), description=findings.line,
         )  # fmt: skip
     if findings.bundle is not None and (findings.bundle / NETWORK).is_file():
@@ -35,7 +35,7 @@ def _record_policy(
         run.log_text(text, name)
         tags |= {EVIDENCE_TAG: name, "policy": str(findings.evidence["policy"])}
     run.log_model(
-        bundle / NETWORK, "policy", beside=bundle, register_as=config.name, aliases=[CHALLENGER], example=example,
+        bundle / NETWORK, "policy", extra_files=bundle, register_as=config.name, aliases=[CHALLENGER], example=example,
         tags=tags, description=_description(config, findings),
     )  # fmt: skip
 

@@ -77,8 +77,8 @@ def drawn(search: Search, batch: int, count: int, tried: Sequence[Tried]) -> lis
     sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=_RANDOM, constant_liar=True)
     study = optuna.create_study(direction="maximize", sampler=sampler)
     study.add_trials(_frozen(search, tried))
-    asked = [study.ask(_distributions(search)) for _ in range(count)]
-    return [_as_written(search, one.params) for one in asked]
+    trials = [study.ask(_distributions(search)) for _ in range(count)]
+    return [_as_written(search, trial.params) for trial in trials]
 
 
 def write_journal(path: Path, name: str, search: Search, tried: Sequence[Tried]) -> None:

@@ -110,7 +110,7 @@ class _Scores:
     """Scores of a trial that is under way."""
 
     folder: Path
-    ends: Callable[[int, float], bool]  # whether the trial is to end, told its score at each step
+    ends: Callable[[int, float], bool]  # whether the trial is to end, by step and score
     total: int  # decisions of a training
     ended: list[float] = field(default_factory=list)  # scores of finished trainings
     growth: list[float] = field(default_factory=list)  # daily, of all of them
