@@ -15,6 +15,7 @@ from gearing.evaluation.risk.safest_leverage import risk_by_leverage
 from gearing.evaluation.statistics.multiple_testing import LEVEL
 from gearing.market.data import MarketData
 from gearing.names import check_names
+from gearing.questions.conclusions import of_case_study
 from gearing.questions.question import Question, by_contract, fitting, metrics_of
 from gearing.questions.reference_ablation import LIQUIDATED, RUINED
 from gearing.questions.rule_grid.cells import Cells, corrected, joined, over_cells
@@ -84,7 +85,10 @@ def case_study(config: CaseStudy, work: Work) -> Findings:
     }  # fmt: skip
     shown = ["least", "median", "largest", "significantly_better", "significantly_worse"]
     metrics = metrics_of(found[shown].astype(float).stack())
-    return Findings(_line(config, found), tables, metrics=metrics, markets=markets)
+    can, cannot = of_case_study(found, config.baseline)
+    return Findings(
+        _line(config, found), tables, metrics=metrics, markets=markets, conclusions=can, limits=cannot
+    )
 
 
 def _cells(symbol: str, market: MarketData, config: CaseStudy, work: Work) -> Cells:

@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from gearing.evaluation.playing import Records, play
 from gearing.features import FeatureSet
 from gearing.market.data import MarketData
+from gearing.questions.conclusions import of_crash_replay
 from gearing.questions.question import Question
 from gearing.simulation import SimulationConfig, Simulator
 from gearing.studies.experiment import Findings, experiment
@@ -66,7 +67,8 @@ def crash_replay(config: CrashReplay, work: Work) -> Findings:
         return pd.concat(parts, names=["crash", "contract", "series"])
 
     found = work.part("replays", replays)
-    return Findings(_line(found), {"replays": found}, markets=markets)
+    can, cannot = of_crash_replay(found)
+    return Findings(_line(found), {"replays": found}, markets=markets, conclusions=can, limits=cannot)
 
 
 def _line(found: pd.DataFrame) -> str:

@@ -20,6 +20,7 @@ from gearing.evaluation.risk.safest_leverage import Starts
 from gearing.features import FeatureSet
 from gearing.market.data import MarketData
 from gearing.market.timing import DAY
+from gearing.questions.conclusions import of_funding_erosion
 from gearing.questions.question import (
     BOOTSTRAP,
     Bootstrap,
@@ -92,7 +93,16 @@ def funding_erosion(config: FundingErosion, work: Work) -> Findings:
         f"{first}: positions held for {horizon}",
     )  # fmt: skip
     tables = {"overall": overall, "held": held, "rebalanced": rebalanced, "months": months}
-    return Findings(_line(overall), tables, {"erosion": figure}, metrics_of(overall.effect), markets)
+    can, cannot = of_funding_erosion(overall)
+    return Findings(
+        _line(overall),
+        tables,
+        {"erosion": figure},
+        metrics_of(overall.effect),
+        markets,
+        conclusions=can,
+        limits=cannot,
+    )
 
 
 def _line(overall: pd.DataFrame) -> str:

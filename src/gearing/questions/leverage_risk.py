@@ -15,6 +15,7 @@ from gearing.evaluation.drawing import new_figure
 from gearing.evaluation.risk.safest_leverage import HORIZONS, Starts
 from gearing.features import parse_duration
 from gearing.market.data import MarketData
+from gearing.questions.conclusions import of_leverage_risk
 from gearing.questions.question import (
     BOOTSTRAP,
     Bootstrap,
@@ -69,7 +70,16 @@ def leverage_risk(config: LeverageRisk, work: Work) -> Findings:
     )  # fmt: skip
     risk = by_contract(work, "risk", markets, risk_of)
     tables, figures = {"safest": safest_by_appetite(risk), "risk": risk}, {"risk": risk_figure(risk)}
-    return Findings(_line(config, risk), tables, figures, metrics_of(risk.probability), markets)
+    can, cannot = of_leverage_risk(risk, BUDGETS)
+    return Findings(
+        _line(config, risk),
+        tables,
+        figures,
+        metrics_of(risk.probability),
+        markets,
+        conclusions=can,
+        limits=cannot,
+    )
 
 
 def _line(config: LeverageRisk, risk: Any) -> str:

@@ -20,6 +20,7 @@ from gearing.evaluation.playing import Records, play
 from gearing.features import FeatureSet
 from gearing.market.data import MarketData
 from gearing.market.timing import DAY
+from gearing.questions.conclusions import of_margin_modes
 from gearing.questions.question import (
     BOOTSTRAP,
     Bootstrap,
@@ -77,7 +78,10 @@ def margin_modes(config: MarginModes, work: Work) -> Findings:
     first: Any = rows.loc[config.horizons[0]]
     tables, figures = {"modes": rows, "crashes": crashes}, {"modes": modes_figure(first)}
     metrics = metrics_of(first.xs("cross", level="mode").contagion)
-    return Findings(_line(config, first), tables, figures, metrics, {market.name: market})
+    can, cannot = of_margin_modes(rows)
+    return Findings(
+        _line(config, first), tables, figures, metrics, {market.name: market}, conclusions=can, limits=cannot
+    )
 
 
 def _line(config: MarginModes, rows: pd.DataFrame) -> str:

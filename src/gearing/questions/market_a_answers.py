@@ -22,6 +22,7 @@ from gearing.market.synthetic.generators import synthetic_market
 from gearing.market.synthetic.market_a import STEPS_A_YEAR, VARIANTS, MarketA, market_a
 from gearing.market.synthetic.quadrature import jump_nodes
 from gearing.policies.oracle import LOWER, UPPER, OraclePolicy, state_table
+from gearing.questions.conclusions import of_market_a
 from gearing.questions.question import metrics_of
 from gearing.simulation.config import IDEAL_VENUE, SimulationConfig, market_a_settings
 from gearing.simulation.simulator import Simulator
@@ -64,7 +65,9 @@ def market_a_answers(config: MarketAAnswers, work: Work) -> Findings:
         f"the oracle with costs earns {row.computed_moved:.3f} log growth a year by value iteration, "
         f"{row.sampled:.3f} along {config.years:,} sampled years and {row.played:.3f} in the simulator on these"
     )
-    return Findings(line, {"full": full, "variants": variants}, metrics=metrics_of(full.played))
+    can, cannot = of_market_a(full, config.years)
+    tables = {"full": full, "variants": variants}
+    return Findings(line, tables, metrics=metrics_of(full.played), conclusions=can, limits=cannot)
 
 
 @dataclass(frozen=True)

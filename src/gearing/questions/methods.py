@@ -23,6 +23,7 @@ from gearing.questions.advice_to_traders import (
     majority_figure,
     trader_outcomes,
 )
+from gearing.questions.conclusions import of_methods
 from gearing.questions.question import Question, as_tuple, by_contract, levels, metrics_of, with_interval
 from gearing.questions.rule_grid.cells import Cells, corrected, difference_figure, joined, over_cells
 from gearing.questions.rule_grid.play import Evidence, run_cells, table_of
@@ -100,7 +101,10 @@ def methods(config: Methods, work: Work) -> Findings:
     if advice:
         figures["majority"] = majority_figure(advice["appetites"])
     metrics = metrics_of(counts[_METRICS].astype(float).stack())
-    return Findings(_line(counts, advice.get("advice")), tables, figures, metrics, markets)
+    can, cannot = of_methods(counts, advice.get("advice"))
+    return Findings(
+        _line(counts, advice.get("advice")), tables, figures, metrics, markets, conclusions=can, limits=cannot
+    )
 
 
 def _cells(config: Methods, symbol: str, market: MarketData, rules: dict[str, Any], work: Work) -> Cells:

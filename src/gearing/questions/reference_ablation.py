@@ -22,6 +22,7 @@ from gearing.features import FeatureSet, FeatureTable
 from gearing.market.data import MarketData
 from gearing.market.timing import bars_in
 from gearing.policies import make_rule
+from gearing.questions.conclusions import of_reference_ablation
 from gearing.questions.question import Question, days_of
 from gearing.questions.rule_grid.play import REBALANCING
 from gearing.simulation.config import SimulationConfig
@@ -118,7 +119,8 @@ def reference_ablation(config: ReferenceAblation, work: Work) -> Findings:
     signals = work.part("signals", lambda: signal_scan(market, config.signals, **given))
     tables = {"explained": explained(found, signals), "ablation": found, "signals": signals}
     figures = {"ablation": ablation_figure(found), "signals": ablation_figure(signals)}
-    return Findings(_line(found, signals), tables, figures, markets=markets)
+    can, cannot = of_reference_ablation(tables["explained"])
+    return Findings(_line(found, signals), tables, figures, markets=markets, conclusions=can, limits=cannot)
 
 
 def _line(found: pd.DataFrame, signals: pd.DataFrame) -> str:

@@ -23,6 +23,7 @@ from gearing.agents.policy.learned import LearnedPolicy, describe_scheme
 from gearing.agents.policy.networks import ModeOfPolicy, policy_arguments
 from gearing.agents.policy.scaling import fit_scaling
 from gearing.agents.sb3.learning_env import LearningVecEnv, policy_leverage
+from gearing.agents.sb3.messages import in_one_line
 from gearing.agents.sb3.rollouts import collect_rollout, unchecked_distributions
 from gearing.agents.settings import AgentSettings
 from gearing.features import FeatureTable
@@ -107,10 +108,12 @@ class SB3Learner:
         noise, arguments = self._action_noise(), policy_arguments(dict(network))
         if self.settings.algorithm == "ppo":
             arguments = {"optimizer_kwargs": {"eps": 1e-5, "fused": True}, **arguments}
-        model = self.algorithm.load()(
-            self.algorithm.policy, self.env, policy_kwargs=arguments, seed=seed, device=device_of(self.settings.device),
-            **noise, **{name: scheduled(value) for name, value in self.settings.parameters.items()},
-        )  # fmt: skip
+        with in_one_line(self.settings):
+            model = self.algorithm.load()(
+                self.algorithm.policy, self.env, policy_kwargs=arguments, seed=seed,
+                device=device_of(self.settings.device), **noise,
+                **{name: scheduled(value) for name, value in self.settings.parameters.items()},
+            )  # fmt: skip
         model.set_logger(Logger(folder=None, output_formats=[]))
         if self.settings.compile:
             _check_compiler()

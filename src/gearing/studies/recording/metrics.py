@@ -1,8 +1,8 @@
 """Metrics of tracked runs: the same name means the same in every run, of a study or of a trial, of any kind.
 
-``log_growth`` and ``regret`` are log returns a year, ``score`` is the share of the best possible growth. A name without
-a prefix belongs to the run itself (of a study: to its main policy, which the tag ``policy`` names); ``NAME/metric``
-belongs to a policy or a contract of it.
+``log_growth`` and ``regret`` are log returns a year, ``path_growth`` is one over a generated path with a crash,
+``score`` is the share of the best possible growth. A name without a prefix belongs to the run itself (of a study: to
+its main policy, which the tag ``policy`` names); ``NAME/metric`` belongs to a policy or a contract of it.
 """
 
 import math
@@ -23,8 +23,8 @@ def numbers_of(values: Mapping[str, Any]) -> dict[str, float]:
 
 _OF_POLICIES = frozenset(
     {
-        "log_growth", "score", "regret", "sharpe", "max_drawdown", "effective_leverage", "liquidations", "ruined",
-        "untrained", "trained_decisions", "versus_baseline", "versus_fixed", "qlike", "mcs_p",
+        "log_growth", "path_growth", "score", "regret", "sharpe", "max_drawdown", "effective_leverage", "liquidations",
+        "liquidated", "ruined", "untrained", "trained_decisions", "versus_baseline", "versus_fixed", "qlike", "mcs_p",
     }
 )  # fmt: skip
 

@@ -49,9 +49,10 @@ def search(config: Any, work: Work, how: Searched) -> Findings:
     }
     if tried[0].state == COMPLETE:
         metrics["own_settings"] = float(tried[0].score or 0.0)
+    can, cannot = _conclusions(config, best, tried)
     return Findings(
         _line(config, work, best, tried), {"trials": table}, {"search": _figure(config, tried)}, metrics,
-        notes=_notes(work), printed={"trials": _best_first(table)},
+        notes=_notes(work), printed={"trials": _best_first(table)}, conclusions=can, limits=cannot,
     )  # fmt: skip
 
 
@@ -136,10 +137,33 @@ def _line(config: Any, work: Work, best: Tried, tried: Sequence[Tried]) -> str:
     )
 
 
+def _conclusions(config: Any, best: Tried, tried: Sequence[Tried]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What the search allows to conclude, and what it does not."""
+    own, seeds = tried[0], config.search.seeds
+    trained = f"{seeds} seed{'s' if seeds > 1 else ''} each, in trainings of the search's own budget"
+    if best.number == 0:
+        can = f"No drawing of {len(tried) - 1} scored higher than the agent's own settings ({best.score:+.4f} a year)."
+    elif own.state == COMPLETE:
+        can = (
+            f"Trial {best.number} scored {best.score:+.4f} log growth a year on validation, the agent's own settings "
+            f"{own.score:+.4f}: {trained}."
+        )
+    else:
+        can = f"Trial {best.number} scored {best.score:+.4f} log growth a year on validation: {trained}."
+    ended = sum(one.state == COMPLETE for one in tried)
+    cannot = [
+        f"How much the chosen settings earn: the best score of {len(tried)} is too high by chance. It chooses and does "
+        f"not measure; the test of {CHOSEN} measures.",
+        "Which settings are better by how much: other seeds and longer trainings may rank them otherwise.",
+    ]
+    if ended < len(tried):
+        cannot.append(f"What {len(tried) - ended} trials would have reached that were pruned or failed.")
+    return (can,), tuple(cannot)
+
+
 def _notes(work: Work) -> tuple[str, ...]:
     return (
-        "Trial 0 has the agent's own settings. The score of the best of many is too high by chance; it chooses, and "
-        "does not measure.",
+        "Trial 0 has the agent's own settings.",
         f"{work.folder / JOURNAL} is a journal of Optuna with the same trials, for its dashboard.",
     )
 

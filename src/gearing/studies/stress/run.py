@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, Literal
 
@@ -23,12 +23,20 @@ from gearing.simulation.config import SimulationConfig
 from gearing.storage.atomic import write_arrays
 from gearing.studies.experiment import ExperimentConfig, Findings, experiment
 from gearing.studies.fields import Direction, Section
+from gearing.studies.recording.metrics import of_policies
 from gearing.studies.rules_and_agents import Rules
 from gearing.studies.sections import Decision, Exchange, account_settings
 from gearing.studies.trials import Place, Result, Trial
 from gearing.studies.work import Work
 
 _PATHS = "paths.npz"
+# Metrics of a tracked run by what a trial's summary calls them; `growth` is over a path, however long.
+_METRICS = {
+    "path_growth": "growth",
+    "liquidated": "liquidated",
+    "ruined": "ruined",
+    "max_drawdown": "drawdown",
+}
 
 
 class Crash(Section):
@@ -105,6 +113,21 @@ class Stressed(Trial):
         crash = config.crashes[self.crash].model_dump(mode="json")
         return {**shared, "rule": config.rules[self.policy].identity, "crash": crash}
 
+    def tags(self, config: Any) -> dict[str, Any]:
+        """What tells it apart."""
+        direction = config.crashes[self.crash].direction
+        return {**asdict(self), "policy_kind": "rule", "direction": direction, "contract": "market-b"}
+
+    def parameters(self, config: Any) -> dict[str, Any]:
+        """Every setting of the rule, of the crash and of the account."""
+        shared = config.model_dump(mode="json", include={"decision", "exchange", "paths", "years"})
+        crash = config.crashes[self.crash].model_dump(mode="json")
+        return {**shared, "scenario": crash, **config.rules[self.policy].parameters}
+
+    def metrics(self, summary: Any) -> dict[str, float]:
+        """Means over the paths, under the names that all studies have."""
+        return _as_metrics(summary)
+
 
 @experiment(StressConfig)
 def run_stress(config: StressConfig, work: Work) -> Findings:
@@ -118,10 +141,48 @@ def run_stress(config: StressConfig, work: Work) -> Findings:
     table = pd.DataFrame(rows, index=pd.MultiIndex.from_tuples(keys, names=["policy", "crash"]))
     means = table["growth"].groupby(level="policy", sort=False).mean()
     line = ", ".join(f"{name} {growth:+.3f}" for name, growth in means.items())
-    metrics = {f"{'.'.join(key)}.growth": float(row["growth"]) for key, row in table.iterrows()}
+    can, cannot = _conclusions(config, results)
+    main = next(iter(means.index), None)
     return Findings(
-        f"{config.name}: mean log growth over a crash: {line}", {"policies": table}, metrics=metrics
+        f"{config.name}: mean log growth over a crash: {line}", {"policies": table},
+        metrics=of_policies(_shown(config, table), main), main=main, conclusions=can, limits=cannot,
+    )  # fmt: skip
+
+
+def _as_metrics(row: Any) -> dict[str, float]:
+    """Means over paths of a policy in a crash."""
+    return {metric: float(row[name]) for metric, name in _METRICS.items()}
+
+
+def _shown(config: StressConfig, table: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """Metrics of every policy, means over crashes, and of every policy in each crash."""
+    means = table.groupby(level="policy", sort=False).mean()
+    return {str(name): _as_metrics(row) for name, row in means.iterrows()} | {
+        f"{policy}/{crash}": _as_metrics(row) for (policy, crash), row in table.iterrows()
+    }
+
+
+def _conclusions(config: StressConfig, results: Sequence[Result]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What can be concluded of each policy, compared with the first on the same paths, and what cannot."""
+    can, cannot = [], []
+    baseline = next(iter(config.rules))
+    growths = {(one.trial.policy, one.trial.crash): growth_of([one]) for one in results}
+    for (name, crash), growth in growths.items():
+        own = growths.get((baseline, crash))
+        if name == baseline or own is None:
+            continue
+        less = aggregate(growth - own, seed=0, statistic=np.mean)
+        text = f"log growth {less.estimate:+.3f} [{less.low:+.3f}, {less.high:+.3f}] on the same paths"
+        if less.low > 0.0 or less.high < 0.0:
+            more = "more" if less.low > 0.0 else "less"
+            can.append(f"{crash}: {name} ended with {more} than {baseline}: {text}.")
+        else:
+            cannot.append(f"{crash}: whether {name} ends with more than {baseline} is open: {text}.")
+    cannot.append(
+        f"The crashes are generated, {config.paths} paths of each: how likely one is, and what real prices do, they do "
+        "not say."
     )
+    return tuple(can) or ("No difference is shown.",), tuple(cannot)
 
 
 def growth_of(results: Sequence[Result]) -> np.ndarray:
