@@ -232,8 +232,13 @@ def _finished(work: Work, tracking: str | None) -> Experiment:
     config = work.config
     try:
         findings = function_of(config.kind)(config, work)
+    except Exception:
+        _check_folder(config)  # it may be the cause
+        raise
     finally:
-        write_failed_table(config.folder, work.failures)
+        if config.folder.is_dir():
+            write_failed_table(config.folder, work.failures)
+    _check_folder(config)
     findings = _marked(_incomplete(findings, work), work.other_code)
     for name, table in findings.tables.items():
         write_atomically(config.folder / f"{name}.csv", partial(table.to_csv))
@@ -248,6 +253,14 @@ def _finished(work: Work, tracking: str | None) -> Experiment:
     return Experiment(
         config, config.folder, findings, figures, tracking, failed=failed_table(work.failures.values())
     )
+
+
+def _check_folder(config: ExperimentConfig) -> None:
+    """Refuse to end with half of a folder that somebody removed meanwhile."""
+    if not (config.folder / _WRITTEN).is_file():
+        raise ValueError(
+            f"{config.folder} was removed or renamed while its experiment ran. Run the experiment again."
+        )
 
 
 def _incomplete(findings: Findings, work: Work) -> Findings:

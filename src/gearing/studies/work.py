@@ -165,8 +165,10 @@ class Work:
         while missing:
             self._run_free(missing, store, play)
             missing = self._still_missing(missing, store)
-            if missing and not announced:
-                self.tell(f"waiting for {len(missing)} trials that another process runs in {self.folder}")
+            claimed = [trial for trial in missing if not claims.is_free(store.place(trial).name)]
+            if claimed and not announced:
+                trials = "1 trial" if len(claimed) == 1 else f"{len(claimed)} trials"
+                self.tell(f"waiting for {trials} that another process runs in {self.folder}")
                 announced = True
             missing = _waited(missing, store, claims)
             missing = self._still_missing(missing, store)

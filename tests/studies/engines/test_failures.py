@@ -1,5 +1,6 @@
 """A trial that fails is run again, then listed with its traceback; the others finish and are in the tables."""
 
+import shutil
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -104,6 +105,21 @@ def test_processes_that_share_a_folder_take_the_failure_of_another_for_their_own
     # A process that begins after another's failure tries again: each at most its three times.
     assert begun(tmp_path, -1) in (3, 6)
     assert [begun(tmp_path, number) for number in (4, 16, 36)] == [1, 1, 1]
+
+
+def test_a_folder_that_is_removed_during_the_study_ends_it_with_one_sentence(tmp_path, monkeypatch, capsys):
+    def removed(log, trial, place):
+        if trial.number == 9:
+            shutil.rmtree(place.folder.parent.parent)
+        return {}
+
+    monkeypatch.setitem(globals(), "root", removed)
+
+    with pytest.raises(
+        ValueError, match=r"roots-\w+ was removed or renamed while its experiment ran\. Run the"
+    ):
+        run_study(config(tmp_path, numbers=[4, 9, 16]), progress=True)
+    assert "waiting" not in capsys.readouterr().out  # for nobody
 
 
 def test_a_machine_that_does_not_see_the_folder_returns_the_files_of_a_result(tmp_path):
