@@ -66,7 +66,7 @@ NAMES = {
         make_reward make_scheme market_a_settings market_b_settings reward
     """,
     "gearing.studies": "ExperimentConfig Findings StudyConfig Work experiment load_config run_study",
-    "gearing.tracking": "Promotion Run StudyRun Tracker find_runs promote study_runs",
+    "gearing.tracking": "Promotion Run StudyRun Tracker candidates find_runs promote study_runs",
 }
 HEAVY = (
     "torch",

@@ -13,7 +13,7 @@ from gearing.studies.runner import run_study
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 SHIPPED = sorted(path.relative_to(EXPERIMENTS).as_posix() for path in EXPERIMENTS.rglob("*.yaml"))
-# What runs in a few seconds even beside other tests; everything else is marked slow.
+# What runs in a few seconds even next to other tests; everything else is marked slow.
 QUICK = {"sweep.yaml", "crash_replay.yaml", "leverage_risk.yaml", "margin_modes.yaml"}
 PATHS = {"seed": 0, "years": 3, "count": 1}
 # By kind: what its runs are cut to. A generated market begins on 2020-01-01, before the crashes that are replayed.
@@ -84,7 +84,7 @@ def shrink_search(settings):
 
 
 def shrink_agent(agent):
-    """Few decisions; what is asked of the agent stays."""
+    """Few decisions; the agent's own settings stay."""
     agent.pop("steps", None)
     agent |= {key: value for key, value in AGENT.items() if key != "seeds" or "seeds" in agent}
     agent.get("network", {}).pop("members", None)
@@ -103,7 +103,9 @@ def test_an_experiment_that_ships_runs_to_its_end(name, tmp_path, history):
     done = run_study(shrunk(name, tmp_path, history))
     assert done.findings.line
     assert done.summary
-    assert (done.folder / "report.md").is_file()
+    report = (done.folder / "report.md").read_text(encoding="utf-8")
+    for heading in ("## What can be concluded", "## What cannot be concluded"):
+        assert report.partition(heading)[2].lstrip().startswith("* ")  # at least one sentence
     assert all(not table.empty for table in done.findings.tables.values())
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tests.tracking.test_tracker import doubling_network
 
-from gearing.tracking import Tracker, promote
+from gearing.tracking import Tracker, candidates, promote
 from gearing.tracking.registry import write_evidence
 
 mlflow = pytest.importorskip("mlflow")
@@ -73,6 +73,22 @@ def test_a_challenger_is_compared_with_the_champion_on_the_same_days(uri, regist
     register(3, gain=0.002)
     assert promote("btc", uri).promoted
     assert aliases(uri) == {"champion": "3"}
+
+
+def test_candidates_are_weighed_and_none_is_promoted(uri, register, tmp_path):
+    assert candidates(f"sqlite:///{tmp_path / 'absent.db'}").empty
+    assert candidates(uri).empty
+    register(1, gain=0.001)
+    row = candidates(uri).loc["btc"]
+    assert row[["challenger", "champion", "against", "verdict"]].tolist() == ["1", None, "fixed_1x", "better"]
+    assert row["log_growth"].startswith("+0.36")  # 365 x 0.001
+    assert aliases(uri) == {"challenger": "1"}
+    promote("btc", uri)
+    register(2, gain=0.0005)
+    assert candidates(uri).loc["btc"].tolist()[:3] == ["2", "1", "version 1"]
+    assert candidates(uri).loc["btc", "verdict"] == "not better"
+    register(3, gain=0.1, code="other")
+    assert "not from the same code" in candidates(uri).loc["btc", "verdict"]
 
 
 @pytest.mark.parametrize(

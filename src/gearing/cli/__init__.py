@@ -20,6 +20,7 @@ from gearing.cli.failures import STOPPED, explained, how_to_go_on
 from gearing.cli.listing import list_names
 from gearing.cli.live import paper, serve, watch
 from gearing.cli.policies import SECTIONS, complete_rule, split_settings, with_own_settings
+from gearing.cli.promote import promote
 from gearing.cli.reconcile import reconcile
 from gearing.cli.shared import Experiment, Json, Plugins, Settings, ad_hoc, data_line, writable, write_json
 from gearing.cli.submit import submit
@@ -39,6 +40,7 @@ app.command()(serve)
 app.command()(watch)
 app.command("list")(list_names)
 app.command()(submit)
+app.command()(promote)
 
 
 def main() -> None:

@@ -6,9 +6,9 @@ killed process left, exactly once.
 """
 
 from gearing.tracking.reading import find_runs
-from gearing.tracking.registry import Promotion, promote
+from gearing.tracking.registry import Promotion, candidates, promote
 from gearing.tracking.run import Run
 from gearing.tracking.study_runs import StudyRun, study_runs
 from gearing.tracking.tracker import Tracker
 
-__all__ = ["Promotion", "Run", "StudyRun", "Tracker", "find_runs", "promote", "study_runs"]
+__all__ = ["Promotion", "Run", "StudyRun", "Tracker", "candidates", "find_runs", "promote", "study_runs"]

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from gearing.evaluation.statistics.inference import Difference, growth_difference
 from gearing.storage.text import read_json
 from gearing.tracking.delivery import quiet_environment
@@ -78,15 +80,7 @@ def promote(model: str, uri: str | None = None, *, level: float = 0.95, seed: in
             f"the model {model!r} has no challenger. A study that exports an agent registers one; its name is that of "
             "the study."
         )
-    challenger = _evidence(client, model, versions[CHALLENGER])
-    champion = versions.get(CHAMPION)
-    if champion is None:
-        against, other = challenger["baseline"], challenger["baseline_growth"]
-    else:
-        against, found = f"version {champion.version}", _evidence(client, model, champion)
-        _check_same(model, challenger, found)
-        other = found["growth"]
-    difference = growth_difference(challenger["growth"], other, seed=seed, level=level)
+    against, difference = _compared(client, model, versions, level, seed)
     version = str(versions[CHALLENGER].version)
     promoted = difference.low > 0.0
     made = Promotion(model, version, against, difference, promoted)
@@ -97,9 +91,62 @@ def promote(model: str, uri: str | None = None, *, level: float = 0.95, seed: in
     return made
 
 
+def candidates(uri: str | None = None, *, level: float = 0.95, seed: int = 0) -> pd.DataFrame:
+    """Registered models with a challenger, and what its evidence says; nothing is promoted.
+
+    Parameters
+    ----------
+    uri, level, seed : as `promote`
+
+    Returns
+    -------
+    DataFrame
+        Indexed by model: version of the ``challenger`` and of the ``champion`` (None without one), ``against``, the
+        difference of ``log_growth`` a year with its interval as text, and the ``verdict``: "better", "not better", or
+        why there is nothing to compare.
+    """
+    uri = chosen_uri(uri)
+    file = database(uri)
+    rows = {}
+    if file is None or file.exists():
+        client = open_client(uri)
+        for model in sorted(found.name for found in client.search_registered_models()):
+            versions = _by_alias(client, model)
+            if CHALLENGER in versions:
+                rows[model] = _candidate(client, model, versions, level, seed)
+    columns = ["challenger", "champion", "against", "log_growth", "verdict"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("model")
+
+
 def write_evidence(evidence: Mapping[str, Any]) -> tuple[str, str]:
     """Name and text of the file that a study's run has."""
     return f"evidence/{evidence['policy']}-{evidence['code'][:8]}.json", json.dumps(dict(evidence))
+
+
+def _candidate(
+    client: Any, model: str, versions: Mapping[str, Any], level: float, seed: int
+) -> tuple[Any, ...]:
+    champion = versions.get(CHAMPION)
+    known = (str(versions[CHALLENGER].version), None if champion is None else str(champion.version))
+    try:
+        against, difference = _compared(client, model, versions, level, seed)
+    except ValueError as error:
+        return (*known, None, None, str(error))
+    return (*known, against, str(difference), "better" if difference.low > 0.0 else "not better")
+
+
+def _compared(
+    client: Any, model: str, versions: Mapping[str, Any], level: float, seed: int
+) -> tuple[str, Difference]:
+    """What the challenger is compared with, and the difference of log growth a year."""
+    challenger, champion = _evidence(client, model, versions[CHALLENGER]), versions.get(CHAMPION)
+    if champion is None:
+        against, other = challenger["baseline"], challenger["baseline_growth"]
+    else:
+        against, found = f"version {champion.version}", _evidence(client, model, champion)
+        _check_same(model, challenger, found)
+        other = found["growth"]
+    return against, growth_difference(challenger["growth"], other, seed=seed, level=level)
 
 
 def _client(uri: str, model: str) -> Any:
