@@ -87,28 +87,35 @@ def of_margin_modes(modes: pd.DataFrame) -> Sentences:
     return Sentences(_or_none(can), tuple(cannot))
 
 
-def of_leverage_risk(risk: pd.DataFrame, budgets: Sequence[float]) -> Sentences:
-    """Of the table ``risk``: longs and shorts whose margin is all of the equity, by contract and horizon."""
-    can, unsafe = [], []
+def of_leverage_risk(risk: pd.DataFrame, budget: float) -> Sentences:
+    """Of the table ``risk``: longs and shorts whose margin is all of the equity, by contract and horizon.
+
+    Without a liquidation in n separate windows, a probability up to about 3 / n is not refuted.
+    """
+    can, still_open = [], []
     arrangement = levels(risk, "arrangement")[0]
     rows: Any = risk.xs((arrangement, "liquidation"), level=["arrangement", "event"])
     for key, part in rows.groupby(level=["contract", "direction", "horizon"], sort=False):
         contract, direction, horizon = as_tuple(key)
         by_leverage = part.droplevel(["contract", "direction", "horizon"]).sort_index()
-        where, budget = f"a {direction} of {contract} held for {horizon}", budgets[len(budgets) // 2]
+        where = f"a {direction} of {contract} held for {horizon}"
         safe = by_leverage[(by_leverage.high <= budget).cummin()]
         if safe.empty:
             least = with_interval(by_leverage.iloc[0], "probability", ".1%")
-            unsafe.append(f"{where}, already {least} at {by_leverage.index[0]:g}x")
-        else:
-            found = with_interval(safe.iloc[-1], "probability", ".1%")
-            can.append(
-                f"At {safe.index[-1]:g}x {where} was liquidated in {found} of starts, within {budget:.0%}."
+            still_open.append(f"{where}, already {least} at {by_leverage.index[0]:g}x")
+            continue
+        row, leverage = safe.iloc[-1], safe.index[-1]
+        unseen = 3.0 * days_of(horizon) / row.n_starts
+        if row.probability == 0.0 and unseen > budget:
+            still_open.append(
+                f"{where}, of which none was liquidated up to {leverage:g}x, in too few separate windows to exclude "
+                f"{min(unseen, 1.0):.0%}"
             )
+        else:
+            found = with_interval(row, "probability", ".1%")
+            can.append(f"At {leverage:g}x {where} was liquidated in {found} of starts, within {budget:.0%}.")
     cannot = [
-        *_open(
-            f"Which leverage keeps the risk of liquidation within {budgets[len(budgets) // 2]:.0%}", unsafe
-        ),
+        *_open(f"Which leverage keeps the risk of liquidation within {budget:.0%}", still_open),
         _overlap(int(risk["n_starts"].max()), levels(risk, "horizon")),
         "Between two leverages of the table nothing was played; `gearing safest-leverage` searches there.",
     ]
@@ -116,9 +123,11 @@ def of_leverage_risk(risk: pd.DataFrame, budgets: Sequence[float]) -> Sentences:
 
 
 def of_funding_erosion(overall: pd.DataFrame) -> Sentences:
-    """Of the table ``overall``: by contract, horizon, direction and leverage."""
+    """Of the table ``overall``: by contract, horizon, direction and leverage; of the leverages, the middle one."""
     can, still_open = [], []
-    for key, row in overall.iterrows():
+    leverages = sorted(levels(overall, "leverage"))
+    shown: Any = overall.xs(leverages[len(leverages) // 2], level="leverage", drop_level=False)
+    for key, row in shown.iterrows():
         contract, horizon, direction, leverage = as_tuple(key)
         where = f"a {leverage:g}x {direction} of {contract} held for {horizon}"
         effect = with_interval(row, "effect", "+.1%")

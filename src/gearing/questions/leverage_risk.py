@@ -70,7 +70,7 @@ def leverage_risk(config: LeverageRisk, work: Work) -> Findings:
     )  # fmt: skip
     risk = by_contract(work, "risk", markets, risk_of)
     tables, figures = {"safest": safest_by_appetite(risk), "risk": risk}, {"risk": risk_figure(risk)}
-    can, cannot = of_leverage_risk(risk, BUDGETS)
+    can, cannot = of_leverage_risk(risk, BUDGETS[1])
     return Findings(
         _line(config, risk),
         tables,
