@@ -9,7 +9,7 @@ from numbers import Integral, Real
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin
 
-from gearing.agents.policy.algorithms import ALGORITHMS
+from gearing.agents.policy.algorithms import ALGORITHMS, BANDED
 from gearing.agents.settings import AgentSettings
 from gearing.market.timing import parse_duration
 from gearing.names import check_names, shown
@@ -64,7 +64,7 @@ def check_hyperparameters(settings: AgentSettings) -> None:
     check_names(
         f"{name} has no network setting",
         settings.network,
-        [*network, "layers", "activation", "start_leverage"],
+        [*network, "layers", "activation", "start_leverage", *(["band"] if name in BANDED else [])],
     )
     check_names(f"{name} has no parameter", settings.parameters, algorithm)
     _check_network(name, settings.network)
@@ -105,6 +105,7 @@ def _check_network(name: str, network: Mapping[str, Any]) -> None:
         )
     if "activation" in network:
         activation_class(str(network["activation"]))
+    _check_type(f"{name}: network.band", network.get("band", False), bool)
     _check_type(f"{name}: network.start_leverage", network.get("start_leverage"), float | None)
     _check_range(f"{name}: network.start_leverage", network.get("start_leverage"), "start_leverage")
 

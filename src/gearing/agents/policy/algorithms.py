@@ -40,6 +40,8 @@ ALGORITHMS = {
     "qr_dqn": Algorithm(_CONTRIB, "QRDQN", actions="discrete", on_policy=False),
 }
 
+BANDED = ("ppo", "a2c", "trpo")  # whose actor can have a no-trade band
+
 
 def check_action_kind(name: str, n_choices: int | None) -> None:
     """Refuse an algorithm whose actions do not match the action scheme."""

@@ -1,5 +1,6 @@
 """Policy networks from descriptions, and their graphs for export."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ from gymnasium import spaces
 from torch import Tensor, nn
 
 from gearing.agents.policy.algorithms import ALGORITHMS
+from gearing.agents.policy.band_actor import BandActorCriticPolicy
 from gearing.agents.policy.band_network import BandNetwork
 from gearing.agents.policy.description import PolicyDescription
 from gearing.agents.policy.extractor import ScaledObservation, activation_class
@@ -33,6 +35,11 @@ def policy_arguments(network: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def policy_class(algorithm: str, network: Mapping[str, Any]) -> Any:
+    """The class of a policy of stable-baselines3; with ``band`` among its arguments the one that has a band."""
+    return BandActorCriticPolicy if "band" in network else ALGORITHMS[algorithm].policy_class()
+
+
 def build_network(description: PolicyDescription) -> nn.Module:
     """The untrained network of a description; it has ``predict`` and a ``state_dict``."""
     if description.algorithm == "differentiable":
@@ -41,7 +48,7 @@ def build_network(description: PolicyDescription) -> nn.Module:
     slots, choices = len(description.slots), description.network.get("n_choices")
     actions = action_space(slots, choices)
     arguments = {k: v for k, v in description.network.items() if k != "n_choices"}
-    make = ALGORITHMS[description.algorithm].policy_class()
+    make = policy_class(description.algorithm, description.network)
     network = make(
         spaces.Box(*bounds, dtype=np.float32), actions, lambda _: 0.0, **policy_arguments(arguments)
     )

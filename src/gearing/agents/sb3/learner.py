@@ -18,9 +18,10 @@ from gearing.agents.costs import CostSchedule, SimulatorCosts
 from gearing.agents.devices import device_of
 from gearing.agents.learner import TrainingDiverged, check_numbers, check_weights
 from gearing.agents.policy.algorithms import ALGORITHMS, check_action_kind
+from gearing.agents.policy.band_actor import band_arguments
 from gearing.agents.policy.description import PolicyDescription
 from gearing.agents.policy.learned import LearnedPolicy, describe_scheme
-from gearing.agents.policy.networks import ModeOfPolicy, policy_arguments
+from gearing.agents.policy.networks import ModeOfPolicy, policy_arguments, policy_class
 from gearing.agents.policy.scaling import fit_scaling
 from gearing.agents.sb3.learning_env import LearningVecEnv, policy_leverage
 from gearing.agents.sb3.messages import in_one_line
@@ -80,6 +81,8 @@ class SB3Learner:
         )
         network = {**settings.network, "scaling": scaling}
         start = network.pop("start_leverage", None)
+        if network.pop("band", False):
+            network["band"] = band_arguments(simulator, scaling)
         self.model = self._make_model(network, seed)
         if start is not None:
             self._start_at(start / share)
@@ -110,7 +113,7 @@ class SB3Learner:
             arguments = {"optimizer_kwargs": {"eps": 1e-5, "fused": True}, **arguments}
         with in_one_line(self.settings):
             model = self.algorithm.load()(
-                self.algorithm.policy, self.env, policy_kwargs=arguments, seed=seed,
+                policy_class(self.settings.algorithm, network), self.env, policy_kwargs=arguments, seed=seed,
                 device=device_of(self.settings.device), **noise,
                 **{name: scheduled(value) for name, value in self.settings.parameters.items()},
             )  # fmt: skip
