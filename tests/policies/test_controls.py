@@ -265,6 +265,20 @@ def test_the_drawdown_floor_takes_exposure_away_in_proportion_to_the_drawdown():
         assert found == pytest.approx([4.0 * left, -2.0 * left], abs=1e-5)
 
 
+def test_the_peak_of_a_drawdown_floor_can_be_that_of_its_window():
+    floor, memory = DrawdownFloor(limit=0.4, window="3d"), None
+    # equity by day; highest of three days; (0.4 - drawdown) / 0.4
+    steps = ((100.0, 100.0), (80.0, 100.0), (90.0, 100.0), (90.0, 90.0), (72.0, 90.0))
+    for day, (equity, peak) in enumerate(steps):
+        now = situation(time=NOON + day * 24 * HOUR, equity=equity, begins=day == 0)
+        found, _, memory = controlled(floor, [4.0], now, memory)
+        assert found[0] == pytest.approx(4.0 * (0.4 - (1.0 - equity / peak)) / 0.4)
+    again = situation(time=NOON + 5 * 24 * HOUR, equity=10.0, begins=True)  # the account begins anew
+    assert controlled(floor, [4.0], again, memory)[0] == [4.0]
+    with pytest.raises(ValueError, match="whole days"):
+        DrawdownFloor(window="36h")
+
+
 def test_the_drawdown_floor_leaves_held_positions_until_it_is_reached():
     floor = DrawdownFloor(limit=0.4)
     assert np.isnan(controlled(floor, [np.nan], situation(drawdown=[0.3]))[0]).all()

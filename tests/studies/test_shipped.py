@@ -32,6 +32,10 @@ SMALL = {
     "funding_erosion": {"replications": 100, "leverages": [3.0, 10.0]},
     "reference_ablation": {"replications": 100},
     "crash_replay": {"replications": 100},
+    "portfolio": {
+        "test": {"from": "2020-10-01", "every": "180d"}, "resamples": 50, "statistics": {"replications": 100},
+        "budget": [0.2],
+    },
     "crash_stress": {"paths": 2, "years": 0.6},
 }  # fmt: skip
 AGENT = {"total_decisions": 512, "n_accounts": 8, "validate_every": 256, "episode": "20d", "seeds": 2}

@@ -16,8 +16,9 @@ from gearing.market.oracle.best_leverage import (
     path_growth,
     path_growth_of_targets,
 )
+from gearing.market.oracle.book_oracle import best_exposures, is_book
 from gearing.policies.rules.rule import Columns, Rule, values
-from gearing.simulation.config import market_a_settings, market_b_settings
+from gearing.simulation.config import book_settings, market_a_settings, market_b_settings
 
 LOWER, UPPER = "oracle_lower", "oracle_upper"
 
@@ -69,13 +70,17 @@ def oracle_policy(market: MarketData) -> OraclePolicy:
     Parameters
     ----------
     market : MarketData
-        Market A (with costs, no-trade bands) or market B (frictionless).
+        Market A (with costs, no-trade bands), market B (frictionless), or a synthetic book (frictionless, on one
+        cross-margin account).
 
     Raises
     ------
     ValueError
         If the market is not synthetic.
     """
+    market_list(market)
+    if is_book(market):
+        return _book_policy(market)
     if _kind(market) == "market-a":
         assert market.truth is not None
         oracle, state = oracle_for(market), market.truth["state_at_close"]
@@ -88,11 +93,22 @@ def oracle_policy(market: MarketData) -> OraclePolicy:
     return OraclePolicy(following, following, 1.0, settings["max_leverage"], settings)
 
 
+def _book_policy(market: MarketData) -> OraclePolicy:
+    if str((market.truth or {})["generator"]) == "book-floor":
+        raise ValueError(
+            "the best book of book-floor depends on the account's drawdown: scale that of book-merton with "
+            "gearing.policies.controls.DrawdownFloor instead."
+        )
+    settings, following = book_settings(), _of_next_bar(best_exposures(market))
+    return OraclePolicy(following, following, 1.0 / market.n_contracts, settings["max_leverage"], settings)
+
+
 def oracle_path_growth(market: MarketData) -> np.ndarray:
     """Realised log growth of each bar under the oracle, shape (n_bars,): the reference of regret.
 
     Market A: with costs. Market B: frictionless, leverage at most 10.
     """
+    _refuse_books(market)
     if _kind(market) == "market-a":
         return path_growth(market, oracle_for(market))
     best = oracle_leverage(market, max_leverage=market_b_settings()["max_leverage"])
@@ -106,6 +122,7 @@ def state_table(market: MarketData) -> FeatureTable:
     volatility and funding, all that its oracle reads; the rate is what settles at the close of the next bar, mostly
     0. The last bar, which no step follows, has its own state.
     """
+    _refuse_books(market)
     if _kind(market) == "market-a":
         columns = _state_a(market)
     else:
@@ -146,6 +163,15 @@ def _state_a(market: MarketData) -> dict[str, tuple[np.ndarray, float]]:
 def _of_next_bar(values: np.ndarray) -> np.ndarray:
     """Values of the bar that follows each close."""
     return np.vstack([values[1:], values[-1:]])
+
+
+def _refuse_books(market: MarketData) -> None:
+    market_list(market)
+    if is_book(market):
+        raise ValueError(
+            f"{market.name} is a book; its oracle is oracle_growth, oracle_leverage and oracle_policy. Regret and "
+            "known states are those of market-a and market-b."
+        )
 
 
 def _kind(market: MarketData) -> str:

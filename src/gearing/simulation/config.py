@@ -318,3 +318,15 @@ def market_a_settings() -> dict[str, Any]:
 def market_b_settings() -> dict[str, Any]:
     """Simulation settings of the market B task: ordinary mechanics, hourly decisions of either side up to 10x."""
     return {"direction": "free", "max_leverage": 10.0, "decision_interval": "1h"}
+
+
+def book_settings() -> dict[str, Any]:
+    """Simulation settings of the synthetic books' growth: one cross-margin account, daily decisions, no costs."""
+    return {
+        "direction": "free",
+        "margin_mode": "cross",
+        "max_leverage": 100.0,
+        "slippage": 0.0,
+        "walk": "close",
+        "venue": replace(IDEAL_VENUE, taker_fee=0.0, maker_fee=0.0),
+    }

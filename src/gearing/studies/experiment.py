@@ -40,6 +40,7 @@ _SHIPPED = (
     "gearing.studies.study.run",
     "gearing.studies.forecast.run",
     "gearing.studies.regret.run",
+    "gearing.studies.portfolio.run",
     "gearing.studies.stress.run",
     "gearing.studies.sweep",
     "gearing.questions",

@@ -13,15 +13,28 @@ from gearing.evaluation.risk.drawdown_budget import (
 
 
 def test_a_scaled_path_with_a_floor_by_hand():
-    # scale 2, floor 0.5. Day 1: -0.1 x 2 = 0.8, drawdown 0.2. Day 2: exposure 2 x (0.5 - 0.2) / 0.5 = 1.2; 0.8 x 1.12
-    # = 0.896. Day 3: drawdown 0.104, exposure 2 x 0.792 = 1.584; 0.896 x (1 - 0.1584)
-    growth, worst = scaled_years(np.array([[-0.1, 0.1, -0.1]]), 2.0, 0.5)
-    end = 0.8 * 1.12 * (1.0 - 0.1584)
-    assert growth[0] == pytest.approx(np.log(end) * 365.0 / 3.0)
-    assert worst[0] == pytest.approx(1.0 - end)
-    growth, worst = scaled_years(np.array([[-0.1, 0.1, -0.1]]), 2.0, None)
-    assert growth[0] == pytest.approx(np.log(0.8 * 1.2 * 0.8) * 365.0 / 3.0)
-    assert worst[0] == pytest.approx(1.0 - 0.8 * 1.2 * 0.8)
+    # Two halves of two days; scale 2, floor 0.5. Day 1: -0.1 x 2 = 0.8, drawdown 0.2 from the peak 1. Day 2: exposure
+    # 2 x (0.5 - 0.2) / 0.5 = 1.2; 0.8 x 1.12 = 0.896. Day 3: the peak of two days is 0.896, exposure 2; 0.896 x 0.8.
+    # Day 4: 0.2 below it, exposure 1.2; x 0.88
+    returns = np.array([[-0.1, 0.1, -0.1, -0.1]])
+    growth, worst = scaled_years(returns, 2.0, 0.5, window=2)
+    assert growth[0] == pytest.approx(np.log(0.8 * 0.88) * 365.0 / 2.0)
+    assert worst[0] == pytest.approx(1.0 - 0.8 * 0.88)
+    growth, worst = scaled_years(returns, 2.0, None, window=2)
+    assert growth[0] == pytest.approx(np.log(0.8 * 0.8) * 365.0 / 2.0)
+    assert worst[0] == pytest.approx(1.0 - 0.8 * 0.8)
+
+
+@pytest.mark.parametrize("window", [2, 5, 30])
+def test_the_peak_of_a_window_is_that_of_a_plain_search(window):
+    returns = np.random.default_rng(7).normal(0.0, 0.05, (6, 2 * window))
+    equity = np.ones((6, 2 * window + 1))
+    for k in range(2 * window):
+        peak = equity[:, max(0, k - window + 1) : k + 1].max(axis=1)
+        left = np.maximum((0.3 - (1.0 - equity[:, k] / peak)) / 0.3, 0.0)
+        equity[:, k + 1] = equity[:, k] * (1.0 + 1.5 * left * returns[:, k])
+    growth, _ = scaled_years(returns, 1.5, 0.3, window)
+    np.testing.assert_allclose(growth, np.log(equity[:, -1] / equity[:, window]) * 365.0 / window)
 
 
 def test_the_scale_meets_its_budget_and_a_tighter_budget_is_a_smaller_scale():

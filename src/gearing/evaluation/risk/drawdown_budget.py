@@ -1,8 +1,9 @@
 """A budget for drawdowns: the scale at which the mean largest drawdown of a year is within it, and what was realised.
 
 The same for every policy, rule or agent: it needs the policy's past daily returns alone. Returns are taken to grow in
-proportion to the scale, costs included, and a floor (`gearing.policies.controls.DrawdownFloor`) acts along every
-resampled year as it acts on an account.
+proportion to the scale, costs included, and a floor (`gearing.policies.controls.DrawdownFloor` with a window of 365
+days) acts along the resampled years as it acts on an account. A year is drawn for it to begin with: a budget is about
+any 365 days of an account, and an account that begins a year below its peak has less exposure.
 """
 
 from collections.abc import Callable
@@ -64,7 +65,7 @@ def scale_to_budget(
     budget : float
         Largest mean of the largest drawdown of 365 days, a fraction.
     floor : float, optional
-        Limit of the drawdown floor that the account has; None for none.
+        Limit of the drawdown floor that the account has, with a window of 365 days; None for none.
     mean_block : float
         Mean block of the stationary bootstrap [days].
     replications : int
@@ -79,13 +80,13 @@ def scale_to_budget(
         For fewer than 60 returns, returns that are not finite, or a budget or floor outside (0, 1).
     """
     past = _checked(returns, budget, floor)
-    years = _resampled_years(past, mean_block, replications, seed)
+    paths = _resampled_years(past, mean_block, replications, seed)
 
     def drawdown(scale: float) -> float:
-        return float(scaled_years(years, scale, floor)[1].mean())
+        return float(scaled_years(paths, scale, floor)[1].mean())
 
     scale = _largest_within(drawdown, budget, most)
-    growth, worst = scaled_years(years, scale, floor)
+    growth, worst = scaled_years(paths, scale, floor)
     return BudgetScale(scale, float(worst.mean()), float(growth.mean()), past.size)
 
 
@@ -103,32 +104,49 @@ def _checked(returns: ArrayLike, budget: float, floor: float | None) -> np.ndarr
 
 
 def _resampled_years(past: np.ndarray, mean_block: float, replications: int, seed: int) -> np.ndarray:
-    """Years of past returns in blocks (n_years, 365)."""
+    """Two years of past returns in blocks (n_paths, 730)."""
     rng = np.random.default_rng(seed)
     pieces, n = [], past.size
-    for _ in range(-(-WINDOW // n)):  # a past shorter than a year is drawn several times
+    for _ in range(-(-2 * WINDOW // n)):  # a shorter past is drawn several times
         pieces.append(past[stationary_indices(n, min(mean_block, float(n)), replications, rng)])
-    return np.concatenate(pieces, axis=1)[:, :WINDOW]
+    return np.concatenate(pieces, axis=1)[:, : 2 * WINDOW]
 
 
-def scaled_years(years: np.ndarray, scale: float, floor: float | None) -> tuple[np.ndarray, np.ndarray]:
-    """Log growth a year and largest drawdown of paths of daily returns, each (n_paths,).
+def scaled_years(
+    returns: np.ndarray, scale: float, floor: float | None, window: int = WINDOW
+) -> tuple[np.ndarray, np.ndarray]:
+    """Log growth a year and largest drawdown of the second half of paths of daily returns, each (n_paths,).
 
     Parameters
     ----------
-    years : (n_paths, n_days)
-        Returns at scale 1.
+    returns : (n_paths, 2 x window)
+        At scale 1.
     floor : float, optional
-        Exposure is scale x (floor - drawdown) / floor, as long as it is positive.
+        Exposure is scale x (floor - drawdown) / floor, as long as it is positive; the drawdown is that from the
+        highest equity of the last ``window`` days.
     """
-    equity, peak = np.ones(len(years)), np.ones(len(years))
-    worst = np.zeros(len(years))
-    for day in years.T:
-        left = 1.0 if floor is None else np.maximum(1.0 - (1.0 - equity / peak) / floor, 0.0)
-        equity = equity * np.maximum(1.0 + scale * left * day, _LEAST_LEFT)
-        peak = np.maximum(peak, equity)
-        worst = np.maximum(worst, 1.0 - equity / peak)
-    return np.log(equity) * DAYS_PER_YEAR / years.shape[1], worst
+    if floor is None:
+        equity = np.cumprod(np.maximum(1.0 + scale * returns[:, window:], _LEAST_LEFT), axis=1)
+        return _measured(np.concatenate([np.ones((len(returns), 1)), equity], axis=1))
+    equity = np.ones((len(returns), 2 * window + 1))
+    later = np.zeros((len(returns), window + 1))  # highest equity from a day of the first half to its end
+    now = equity[:, 0]  # highest equity since the current half began
+    for day in range(2 * window):
+        if day == window:
+            later[:, :window] = np.maximum.accumulate(equity[:, window - 1 :: -1], axis=1)[:, ::-1]
+            now = equity[:, day]
+        now = np.maximum(now, equity[:, day])
+        peak = now if day < window else np.maximum(now, later[:, day - window + 1])
+        left = np.maximum(1.0 - (1.0 - equity[:, day] / peak) / floor, 0.0)
+        gain = np.maximum(1.0 + scale * left * returns[:, day], _LEAST_LEFT)
+        equity[:, day + 1] = equity[:, day] * gain
+    return _measured(equity[:, window:])
+
+
+def _measured(equity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Log growth a year and largest drawdown of paths (n_paths, n_days + 1), each (n_paths,)."""
+    growth = np.log(equity[:, -1] / equity[:, 0]) * DAYS_PER_YEAR / (equity.shape[1] - 1)
+    return growth, (1.0 - equity / np.maximum.accumulate(equity, axis=1)).max(axis=1)
 
 
 def _largest_within(value: Callable[[float], float], budget: float, most: float) -> float:

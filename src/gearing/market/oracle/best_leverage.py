@@ -22,6 +22,7 @@ from functools import lru_cache
 import numpy as np
 
 from gearing.market.data import MarketData, market_list
+from gearing.market.oracle.book_oracle import best_exposures, book_growth, is_book, model_of
 from gearing.market.oracle.finite_oracle import (
     COST,
     MAX_LEVERAGE,
@@ -70,8 +71,12 @@ def oracle_leverage(market: MarketData, max_leverage: float = MAX_LEVERAGE) -> n
     """Frictionless best leverage of each bar, known at its open, shape (n_bars, n_contracts).
 
     L*(t) = argmax of g(L; .) with the true drift, variance, jump intensity and funding of the bar; each contract by
-    itself. To second order (mu - f / D) / (sigma^2 + lam E[J^2]).
+    itself. To second order (mu - f / D) / (sigma^2 + lam E[J^2]). Of a synthetic book it is the growth-optimal exposure
+    times the number of contracts, as an account whose margin share is divided evenly takes it.
     """
+    market_list(market)
+    if is_book(market):
+        return np.clip(best_exposures(market) * market.n_contracts, -max_leverage, max_leverage)
     return _bar_oracle(market, None, max_leverage)[0]
 
 
@@ -83,25 +88,29 @@ def oracle_step_growth(
 
 
 def oracle_growth(
-    market: MarketData, path: bool = False, cost: float = COST, max_leverage: float = MAX_LEVERAGE
+    market: MarketData, path: bool = False, cost: float | None = None, max_leverage: float = MAX_LEVERAGE
 ) -> float:
     """Log growth a year of the oracle.
 
     Parameters
     ----------
     market : MarketData
-        Of one contract.
+        Of one contract, or a synthetic book.
     path : bool
         False: the stationary expectation, for market A only. True: the realised growth of the oracle on this path.
-    cost : float
+    cost : float, optional
         Fraction of traded notional; 0 for the frictionless oracle. Market B has no oracle with costs: there the
-        expectation along the path is the frictionless one's.
+        expectation along the path is the frictionless one's. Default: the protocol's; 0 for a synthetic book, which
+        has none with costs either.
 
     Notes
     -----
     Source: evaluation protocol, sections 8.1 to 8.3.
     """
     market_list(market)
+    if is_book(market):
+        return _book_growth(market, path, cost)
+    cost = COST if cost is None else cost
     if market.n_contracts != 1:
         raise ValueError(
             f"oracle_growth needs one contract, {market!r} has {market.n_contracts}; select one."
@@ -115,6 +124,20 @@ def oracle_growth(
     if not path:
         return solution.costed_growth if cost else solution.frictionless_growth
     return float(path_growth(market, solution).sum()) / years
+
+
+def _book_growth(market: MarketData, path: bool, cost: float | None) -> float:
+    """Of a synthetic book: the expectation, or what its best exposures earned on the path, rebalanced daily."""
+    if cost:
+        raise ValueError(f"{market.name} has no oracle with costs; pass cost=0.")
+    model = model_of(market)
+    if not path:
+        return book_growth(model)
+    if model.family == "book-floor":
+        raise ValueError("the best book of book-floor depends on the account's drawdown; pass path=False.")
+    returns = market.close / market.open - 1.0
+    gains = np.maximum(1.0 + (best_exposures(market) * returns).sum(axis=1), FLOOR)
+    return float(np.log(gains).sum()) / float(market.n_bars * market.bar / YEAR)
 
 
 def path_growth(market: MarketData, oracle: Oracle) -> np.ndarray:
@@ -145,6 +168,11 @@ def _truth(market: MarketData) -> Mapping[str, np.ndarray]:
 def _bar_oracle(market: MarketData, leverage: np.ndarray | None, max_leverage: float) -> Nodes:
     """Leverage (the best where none is given) and its expected growth, each of shape (n_bars, n_contracts)."""
     market_list(market)
+    if is_book(market):
+        raise ValueError(
+            f"{market.name} is a book, whose contracts have no growth of their own; see oracle_growth and "
+            "oracle_leverage."
+        )
     truth = _truth(market)
     kind, parameters = str(truth["generator"]), str(truth["parameters"])
     if kind == "market-a" and leverage is None:

@@ -17,7 +17,7 @@ Generator = Callable[..., MarketData]
 GENERATORS: Register[Generator] = Register(
     "synthetic market",
     "gearing.markets",
-    [f"{__package__}.{module}" for module in ("market_a", "market_b", "bootstrap", "crashes")],
+    [f"{__package__}.{module}" for module in ("market_a", "market_b", "bootstrap", "crashes", "books")],
 )
 
 
@@ -34,7 +34,8 @@ def synthetic_market(
     Parameters
     ----------
     kind : str
-        "market-a", "market-b" (evaluation protocol, section 8), "bootstrap", or a registered name.
+        "market-a", "market-b" (evaluation protocol, section 8), "bootstrap", "book-merton" and the other synthetic
+        books (:mod:`gearing.market.synthetic.books`), or a registered name.
     seed : int
         Equal seeds give equal markets, whatever else is generated.
     years : float, optional

@@ -1,0 +1,165 @@
+"""What books promised and what they did, and how they compare at equal realised risk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gearing.evaluation.drawing import colour, intervals, new_figure
+from gearing.evaluation.metrics import DAYS_PER_YEAR
+from gearing.evaluation.risk.drawdown_budget import WINDOW, equal_risk_scale, window_drawdowns
+from gearing.evaluation.statistics.inference import growth_difference
+from gearing.evaluation.statistics.multiple_testing import family_of_means
+from gearing.studies.portfolio.config import PortfolioConfig
+from gearing.studies.portfolio.play import Played
+
+DEPTHS = (0.10, 0.20, 0.30)  # drawdowns of a window whose frequency is reported
+CHOSEN = "chosen_by_the_past"  # the policy of the best promised growth, refit by refit
+_TAIL = 0.05  # of days, for the conditional drawdown at risk
+
+
+def book_rows(config: PortfolioConfig, played: Mapping[str, Mapping[str, Played]]) -> pd.DataFrame:
+    """A row for each budget and policy, indexed by both.
+
+    Parameters
+    ----------
+    played : mapping of policy to mapping of budget
+    """
+    tables = []
+    for budget in config.budget:
+        books = {policy: by_budget[f"{budget:g}"] for policy, by_budget in played.items()}
+        if len(books) > 1:
+            books[CHOSEN] = chosen_by_the_past(books)
+        rows = pd.DataFrame({policy: measured(book, budget) for policy, book in books.items()}).T
+        tables.append(rows.join(differences(config, books, budget)))
+    return pd.concat(tables, keys=config.budget, names=["budget", "policy"])
+
+
+def chosen_by_the_past(books: Mapping[str, Played]) -> Played:
+    """Returns of the policy that promised most growth at every refit; changes from one to another cost nothing."""
+    first = next(iter(books.values()))
+    since = np.array(first.summary["since"], "datetime64[ms]")
+    best = [max(books, key=lambda name: books[name].summary["promised_growth"][k]) for k in range(since.size)]
+    place = np.searchsorted(since, first.days, side="left") - 1  # a day belongs to the refit before its end
+    returns = np.array([books[best[max(k, 0)]].returns[i] for i, k in enumerate(place)])
+    promised = [books[name].summary["promised_growth"][k] for k, name in enumerate(best)]
+    drawdowns = [books[name].summary["promised_drawdown"][k] for k, name in enumerate(best)]
+    summary = {
+        "since": first.summary["since"], "scales": [], "promised_growth": promised,
+        "promised_drawdown": drawdowns, "liquidations": 0, "ruined": False,
+    }  # fmt: skip
+    return Played(first.days, returns, summary)
+
+
+def measured(book: Played, budget: float) -> dict[str, Any]:
+    """Promised and realised growth and drawdown of a book, and what it did."""
+    summary, returns = book.summary, book.returns
+    equity = np.concatenate([[1.0], np.cumprod(1.0 + returns)])
+    windows = window_drawdowns(equity)
+    equal = equal_risk_scale(returns, budget)
+    growth = float(np.log1p(returns).mean() * DAYS_PER_YEAR)
+    promised = float(np.mean(summary["promised_growth"]))
+    below = np.sort(1.0 - equity / np.maximum.accumulate(equity))[::-1]
+    year = min(WINDOW, returns.size)
+    yearly = np.log(equity[year:] / equity[:-year]) * DAYS_PER_YEAR / year
+    return {
+        "scale": float(np.mean(summary["scales"])) if summary["scales"] else np.nan,
+        "promised_growth": promised,
+        "growth": growth,
+        "growth_equal_risk": float(np.log1p(equal * returns).mean() * DAYS_PER_YEAR),
+        "overfit": promised - growth,
+        "mdd": float(windows.mean()),
+        "realised_over_promised": float(windows.mean() / np.mean(summary["promised_drawdown"])),
+        "max_drawdown": float(below[0]),
+        "cdar": float(below[: max(1, round(_TAIL * below.size))].mean()),
+        **{f"beyond_{depth:.0%}": float((windows > depth).mean()) for depth in DEPTHS},
+        "median_year": float(np.median(yearly)),
+        **{
+            name: summary.get(name, np.nan)
+            for name in (
+                "turnover", "fees", "funding", "gross", "largest_gross", "bar_drawdown", "liquidations", "ruined",
+            )
+        },
+    }  # fmt: skip
+
+
+def differences(config: PortfolioConfig, books: Mapping[str, Played], budget: float) -> pd.DataFrame:
+    """Growth of each policy less that of the base, and of the average, at equal realised risk.
+
+    Daily returns are multiplied by a constant each, so that all have the budget as mean largest drawdown of 365 days;
+    whole days are resampled for all policies at once. The constants are those of the whole test.
+    """
+    scaled = {
+        name: np.log1p(equal_risk_scale(book.returns, budget) * book.returns) for name, book in books.items()
+    }
+    base = _against(config, scaled, config.base_name, "")
+    low = pd.Series({name: base["low"].get(name, 0.0) for name in books})
+    base["not_inferior"] = low >= -config.margin
+    if config.average is not None:
+        base = base.join(_against(config, scaled, config.average, "average_"))
+    return base
+
+
+def _against(
+    config: PortfolioConfig, growth: Mapping[str, np.ndarray], base: str, prefix: str
+) -> pd.DataFrame:
+    """Differences to one policy: ``difference``, ``low``, ``high``, and ``p_family`` corrected for all rows."""
+    how = config.statistics
+    settings: dict[str, Any] = {
+        "seed": config.seed, "mean_block": how.mean_block, "replications": how.replications,
+    }  # fmt: skip
+    others = [name for name in growth if name != base]
+    rows = {base: {"difference": 0.0, "low": 0.0, "high": 0.0}}
+    for name in others:
+        one = growth_difference(growth[name], growth[base], level=how.level, **settings)
+        rows[name] = {"difference": one.estimate, "low": one.low, "high": one.high}
+    table = pd.DataFrame(rows).T
+    if others:
+        days = pd.DataFrame({name: growth[name] - growth[base] for name in others}).T
+        table["p_family"] = family_of_means(days, **settings)["p_family"]
+    return table.add_prefix(prefix)
+
+
+def as_rows(config: PortfolioConfig, table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows as JSON has them: all columns, ``policy``, ``budget``, and whether a row is the ``main`` policy's."""
+    rows = []
+    for row in table.reset_index().to_dict("records"):
+        plain = {str(name): _plain(value) for name, value in row.items()}
+        rows.append({"main": row["policy"] == config.main_name, **plain})
+    return rows
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    if isinstance(value, str) or value is None:
+        return value
+    number = float(value)
+    return number if np.isfinite(number) else None
+
+
+def frontier_figure(table: pd.DataFrame) -> Any:
+    """Growth against realised drawdown of every policy, and differences to the base at equal realised risk."""
+    budgets = list(dict.fromkeys(table.index.get_level_values("budget")))
+    figure = new_figure(12, 4.2 * len(budgets))
+    for panels, budget in zip(figure.subplots(len(budgets), 2, squeeze=False), budgets, strict=True):
+        rows = table.xs(budget, level="budget")
+        frontier, difference = panels
+        for k, (name, row) in enumerate(rows.iterrows()):
+            frontier.plot(row.mdd, row.growth, "o", color=colour(k))
+            frontier.annotate(
+                str(name), (row.mdd, row.growth), fontsize=7, xytext=(4, 2), textcoords="offset points"
+            )
+        frontier.axvline(budget, color="0.5", ls=":")
+        frontier.set_xlabel("mean largest drawdown of 365 days")
+        frontier.set_ylabel("log growth a year")
+        frontier.set_title(f"budget {budget:.0%}")
+        frontier.grid(alpha=0.3)
+        names = [str(name) for name in rows.index]
+        intervals(
+            difference, names, rows.difference, rows.low, rows.high, "growth less the base's, equal risk"
+        )
+    return figure
