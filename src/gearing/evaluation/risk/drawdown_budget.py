@@ -126,8 +126,8 @@ def scaled_years(
         highest equity of the last ``window`` days.
     """
     if floor is None:
-        equity = np.cumprod(np.maximum(1.0 + scale * returns[:, window:], _LEAST_LEFT), axis=1)
-        return _measured(np.concatenate([np.ones((len(returns), 1)), equity], axis=1))
+        grown = np.cumprod(np.maximum(1.0 + scale * returns[:, window:], _LEAST_LEFT), axis=1)
+        return _measured(np.concatenate([np.ones((len(returns), 1)), grown], axis=1))
     equity = np.ones((len(returns), 2 * window + 1))
     later = np.zeros((len(returns), window + 1))  # highest equity from a day of the first half to its end
     now = equity[:, 0]  # highest equity since the current half began
