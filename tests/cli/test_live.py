@@ -70,3 +70,14 @@ def test_live_bars_of_another_venue_are_refused(tmp_path, capsys):
     export_cases.small_bundle(tmp_path / "b", config=config, part=cases.market(8))
     assert run(["paper", str(tmp_path / "b"), "--live", "--folder", str(tmp_path / "p")]) == 2
     assert "live bars of hyperliquid are not read" in capsys.readouterr().err
+
+
+def test_every_command_checks_jumps_and_ranges_with_the_limits_of_a_bundle():
+    from gearing.cli.shared import JUMP, OUTSIDE
+    from gearing.export.__main__ import parser
+    from gearing.export.deciding.settings import MAX_OUTSIDE
+    from gearing.export.reading.jumps import MAX_JUMP
+
+    assert (float(JUMP), float(OUTSIDE)) == (MAX_JUMP, MAX_OUTSIDE)
+    given = parser().parse_args(["b", "--bars", "b", "--account", "a"])
+    assert (float(given.max_jump), float(given.max_outside)) == (MAX_JUMP, MAX_OUTSIDE)

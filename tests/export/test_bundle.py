@@ -9,7 +9,7 @@ from tests.export import cases
 
 from gearing.agents import train_agent
 from gearing.evaluation.playing import signed_targets
-from gearing.export import BundleError, export_bundle, load_bundle, verify_bundle
+from gearing.export import BundleError, Decision, export_bundle, load_bundle, verify_bundle
 from gearing.export.bundle.manifest import Manifest
 from gearing.policies.controls import DailyLossLimit, NotionalCap, StopLoss
 from gearing.policies.rules import FixedLeverage, Tiered, VolatilityTarget
@@ -332,6 +332,38 @@ def test_a_bundle_of_another_version_is_refused_with_what_to_do(rule_copy, line,
     write_checksums(rule_copy)
     with pytest.raises(BundleError, match=f"{words}.*reads version 2. Export it again from its study"):
         load_bundle(rule_copy)
+
+
+@pytest.mark.parametrize(
+    "section", ["evaluation", "budget", "seen", "declared", "provenance", "policy", "rule"]
+)
+def test_a_manifest_without_a_section_is_refused_by_its_name(rule_copy, section):
+    from gearing.export.bundle.files import write_checksums
+
+    path = rule_copy / "manifest.json"
+    about = json.loads(path.read_text())
+    del about[section]
+    path.write_text(json.dumps(about))
+    write_checksums(rule_copy)
+    with pytest.raises(BundleError, match=f"the section '{section}' is missing. Export the bundle again"):
+        load_bundle(rule_copy)
+
+
+def test_a_fallback_at_an_unknown_moment_is_not_dated_1970_and_is_sent_once(bundle):
+    def flattened(quantity):
+        held = {"quantity": quantity, "entry_price": 9_000.0, "leverage": 2.0, "mark": 9_500.0}
+        account = {"wallet_balance": 10_000.0, "positions": {"BTC-SYN": held}}
+        return bundle.decide(pd.DataFrame(), account, now="", fallback="flat", venue="binance-usdm")
+
+    first, second, again = (flattened(q) for q in (0.5, 0.25, 0.5))
+    assert np.isnat(first.time)
+    assert (first.as_dict()["time"], first.as_dict()["next_time"]) == (None, None)
+    assert "when it was due is not known" in str(first)
+    assert Decision.from_dict(json.loads(first.to_json())).to_json() == first.to_json()
+    ids = [one.calls[-1].params["newClientOrderId"] for one in (first, second, again)]
+    assert ids[0] == ids[2] != ids[1]  # of the positions that are closed
+    flat = bundle.decide(pd.DataFrame(), {"wallet_balance": 1e4, "positions": {}}, now="", fallback="flat")
+    assert [(one.side, one.exact_price) for one in flat.orders] == [("none", "0")]
 
 
 def test_an_existing_folder_is_not_replaced_unless_requested(rule_copy):

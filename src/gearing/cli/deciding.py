@@ -7,21 +7,31 @@ from typing import Annotated
 
 import typer
 
-from gearing.cli.shared import Json, Plugins, write_json
+from gearing.cli.shared import (
+    JUMP,
+    OUTSIDE,
+    Account,
+    Bars,
+    Bundle,
+    Funding,
+    Json,
+    Key,
+    MaxAge,
+    MaxJump,
+    MaxOutside,
+    Plugins,
+    Venue,
+    write_json,
+)  # fmt: skip
 
-Bundle = Annotated[Path, typer.Argument(help="Folder written by `gearing export` or a study.")]
 Digest = Annotated[str | None, typer.Option(help="Refuse any bundle but the one with this digest.")]
-Key = Annotated[
-    str | None,
-    typer.Option(help="Refuse a bundle that this public ed25519 key (hex, or a file) does not verify."),
-]
 
 
 def decide(
     bundle: Bundle,
-    bars: Annotated[Path, typer.Option(help="Recent bars: CSV, JSON (klines of a venue) or Parquet.")],
-    account: Annotated[Path, typer.Option(help="Account, JSON: our format or the venue's answers.")],
-    funding: Annotated[Path | None, typer.Option(help="Recent settlements: CSV, JSON or Parquet.")] = None,
+    bars: Bars,
+    account: Account,
+    funding: Funding = None,
     now: Annotated[
         str | None,
         typer.Option(
@@ -29,20 +39,14 @@ def decide(
             "of the bars, however old."
         ),
     ] = None,
-    max_age: Annotated[
-        str | None, typer.Option(help="Longest time from the newest closed bar to the moment; default 1bar.")
-    ] = None,
-    max_jump: Annotated[
-        str, typer.Option(help="Largest move of a price, in standard deviations of a bar; or 'off'.")
-    ] = "30",
-    max_outside: Annotated[
-        str, typer.Option(help="How far outside the ranges of training, as a share of them; or 'off'.")
-    ] = "0.5",
+    max_age: MaxAge = None,
+    max_jump: MaxJump = JUMP,
+    max_outside: MaxOutside = OUTSIDE,
     fallback: Annotated[
         str | None,
         typer.Option(help="What a refused decision does: hold, flat or reduce:2; default an error."),
     ] = None,
-    venue: Annotated[str | None, typer.Option(help="List the calls of binance-usdm, bybit or okx.")] = None,
+    venue: Venue = None,
     contracts: Annotated[
         list[Path] | None,
         typer.Option(

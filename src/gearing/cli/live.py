@@ -9,12 +9,26 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gearing.cli.shared import Json, Plugins, write_json
+from gearing.cli.shared import (
+    JUMP,
+    OUTSIDE,
+    Account,
+    Bars,
+    Bundle,
+    Fallback,
+    Funding,
+    Json,
+    Key,
+    MaxAge,
+    MaxJump,
+    MaxOutside,
+    Plugins,
+    Venue,
+    write_json,
+)  # fmt: skip
 
 if TYPE_CHECKING:
     from gearing.live.paper.run import PaperRun
-
-Bundle = Annotated[Path, typer.Argument(help="Folder written by `gearing export` or a study.")]
 
 
 def paper(
@@ -46,9 +60,7 @@ def paper(
     equity: Annotated[
         float | None, typer.Option(help="At the first decision; default that of the bundle.", min=0.01)
     ] = None,
-    fallback: Annotated[
-        str, typer.Option(help="What a refused decision does: hold, flat, or reduce:2 to twice the equity.")
-    ] = "hold",
+    fallback: Fallback = "hold",
     statement: Annotated[
         Path | None,
         typer.Option(help="Write the account's statement, in its venue's format, into this folder."),
@@ -187,22 +199,16 @@ def serve(
     logs: Annotated[Path, typer.Option(help="Folder of the decision logs, one for each bundle.")] = Path(
         "serve"
     ),
-    fallback: Annotated[
-        str, typer.Option(help="What a refused decision does: hold, flat, or reduce:2 to twice the equity.")
-    ] = "hold",
-    venue: Annotated[str | None, typer.Option(help="List the calls of binance-usdm, bybit or okx.")] = None,
+    fallback: Fallback = "hold",
+    venue: Venue = None,
     limit: Annotated[
         list[str] | None,
         typer.Option(help="A limit of every session, such as drawdown=0.2 or leverage=3; may be repeated."),
     ] = None,
-    key: Annotated[str | None, typer.Option(help="Public ed25519 key that has signed the bundles.")] = None,
-    max_age: Annotated[str | None, typer.Option(help="Longest age of the newest bar; default 1bar.")] = None,
-    max_jump: Annotated[
-        str, typer.Option(help="Largest move of a price, in deviations of a bar; or 'off'.")
-    ] = "30",
-    max_outside: Annotated[
-        str, typer.Option(help="How far beyond the range of training, as a share of it; or 'off'.")
-    ] = "0.1",
+    key: Key = None,
+    max_age: MaxAge = None,
+    max_jump: MaxJump = JUMP,
+    max_outside: MaxOutside = OUTSIDE,
     largest_body: Annotated[int, typer.Option(help="Bytes of a request.", min=1_000)] = 16 * 2**20,
     most_bars: Annotated[
         int, typer.Option(help="Rows of bars, or of funding, of a request.", min=1)
@@ -253,13 +259,11 @@ def _limits(given: list[str]) -> dict[str, Any]:
 
 def watch(
     bundle: Bundle,
-    account: Annotated[
-        Path, typer.Option(help="The account, JSON as the venue returns it, or of a paper account.")
-    ],
-    bars: Annotated[Path, typer.Option(help="Recent bars, as of `gearing decide`.")],
-    funding: Annotated[Path | None, typer.Option(help="Recent settlements.")] = None,
+    account: Account,
+    bars: Bars,
+    funding: Funding = None,
     now: Annotated[str | None, typer.Option(help="The present, UTC (required).")] = None,
-    max_age: Annotated[str | None, typer.Option(help="Longest age of the newest bar; default 1bar.")] = None,
+    max_age: MaxAge = None,
     session: Annotated[
         Path | None, typer.Option(help="Log of the session: its state, its limits and what of them is used.")
     ] = None,

@@ -63,6 +63,30 @@ Plugins = Annotated[
     ),
 ]
 
+# Of a decision, for all commands that make some.
+JUMP, OUTSIDE = "30", "0.5"  # as in gearing.export, which is not imported for --help
+Bundle = Annotated[Path, typer.Argument(help="Folder written by `gearing export` or a study.")]
+Bars = Annotated[Path, typer.Option(help="Recent bars: CSV, JSON (klines of a venue) or Parquet.")]
+Account = Annotated[Path, typer.Option(help="Account, JSON: our format or the venue's answers.")]
+Funding = Annotated[Path | None, typer.Option(help="Recent settlements: CSV, JSON or Parquet.")]
+MaxAge = Annotated[
+    str | None, typer.Option(help="Longest time from the newest closed bar to the moment; default 1bar.")
+]
+MaxJump = Annotated[
+    str, typer.Option(help="Largest move of a price, in standard deviations of a bar; or 'off'.")
+]
+MaxOutside = Annotated[
+    str, typer.Option(help="How far outside the ranges of training, as a share of them; or 'off'.")
+]
+Venue = Annotated[str | None, typer.Option(help="List the calls of binance-usdm, bybit or okx.")]
+Fallback = Annotated[
+    str, typer.Option(help="What a refused decision does: hold, flat, or reduce:2 to twice the equity.")
+]
+Key = Annotated[
+    str | None,
+    typer.Option(help="Refuse a bundle that this public ed25519 key (hex, or a file) does not verify."),
+]
+
 
 def ad_hoc(
     command: str,

@@ -13,6 +13,9 @@ from gearing.export.bundle.files import BundleError
 
 def parser() -> argparse.ArgumentParser:
     """The arguments."""
+    from gearing.export.deciding.settings import MAX_OUTSIDE
+    from gearing.export.reading.jumps import MAX_JUMP
+
     made = argparse.ArgumentParser(
         prog="python -m gearing.export",
         description="Decide with an exported policy: target leverage, orders and the venue's calls.",
@@ -31,10 +34,14 @@ def parser() -> argparse.ArgumentParser:
     add("--fallback", help="what a refused decision does: hold, flat, or reduce:2")
     add("--venue", help="list the calls of binance-usdm, bybit or okx")
     add("--max-age", help="longest time from the newest closed bar to now; default 1bar")
-    add("--max-jump", default="30", help="largest move of a price in standard deviations of a bar, or off")
+    add(
+        "--max-jump",
+        default=str(MAX_JUMP),
+        help="largest move of a price in standard deviations of a bar, or off",
+    )
     add(
         "--max-outside",
-        default="0.1",
+        default=str(MAX_OUTSIDE),
         help="how far outside the ranges of training, as a share of them, or off",
     )
     add("--last", type=Path, help="JSON of the previous decision, to continue its memory")

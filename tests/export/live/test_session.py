@@ -216,10 +216,12 @@ def test_a_limit_latches_a_state(tmp_path, limits, wallet, state):
 
 def test_refusals_in_a_row_and_no_decision_for_long_halt(bundle, tmp_path):
     with Session(bundle, tmp_path / "a", limits={"refusals": 2}) as session:
-        for k in range(3):
-            decision = session.decide(bars_at(DUE), FLAT, now=DUE + (k + 2) * DAY)
-        assert decision.state == "HALTED"
-        assert "2 refusals in a row" in decision.refusals[-1].reason
+        states = [session.decide(bars_at(DUE), FLAT, now=DUE + (k + 2) * DAY).state for k in range(2)]
+        assert states == ["ACTIVE", "HALTED"]  # the second is the last that the limit allows
+        assert session.state == State.HALTED
+        after = decide(session, FLAT, DUE + 4 * DAY)  # of good bars
+        assert "2 refusals in a row; the limit is 2" in after.refusals[-1].reason
+    assert replay(tmp_path / "a", bundle).differences == ()
     with Session(bundle, tmp_path / "b", limits={"staleness": 30}) as session:
         decide(session, FLAT)
         session.decide(bars_at(DUE), FLAT, now=DUE + DAY)
@@ -251,8 +253,12 @@ def test_a_clock_that_runs_back_is_refused(bundle, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "limits", [{"leverag": 2}, {"leverage": 0}, {"leverage": "2"}, {"daily_loss": 5}, {"drawdown": True}]
-)
+    "limits",
+    [
+        {"leverag": 2}, {"leverage": 0}, {"leverage": "2"}, {"daily_loss": 5}, {"drawdown": True},
+        {"refusals": 1.5}, {"orders_per_day": 0.5},
+    ],
+)  # fmt: skip
 def test_wrong_limits_are_refused(limits):
     with pytest.raises(BundleError, match=r"limit"):
         Limits.read(limits)
@@ -339,6 +345,13 @@ def test_a_torn_line_is_set_aside_and_the_session_goes_on(bundle, tmp_path):
 def test_two_processes_do_not_write_one_log(bundle, tmp_path):
     with Session(bundle, tmp_path), pytest.raises(JournalError, match="open in another process"):
         Session(bundle, tmp_path)
+
+
+def test_a_log_that_is_a_link_is_refused(bundle, tmp_path):
+    (tmp_path / "decisions.jsonl").symlink_to(tmp_path / "elsewhere" / "decisions.jsonl")
+    with pytest.raises(JournalError, match=r"decisions.jsonl cannot be written \(it is a link\)"):
+        Session(bundle, tmp_path)
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_the_log_of_another_bundle_is_refused(bundle, tmp_path):

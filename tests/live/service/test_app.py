@@ -95,10 +95,10 @@ def test_without_the_token_nothing_but_health_is_answered(bundles, tmp_path):
         ({"account": {}}, 422, "wallet_balance"),
         ({"account": {"wallet_balance": 1e4}}, 422, "unknown is not flat"),
         ({"account": "account.json"}, 422, "account"),
-        ({"bars": "/etc/passwd"}, 422, "bars"),
-        ({"extra": 1}, 422, "extra"),
+        ({"bars": "/etc/passwd"}, 422, "bars: must be a list of rows or an object of columns"),
+        ({"extra": 1}, 422, "extra: is no field of this request"),
         ({"digest": "0" * 64}, 409, "has the digest"),
-        ({"digest": "no"}, 422, "digest"),
+        ({"digest": "no"}, 422, "digest: is no digest; give 64 hexadecimal digits"),
         ({"pending": [{"contract": "DOGE", "quantity": 1}]}, 422, "pending"),
     ],
 )

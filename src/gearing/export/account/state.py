@@ -136,6 +136,8 @@ class AccountState:
         side = "none" if float(quantity) == 0.0 else ("buy" if change > 0.0 else "sell")
         filled = fill_price(float(row.open), math.copysign(1.0, change), float(row.slippage), contract)
         price, _ = on_grid(filled, float(contract.tick_size))
+        if j in self.quotes.unknown and before.quantity == 0.0:
+            price = "0"  # the price of 1 stands for none
         return Order(
             contract=self.names[j],
             side=side,

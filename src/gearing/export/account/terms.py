@@ -65,7 +65,10 @@ class Terms:
 
     def _tiers_at(self, time: np.datetime64) -> tuple[Any, list[tuple[int, int]]]:
         """Tiers of all contracts in one array, and the range of each; schedules are dated."""
-        schedules = [contract.schedule_at(time) for contract in self.manifest.contracts]
+        schedules = [  # the newest where the moment is not known
+            contract.schedules[-1] if np.isnat(time) else contract.schedule_at(time)
+            for contract in self.manifest.contracts
+        ]
         key = tuple(map(id, schedules))
         if key not in self._tiers:
             flat, ranges = list[Loose](), list[tuple[int, int]]()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -256,6 +256,8 @@ def _plain(manifest: Manifest) -> dict[str, Any]:
 
 
 def _read(values: dict[str, Any]) -> Manifest:
+    if missing := [one.name for one in fields(Manifest) if one.name not in values]:
+        raise ValueError(f"the section {missing[0]!r} is missing")
     config = values["config"]
     controls = tuple(make_control(_tuples(one)) for one in config["controls"])
     left = {name: value for name, value in config.items() if name != "controls"}

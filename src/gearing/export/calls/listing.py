@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from gearing.exchange.rules import notional
 from gearing.export.account.state import AccountState
 from gearing.export.bundle.files import BundleError
@@ -37,11 +39,14 @@ def calls_of(
     """Calls in order: reductions of all contracts first, so that they free margin.
 
     Orders of a fallback have ids of their own: a decision that is taken after all at that moment is another order.
+    Where the moment is not known, the positions stand for it: the same order is not filled twice, a later one is sent.
     """
     make = VENUE_CALLS.get(venue or "")
     if make is None:
         return ()
     named = f"{digest}|fallback" if is_fallback else digest
+    if np.isnat(state.quotes.time):
+        named += "|" + ",".join(repr(float(p.quantity)) for p in state.positions[0])
     tasks = [_task(manifest, state, order, j, named) for j, order in enumerate(orders)]
     return tuple(call for task in sorted(tasks, key=lambda one: not one.order.reduces) for call in make(task))
 

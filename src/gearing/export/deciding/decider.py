@@ -228,7 +228,7 @@ class Decider:
         prices = np.array(
             [m or _price(row, "entry_price") or 1.0 for m, row in zip(marks, rows, strict=True)]
         )
-        moment = np.datetime64(0, "ms") if seen.time is None else seen.time
+        moment = np.datetime64("NaT", "ms") if seen.time is None else seen.time
         return Quotes(moment, prices, prices, np.zeros(prices.size), prices, unknown)
 
 

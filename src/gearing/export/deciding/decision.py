@@ -21,7 +21,8 @@ class Order:
     quantity : float
         Absolute, on the lot grid [base units linear, quote units inverse].
     price : float
-        Expected fill: the last traded price with the assumed slippage, on the tick grid against the trader.
+        Expected fill: the last traded price with the assumed slippage, on the tick grid against the trader; 0 where no
+        present price is known and there is no position.
     exact_quantity, exact_price : str
         The same as decimal numbers without exponent, ready to be sent.
     notional : float
@@ -99,7 +100,7 @@ class Decision:
     Attributes
     ----------
     time : datetime64[ms]
-        The close at which it was decided, UTC.
+        The close at which it was decided, UTC; NaT (null in JSON) of a refused decision whose moment is not known.
     next_time : datetime64[ms]
         When the next decision is due.
     target_leverage : mapping of contract to float
@@ -157,8 +158,8 @@ class Decision:
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {
-            "time": f"{self.time}Z",
-            "next_time": f"{self.next_time}Z",
+            "time": _written(self.time),
+            "next_time": _written(self.next_time),
             "target_leverage": dict(self.target_leverage),
             "effective_leverage": dict(self.effective_leverage),
             "resulting_leverage": dict(self.resulting_leverage),
@@ -185,7 +186,7 @@ class Decision:
         for name, kind in kinds.items():
             made[name] = tuple(kind(**one) for one in values[name])
         for name in ("time", "next_time"):
-            made[name] = np.datetime64(values[name].removesuffix("Z"), "ms")
+            made[name] = np.datetime64((values[name] or "NaT").removesuffix("Z"), "ms")
         made["answer"] = tuple(np.nan if x is None else x for x in values["answer"])
         made["memory"] = read_memory(values["memory"])
         return cls(**(made | {"reasons": tuple(values["reasons"])}))
@@ -197,7 +198,8 @@ class Decision:
     def __str__(self) -> str:
         lines = [f"decided at {self.time} UTC, holds until {self.next_time}"]
         if self.refusals:
-            lines[0] = f"REFUSED at {self.time} UTC; fallback: {self.fallback}"
+            when = "(when it was due is not known)" if np.isnat(self.time) else f"at {self.time} UTC"
+            lines[0] = f"REFUSED {when}; fallback: {self.fallback}"
             lines += [f"  refused ({one.code}): {one.reason}" for one in self.refusals]
         if self.state != "ACTIVE":
             lines.append(f"  state {self.state}")
@@ -227,3 +229,7 @@ class Decision:
             f"  call {k}: {call.method} {call.path}  ({call.purpose})" for k, call in enumerate(self.calls, 1)
         ]
         return "\n".join([*lines, *(f"  note: {reason}" for reason in self.reasons)])
+
+
+def _written(moment: np.datetime64) -> str | None:
+    return None if np.isnat(moment) else f"{moment}Z"

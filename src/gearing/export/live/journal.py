@@ -119,7 +119,10 @@ class Journal:
         self.path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            if path.is_symlink():
+                raise OSError(40, "it is a link")
             flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0)
+            flags |= getattr(os, "O_NOFOLLOW", 0)
             self._descriptor = os.open(path, flags, 0o600)
         except OSError as error:
             raise JournalError(

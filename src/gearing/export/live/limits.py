@@ -31,7 +31,7 @@ class Limits:
     notional : float
         Largest notional of a contract [settle coin]; likewise.
     orders_per_day : float
-        Orders of a UTC day; then REDUCING.
+        Orders of a UTC day, a whole number; then REDUCING.
     turnover_per_day : float
         Traded notional of a UTC day over its first equity; then REDUCING.
     daily_loss : float
@@ -39,7 +39,7 @@ class Limits:
     drawdown : float
         Fraction of the highest equity of the session; then HALTED.
     refusals : float
-        Refusals in a row; then HALTED.
+        Refusals in a row, a whole number; the last of them is HALTED.
     staleness : float
         Hours since the last decision that was not refused; then HALTED.
     """
@@ -57,6 +57,9 @@ class Limits:
         for name, value in asdict(self).items():
             if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0.0:
                 raise BundleError(f"limit {name} is {value!r}; it must be a positive number.")
+        for name in ("orders_per_day", "refusals"):
+            if not math.isinf(value := getattr(self, name)) and value != int(value):
+                raise BundleError(f"limit {name} is {value!r}; it counts, so give a whole number.")
         for name in ("daily_loss", "drawdown"):
             if 1.0 < getattr(self, name) < math.inf:
                 raise BundleError(f"limit {name} is {getattr(self, name)}; it is a fraction, 0.05 for 5 %.")

@@ -152,6 +152,14 @@ class Session:
             pending=tuple(dict(one) for one in pending),
         )
         decision = self.bundle.decider.decide(seen, values, self._memory, settings)
+        if decision.refusals and tally.state != State.HALTED and tally.refusals + 1 >= self.limits.refusals:
+            # This refusal is the last that the limit allows: decide again as HALTED, so that the log replays.
+            tally.worsen(
+                State.HALTED,
+                f"{tally.refusals + 1} refusals in a row; the limit is {self.limits.refusals:g}",
+            )
+            settings = replace(settings, bounds=replace(settings.bounds, state=tally.state))
+            decision = self.bundle.decider.decide(seen, values, self._memory, settings)
         self._count(decision, state, moment, tally)
         self._log(seen, values, settings, decision, tally, moment)
         self.tally, self.last, self._memory = tally, decision, decision.memory or None

@@ -197,12 +197,9 @@ def _add_handlers(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def of_body(request: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"] if part != "body")
         if first["type"] == "json_invalid":
             return _problem(400, "json", "the body is no JSON object; send one with bars and account.")
-        return _problem(
-            422, "body", f"{where or 'the body'}: {first['msg']}. GET /openapi.json describes it."
-        )
+        return _problem(422, "body", f"{_rule(first)} GET /openapi.json describes it.")
 
     @app.exception_handler(HTTPException)
     async def of_http(request: Request, error: HTTPException) -> JSONResponse:
@@ -229,6 +226,24 @@ def _add_handlers(app: FastAPI) -> None:
             route = getattr(request.scope.get("route"), "path", "other")
             request.app.state.service.metrics.requests.labels(route, status).inc()
         return response
+
+
+_ROWS, _TEXT = "must be a list of rows or an object of columns.", "must be a text of 1 to 500 characters."
+_FIELDS = {
+    "bars": _ROWS, "funding": _ROWS, "account": "must be an object, or a list of the venue's answers.",
+    "pending": "must be a list of objects with contract and quantity.", "now": "must be a text, or whole milliseconds.",
+    "digest": "is no digest; give 64 hexadecimal digits.", "person": _TEXT, "reason": _TEXT,
+}  # fmt: skip
+
+
+def _rule(problem: Mapping[str, Any]) -> str:
+    """What is wrong with a field of a body, in this service's words."""
+    field = str(next((part for part in problem["loc"] if part != "body"), ""))
+    if problem["type"] == "missing":
+        return f"{field or 'the body'}: is missing."
+    if problem["type"] == "extra_forbidden":
+        return f"{field}: is no field of this request."
+    return f"{field or 'the body'}: {_FIELDS.get(field, 'must be an object.')}"
 
 
 def _problem(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
@@ -332,7 +347,7 @@ def about(worker: Worker) -> BundleAnswer:
         bar_seconds=manifest.bar / np.timedelta64(1, "s"),
         lookback_bars=worker.bundle.lookback_bars,
         state=str(worker.session.state),
-        last_decision=None if last is None else f"{last.time}Z",
+        last_decision=None if last is None else last.as_dict()["time"],
         waiting=worker.waiting,
     )
 

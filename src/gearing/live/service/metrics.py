@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
@@ -65,6 +66,7 @@ class Metrics:
             self.bundle.labels(name, worker.bundle.digest).set(1)
             for state in _STATES:
                 self.state.labels(name, state).set(worker.session.state == state)
-            if (last := worker.session.last) is not None:
+            last = worker.session.last
+            if last is not None and not np.isnat(last.time):
                 self.decided.labels(name).set(last.time.astype("datetime64[ms]").astype(int) / 1000.0)
         return bytes(generate_latest(self.registry))

@@ -97,8 +97,8 @@ class DecisionAnswer(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    time: str
-    next_time: str
+    time: str | None
+    next_time: str | None
     digest: str
     state: str
     refusals: list[Problem | dict[str, Any]]
