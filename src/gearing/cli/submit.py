@@ -48,11 +48,13 @@ def submit(
     For example: gearing submit my_policy.py:Mine leverage=3 --row mine.json
     """
     from gearing.plugins import load_plugins
-    from gearing.studies.leaderboard.page import add_rows
-    from gearing.studies.leaderboard.rows import write_row
+    from gearing.studies.leaderboard.page import ROWS, add_rows
+    from gearing.studies.leaderboard.rows import read_rows, write_row
     from gearing.studies.leaderboard.submitting import reference_rows
     from gearing.studies.leaderboard.tasks import read_tasks
 
+    if references and policy is not None and "=" in policy:  # a setting of the tasks, such as jobs=2
+        policy, settings = None, [policy, *(settings or [])]
     if not policy and not add and not references:
         raise typer.BadParameter("name a policy to submit, or a row to add: --add FILE.")
     load_plugins(plugins or ())
@@ -62,9 +64,9 @@ def submit(
         path = row_file or Path(f"{row['name']}.json")
         typer.echo(f"row         {write_row(row, path)} (gearing submit --add {path} takes it into the page)")
     if references:
-        for row in reference_rows(tasks, settings or [], tell=typer.echo):
-            (folder / "rows").mkdir(exist_ok=True)
-            add = [*(add or []), write_row(row, folder / "rows" / f"{row['name']}.json")]
+        for row in reference_rows(tasks, settings or [], typer.echo, read_rows(folder / ROWS)):
+            (folder / ROWS).mkdir(exist_ok=True)
+            add = [*(add or []), write_row(row, folder / ROWS / f"{row['name']}.json")]
     if add:
         for path in add_rows(add, folder, read_tasks(folder), page):
             typer.echo(f"added       {path}")

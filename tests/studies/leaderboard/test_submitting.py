@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gearing.cli import run
+from gearing.cli import app, run
 from gearing.evaluation import PolicyError
 from gearing.studies.leaderboard.page import add_rows, filled, markdown
 from gearing.studies.leaderboard.rows import made_row, read_row, read_rows, write_row
@@ -110,6 +110,34 @@ def test_a_rule_scores_as_the_reference_of_that_name(home):
     assert {name: one["score"] for name, one in found.items()} == {
         name: one["score"] for name, one in expected.items()
     }
+
+
+@pytest.mark.slow
+def test_scores_of_references_in_tasks_that_are_not_played_again_stay(home):
+    (home / "tasks" / "crash.yaml").write_text(CRASH.replace("[fixed_1x]", "[fixed_1x, fixed_3x]"))
+    score = {"measure": "share", "seeds": 1, "task": "t", "data": {}, "score": 0.5}
+    before = made_row(
+        "fixed_1x", {"other": {"rule": "fixed_1x"}}, "content", {"other": score}, {"crash": "not yet"}
+    )
+    (home / "tasks" / "rows").mkdir()
+    write_row(before, home / "tasks" / "rows" / "fixed_1x.json")
+    given = [
+        "--references",
+        "decision.max_leverage=4",
+        "--task",
+        "crash",
+        "--folder",
+        "tasks",
+        "--page",
+        "page.md",
+    ]
+    with pytest.raises(ValueError, match="no task 'other'"):  # which the page does not have
+        app(["submit", *given], standalone_mode=False)
+    rows = {row["name"]: row for row in read_rows(home / "tasks" / "rows")}
+    assert set(rows) == {"fixed_1x", "fixed_3x"}
+    assert rows["fixed_1x"]["tasks"]["other"] == {**score, "code": before["code"]}
+    assert set(rows["fixed_1x"]["tasks"]) == set(rows["fixed_1x"]["policy"]) == {"other", "crash"}
+    assert rows["fixed_1x"]["skipped"] == {}
 
 
 def test_a_policy_that_could_see_the_future_or_breaks_the_suite_is_refused(home):

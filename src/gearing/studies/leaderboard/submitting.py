@@ -91,9 +91,18 @@ def _played(
 
 
 def reference_rows(
-    tasks: Sequence[Task], overrides: Iterable[str] = (), tell: Tell = lambda text: None
+    tasks: Sequence[Task],
+    overrides: Iterable[str] = (),
+    tell: Tell = lambda text: None,
+    earlier: Iterable[Mapping[str, Any]] = (),
 ) -> list[dict[str, Any]]:
-    """Rows of the rules and agents that the tasks name, and of the oracle where one is known."""
+    """Rows of the rules and agents that the tasks name, and of the oracle where one is known.
+
+    Parameters
+    ----------
+    earlier : iterable of rows
+        Their scores in tasks that are not played now stay, with the digest of the code that made them.
+    """
     found: dict[str, dict[str, Any]] = {}
     policies: dict[str, dict[str, Any]] = {}  # settings of each name by task
     for task in tasks:
@@ -108,16 +117,31 @@ def reference_rows(
             given = {**getattr(config, "rules", {}), **getattr(config, "agents", {})}
             if name in given:
                 policies.setdefault(name, {})[task.name] = given[name].model_dump(mode="json")
-    others = {
-        name: [task.name for task in tasks if task.name not in scores] for name, scores in found.items()
-    }
+    before = {row["name"]: row for row in earlier}
     return [
-        made_row(
-            name, policies.get(name, {"rule": name}), digest(policies.get(name, name)), scores,
-            dict.fromkeys(others[name], "not among the references of this task"),
+        _reference_row(name, found[name], policies.get(name, {}), tasks, before.get(name)) for name in found
+    ]
+
+
+def _reference_row(
+    name: str,
+    scores: Mapping[str, Any],
+    policies: Mapping[str, Any],
+    tasks: Sequence[Task],
+    earlier: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """The row of a reference; scores of an earlier one stay where they are not played now."""
+    skipped = {
+        task.name: "not among the references of this task" for task in tasks if task.name not in scores
+    }
+    if earlier is not None:
+        stay = {task: {"code": earlier["code"], **score} for task, score in earlier["tasks"].items()}
+        scores, skipped = {**stay, **scores}, {**earlier["skipped"], **skipped}
+        policies = {task: earlier["policy"][task] for task in stay if task in earlier["policy"]} | dict(
+            policies
         )
-        for name, scores in found.items()
-    ]  # fmt: skip
+    skipped = {task: reason for task, reason in skipped.items() if task not in scores}
+    return made_row(name, policies or {"rule": name}, digest(policies or name), scores, skipped)
 
 
 def _entry(task: Task, done: Experiment, score: dict[str, Any]) -> dict[str, Any]:

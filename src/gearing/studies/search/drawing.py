@@ -21,7 +21,6 @@ from gearing.studies.search.config import Range, Search, as_text
 COMPLETE, PRUNED, FAILED = "complete", "pruned", "failed"
 _RANDOM = 10  # trials that are drawn at random, before the sampler looks at scores
 _BEFORE_PRUNING = 5  # trials that must have ended before one is pruned
-_REDRAWN = 50  # drawings of a batch that may repeat earlier ones, before the space counts as searched
 _WARMUP = 20  # percent of a training's budget in which no trial is pruned
 
 
@@ -64,7 +63,7 @@ def check_optuna() -> None:
 
 
 def drawn(search: Search, batch: int, count: int, tried: Sequence[Tried]) -> list[dict[str, Any]]:
-    """Settings of the trials of a batch, none of them tried before; fewer than ``count`` where nearly all were.
+    """Settings of the trials of a batch; few choices may be drawn twice.
 
     Parameters
     ----------
@@ -78,16 +77,8 @@ def drawn(search: Search, batch: int, count: int, tried: Sequence[Tried]) -> lis
     sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=_RANDOM, constant_liar=True)
     study = optuna.create_study(direction="maximize", sampler=sampler)
     study.add_trials(_frozen(search, tried))
-    found: list[dict[str, Any]] = []
-    known = {as_text(dict(one.drawn)) for one in tried}
-    for _ in range(count + _REDRAWN):
-        settings = _as_written(search, study.ask(_distributions(search)).params)
-        if as_text(settings) not in known:  # the same settings would train to the same score
-            known.add(as_text(settings))
-            found.append(settings)
-        if len(found) == count:
-            break
-    return found
+    trials = [study.ask(_distributions(search)) for _ in range(count)]
+    return [_as_written(search, trial.params) for trial in trials]
 
 
 def write_journal(path: Path, name: str, search: Search, tried: Sequence[Tried]) -> None:
