@@ -80,8 +80,9 @@ def margin_modes(config: MarginModes, work: Work) -> Findings:
     metrics = metrics_of(first.xs("cross", level="mode").contagion)
     can, cannot = of_margin_modes(rows)
     return Findings(
-        _line(config, first), tables, figures, metrics, {market.name: market}, conclusions=can, limits=cannot
-    )
+        _line(config, first), tables, figures, metrics, {market.name: market}, conclusions=can, limits=cannot,
+        printed={"modes": _printed(rows)},
+    )  # fmt: skip
 
 
 def _line(config: MarginModes, rows: pd.DataFrame) -> str:
@@ -94,6 +95,18 @@ def _line(config: MarginModes, rows: pd.DataFrame) -> str:
         for row in rows.reset_index().to_dict("records")
     ]
     return f"cross against isolated, {config.horizons[0]}: " + "; ".join(parts)
+
+
+def _printed(rows: pd.DataFrame) -> pd.DataFrame:
+    """The table ``modes`` for a reader: intervals next to their numbers."""
+    specs = {"any_liquidated": ".0%", "contagion": ".0%", "avoided": ".0%", "gain": "+.3f"}
+    texts = {
+        name: [
+            with_interval(row, name, spec) if row[name] == row[name] else "-" for _, row in rows.iterrows()
+        ]
+        for name, spec in specs.items()
+    }
+    return rows[["mean", "p05", "lost_all", "starts"]].assign(**texts)
 
 
 def _share(row: Any, name: str) -> str:

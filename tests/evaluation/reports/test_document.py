@@ -57,6 +57,11 @@ def document():
     )
 
 
+def test_code_in_a_sentence_is_set_as_code_and_escaped():
+    page = Document("t", [Paragraph("Run `gearing show <file>` or `a\nb`.")], []).as_html()
+    assert "<p>Run <code>gearing show &lt;file&gt;</code> or `a\nb`.</p>" in page
+
+
 def test_every_text_is_escaped_and_nothing_is_loaded(document):
     page = Page(document.as_html())
     assert "script" not in page.tags

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,8 @@ from typing import Any
 import pandas as pd
 
 from gearing.storage.atomic import write_text
+
+_CODE = re.compile(r"`([^`\n]+)`")
 
 
 @dataclass(frozen=True)
@@ -151,9 +154,11 @@ class Document:
         """One page that loads nothing from elsewhere; every text is escaped."""
         from jinja2 import Environment, PackageLoader
 
-        template = Environment(
+        environment = Environment(
             autoescape=True, loader=PackageLoader(__package__, "."), trim_blocks=True, lstrip_blocks=True
-        ).get_template("document.html")
+        )
+        environment.filters["coded"] = _coded
+        template = environment.get_template("document.html")
         return template.render(document=self, sections=self._shown)
 
     def as_markdown(self) -> str:
@@ -173,6 +178,13 @@ class Document:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, self.as_html())
         return path
+
+
+def _coded(text: str) -> Any:
+    """A text in which what stands between backticks is code."""
+    from markupsafe import Markup, escape
+
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))
 
 
 def _text(cell: Any) -> str:
