@@ -18,8 +18,8 @@ from gearing.simulation.actions import ResidualScheme
 
 # What a control needs to be one; the others are made with their defaults.
 NEEDED = {
-    "portfolio_limit": {"gross": 0.5}, "stop_loss": {"margin": 0.3}, "take_profit": {"distance": 0.2},
-    "trailing_stop": {"atr": 3.0},
+    "drawdown_floor": {"window": "30d"}, "portfolio_limit": {"gross": 0.5}, "stop_loss": {"margin": 0.3},
+    "take_profit": {"distance": 0.2}, "trailing_stop": {"atr": 3.0},
 }  # fmt: skip
 # The market of the tests fell in its last months; these would be flat with their defaults.
 WHERE_IT_FELL = {

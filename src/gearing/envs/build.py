@@ -12,7 +12,7 @@ from gymnasium.utils import seeding
 from gearing.features import FeatureSet, FeatureTable
 from gearing.market.data import MarketData, market_list
 from gearing.names import check_names, shown
-from gearing.simulation.actions import TierScheme
+from gearing.simulation.actions import TierScheme, actions_of
 from gearing.simulation.config import SimulationConfig
 from gearing.simulation.simulator import Simulator
 
@@ -225,7 +225,8 @@ def spaces_of(simulator: Simulator) -> tuple[spaces.Box, spaces.Space]:
     ):
         raise ValueError("action 'tiers' has no side; use direction long, short or signal:COLUMN.")
     observations = spaces.Box(layout.low, layout.high, dtype=np.float32)
-    return observations, action_space(len(simulator.slots), simulator.scheme.n_choices)
+    count = actions_of(simulator.scheme, len(simulator.slots))
+    return observations, action_space(count, simulator.scheme.n_choices)
 
 
 def action_space(slots: int, choices: int | None) -> spaces.Space:
@@ -236,7 +237,9 @@ def action_space(slots: int, choices: int | None) -> spaces.Space:
 
 
 def shaped_actions(simulator: Simulator, actions: Any, running: np.ndarray | None = None) -> np.ndarray:
-    """Actions as (n_accounts, n_slots); those of accounts that are not ``running`` are not read, and become 0.
+    """Actions as (n_accounts, n_actions); those of accounts that are not ``running`` are not read, and become 0.
+
+    There is an action for each position, or one that all share (`gearing.simulation.actions.actions_of`).
 
     Raises
     ------
@@ -245,7 +248,8 @@ def shaped_actions(simulator: Simulator, actions: Any, running: np.ndarray | Non
     TypeError
         If they are no numbers, or choices are no whole numbers.
     """
-    choices, shape = simulator.scheme.n_choices, (simulator.n_accounts, len(simulator.slots))
+    count = actions_of(simulator.scheme, len(simulator.slots))
+    choices, shape = simulator.scheme.n_choices, (simulator.n_accounts, count)
     array = _numbers(actions, choices)
     accepted: set[tuple[int, ...]] = {shape}
     if shape[1] == 1:
@@ -254,9 +258,10 @@ def shaped_actions(simulator: Simulator, actions: Any, running: np.ndarray | Non
         accepted |= {shape[1:]} | ({()} if shape[1] == 1 else set())
     if array.shape not in accepted:
         wanted = shape[1:] if shape[0] == 1 else shape if choices is None or shape[1] > 1 else shape[:1]
+        what = ", ".join(simulator.slots) if count == len(simulator.slots) else "the book as a whole"
         raise ValueError(
-            f"the action has shape {array.shape}; it must have shape {wanted}: a number for each of "
-            f"{', '.join(simulator.slots)}{'' if shape[0] == 1 else ' of each account'}."
+            f"the action has shape {array.shape}; it must have shape {wanted}: a number for "
+            f"{'' if count < len(simulator.slots) else 'each of '}{what}{'' if shape[0] == 1 else ' of each account'}."
         )
     shaped = array.reshape(shape)
     if running is not None and not running.all():

@@ -2,7 +2,7 @@
 
 from gymnasium.envs.registration import register, registry
 
-PERPETUAL = "gearing/Perpetual-v0"
+PERPETUAL, BOOK = "gearing/Perpetual-v0", "gearing/Book-v0"
 TASKS = ("MarketAFull", "MarketAHidden", "MarketB")
 
 
@@ -14,6 +14,7 @@ def register_environments() -> None:
             entry_point="gearing.envs.perpetual:PerpetualEnv",
             vector_entry_point="gearing.envs.vector:PerpetualVectorEnv",
         )
+        register(BOOK, entry_point="gearing.envs.book:scalar", vector_entry_point="gearing.envs.book:vector")
         for task in TASKS:
             register(
                 f"gearing/{task}-v0",
