@@ -24,14 +24,15 @@ NAMES = {
     """,
     "gearing.evaluation": """
         BacktestResult BudgetCheck BudgetScale Difference FixedGrid MatchedFixed Observer Performance Placebo
-        PolicyError SafestLeverage Scenario activity aggregate annual_return backtest backtest_overfitting calmar_ratio
-        capacity check_budget check_policy check_safest_leverage circular_shifts comparison
+        PolicyError Promiser SafestLeverage Scenario activity aggregate annual_return backtest backtest_overfitting
+        calmar_ratio capacity check_budget check_policy check_safest_leverage circular_shifts comparison
         conditional_value_at_risk confidence_set counterfactuals daily_equity daily_log_growth daily_returns
-        deflated_sharpe growth_by_regime growth_difference html_report interquartile_mean leverage_profile
-        leverage_response log_growth matched_fixed max_drawdown mean_interval performance performance_profile
-        play pooled_growth_difference probabilistic_sharpe probability_of_improvement realised_drawdown reconcile
-        risk_by_leverage safest_leverage scale_to_budget sharpe_difference sharpe_interval sharpe_ratio sortino_ratio
-        step_down stress_grid superior_ability superior_policies sweep trades volatility
+        deflated_sharpe growth_by_regime growth_difference html_report interquartile_mean join_distances
+        leverage_profile leverage_response log_growth matched_fixed max_drawdown mean_interval performance
+        performance_profile play pooled_growth_difference probabilistic_sharpe probability_of_improvement
+        realised_drawdown reconcile risk_by_leverage safest_leverage scale_to_budget sharpe_difference
+        sharpe_interval sharpe_ratio sortino_ratio step_down stress_grid superior_ability superior_policies
+        sweep trades volatility
     """,
     "gearing.evaluation.reconcile": "Reconciliation reconcile reconcile_files",
     "gearing.evaluation.sweep": "Pick Sweep sweep",

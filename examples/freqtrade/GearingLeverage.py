@@ -19,7 +19,7 @@ from pandas import DataFrame, Timedelta
 from gearing.export.freqtrade import candles_needed, leverage_by_candle
 from gearing.policies.rules import VolatilityWeighted
 
-# Any rule of `gearing.rules` that reads the market: Tiered(), RiskBudget(column="realized_volatility_24h"), ...
+# Any rule of `gearing.rules` that reads the market: Tiered(), VolatilityTarget(column="realized_volatility_24h"), ...
 RULE = VolatilityWeighted(low=3, high=8, column="volatility_percentile_30d")
 
 

@@ -1,14 +1,10 @@
-"""Touch probabilities become columns, and the excursion budget keeps what it promises better than a Gaussian one."""
+"""Touch probabilities become columns."""
 
-import numpy as np
 import pytest
 
 import gearing
-from gearing.evaluation.columns import join_excursions
-from gearing.evaluation.risk.budget_check import check_budget
+from gearing.evaluation.columns import join_excursions, touch_column
 from gearing.forecasters import Schedule
-from gearing.policies.rules import ExcursionBudget
-from gearing.policies.rules.risk_budget import touch_column
 
 SIZES = (0.02, 0.05, 0.10)
 
@@ -34,14 +30,11 @@ def test_a_larger_move_is_less_likely(table):
     assert set(table.fitted_until) == {touch_column(size, 1) for size in SIZES}
 
 
-@pytest.mark.slow
-def test_the_excursion_budget_is_near_its_promise(market, table):
-    checked = check_budget(ExcursionBudget(0.05, sizes=SIZES, max_leverage=50.0), market, table)
-    assert checked.realised.low <= 0.08
-    assert 0.005 < checked.realised.estimate < 0.10
-    assert np.isfinite(checked.leverage)
-
-
 def test_a_side_is_long_or_short(market):
     with pytest.raises(ValueError, match="1 \\(long\\)"):
         join_excursions(gearing.FeatureSet(["log_return"]).compute(market), market, side=0)
+
+
+def test_a_touch_column_is_named_by_side_and_percent():
+    assert touch_column(0.075, -1) == "touch_up_7_5"
+    assert touch_column(0.1, 1) == "touch_down_10"

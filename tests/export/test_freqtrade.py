@@ -18,7 +18,6 @@ from gearing.export import BundlePolicy, export_bundle, load_bundle
 from gearing.export.freqtrade import candles_needed, leverage_by_candle
 from gearing.policies.rules import (
     DrawdownControlled,
-    RiskBudget,
     Scaled,
     VolatilityTarget,
     VolatilityWeighted,
@@ -88,7 +87,7 @@ def test_what_candles_cannot_show_is_refused(market):
     with pytest.raises(ValueError, match="pass funding="):
         leverage_by_candle(Scaled(), last)
     with pytest.raises(ValueError, match="features only"):
-        leverage_by_candle(RiskBudget(column="forecast_volatility"), last)
+        leverage_by_candle(VolatilityTarget(column="forecast_volatility"), last)
 
 
 def backtested(market, strategies, folder, strategy="GearingLeverage", **variables):

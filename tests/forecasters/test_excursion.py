@@ -10,6 +10,7 @@ from gearing.features.leakage import rewrite_future
 from gearing.forecasters import Schedule, forecast_rows, forecaster, walk_forward
 from gearing.forecasters.excursion import (
     TouchProbability,
+    distance_of_budget,
     liquidation_probability,
     liquidation_size,
     log_distance,
@@ -151,3 +152,17 @@ def test_liquidation_grows_likelier_with_leverage(variance_forecast):
     # ten times leverage leaves a fall of 0.095 / 0.995: the same as asking for that touch
     touch = np.log(log_distance(0.095 / 0.995, "down"))
     assert p[1, 0] == pytest.approx(model.predict_proba([[np.log(0.0004), touch]])[0, 1])
+
+
+def test_the_distance_of_a_budget_is_exact_for_gaussian_probabilities_inside_the_sizes_and_beyond():
+    distance = np.array([0.01, 0.03, 0.06])
+    p = 2 * norm.sf(distance / 0.04)
+    for budget in (0.5, 0.1, 0.01):
+        found = distance_of_budget(p[None], distance, budget)[0]
+        assert 2 * norm.sf(found / 0.04) == pytest.approx(budget, rel=1e-6)
+
+
+def test_probabilities_that_do_not_fall_with_distance_still_give_a_finite_distance():
+    found = distance_of_budget(np.array([[0.2, 0.2, 0.25]]), np.array([0.01, 0.02, 0.03]), 0.01)
+    assert np.isfinite(found).all()
+    assert (found >= 0.01).all()

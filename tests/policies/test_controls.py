@@ -12,12 +12,12 @@ from gearing.policies.controls import (
     CoolDown,
     DailyLossLimit,
     DrawdownFloor,
-    ExcursionGuard,
     ExposureScale,
     FundingGuard,
     LiquidationGuard,
     NotionalCap,
     PortfolioLimit,
+    RiskLimit,
     StopLoss,
     TakeProfit,
     TrailingStop,
@@ -77,16 +77,54 @@ def test_a_held_position_that_came_near_its_liquidation_is_cut():
     assert controlled(control, [np.nan], near)[0][0] == pytest.approx(1 / (1 - np.exp(-0.15)), rel=1e-5)
 
 
-def test_the_excursion_guard_caps_at_its_budget():
-    columns = {
-        name: [p]
-        for name, p in zip(ExcursionGuard(0.05).required_columns, np.geomspace(0.9, 0.001, 7), strict=True)
-    }
-    allowed = controlled(ExcursionGuard(0.05), [100.0], situation(**columns))[0][0]
-    assert 1 / 0.15 < allowed < 1 / 0.01
-    assert (
-        controlled(ExcursionGuard(0.05), [-100.0], situation(**columns))[1] is False
-    )  # no columns for shorts
+def limited(control, targets, **columns):
+    return controlled(control, targets, situation(effective_leverage=[0.0] * len(targets), **columns))[0]
+
+
+def test_the_risk_limit_puts_the_liquidation_at_the_distance_of_its_budget():
+    control = RiskLimit(0.05, "7d", maintenance=0.0)
+    assert control.required_columns == ("excursion_down_7d_5", "excursion_up_7d_5", "effective_leverage")
+    distances = {"excursion_down_7d_5": [-np.log(0.8)], "excursion_up_7d_5": [np.log(1.25)]}
+    # a long is liquidated by a fall of 20 %: 1 / 0.2; a short by a rise of 25 %
+    assert limited(control, [20.0], **distances)[0] == pytest.approx(5.0, rel=1e-6)
+    assert limited(control, [-20.0], **distances)[0] == pytest.approx(-4.0, rel=1e-6)
+    assert limited(control, [3.0], **distances) == [3.0]
+    # half of the margin is lost at half of that leverage
+    half = RiskLimit(0.05, "7d", event="drawdown", drawdown=0.5, maintenance=0.0)
+    assert limited(half, [20.0], **distances)[0] == pytest.approx(2.5, rel=1e-6)
+
+
+def test_a_side_without_a_promise_is_closed():
+    assert limited(RiskLimit(0.05, "7d", sides="long"), [-2.0], excursion_down_7d_5=[0.2]) == [0.0]
+    with pytest.raises(ValueError, match=r"RiskLimit: a short over 30d at 0\.01 cannot be promised"):
+        RiskLimit(0.01, "30d")
+    assert RiskLimit(0.01, "30d", sides="long").required_columns[0] == "excursion_down_30d_1"
+
+
+def test_a_budget_of_the_other_margin_mode_is_refused():
+    with pytest.raises(ValueError, match="Give both the same"):
+        SimulationConfig(controls=[RiskLimit(0.05, "7d", margin_mode="cross")])
+    SimulationConfig(margin_mode="cross", controls=[RiskLimit(0.05, "7d", margin_mode="cross")])
+
+
+def test_a_book_on_cross_margin_is_scaled_as_one():
+    control = RiskLimit(
+        0.05,
+        "7d",
+        margin_mode="cross",
+        maintenance=0.0,
+        correlation_long=0.5,
+        correlation_short=1.0,
+        hedge=0.5,
+    )
+    columns = {"excursion_down_7d_5": [-np.log(0.8)] * 2, "excursion_up_7d_5": [np.log(1.25)] * 2}
+    now = situation(2, effective_leverage=[0.0, 0.0], **columns)
+    share = float(now.margin_share[0])
+    # two longs of notional 4: losses of 0.8 each, joined sqrt(0.5 x 1.6^2 + 0.5 x 2 x 0.8^2) = 1.386 of the equity
+    allowed = controlled(control, [4.0 / share, 4.0 / share], now)[0]
+    np.testing.assert_allclose(allowed, [4.0 / share / np.sqrt(1.92)] * 2, rtol=1e-6)
+    # a short of 3.2 loses 0.8, too, and makes up for half: sqrt(0.64 + 0.64 - 0.64) = 0.8, so the book may be held
+    assert controlled(control, [4.0 / share, -3.2 / share], now)[1] is False
 
 
 def test_auto_deleveraging_halves_what_is_held_once_margin_is_strained():

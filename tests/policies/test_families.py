@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pytest
 import yaml
-from scipy.stats import norm
 from tests.policies.test_rules import answer
 
 from gearing.exchange.records import margin_tier_dtype, records
@@ -21,13 +20,12 @@ from gearing.policies.rules import (
     InverseVariance,
     Kelly,
     PortfolioVolatilityTarget,
-    RiskBudget,
     RiskParity,
     Scaled,
     funding_cost,
     trend_confirmation,
 )
-from gearing.policies.rules.risk_budget import SIZES, distance_of_budget, leverage_of_size, touch_column
+from gearing.policies.rules.excursion_budget import leverage_of_size
 
 
 def test_inverse_variance_quarters_where_volatility_doubles():
@@ -113,50 +111,23 @@ def test_the_drawdown_floor_leaves_the_least_leverage_at_it():
 
 
 @pytest.mark.parametrize("side", [1, -1])
-def test_the_risk_budget_puts_the_liquidation_where_the_reflection_principle_says(side):
-    rule = RiskBudget(probability=0.05, horizon="24h", side=side, maintenance=0.005, max_leverage=200.0)
-    leverage = answer(rule, forecast_volatility=(0.8,))[0]
+def test_the_excursion_budget_puts_the_liquidation_at_the_distance_of_its_column(side):
+    rule = ExcursionBudget(0.05, "7d", side=side, maintenance=0.005, max_leverage=200.0)
+    (column,) = rule.required_columns
+    assert column == ("excursion_down_7d_5" if side > 0 else "excursion_up_7d_5")
+    leverage = answer(rule, **{column: (0.2,)})[0]
     # equity 1/L - size = maintenance x (1 - side x size)
     size = (1 / leverage - 0.005) / (1 - side * 0.005)
-    distance = abs(np.log1p(-side * size))
-    assert 2 * norm.sf(distance / (0.8 * np.sqrt(1 / 365))) == pytest.approx(0.05, rel=1e-5)
+    assert abs(np.log1p(-side * size)) == pytest.approx(0.2, rel=1e-5)
 
 
 def test_a_drawdown_budget_is_the_drawdown_over_the_move():
-    rule = RiskBudget(probability=0.05, event="drawdown", drawdown=0.2, max_leverage=200.0)
-    distance = norm.isf(0.025) * 0.8 / np.sqrt(365)
-    assert answer(rule, forecast_volatility=(0.8,))[0] == pytest.approx(
-        0.2 / (1 - np.exp(-distance)), rel=1e-5
-    )
+    rule = ExcursionBudget(0.05, event="drawdown", drawdown=0.2, max_leverage=200.0)
+    assert answer(rule, excursion_down_1d_5=(-np.log(0.9),))[0] == pytest.approx(0.2 / 0.1, rel=1e-5)
 
 
-def test_a_smaller_budget_means_less_leverage():
-    budgets = (0.001, 0.01, 0.1)
-    leverages = [answer(RiskBudget(p, max_leverage=200.0), forecast_volatility=(0.6,))[0] for p in budgets]
-    assert leverages == sorted(leverages)
-
-
-@pytest.mark.parametrize("side", [1, -1])
-def test_the_excursion_budget_of_gaussian_probabilities_is_the_risk_budget(side):
-    daily, sizes = 0.8 / np.sqrt(365), np.asarray(SIZES)
-    distance = np.abs(np.log1p(-side * sizes))
-    columns = {touch_column(s, side): (2 * norm.sf(d / daily),) for s, d in zip(SIZES, distance, strict=True)}
-    for probability in (0.3, 0.05, 0.0005):  # inside the sizes and beyond the largest
-        budget = ExcursionBudget(probability, side=side, max_leverage=200.0)
-        plain = RiskBudget(probability, side=side, max_leverage=200.0)
-        expected = answer(plain, forecast_volatility=(0.8,))[0]
-        assert answer(budget, **columns)[0] == pytest.approx(expected, rel=2e-3)
-
-
-def test_probabilities_that_do_not_fall_with_distance_still_give_a_finite_probability():
-    found = distance_of_budget(np.array([[0.2, 0.2, 0.25]]), np.array([0.01, 0.02, 0.03]), 0.01)
-    assert np.isfinite(found).all()
-    assert (found >= 0.01).all()
-
-
-def test_a_touch_column_is_named_by_side_and_percent():
-    assert touch_column(0.075, -1) == "touch_up_7_5"
-    assert touch_column(0.1, 1) == "touch_down_10"
+def test_a_day_is_24_hours_in_the_name_of_a_column():
+    assert ExcursionBudget(0.005, "24h", side=-1).required_columns == ("excursion_up_1d_0_5",)
 
 
 def test_the_liquidation_leverage_is_that_of_the_exchange():
@@ -219,14 +190,16 @@ def test_every_rule_documents_formula_use_and_weakness(name):
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ({"rule": "risk_budget", "probability": 0.0}, "between 0 and 1"),
-        ({"rule": "risk_budget", "event": "bankruptcy"}, "liquidation, drawdown"),
+        ({"rule": "excursion_budget", "probability": 0.0}, "from 0.001 to 0.5"),
+        ({"rule": "excursion_budget", "event": "bankruptcy"}, "liquidation, drawdown"),
+        ({"rule": "excursion_budget", "horizon": "36h"}, "whole days from 1d to 30d"),
+        ({"rule": "excursion_budget", "horizon": "30d", "side": -1}, "cannot be promised"),
         ({"rule": "volatility_target", "target": 0.0}, "positive"),
         ({"rule": "dynamic_atr", "low": 9.0}, "must not descend"),
         ({"rule": "kelly", "side": 2}, "side is 2"),
         ({"rule": "drawdown_controlled", "max_drawdown": 1.0}, "between 0 and 1"),
         ({"rule": "risk_parity", "correlation": 2.0}, r"\[-1, 1\]"),
-        ({"rule": "excursion_budget", "sizes": (0.1, 0.05)}, "ascending"),
+        ({"rule": "excursion_budget", "side": 0}, "1 or -1"),
         ({"rule": "scaled", "side": 0}, "1 or -1"),
     ],
 )

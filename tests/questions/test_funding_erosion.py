@@ -6,7 +6,7 @@ from tests.simulation.markets import contract, market as tiny_market
 
 import gearing
 from gearing.evaluation.comparisons.scenarios import with_funding
-from gearing.evaluation.risk.safest_leverage import Starts
+from gearing.evaluation.risk.past_starts import Starts
 from gearing.questions.funding_erosion import (
     heavy_months,
     held_positions,

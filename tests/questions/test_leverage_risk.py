@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import gearing
-from gearing.evaluation.risk.safest_leverage import Starts
+from gearing.evaluation.risk.past_starts import Starts
 from gearing.questions.leverage_risk import INDEX, risk_of_leverage, safest_by_appetite
 from gearing.questions.question import Bootstrap
 

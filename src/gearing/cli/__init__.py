@@ -22,6 +22,7 @@ from gearing.cli.live import paper, serve, watch
 from gearing.cli.policies import SECTIONS, complete_rule, split_settings, with_own_settings
 from gearing.cli.promote import promote
 from gearing.cli.reconcile import reconcile
+from gearing.cli.safest import safest_leverage
 from gearing.cli.shared import Experiment, Json, Plugins, Settings, ad_hoc, data_line, writable, write_json
 from gearing.cli.submit import submit
 from gearing.plugins import users_frame
@@ -35,6 +36,7 @@ app.command()(export)
 app.command()(decide)
 app.command()(replay)
 app.command()(reconcile)
+app.command("safest-leverage")(safest_leverage)
 app.command()(paper)
 app.command()(serve)
 app.command()(watch)

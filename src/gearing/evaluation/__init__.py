@@ -53,14 +53,16 @@ if TYPE_CHECKING:
         check_budget as check_budget,
         check_safest_leverage as check_safest_leverage,
     )
+    from gearing.evaluation.risk.distances import join_distances as join_distances
     from gearing.evaluation.risk.drawdown_budget import (
         BudgetScale as BudgetScale,
         realised_drawdown as realised_drawdown,
         scale_to_budget as scale_to_budget,
     )
+    from gearing.evaluation.risk.past_starts import risk_by_leverage as risk_by_leverage
     from gearing.evaluation.risk.safest_leverage import (
+        Promiser as Promiser,
         SafestLeverage as SafestLeverage,
-        risk_by_leverage as risk_by_leverage,
         safest_leverage as safest_leverage,
     )
     from gearing.evaluation.statistics.inference import (

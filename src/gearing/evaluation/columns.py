@@ -3,19 +3,26 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from gearing.evaluation.risk.distances import join_distances
 from gearing.features import Feature, FeatureSet, FeatureTable, is_feature
 from gearing.forecasters.walk_forward import Schedule
 from gearing.market.data import MarketData
 from gearing.names import shown
-from gearing.policies.rules.risk_budget import SIZES, touch_column
 from gearing.simulation.config import SimulationConfig
 from gearing.simulation.hooks import hooks_of
 from gearing.simulation.policy import Policy
 
+SIZES = (0.01, 0.02, 0.03, 0.05, 0.075, 0.10, 0.15)  # moves with forecast touch probabilities
 SHORTEST = "log_return"  # the column of a table that needs none, complete after two bars
 FORECAST = "forecast_volatility"
 DEFAULT_FORECAST: Mapping[str, Any] = {"forecaster": "har_dow", "horizon": "24h"}
 Features = FeatureTable | FeatureSet | Sequence[str] | None
+
+
+def touch_column(size: float, side: int) -> str:
+    """Name of the column with the probability of an adverse move of ``size``: ``touch_down_5``, ``touch_up_7_5``."""
+    way = "down" if side > 0 else "up"
+    return f"touch_{way}_{100.0 * size:g}".replace(".", "_")
 
 
 def policy_table(
@@ -65,8 +72,9 @@ def column_table(
     Parameters
     ----------
     names : iterable of str
-        Registered features are computed; ``forecast_volatility`` and the touch probabilities ``touch_down_...`` and
-        ``touch_up_...`` are forecast, out of sample. Other names are ignored.
+        Registered features are computed; ``forecast_volatility``, the touch probabilities ``touch_down_...`` and
+        ``touch_up_...`` and the distances of budgets ``excursion_down_...`` and ``excursion_up_...`` are forecast, out
+        of sample. Other names are ignored.
     forecast : str, mapping or None
         For ``forecast_volatility``: the name of a forecaster, or arguments of
         :func:`gearing.forecasters.forecast_volatility_column` (forecaster, horizon, schedule, parameters of the
@@ -91,7 +99,7 @@ def column_table(
     for side, way in ((1, "touch_down_"), (-1, "touch_up_")):
         if any(name.startswith(way) for name in wanted):
             table = join_excursions(table, market, side=side)
-    return table
+    return join_distances(table, market, wanted)
 
 
 def forecast_arguments(forecast: str | Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from gearing.evaluation.metrics import daily_log_growth
 from gearing.evaluation.result import BacktestResult
-from gearing.evaluation.risk.safest_leverage import share_of
+from gearing.evaluation.risk.past_starts import share_of
 from gearing.evaluation.statistics.inference import mean_interval
 
 _METRICS = {

@@ -194,3 +194,29 @@ def of_size(forecast: Forecast, size: float, side: Side) -> Forecast:
     """The probabilities of one size, in order of time."""
     made = forecast.take(np.isclose(forecast.rows.X[:, 1], np.log(log_distance(size, side))))
     return made.take(np.argsort(made.rows.known_at, kind="stable"))
+
+
+def distance_of_budget(probability: Array, distance: Array, budget: float) -> Array:
+    """Log distance at which the touch probability equals the budget.
+
+    Between the distances, and beyond them, the normal quantile of the probability runs straight in the distance: exact
+    for a Gaussian walk.
+
+    Parameters
+    ----------
+    probability : (..., n_sizes)
+        Of a touch at each distance; made to fall with distance where it does not.
+    distance : (n_sizes,)
+        Ascending.
+    """
+    from scipy.special import ndtri
+
+    falling = np.minimum.accumulate(np.clip(probability, 1e-12, 1.0 - 1e-9), axis=-1)
+    z = -ndtri(0.5 * falling)  # rises with distance from 0
+    wanted = -float(ndtri(0.5 * budget))
+    z = np.concatenate([np.zeros_like(z[..., :1]), z], axis=-1)
+    d = np.concatenate([[0.0], distance])
+    k = np.clip((z < wanted).sum(axis=-1) - 1, 0, len(d) - 2)
+    low, high = (np.take_along_axis(z, (k + step)[..., None], axis=-1)[..., 0] for step in (0, 1))
+    slope = np.where(high - low > 1e-9, (d[k + 1] - d[k]) / np.maximum(high - low, 1e-9), 1e3)
+    return d[k] + np.maximum(wanted - low, 0.0) * slope

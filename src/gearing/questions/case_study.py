@@ -11,7 +11,7 @@ from typing import Any, Literal
 import pandas as pd
 from pydantic import Field, ValidationInfo, field_validator
 
-from gearing.evaluation.risk.safest_leverage import risk_by_leverage
+from gearing.evaluation.risk.past_starts import risk_by_leverage
 from gearing.evaluation.statistics.multiple_testing import LEVEL
 from gearing.market.data import MarketData
 from gearing.names import check_names

@@ -16,7 +16,7 @@ from pydantic import Field
 from gearing.evaluation.accounts import Accounts, play_sizes
 from gearing.evaluation.comparisons.scenarios import with_funding
 from gearing.evaluation.drawing import new_figure
-from gearing.evaluation.risk.safest_leverage import Starts
+from gearing.evaluation.risk.past_starts import Starts
 from gearing.features import FeatureSet
 from gearing.market.data import MarketData
 from gearing.market.timing import DAY
@@ -132,7 +132,7 @@ def held_positions(
     market : MarketData
         One contract.
     **settings
-        Of :class:`gearing.evaluation.risk.safest_leverage.Starts`.
+        Of :class:`gearing.evaluation.risk.past_starts.Starts`.
 
     Returns
     -------

@@ -1,6 +1,6 @@
 """How much leverage for which appetite for risk?
 
-Every number is a share of starts of `gearing.evaluation.risk.safest_leverage`, with its block-bootstrap interval.
+Every number is a share of starts of `gearing.evaluation.risk.past_starts`, with its block-bootstrap interval.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ import pandas as pd
 from pydantic import Field
 
 from gearing.evaluation.drawing import new_figure
-from gearing.evaluation.risk.safest_leverage import HORIZONS, Starts
+from gearing.evaluation.risk.past_starts import HORIZONS, Starts
 from gearing.features import parse_duration
 from gearing.market.data import MarketData
 from gearing.questions.conclusions import of_leverage_risk
@@ -114,7 +114,7 @@ def risk_of_leverage(
     market : MarketData
         One contract.
     **settings
-        Of :class:`gearing.evaluation.risk.safest_leverage.Starts`, for example ``drawdown=0.5`` or ``initial_equity``.
+        Of :class:`gearing.evaluation.risk.past_starts.Starts`, for example ``drawdown=0.5`` or ``initial_equity``.
 
     Returns
     -------

@@ -17,7 +17,7 @@ from gearing.contracts import TierSchedule
 from gearing.evaluation.accounts import play_sizes
 from gearing.evaluation.drawing import new_figure
 from gearing.evaluation.playing import all_decisions
-from gearing.evaluation.risk.safest_leverage import HORIZONS, Starts
+from gearing.evaluation.risk.past_starts import HORIZONS, Starts
 from gearing.features import FeatureSet, FeatureTable
 from gearing.market.data import MarketData
 from gearing.market.timing import bars_in

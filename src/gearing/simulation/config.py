@@ -176,6 +176,12 @@ class SimulationConfig:
                 f"liquidation={self.liquidation!r} is for isolated positions; a cross account is liquidated whole. "
                 "Use margin_mode='isolated', or cross_liquidation='largest_loss_first'."
             )
+        for control in self.controls:
+            if getattr(control, "margin_mode", self.margin_mode) != self.margin_mode:
+                raise ValueError(
+                    f"{type(control).__name__} has margin_mode={control.margin_mode!r} and the account "
+                    f"{self.margin_mode!r}; a budget speaks of one of them. Give both the same."
+                )
         if self.decision == "at_entry" and self.signal_column is None:
             raise ValueError(
                 "decision='at_entry' needs direction='signal:COLUMN': the signal opens and closes."

@@ -42,6 +42,7 @@ _SHIPPED = (
     "gearing.studies.regret.run",
     "gearing.studies.portfolio.run",
     "gearing.studies.stress.run",
+    "gearing.studies.promises.run",
     "gearing.studies.sweep",
     "gearing.questions",
 )

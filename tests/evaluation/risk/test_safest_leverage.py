@@ -1,110 +1,123 @@
-"""Probabilities by leverage are counted right, and the safest leverage is the largest within the budget."""
-
-from dataclasses import replace
-
 import numpy as np
 import pytest
+from tests.features.markets import random_market
 from tests.simulation.markets import contract, market as tiny_market
 
 import gearing
 from gearing.contracts import TierSchedule
-from gearing.evaluation.risk.safest_leverage import Starts, risk_by_leverage, safest_leverage, share_of
+from gearing.evaluation import Promiser, safest_leverage
+from gearing.evaluation.risk.budget_check import check_elsewhere, check_safest_leverage
+
+
+def walk(seed, n_days=700, volatility=0.004, **settings):
+    closes = 100.0 * np.exp(np.cumsum(np.random.default_rng(seed).normal(0.0, volatility, 24 * n_days)))
+    return tiny_market(closes, contracts=[contract(f"W{seed}", **settings)])
+
+
+@pytest.fixture(scope="module")
+def pool():
+    return [walk(seed) for seed in range(1, 5)]
 
 
 @pytest.fixture(scope="module")
 def market():
-    return gearing.synthetic_market("market-b", seed=5, years=1)
+    return walk(0)
 
 
-def oracle(market, leverage, days, direction, rate, fee=5e-4, slippage=2e-4):
-    """Starts liquidated within the horizon, bar by bar in plain Python; one tier, no funding."""
-    side, hits, n = (1.0 if direction == "long" else -1.0), [], days * 24
-    for first in range(24, market.n_bars - n + 1, 24):
-        fill = market.open[first, 0] * (1.0 + side * slippage)
-        quantity = 10_000.0 * leverage / market.mark_close[first - 1, 0]
-        quantity = min(quantity, 10_000.0 / (fill / leverage + fee * fill))
-        equity = 10_000.0 - fee * quantity * fill
-        worst = market.mark_low if side > 0 else market.mark_high
-        path = worst[first : first + n, 0]
-        hits.append((equity + side * quantity * (path - fill) <= rate * quantity * path).any())
-    return np.mean(hits)
+def test_on_a_gaussian_walk_the_answer_is_that_of_the_reflection_principle(market, pool):
+    found = safest_leverage(market, horizon="7d", max_probability=0.05, pool=pool)
+    # 2 P(Z > d / s) = 0.05 at d = 1.96 s, s = 0.004 sqrt(168): L = 1 / (size + m (1 - size))
+    size = 1 - np.exp(-1.96 * 0.004 * np.sqrt(168))
+    assert found.leverage == pytest.approx(1 / (size + 0.005 * (1 - size)), rel=0.2)
+    assert found.low <= found.leverage <= found.high
+    assert found.realised.low <= 0.05 <= found.realised.high
+    assert found.pool == ("W1", "W2", "W3", "W4")
+    for part in (
+        "liquidation of a long within 7d below 0.05",
+        "so far",
+        "model",
+        "data",
+        "independent events",
+    ):
+        assert part in str(found)
 
 
-@pytest.mark.parametrize("direction", ["long", "short"])
-def test_the_share_of_starts_is_that_of_a_plain_count(direction):
-    closes = 100.0 * np.exp(np.cumsum(np.random.default_rng(1).normal(0.0, 0.006, 24 * 60)))
-    path = tiny_market(closes, contracts=[contract(rate=0.005)], wick=0.002)
-    starts = Starts(path, direction=direction)
-    found = starts.probability(12.0, "3d", replications=100)
-    assert found.estimate == pytest.approx(oracle(path, 12.0, 3, direction, 0.005), abs=1e-12)
-    assert 0.0 < found.estimate < 1.0
-    assert found.low <= found.estimate <= found.high
+def test_leverage_falls_with_the_horizon_and_rises_with_the_budget_and_half_lost_comes_first(market, pool):
+    made = Promiser(market, pool=pool)
+    by_horizon = [made.promise("liquidation", h, 0.05, "long").leverage for h in ("1d", "7d", "30d")]
+    by_budget = [made.promise("liquidation", "7d", p, "short").leverage for p in (0.01, 0.05, 0.25)]
+    assert by_horizon == sorted(by_horizon, reverse=True)
+    assert by_budget == sorted(by_budget)
+    assert made.promise("drawdown", "7d", 0.05, "long").leverage < by_horizon[1]
 
 
-def test_risk_rises_with_leverage_and_horizon(market):
-    rows = risk_by_leverage(market, (2, 5, 10, 20), ("1d", "7d", "30d")).probability.unstack("horizon")
-    assert (rows.diff().dropna() >= 0.0).all(axis=None)
-    assert (rows["7d"] >= rows["1d"]).all()
-    assert rows.loc[20, "30d"] > rows.loc[2, "30d"]
+def test_nothing_later_than_its_moment_is_used(market, pool):
+    at = market.open_time[24 * 500]
+    cut = [one.between(None, at) for one in (market, *pool)]
+    a = safest_leverage(market, horizon="7d", pool=pool, at=at)
+    b = safest_leverage(cut[0], horizon="7d", pool=cut[1:])
+    assert (a.leverage, a.low, a.high, a.at, a.realised) == (b.leverage, b.low, b.high, b.at, b.realised)
 
 
-def test_the_safest_leverage_is_the_largest_within_the_budget(market):
-    found = safest_leverage(market, event="liquidation", horizon="7d", max_probability=0.1)
-    starts = Starts(market)
-    assert found.probability.estimate <= 0.1 < starts.probability(found.leverage * 1.02, "7d").estimate
-    assert found.cautious <= found.leverage
-    assert "liquidation within 7d" in str(found)
-
-
-def test_a_halved_account_comes_before_a_liquidated_one(market):
-    halved = safest_leverage(market, event="drawdown", horizon="7d", max_probability=0.1, drawdown=0.5)
-    liquidated = safest_leverage(market, event="liquidation", horizon="7d", max_probability=0.1)
-    assert halved.leverage <= liquidated.leverage
-
-
-def test_a_tenth_of_equity_in_cross_margin_backs_ten_times_the_leverage(market):
-    cross = Starts(market, margin_mode="cross", margin_share=0.1)
-    isolated = Starts(market)
-    assert cross.probability(20.0, "7d").estimate <= isolated.probability(20.0, "7d").estimate
-    assert cross.probability(20.0, "7d").estimate == pytest.approx(
-        isolated.probability(2.0, "7d").estimate, abs=0.02
+def test_the_contracts_own_tiers_decide():
+    dear = walk(0, rate=0.05, top=20.0)
+    cheap = walk(0, rate=0.005)
+    a, b = (safest_leverage(m, horizon="30d", max_probability=0.25) for m in (dear, cheap))
+    assert 1 / a.leverage - 1 / b.leverage == pytest.approx(0.045 * np.exp(-0.1), abs=0.01)
+    tiers = TierSchedule.from_rates([0.0, 20_000.0], [0.004, 0.005], [100.0, 2.0], 1e9)
+    small = tiny_market(cheap.mark_close[:, 0], contracts=[contract("W0")])
+    object.__setattr__(small.contracts[0], "schedules", (tiers,))
+    assert (
+        safest_leverage(small, horizon="30d", max_probability=0.25, initial_equity=10_000.0).leverage == 2.0
     )
 
 
-def test_what_cannot_be_computed_is_refused(market):
-    with pytest.raises(ValueError, match="liquidation, drawdown"):
-        Starts(market, event="loss")
-    with pytest.raises(ValueError, match="shorter"):
-        Starts(market).probability(2.0, "3650d")
-    with pytest.raises(ValueError, match="between 0 and 1"):
-        safest_leverage(market, max_probability=0.0)
+def test_shorts_over_a_month_at_one_percent_are_refused_and_longs_get_a_floor(market, pool):
+    refused = safest_leverage(market, horizon="30d", max_probability=0.01, direction="short", pool=pool)
+    assert (refused.leverage, refused.low, refused.high) == (0.0, 0.0, 0.0)
+    assert "no leverage is promised" in str(refused)
+    assert "independent events" in refused.refused
+    made = Promiser(market, pool=pool)
+    floor = made.promise("liquidation", "30d", 0.01, "long")
+    assert 0.0 < floor.leverage < made.promise("liquidation", "30d", 0.05, "long").leverage
 
 
-def test_an_interval_of_dependent_days_is_wider_than_of_independent_ones():
-    hit = np.repeat(np.random.default_rng(0).random(40) < 0.3, 30).astype(float)
-    clustered, apart = (
-        share_of(hit, 30.0, seed=0),
-        share_of(np.random.default_rng(0).permutation(hit), 30.0, seed=0),
-    )
-    assert clustered.high - clustered.low > 2 * (apart.high - apart.low)
+def test_answers_warn_of_what_they_were_not_fitted_on(market, pool):
+    alone = safest_leverage(market, horizon="7d")
+    assert "past of W0 alone" in alone.warnings[0]
+    wild = safest_leverage(walk(7, volatility=0.04), horizon="7d", pool=pool)
+    assert any("outside the range" in text for text in wild.warnings)
+    young = walk(8, n_days=700)
+    young = young.between(young.open_time[24 * 690], None)
+    assert any("days old" in text for text in safest_leverage(young, horizon="7d", pool=pool).warnings)
+    elsewhere = check_elsewhere(alone, walk(9))
+    assert "an answer for W0 is used on W9" in elsewhere.warnings[0]
+    assert "warning" in str(elsewhere)
 
 
-def test_a_leverage_that_the_tiers_cut_is_no_safe_leverage():
-    tiers = TierSchedule.from_rates([0.0, 20_000.0], [0.004, 0.005], [100.0, 20.0], 1e9)
-    two = replace(contract(), schedules=(tiers,))
-    closes = 100.0 * np.exp(np.cumsum(np.random.default_rng(1).normal(0.0, 0.001, 24 * 60)))
-    path = tiny_market(closes, contracts=[two])
-    # 10,000 at 100x would be a million, of which the first tier allows 20,000: an account of 2x
-    assert np.isnan(Starts(path).times(100.0, "3d")).all()
-    found = safest_leverage(path, horizon="3d", max_probability=0.5)
-    assert found.leverage == pytest.approx(20.0, rel=0.02)
-    assert safest_leverage(path, horizon="3d", max_probability=0.5, initial_equity=100.0).leverage > 50.0
+def test_a_promise_is_fitted_before_a_date_and_checked_after_it(market, pool):
+    split = market.open_time[24 * 350]
+    checked = check_safest_leverage(market, split, horizon="1d", max_probability=0.25, pool=pool)
+    assert checked.promised == 0.25
+    assert checked.realised.n == 350  # midnights 350 .. 699 have a whole day behind them
+    assert checked.realised.low <= 0.25 <= checked.realised.high
+    assert not checked.exceeded
+    with pytest.raises(ValueError, match="earlier date"):
+        check_safest_leverage(market, market.open_time[-5], horizon="7d", pool=pool)
 
 
-def test_nothing_is_booked_after_the_event_not_even_after_one_in_the_first_bar(market):
-    starts = Starts(market, event="drawdown", drawdown=0.05)
-    at_once = starts.times(20.0, "7d") == 1.0
-    assert at_once.any()
-    first, week = (starts.outcomes(20.0, horizon)["total"][at_once] for horizon in ("1h", "7d"))
-    known = np.isfinite(week)
-    np.testing.assert_allclose(week[known], first[known])
+def test_what_cannot_be_promised_is_refused_where_it_enters(market):
+    for given, message in (
+        ({"max_probability": 0.0}, "from 0.001 to 0.5"),
+        ({"horizon": "90d"}, "risk_by_leverage"),
+        ({"event": "loss"}, "liquidation, drawdown"),
+        ({"direction": "both"}, "long or short"),
+        ({"drawdown": 0.0}, r"\(0, 1\]"),
+        ({"at": "2019-01-01"}, "no bars before"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            safest_leverage(market, **{"horizon": "7d", **given})
+    with pytest.raises(ValueError, match="contract="):
+        safest_leverage(random_market(24 * 40))
+    with pytest.raises(TypeError, match="give a MarketData"):
+        gearing.safest_leverage("BTCUSDT")

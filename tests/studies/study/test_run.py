@@ -94,10 +94,7 @@ def test_a_damaged_or_missing_file_of_a_finished_trial_is_refused_with_its_folde
 def test_a_column_that_the_study_does_not_make_is_refused_before_data_is_read(tmp_path):
     settings = {"name": "x", "market": {"folder": str(tmp_path / "none")}, "tracking": {"enabled": False}}
     settings |= {"output": str(tmp_path), "forecast": None}
-    for rule, message in (
-        ("excursion_budget", "no column touch_down"),
-        ("volatility_target", "forecast is null"),
-    ):
+    for rule, message in (("volatility_target", "forecast is null"),):
         with pytest.raises(ValueError, match=message):
             run_study(load_config({**settings, "rules": [rule]}))
 

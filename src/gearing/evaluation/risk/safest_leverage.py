@@ -1,47 +1,34 @@
-"""How much leverage is safe? A position is opened on every day of a market's history.
+"""How much leverage is safe today? The largest whose probability of an event within a horizon is within a budget."""
 
-It is opened at the first open after each midnight (UTC) and held without rebalancing, through funding and the
-inside of every bar. The share of starts that met the event within the horizon is its probability; neighbouring starts
-share most of their future, so intervals resample blocks of starts at least as long as the horizon.
-"""
+from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from gearing.evaluation.playing import Records, decisions_left, play
-from gearing.evaluation.statistics.bootstrap import block_mean
-from gearing.features import FeatureSet, parse_duration
+from gearing.contracts import Contract
+from gearing.evaluation.risk.distances import HORIZONS, law_for
+from gearing.evaluation.risk.promises import Realised, realised
+from gearing.evaluation.statistics.bootstrap import resamples
+from gearing.forecasters.excursion_law.law import ExcursionLaw, check_budget, check_promise
+from gearing.forecasters.excursion_law.scale import Array, Scale, days_of, mixed_scale
+from gearing.forecasters.excursion_law.starts import SIDES, daily_starts
+from gearing.forecasters.excursion_law.tails import upper_quantiles
 from gearing.market.data import MarketData, market_list
-from gearing.market.timing import DAY
-from gearing.policies.rules.risk_budget import EVENTS
+from gearing.market.timing import stamp
+from gearing.policies.rules.excursion_budget import EVENTS, adverse_size, leverage_of_size
 from gearing.simulation.config import SimulationConfig
-from gearing.simulation.simulator import Simulator
 
-HORIZONS = ("1d", "7d", "30d", "90d", "365d")
-_LEAST_BLOCK = 20  # starts
-_BOOKED = {"price": "price_pnl", "fees": "fees", "funding": "funding", "liquidation": "liquidation"}
-_SMALLEST, _PRECISION = 0.1, 1.01  # smallest leverage tried, and ratio at which the search ends
-
-
-@dataclass(frozen=True)
-class Probability:
-    """Probability of an event within a horizon, from the starts of one history."""
-
-    estimate: float
-    low: float
-    high: float
-    n_starts: int
-
-    def as_row(self) -> dict[str, float]:
-        """Values by the names of their columns."""
-        return {"probability": self.estimate, "low": self.low, "high": self.high, "n_starts": self.n_starts}
-
-    def __str__(self) -> str:
-        return f"{self.estimate:.1%} [{self.low:.1%}, {self.high:.1%}]"
+SIDE_OF = {"long": 1, "short": -1}
+MODEL = (
+    "law of the largest adverse move: pooled multiples of a volatility mixture, generalised Pareto tail, log budgets "
+    "calibrated online"
+)
+_YOUNG = 30.0  # days
+_REPLICATIONS = 200
+_DEFAULT = SimulationConfig()
 
 
 @dataclass(frozen=True)
@@ -50,180 +37,79 @@ class SafestLeverage:
 
     Attributes
     ----------
+    contract, event, direction, horizon, max_probability
+        The promise.
+    at : datetime64[D]
+        Midnight (UTC) that it is made at; positions are opened there.
     leverage : float
-        Largest whose estimated probability is within the budget.
-    probability : Probability
-        At that leverage.
-    cautious : float
-        Largest whose upper bound of the 95 % interval is within the budget; 0 if there is none.
+        Notional over the equity that stands behind the position; 0 where the promise is refused.
+    low, high : float
+        95 % interval from resampled days of the pool.
+    maintenance : float
+        Maintenance margin rate of the tier that the position falls in.
+    realised : Realised
+        What the same promise, made on every past day, came to on this contract.
+    mean_leverage : float
+        Mean of the leverage that it allowed on those days.
+    pool : tuple of str
+        Contracts that the law was fitted on.
+    independent : int
+        Independent events of the pool beyond its 1 % distance.
+    span : str
+        First and last day of the pool.
+    refused : str or None
+        Why no leverage is promised.
+    warnings : tuple of str
     """
 
-    leverage: float
-    probability: Probability
-    cautious: float
+    contract: str
     event: str
+    direction: str
     horizon: str
     max_probability: float
-    contract: str
-    notes: tuple[str, ...] = field(default=(), repr=False)
-
-    def __str__(self) -> str:
-        return (
-            f"{self.contract}: {self.leverage:.2f}x keeps {self.event} within {self.horizon} at {self.probability}, "
-            f"budget {self.max_probability:.1%}; {self.cautious:.2f}x with the upper bound"
-        )
-
-
-class Starts:
-    """One contract's history, in which a position is opened on every day.
-
-    Parameters
-    ----------
-    market : MarketData
-    event : {"liquidation", "drawdown"}
-    drawdown : float
-        Share of equity whose loss is the event, observed at the close of every bar; a liquidation that loses as much
-        counts, too.
-    direction : {"long", "short"}
-    contract : str, optional
-        Default: the market's only one.
-    margin_mode, margin_share
-        As in :class:`gearing.SimulationConfig`. An isolated position's liquidation does not depend on the share.
-
-    Attributes
-    ----------
-    simulator : Simulator
-        Its accounts, one a start, stand where the last leverage and horizon ended.
-    """
-
-    def __init__(
-        self,
-        market: MarketData,
-        *,
-        event: str = "liquidation",
-        drawdown: float = 0.5,
-        direction: str = "long",
-        contract: str | None = None,
-        margin_mode: str = "isolated",
-        margin_share: float = 1.0,
-        **settings: Any,
-    ):
-        if event not in EVENTS:
-            raise ValueError(f"event is {event!r}; it must be one of {', '.join(EVENTS)}.")
-        if direction not in ("long", "short"):
-            raise ValueError(f"direction is {direction!r}; it must be long or short.")
-        market = _one_contract(market, contract)
-        share = 1.0 if event == "liquidation" and margin_mode == "isolated" else margin_share
-        ruin = 1e-4 if event == "liquidation" else 1.0 - drawdown
-        self.market, self.symbol = market, market.symbols[0]
-        # A liquidation is detected inside bars, a drawdown at the close of every bar.
-        self.step = DAY if event == "liquidation" else market.bar
-        self.config = SimulationConfig(
-            direction=direction, max_leverage=_top_leverage(market), margin_mode=margin_mode, margin_share=share,
-            rebalance="never", start="first", ruin_fraction=ruin,
-            decision_interval=f"{int(self.step / np.timedelta64(1, 'm'))}m", **settings,
-        )  # fmt: skip
-        self._table = FeatureSet(["log_return"]).compute(market)
-        self.simulator = Simulator(market, self._table, self.config)
-        edges = self.simulator.tape.boundaries[0]
-        times = self.simulator.tape.row_time[edges[:-1]]
-        self.days = np.flatnonzero((times - times[0].astype("datetime64[D]")) % DAY == np.timedelta64(0))
-        self._last = edges.size - 1
+    at: np.datetime64
+    leverage: float
+    low: float
+    high: float
+    maintenance: float
+    realised: Realised
+    mean_leverage: float
+    pool: tuple[str, ...]
+    independent: int
+    span: str
+    refused: str | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
-    def opened(self) -> np.ndarray:
-        """Moment of every start (n_days,) datetime64[ms]."""
-        tape = self.simulator.tape
-        return tape.row_time[tape.boundaries[0][self.days]]
+    def cautious(self) -> float:
+        """The lower bound of the leverage."""
+        return self.low
 
-    def times(self, leverage: float, horizon: str) -> np.ndarray:
-        """Steps until the event of every start (n_days,).
+    @property
+    def promise(self) -> str:
+        """The promise in words."""
+        return f"{self.event} of a {self.direction} within {self.horizon} below {self.max_probability:.3g}"
 
-        Infinite where it came neither within the horizon nor before the data end; NaN where the exchange refused or
-        cut the position, because its tiers do not allow the leverage at that size: less was at risk than requested.
-        """
-        return self._hold(leverage, self._steps(horizon), booked=False)[0]
-
-    def outcomes(self, leverage: float, horizon: str) -> dict[str, np.ndarray]:
-        """Change of every start's equity within the horizon, as a share of that equity; each (n_days,).
-
-        ``price``, ``fees``, ``funding`` and ``liquidation`` (margin left at the liquidation price, and lost) sum to
-        ``total``; ``liquidated`` is 1 with the event. NaN where the horizon runs beyond the data, or as in
-        `times`.
-        """
-        count = self._steps(horizon)
-        times, sums = self._hold(leverage, count, booked=True)
-        parts = {name: sums[column] / self.config.initial_equity for name, column in _BOOKED.items()}
-        parts["total"] = np.sum(list(parts.values()), axis=0)
-        parts["liquidated"] = np.isfinite(times).astype(np.float64)
-        whole = self._whole(times, count)
-        return {name: np.where(whole, value, np.nan) for name, value in parts.items()}
-
-    def _hold(self, leverage: float, count: int, *, booked: bool) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """Hold every start for ``count`` steps: see `times`; and ledger sums, of the first step unless ``booked``."""
-        if self.simulator.n_accounts != self.days.size:
-            self.simulator = Simulator(self.market, self._table, self.config, self.days.size)
-        simulator = self.simulator
-        simulator.begin(self.days, count)
-        left = decisions_left(simulator)
-        opening, holding = Records(), Records(steps=booked)
-        active, _ = play(simulator, np.full((1, 1), leverage), opening)
-        play(simulator, np.full((count, 1), np.nan), holding, active=active)
-        first: Any = opening.steps[:, 0]
-        rest = holding.steps
-        not_had = (first.turnover == 0.0) | (first.capped > 0)
-        lived = (left - decisions_left(simulator)).astype(np.float64)
-        times = np.where(not_had, np.nan, np.where(simulator.terminated, lived, np.inf))
-        return times, {column: first[column] + rest[column].sum(axis=1) for column in _BOOKED.values()}
-
-    def probability(
-        self,
-        leverage: float,
-        horizon: str,
-        *,
-        times: np.ndarray | None = None,
-        seed: int = 0,
-        replications: int = 500,
-    ) -> Probability:
-        """Share of starts with the event within the horizon, with its 95 % interval.
-
-        Parameters
-        ----------
-        times : (n_days,) array, optional
-            Known `times` of this leverage at the same or a longer horizon.
-        """
-        count = self._steps(horizon)
-        times = self.times(leverage, horizon) if times is None else times
-        hit = times[self._whole(times, count)] <= count
-        if hit.size < 2:
-            raise ValueError(
-                f"{self.market!r} has {hit.size} starts of {leverage:g}x whose whole {horizon} lie in the data; choose "
-                "a shorter horizon, or a leverage and initial_equity that its tiers allow."
-            )
-        days = float(parse_duration(horizon) / DAY)
-        return share_of(hit.astype(np.float64), days, seed=seed, replications=replications)
-
-    def counted(self, times: np.ndarray, horizon: str) -> int:
-        """Starts whose whole horizon lies in the data, and that had the requested leverage."""
-        return int(self._whole(times, self._steps(horizon)).sum())
-
-    def _whole(self, times: np.ndarray, count: int) -> np.ndarray:
-        return (self.days + count <= self._last) & ~np.isnan(times)
-
-    def _steps(self, horizon: str) -> int:
-        length = parse_duration(horizon)
-        if length < self.step or length % self.step != np.timedelta64(0):
-            raise ValueError(
-                f"horizon is {horizon}; it must be a multiple of {self.step.astype('timedelta64[h]')}."
-            )
-        return int(length // self.step)
+    def __str__(self) -> str:
+        if self.refused is not None:
+            return f"{self.contract}: no leverage is promised to keep {self.promise}: {self.refused}"
+        lines = [
+            f"{self.contract} on {self.at}: {self.leverage:.2f}x [{self.low:.2f}, {self.high:.2f}] keeps "
+            f"{self.promise}",
+            f"  so far     {self.realised}",
+            f"  model      {MODEL}",
+            f"  data       {', '.join(self.pool)}, {self.span}; {self.independent} independent events beyond the 1 % "
+            "distance",
+        ]
+        return "\n".join([*lines, *(f"  warning    {text}" for text in self.warnings)])
 
 
-def share_of(hit: np.ndarray, horizon_days: float, *, seed: int, replications: int = 500) -> Probability:
-    """Share of days with a hit, and its interval from blocks at least as long as the horizon."""
-    block = max(_LEAST_BLOCK, horizon_days)
-    found = block_mean(hit, block, seed=seed, replications=replications)
-    return Probability(*found, hit.size)
+@dataclass(frozen=True)
+class Checked:
+    """What a promise came to, and the mean leverage that it allowed."""
+
+    realised: Realised
+    leverage: float
 
 
 def safest_leverage(
@@ -232,8 +118,11 @@ def safest_leverage(
     horizon: str = "30d",
     max_probability: float = 0.05,
     *,
-    seed: int = 0,
-    **exposure: Any,
+    direction: str = "long",
+    contract: str | None = None,
+    pool: Sequence[MarketData] = (),
+    at: Any = None,
+    **settings: Any,
 ) -> SafestLeverage:
     """Largest leverage whose probability of an event within the horizon stays within a budget.
 
@@ -241,95 +130,210 @@ def safest_leverage(
     ----------
     market : MarketData
     event : {"liquidation", "drawdown"}
-        Liquidation, or the loss of a share of equity (``drawdown=0.5``).
+        Liquidation, or the loss of a share of the equity behind the position (``drawdown=0.5``).
     horizon : str
+        Whole days from 1d to 30d.
     max_probability : float
-    seed : int
-        Seed of the intervals.
-    **exposure
-        Settings of :class:`Starts`: direction, contract, margin_mode, margin_share, drawdown.
+        From 0.001 to 0.5.
+    direction : {"long", "short"}
+    contract : str, optional
+        Default: the market's only one.
+    pool : sequence of MarketData
+        Further contracts. The law is fitted on the market's other contracts and these, or on the contract's own past
+        where there are none.
+    at : time, optional
+        UTC; nothing later is used. Default: the market's last midnight.
+    **settings
+        drawdown, initial_equity (decides the margin tier), scale (source of volatility), seed (of the interval).
 
     Examples
     --------
-    >>> print(safest_leverage(market, event="liquidation", horizon="30d", max_probability=0.01))  # doctest: +SKIP
+    >>> print(safest_leverage(market, event="liquidation", horizon="7d", max_probability=0.01))  # doctest: +SKIP
     """
-    market_list(market)
-    if not 0.0 < max_probability < 1.0:
-        raise ValueError(f"max_probability is {max_probability}; it must be between 0 and 1.")
-    starts = Starts(market, event=event, **exposure)
-    (leverage, probability), (cautious, _) = (
-        _bisect(starts, horizon, max_probability, bound, seed) for bound in ("estimate", "high")
-    )
-    return SafestLeverage(
-        leverage, probability, cautious, event, horizon, max_probability, starts.symbol, market.notes
-    )
+    made = Promiser(market, contract=contract, pool=pool, horizons=[horizon], at=at, **settings)
+    return made.promise(event, horizon, max_probability, direction)
 
 
-def _bisect(starts: Starts, horizon: str, budget: float, bound: str, seed: int) -> tuple[float, Probability]:
-    """Largest leverage with the bound within the budget, to a percent; it rises with leverage.
+class Promiser:
+    """Promises of one contract: the law is fitted once, then asked for any event, horizon, budget and side.
 
-    A leverage that the tiers do not allow on every day counts as too high.
+    Parameters
+    ----------
+    horizons : iterable of str
+        Those that will be promised.
+    drawdown, initial_equity, scale, seed
+        See `safest_leverage`.
+
+    Attributes
+    ----------
+    law : ExcursionLaw
+    starts : DailyStarts
+        The contract's own.
     """
 
-    def within(leverage: float) -> Probability | None:
-        times = starts.times(leverage, horizon)
-        if np.isnan(times).any():
-            return None
-        estimate = starts.probability(leverage, horizon, times=times, seed=seed)
-        return estimate if getattr(estimate, bound) <= budget else None
+    def __init__(
+        self,
+        market: MarketData,
+        *,
+        contract: str | None = None,
+        pool: Sequence[MarketData] = (),
+        horizons: Iterable[str] = HORIZONS,
+        at: Any = None,
+        drawdown: float = 0.5,
+        initial_equity: float = _DEFAULT.initial_equity,
+        scale: Scale = mixed_scale,
+        seed: int = 0,
+    ):
+        market_list(market)
+        if not 0.0 < drawdown <= 1.0:
+            raise ValueError(f"drawdown is {drawdown}; it must be in (0, 1].")
+        symbol = _symbol(market, contract)
+        self.contract: Contract = market.contracts[market.symbols.index(symbol)]
+        every = daily_starts([market, *pool], sorted({*HORIZONS, *horizons}, key=days_of), scale)
+        every = every if at is None else every.until(stamp(at, "at").astype("datetime64[D]"))
+        self.law: ExcursionLaw = law_for(symbol, every, {})
+        self.pool, self.starts = every.of(self.law.symbols), every.of([symbol])
+        self.drawdown, self.equity, self.seed = drawdown, initial_equity, seed
+        known = np.flatnonzero(np.isfinite(self.starts.scale[0, 0]))
+        if not known.size:
+            raise ValueError(
+                f"{symbol} has no bars before {every.days[-1] if every.days.size else at}; give a later at=."
+            )
+        self._last = int(known[-1])
+        self._moments = self.starts.days.astype("datetime64[ms]")
+        self._scaled = self.law.scaled(self._moments, self.starts.scale[:, 0], self.starts.age[0])
 
-    low, high = _smallest(starts, horizon), starts.config.max_leverage
-    at_top, found = within(high), within(low)
-    if at_top is not None:
-        return high, at_top
-    if found is None:
-        return 0.0, starts.probability(low, horizon, seed=seed)
-    while high / low > _PRECISION:
-        middle = float(np.sqrt(low * high))
-        estimate = within(middle)
-        if estimate is not None:
-            low, found = middle, estimate
-        else:
-            high = middle
-    return low, found
+    @property
+    def at(self) -> np.datetime64:
+        """Midnight at which promises are made."""
+        return self.starts.days[self._last]
+
+    def promise(self, event: str, horizon: str, probability: float, direction: str) -> SafestLeverage:
+        """The largest leverage within a budget."""
+        self._check(event, probability, direction)
+        side, horizon = SIDE_OF[direction], f"{days_of(horizon):g}d"
+        h, s = self.law.horizons.index(horizon), SIDES.index(side)
+        refused = self.law.refusal(horizon, side, probability)
+        distances = self.distances(horizon, probability, side)
+        distance = float(distances[self._last])
+        if refused is None and not np.isfinite(distance):
+            refused = f"the pool ({', '.join(self.law.symbols)}) has too few starts that ended by {self.at}"
+        low, high = (1.0, 1.0) if refused else self._spread(h, s, probability)
+        leverage, cautious, bold = self._leverages(
+            distance * np.array([1.0, high, low]), side, event
+        ).tolist()
+        hits = np.where(np.isfinite(distances), self.starts.excursion[h, s, 0] >= distances, np.nan)
+        hits = np.where(np.isfinite(self.starts.excursion[h, s, 0]), hits, np.nan)
+        past = self._leverages(distances[np.isfinite(hits)], side, event)
+        answer = SafestLeverage(
+            self.contract.symbol, event, direction, horizon, probability, self.at, leverage, cautious, bold,
+            maintenance=self._tier(leverage).rate,
+            realised=realised(hits, days_of(horizon), seed=self.seed),
+            mean_leverage=float(past.mean()) if past.size else np.nan,
+            pool=self.law.symbols,
+            independent=int(self.law.events[-1, h, s]),
+            span=f"{self.law.days[0]} to {self.law.days[-1]}",
+            refused=refused,
+            warnings=self._warnings(),
+        )  # fmt: skip
+        return answer if refused is None else replace(answer, leverage=0.0, low=0.0, high=0.0)
+
+    def distances(self, horizon: str, probability: float, side: int) -> Array:
+        """Distance of a budget on every day (n_days,), as it was known then."""
+        h, s = self.law.horizons.index(f"{days_of(horizon):g}d"), SIDES.index(side)
+        return self.law.distance(self._moments, self._scaled, probability)[h, s]
+
+    def checked(
+        self, split: np.datetime64, event: str, horizon: str, probability: float, direction: str
+    ) -> Checked:
+        """The law as it stood at a moment, against what followed the later days; volatility is that of each day.
+
+        Raises
+        ------
+        ValueError
+            Where the law makes no such promise, or no later day has its outcome.
+        """
+        self._check(event, probability, direction)
+        side, horizon = SIDE_OF[direction], f"{days_of(horizon):g}d"
+        check_promise(horizon, side, probability)
+        h, s = self.law.horizons.index(horizon), SIDES.index(side)
+        law = self.law.frozen(split)
+        scaled = law.scaled(self._moments, self.starts.scale[:, 0], self.starts.age[0])
+        distances = law.distance(self._moments, scaled, probability)[h, s]
+        excursion = self.starts.excursion[h, s, 0]
+        later = (self._moments >= split) & np.isfinite(excursion) & np.isfinite(distances)
+        if later.sum() < 2:
+            raise ValueError(
+                f"{self.contract.symbol} has {later.sum()} starts after {split} whose {horizon} are known, and whose "
+                f"law had a past; the data end on {self.at}. Give an earlier date or a longer history."
+            )
+        leverage = self._leverages(distances[later], side, event)
+        hits = (excursion >= distances)[later].astype(np.float64)
+        return Checked(realised(hits, days_of(horizon), seed=self.seed), float(leverage.mean()))
+
+    def _check(self, event: str, probability: float, direction: str) -> None:
+        if event not in EVENTS:
+            raise ValueError(f"event is {event!r}; it must be one of {', '.join(EVENTS)}.")
+        if direction not in SIDE_OF:
+            raise ValueError(f"direction is {direction!r}; it must be long or short.")
+        check_budget(probability)
+
+    def _tier(self, leverage: float) -> Any:
+        """Margin tier of the newest schedule that a position of this leverage falls in."""
+        tiers = self.contract.schedule_at(self.at).tiers
+        notional = leverage * self.equity
+        return next((tier for tier in tiers if notional < tier.cap), tiers[-1])
+
+    def _leverages(self, distances: Array, side: int, event: str) -> Array:
+        """Largest leverage whose event lies at each distance (n,), as the contract's tiers allow it.
+
+        Fees cancel: an order that posts all equity is smaller by its fee. A tier's amount is equity that it gives back.
+        """
+        size = adverse_size(np.where(np.isfinite(distances), distances, 1.0), side)
+        best = np.zeros(size.shape)
+        for tier in self.contract.schedule_at(self.at).tiers:
+            found = leverage_of_size(size, side, event, self.drawdown, tier.rate)
+            if event == EVENTS[0]:
+                found = found * (1.0 + tier.amount / self.equity)
+            top = np.minimum(found, min(tier.max_leverage, tier.cap / self.equity))
+            best = np.where(top * self.equity >= tier.floor, np.maximum(best, top), best)
+        return np.where(np.isfinite(distances), best, 0.0)
+
+    def _spread(self, h: int, s: int, probability: float) -> tuple[float, float]:
+        """95 % interval of the pool's distance over its estimate, from resampled days."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            multiple = self.pool.excursion[h, s] / self.pool.scale[h]
+        multiple = np.where(self.pool.age >= _YOUNG, multiple, np.nan)
+        multiple = multiple[:, np.isfinite(multiple).any(axis=0)]
+        level, block = np.array([probability]), max(20.0, 2.0 * days_of(self.law.horizons[h]))
+        found = []
+        for rows in resamples(multiple.shape[1], block, _REPLICATIONS, self.seed):
+            for days in rows:
+                sample = multiple[:, days]
+                found.append(upper_quantiles(sample[np.isfinite(sample)], level)[0])
+        low, high = (
+            np.quantile(found, [0.025, 0.975]) / upper_quantiles(multiple[np.isfinite(multiple)], level)[0]
+        )
+        return float(min(low, 1.0)), float(max(high, 1.0))
+
+    def _warnings(self) -> tuple[str, ...]:
+        found = []
+        symbol, scale = self.contract.symbol, float(self.starts.scale[0, 0, self._last])
+        if self.law.symbols == (symbol,):
+            found.append(f"fitted on the past of {symbol} alone: give other contracts as pool")
+        if self.starts.age[0, self._last] < _YOUNG:
+            found.append(
+                f"{symbol} is {self.starts.age[0, self._last]:.0f} days old: its volatility is blended with the pool's"
+            )
+        if not self.law.seen[0] <= scale <= self.law.seen[1]:
+            found.append(
+                f"a daily volatility of {scale:.2%} is outside the range that the law has seen, "
+                f"{self.law.seen[0]:.2%} to {self.law.seen[1]:.2%}"
+            )
+        return tuple(found)
 
 
-def _smallest(starts: Starts, horizon: str) -> float:
-    """Smallest leverage tried: one whose position is not too small for the exchange."""
-    leverage = _SMALLEST
-    while leverage < 1.0 and np.isnan(starts.times(leverage, horizon)).any():
-        leverage *= 2.0
-    return leverage
-
-
-def risk_by_leverage(
-    market: MarketData,
-    leverages: Sequence[float] = (1, 2, 3, 5, 10, 20, 50),
-    horizons: Sequence[str] = HORIZONS,
-    *,
-    event: str = "liquidation",
-    seed: int = 0,
-    **exposure: Any,
-) -> pd.DataFrame:
-    """Probability of an event by leverage and horizon: ``probability``, ``low``, ``high``, ``n_starts``."""
-    starts = Starts(market, event=event, **exposure)
-    longest = max(horizons, key=parse_duration)
-    rows = []
-    for x in leverages:
-        times = starts.times(x, longest)
-        rows += [
-            {"leverage": x, "horizon": h, **starts.probability(x, h, times=times, seed=seed).as_row()}
-            for h in horizons
-        ]
-    return pd.DataFrame(rows).set_index(["leverage", "horizon"])
-
-
-def _top_leverage(market: MarketData) -> float:
-    """Largest leverage that every dated schedule allows."""
-    return float(min(schedule.tiers[0].max_leverage for schedule in market.contracts[0].schedules))
-
-
-def _one_contract(market: MarketData, contract: str | None) -> MarketData:
+def _symbol(market: MarketData, contract: str | None) -> str:
     if contract is None and market.n_contracts > 1:
         raise ValueError(f"the market has {', '.join(market.symbols)}; name one with contract=.")
-    return market if contract is None else market.select([contract])
+    return market.select([contract]).symbols[0] if contract else market.symbols[0]

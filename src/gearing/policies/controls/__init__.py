@@ -17,7 +17,6 @@ from gearing.policies.controls.exposure import (
 )
 from gearing.policies.controls.guards import (
     AutoDeleverage as AutoDeleverage,
-    ExcursionGuard as ExcursionGuard,
     FundingGuard as FundingGuard,
     LiquidationGuard as LiquidationGuard,
     NotionalCap as NotionalCap,
@@ -32,6 +31,7 @@ from gearing.policies.controls.resting import (
     TakeProfit as TakeProfit,
     TrailingStop as TrailingStop,
 )
+from gearing.policies.controls.risk_limit import RiskLimit as RiskLimit
 from gearing.policies.registry import (
     control as control,
     control_names as control_names,

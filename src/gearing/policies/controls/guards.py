@@ -7,7 +7,7 @@ import numpy as np
 
 from gearing.market.timing import YEAR, parse_duration
 from gearing.policies.registry import control
-from gearing.policies.rules.risk_budget import SIZES, ExcursionBudget, leverage_of_size
+from gearing.policies.rules.excursion_budget import leverage_of_size
 from gearing.policies.rules.rule import check_fraction, check_numbers, check_positive, put_numbers
 from gearing.simulation.controls import Situation
 
@@ -121,52 +121,6 @@ class LiquidationGuard(LeverageLimit):
         exposed = (held != 0.0) & near
         targets = np.where(exposed, side * np.minimum(np.abs(held), self.cap(side, now)), targets)
         return super().apply(targets, guards, now, memory)
-
-
-@control("excursion_guard")
-@dataclass(frozen=True)
-class ExcursionGuard(LeverageLimit):
-    """Keep the forecast probability of liquidation within the horizon of the touch columns below a budget.
-
-    Parameters
-    ----------
-    probability : float
-    maintenance : float
-    sides : {"long", "short", "both"}
-        Sides with touch columns; the others are not capped.
-    sizes : tuple of float
-        Moves whose columns ``touch_down_5`` (for longs) and ``touch_up_5`` (for shorts) are read.
-    """
-
-    probability: float = 0.01
-    maintenance: float = 0.005
-    sides: str = "long"
-    sizes: tuple[float, ...] = SIZES
-
-    def __post_init__(self) -> None:
-        check_numbers(self)
-        put_numbers(self, "sizes")
-        if self.sides not in ("long", "short", "both"):
-            raise ValueError(f"ExcursionGuard: sides is {self.sides!r}; it must be long, short or both.")
-        self._budgets()
-
-    def _budgets(self) -> list[ExcursionBudget]:
-        """The budget of every side."""
-        given: dict[str, Any] = {"maintenance": self.maintenance, "max_leverage": 1e9, "sizes": self.sizes}
-        sides = {"long": (1,), "short": (-1,), "both": (1, -1)}[self.sides]
-        return [ExcursionBudget(self.probability, side=side, **given) for side in sides]
-
-    @property
-    def required_columns(self) -> tuple[str, ...]:
-        """Touch probabilities of the sides."""
-        return tuple(column for budget in self._budgets() for column in budget.required_columns)
-
-    def cap(self, side: np.ndarray, now: Situation) -> np.ndarray:
-        """What the excursion budget allows."""
-        cap = np.full(side.shape, np.inf)
-        for budget in self._budgets():
-            cap = np.where(side * budget.side > 0.0, now.per_slot(budget.choose(now.columns)), cap)
-        return cap
 
 
 @control("auto_deleverage")

@@ -27,12 +27,12 @@ from gearing.policies.rules.conditions import (
     liquidity_depth as liquidity_depth,
     trend_confirmation as trend_confirmation,
 )
+from gearing.policies.rules.excursion_budget import ExcursionBudget as ExcursionBudget
 from gearing.policies.rules.growth import DrawdownControlled as DrawdownControlled, Kelly as Kelly
 from gearing.policies.rules.portfolio import (
     PortfolioVolatilityTarget as PortfolioVolatilityTarget,
     RiskParity as RiskParity,
 )
-from gearing.policies.rules.risk_budget import ExcursionBudget as ExcursionBudget, RiskBudget as RiskBudget
 from gearing.policies.rules.rule import Rule as Rule
 from gearing.policies.rules.volatility import (
     DynamicATR as DynamicATR,

@@ -3,12 +3,12 @@
 from collections.abc import Iterable
 from typing import Any
 
-from gearing.evaluation.columns import FORECAST, join_excursions, settings_columns
+from gearing.evaluation.columns import FORECAST, join_excursions, settings_columns, touch_column
 from gearing.exchange.observing import ACCOUNT_COLUMNS, POSITION_COLUMNS
 from gearing.features import FeatureSet, FeatureTable, is_feature
+from gearing.forecasters.excursion_law.law import read_column
 from gearing.market.data import MarketData
 from gearing.policies.registry import make_rule
-from gearing.policies.rules.risk_budget import touch_column
 from gearing.studies.rules_and_agents import Agent
 from gearing.studies.study.config import StudyConfig
 
@@ -81,11 +81,11 @@ def columns_read(config: StudyConfig) -> list[str]:
             wanted += agent_columns(config, name, direction, overlay=True)
     wanted = [name for name in dict.fromkeys(wanted) if name not in _OF_THE_ACCOUNT]
     made = {FORECAST, *excursion_names(config)}
-    unknown = [name for name in wanted if not (is_feature(name) or name in made)]
+    unknown = [name for name in wanted if not (is_feature(name) or name in made or read_column(name))]
     if unknown:
         raise ValueError(
             f"no column {', '.join(unknown)}. Register a feature with @gearing.feature; touch probabilities are those "
-            "of the sizes in excursions."
+            "of the sizes in excursions, distances of budgets are named as in excursion_down_7d_5."
         )
     return wanted
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from gearing.evaluation.columns import FORECAST
+from gearing.evaluation.risk.distances import join_distances
 from gearing.features import FeatureTable
 from gearing.forecasters.column import ForecastColumn
 from gearing.forecasters.saved import library_versions, load_column, save_column
@@ -54,6 +55,8 @@ def prepare(config: StudyConfig, work: Work) -> Prepared:
         tables[account] = column.join(tables[account])
     for account, market in markets.items():
         tables[account] = with_excursions(config, market, tables[account])
+        others = [other for name, other in markets.items() if name != account]
+        tables[account] = join_distances(tables[account], market, columns_read(config), pool=others)
     first = max(table.close_time[table.first_complete] for table in tables.values())
     last = min(market.close_time[-1] for market in markets.values())
     return Prepared(config, markets, tables, forecasts, config.cuts.folds(_next_midnight(first), last))
