@@ -65,6 +65,7 @@ def safest_leverage(
 
     For example: gearing safest-leverage BTCUSDT ETHUSDT --budget 5% --horizon 7d --check 2024-01-01
     """
+    from gearing.evaluation.reports.tables import fitted
     from gearing.evaluation.risk.safest_table import (
         budgets_of,
         came_row,
@@ -87,7 +88,7 @@ def safest_leverage(
         lines += _about(made, found)
         if check is not None:
             checks += check_rows(made, check, event, found)
-    typer.echo(leverage_table(records))
+    typer.echo(fitted(leverage_table(records)))
     typer.echo("\n".join(["", *lines, "", "such promises, made on every past day, walking forward:"]))
     typer.echo(_came_table([came_row(one) for one in records]))
     if checks:

@@ -23,6 +23,7 @@ from gearing.evaluation.columns import FORECAST
 from gearing.exchange.observing import ACCOUNT_COLUMNS, POSITION_COLUMNS
 from gearing.features import is_feature, registered_features
 from gearing.features.feature_set import GROUPS
+from gearing.forecasters.excursion_law.law import read_column
 from gearing.forecasters.register import forecaster
 from gearing.market.timing import parse_duration, positive_duration, stamp, text as written
 from gearing.names import check_file_name, nearest
@@ -120,7 +121,7 @@ def check_column(name: str, groups: Iterable[str] = ()) -> None:
         Naming the nearest.
     """
     others = (*groups, FORECAST, *POSITION_COLUMNS, *ACCOUNT_COLUMNS)
-    if is_feature(name) or name in others or name.startswith(_TOUCHES):
+    if is_feature(name) or name in others or name.startswith(_TOUCHES) or read_column(name):
         return
     near = nearest(name, [*others, *(feature.name for feature in registered_features())])
     hint = f" Did you mean {near!r}?" if near else " gearing.features.registered_features() lists all."

@@ -58,10 +58,8 @@ def open_contracts(
     return markets, others
 
 
-def leverage_table(found: Sequence[SafestLeverage]) -> str:
-    """Leverage with its interval by contract, side and horizon (rows) and budget (columns)."""
-    from gearing.evaluation.reports.tables import fitted
-
+def leverage_table(found: Sequence[SafestLeverage]) -> pd.DataFrame:
+    """Leverage with its interval as text by contract, side and horizon (rows) and budget (columns)."""
     rows = [
         {
             "contract": one.contract, "side": one.direction, "within": one.horizon,
@@ -71,7 +69,7 @@ def leverage_table(found: Sequence[SafestLeverage]) -> str:
         for one in found
     ]  # fmt: skip
     keys = ["contract", "side", "within"]
-    return fitted(pd.DataFrame(rows).groupby(keys, sort=False).first())
+    return pd.DataFrame(rows).groupby(keys, sort=False).first()
 
 
 def came_row(one: SafestLeverage) -> dict[str, Any]:
