@@ -324,7 +324,7 @@ def test_the_former_kind_says_what_to_write_instead():
     ("given", "message"),
     [
         ({"market": {"contracts": ["BTC-SYN"]}}, "groups name the contracts"),
-        ({"agents": {"one": AGENT}, "export": "one"}, "a study with groups exports no agent"),
+        ({"agents": {"one": AGENT}, "export": "one"}, "a study with groups exports no policy"),
         ({"groups": None, "shifts": 3}, "shifts belong to a study with groups"),
     ],
 )
