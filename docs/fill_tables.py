@@ -31,6 +31,11 @@ FIGURES = {
     "funding_erosion": {"erosion": "funding_erosion"},
     "margin_modes": {"modes": "margin_modes"},
     "methods": {"dynamic": "dynamic", "majority": "majority"},
+    "promises": {
+        "budgets": "promises_budgets",
+        "reliability": "promises_reliability",
+        "leverage": "promises_leverage",
+    },
     "reference_ablation": {"ablation": "reference_ablation"},
 }
 

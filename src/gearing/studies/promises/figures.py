@@ -17,6 +17,7 @@ from gearing.studies.promises.distances import distance_column, log_sizes, touch
 from gearing.studies.promises.tables import POOLED, SIDE_NAMES, sides_of
 
 _SMALLEST = 2e-4  # of the logarithmic axes
+_LINES = 4  # contracts whose leverage is drawn, those with the most starts
 
 
 def budget_figure(promises: pd.DataFrame, rules: Sequence[str]) -> Any:
@@ -87,7 +88,8 @@ def leverage_figure(config: PromisesConfig, main: pd.DataFrame, promises: pd.Dat
     figure = new_figure(9.0, 3.8)
     left, right = figure.subplots(1, 2, width_ratios=[3, 2])
     part = main[(main.horizon == horizon) & (main.side == 1)]
-    for k, contract in enumerate(list(dict.fromkeys(part.contract))[:4]):
+    longest = part.contract.value_counts(sort=True).index[:_LINES]
+    for k, contract in enumerate(sorted(longest)):
         one = part[part.contract == contract]
         size = -np.expm1(-one[distance_column(budget)].to_numpy(float))
         left.plot(
@@ -99,6 +101,7 @@ def leverage_figure(config: PromisesConfig, main: pd.DataFrame, promises: pd.Dat
         )
     left.set_title(f"leverage that keeps liquidation within {horizon} below {budget:.0%} (long)")
     left.legend(fontsize=7)
+    left.tick_params(axis="x", rotation=30)
     left.grid(alpha=0.3)
     rows = promises[
         (promises.rule == MAIN)
