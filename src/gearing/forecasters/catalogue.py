@@ -39,18 +39,14 @@ register_forecaster("har_x", HAR_X_COLUMNS)(_har)
 register_forecaster("harq", HARQ_COLUMNS)(_har)
 
 for _name, _asymmetric in (("garch_t", False), ("gjr_t", True)):
-    register_forecaster(_name, GARCH_COLUMNS, exports=False, needs="numpy, scikit-learn (arch to fit)")(
-        _model("garch", "GarchVariance", asymmetric=_asymmetric)
-    )
+    register_forecaster(_name, GARCH_COLUMNS)(_model("garch", "GarchVariance", asymmetric=_asymmetric))
 
 register_forecaster("ridge", WIDE_COLUMNS)(_model("linear", "RidgeVariance"))
 register_forecaster("panel", PANEL_COLUMNS)(_model("panel", "PanelForecaster"))
 register_forecaster("ridge_hourly", HOURLY_COLUMNS)(_model("linear", "RidgeVariance"))
 register_forecaster("elastic_net", WIDE_COLUMNS)(_model("linear", "ElasticNetVariance"))
 register_forecaster("gamma_glm", WIDE_COLUMNS)(_model("linear", "GammaVariance"))
-register_forecaster("hist_gradient", WIDE_COLUMNS, exports=False, needs="scikit-learn")(
-    _model("histogram", "HistGradientVariance")
-)
+register_forecaster("hist_gradient", WIDE_COLUMNS)(_model("histogram", "HistGradientVariance"))
 register_forecaster("lightgbm_gamma", WIDE_COLUMNS)(_model("boosting", "LightGBMVariance", objective="gamma"))
 register_forecaster("lightgbm_log", WIDE_COLUMNS)(_model("boosting", "LightGBMVariance", objective="log"))
 
@@ -61,7 +57,5 @@ def _har_lightgbm(**parameters: Any) -> Any:
 
 
 register_forecaster("ridge_lightgbm", WIDE_COLUMNS)(_model("residual", "ResidualVariance"))
-register_forecaster("gru", SEQUENCE_COLUMNS, exports=False, needs="torch, scikit-learn")(
-    _model("sequence", "SequenceVariance")
-)
+register_forecaster("gru", SEQUENCE_COLUMNS)(_model("sequence", "SequenceVariance"))
 register_forecaster("mean_of_best", WIDE_COLUMNS)(_model("residual", "MeanVariance"))

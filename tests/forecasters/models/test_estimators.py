@@ -77,6 +77,10 @@ def test_estimator_passes_the_checks_of_scikit_learn(name, estimator, check):
     check(estimator)
 
 
+def test_every_forecaster_of_the_catalogue_goes_into_bundles():
+    assert [name for name, recipe in forecasters().items() if not recipe.exports] == []
+
+
 @pytest.mark.parametrize("name", [n for n, recipe in forecasters().items() if recipe.exports])
 def test_onnx_gives_the_variances_of_the_estimator(name):
     onnxruntime = pytest.importorskip("onnxruntime")

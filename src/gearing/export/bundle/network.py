@@ -44,7 +44,9 @@ class Network:
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 4  # what it reports is in the exception as well
         try:
-            self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+            self._session = onnxruntime.InferenceSession(
+                content, options, providers=["CPUExecutionProvider"], enable_fallback=0
+            )  # without a second try, which it prints
         except Exception as error:
             raise BundleError(
                 f"{where} cannot be opened ({_first_line(error)}); export the bundle again."

@@ -1,11 +1,12 @@
 """GARCH of daily returns, estimated by the arch package."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from gearing.forecasters.models.base import VarianceForecaster
-
-PERCENT = 100.0  # arch converges best on returns of about one
+from gearing.forecasters.models.onnx_graph import PERCENT, garch_graph
 
 
 class GarchVariance(VarianceForecaster):
@@ -57,3 +58,9 @@ class GarchVariance(VarianceForecaster):
             impact = self.alpha_ + self.gamma_ * (shock < 0.0)
             variance = self.omega_ + impact * shock**2 + self.beta_ * variance
         return np.log(np.maximum(variance, 1e-12) / PERCENT**2) + np.log(self.scale_)
+
+    def to_onnx(self) -> Any:
+        """ONNX model of ``predict``."""
+        return garch_graph(
+            self.n_features_in_, self.omega_, self.alpha_, self.gamma_, self.beta_, self.scale_
+        )

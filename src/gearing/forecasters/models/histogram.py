@@ -1,11 +1,13 @@
 """Gradient boosting of variance by scikit-learn."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gearing.forecasters.models.base import VarianceForecaster
+from gearing.forecasters.models.onnx_graph import tree_graph
 
 
 @dataclass(eq=False, repr=False)
@@ -44,3 +46,25 @@ class HistGradientVariance(VarianceForecaster):
 
     def _log_variance(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.log(self.trees_.predict(X)) + self.log_scale_
+
+    def to_onnx(self) -> Any:
+        """ONNX model of ``predict``."""
+        # scikit-learn shows the trees nowhere else.
+        trees = [_nodes(one.nodes) for (one,) in self.trees_._predictors]
+        start = float(np.ravel(self.trees_._baseline_prediction)[0])
+        return tree_graph(trees, self.n_features_in_, self.log_scale_ + start)
+
+
+def _nodes(tree: NDArray[np.void]) -> list[dict[str, float]]:
+    """A tree of scikit-learn as a list of nodes, root first."""
+    return [
+        {"leaf": float(node["value"])}
+        if node["is_leaf"]
+        else {
+            "feature": int(node["feature_idx"]),
+            "threshold": float(node["num_threshold"]),
+            "left": int(node["left"]),
+            "right": int(node["right"]),
+        }
+        for node in tree
+    ]

@@ -7,7 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gearing.forecasters.models.base import VarianceForecaster
+from gearing.forecasters.models.onnx_graph import gru_graph
 
+MOST = 3.0  # largest correction, in logs
 LENGTH = 21  # days of log variance at the end of a row, newest first
 
 
@@ -84,7 +86,13 @@ class SequenceVariance(VarianceForecaster):
 
         with torch.no_grad():
             correction = self._forward(self._tensor(X)).numpy().astype(np.float64)
-        return np.log(self.base_.predict(X)) + np.clip(correction, -3.0, 3.0)
+        return np.log(self.base_.predict(X)) + np.clip(correction, -MOST, MOST)
+
+    def to_onnx(self) -> Any:
+        """ONNX model of ``predict``."""
+        weights = {name: value.numpy() for name, value in self.network_.state_dict().items()}
+        base = self.base_.to_onnx()
+        return gru_graph(base, self.mean_, self.spread_, self.steps_, weights, MOST)
 
 
 def _network(n_static: int, hidden: int, seed: int) -> Any:
