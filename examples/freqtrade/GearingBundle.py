@@ -15,11 +15,11 @@ from datetime import datetime
 
 import numpy as np
 from freqtrade.persistence import Trade
-from freqtrade.strategy import IStrategy, timeframe_to_minutes
-from pandas import DataFrame, Timedelta
+from freqtrade.strategy import IStrategy
+from pandas import DataFrame
 
 from gearing.export import BundlePolicy, load_bundle
-from gearing.export.freqtrade import candles_needed, leverage_by_candle
+from gearing.export.freqtrade import candles_needed, leverage_at, pairs_needed, provided_leverage
 
 BUNDLE = BundlePolicy(load_bundle(os.environ["GEARING_BUNDLE"]))
 SHARE = float(BUNDLE.settings["margin_share"])  # the bundle's leverage is of this share of equity
@@ -39,15 +39,10 @@ class GearingBundle(IStrategy):
     startup_candle_count = candles_needed(BUNDLE, timeframe)
 
     def informative_pairs(self) -> list[tuple[str, str, str]]:
-        pairs = self.dp.current_whitelist() if self.dp else []
-        return [(pair, "1h", kind) for pair in pairs for kind in ("mark", "funding_rate")]
+        return pairs_needed(self.dp)
 
     def populate_indicators(self, dataframe: DataFrame, metadata: dict) -> DataFrame:
-        mark, funding = (
-            self.dp.get_pair_dataframe(metadata["pair"], "1h", candle_type=kind)
-            for kind in ("mark", "funding_rate")
-        )
-        dataframe["gearing"] = SHARE * leverage_by_candle(BUNDLE, dataframe, mark=mark, funding=funding)
+        dataframe["gearing"] = SHARE * provided_leverage(BUNDLE, dataframe, self.dp, metadata["pair"])
         return dataframe
 
     def populate_entry_trend(self, dataframe: DataFrame, metadata: dict) -> DataFrame:
@@ -60,14 +55,6 @@ class GearingBundle(IStrategy):
         dataframe.loc[dataframe["gearing"] >= 0.0, "exit_short"] = 1
         return dataframe
 
-    def decided(self, pair: str, current_time: datetime) -> float:
-        """The bundle's notional over equity at the last candle that has closed; NaN if there is none."""
-        known, _ = self.dp.get_analyzed_dataframe(pair, self.timeframe)
-        closed = known[
-            known["date"] + Timedelta(minutes=timeframe_to_minutes(self.timeframe)) <= current_time
-        ]
-        return float(closed["gearing"].iloc[-1]) if len(closed) else float("nan")
-
     def leverage(
         self, pair: str, current_time: datetime, current_rate: float, proposed_leverage: float, max_leverage: float,
         entry_tag: str | None, side: str, **kwargs,
@@ -78,7 +65,8 @@ class GearingBundle(IStrategy):
         self, pair: str, current_time: datetime, current_rate: float, proposed_stake: float, min_stake: float | None,
         max_stake: float, leverage: float, entry_tag: str | None, side: str, **kwargs,
     ) -> float:  # fmt: skip
-        wanted = abs(self.decided(pair, current_time)) * self.wallets.get_total_stake_amount() / leverage
+        decided = abs(leverage_at(self.dp, pair, self.timeframe, current_time))
+        wanted = decided * self.wallets.get_total_stake_amount() / leverage
         return 0.0 if np.isnan(wanted) else min(wanted, max_stake)
 
     def adjust_trade_position(
@@ -86,7 +74,7 @@ class GearingBundle(IStrategy):
         min_stake: float | None, max_stake: float, *args, **kwargs,
     ) -> float | None:  # fmt: skip
         """Stake to add, or to take away where negative: the leverage setting stays, the size changes."""
-        decided = self.decided(trade.pair, current_time)
+        decided = leverage_at(self.dp, trade.pair, self.timeframe, current_time)
         if np.isnan(decided) or decided * (-1.0 if trade.is_short else 1.0) <= 0.0:
             return None  # the exit signal closes it
         equity = self.wallets.get_total_stake_amount()

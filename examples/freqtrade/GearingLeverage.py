@@ -13,10 +13,10 @@ from __future__ import annotations
 from datetime import datetime
 
 import numpy as np
-from freqtrade.strategy import IStrategy, timeframe_to_minutes
-from pandas import DataFrame, Timedelta
+from freqtrade.strategy import IStrategy
+from pandas import DataFrame
 
-from gearing.export.freqtrade import candles_needed, leverage_by_candle
+from gearing.export.freqtrade import candles_needed, leverage_at, pairs_needed, provided_leverage
 from gearing.policies.rules import VolatilityWeighted
 
 # Any rule of `gearing.rules` that reads the market: Tiered(), VolatilityTarget(column="realized_volatility_24h"), ...
@@ -35,15 +35,10 @@ class GearingLeverage(IStrategy):
     startup_candle_count = max(168, candles_needed(RULE, timeframe))
 
     def informative_pairs(self) -> list[tuple[str, str, str]]:
-        pairs = self.dp.current_whitelist() if self.dp else []
-        return [(pair, "1h", kind) for pair in pairs for kind in ("mark", "funding_rate")]
+        return pairs_needed(self.dp)
 
     def populate_indicators(self, dataframe: DataFrame, metadata: dict) -> DataFrame:
-        mark, funding = (
-            self.dp.get_pair_dataframe(metadata["pair"], "1h", candle_type=kind)
-            for kind in ("mark", "funding_rate")
-        )
-        dataframe["gearing"] = leverage_by_candle(RULE, dataframe, mark=mark, funding=funding)
+        dataframe["gearing"] = provided_leverage(RULE, dataframe, self.dp, metadata["pair"])
         dataframe["trend"] = dataframe["close"] / dataframe["close"].rolling(168).mean() - 1.0
         return dataframe
 
@@ -55,19 +50,11 @@ class GearingLeverage(IStrategy):
         dataframe.loc[dataframe["trend"] < 0.0, "exit_long"] = 1
         return dataframe
 
-    def rule_leverage(self, pair: str, current_time: datetime) -> float:
-        """The rule's leverage at the last candle that has closed; NaN if it has none."""
-        known, _ = self.dp.get_analyzed_dataframe(pair, self.timeframe)
-        closed = known[
-            known["date"] + Timedelta(minutes=timeframe_to_minutes(self.timeframe)) <= current_time
-        ]
-        return float(closed["gearing"].iloc[-1]) if len(closed) else float("nan")
-
     def leverage(
         self, pair: str, current_time: datetime, current_rate: float, proposed_leverage: float, max_leverage: float,
         entry_tag: str | None, side: str, **kwargs,
     ) -> float:  # fmt: skip
-        target = self.rule_leverage(pair, current_time)
+        target = leverage_at(self.dp, pair, self.timeframe, current_time)
         return 1.0 if np.isnan(target) else float(np.clip(target, 1.0, max_leverage))
 
     def custom_stake_amount(
@@ -75,5 +62,5 @@ class GearingLeverage(IStrategy):
         max_stake: float, leverage: float, entry_tag: str | None, side: str, **kwargs,
     ) -> float:  # fmt: skip
         """Less than 1x is a smaller stake, since no exchange sets leverage below 1."""
-        target = self.rule_leverage(pair, current_time)
+        target = leverage_at(self.dp, pair, self.timeframe, current_time)
         return proposed_stake * (1.0 if np.isnan(target) else min(1.0, target))

@@ -1,7 +1,7 @@
 """Leverage of a rule for freqtrade's candles.
 
-freqtrade decides when to trade, a gearing rule how large. ``examples/freqtrade/GearingLeverage.py`` is such a
-strategy; this module works on pandas tables and does not import freqtrade.
+freqtrade decides when to trade, a gearing rule how large; a bundle decides both. ``examples/freqtrade`` has a strategy
+of each kind. This module works on pandas tables and does not import freqtrade.
 """
 
 from __future__ import annotations
@@ -77,6 +77,27 @@ def leverage_by_candle(
     leverage = pd.Series(np.asarray(targets, np.float64)[:, 0], pd.DatetimeIndex(market.open_time[known]))
     moments = pd.DatetimeIndex(stamps(candles["date"], "candles: date"))
     return pd.Series(leverage.reindex(moments).to_numpy(), candles.index)
+
+
+def pairs_needed(provider: Any) -> list[tuple[str, str, str]]:
+    """Pairs, timeframes and candle types that a strategy asks of freqtrade: marks and funding of all its pairs."""
+    pairs = provider.current_whitelist() if provider else []
+    return [(pair, "1h", kind) for pair in pairs for kind in ("mark", "funding_rate")]
+
+
+def provided_leverage(rule: Any, candles: pd.DataFrame, provider: Any, pair: str) -> pd.Series:
+    """`leverage_by_candle` with the marks and the funding of freqtrade's data provider."""
+    mark, funding = (
+        provider.get_pair_dataframe(pair, "1h", candle_type=kind) for kind in ("mark", "funding_rate")
+    )
+    return leverage_by_candle(rule, candles, mark=mark, funding=funding)
+
+
+def leverage_at(provider: Any, pair: str, timeframe: str, moment: Any) -> float:
+    """Column ``gearing`` of a strategy's last candle that has closed by a moment; NaN if there is none."""
+    known, _ = provider.get_analyzed_dataframe(pair, timeframe)
+    closed = known[known["date"] + parse_duration(timeframe) <= moment]
+    return float(closed["gearing"].iloc[-1]) if len(closed) else math.nan
 
 
 def candles_needed(rule: Any, timeframe: str = "1h") -> int:

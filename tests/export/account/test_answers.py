@@ -140,3 +140,20 @@ def test_an_answer_without_open_positions_is_flat_and_a_missing_one_is_not():
     answers = bybit()
     answers[1]["result"]["list"] = []
     assert load_account(answers, manifest())["positions"] == {}
+
+
+def test_version_3_of_binances_account_is_refused_with_the_one_that_holds_entry_prices():
+    answer = binance()
+    for row in answer["positions"]:
+        del row["entryPrice"], row["leverage"]
+    with pytest.raises(BundleError, match=r"which version 3 does not return; give GET /fapi/v2/account"):
+        load_account(answer, manifest())
+
+
+@pytest.mark.parametrize(
+    ("instrument", "named"),
+    [("BTC-USDT", "BTC-USDT"), ("BTC-USDT-250627", "BTC-USDT-250627"), ("BTC-USD-SWAP", "BTCUSD")],
+)
+def test_a_spot_margin_a_dated_and_a_coin_position_of_okx_are_not_taken_for_the_swap(instrument, named):
+    with pytest.raises(BundleError, match=f"a position in '{named}', which this bundle does not decide on"):
+        load_account(okx(instId=instrument), manifest())

@@ -70,6 +70,11 @@ def _binance(answer: Mapping[str, Any], manifest: Manifest) -> dict[str, Any]:
     for row, symbol in _open(answer["positions"], "positionAmt", "symbol", manifest):
         _same_mode(row.get("isolated"), {True: "isolated", False: "cross"}, symbol, manifest)
         _one_way(row.get("positionSide", "BOTH") in ("BOTH", ""), symbol)
+        if "entryPrice" not in row or "leverage" not in row:  # as in version 3 of the interface
+            _partial(
+                "binance",
+                f"entry price and leverage of the position in {symbol}, which version 3 does not return",
+            )
         positions[symbol] = {
             "quantity": _number(row, "positionAmt", symbol),
             "entry_price": _number(row, "entryPrice", symbol),
