@@ -7,12 +7,13 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = sorted(path for folder in ("src", "tests") for path in (ROOT / folder).rglob("*.py"))
-# Names that other libraries offer with an underscore only: namedtuples, numba, hashlib, torch, freqtrade and
-# stable-baselines3.
+# Names that other libraries offer with an underscore only: namedtuples, numba, hashlib, torch, scikit-learn, freqtrade
+# and stable-baselines3.
 FOREIGN = {
     "_replace", "_getvalue", "_Hash", "_last_obs", "_last_episode_starts", "_last_lstm_states", "_setup_learn",
     "_get_torch_save_params", "_update_current_progress_remaining", "_api", "_api_async", "_markets", "_exit",
-    "_fields", "_n_updates", "_get_action_dist_from_latent", "_validate_args",
+    "_fields", "_n_updates", "_get_action_dist_from_latent", "_validate_args", "_predictors",
+    "_baseline_prediction",
 }  # fmt: skip
 
 
