@@ -60,8 +60,10 @@ def timed_method(kind: type, name: str) -> Iterator[list[float]]:
 
 
 def learner_of(market: gearing.MarketData, n: int) -> SB3Learner:
-    """PPO with the settings shipped for market A; the batches are smaller with fewer accounts."""
-    settings = agent_settings("ppo", task="market_a_full", n_accounts=n, parameters={"batch_size": 16 * n})
+    """PPO with the settings shipped for market A; the batches are smaller in proportion with fewer accounts."""
+    shipped = agent_settings("ppo", task="market_a_full")
+    batch = shipped.parameters["batch_size"] * n // shipped.n_accounts
+    settings = agent_settings(shipped, n_accounts=n, parameters={"batch_size": batch})
     config = SimulationConfig(**market_a_settings()).with_(start="random", episode_length=settings.episode)
     return SB3Learner(settings, [market], [state_table(market)], config, 0, 10**9, {})
 
