@@ -160,6 +160,7 @@ def test_a_robust_drift_below_its_doubt_is_not_traded():
         ({"rule": "book_inverse_volatility", "largest": 0}, "1 or more"),
         ({"rule": "book_kelly", "short": 0.5}, "long/flat"),
         ({"rule": "average", "rules": []}, "at least one"),
+        ({"rule": "average", "rules": 7}, "rules is 7"),
         ({"rule": "average", "rules": ["fixed_2x"], "weights": [0.5]}, "summing to 1"),
         ({"rule": "average", "rules": ["book_trand"]}, "book_trend"),
     ],

@@ -63,7 +63,7 @@ class Average(Rule):
     weights: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        if isinstance(self.rules, str | Mapping) or not self.rules:
+        if not isinstance(self.rules, list | tuple) or not self.rules:
             raise ValueError(f"Average: rules is {shown(self.rules)}; give a list of at least one rule.")
         object.__setattr__(self, "rules", tuple(made_part("Average", part) for part in self.rules))
         put_numbers(self, "weights")

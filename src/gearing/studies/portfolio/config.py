@@ -137,6 +137,14 @@ class PortfolioConfig(ExperimentConfig):
         """The policy that the study is about."""
         return self.main or self.base_name
 
+    def check_contracts(self, whole: MarketData) -> None:
+        """Refuse rules that trade contracts which the market does not have, before anything is played."""
+        for name, rule in self.rules.items():
+            try:
+                rule.market(whole)
+            except ValueError as error:
+                raise ValueError(f"rules.{name}.contracts: {error}") from None
+
     def limit(self, budget: float) -> float | None:
         """Limit of the floor at a budget."""
         return None if self.floor is None else self.floor * budget

@@ -20,6 +20,7 @@ _METRICS = ("growth", "growth_equal_risk", "mdd", "realised_over_promised", "dif
 def portfolio(config: PortfolioConfig, work: Work) -> Findings:
     """Tables: ``rows``, by budget and policy, what was promised and realised; ``scales``, what was fitted when."""
     whole = config.market.open()
+    config.check_contracts(whole)
     markets = {whole.name or "market": whole}
     work.on(markets)
     results = work.run([Book(name) for name in config.rules], partial(play_book, config, whole))
