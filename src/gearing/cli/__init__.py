@@ -122,7 +122,7 @@ def forecast(
 
     changes = [*(settings or []), *([] if tracked else ["tracking.enabled=false"])]
     config = load_config(experiment, changes, plugins=plugins or ())
-    if config.kind != "forecast":
+    if config.kind not in ("forecast", "volatility_unseen"):
         raise ValueError(
             f"{experiment} is an experiment of kind {config.kind!r}; run it with `gearing study`."
         )

@@ -31,6 +31,9 @@ def _model(module: str, name: str, **defaults: Any) -> Callable[..., Any]:
 _proportional = _model("simple", "ProportionalVariance")
 register_forecaster("last_variance", ["log_variance_24h"])(_proportional)
 register_forecaster("ewma", ["ewma_log_variance_24h"])(_proportional)
+register_forecaster("ewma_2d", ["ewma_log_variance_2d"])(
+    _proportional
+)  # best half-life on the years before 2023
 
 _har = _model("har", "HARVolatility")
 register_forecaster("har", HAR_COLUMNS)(_har)
@@ -43,6 +46,7 @@ for _name, _asymmetric in (("garch_t", False), ("gjr_t", True)):
 
 register_forecaster("ridge", WIDE_COLUMNS)(_model("linear", "RidgeVariance"))
 register_forecaster("panel", PANEL_COLUMNS)(_model("panel", "PanelForecaster"))
+register_forecaster("ridge_panel", PANEL_COLUMNS[1:])(_model("linear", "RidgeVariance"))
 register_forecaster("ridge_hourly", HOURLY_COLUMNS)(_model("linear", "RidgeVariance"))
 register_forecaster("elastic_net", WIDE_COLUMNS)(_model("linear", "ElasticNetVariance"))
 register_forecaster("gamma_glm", WIDE_COLUMNS)(_model("linear", "GammaVariance"))

@@ -142,7 +142,7 @@ def walk_forward(
     inside = np.concatenate([block.forecast for block in blocks])
     stamps = np.concatenate([np.full(len(b.forecast), b.moment) for b in blocks])
     made = Forecast(rows.take(inside), np.concatenate(raw), stamps, models[-1])
-    return _corrected(made, blocks, schedule) if correct_bias else made
+    return rescaled(made, schedule) if correct_bias else made
 
 
 @dataclass(frozen=True)
@@ -209,15 +209,23 @@ def _fit_and_forecast(
 LEAST_RESIDUALS = 90  # over fewer days one crash dominates the mean of exp(residual)
 
 
-def _corrected(made: Forecast, blocks: list[_Block], schedule: Schedule) -> Forecast:
+def rescaled(made: Forecast, schedule: Schedule | None = None) -> Forecast:
+    """Forecasts times the mean of target / forecast of earlier rows on the clock of training, block by block.
+
+    Parameters
+    ----------
+    made : Forecast
+        Of ``walk_forward(..., correct_bias=False)`` under the same schedule.
+    """
     from gearing.forecasters.models.scaled import ScaledForecaster
 
+    schedule = schedule or Schedule()
     ratio = made.rows.y / made.value
     counts = on_clock(made.rows.known_at, schedule.clock(made.rows.horizon)) & np.isfinite(ratio)
     value, scale = made.value.copy(), 1.0
-    for block in blocks:
-        scale = past_scale(ratio, counts & (made.rows.ends_at <= block.moment))
-        value[made.fitted_until == block.moment] *= scale
+    for moment in np.unique(made.fitted_until):
+        scale = past_scale(ratio, counts & (made.rows.ends_at <= moment))
+        value[made.fitted_until == moment] *= scale
     return Forecast(made.rows, value, made.fitted_until, ScaledForecaster(made.last_model, scale))
 
 

@@ -39,6 +39,7 @@ from gearing.studies.sections import Exchange, Market, check_fee_level
 _SHIPPED = (
     "gearing.studies.study.run",
     "gearing.studies.forecast.run",
+    "gearing.studies.forecast.unseen.run",
     "gearing.studies.regret.run",
     "gearing.studies.portfolio.run",
     "gearing.studies.stress.run",

@@ -1,0 +1,1 @@
+"""Forecasts of contracts that no model was fitted on."""
