@@ -128,7 +128,7 @@ def test_all_mistakes_are_reported_at_once(path):
         ("rules=[volatility_weightd]", "Did you mean 'volatility_weighted'?"),
         ("rules=[with_forecast]", "no rule 'with_forecast'"),
         ("forecast=null", "agents with_forecast read the column 'forecast', and forecast is null"),
-        ("export=nobody", "export names 'nobody'; it is one of the agents: with_forecast, without_forecast"),
+        ("export=nobody", "export: no agent or rule 'nobody'. Known: with_forecast, without_forecast"),
         ("decision.max_leverage=151", "exceeds"),
         ("seeds", "has no key or no '='"),
         ("rules.careful.rule=tiered", "does not fit what stands there"),
