@@ -26,6 +26,7 @@ from gearing.exchange.records import (
     row_dtype,
 )
 from gearing.exchange.rules import unrealised_pnl
+from gearing.exchange.terms import Terms
 
 
 def blank_position() -> np.recarray:
@@ -79,6 +80,9 @@ class Player:
         row.tiers_last, row.tradable = self.tiers.size, 1
         return row
 
+    def terms(self, start: float, end: float) -> Terms:
+        return Terms(self.contract, self.config, self.tiers, self.row(start, end))
+
     def fill(self, step: dict[str, Any]) -> None:
         price, quantity = float(step["price"]), side_of(step["side"]) * float(step["qty"]) * self.x.multiplier
         leverage = float(step.get("leverage") or self.position.leverage or 1)
@@ -105,31 +109,14 @@ class Player:
         rate = float(step["rate"])
         pays = self.position.quantity * rate > 0.0
         settle_funding(self.account, self.position, self.contract, self.config, self.ledger, self.mark, rate)
-        row = self.row(self.mark, self.mark)
-        if pays and is_liquidated(self.position, self.contract, self.config, self.tiers, row, self.mark):
-            liquidate_position(
-                self.account,
-                self.position,
-                self.contract,
-                self.config,
-                self.tiers,
-                row,
-                self.ledger,
-                self.mark,
-            )
+        terms = self.terms(self.mark, self.mark)
+        if pays and is_liquidated(self.position, terms, self.mark):
+            liquidate_position(self.account, self.position, terms, self.ledger, self.mark)
 
     def walk(self, start: float, end: float) -> None:
         self.mark = end
         if self.position.quantity != 0.0:
-            walk_isolated(
-                self.account,
-                self.position,
-                self.contract,
-                self.config,
-                self.tiers,
-                self.row(start, end),
-                self.ledger,
-            )
+            walk_isolated(self.account, self.position, self.terms(start, end), self.ledger)
             self.note_fund()
 
     def path(self, step: dict[str, Any]) -> None:
@@ -167,10 +154,8 @@ class Player:
             return float(self.ledger.liquidation_price)
         if self.position.quantity == 0.0:
             return math.nan
-        row = self.row(self.mark, self.mark)
-        return position_liquidation_price(
-            self.position, self.contract, self.config, self.tiers, row, self.position.margin
-        )
+        terms = self.terms(self.mark, self.mark)
+        return position_liquidation_price(self.position, terms, self.position.margin)
 
     def state(self) -> dict[str, Any]:
         held, wallet = self.position.quantity, float(self.account.wallet_balance)

@@ -14,6 +14,7 @@ import numpy as np
 from tests.exchange.oracle import Guard, Oracle, Row, Rules, Settlement, Terms, Tier, jumps
 
 from gearing.exchange.engine.batch import Kernel
+from gearing.exchange.engine.intervals import MarketArrays
 from gearing.exchange.records import (
     account_dtype,
     config_dtype,
@@ -269,9 +270,12 @@ class Arrays:
         for s in range(slots):
             self.positions[0, s].mark = float(scenario.first_marks[s // legs])
         bars = np.zeros((len(scenario.rows), 0), np.float32)
+        markets = MarketArrays(
+            self.contracts.reshape(1, -1), self.config, self.tiers, self.rows, self.cash, bars
+        )
         self.kernel = Kernel(
-            self.accounts, self.positions, self.contracts, self.config, self.tiers, self.rows, self.cash,
-            self.ledgers, self.steps, bars, np.zeros((1, 0), np.float32), np.zeros(1, np.int64),
+            markets, self.accounts, self.positions, self.ledgers, self.steps, np.zeros((1, 0), np.float32),
+            np.zeros(1, np.int64),
         )  # fmt: skip
 
     def _tiers_and_rows(self) -> None:

@@ -18,6 +18,7 @@ from gearing.exchange.records import (
     records,
     row_dtype,
 )
+from gearing.exchange.terms import Market
 
 POINTS = 4001  # of the scan on each leg of the line, beside the floors
 DEPTH = 1e-6  # of the account's notional, by which the lowest point of the line lies below or above zero
@@ -142,7 +143,8 @@ def found(case: Drawn, wallet: float) -> float:
             tiers[k] = (floor, math.inf, rate, amount, 10.0)
             k += 1
         rows[0, j].tiers_last = k
-    return joint_liquidation(accounts[0], positions, 0, contracts, config[0], tiers, rows, 0, 0.0)
+    market = Market(contracts, config[0], tiers, rows, ())
+    return joint_liquidation(accounts[0], positions[0], market, 0, 0.0)
 
 
 @pytest.mark.parametrize("jumping", [False, True])

@@ -23,6 +23,7 @@ from gearing.exchange.rules import (
     tier_index,
     unrealised_pnl,
 )
+from gearing.exchange.terms import Terms
 from gearing.simulation import SimulationConfig, Simulator
 
 FLOOR = 10_000.0
@@ -155,7 +156,7 @@ def test_an_order_cut_to_its_cap_counts_as_the_tier_above_whatever_the_last_bit(
     row, ledger = records(1, row_dtype)[0], records(1, ledger_dtype)[0]
     row.tiers_last = 2
     value = 1.0 / price if inverse else price
-    size = capped_size(2.0 * cap / value, value, tiers, row, ledger, 50.0)
+    size = capped_size(2.0 * cap / value, value, Terms(None, None, tiers, row), ledger, 50.0)
     assert ledger.capped == 1
     assert size * value == pytest.approx(cap, rel=5e-16)
     assert maintenance_margin(notional(size, price, inverse), tiers) == pytest.approx(0.03 * cap)

@@ -20,9 +20,22 @@ from gearing.exchange.rules import (
     unit_value,
     unrealised_pnl,
 )
+from gearing.exchange.terms import is_inverse
 
 REFUSED_MINIMUM, REFUSED_NOT_TRADABLE, REFUSED_MARGIN = 1, 2, 3
 _FAR = 1e12  # times a price: farther than any path goes
+
+
+@hot
+def profit_at(position, contract, mark):
+    """Unrealised PnL of a position at ``mark`` [settle coin]."""
+    return unrealised_pnl(position.quantity, position.entry_price, mark, is_inverse(contract))
+
+
+@hot
+def value_at(position, contract, price):
+    """Absolute value of a position at ``price`` [settle coin]."""
+    return notional(position.quantity, price, is_inverse(contract))
 
 
 @hot
@@ -61,7 +74,7 @@ def reduce_position(account, position, contract, config, ledger, size, price):
     """
     whole = size >= abs(position.quantity)
     closed = position.quantity if whole else math.copysign(size, position.quantity)
-    profit = unrealised_pnl(closed, position.entry_price, price, contract.inverse)
+    profit = unrealised_pnl(closed, position.entry_price, price, is_inverse(contract))
     released = position.margin * (closed / position.quantity)
     account.wallet_balance += profit
     ledger.price_pnl += profit
@@ -87,23 +100,23 @@ def open_or_add(account, position, contract, config, quantity, price, leverage):
     """Open a position or add to it on the same side; isolated: its initial margin becomes assigned margin."""
     opening = position.quantity == 0.0
     position.entry_price = average_entry_price(
-        position.quantity, position.entry_price, quantity, price, contract.inverse
+        position.quantity, position.entry_price, quantity, price, is_inverse(contract)
     )
     position.quantity += quantity
     position.leverage = leverage
     if opening:
         position.best_price = price
     if not config.cross:
-        assign_margin(account, position, initial_margin(quantity, price, leverage, contract.inverse))
+        assign_margin(account, position, initial_margin(quantity, price, leverage, is_inverse(contract)))
 
 
 @hot
 def apply_fill(account, position, contract, config, ledger, quantity, price, leverage, fee_rate):
     """Fill a signed order: open, add, reduce, close or flip (close all, then open the rest at the same price)."""
-    fee = trading_fee(quantity, price, fee_rate, contract.inverse)
+    fee = trading_fee(quantity, price, fee_rate, is_inverse(contract))
     account.wallet_balance -= fee
     ledger.fees -= fee
-    ledger.turnover += notional(quantity, price, contract.inverse)
+    ledger.turnover += notional(quantity, price, is_inverse(contract))
     ledger.fills += 1
     held = position.quantity
     if held * quantity < 0.0:
@@ -139,7 +152,7 @@ def settle_funding(account, position, contract, config, ledger, mark, rate):
     Isolated: the position's margin changes, so its liquidation price moves. Where the venue takes free balance
     first (Bybit), only the rest comes from the margin.
     """
-    payment = -position.quantity * unit_value(mark, contract.inverse) * rate
+    payment = -position.quantity * unit_value(mark, is_inverse(contract)) * rate
     account.wallet_balance += payment
     ledger.funding += payment
     if not config.cross:
@@ -151,78 +164,76 @@ def settle_funding(account, position, contract, config, ledger, mark, rate):
 
 
 @hot
-def position_maintenance(position, contract, config, tiers, row, mark):
+def position_maintenance(position, terms, mark):
     """Maintenance margin of a position by the venue's rule, with the closing fee where it is reserved."""
     if position.quantity == 0.0:
         return 0.0
-    price = position.entry_price if config.maintenance_at_entry else mark
-    value = notional(position.quantity, price, contract.inverse)
-    return maintenance_margin(value, tiers, row.tiers_first, row.tiers_last) + config.closing_fee * value
+    price = position.entry_price if terms.config.maintenance_at_entry else mark
+    value = value_at(position, terms.contract, price)
+    margin = maintenance_margin(value, terms.tiers, terms.row.tiers_first, terms.row.tiers_last)
+    return margin + terms.config.closing_fee * value
 
 
 @hot
-def margin_surplus(position, contract, config, tiers, row, mark):
+def margin_surplus(position, terms, mark):
     """Unrealised PnL less maintenance margin: what a position adds to margin balance above its requirement."""
-    profit = unrealised_pnl(position.quantity, position.entry_price, mark, contract.inverse)
-    return profit - position_maintenance(position, contract, config, tiers, row, mark)
+    profit = profit_at(position, terms.contract, mark)
+    return profit - position_maintenance(position, terms, mark)
 
 
 @hot
-def is_liquidated(position, contract, config, tiers, row, mark):
+def is_liquidated(position, terms, mark):
     """Isolated: margin balance has fallen to the maintenance margin."""
-    return position.margin + margin_surplus(position, contract, config, tiers, row, mark) <= 0.0
+    return position.margin + margin_surplus(position, terms, mark) <= 0.0
 
 
 @hot
-def position_liquidation_price(position, contract, config, tiers, row, backing):
+def position_liquidation_price(position, terms, backing):
     """Liquidation price under the venue's way of valuing maintenance margin; NaN if there is none."""
+    contract, config, tiers, row = terms
     if config.whole_position_tiers:
-        return touch_from(position, contract, config, tiers, row, backing, position.entry_price)
+        return touch_from(position, terms, backing, position.entry_price)
+    quantity, entry_price = position.quantity, position.entry_price
+    first, last = row.tiers_first, row.tiers_last
     if config.maintenance_at_entry:
         return liquidation_price_at_entry(
-            position.quantity,
-            position.entry_price,
-            backing,
-            tiers,
-            contract.inverse,
-            row.tiers_first,
-            row.tiers_last,
+            quantity, entry_price, backing, tiers, is_inverse(contract), first, last
         )
     return liquidation_price(
-        position.quantity, position.entry_price, backing, tiers, contract.inverse, config.closing_fee,
-        row.tiers_first, row.tiers_last,
-    )  # fmt: skip
+        quantity, entry_price, backing, tiers, is_inverse(contract), config.closing_fee, first, last
+    )
 
 
 @part("with_variants", math.nan)
-def touch_from(position, contract, config, tiers, row, backing, mark):
+def touch_from(position, terms, backing, mark):
     """First mark that liquidates if the price moves against the position from ``mark`` on."""
     end = mark / _FAR if position.quantity > 0.0 else mark * _FAR
-    return touch_on_segment(position, contract, config, tiers, row, backing, mark, end)
+    return touch_on_segment(position, terms, backing, mark, end)
 
 
 @part("with_variants", math.nan)
-def touch_on_segment(position, contract, config, tiers, row, backing, start, end):
+def touch_on_segment(position, terms, backing, start, end):
     """First mark from ``start`` to ``end`` that liquidates a position under whole-position tiers; NaN if none."""
+    contract, config, tiers, row = terms
     return first_liquidation_mark(
-        position.quantity, position.entry_price, backing, tiers, contract.inverse, config.closing_fee, start, end,
+        position.quantity, position.entry_price, backing, tiers, is_inverse(contract), config.closing_fee, start, end,
         row.tiers_first, row.tiers_last,
     )  # fmt: skip
 
 
-@rule
-def liquidation_on_segment(position, contract, config, tiers, row, start, end):
+@hot
+def liquidation_on_segment(position, terms, start, end):
     """Mark at which an isolated position is liquidated while the mark moves from ``start`` to ``end``; NaN if not.
 
     A mark that starts beyond the liquidation price liquidates at once, there (a gap).
     """
-    if config.whole_position_tiers:
-        return touch_on_segment(position, contract, config, tiers, row, position.margin, start, end)
-    if not is_liquidated(position, contract, config, tiers, row, end):
+    if terms.config.whole_position_tiers:
+        return touch_on_segment(position, terms, position.margin, start, end)
+    if not is_liquidated(position, terms, end):
         return math.nan
-    if is_liquidated(position, contract, config, tiers, row, start):
+    if is_liquidated(position, terms, start):
         return start
-    price = position_liquidation_price(position, contract, config, tiers, row, position.margin)
+    price = position_liquidation_price(position, terms, position.margin)
     if math.isnan(price):
         return end  # a root lost to rounding at the end of the segment
     return min(max(price, min(start, end)), max(start, end))
@@ -255,18 +266,19 @@ def fill_price(reference, side, slippage, contract):
 
 
 @hot
-def slippage_of(row, quantity, contract):
+def slippage_of(terms, quantity):
     """Slippage of an order at this row [fraction]: the market's part and the order's square-root impact."""
-    if row.impact == 0.0:
-        return row.slippage
-    return row.slippage + row.impact * math.sqrt(notional(quantity, row.open, contract.inverse))
+    if terms.row.impact == 0.0:
+        return terms.row.slippage
+    value = notional(quantity, terms.row.open, is_inverse(terms.contract))
+    return terms.row.slippage + terms.row.impact * math.sqrt(value)
 
 
 @hot
-def order_fee(contract, config):
+def order_fee(terms):
     """Fee rate of a decision's order."""
-    maker, taker = contract.maker_fee, contract.taker_fee
-    return maker if config.maker else taker
+    maker, taker = terms.contract.maker_fee, terms.contract.taker_fee
+    return maker if terms.config.maker else taker
 
 
 @rule
@@ -290,6 +302,4 @@ def affordable_quantity(margin, held, leverage, price, cost):
 @hot
 def balance_at(account, position, contract, mark):
     """Wallet balance plus the unrealised PnL of one position at ``mark``."""
-    return account.wallet_balance + unrealised_pnl(
-        position.quantity, position.entry_price, mark, contract.inverse
-    )
+    return account.wallet_balance + profit_at(position, contract, mark)

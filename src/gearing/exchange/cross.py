@@ -6,9 +6,16 @@ opens to the extremes that hurt (section 3 of the exchange rules); stops fire in
 
 import math
 
-from gearing.exchange.account import cancel_orders, margin_surplus, position_liquidation_price, stop_price
+from gearing.exchange.account import (
+    cancel_orders,
+    margin_surplus,
+    position_liquidation_price,
+    profit_at,
+    stop_price,
+    value_at,
+)
 from gearing.exchange.liquidation import sell_in_liquidation
-from gearing.exchange.marking import hot, part, rule
+from gearing.exchange.marking import part, rule
 from gearing.exchange.path import (
     finish_row,
     fire_at_open,
@@ -17,95 +24,91 @@ from gearing.exchange.path import (
     watched_extreme,
     watched_open,
 )
-from gearing.exchange.rules import notional, settlement_payout, unrealised_pnl
+from gearing.exchange.rules import price_of_value, settlement_payout
+from gearing.exchange.terms import Terms, contract_of, is_inverse
 
 _BISECTIONS = 80  # enough for the last bit of a double
 _SHORTEST_STEP = 1e-13  # of a leg of the joint line: smallest step of a search
 _NEAR_FLOOR = 1e-9  # of a leg of the joint line: distance that decides the side of a tier's floor
 
 
-@hot
-def contract_of(slot, config):
-    """Contract of a slot: two legs share one in hedge mode."""
-    return slot // 2 if config.hedge else slot
+@rule
+def legs_surplus(positions, market, r, j, mark):
+    """Surplus of all legs of contract ``j`` at one mark."""
+    terms = Terms(market.contracts[j], market.config, market.tiers, market.rows[r, j])
+    if not market.config.hedge:
+        return margin_surplus(positions[j], terms, mark)
+    return margin_surplus(positions[2 * j], terms, mark) + margin_surplus(positions[2 * j + 1], terms, mark)
 
 
 @rule
-def legs_surplus(positions, i, contract_index, contracts, config, tiers, row, mark):
-    """Surplus of all legs of one contract at one mark."""
-    contract = contracts[contract_index]
-    if not config.hedge:
-        return margin_surplus(positions[i, contract_index], contract, config, tiers, row, mark)
-    first, second = positions[i, 2 * contract_index], positions[i, 2 * contract_index + 1]
-    return margin_surplus(first, contract, config, tiers, row, mark) + margin_surplus(
-        second, contract, config, tiers, row, mark
-    )
-
-
-@rule
-def worse_extreme(positions, i, contract_index, contracts, config, tiers, row):
+def worse_extreme(positions, market, r, j):
     """Extreme of the row that hurts the net of a contract's legs more."""
-    low, high = watched_extreme(row, config, False), watched_extreme(row, config, True)
-    at_low = legs_surplus(positions, i, contract_index, contracts, config, tiers, row, low)
-    at_high = legs_surplus(positions, i, contract_index, contracts, config, tiers, row, high)
+    terms = Terms(market.contracts[j], market.config, market.tiers, market.rows[r, j])
+    low, high = watched_extreme(terms, False), watched_extreme(terms, True)
+    at_low = legs_surplus(positions, market, r, j, low)
+    at_high = legs_surplus(positions, market, r, j, high)
     return low if at_low <= at_high else high
 
 
 @rule
-def joint_mark(positions, i, contract_index, contracts, config, tiers, row, way):
+def joint_mark(positions, market, r, j, way):
     """Mark of a contract at a fraction ``way`` of the straight line from the opens to the worse extremes.
 
     From 1 to 2 the line continues to the other extremes, where only requirements that jump liquidate.
     """
-    worse = worse_extreme(positions, i, contract_index, contracts, config, tiers, row)
+    terms, worse = (
+        Terms(market.contracts[j], market.config, market.tiers, market.rows[r, j]),
+        worse_extreme(positions, market, r, j),
+    )
     if way > 1.0:
-        low, high = watched_extreme(row, config, False), watched_extreme(row, config, True)
+        low, high = watched_extreme(terms, False), watched_extreme(terms, True)
         return worse + (way - 1.0) * ((low if worse == high else high) - worse)
-    start = watched_open(row, config)
+    start = watched_open(terms)
     return start + way * (worse - start)
 
 
 @rule
-def joint_surplus(account, positions, i, contracts, config, tiers, rows, r, way):
+def joint_surplus(account, positions, market, r, way):
     """Margin balance less maintenance margin of a cross account on the joint line."""
     surplus = account.wallet_balance
-    for j in range(contracts.size):
-        mark = joint_mark(positions, i, j, contracts, config, tiers, rows[r, j], way)
-        surplus += legs_surplus(positions, i, j, contracts, config, tiers, rows[r, j], mark)
+    for j in range(market.contracts.size):
+        mark = joint_mark(positions, market, r, j, way)
+        surplus += legs_surplus(positions, market, r, j, mark)
     return surplus
 
 
 @rule
-def joint_liquidation(account, positions, i, contracts, config, tiers, rows, r, begin):
+def joint_liquidation(account, positions, market, r, begin):
     """First fraction of the joint line with margin balance <= maintenance margin; NaN if there is none.
 
     A surplus above zero at the end means none before it: each contract's legs add up to a surplus concave in the
     price (linear) or its reciprocal (inverse), and end at their worse extreme, so no earlier point is lower.
     """
-    if config.whole_position_tiers:
-        return jumping_liquidation(account, positions, i, contracts, config, tiers, rows, r, begin)
-    if joint_surplus(account, positions, i, contracts, config, tiers, rows, r, 1.0) > 0.0:
+    if market.config.whole_position_tiers:
+        return jumping_liquidation(account, positions, market, r, begin)
+    if joint_surplus(account, positions, market, r, 1.0) > 0.0:
         return math.nan
-    if config.hedge:  # the legs of a contract may gain before they lose
-        return first_dip(account, positions, i, contracts, config, tiers, rows, r, begin, 1.0)
-    return first_deficit(account, positions, i, contracts, config, tiers, rows, r, begin, 1.0)
+    if market.config.hedge:  # the legs of a contract may gain before they lose
+        return first_dip(account, positions, market, r, begin, 1.0)
+    return first_deficit(account, positions, market, r, begin, 1.0)
 
 
 @rule
-def first_dip(account, positions, i, contracts, config, tiers, rows, r, begin, end):
+def first_dip(account, positions, market, r, begin, end):
     """First fraction between ``begin`` and ``end``, on one leg of the joint line, with a surplus not above zero.
 
     Between two points the surplus lies above its chord less an eighth of its bend times their distance squared. So
     the search advances while that stays above zero, and halves its step otherwise, which also finds dips that
     recover. NaN if there is none.
     """
-    bend = joint_bend(positions, i, contracts, config, tiers, rows, r, 0.0 if begin < 1.0 else 1.0)
-    at_end = joint_surplus(account, positions, i, contracts, config, tiers, rows, r, end)
+    bend = joint_bend(positions, market, r, 0.0 if begin < 1.0 else 1.0)
+    at_end = joint_surplus(account, positions, market, r, end)
     if bend == 0.0:
         if at_end > 0.0:
             return math.nan
-        return first_deficit(account, positions, i, contracts, config, tiers, rows, r, begin, end)
-    safe, surplus = begin, joint_surplus(account, positions, i, contracts, config, tiers, rows, r, begin)
+        return first_deficit(account, positions, market, r, begin, end)
+    safe, surplus = begin, joint_surplus(account, positions, market, r, begin)
     if surplus <= 0.0:
         return begin
     step = end - begin
@@ -113,7 +116,7 @@ def first_dip(account, positions, i, contracts, config, tiers, rows, r, begin, e
         ahead, there = end, at_end
         if safe + step < end:
             ahead = safe + step
-            there = joint_surplus(account, positions, i, contracts, config, tiers, rows, r, ahead)
+            there = joint_surplus(account, positions, market, r, ahead)
         if min(surplus, there) > 0.125 * bend * (ahead - safe) ** 2:
             safe, surplus = ahead, there
             step *= 2.0
@@ -125,34 +128,34 @@ def first_dip(account, positions, i, contracts, config, tiers, rows, r, begin, e
 
 
 @rule
-def joint_bend(positions, i, contracts, config, tiers, rows, r, leg):
+def joint_bend(positions, market, r, leg):
     """Largest upward bend (second derivative) of the joint surplus on a leg of the joint line.
 
     Linear contracts have none. Inverse net shorts bend upwards: their gain is proportional to the price's reciprocal.
     """
     bend = 0.0
-    for j in range(contracts.size):
-        if not contracts[j].inverse:
+    for j in range(market.contracts.size):
+        if not is_inverse(market.contracts[j]):
             continue
         net = 0.0
-        for s in range(positions.shape[1]):
-            if contract_of(s, config) == j:
-                net += positions[i, s].quantity
-        start = joint_mark(positions, i, j, contracts, config, tiers, rows[r, j], leg)
-        end = joint_mark(positions, i, j, contracts, config, tiers, rows[r, j], leg + 1.0)
+        for s in range(positions.size):
+            if contract_of(s, market.config) == j:
+                net += positions[s].quantity
+        start = joint_mark(positions, market, r, j, leg)
+        end = joint_mark(positions, market, r, j, leg + 1.0)
         bend += max(0.0, -net) * 2.0 * (end - start) ** 2 / min(start, end) ** 3
     return bend
 
 
 @rule
-def first_deficit(account, positions, i, contracts, config, tiers, rows, r, begin, end):
+def first_deficit(account, positions, market, r, begin, end):
     """Fraction at which the surplus falls to zero between ``begin`` and an ``end`` where it is not above."""
-    if joint_surplus(account, positions, i, contracts, config, tiers, rows, r, begin) <= 0.0:
+    if joint_surplus(account, positions, market, r, begin) <= 0.0:
         return begin
     safe, hit = begin, end
     for _ in range(_BISECTIONS):
         middle = 0.5 * (safe + hit)
-        if joint_surplus(account, positions, i, contracts, config, tiers, rows, r, middle) <= 0.0:
+        if joint_surplus(account, positions, market, r, middle) <= 0.0:
             hit = middle
         else:
             safe = middle
@@ -160,20 +163,20 @@ def first_deficit(account, positions, i, contracts, config, tiers, rows, r, begi
 
 
 @rule
-def jumping_liquidation(account, positions, i, contracts, config, tiers, rows, r, begin):
+def jumping_liquidation(account, positions, market, r, begin):
     """``joint_liquidation`` where requirements jump at floors: piece by piece, up to the other extremes.
 
     Between two floors the surplus of linear contracts is straight, that of inverse ones bent: see ``first_dip``.
     """
     while begin < 2.0:
-        end = next_floor(positions, i, contracts, config, tiers, rows, r, begin)
+        end = next_floor(positions, market, r, begin)
         before = max(begin, end - _NEAR_FLOOR) if end < 2.0 else end
-        if joint_surplus(account, positions, i, contracts, config, tiers, rows, r, begin) <= 0.0:
+        if joint_surplus(account, positions, market, r, begin) <= 0.0:
             return begin
         after = min(begin + _NEAR_FLOOR, before)
-        if joint_surplus(account, positions, i, contracts, config, tiers, rows, r, after) <= 0.0:
+        if joint_surplus(account, positions, market, r, after) <= 0.0:
             return after
-        found = first_dip(account, positions, i, contracts, config, tiers, rows, r, after, before)
+        found = first_dip(account, positions, market, r, after, before)
         if not math.isnan(found):
             return found
         begin = end
@@ -181,22 +184,22 @@ def jumping_liquidation(account, positions, i, contracts, config, tiers, rows, r
 
 
 @rule
-def next_floor(positions, i, contracts, config, tiers, rows, r, begin):
+def next_floor(positions, market, r, begin):
     """Next fraction after ``begin`` at which a notional meets a tier's floor or the line turns; at most 2."""
     found = 1.0 if begin < 1.0 else 2.0
     leg = 0.0 if begin < 1.0 else 1.0
-    for s in range(positions.shape[1]):
-        position, j = positions[i, s], contract_of(s, config)
+    for s in range(positions.size):
+        position, j = positions[s], contract_of(s, market.config)
         if position.quantity == 0.0:
             continue
-        row, size = rows[r, j], abs(position.quantity)
-        start = joint_mark(positions, i, j, contracts, config, tiers, row, leg)
-        end = joint_mark(positions, i, j, contracts, config, tiers, row, leg + 1.0)
+        terms = Terms(market.contracts[j], market.config, market.tiers, market.rows[r, j])
+        start = joint_mark(positions, market, r, j, leg)
+        end = joint_mark(positions, market, r, j, leg + 1.0)
         if start == end:
             continue
-        for k in range(row.tiers_first + 1, row.tiers_last):
-            floor = tiers[k].floor
-            price = size / floor if contracts[j].inverse else floor / size
+        for k in range(terms.row.tiers_first + 1, terms.row.tiers_last):
+            floor = terms.tiers[k].floor
+            price = price_of_value(position.quantity, floor, is_inverse(terms.contract))
             way = leg + (price - start) / (end - start)
             if begin + _NEAR_FLOOR < way < found:
                 found = way
@@ -204,24 +207,25 @@ def next_floor(positions, i, contracts, config, tiers, rows, r, begin):
 
 
 @rule
-def joint_stop(positions, i, contracts, config, tiers, rows, r, begin):
+def joint_stop(positions, market, r, begin):
     """(fraction, slot) of the first resting stop on the joint line; (NaN, -1) if none is reached.
 
     A stop that watches another series than liquidation does has an unknown place on the line: fraction 1.
     """
-    first, slot = math.nan, -1
-    for s in range(positions.shape[1]):
-        position = positions[i, s]
+    config, first, slot = market.config, math.nan, -1
+    for s in range(positions.size):
+        position = positions[s]
         if position.quantity == 0.0 or not position.guarded:
             continue
-        j = contract_of(s, config)
-        stop = stop_touched(position, config, rows[r, j])
+        j = contract_of(s, market.config)
+        terms = Terms(market.contracts[j], market.config, market.tiers, market.rows[r, j])
+        stop = stop_touched(position, terms)
         if math.isnan(stop):
             continue
         way = 1.0
         if position.trigger_last == config.last_price_liquidation and not config.close_only:
-            start = watched_open(rows[r, j], config)
-            extreme = worse_extreme(positions, i, j, contracts, config, tiers, rows[r, j])
+            start = watched_open(terms)
+            extreme = worse_extreme(positions, market, r, contract_of(s, config))
             if (stop - start) * (extreme - start) >= 0.0 and extreme != start:
                 way = min(1.0, max(begin, (stop - start) / (extreme - start)))
         if slot < 0 or way < first:
@@ -230,84 +234,87 @@ def joint_stop(positions, i, contracts, config, tiers, rows, r, begin):
 
 
 @part("with_cross")
-def walk_cross(account, positions, i, contracts, config, tiers, rows, r, ledgers):
+def walk_cross(account, positions, market, r, ledgers):
     """One row of a cross account: stops and the joint liquidation in the order of the joint line."""
-    if joint_surplus(account, positions, i, contracts, config, tiers, rows, r, 0.0) > 0.0:
-        for s in range(positions.shape[1]):
-            if positions[i, s].guarded and positions[i, s].quantity != 0.0:
-                j = contract_of(s, config)
-                fire_at_open(account, positions[i, s], contracts[j], config, rows[r, j], ledgers[i, s])
+    if joint_surplus(account, positions, market, r, 0.0) > 0.0:
+        for s in range(positions.size):
+            if positions[s].guarded and positions[s].quantity != 0.0:
+                j = contract_of(s, market.config)
+                terms = Terms(market.contracts[j], market.config, market.tiers, market.rows[r, j])
+                fire_at_open(account, positions[s], terms, ledgers[s])
     begin = 0.0
-    while open_slots(positions, i) > 0:
-        way = joint_liquidation(account, positions, i, contracts, config, tiers, rows, r, begin)
-        stop_way, slot = joint_stop(positions, i, contracts, config, tiers, rows, r, begin)
+    while open_slots(positions) > 0:
+        way = joint_liquidation(account, positions, market, r, begin)
+        stop_way, slot = joint_stop(positions, market, r, begin)
         if slot >= 0 and (math.isnan(way) or stop_way < way):
-            j = contract_of(slot, config)
-            ledgers[i, slot].stops += 1
-            stop = stop_price(positions[i, slot])
-            fire_order(account, positions[i, slot], contracts[j], config, rows[r, j], ledgers[i, slot], stop)
+            ledgers[slot].stops += 1
+            stop = stop_price(positions[slot])
+            j = contract_of(slot, market.config)
+            terms = Terms(market.contracts[j], market.config, market.tiers, market.rows[r, j])
+            fire_order(account, positions[slot], terms, ledgers[slot], stop)
             begin = stop_way
             continue
         if math.isnan(way):
             break
-        liquidate_cross(account, positions, i, contracts, config, tiers, rows, r, ledgers, way)
+        liquidate_cross(account, positions, market, r, ledgers, way)
         begin = way  # remaining positions continue from here
-    for s in range(positions.shape[1]):
-        if positions[i, s].quantity != 0.0:
-            j = contract_of(s, config)
-            finish_row(account, positions[i, s], contracts[j], config, rows[r, j], ledgers[i, s])
+    for s in range(positions.size):
+        if positions[s].quantity != 0.0:
+            j = contract_of(s, market.config)
+            terms = Terms(market.contracts[j], market.config, market.tiers, market.rows[r, j])
+            finish_row(account, positions[s], terms, ledgers[s])
 
 
 @rule
-def liquidate_cross(account, positions, i, contracts, config, tiers, rows, r, ledgers, way):
+def liquidate_cross(account, positions, market, r, ledgers, way):
     """Liquidate a cross account at the joint marks: all at once, or largest loss first until margin suffices.
 
     The marks are those of the trigger: they are recorded first, because closing one leg of a hedged contract
     changes its losing side.
     """
-    for s in range(positions.shape[1]):
-        if positions[i, s].quantity != 0.0:
-            j = contract_of(s, config)
-            mark = joint_mark(positions, i, j, contracts, config, tiers, rows[r, j], way)
-            positions[i, s].trigger = mark
-    liquidate_at_triggers(account, positions, i, contracts, config, tiers, rows, r, ledgers)
+    for s in range(positions.size):
+        if positions[s].quantity != 0.0:
+            positions[s].trigger = joint_mark(positions, market, r, contract_of(s, market.config), way)
+    liquidate_at_triggers(account, positions, market, r, ledgers)
 
 
 @rule
-def liquidate_at_triggers(account, positions, i, contracts, config, tiers, rows, r, ledgers):
+def liquidate_at_triggers(account, positions, market, r, ledgers):
     """Liquidate a cross account at the marks recorded in its positions; its open orders are cancelled first."""
-    for s in range(positions.shape[1]):
-        cancel_orders(positions[i, s])
-    while config.largest_loss_first and open_slots(positions, i) > 1:
-        slot = largest_loss(positions, i, contracts, config)
-        note_liquidation(account, positions, i, slot, contracts, config, tiers, rows, r, ledgers)
-        position = positions[i, slot]
-        contract = contracts[contract_of(slot, config)]
-        sell_in_liquidation(
-            account, position, contract, ledgers[i, slot], abs(position.quantity), position.trigger
-        )
+    for s in range(positions.size):
+        cancel_orders(positions[s])
+    while market.config.largest_loss_first and open_slots(positions) > 1:
+        slot = largest_loss(positions, market)
+        note_liquidation(account, positions, slot, market, r, ledgers)
+        position = positions[slot]
+        j = contract_of(slot, market.config)
+        terms = Terms(market.contracts[j], market.config, market.tiers, market.rows[r, j])
+        contract = terms.contract
+        size, mark = abs(position.quantity), position.trigger
+        sell_in_liquidation(account, position, contract, ledgers[slot], size, mark)
         reset_slot(position)
-        if trigger_surplus(account, positions, i, contracts, config, tiers, rows, r) > 0.0:
+        if trigger_surplus(account, positions, market, r) > 0.0:
             return
-    close_all_cross(account, positions, i, contracts, config, tiers, rows, r, ledgers)
+    close_all_cross(account, positions, market, r, ledgers)
 
 
 @rule
-def trigger_surplus(account, positions, i, contracts, config, tiers, rows, r):
+def trigger_surplus(account, positions, market, r):
     """Margin balance less maintenance margin of a cross account at the marks of the trigger."""
     surplus = account.wallet_balance
-    for s in range(positions.shape[1]):
-        position, j = positions[i, s], contract_of(s, config)
-        surplus += margin_surplus(position, contracts[j], config, tiers, rows[r, j], position.trigger)
+    for s in range(positions.size):
+        j = contract_of(s, market.config)
+        terms = Terms(market.contracts[j], market.config, market.tiers, market.rows[r, j])
+        surplus += margin_surplus(positions[s], terms, positions[s].trigger)
     return surplus
 
 
 @rule
-def open_slots(positions, i):
+def open_slots(positions):
     """Number of positions that are not flat."""
     count = 0
-    for s in range(positions.shape[1]):
-        if positions[i, s].quantity != 0.0:
+    for s in range(positions.size):
+        if positions[s].quantity != 0.0:
             count += 1
     return count
 
@@ -321,57 +328,50 @@ def reset_slot(position):
 
 
 @rule
-def largest_loss(positions, i, contracts, config):
+def largest_loss(positions, market):
     """Slot with the largest unrealised loss at the marks of the trigger; -1 if all are flat."""
     worst, slot = math.inf, -1
-    for s in range(positions.shape[1]):
-        position, contract = positions[i, s], contracts[contract_of(s, config)]
-        if position.quantity != 0.0:
-            profit = unrealised_pnl(
-                position.quantity, position.entry_price, position.trigger, contract.inverse
-            )
+    for s in range(positions.size):
+        if positions[s].quantity != 0.0:
+            contract = market.contracts[contract_of(s, market.config)]
+            profit = profit_at(positions[s], contract, positions[s].trigger)
             if profit < worst:
                 worst, slot = profit, s
     return slot
 
 
 @rule
-def note_liquidation(account, positions, i, slot, contracts, config, tiers, rows, r, ledgers):
+def note_liquidation(account, positions, slot, market, r, ledgers):
     """Record where a cross position is liquidated and its what-if price (other marks frozen at the trigger)."""
-    j, position = contract_of(slot, config), positions[i, slot]
-    own = margin_surplus(position, contracts[j], config, tiers, rows[r, j], position.trigger)
-    backing = trigger_surplus(account, positions, i, contracts, config, tiers, rows, r) - own
-    ledgers[i, slot].liquidation_price = position_liquidation_price(
-        position, contracts[j], config, tiers, rows[r, j], backing
-    )
-    ledgers[i, slot].execution_price = position.trigger
-    ledgers[i, slot].liquidations += 1
+    position, j = positions[slot], contract_of(slot, market.config)
+    terms = Terms(market.contracts[j], market.config, market.tiers, market.rows[r, j])
+    own = margin_surplus(position, terms, position.trigger)
+    backing = trigger_surplus(account, positions, market, r) - own
+    ledgers[slot].liquidation_price = position_liquidation_price(position, terms, backing)
+    ledgers[slot].execution_price = position.trigger
+    ledgers[slot].liquidations += 1
 
 
 @rule
-def close_all_cross(account, positions, i, contracts, config, tiers, rows, r, ledgers):
+def close_all_cross(account, positions, market, r, ledgers):
     """All positions close at the marks of the trigger; what remains of the wallet follows the settlement rule."""
     value, remaining, fees = 0.0, account.wallet_balance, 0.0
-    for s in range(positions.shape[1]):
-        position, contract = positions[i, s], contracts[contract_of(s, config)]
+    for s in range(positions.size):
+        position, contract = positions[s], market.contracts[contract_of(s, market.config)]
         if position.quantity != 0.0:
-            note_liquidation(account, positions, i, s, contracts, config, tiers, rows, r, ledgers)
-            size = notional(position.quantity, position.trigger, contract.inverse)
+            note_liquidation(account, positions, s, market, r, ledgers)
+            size = value_at(position, contract, position.trigger)
             value += size
             fees += size * contract.liquidation_fee
-            remaining += unrealised_pnl(
-                position.quantity, position.entry_price, position.trigger, contract.inverse
-            )
-    payout = settlement_payout(remaining, fees / value, value, config.fee_then_return)
-    for s in range(positions.shape[1]):
-        position, contract = positions[i, s], contracts[contract_of(s, config)]
+            remaining += profit_at(position, contract, position.trigger)
+    payout = settlement_payout(remaining, fees / value, value, market.config.fee_then_return)
+    for s in range(positions.size):
+        position, contract = positions[s], market.contracts[contract_of(s, market.config)]
         if position.quantity != 0.0:
-            size = notional(position.quantity, position.trigger, contract.inverse)
-            ledgers[i, s].price_pnl += unrealised_pnl(
-                position.quantity, position.entry_price, position.trigger, contract.inverse
-            )
-            ledgers[i, s].liquidation += (payout - remaining) * (size / value)
-            ledgers[i, s].turnover += size
+            size = value_at(position, contract, position.trigger)
+            ledgers[s].price_pnl += profit_at(position, contract, position.trigger)
+            ledgers[s].liquidation += (payout - remaining) * (size / value)
+            ledgers[s].turnover += size
             reset_slot(position)
     account.wallet_balance = payout
     account.insurance += payout - remaining

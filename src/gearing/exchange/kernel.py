@@ -15,9 +15,15 @@ Later rows of the interval have no fills. Mark to market at the interval's last 
 
 import math
 
-from gearing.exchange.account import close_at, cover_shortfall, is_liquidated, settle_funding
+from gearing.exchange.account import (
+    close_at,
+    cover_shortfall,
+    is_liquidated,
+    profit_at,
+    settle_funding,
+    value_at,
+)
 from gearing.exchange.cross import (
-    contract_of,
     joint_surplus,
     liquidate_at_triggers,
     liquidate_cross,
@@ -26,18 +32,19 @@ from gearing.exchange.cross import (
 )
 from gearing.exchange.liquidation import liquidate_position
 from gearing.exchange.marking import hot, index, part, rule
-from gearing.exchange.orders import close_at_open, place_guards, trade_to_target
+from gearing.exchange.orders import close_at_open, place_guard, trade_to_target
 from gearing.exchange.path import walk_isolated, watched_extreme, watched_open
-from gearing.exchange.rules import initial_margin, notional, unit_value, unrealised_pnl
+from gearing.exchange.rules import ALL_TIERS, unit_value
+from gearing.exchange.terms import Terms, contract_of, is_inverse, n_slots
 
 _REWARD_FLOOR = 0.001  # of the start equity: the reward of a ruined step stays finite
 
 
 @hot
-def clear_ledgers(ledgers, i):
+def clear_ledgers(ledgers, market):
     """Zero the ledger of one account's slots."""
-    for s in range(ledgers.shape[1]):
-        ledger = ledgers[i, s]
+    for s in range(n_slots(market)):
+        ledger = ledgers[s]
         ledger.price_pnl = 0.0
         ledger.fees = 0.0
         ledger.funding = 0.0
@@ -57,156 +64,160 @@ def clear_ledgers(ledgers, i):
 
 
 @hot
-def settle(
-    account, positions, i, contracts, config, tiers, rows, r, ledgers, settlements, inside, paying, ordinary
-):
+def settle(account, positions, market, r, ledgers, inside, paying):
     """Settlements of row ``r`` at its open or inside it; ``paying``: 0 both ways, 1 payments only, 2 receipts only.
 
     Each debit is followed by a liquidation test at its mark; a cross account is tested once after all of them, because
-    what settles at one instant settles together. True if an ordinary step ends there.
+    what settles at one instant settles together.
     """
-    debited = False
-    for k in range(rows[r, 0].settlements_first, rows[r, 0].settlements_last):
-        if settlements[k].inside != inside:
+    config, debited = market.config, False
+    first = market.rows[r, 0]
+    for k in range(first.settlements_first, first.settlements_last):
+        settlement = market.settlements[k]
+        if settlement.inside != inside:
             continue
-        j = settlements[k].contract
-        mark = settlements[k].mark
-        if math.isnan(mark):
-            mark = rows[r, j].mark_open
-        for s in range(positions.shape[1]):
-            position, contract = positions[i, s], contracts[contract_of(s, config)]
-            if position.quantity == 0.0 or contract_of(s, config) != j:
+        mark = settlement_mark(market, r, settlement)
+        for s in range(n_slots(market)):
+            position = positions[s]
+            if position.quantity == 0.0 or contract_of(s, config) != settlement.contract:
                 continue
-            pays = position.quantity * settlements[k].rate > 0.0
+            pays = position.quantity * settlement.rate > 0.0
             if (paying == 1 and not pays) or (paying == 2 and pays):
                 continue
-            settle_funding(account, position, contract, config, ledgers[i, s], mark, settlements[k].rate)
+            j = contract_of(s, market.config)
+            terms = Terms(market.contracts[j], market.config, market.tiers, market.rows[r, j])
+            settle_funding(account, position, terms.contract, config, ledgers[s], mark, settlement.rate)
             debited |= pays
-            if pays and not config.cross and not config.close_only:
-                if is_liquidated(position, contract, config, tiers, rows[r, j], mark):
-                    if ordinary:
-                        return True
-                    liquidate_position(
-                        account, position, contract, config, tiers, rows[r, j], ledgers[i, s], mark
-                    )
-    if not ordinary and debited and config.cross and not config.close_only:
-        test_settled(account, positions, i, contracts, config, tiers, rows, r, ledgers, settlements, inside)
-    return False
+            if pays and not config.cross and not config.close_only and is_liquidated(position, terms, mark):
+                liquidate_position(account, position, terms, ledgers[s], mark, ALL_TIERS)
+    if debited and config.cross and not config.close_only:
+        test_settled(account, positions, market, r, ledgers, inside)
+
+
+@hot
+def settlement_mark(market, r, settlement):
+    """Mark price of a settlement, by default the row's first."""
+    if math.isnan(settlement.mark):
+        return market.rows[r, settlement.contract].mark_open
+    return settlement.mark
 
 
 @part("with_cross")
-def test_settled(account, positions, i, contracts, config, tiers, rows, r, ledgers, settlements, inside):
+def test_settled(account, positions, market, r, ledgers, inside):
     """Test a cross account at the marks of its settlements; others are valued at the row's open."""
-    for s in range(positions.shape[1]):
-        positions[i, s].trigger = watched_open(rows[r, contract_of(s, config)], config)
-    for k in range(rows[r, 0].settlements_first, rows[r, 0].settlements_last):
-        if settlements[k].inside != inside:
+    for s in range(n_slots(market)):
+        j = contract_of(s, market.config)
+        terms = Terms(market.contracts[j], market.config, market.tiers, market.rows[r, j])
+        positions[s].trigger = watched_open(terms)
+    for k in range(market.rows[r, 0].settlements_first, market.rows[r, 0].settlements_last):
+        settlement = market.settlements[k]
+        if settlement.inside != inside:
             continue
-        mark = settlements[k].mark
-        if math.isnan(mark):
-            mark = rows[r, settlements[k].contract].mark_open
-        for s in range(positions.shape[1]):
-            if contract_of(s, config) == settlements[k].contract:
-                positions[i, s].trigger = mark
-    if trigger_surplus(account, positions, i, contracts, config, tiers, rows, r) <= 0.0:
-        liquidate_at_triggers(account, positions, i, contracts, config, tiers, rows, r, ledgers)
+        for s in range(n_slots(market)):
+            if contract_of(s, market.config) == settlement.contract:
+                positions[s].trigger = settlement_mark(market, r, settlement)
+    if trigger_surplus(account, positions, market, r) <= 0.0:
+        liquidate_at_triggers(account, positions, market, r, ledgers)
 
 
 @hot
-def test_open(account, positions, i, contracts, config, tiers, rows, r, ledgers, ordinary):
-    """Liquidate what is already beyond its liquidation price at the row's first mark (a gap).
-
-    True if an ordinary step ends there.
-    """
-    if config.close_only:
-        return False
-    if not ordinary and config.cross:
-        test_open_jointly(account, positions, i, contracts, config, tiers, rows, r, ledgers)
-        return False
-    for s in range(positions.shape[1]):
-        if positions[i, s].quantity == 0.0:
-            continue
-        j = contract_of(s, config)
-        mark = watched_open(rows[r, j], config)
-        if is_liquidated(positions[i, s], contracts[j], config, tiers, rows[r, j], mark):
-            if ordinary:
-                return True
-            liquidate_position(
-                account, positions[i, s], contracts[j], config, tiers, rows[r, j], ledgers[i, s], mark
-            )
-    return False
+def test_open(account, positions, market, r, ledgers):
+    """Liquidate what is already beyond its liquidation price at the row's first mark (a gap)."""
+    if market.config.close_only:
+        return
+    if market.config.cross:
+        test_open_jointly(account, positions, market, r, ledgers)
+        return
+    for s in range(n_slots(market)):
+        if positions[s].quantity != 0.0:
+            j = contract_of(s, market.config)
+            terms = Terms(market.contracts[j], market.config, market.tiers, market.rows[r, j])
+            mark = watched_open(terms)
+            if is_liquidated(positions[s], terms, mark):
+                liquidate_position(account, positions[s], terms, ledgers[s], mark, ALL_TIERS)
 
 
 @part("with_cross")
-def test_open_jointly(account, positions, i, contracts, config, tiers, rows, r, ledgers):
+def test_open_jointly(account, positions, market, r, ledgers):
     """The same for a cross account, whose positions back each other."""
-    exposed = has_position(positions, i)
-    if exposed and joint_surplus(account, positions, i, contracts, config, tiers, rows, r, 0.0) <= 0.0:
-        liquidate_cross(account, positions, i, contracts, config, tiers, rows, r, ledgers, 0.0)
+    if has_position(positions, market) and joint_surplus(account, positions, market, r, 0.0) <= 0.0:
+        liquidate_cross(account, positions, market, r, ledgers, 0.0)
 
 
 @hot
-def unrealised_total(positions, i, contracts, config, rows, r, at_open):
+def unrealised_total(positions, market, r, at_open):
     """Unrealised PnL of all slots at the row's first or last mark."""
     total = 0.0
-    for s in range(positions.shape[1]):
-        if positions[i, s].quantity != 0.0:
-            j = contract_of(s, config)
-            mark = rows[r, j].mark_open if at_open else rows[r, j].mark_close
-            total += unrealised_pnl(
-                positions[i, s].quantity, positions[i, s].entry_price, mark, contracts[j].inverse
-            )
+    for s in range(n_slots(market)):
+        if positions[s].quantity != 0.0:
+            j = contract_of(s, market.config)
+            terms = Terms(market.contracts[j], market.config, market.tiers, market.rows[r, j])
+            mark = terms.row.mark_open if at_open else terms.row.mark_close
+            total += profit_at(positions[s], terms.contract, mark)
     return total
 
 
 @hot
-def trade(
-    account, positions, i, contracts, config, tiers, rows, r, ledgers, targets, t, guards, g, with_guards
-):
-    """Orders of one decision at the open of row ``r``: reductions first, so that they free margin for increases."""
-    equity_now = account.wallet_balance + unrealised_total(positions, i, contracts, config, rows, r, True)
+def trade(account, positions, market, r, ledgers, targets):
+    """Orders of one decision at the open of row ``r``: reductions first, so that they free margin for increases.
+
+    ``targets`` holds the signed target leverage of every slot; NaN holds its position.
+    """
+    equity_now = account.wallet_balance + unrealised_total(positions, market, r, True)
     # Margin is checked at the fill: equity lost since the decision cannot be posted.
     checked = min(account.equity, equity_now)
-    passes = 2 if positions.shape[1] > 1 else 1
+    passes = 2 if n_slots(market) > 1 else 1
     others_profit, others_margin = 0.0, 0.0
     done = 0  # bits of the slots that were reduced in the first pass: their remainder must not trade again
     for increasing in range(passes):
-        for s in range(positions.shape[1]):
-            target = targets[t, s]
+        for s in range(n_slots(market)):
+            target = targets[s]
             if math.isnan(target) or done >> s & 1:
                 continue
-            position = positions[i, s]
-            j = contract_of(s, config)
-            budget = contracts[j].margin_share * account.equity
+            position, j = positions[s], contract_of(s, market.config)
+            terms = Terms(market.contracts[j], market.config, market.tiers, market.rows[r, j])
+            share = terms.contract.margin_share
+            budget = share * account.equity
             if passes == 2 and increasing == 0:
-                if is_increase(position, contracts[j], target, budget):
+                if is_increase(position, terms.contract, target, budget):
                     continue
                 done |= 1 << s
-            if config.free_balance_sizing:
-                others_profit, others_margin = claims_of_others(
-                    account, positions, i, s, contracts, config, rows, r
-                )
+            if market.config.free_balance_sizing:
+                others_profit, others_margin = claims_of_others(account, positions, s, market, r)
             trade_to_target(
-                account, position, contracts[j], config, tiers, rows[r, j], ledgers[i, s], target, budget,
-                contracts[j].margin_share * checked, others_profit, others_margin,
-            )  # fmt: skip
+                account,
+                position,
+                terms,
+                ledgers[s],
+                target,
+                budget,
+                share * checked,
+                others_profit,
+                others_margin,
+            )
             position.target = target
-            if with_guards and position.quantity != 0.0:
-                place_guards(position, guards[g, s])
+
+
+@part("with_stops")
+def place_guards(positions, market, targets, guards):
+    """Replace the resting orders of the positions that a decision traded or left open."""
+    for s in range(n_slots(market)):
+        if positions[s].quantity != 0.0 and not math.isnan(targets[s]):
+            place_guard(positions[s], guards[s])
 
 
 @part("with_variants", (0.0, 0.0))
-def claims_of_others(account, positions, i, slot, contracts, config, rows, r):
+def claims_of_others(account, positions, slot, market, r):
     """(unrealised PnL, margin) of the other positions that back or bind an order of ``slot``, at the row's open."""
-    if not config.cross:
-        return 0.0, account.assigned - positions[i, slot].margin
+    if not market.config.cross:
+        return 0.0, account.assigned - positions[slot].margin
     profit, margin = 0.0, 0.0
-    for s in range(positions.shape[1]):
-        position, j = positions[i, s], contract_of(s, config)
+    for s in range(n_slots(market)):
+        position, j = positions[s], contract_of(s, market.config)
+        terms = Terms(market.contracts[j], market.config, market.tiers, market.rows[r, j])
         if s != slot and position.quantity != 0.0:
-            inverse = contracts[j].inverse
-            profit += unrealised_pnl(position.quantity, position.entry_price, rows[r, j].mark_open, inverse)
-            margin += initial_margin(position.quantity, position.entry_price, position.leverage, inverse)
+            profit += profit_at(position, terms.contract, terms.row.mark_open)
+            margin += value_at(position, terms.contract, position.entry_price) / position.leverage
     return profit, margin
 
 
@@ -215,67 +226,68 @@ def is_increase(position, contract, target, budget):
     """Whether a target is larger than the position, or on the other side."""
     if target == 0.0:
         return False
-    wanted = abs(target) * budget / unit_value(position.mark, contract.inverse)
+    wanted = abs(target) * budget / unit_value(position.mark, is_inverse(contract))
     return target * position.quantity <= 0.0 or wanted > abs(position.quantity)
 
 
-@rule
-def flatten(account, positions, i, contracts, config, rows, r, ledgers):
+@hot
+def flatten(account, positions, market, r, ledgers):
     """Close everything at the open of row ``r``: the exit of a trade whose leverage was chosen at its entry."""
-    for s in range(positions.shape[1]):
-        j = contract_of(s, config)
-        close_at_open(account, positions[i, s], contracts[j], config, rows[r, j], ledgers[i, s])
+    for s in range(n_slots(market)):
+        j = contract_of(s, market.config)
+        terms = Terms(market.contracts[j], market.config, market.tiers, market.rows[r, j])
+        close_at_open(account, positions[s], terms, ledgers[s])
 
 
 @hot
-def delist(account, positions, i, contracts, config, rows, r, ledgers, ordinary):
-    """A position at a contract's last row closes at its last mark, without a fee; True ends an ordinary step."""
-    for s in range(positions.shape[1]):
-        j = contract_of(s, config)
-        if rows[r, j].delisted and positions[i, s].quantity != 0.0:
-            if ordinary:
-                return True
-            ledgers[i, s].delistings += 1
-            position = positions[i, s]
-            close_at(account, position, contracts[j], config, ledgers[i, s], rows[r, j].mark_close, 0.0)
-    return False
+def delist(account, positions, market, r, ledgers):
+    """A position at a contract's last row closes at its last mark, without a fee."""
+    for s in range(n_slots(market)):
+        position, j = positions[s], contract_of(s, market.config)
+        terms = Terms(market.contracts[j], market.config, market.tiers, market.rows[r, j])
+        if terms.row.delisted and position.quantity != 0.0:
+            ledgers[s].delistings += 1
+            close_at(account, position, terms.contract, terms.config, ledgers[s], terms.row.mark_close, 0.0)
 
 
 @hot
-def walk(account, positions, i, contracts, config, tiers, rows, r, ledgers, ordinary):
-    """The path of one row; most rows neither liquidate nor fire anything. True ends an ordinary step."""
-    if not ordinary and config.cross:
-        walk_cross(account, positions, i, contracts, config, tiers, rows, r, ledgers)
-        return False
-    for s in range(positions.shape[1]):
-        position = positions[i, s]
+def walk(account, positions, market, r, ledgers):
+    """The path of one row; most rows neither liquidate nor fire anything."""
+    config = market.config
+    if config.cross:
+        walk_cross(account, positions, market, r, ledgers)
+        return
+    for s in range(n_slots(market)):
+        position = positions[s]
         if position.quantity != 0.0:
-            j = contract_of(s, config)
-            extreme = watched_extreme(rows[r, j], config, position.quantity < 0.0)
+            j = contract_of(s, market.config)
+            terms = Terms(market.contracts[j], market.config, market.tiers, market.rows[r, j])
+            extreme = watched_extreme(terms, position.quantity < 0.0)
             eventful = position.guarded or config.deleveraging_move > 0.0 or config.whole_position_tiers
-            if eventful or is_liquidated(position, contracts[j], config, tiers, rows[r, j], extreme):
-                if ordinary:
-                    return True
-                walk_isolated(account, position, contracts[j], config, tiers, rows[r, j], ledgers[i, s])
-    return False
+            if eventful or is_liquidated(position, terms, extreme):
+                walk_isolated(account, position, terms, ledgers[s])
 
 
 @hot
-def has_position(positions, i):
+def has_position(positions, market):
     """Whether any slot is not flat."""
-    for s in range(positions.shape[1]):
-        if positions[i, s].quantity != 0.0:
+    for s in range(n_slots(market)):
+        if positions[s].quantity != 0.0:
             return True
     return False
 
 
-@rule
-def traded_slot(ledgers, i):
-    """First slot with a fill in this step; a loss beyond the wallet of a cross account is booked there."""
-    for s in range(ledgers.shape[1]):
-        if ledgers[i, s].fills > 0:
-            return s
-    return 0
+@part("with_cross")
+def cover_joint_shortfall(account, positions, market, ledgers):
+    """The insurance fund covers the debt of a flat cross account, which the first slot with a fill books."""
+    if not market.config.cross or has_position(positions, market):
+        return
+    slot = 0
+    for s in range(n_slots(market)):
+        if ledgers[s].fills > 0:
+            slot = s
+            break
+    cover_shortfall(account, ledgers[slot], -account.wallet_balance)
 
 
 @hot
@@ -289,33 +301,34 @@ def note_equity(step, equity):
 
 
 @hot
-def note_close(account, positions, i, contracts, config, rows, r, places, closes, number):
+def note_close(account, positions, market, r, places, closes):
     """Record equity and signed notionals at the close of row ``r``, if the row has a place among ``closes``."""
     if places.shape[0] == 0 or places[r] < 0:
         return
     place = index(places[r])
-    equity = account.wallet_balance + unrealised_total(positions, i, contracts, config, rows, r, False)
-    for s in range(positions.shape[1]):
-        j = contract_of(s, config)
-        close = closes[number, place, s]
+    equity = account.wallet_balance + unrealised_total(positions, market, r, False)
+    for s in range(n_slots(market)):
+        j, close = contract_of(s, market.config), closes[place, s]
+        terms = Terms(market.contracts[j], market.config, market.tiers, market.rows[r, j])
         close.equity = max(equity, 0.0)
-        value = notional(positions[i, s].quantity, rows[r, j].mark_close, contracts[j].inverse)
-        close.value = math.copysign(value, positions[i, s].quantity)
+        value = value_at(positions[s], terms.contract, terms.row.mark_close)
+        close.value = math.copysign(value, positions[s].quantity)
 
 
 @hot
-def mark_to_market(account, positions, i, contracts, config, rows, r, ledgers, step):
+def mark_to_market(account, positions, market, r, ledgers, step):
     """Value the account at the last close and add up the step."""
-    if config.cross and account.wallet_balance < 0.0 and not has_position(positions, i):
-        cover_shortfall(account, ledgers[i, traded_slot(ledgers, i)], -account.wallet_balance)
+    if account.wallet_balance < 0.0:
+        cover_joint_shortfall(account, positions, market, ledgers)
     equity = account.wallet_balance
     price_pnl, fees, funding, liquidation, turnover = 0.0, 0.0, 0.0, 0.0, 0.0
     liquidations, refused, capped = 0, 0, 0
-    for s in range(positions.shape[1]):
-        position, ledger = positions[i, s], ledgers[i, s]
-        j = contract_of(s, config)
-        mark = rows[r, j].mark_close
-        profit = unrealised_pnl(position.quantity, position.entry_price, mark, contracts[j].inverse)
+    for s in range(n_slots(market)):
+        position, ledger = positions[s], ledgers[s]
+        j = contract_of(s, market.config)
+        terms = Terms(market.contracts[j], market.config, market.tiers, market.rows[r, j])
+        mark = terms.row.mark_close
+        profit = profit_at(position, terms.contract, mark)
         own = ledger.price_pnl + (profit - position.unrealised)
         ledger.price_pnl = own
         position.unrealised = profit
@@ -346,17 +359,19 @@ def note_growth(step, start_equity):
 
 
 @hot
-def is_ruined(account, positions, i, contracts, config, rows, r):
+def is_ruined(account, positions, market, r):
     """Equity below the ruin fraction, or flat and too small for the smallest order of any contract."""
-    if account.equity < config.ruin_fraction * account.start_equity:
+    if account.equity < market.config.ruin_fraction * account.start_equity:
         return True
-    if has_position(positions, i):
+    if has_position(positions, market):
         return False
-    for j in range(contracts.size):
-        contract = contracts[j]
+    for s in range(n_slots(market)):
+        j = contract_of(s, market.config)
+        terms = Terms(market.contracts[j], market.config, market.tiers, market.rows[r, j])
+        contract, row = terms.contract, terms.row
         smallest = max(
-            contract.min_notional, contract.lot_size * unit_value(rows[r, j].mark_close, contract.inverse)
+            contract.min_notional, contract.lot_size * unit_value(row.mark_close, is_inverse(contract))
         )
-        if account.equity * contract.margin_share * config.largest_target >= smallest:
+        if account.equity * contract.margin_share * market.config.largest_target >= smallest:
             return False
     return True

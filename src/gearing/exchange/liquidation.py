@@ -12,6 +12,8 @@ from gearing.exchange.account import (
     is_liquidated,
     position_liquidation_price,
     position_maintenance,
+    profit_at,
+    value_at,
 )
 from gearing.exchange.marking import part, rule
 from gearing.exchange.rules import (
@@ -23,6 +25,7 @@ from gearing.exchange.rules import (
     unit_value,
     unrealised_pnl,
 )
+from gearing.exchange.terms import is_inverse
 
 GONE = -2  # tier of a position that was liquidated in full
 LARGE_POSITION = 100_000.0  # [settle coin] Hyperliquid liquidates smaller positions in full
@@ -32,30 +35,28 @@ _BELOW_FLOOR = 1e-13  # relative distance at which a notional counts as below a 
 
 
 @rule
-def liquidate_position(account, position, contract, config, tiers, row, ledger, mark, ceiling=ALL_TIERS):
+def liquidate_position(account, position, terms, ledger, mark, ceiling=ALL_TIERS):
     """Liquidate an isolated position at ``mark``: in full, or down its tiers, depending on the venue.
 
     ``ceiling`` is the tier that an earlier liquidation of the same walk has left it in. Returns the tier it is
     left in now, or ``GONE``.
     """
-    ledger.liquidation_price = position_liquidation_price(
-        position, contract, config, tiers, row, position.margin
-    )
+    ledger.liquidation_price = position_liquidation_price(position, terms, position.margin)
     ledger.execution_price = mark
     cancel_orders(position)
     tier = GONE
-    if config.tier_step_down:
-        tier = step_down_tiers(account, position, contract, config, tiers, row, ledger, mark, ceiling)
-    elif config.fifth_first and ceiling == ALL_TIERS:
-        tier = sell_fifth(account, position, contract, config, tiers, row, ledger, mark)
+    if terms.config.tier_step_down:
+        tier = step_down_tiers(account, position, terms, ledger, mark, ceiling)
+    elif terms.config.fifth_first and ceiling == ALL_TIERS:
+        tier = sell_fifth(account, position, terms, ledger, mark)
     if tier != GONE:
         ledger.partial_liquidations += 1
         return tier
-    returns = config.fee_then_return and not vault_takes(position, contract, config, tiers, row, mark)
-    profit = unrealised_pnl(position.quantity, position.entry_price, mark, contract.inverse)
+    returns = terms.config.fee_then_return and not vault_takes(position, terms, mark)
+    profit = profit_at(position, terms.contract, mark)
     remaining = position.margin + profit
-    value = notional(position.quantity, mark, contract.inverse)
-    payout = settlement_payout(remaining, contract.liquidation_fee, value, returns)
+    value = value_at(position, terms.contract, mark)
+    payout = settlement_payout(remaining, terms.contract.liquidation_fee, value, returns)
     account.wallet_balance += payout - position.margin
     account.insurance += payout - remaining
     ledger.price_pnl += profit
@@ -67,7 +68,7 @@ def liquidate_position(account, position, contract, config, tiers, row, ledger, 
 
 
 @part("with_variants", GONE)
-def step_down_tiers(account, position, contract, config, tiers, row, ledger, mark, ceiling):
+def step_down_tiers(account, position, terms, ledger, mark, ceiling):
     """Sell a position to the floor of its tier, and of the tiers below, until its margin suffices.
 
     Where the venue goes down several tiers at a time (OKX: two), floors between are skipped, and a position with
@@ -76,23 +77,25 @@ def step_down_tiers(account, position, contract, config, tiers, row, ledger, mar
     rise along a floor.
     """
     k = tier_index(
-        notional(position.quantity, mark, contract.inverse), tiers, row.tiers_first, row.tiers_last
+        value_at(position, terms.contract, mark), terms.tiers, terms.row.tiers_first, terms.row.tiers_last
     )
     if ceiling != ALL_TIERS:
         k = min(k, ceiling)
-    stride = config.tier_step_down
-    while k - stride >= row.tiers_first:
+    stride = terms.config.tier_step_down
+    while k - stride >= terms.row.tiers_first:
         k -= stride - 1  # to the cap of the tier that many below
-        kept = size_below(tiers[k].floor, unit_value(mark, contract.inverse), contract, config)
+        kept = size_below(
+            terms.tiers[k].floor, unit_value(mark, is_inverse(terms.contract)), terms.contract, terms.config
+        )
         if kept <= 0.0:
             return GONE
         sold = abs(position.quantity) - kept
         if sold > 0.0:
-            sell_in_liquidation(account, position, contract, ledger, sold, mark)
+            sell_in_liquidation(account, position, terms.contract, ledger, sold, mark)
             # The position now sits on (or just below) the floor of tier k, which is the cap of the tier below.
-            value = notional(kept, mark, contract.inverse)
-            needed = value * (tiers[k - 1].rate + config.closing_fee) - tiers[k - 1].amount
-            profit = unrealised_pnl(position.quantity, position.entry_price, mark, contract.inverse)
+            value = notional(kept, mark, is_inverse(terms.contract))
+            needed = value * (terms.tiers[k - 1].rate + terms.config.closing_fee) - terms.tiers[k - 1].amount
+            profit = profit_at(position, terms.contract, mark)
             if position.margin + profit > needed:
                 return k - 1
         k -= 1
@@ -113,30 +116,30 @@ def size_below(floor, value, contract, config):
 
 
 @part("with_variants", GONE)
-def sell_fifth(account, position, contract, config, tiers, row, ledger, mark):
+def sell_fifth(account, position, terms, ledger, mark):
     """Sell a fifth of a large position first; ``GONE`` if it is not large, or its margin does not suffice then.
 
     The rest follows in full if the path continues against it within the row: the venue waits 30 seconds. Otherwise the
     tier it is left in.
     """
-    value = notional(position.quantity, mark, contract.inverse)
-    kept = round_quantity(0.8 * abs(position.quantity), contract.lot_size)
-    if value <= LARGE_POSITION or kept <= 0.0 or vault_takes(position, contract, config, tiers, row, mark):
+    value = value_at(position, terms.contract, mark)
+    kept = round_quantity(0.8 * abs(position.quantity), terms.contract.lot_size)
+    if value <= LARGE_POSITION or kept <= 0.0 or vault_takes(position, terms, mark):
         return GONE
-    sell_in_liquidation(account, position, contract, ledger, abs(position.quantity) - kept, mark)
-    if is_liquidated(position, contract, config, tiers, row, mark):
+    sell_in_liquidation(account, position, terms.contract, ledger, abs(position.quantity) - kept, mark)
+    if is_liquidated(position, terms, mark):
         return GONE
-    left = notional(position.quantity, mark, contract.inverse)
-    return tier_index(left, tiers, row.tiers_first, row.tiers_last)
+    left = value_at(position, terms.contract, mark)
+    return tier_index(left, terms.tiers, terms.row.tiers_first, terms.row.tiers_last)
 
 
 @part("with_variants", False)
-def vault_takes(position, contract, config, tiers, row, mark):
+def vault_takes(position, terms, mark):
     """Whether too little balance is left: the venue's vault takes over the position, and nothing is returned."""
-    if not config.fifth_first:
+    if not terms.config.fifth_first:
         return False
-    profit = unrealised_pnl(position.quantity, position.entry_price, mark, contract.inverse)
-    needed = position_maintenance(position, contract, config, tiers, row, mark)
+    profit = profit_at(position, terms.contract, mark)
+    needed = position_maintenance(position, terms, mark)
     return position.margin + profit < VAULT_SHARE * needed
 
 
@@ -144,8 +147,8 @@ def vault_takes(position, contract, config, tiers, row, mark):
 def sell_in_liquidation(account, position, contract, ledger, size, mark):
     """Close ``size`` of a position at ``mark`` on the venue's behalf; profit and clearance fee hit its margin."""
     closed = math.copysign(size, position.quantity)
-    profit = unrealised_pnl(closed, position.entry_price, mark, contract.inverse)
-    value = notional(closed, mark, contract.inverse)
+    profit = unrealised_pnl(closed, position.entry_price, mark, is_inverse(contract))
+    value = notional(closed, mark, is_inverse(contract))
     fee = contract.liquidation_fee * value
     account.wallet_balance += profit - fee
     account.insurance -= fee

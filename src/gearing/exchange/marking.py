@@ -31,7 +31,8 @@ def hot(function: Any) -> Any:
 def part(name: str, absent: Any = None) -> Callable[[Any], Any]:
     """Mark a function of a part of the rules: code without the part returns ``absent`` in its place.
 
-    The account's settings are among its arguments; ``engine/parts.py`` says which parts a simulation needs.
+    A record with the marks of the parts, settings or a contract, is among its arguments or in a tuple of them;
+    ``engine/parts.py`` says which parts a simulation needs.
     """
 
     def mark(function: Any) -> Any:

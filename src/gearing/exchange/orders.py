@@ -27,7 +27,9 @@ from gearing.exchange.account import (
     close_at,
     fill_price,
     order_fee,
+    profit_at,
     slippage_of,
+    value_at,
 )
 from gearing.exchange.marking import hot, index, part, rule
 from gearing.exchange.rules import (
@@ -38,8 +40,8 @@ from gearing.exchange.rules import (
     round_quantity,
     tier_index,
     unit_value,
-    unrealised_pnl,
 )
+from gearing.exchange.terms import is_inverse
 
 EVERY_DECISION, ON_CHANGE, BAND, NEVER = 0, 1, 2, 3
 FREE, UP_ONLY, FLAT_ONLY = 0, 1, 2
@@ -71,15 +73,16 @@ def leverage_setting(position, config, target):
 
 
 @hot
-def capped_size(size, value, tiers, row, ledger, leverage):
+def capped_size(size, value, terms, ledger, leverage):
     """A size cut to the largest notional that the leverage setting allows; ``value`` is that of one unit.
 
     A cut size is on the floor of the tier above and counts as that tier: rounding must not decide it.
     """
-    if tiers[tier_index(size * value, tiers, row.tiers_first, row.tiers_last)].max_leverage >= leverage:
-        if size * value <= tiers[index(row.tiers_last - 1)].cap:
+    tiers, first, last = terms.tiers, terms.row.tiers_first, terms.row.tiers_last
+    if tiers[tier_index(size * value, tiers, first, last)].max_leverage >= leverage:
+        if size * value <= tiers[index(last - 1)].cap:
             return size
-    cap = largest_notional(leverage, tiers, row.tiers_first, row.tiers_last)
+    cap = largest_notional(leverage, tiers, first, last)
     allowed = cap / value
     if size <= allowed:
         return size
@@ -88,78 +91,62 @@ def capped_size(size, value, tiers, row, ledger, leverage):
 
 
 @hot
-def order_size(
-    account, position, contract, config, tiers, row, ledger, side, wanted, leverage, margin, price, free
-):
+def order_size(account, position, terms, ledger, side, wanted, leverage, margin, price, free):
     """Absolute quantity to hold after the order, down to the lot.
 
     ``wanted`` is the size of the target, ``margin`` the limit of its initial margin, fee and open loss,
     ``price`` the fill price, ``free`` the balance that pays for an increase. A reduction needs no margin and always
     executes.
     """
+    contract, config = terms.contract, terms.config
     held = side * position.quantity  # negative when the order flips the position
     size = wanted
     if wanted > held:
-        fee_rate = order_fee(contract, config)
-        value = unit_value(price, contract.inverse)
-        cost = fee_rate * value + open_loss(side, price, row.mark_open, contract.inverse)
+        mark = terms.row.mark_open
+        value = unit_value(price, is_inverse(contract))
+        cost = order_fee(terms) * value + open_loss(side, price, mark, is_inverse(contract))
         if not config.cross:
             own = position.margin - account.assigned
-            margin = min(margin, own + balance_at(account, position, contract, row.mark_open))
+            margin = min(margin, own + balance_at(account, position, contract, mark))
         size = min(size, affordable_quantity(margin, held, leverage, value, cost))
         if config.free_balance_sizing:
             size = min(size, max(held, 0.0) + max(free, 0.0) / (value / leverage + cost))
-        size = capped_size(size, value, tiers, row, ledger, leverage)
-        size = max(size, held, 0.0)
+        size = capped_size(size, value, terms, ledger, leverage)
+        size = max(max(size, held), 0.0)
         if held <= 0.0 and size < _NOTHING * wanted:
             size = 0.0  # a rounding remainder of a fully assigned balance
     return round_quantity(size, contract.lot_size)
 
 
 @part("with_variants", 0.0)
-def free_for_increase(
-    account, position, contract, config, row, side, leverage, price, others_profit, others_margin
-):
+def free_for_increase(account, position, terms, side, leverage, price, others_profit, others_margin):
     """Free balance that may pay for an increase, after the position has its initial margin.
 
     Removable margin of the isolated position counts; a flip closes the position first.
     """
-    backing, inverse = account.wallet_balance - others_margin, contract.inverse
+    backing, contract = account.wallet_balance - others_margin, terms.contract
     if side * position.quantity >= 0.0:
-        profit = unrealised_pnl(position.quantity, position.entry_price, row.mark_open, inverse)
+        profit = profit_at(position, contract, terms.row.mark_open)
         kept = 0.0
         if position.quantity != 0.0:
-            kept = initial_margin(position.quantity, position.entry_price, leverage, inverse)
+            kept = value_at(position, contract, position.entry_price) / leverage
         return backing + min(0.0, others_profit + profit) - kept
-    fee_rate = contract.maker_fee if config.maker else contract.taker_fee
-    profit = unrealised_pnl(position.quantity, position.entry_price, price, inverse)
-    if not config.cross:
+    profit = profit_at(position, contract, price)
+    if not terms.config.cross:
         profit = max(-position.margin, profit)  # the insurance fund bears the rest
-    fee = fee_rate * notional(position.quantity, price, inverse)
+    fee = order_fee(terms) * value_at(position, contract, price)
     return backing + min(0.0, others_profit) + profit - fee
 
 
 @hot
-def trade_to_target(
-    account,
-    position,
-    contract,
-    config,
-    tiers,
-    row,
-    ledger,
-    target,
-    budget,
-    margin,
-    others_profit,
-    others_margin,
-):
+def trade_to_target(account, position, terms, ledger, target, budget, margin, others_profit, others_margin):
     """Send the order that moves a position to its target at the row's open, then post its margin.
 
     ``budget`` is w E at the deciding close, ``margin`` the part of it that is left at the fill;
     ``others_profit`` and ``others_margin`` are what other positions add to and claim from the free balance.
     A refused order changes nothing; the ledger records the reason.
     """
+    contract, config, row = terms.contract, terms.config, terms.row
     held = position.quantity
     if target == 0.0 and held == 0.0:
         return
@@ -167,7 +154,7 @@ def trade_to_target(
         if held == 0.0 or target != 0.0:
             ledger.refused = REFUSED_NOT_TRADABLE
         return
-    value = unit_value(position.mark, contract.inverse)
+    value = unit_value(position.mark, is_inverse(contract))
     wanted = target * budget / value
     if config.rebalance != EVERY_DECISION and held != 0.0 and budget > 0.0:
         if keeps_position(position, config, target, abs(held) * value / budget):
@@ -175,36 +162,22 @@ def trade_to_target(
     leverage = leverage_setting(position, config, target)
     # A reduction trades against its own position: the order's side, not the target's, decides the fill price.
     buying = 1.0 if wanted > held else -1.0
-    price = fill_price(row.open, buying, slippage_of(row, wanted - held, contract), contract)
+    price = fill_price(row.open, buying, slippage_of(terms, wanted - held), contract)
     side = 1.0 if target > 0.0 else -1.0
     free = 0.0
     if config.free_balance_sizing:
         free = free_for_increase(
-            account, position, contract, config, row, side, leverage, price, others_profit, others_margin
+            account, position, terms, side, leverage, price, others_profit, others_margin
         )
         if free < 0.0 and side * held > 0.0 and leverage < position.leverage:
             leverage = position.leverage  # a lower setting needs more margin than there is
             free = free_for_increase(
-                account, position, contract, config, row, side, leverage, price, others_profit, others_margin
+                account, position, terms, side, leverage, price, others_profit, others_margin
             )
     capped = ledger.capped
-    size = order_size(
-        account,
-        position,
-        contract,
-        config,
-        tiers,
-        row,
-        ledger,
-        side,
-        abs(wanted),
-        leverage,
-        margin,
-        price,
-        free,
-    )
+    size = order_size(account, position, terms, ledger, side, abs(wanted), leverage, margin, price, free)
     before, paid = balance_at(account, position, contract, row.mark_open), ledger.fees
-    filled = send_order(account, position, contract, config, ledger, side * size, price, leverage)
+    filled = send_order(account, position, terms, ledger, side * size, price, leverage)
     if filled and position.quantity != 0.0 and not config.cross:
         # The order's cost reduces the posted margin: w E is the most that can be lost.
         cost = before - balance_at(account, position, contract, row.mark_open)
@@ -223,11 +196,11 @@ def margin_of_cut(position, contract, target, price):
     that is not cut posts.
     """
     leverage = min(position.leverage, abs(target))
-    return initial_margin(position.quantity, price, leverage, contract.inverse)
+    return initial_margin(position.quantity, price, leverage, is_inverse(contract))
 
 
 @hot
-def send_order(account, position, contract, config, ledger, wanted, price, leverage):
+def send_order(account, position, terms, ledger, wanted, price, leverage):
     """Trade from the held to the wanted signed quantity; False where refused. Only increases can be refused."""
     held = position.quantity
     order = wanted - held
@@ -236,15 +209,16 @@ def send_order(account, position, contract, config, ledger, wanted, price, lever
         return True
     same_side = held * wanted > 0.0
     increase = abs(wanted) - abs(held) if same_side else abs(wanted)
-    if increase > 0.0 and notional(increase, price, contract.inverse) < contract.min_notional:
+    if increase > 0.0 and notional(increase, price, is_inverse(terms.contract)) < terms.contract.min_notional:
         ledger.refused = REFUSED_MINIMUM
         order = 0.0 if same_side else -held  # a flip too small to open its new side only closes
     elif wanted == 0.0 and held == 0.0:
-        ledger.refused = REFUSED_MINIMUM if contract.lot_size > 0.0 else REFUSED_MARGIN
+        ledger.refused = REFUSED_MINIMUM if terms.contract.lot_size > 0.0 else REFUSED_MARGIN
     if order == 0.0:
         return False
-    fee_rate = order_fee(contract, config)
-    apply_fill(account, position, contract, config, ledger, order, price, leverage, fee_rate)
+    apply_fill(
+        account, position, terms.contract, terms.config, ledger, order, price, leverage, order_fee(terms)
+    )
     if position.quantity != 0.0:
         position.leverage = leverage
     return True
@@ -257,30 +231,29 @@ def post_margin(account, position, contract, config, balance, mark):
     Margin can always be added from free balance. Unrealised profit cannot be removed: removable is
     the margin above initial margin less open losses (unless the idealised ``profit_is_free`` is chosen).
     """
-    profit = unrealised_pnl(position.quantity, position.entry_price, mark, contract.inverse)
+    profit = profit_at(position, contract, mark)
     change = balance - profit - position.margin
     if change > 0.0:
         change = min(change, max(0.0, account.wallet_balance - account.assigned))
     elif not config.profit_is_free:
-        least = initial_margin(position.quantity, position.entry_price, position.leverage, contract.inverse)
+        least = value_at(position, contract, position.entry_price) / position.leverage
         least -= min(0.0, profit)
         change = max(change, min(0.0, least - position.margin))
     assign_margin(account, position, change)
 
 
-@rule
-def close_at_open(account, position, contract, config, row, ledger):
+@hot
+def close_at_open(account, position, terms, ledger):
     """Close a position at the row's open, as a decision's order does."""
-    if position.quantity == 0.0 or not row.tradable:
+    if position.quantity == 0.0 or not terms.row.tradable:
         return
     side = -1.0 if position.quantity > 0.0 else 1.0
-    price = fill_price(row.open, side, slippage_of(row, position.quantity, contract), contract)
-    fee_rate = order_fee(contract, config)
-    close_at(account, position, contract, config, ledger, price, fee_rate)
+    price = fill_price(terms.row.open, side, slippage_of(terms, position.quantity), terms.contract)
+    close_at(account, position, terms.contract, terms.config, ledger, price, order_fee(terms))
 
 
-@hot
-def place_guards(position, guard):
+@rule
+def place_guard(position, guard):
     """Replace the resting protective orders of a position."""
     position.stop = guard.stop
     position.take_profit = guard.take_profit

@@ -18,6 +18,7 @@ from gearing.evaluation.reconcile.replay import Reconciliation, reconcile
 from gearing.evaluation.reconcile.statements import parse_records, read_statement
 from gearing.exchange.account import position_liquidation_price
 from gearing.exchange.rules import bankruptcy_price, round_price, unrealised_pnl
+from gearing.exchange.terms import Terms
 from gearing.simulation import SimulationConfig, Simulator
 
 Record = dict[str, str]
@@ -194,9 +195,8 @@ class Statement:
     def snapshot(self) -> Event:
         s, position = self.simulation, self.simulation.positions[0, 0]
         row = s.tape.rows[int(s.accounts.row[0]) - 1, 0]
-        price = position_liquidation_price(
-            position, s.kernel_contracts[0, 0], s.kernel_config[0], s.tape.tiers, row, position.margin
-        )
+        terms = Terms(s.kernel_contracts[0, 0], s.kernel_config[0], s.tape.tiers, row)
+        price = position_liquidation_price(position, terms, position.margin)
         numbers = {
             "quantity": abs(float(position.quantity)), "entry": float(position.entry_price),
             "mark": float(position.mark), "margin": float(position.margin), "unrealised": float(position.unrealised),

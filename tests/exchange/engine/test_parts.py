@@ -7,35 +7,38 @@ import pytest
 
 import gearing
 from gearing.exchange.engine.compiled import INTERPRETED
-from gearing.exchange.engine.parts import CROSS, STOPS, VARIANTS, marked
-from gearing.exchange.records import config_dtype, guard_dtype, records
+from gearing.exchange.engine.parts import CROSS, INVERSE, SLOTS, STOPS, VARIANTS, marked, needed_parts
+from gearing.exchange.records import config_dtype, contract_dtype, guard_dtype, records
 from gearing.simulation import SimulationConfig, Simulator
 
 pytestmark = pytest.mark.skipif(INTERPRETED, reason="interpreted code has all parts")
 
 
-def marks(stops=False, **settings):
-    config = np.zeros(1, config_dtype)
+def parts(stops=False, slots=1, inverse=0, **settings):
+    config, contracts = np.zeros(1, config_dtype), np.zeros((1, 1), contract_dtype)
+    contracts["inverse"] = inverse
     for name, value in settings.items():
         config[name] = value
-    return [name for name in marked(config, stops).dtype.names if name not in config_dtype.names]
+    return needed_parts(config, contracts, slots, stops)
 
 
 def test_a_plain_simulation_needs_no_part():
     # Fees, ruin and how a liquidation is settled are in every simulation.
-    assert marks(maker=1, ruin_fraction=0.1, largest_target=20.0, fee_then_return=1) == []
+    assert parts(maker=1, ruin_fraction=0.1, largest_target=20.0, fee_then_return=1) == ()
 
 
 def test_a_part_brings_those_before_it():
-    assert marks(stops=True) == [STOPS]
-    assert marks(closing_fee=0.0005) == [STOPS, VARIANTS]
-    assert marks(cross=1) == marks(hedge=1, cross=1) == [STOPS, VARIANTS, CROSS]
+    assert parts(stops=True) == (STOPS,)
+    assert parts(slots=2) == parts(inverse=1) == (STOPS, SLOTS, INVERSE)
+    assert parts(closing_fee=0.0005) == (STOPS, SLOTS, INVERSE, VARIANTS)
+    assert parts(cross=1) == parts(hedge=1, cross=1, slots=2) == (STOPS, SLOTS, INVERSE, VARIANTS, CROSS)
 
 
 def test_marks_leave_the_settings_as_they_are():
     config = np.zeros(1, config_dtype)
     config["cross"], config["band"] = 1, 0.25
-    found = marked(config, True)
+    found = marked(config, (STOPS, CROSS))
+    assert found.dtype.names == (*config_dtype.names, STOPS, CROSS)
     assert all(found[name] == config[name] for name in config_dtype.names)
 
 

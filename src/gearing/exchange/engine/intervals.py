@@ -1,11 +1,11 @@
 """The compiled loop: accounts through rows of a market, one decision interval at a time.
 
-The order of events within a row: ``kernel.py``. Most intervals of most accounts have only orders and funding.
-``step_ordinarily`` tries that on copies, with the same functions, and gives up where more happens; ``step_fully`` has
-no such limits. Callers: ``batch.py``.
+The order of events within a row: ``kernel.py``. Caller: ``batch.py``; how it is compiled: ``compiled.py``.
 """
 
-from gearing.exchange.engine.compiled import copied, prefetch, put_row, row_copy, row_view
+from typing import Any, NamedTuple
+
+from gearing.exchange.engine.compiled import loop
 from gearing.exchange.kernel import (
     clear_ledgers,
     delist,
@@ -16,6 +16,7 @@ from gearing.exchange.kernel import (
     note_close,
     note_equity,
     note_growth,
+    place_guards,
     settle,
     test_open,
     trade,
@@ -24,181 +25,114 @@ from gearing.exchange.kernel import (
 )
 from gearing.exchange.marking import hot, index, part, rule
 from gearing.exchange.observing import note_liquidation_prices, observe
-from gearing.exchange.orders import EVERY_DECISION
-from gearing.exchange.records import account_dtype, bytes_before, ledger_dtype, position_dtype
+from gearing.exchange.terms import Market, n_slots
 
-# Bytes of records that a step may change, and of those that one without resting orders may.
-_CHANGES_OF_ACCOUNT = bytes_before(account_dtype, "start_equity")
-_CHANGES_OF_POSITION = bytes_before(position_dtype, "stop")
-_LEDGER = ledger_dtype.itemsize
-_AHEAD = 8  # accounts ahead of the current one whose row is prefetched: about the latency of the outer cache
+UNSEEN_ORDERS = -0.5
+_GROUP = 16  # accounts whose rows are read ahead at once
+
+
+class MarketArrays(NamedTuple):
+    """Market arrays of all paths, which are never written; see ``records.py``."""
+
+    contracts: Any  # (n_paths, n_contracts)
+    config: Any  # (1,)
+    tiers: Any
+    rows: Any  # (n_rows, n_contracts)
+    settlements: Any
+    features: Any  # (n_bars, n_features) float32
+
+
+class AccountArrays(NamedTuple):
+    """State of the accounts, and what a step writes."""
+
+    active: Any  # (n_accounts,) bool
+    accounts: Any
+    positions: Any  # (n_accounts, n_slots)
+    ledgers: Any
+    steps: Any
+    growth: Any  # (n_accounts,)
+    observations: Any  # (n_accounts, n_columns) float32
+    saturated: Any  # (n_accounts,) int64
+    ahead: Any  # (n_accounts,), see ``read_ahead``
+
+
+class Plan(NamedTuple):
+    """What accounts decide, and what is recorded of it."""
+
+    targets: Any  # (n_decisions or n_accounts * n_decisions, n_slots)
+    guards: Any  # (n_accounts, n_slots)
+    stride: int
+    n_decisions: int
+    with_guards: bool
+    observing: bool
+    largest: float  # of targets, where they are checked; 0 does not
+    steps: Any  # (n_accounts, n_decisions or 0)
+    ledgers: Any
+    places: Any
+    closes: Any
 
 
 @hot
-def advance_account(
-    account, positions, i, contracts, config, tiers, rows, settlements, until, ledgers, step,
-    targets, t, guards, g, with_guards, places, closes, number, ordinary,
-):  # fmt: skip
-    """One account from its next row to row ``until`` (exclusive), with orders at the first open.
-
-    If ``ordinary``, only orders and funding may happen: on any other event it returns False, and the caller
-    discards the records. ``number`` is the account's own among ``closes``.
-    """
+def advance_interval(account, positions, ledgers, step, market, targets, plan, i):
+    """One account from its next row to its next decision, with orders at the first open."""
+    clear_ledgers(ledgers, market)
     step.lowest = step.highest = account.equity
     step.drawdown = 0.0
     first = index(account.row)
+    until = market.rows[first, 0].next_row
     for k in range(first, until):
         r = index(k)
-        held = has_position(positions, i)
-        settles = rows[r, 0].settlements_last > rows[r, 0].settlements_first
+        held = has_position(positions, market)
+        settles = market.rows[r, 0].settlements_last > market.rows[r, 0].settlements_first
         if held and settles:
-            if settle(
-                account, positions, i, contracts, config, tiers, rows, r, ledgers, settlements, 0, 0, ordinary
-            ):
-                return False
+            settle(account, positions, market, r, ledgers, 0, 0)
         if r == first:
-            if held and test_open(
-                account, positions, i, contracts, config, tiers, rows, r, ledgers, ordinary
-            ):
-                return False
-            trade(
-                account, positions, i, contracts, config, tiers, rows, r, ledgers, targets, t, guards, g,
-                with_guards,
-            )  # fmt: skip
-            held = has_position(positions, i)
-        elif held and r == rows[first, 0].exit_row:
-            if ordinary:
-                return False
-            flatten(account, positions, i, contracts, config, rows, r, ledgers)
-            held = has_position(positions, i)
-        if not held:
-            note_close(account, positions, i, contracts, config, rows, r, places, closes, number)
-            continue
-        # If only closes are checked, settlements inside the row come before the check.
-        if settles and settle(
-            account, positions, i, contracts, config, tiers, rows, r, ledgers, settlements, 1,
-            0 if config.close_only else 1, ordinary,
-        ):  # fmt: skip
-            return False
-        if walk(account, positions, i, contracts, config, tiers, rows, r, ledgers, ordinary):
-            return False
-        if settles and not config.close_only:
-            settle(
-                account, positions, i, contracts, config, tiers, rows, r, ledgers, settlements, 1, 2, ordinary
-            )
-        if delist(account, positions, i, contracts, config, rows, r, ledgers, ordinary):
-            return False
-        note_close(account, positions, i, contracts, config, rows, r, places, closes, number)
-        if r + 1 < until:
-            profit = unrealised_total(positions, i, contracts, config, rows, r, False)
-            note_equity(step, account.wallet_balance + profit)
+            if held:
+                test_open(account, positions, market, r, ledgers)
+            trade(account, positions, market, r, ledgers, targets)
+            if plan.with_guards:
+                place_guards(positions, market, targets, plan.guards[i])
+            held = has_position(positions, market)
+        elif held and r == market.rows[first, 0].exit_row:
+            flatten(account, positions, market, r, ledgers)
+            held = has_position(positions, market)
+        if held:
+            # If only closes are checked, settlements inside the row come before the check.
+            if settles:
+                settle(account, positions, market, r, ledgers, 1, 0 if market.config.close_only else 1)
+            walk(account, positions, market, r, ledgers)
+            if settles and not market.config.close_only:
+                settle(account, positions, market, r, ledgers, 1, 2)
+            delist(account, positions, market, r, ledgers)
+            if r + 1 < until:
+                note_equity(step, account.wallet_balance + unrealised_total(positions, market, r, False))
+        note_close(account, positions, market, r, plan.places, plan.closes[i])
     account.row = until
-    mark_to_market(account, positions, i, contracts, config, rows, index(until - 1), ledgers, step)
-    return True
-
-
-@rule
-def step_fully(
-    accounts, positions, i, contracts, config, tiers, rows, settlements, ledgers, steps,
-    targets, t, guards, g, with_guards, places, closes,
-):  # fmt: skip
-    """One decision interval of one account under all rules."""
-    clear_ledgers(ledgers, i)
-    account = accounts[i]
-    advance_account(
-        account, positions, i, contracts, config, tiers, rows, settlements, rows[index(account.row), 0].next_row,
-        ledgers, steps[i], targets, t, guards, g, with_guards, places, closes, i, False,
-    )  # fmt: skip
-    finish_step(account, positions, i, contracts, config, rows, steps[i])
-    note_growth(steps[i], account.start_equity)
+    mark_to_market(account, positions, market, index(until - 1), ledgers, step)
+    step.terminated = is_ruined(account, positions, market, index(until - 1))
+    step.truncated = until >= account.last_row and not step.terminated
+    note_growth(step, account.start_equity)
 
 
 @hot
-def step_ordinarily(
-    accounts, positions, i, contracts, path, config, tiers, rows, settlements, ledgers, blank, steps,
-    targets, t, guards, places, closes,
-):  # fmt: skip
-    """The same interval on copies if only orders and funding happen; otherwise False.
-
-    Most steps are such, and the compiler keeps their records in registers.
-    """
-    if positions[i, 0].guarded:
-        return False
-    own, held, ledger, step = row_copy(accounts, i), row_copy(positions, i), row_view(ledgers, i), steps[i]
-    put_row(ledgers, i, blank, _LEDGER)
-    terms = row_copy(contracts, path)
-    terms[0, 0].inverse = 0
-    account = own[0]
-    if not advance_account(
-        account, held, 0, terms[0], config, tiers, rows, settlements, rows[index(account.row), 0].next_row, ledger,
-        step, targets, t, guards, 0, 0, places, closes, i, True,
-    ):  # fmt: skip
-        return False
-    finish_step(account, held, 0, terms[0], config, rows, step)
-    put_row(accounts, i, own, _CHANGES_OF_ACCOUNT)
-    put_row(positions, i, held, _CHANGES_OF_POSITION)
-    note_growth(step, accounts[i].start_equity)
-    return True
-
-
-@hot
-def observe_ordinarily(
-    accounts, positions, i, contracts, path, config, tiers, rows, features, ledgers, observations
-):
-    """``observe`` for accounts that can step ordinarily, also on copies."""
-    own, held, terms = row_copy(accounts, i), row_copy(positions, i), row_copy(contracts, path)
-    terms[0, 0].inverse = 0
-    return observe(own[0], held, 0, terms[0], config, tiers, rows, features, ledgers, observations, i)
-
-
-@hot
-def finish_step(account, positions, i, contracts, config, rows, step):
-    """Terminated by ruin, or truncated by the end of the episode, which is never later than that of the data."""
-    step.terminated = is_ruined(account, positions, i, contracts, config, rows, index(account.row - 1))
-    step.truncated = account.row >= account.last_row and not step.terminated
-
-
-@rule
-def rest(account, ledgers, i, step):
+def rest(account, ledgers, step, market):
     """The step of an account whose episode is over: nothing happens, and it stays over."""
-    clear_ledgers(ledgers, i)
+    clear_ledgers(ledgers, market)
     step.equity_before = step.equity = step.lowest = step.highest = account.equity
     step.log_growth = step.price_pnl = step.fees = step.funding = step.liquidation = step.turnover = 0.0
     step.drawdown = 0.0
     step.liquidations = step.refused = step.capped = 0
 
 
-@rule
-def is_simple(positions, contracts, config, with_guards):
-    """Whether ``simplify`` changes nothing: one isolated position in a linear contract, traded at every decision."""
-    if positions.shape[1] != 1 or with_guards:
-        return False
-    for path in range(contracts.shape[0]):
-        if contracts[path, 0].inverse:
-            return False
-    if config.cross or config.close_only or config.last_price_liquidation or config.maintenance_at_entry:
-        return False
-    if config.closing_fee != 0.0 or config.deleveraging_move != 0.0 or config.profit_is_free:
-        return False
-    if config.whole_position_tiers or config.free_balance_sizing:
-        return False
-    return config.rebalance == EVERY_DECISION
-
-
 @hot
-def simplify(config):
-    """Set what ``is_simple`` has found, so that the compiler drops the other branches."""
-    config.cross = 0
-    config.hedge = 0
-    config.close_only = 0
-    config.last_price_liquidation = 0
-    config.maintenance_at_entry = 0
-    config.closing_fee = 0.0
-    config.deleveraging_move = 0.0
-    config.profit_is_free = 0
-    config.whole_position_tiers = 0
-    config.free_balance_sizing = 0
-    config.rebalance = EVERY_DECISION
+def record(account, positions, ledgers, step, market, plan, i, d):
+    """Record a step and its ledgers, where their arrays have columns."""
+    if plan.steps.shape[1] > 0:
+        plan.steps[i, d] = step
+    if plan.ledgers.shape[1] > 0:
+        note_liquidation_prices(account, positions, market, index(account.row - 1), ledgers)
+        for s in range(n_slots(market)):
+            plan.ledgers[i, d, s] = ledgers[s]
 
 
 @rule
@@ -242,86 +176,77 @@ def rests_unseen(positions, config):
     return False
 
 
-@copied
-def advance_accounts(
-    begin, end, active, accounts, positions, contracts, config, tiers, rows, settlements, ledgers, blank, steps,
-    growth, targets, stride, n_decisions, guards, with_guards, features, observations, saturated,
-    recorded_steps, recorded_ledgers, places, closes,
-):  # fmt: skip
-    """Advance the active accounts from ``begin`` to ``end`` by up to ``n_decisions`` intervals each.
+@rule
+def read_ahead(markets, accounts, begin, end):
+    """Read the rows and features of a group of accounts, so that no step waits for its own; returns their sum.
 
-    Decision d of account i reads row ``i * stride + d`` of ``targets``; an account stops at its ruin and at the end of
-    its episode. Observations are written at the end, steps and ledgers of every decision recorded, where their
-    arrays have columns, and closes of the rows that have a place among them. ``blank`` is the ledger of a step in which
-    nothing happened, ``growth`` the logarithmic growth of the last steps as one contiguous array.
+    They lie anywhere in the history. Reads that do not depend on each other wait for memory together.
     """
-    simple = is_simple(positions, contracts, config[0], with_guards)
-    rules = row_copy(config, 0)
-    simplify(rules[0])
+    total, last = 0.0, markets.features.shape[1] - 1
+    for i in range(begin, end):
+        row = markets.rows[index(max(0, min(accounts[index(i)].row, markets.rows.shape[0] - 1))), 0]
+        total += row.open + row.slippage
+        if last >= 0:
+            bar = index(row.bar)
+            total += markets.features[bar, 0] + markets.features[bar, last // 2] + markets.features[bar, last]
+    return total
+
+
+@rule
+def largest_target(targets):
+    """Largest magnitude of the targets; NaN, which holds a position, has none."""
+    largest = 0.0
+    for t in range(targets.shape[0]):
+        for s in range(targets.shape[1]):
+            if abs(targets[t, s]) > largest:
+                largest = abs(targets[t, s])
+    return largest
+
+
+@loop
+def advance(markets, batch, plan, begin, end):
+    """Advance accounts ``begin`` to ``end`` by up to ``plan.n_decisions`` decision intervals each; returns 0.
+
+    Decision d of account i reads row ``i * plan.stride + d`` of the targets. An account stops at its ruin and at the
+    end of its episode. Observations are written at the end.
+
+    If a target of a single step is beyond ``plan.largest``, nothing happens, and that target is returned. If account i
+    stands nowhere in the rows, nothing happens, and -1 - i is returned. If an order rests and the code has no resting
+    orders, nothing happens, and ``UNSEEN_ORDERS`` is returned.
+    """
+    misplaced = misplaced_account(
+        begin, end, batch.active, batch.accounts, markets.rows, markets.contracts.shape[0], plan.observing
+    )
+    if misplaced >= 0:
+        return -1.0 - misplaced
+    if rests_unseen(batch.positions, markets.config[0]):
+        return UNSEEN_ORDERS
+    if plan.largest > 0.0:
+        largest = largest_target(plan.targets)
+        if largest > plan.largest:
+            return largest
     for number in range(begin, end):
         i = index(number)
-        far = accounts[index(min(i + _AHEAD, end - 1))].row
-        prefetch(rows, far)
-        prefetch(rows, far, 1)
-        ahead = accounts[index(min(i + _AHEAD // 2, end - 1))].row
-        near = rows[index(max(0, min(ahead, rows.shape[0] - 1))), 0]
-        prefetch(features, near.bar)
-        prefetch(features, near.bar, 1)
-        prefetch(settlements, near.settlements_first)
-        if not active[i]:
+        if (i - begin) % _GROUP == 0:
+            batch.ahead[i] = read_ahead(markets, batch.accounts, i, min(i + _GROUP, end))
+        if not batch.active[i]:
             continue
-        path = index(accounts[i].path)
-        for d in range(n_decisions):
-            if accounts[i].row >= accounts[i].last_row:
+        account, step = batch.accounts[i], batch.steps[i]
+        positions, ledgers = batch.positions[i], batch.ledgers[i]
+        contracts = markets.contracts[index(account.path)]
+        market = Market(contracts, markets.config[0], markets.tiers, markets.rows, markets.settlements)
+        for d in range(plan.n_decisions):
+            if account.row >= account.last_row:
                 if d == 0:
-                    rest(accounts[i], ledgers, i, steps[i])
+                    rest(account, ledgers, step, market)
                 break
-            if not simple or not step_ordinarily(
-                accounts, positions, i, contracts, path, rules[0], tiers, rows, settlements, ledgers, blank, steps,
-                targets, index(i * stride + d), guards, places, closes,
-            ):  # fmt: skip
-                step_fully(
-                    accounts, positions, i, contracts[path], config[0], tiers, rows, settlements, ledgers, steps,
-                    targets, index(i * stride + d), guards, i, with_guards, places, closes,
-                )  # fmt: skip
-            if recorded_steps.shape[1] > 0:
-                recorded_steps[i, d] = steps[i]
-            if recorded_ledgers.shape[1] > 0:
-                note_liquidation_prices(
-                    accounts[i], positions, i, contracts[path], config[0], tiers, rows, index(accounts[i].row - 1),
-                    ledgers,
-                )  # fmt: skip
-                for s in range(positions.shape[1]):
-                    recorded_ledgers[i, d, s] = ledgers[i, s]
-            if steps[i].terminated:
+            targets = plan.targets[index(i * plan.stride + d)]
+            advance_interval(account, positions, ledgers, step, market, targets, plan, i)
+            record(account, positions, ledgers, step, market, plan, i, d)
+            if step.terminated:
                 break
-        growth[i] = steps[i].log_growth
-        if observations.shape[1] > 0:
-            if simple:
-                saturated[i] += observe_ordinarily(
-                    accounts,
-                    positions,
-                    i,
-                    contracts,
-                    path,
-                    rules[0],
-                    tiers,
-                    rows,
-                    features,
-                    ledgers,
-                    observations,
-                )
-            else:
-                saturated[i] += observe(
-                    accounts[i],
-                    positions,
-                    i,
-                    contracts[path],
-                    config[0],
-                    tiers,
-                    rows,
-                    features,
-                    ledgers,
-                    observations,
-                    i,
-                )
+        batch.growth[i] = step.log_growth
+        if plan.observing:
+            seen = observe(account, positions, market, markets.features, ledgers, batch.observations[i])
+            batch.saturated[i] += seen
+    return 0.0

@@ -48,10 +48,8 @@ def _nearest(state: AccountState) -> float | None:
     for j, position in enumerate(state.positions[0]):
         if position.quantity == 0.0:
             continue
-        row, contract = state.rows[0, j], state.contracts[j]
-        price = position_liquidation_price(
-            position, contract, state.terms.rules, state.tiers, row, position.margin
-        )
+        contract = state.contracts[j]
+        price = position_liquidation_price(position, state.of_position(j), position.margin)
         value = unrealised_pnl(position.quantity, position.mark, price, contract.inverse)
         if np.isfinite(price):
             distances.append(max(0.0, abs(price / position.mark - 1.0)) if value < 0.0 else 0.0)

@@ -54,8 +54,8 @@ def margins(state: AccountState, prices: np.ndarray) -> tuple[list[str], np.ndar
     positions, rules, contracts = state.positions[0], state.terms.rules, state.contracts
     needed = np.array(
         [
-            position_maintenance(p, c, rules, state.tiers, row, price)
-            for p, c, row, price in zip(positions, contracts, state.rows[0], prices.tolist(), strict=True)
+            position_maintenance(p, state.of_position(j), price)
+            for j, (p, price) in enumerate(zip(positions, prices.tolist(), strict=True))
         ]
     )
     profit = np.array(

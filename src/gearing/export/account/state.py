@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from gearing.exchange import terms as exchange
 from gearing.exchange.account import fill_price
 from gearing.exchange.kernel import trade
 from gearing.exchange.loose import blanks, copied
@@ -68,12 +69,18 @@ class AccountState:
     def observe(self) -> np.ndarray:
         """Position and account columns of the observation (n_columns,) float32, by the kernel's function."""
         slots = self.positions.shape[1]
-        columns, ledgers = np.zeros((1, 4 * slots + 2), np.float32), blanks((1, slots), ledger_dtype)
-        observe_account(
-            self.account, self.positions, 0, self.contracts, self.terms.rules, self.tiers, self.rows, 0,
-            ledgers, columns, 0, 0,
-        )  # fmt: skip
-        return columns[0]
+        columns, ledgers = np.zeros(4 * slots + 2, np.float32), blanks((slots,), ledger_dtype)
+        observe_account(self.account, self.positions[0], self._market, 0, ledgers, columns, 0)
+        return columns
+
+    @cached_property
+    def _market(self) -> exchange.Market:
+        """What the kernel's functions read: one row, without settlements."""
+        return exchange.Market(self.contracts, self.terms.rules, self.tiers, self.rows, ())
+
+    def of_position(self, j: int) -> exchange.Terms:
+        """What applies to the position in a contract."""
+        return exchange.Terms(self.contracts[j], self.terms.rules, self.tiers, self.rows[0, j])
 
     def effective_leverage(self) -> dict[str, float]:
         """`leverage` by contract."""
@@ -108,11 +115,7 @@ class AccountState:
         """
         account, positions = copy(self.account), copied(self.positions)
         ledgers = blanks(positions.shape, ledger_dtype)
-        wanted = np.array([targets.tolist()], object)  # plain numbers
-        trade(
-            account, positions, 0, self.contracts, self.terms.rules, self.tiers, self.rows, 0, ledgers,
-            wanted, 0, guards, 0, False,
-        )  # fmt: skip
+        trade(account, positions[0], self._market, 0, ledgers[0], targets.tolist())
         orders, notes = [], []
         for j, name in enumerate(self.names):
             order, whole = self._order(positions[0, j], guards[0, j], j)

@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 
 from gearing.exchange.account import position_liquidation_price
-from gearing.exchange.kernel import settle, test_open, trade
+from gearing.exchange.kernel import place_guards, settle, test_open, trade
 from gearing.exchange.records import ledger_dtype, records
 from gearing.exchange.rules import bankruptcy_price, unrealised_pnl
+from gearing.exchange.terms import Market, Terms
 from gearing.features import FeatureSet
 from gearing.market.data import MarketData
 from gearing.market.timing import label
 from gearing.simulation import SimulationConfig, Simulator
-from gearing.simulation.controls import no_guards
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,14 @@ class Trace:
         self.simulator.begin(np.array([k]), edges.size - 1 - k)
         self._rates = {(int(s["time"].astype(np.int64)), int(s["contract"])): s for s in market.settlements}
 
+    @property
+    def _rules(self) -> Market:
+        """What the exchange's functions read."""
+        s = self.simulator
+        return Market(
+            s.kernel_contracts[0], s.kernel_config[0], s.tape.tiers, s.tape.rows, s.tape.settlements
+        )
+
     def play(self, decisions: Mapping[int, tuple[np.ndarray, np.recarray | None]]) -> Iterator[Happening]:
         """Step to the end of the market; yields what happens.
 
@@ -113,16 +121,16 @@ class Trace:
         s = self.simulator
         account, positions = s.accounts.copy(), s.positions.copy()
         begun, ledgers = positions.copy(), records(positions.shape, ledger_dtype)
-        row, rules = int(s.accounts.row[0]), s.kernel_config[0]
-        around = (s.kernel_contracts[0], rules, s.tape.tiers, s.tape.rows, row, ledgers)
-        settle(account[0], positions, 0, *around, s.tape.settlements, 0, 0, False)
+        row, market = int(s.accounts.row[0]), self._rules
+        settle(account[0], positions[0], market, row, ledgers[0], 0, 0)
         happened = self._settled(time, begun, ledgers, False)
         at_open = positions.copy()
-        test_open(account[0], positions, 0, *around, False)
+        test_open(account[0], positions[0], market, row, ledgers[0])
         happened += self._closed(time, at_open, positions, ledgers, None)
         before, fills = positions.copy(), ledgers.copy()
-        resting = no_guards(positions.shape) if guards is None else guards
-        trade(account[0], positions, 0, *around, targets, 0, resting, 0, guards is not None)
+        trade(account[0], positions[0], market, row, ledgers[0], targets[0])
+        if guards is not None:
+            place_guards(positions[0], market, targets[0], guards[0])
         for j in range(len(s.contracts)):
             if ledgers[0, j].fills > fills[0, j].fills:
                 happened.append(self._order(time, j, before[0, j], positions[0, j], ledgers[0, j]))
@@ -214,10 +222,9 @@ class Trace:
             if position.quantity == 0.0:
                 continue
             row, quantity = s.tape.rows[int(s.accounts.row[0]) - 1, j], float(position.quantity)
-            price = position_liquidation_price(  # of the margin that is printed
-                position, s.kernel_contracts[0, j], s.kernel_config[0], s.tape.tiers, row,
-                round(float(position.margin), self.digits),
-            )  # fmt: skip
+            terms = Terms(s.kernel_contracts[0, j], s.kernel_config[0], s.tape.tiers, row)
+            printed = round(float(position.margin), self.digits)
+            price = position_liquidation_price(position, terms, printed)
             yield Happening(
                 "position", time + bar - 1, j, quantity, float(position.mark), quantity, quantity,
                 float(position.entry_price), realised=float(position.unrealised), margin=float(position.margin),
