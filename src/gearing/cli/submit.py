@@ -54,7 +54,7 @@ def submit(
     from gearing.studies.leaderboard.tasks import read_tasks
 
     if references and policy is not None and "=" in policy:  # a setting of the tasks, such as jobs=2
-        policy, settings = None, [policy, *(settings or [])]
+        settings, policy = [policy, *(settings or [])], None
     if not policy and not add and not references:
         raise typer.BadParameter("name a policy to submit, or a row to add: --add FILE.")
     load_plugins(plugins or ())
