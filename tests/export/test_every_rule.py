@@ -1,6 +1,7 @@
 """Every registered rule and control leaves the house: alone, and as the base that a network scales."""
 
 import json
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -93,10 +94,22 @@ def assert_parity(policy, table, config, folder):
         memory = json.loads(decision.to_json())["memory"]
         expected = simulator.decided[0, 0]
         if not np.isnan(expected):
-            assert decision.policy_leverage["BTC-SYN"] == pytest.approx(expected, rel=1e-4, abs=1e-6)
+            assert decision.policy_leverage["BTC-SYN"] == pytest.approx(expected, rel=1e-6, abs=1e-6)
+            assert_same_quantity(decision, account, simulator)
             moved += expected != 0.0
         assert time == decision.time
     return moved
+
+
+def assert_same_quantity(decision, account, simulator):
+    """The order leads to the simulator's position, to the lot: the generated bars open at the close before."""
+    if simulator.ledgers.liquidations[0, 0] or simulator.config.controls:
+        return  # the position after the interval is not that after the order
+    (order,) = decision.orders
+    held = Decimal(repr(account["positions"].get("BTC-SYN", {}).get("quantity", 0.0)))
+    held += {"buy": 1, "sell": -1, "none": 0}[order.side] * Decimal(order.exact_quantity)
+    lot = simulator.contracts[0].lot_size
+    assert round(float(held) / lot) == round(simulator.positions[0, 0].quantity / lot)
 
 
 @pytest.mark.parametrize("name", rule_names())
