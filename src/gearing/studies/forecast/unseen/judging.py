@@ -45,8 +45,10 @@ def judge(config: UnseenConfig, markets: Mapping[str, MarketData], forecasts: Ta
     losses = {symbol: loss for symbol, loss in losses.items() if len(loss)}
     young = _young(scored)
     if not losses and young.empty:
+        since = f" since {config.score_from}" if config.score_from else ""
         raise ValueError(
-            f"no forecast to score since {config.score_from}: load more, or begin to score earlier."
+            f"no forecast to score{since}: what followed is known of none. Load more, begin to score earlier, or give "
+            f"pool_schedule a shorter train than {config.pool_schedule.train}."
         )
     scores, years = _scores(config, scored, losses), _years(losses)
     line = _line(config, scores, young)
