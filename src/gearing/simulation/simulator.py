@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from gearing.exchange.engine.batch import Kernel
-from gearing.exchange.engine.intervals import MarketArrays
 from gearing.exchange.records import account_dtype, ledger_dtype, position_dtype, records, step_dtype
 from gearing.features import FeatureTable
 from gearing.market.data import MarketData, market_list
@@ -141,13 +140,9 @@ class Simulator:
         self._grows = getattr(self.reward, "is_log_growth", False)
         self._no_drawdown = np.full(n, np.nan)
         self._largest_target = self.config.max_leverage * (1.0 + 1e-9)
-        tape = self.tape
-        markets = MarketArrays(
-            self.kernel_contracts, self.kernel_config, tape.tiers, tape.rows, tape.settlements, tape.features
-        )
         self._kernel = Kernel(
-            markets, self.accounts, self.positions, self.ledgers, self.steps, self.observations, self.saturated,
-            n_threads, self._largest_target,
+            self.tape.arrays(self.kernel_contracts, self.kernel_config), self.accounts, self.positions, self.ledgers,
+            self.steps, self.observations, self.saturated, n_threads, self._largest_target,
         )  # fmt: skip
 
     def reset(self, seed: int | Sequence[int | None] | None = None, mask: Any = None) -> np.ndarray:

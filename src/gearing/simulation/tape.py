@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from gearing.exchange.engine.intervals import MarketArrays
 from gearing.exchange.records import margin_tier_dtype, row_dtype, settlement_dtype
 from gearing.features import FeatureTable
 from gearing.market.data import MarketData
@@ -49,6 +50,10 @@ class Tape:
     row_time: np.ndarray
     boundaries: tuple[np.ndarray, ...]
     schedules: np.ndarray
+
+    def arrays(self, contracts: np.ndarray, config: np.ndarray) -> MarketArrays:
+        """What the kernel reads: these arrays with the records of the contracts and of the settings."""
+        return MarketArrays(contracts, config, self.tiers, self.rows, self.settlements, self.features)
 
 
 def decision_bars(open_time: np.ndarray, interval: np.timedelta64, bar: np.timedelta64) -> np.ndarray:
