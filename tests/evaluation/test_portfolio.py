@@ -17,7 +17,7 @@ from gearing.simulation.actions import ResidualScheme
 # What a control needs to be one; the others are made with their defaults.
 NEEDED = {
     "portfolio_limit": {"gross": 2.0, "volatility": 0.8}, "stop_loss": {"margin": 0.3},
-    "take_profit": {"distance": 0.1}, "trailing_stop": {"atr": 3.0},
+    "take_profit": {"distance": 0.1}, "trailing_stop": {"atr": 3.0}, "risk_limit": {"margin_mode": "cross"},
 }  # fmt: skip
 SETTINGS = {"margin_mode": "cross", "margin_share": 0.5, "max_leverage": 20.0, "initial_equity": 50_000.0}
 STEPS = 30
@@ -30,6 +30,10 @@ def controls():
 def rule_of(name):
     # Half of Kelly is nothing in a fall, so it is asked with a prior.
     return make_rule({"rule": name, "prior": 2.0} if name == "kelly" else name)
+
+
+def direction_of(name):
+    return "free" if name.startswith("book_") else "long"  # rules for books choose the side
 
 
 def with_table(market):
@@ -85,7 +89,7 @@ def assert_every_face_plays(rule, market, table, **settings):
 
 @pytest.mark.parametrize("name", rule_names())
 def test_every_rule_trades_three_contracts_in_every_interface(name):
-    assert_every_face_plays(rule_of(name), *synthetic())
+    assert_every_face_plays(rule_of(name), *synthetic(), direction=direction_of(name))
 
 
 @pytest.mark.parametrize("control", controls(), ids=control_names())
@@ -102,7 +106,7 @@ def test_all_controls_together_guard_three_contracts_in_every_interface():
 @pytest.mark.slow
 @pytest.mark.parametrize("name", rule_names())
 def test_every_rule_trades_bitcoin_ether_and_ada_on_their_marks(real_history, name):
-    assert_every_face_plays(rule_of(name), *real(real_history))
+    assert_every_face_plays(rule_of(name), *real(real_history), direction=direction_of(name))
 
 
 @pytest.mark.slow

@@ -1,6 +1,8 @@
 """A bundle plays in the simulator as the policy that it was made from, also on other markets."""
 
 from copy import deepcopy
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -181,8 +183,10 @@ def test_data_outside_those_of_training_are_named_with_their_share(tmp_path):
     )
     assert f"{low:.4g} to {high:.4g}" in notes[0]
     assert "100.0% of the bars farther" in notes[1]
-    assert "not out of sample" in overlap_with_training(own, calm.symbols, table)[0]
-    assert overlap_with_training(own, ("OTHER",), table) == []
+    assert overlap_with_training(own, calm.symbols, table) == []  # a rule is not trained
+    trained = SimpleNamespace(manifest=replace(own.manifest, kind="network"))
+    assert "not out of sample" in overlap_with_training(trained, calm.symbols, table)[0]
+    assert overlap_with_training(trained, ("OTHER",), table) == []
 
 
 @pytest.mark.slow

@@ -87,7 +87,7 @@ def checked_ranges(given: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
 
 
 class SimulatorCosts:
-    """Applies factors to a simulator in place; the kernel reads the same arrays.
+    """Applies factors to a simulator in place.
 
     Raises
     ------
@@ -101,6 +101,7 @@ class SimulatorCosts:
                 "cost_warmup and randomise change the rows of the simulator, and those of a market mapped from a store "
                 "are shared by all processes; train on a market in memory."
             )
+        self._simulator = simulator
         terms, tape = simulator.kernel_contracts, simulator.tape
         arrays = {
             "fees": [terms["taker_fee"], terms["maker_fee"]],
@@ -113,3 +114,4 @@ class SimulatorCosts:
         """Apply the factors from now on."""
         for cost, array, true in self._true:
             array[:] = getattr(factors, cost) * true
+        self._simulator.read_terms()

@@ -260,6 +260,10 @@ class Simulator:
         last = self.tape.rows[self.accounts.row - 1]
         return action_schemes.choice_masks(levels, self._caps[known], last, shares, self.accounts.equity)
 
+    def read_terms(self) -> None:
+        """Give the kernel, which holds copies, the records of contracts and settings as they are now."""
+        self._kernel.read_terms()
+
     @property
     def view(self) -> Observation:
         """The current observations by column name."""

@@ -136,7 +136,7 @@ def test_a_manifest_of_impossible_parts_is_refused_in_one_line(bundle):
         (lambda about: about.update(columns=["other"]), "other has none"),
         (lambda about: about.update(kind="oracle"), "kind 'oracle'"),
         (lambda about: about.update(lookback_bars="many"), "lookback_bars is 'many'"),
-        (lambda about: about.pop("venue"), "missing 1 field: 'venue'"),
+        (lambda about: about.pop("venue"), "the section 'venue' is missing"),
         (lambda about: about.update(lookback_bars=10**15), "a look-back of 1000000000000000 bars"),
         (lambda about: about.update(lookback_bars=10**30), "a look-back of"),
         (lambda about: about.update(bar_milliseconds=10**30), "bars of"),

@@ -47,12 +47,7 @@ def test_the_command_plays_a_bundle_with_its_own_settings_unless_others_are_give
 
     given = ["market.folder=null", "market.seed=9", "market.years=0.3"]
     assert run(["backtest", str(bundle), *given, "--json", str(tmp_path / "own.json")]) == 0
-    printed = capsys.readouterr().out
-    assert (
-        "outside what was seen in training" in printed
-        or "farther" in printed
-        or "not out of sample" in printed
-    )
+    assert "not out of sample" not in capsys.readouterr().out  # a rule is not trained
     other = gearing.synthetic_market("market-b", seed=9, years=0.3)
     settings = {"direction": "short", "margin_share": 0.25, "max_leverage": 10.0}
     expected = gearing.backtest(RULE, other, **settings)

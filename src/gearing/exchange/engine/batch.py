@@ -152,6 +152,10 @@ class Kernel:
             self._places, self._closes,
         ))  # fmt: skip
 
+    def read_terms(self) -> None:
+        """Read the records of contracts and settings again, after somebody changed them."""
+        self._compile(self._stops)
+
     def _compile(self, stops: bool) -> None:
         """Compile the loop for the parts that this simulation needs, or read it from the cache."""
         self._stops = stops
@@ -217,5 +221,7 @@ def _contiguous(array: np.ndarray) -> np.ndarray:
 def unwritten(array: np.ndarray, layout: np.dtype) -> np.ndarray:
     """A read-only view of a layout, so that arrays in memory and in files have one compiled type."""
     view = np.asarray(_contiguous(array)).view(layout)
+    if INTERPRETED and layout.names:
+        view = view.view(np.recarray)  # fields are attributes, as in compiled code
     view.flags.writeable = False
     return view

@@ -80,8 +80,8 @@ class MarketColumn:
 
     quantity: str
     combine: Combine
-    lower: float = -8.0
-    upper: float = 8.0
+    lower: float = -30.0
+    upper: float = 30.0
 
     def of(self, market: MarketData) -> Array:
         """The column of a market (n_bars, n_contracts)."""

@@ -30,8 +30,8 @@ WEEK_PRIOR = 8.0  # weeks without a weekday effect that are added
 relative_feature = partial(
     feature,
     unit="log, relative to the month",
-    lower=-8.0,
-    upper=8.0,
+    lower=-30.0,  # a price that did not move: the log of FLOOR
+    upper=30.0,
     lookback=("1bar", MONTH, "{window}"),
     least=LEAST,
 )
