@@ -17,8 +17,6 @@ from numpy.typing import NDArray
 
 from gearing.features import get_feature
 from gearing.features.families.panel.market import market_columns, needed_quantities, quantity
-from gearing.forecasters.models.panel import PanelForecaster
-from gearing.forecasters.models.scaled import ScaledForecaster
 from gearing.forecasters.register import PANEL_COLUMNS, PANEL_OWN_COLUMNS
 from gearing.forecasters.rows import Rows, on_clock
 from gearing.forecasters.targets import future_variance, measured_future_variance
@@ -189,6 +187,8 @@ def panel_forecast(
     ValueError
         If the pool is empty or too short for a training window.
     """
+    from gearing.forecasters.models.panel import PanelForecaster  # which needs scikit-learn
+
     others = [name for name in (panel.symbols if pool is None else pool) if name != symbol]
     if not others:
         raise ValueError(f"nothing to train on: the pool of {symbol} has no contract besides it.")
@@ -215,6 +215,8 @@ def _own_rows(panel: Panel, symbol: str, others: Sequence[str], measured: bool =
 
 def _corrected(made: Forecast, contract: int) -> Forecast:
     """The contract's forecasts, corrected by past errors: the root of its own mean ratio times that of the pool."""
+    from gearing.forecasters.models.scaled import ScaledForecaster
+
     ratio = np.where(made.rows.y > 0.0, made.rows.y / made.value, np.nan)
     own, known = made.rows.contract == contract, np.isfinite(ratio)
     value, scale = made.value.copy(), 1.0
