@@ -205,7 +205,12 @@ class Comparison:
         """
         if by not in scoring.AXES:
             raise ValueError(f"by is {by!r}; it is one of {', '.join(scoring.AXES)}.")
-        return scoring.curve_table(self.curves, by, self._bootstrap)
+        return self._learning[by]
+
+    @cached_property
+    def _learning(self) -> dict[str, pd.DataFrame]:
+        """`learning` by each axis; tables and figures share it, since its intervals take seconds."""
+        return {by: scoring.curve_table(self.curves, by, self._bootstrap) for by in scoring.AXES}
 
     @cached_property
     def growth(self) -> pd.DataFrame:

@@ -129,6 +129,7 @@ def learning_figure(comparison: Comparison) -> Any:
                 rows: Any = table.loc[name]
                 axis.plot(rows.index, rows.score, label=name, **line(k, True))
                 band(axis, rows.index, rows.low, rows.high, k)
+        axis.locator_params(axis="x", nbins=5)  # decisions have six digits and more
         axis.set_xlabel(f"{label} of training")
         axis.grid(alpha=0.3)
     axes[0].set_ylabel(f"{comparison.unit}\non validation, IQM")
