@@ -39,6 +39,7 @@ def test_a_search_that_fits_is_read_and_printed_as_yaml_that_is_read_again(tmp_p
         ({}, "space.*at least 1 item"),
         ({"parameters.lerning_rate": [1e-3, 1e-2]}, "parameters.lerning_rate: .*Did you mean 'learning_rate'"),
         ({"netwrk": [1, 2]}, "search.space.netwrk: .*no field 'netwrk'"),
+        ({"seeds": [1, 2]}, "search.space.seeds: .*Drop it; search.seeds sets how often"),
         ({"parameters.gamma": []}, "parameters.gamma.*at least 2 item"),
         ({"parameters.gamma": [0.9]}, "parameters.gamma.*at least 2 item"),
         ({"parameters.gamma": [0.9, 0.9]}, "holds a choice twice"),

@@ -141,6 +141,11 @@ class Search(Section):
         written = dict(leaves(agent.model_dump(mode="json", exclude_unset=True)))
         _check_value("search.settings", agent, self.settings)
         for key, given in self.space.items():
+            if key == "seeds":
+                raise ValueError(
+                    "search.space.seeds: the number of seeds is no setting that an agent learns better with. Drop it; "
+                    "search.seeds sets how often each trial is trained."
+                )
             _check_free(f"search.space.{key}", key, written, f"agents.{name}")
             _check_free(f"search.space.{key}", key, dict(leaves(self.settings)), "search.settings")
             for value in given if isinstance(given, list) else given.examples:
