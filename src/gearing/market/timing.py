@@ -96,6 +96,13 @@ def bars_in(text: str, bar: np.timedelta64) -> int:
     return int(-(-length // bar.astype("timedelta64[ms]").astype(np.int64)))
 
 
+@lru_cache(maxsize=4096)
+def bars_per_day(bar: np.timedelta64) -> float:
+    """Bars in 24 hours."""
+    return float(DAY / bar)
+
+
+@lru_cache(maxsize=4096)
 def bars_per_year(bar: np.timedelta64) -> float:
     """Bars in 365 days; trading never stops, so annual figures count every hour."""
     return float(YEAR / bar)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,7 +43,7 @@ class ObservationLayout:
         """Number of columns of the flat array."""
         return self.low.size
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """Name of every flat column; with several contracts "COLUMN[SYMBOL]"."""
         many = len(self.slots) > 1

@@ -6,6 +6,7 @@ A close at Monday 00:00 UTC counts as Monday, whose hours follow, not as Sunday.
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gearing.features.feature import feature
 from gearing.features.streaming.memory import once
@@ -18,11 +19,16 @@ FIRST_MONDAY = 4 * 24 * HOUR  # 1970-01-05
 
 
 @once
+def _closes(market: MarketData) -> NDArray[np.int64]:
+    """Milliseconds from 1970 to each close (n_bars,)."""
+    return (market.open_time + market.bar).astype("datetime64[ms]").astype(np.int64)
+
+
+@once
 def _phase(market: MarketData, period: float, origin: float = 0.0) -> Array:
     """Share of the period that has passed at each close, for every contract (n_bars, n_contracts)."""
-    milliseconds = (market.open_time + market.bar).astype("datetime64[ms]").astype(np.int64)
-    phase = ((milliseconds - origin) % period) / period
-    return np.repeat(phase[:, None], market.n_contracts, axis=1)
+    phase = ((_closes(market) - origin) % period) / period
+    return phase[:, None].repeat(market.n_contracts, axis=1)
 
 
 def _circle(name: str, period: float, origin: float, source: str) -> None:

@@ -21,7 +21,7 @@ from gearing.features.windows import (
     rolling_min,
 )
 from gearing.market import MarketData
-from gearing.market.timing import DAY, bars_in
+from gearing.market.timing import bars_in, bars_per_day
 
 
 @once
@@ -79,7 +79,7 @@ def yang_zhang_volatility(market: MarketData, window: str) -> Array:
     gaps, bodies = rolling_mean_and_variance(gap, n)[1], rolling_mean_and_variance(body, n)[1]
     inside = rolling_mean(rogers_satchell_variance(market), n)
     per_bar = unbiased * (gaps + k * bodies) + (1.0 - k) * inside
-    return annualised(per_bar * float(DAY / market.bar))
+    return annualised(per_bar * bars_per_day(market.bar))
 
 
 for _name, (_per_bar, _source, _windows) in ESTIMATORS.items():
@@ -95,7 +95,7 @@ def log_window_range(market: MarketData, window: str) -> Array:
     """Log of the Parkinson variance of the window's own high and low, per day."""
     n = bars_in(window, market.bar)
     whole = np.log(rolling_max(market.high, n) / rolling_min(market.low, n)) ** 2 / (4.0 * np.log(2.0))
-    return np.log(whole / n * float(DAY / market.bar))
+    return np.log(whole / n * bars_per_day(market.bar))
 
 
 @once

@@ -8,7 +8,7 @@ from gearing.features.families.volatility import variance_per_day
 from gearing.features.feature import feature, share_feature
 from gearing.features.windows import Array, exponential_mean, lag, rolling_max, rolling_mean, rolling_min
 from gearing.market import MarketData
-from gearing.market.timing import DAY, bars_in
+from gearing.market.timing import bars_in, bars_per_day
 
 
 @feature(
@@ -47,7 +47,7 @@ def momentum(market: MarketData, window: str) -> Array:
 )
 def scaled_momentum(market: MarketData, window: str) -> Array:
     """Return of the window over the standard deviation that the window's variance gives it."""
-    days = bars_in(window, market.bar) / float(DAY / market.bar)
+    days = bars_in(window, market.bar) / bars_per_day(market.bar)
     spread = np.sqrt(variance_per_day(market, window) * days)
     return np.where(spread == 0.0, 0.0, window_return(market, window) / spread)
 

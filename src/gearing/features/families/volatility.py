@@ -9,7 +9,7 @@ from gearing.features.feature import feature, share_feature
 from gearing.features.streaming.memory import once
 from gearing.features.windows import Array, exponential_mean, lag, rolling_max, rolling_mean, trailing_rank
 from gearing.market import MarketData
-from gearing.market.timing import DAY, YEAR, bars_in, bars_per_year, parse_duration
+from gearing.market.timing import DAY, YEAR, bars_in, bars_per_day, bars_per_year, parse_duration
 
 MOST = 20.0  # annualised volatility: 2 000 %, an hour of +-20 % all day long
 LOG_VARIANCE = (-25.0, 5.0)  # log of variance per day: a day of 0.0004 % to one of 1 200 %
@@ -17,12 +17,13 @@ volatility_feature = partial(feature, unit="annualised", lower=0.0, upper=MOST)
 log_variance_feature = partial(
     feature, unit="log variance per day", lower=LOG_VARIANCE[0], upper=LOG_VARIANCE[1]
 )
+DAYS_A_YEAR = float(YEAR / DAY)
 BIPOWER = np.pi / 2  # 1 / E|z|^2 of a standard normal z
 
 
 def mean_per_day(market: MarketData, per_bar: Array, window: str) -> Array:
     """Mean over the window of what every bar adds, scaled to a day (n_bars, n_contracts)."""
-    return rolling_mean(per_bar, bars_in(window, market.bar)) * float(DAY / market.bar)
+    return rolling_mean(per_bar, bars_in(window, market.bar)) * bars_per_day(market.bar)
 
 
 @once
@@ -33,7 +34,7 @@ def variance_per_day(market: MarketData, window: str) -> Array:
 
 def annualised(variance_a_day: Array) -> Array:
     """Volatility per year of 365 days."""
-    return np.sqrt(variance_a_day * float(YEAR / DAY))
+    return np.sqrt(variance_a_day * DAYS_A_YEAR)
 
 
 @volatility_feature(
@@ -152,7 +153,7 @@ def ewma_log_variance(market: MarketData, window: str) -> Array:
     """Log of the exponentially weighted variance per day; the window is the half-life."""
     half_life = bars_in(window, market.bar)
     mean = exponential_mean(bar_returns(market) ** 2, half_life, 10 * half_life)
-    return np.log(mean * float(DAY / market.bar))
+    return np.log(mean * bars_per_day(market.bar))
 
 
 @volatility_feature(

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import wraps
+from functools import cache, wraps
 from typing import Any
 
 import numpy as np
@@ -58,32 +58,47 @@ class Blocks:
 
     def __init__(self, n: int, combine: Callable[[Any, Any, int, int], Any]):
         self.n, self.combine = n, combine
-        self._reads: list[deque[Any]] = []  # blocks in order of their use, oldest first
+        self._smallest = n & -n
+        self._reads: list[
+            tuple[deque[Any], int, int]
+        ] = []  # blocks, oldest first, and how `_order` reads them
 
     def keep(self, blocks: Sequence[Any], count: int) -> None:
         """Begin the next read of the block that was ``count`` bars ago: those of the last bars, at most as many."""
         nothing = tuple(_NAN for _ in blocks[0]) if isinstance(blocks[0], tuple) else _NAN
-        self._reads.append(deque([nothing] * (count - len(blocks)) + list(blocks)))
+        earlier = deque([nothing] * (count - len(blocks)) + list(blocks))
+        self._reads.append((earlier, *_order(self.n)[len(self._reads)]))
 
     def step(self, block: Any) -> Any:
         """The window's value at the coming bar, whose block of one bar is given."""
-        n, combine, reads = self.n, self.combine, iter(self._reads)
-        size, covered, total = 1, 0, block
-        while True:
-            if n & size:
-                if covered:
-                    older = next(reads)
-                    older.append(block)
-                    total = combine(total, older.popleft(), covered, size)
-                else:
-                    total = block
-                covered += size
-            if 2 * size > n:
-                return total
-            older = next(reads)
-            older.append(block)
-            block = combine(block, older.popleft(), size, size)
-            size *= 2
+        combine, total = self.combine, block
+        for earlier, covered, size in self._reads:
+            earlier.append(block)
+            if covered:
+                total = combine(total, earlier.popleft(), covered, size)
+                continue
+            block = combine(block, earlier.popleft(), size, size)
+            if size < self._smallest:
+                total = block
+        return total
+
+
+@cache
+def _order(n: int) -> tuple[tuple[int, int], ...]:
+    """Earlier blocks that a window of ``n`` bars reads, in order: (bars of the total that it joins, its own bars).
+
+    0 where it joins the block of the same size, which becomes one of twice the size.
+    """
+    found, size, covered = list[tuple[int, int]](), 1, 0
+    while True:
+        if n & size:
+            if covered:
+                found.append((covered, size))
+            covered += size
+        if 2 * size > n:
+            return tuple(found)
+        found.append((0, size))
+        size *= 2
 
 
 class SpacedRing:

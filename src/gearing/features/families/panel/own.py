@@ -17,7 +17,7 @@ from gearing.features.feature import feature
 from gearing.features.streaming.memory import once
 from gearing.features.windows import Array, lag, mean_so_far
 from gearing.market import MarketData
-from gearing.market.timing import DAY, bars_in
+from gearing.market.timing import bars_in, bars_per_day
 
 LEAST = "10d"  # history from which on there are values
 MONTH = "30d"
@@ -48,7 +48,7 @@ def _per_day(market: MarketData, per_bar: Array, window: str, decay: float = 1.0
     """Log of the mean of what every bar adds, per day, over the bars that there are of the window."""
     n = bars_in(window, market.bar)
     least = min(n, bars_in(LEAST, market.bar))
-    mean = mean_so_far(per_bar, n, decay, least) * float(DAY / market.bar)
+    mean = mean_so_far(per_bar, n, decay, least) * bars_per_day(market.bar)
     return np.log(np.maximum(mean, FLOOR))
 
 
@@ -89,7 +89,7 @@ def relative_ewma_log_variance(market: MarketData, window: str) -> Array:
     half_life = bars_in(window, market.bar)
     n, decay = HALF_LIVES * half_life, 0.5 ** (1.0 / half_life)
     least = min(half_life, bars_in(LEAST, market.bar))
-    mean = mean_so_far(bar_returns(market) ** 2, n, decay, least) * float(DAY / market.bar)
+    mean = mean_so_far(bar_returns(market) ** 2, n, decay, least) * bars_per_day(market.bar)
     return np.log(np.maximum(mean, FLOOR)) - level(market)
 
 
@@ -170,7 +170,7 @@ def scaled_fall(market: MarketData, window: str) -> Array:
 
 
 def _scaled(market: MarketData, window: str) -> Array:
-    n, day = bars_in(window, market.bar), float(DAY / market.bar)
+    n, day = bars_in(window, market.bar), bars_per_day(market.bar)
     least = min(n, bars_in(LEAST, market.bar))
     drift = mean_so_far(bar_returns(market), n, least=least)
     return drift * np.sqrt(n * day) * np.exp(-0.5 * level(market))
@@ -193,13 +193,13 @@ def log_volume(market: MarketData, window: str) -> Array:
     traded = np.where(market.tradable, market.volume, np.nan)
     n = bars_in(window, market.bar)
     mean = mean_so_far(traded, n, least=min(n, bars_in(LEAST, market.bar)))
-    return np.log1p(mean * float(DAY / market.bar))
+    return np.log1p(mean * bars_per_day(market.bar))
 
 
 def traded_value(market: MarketData) -> Array:
     """Traded value per day over the last 30 days, or since the listing [quote] (n_bars, n_contracts)."""
     mean = mean_so_far(quote_volume(market), bars_in(MONTH, market.bar), least=bars_in(LEAST, market.bar))
-    return mean * float(DAY / market.bar)
+    return mean * bars_per_day(market.bar)
 
 
 def funding_of_window(market: MarketData, window: str) -> Array:
@@ -207,5 +207,5 @@ def funding_of_window(market: MarketData, window: str) -> Array:
     total, _, count = funding_by_bar(market)
     n = bars_in(window, market.bar)
     settled = mean_so_far(count, n)
-    rate = mean_so_far(total, n) * float(DAY / market.bar) * 1e3
+    rate = mean_so_far(total, n) * bars_per_day(market.bar) * 1e3
     return np.where(settled > 0.0, np.clip(rate, -5.0, 5.0), np.nan)
