@@ -179,7 +179,8 @@ def rolling_mean_and_variance(x: Array, n: int) -> tuple[Array, Array]:
     Blocks are merged by their mean and sum of squared deviations (Chan, Golub and LeVeque, 1983), so that
     a price of 100 000 that moves by a tick keeps its digits.
     """
-    moments = np.stack([x, np.zeros_like(x)], axis=-1)  # mean, squared deviations
+    moments = np.zeros((*x.shape, 2))  # mean, squared deviations
+    moments[..., 0] = x
     merged = _fold(moments, n, _MOMENTS)
     return merged[..., 0], merged[..., 1] / n
 

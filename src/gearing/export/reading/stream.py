@@ -173,16 +173,22 @@ class Stream:
                 )
             if moment is not None:
                 time = due_before(moment, about)
-                newest = dict.fromkeys(about.symbols, self.next_open - about.bar)
-                check_fresh(newest, about.bar, self._interval, moment, max_age)
+                self._check_fresh(moment, max_age)
         except BundleError as error:
             return Perception(None, None, time, (), (Refusal(error.code, str(error)),))
         seen = self._seen
-        if seen.quotes is None:
+        if seen.quotes is None or seen.time == self.next_open:
             return seen
-        later = [] if seen.time in (None, self.next_open) else [later_note(about, seen.quotes.time)]
+        later = [later_note(about, seen.quotes.time)]
         quotes = replace(seen.quotes, newest=self._newest)
         return replace(seen, quotes=quotes, notes=(*later, *seen.notes))
+
+    def _check_fresh(self, moment: np.datetime64, max_age: str | None) -> None:
+        about = self.manifest
+        if max_age is None and self.next_open <= moment < self.next_open + about.bar:
+            return  # the bar that closed last before the moment is there
+        newest = dict.fromkeys(about.symbols, self.next_open - about.bar)
+        check_fresh(newest, about.bar, self._interval, moment, max_age)
 
     def _perceived(
         self, quotes: Quotes, signals: Mapping[str, np.ndarray], rows: Sequence[np.ndarray]

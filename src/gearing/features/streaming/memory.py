@@ -102,17 +102,17 @@ def _order(n: int) -> tuple[tuple[int, int], ...]:
 
 
 class SpacedRing:
-    """The last ``n`` rows of an array, read ``step`` rows apart."""
+    """The last ``n`` rows of an array, read ``step`` rows apart; ``n`` is a multiple of ``step``."""
 
     def __init__(self, x: np.ndarray, n: int, step: int):
         self.rows = np.full((n, *x.shape[1:]), np.nan)
         kept = x[-n:]
         self.rows[n - len(kept) :] = kept
-        self.back, self.oldest = np.arange(step, n + 1, step), 0
+        self.step, self.oldest = step, 0
 
     def exchange(self, x: np.ndarray) -> np.ndarray:
-        """Rows ``step``, 2 ``step``, ... before the coming one (n / step, ...); ``x`` (1, ...) joins them."""
-        found = self.rows[(self.oldest - self.back) % len(self.rows)]
+        """Rows ``step``, 2 ``step``, ... before the coming one (n / step, ...), in any order; ``x`` (1, ...) joins."""
+        found = self.rows[self.oldest % self.step :: self.step].copy()
         self.rows[self.oldest] = x[0]
         self.oldest = (self.oldest + 1) % len(self.rows)
         return found
