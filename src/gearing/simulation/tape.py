@@ -5,14 +5,15 @@ row, decisions and features bar by bar. The rows are in memory; those of a marke
 mapped file in the store's folder, written once and shared by all processes.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gearing.exchange.engine.intervals import MarketArrays
 from gearing.exchange.records import margin_tier_dtype, row_dtype, settlement_dtype
 from gearing.features import FeatureTable
 from gearing.market.data import MarketData
@@ -21,6 +22,9 @@ from gearing.simulation.config import Slippage
 from gearing.simulation.tape_rows import MarketRows, Offsets, tier_schedules
 from gearing.storage.digest import digest
 from gearing.storage.mapped import ArrayFile, cached_folder, mapped
+
+if TYPE_CHECKING:
+    from gearing.exchange.engine.intervals import MarketArrays
 
 LAYOUT = 1  # raise it with any change of what a row holds for the same market
 BLOCK = 1 << 19  # rows x contracts laid out at a time
@@ -53,7 +57,10 @@ class Tape:
 
     def arrays(self, contracts: np.ndarray, config: np.ndarray) -> MarketArrays:
         """What the kernel reads: these arrays with the records of the contracts and of the settings."""
-        return MarketArrays(contracts, config, self.tiers, self.rows, self.settlements, self.features)
+        # Here, as it loads numba, which bundles run without.
+        from gearing.exchange.engine.intervals import MarketArrays as Arrays
+
+        return Arrays(contracts, config, self.tiers, self.rows, self.settlements, self.features)
 
 
 def decision_bars(open_time: np.ndarray, interval: np.timedelta64, bar: np.timedelta64) -> np.ndarray:
