@@ -9,7 +9,7 @@ import pytest
 import gearing
 from gearing.envs.sb3 import PerpetualVecEnv
 from gearing.exchange.observing import ACCOUNT_COLUMNS, POSITION_COLUMNS
-from gearing.features import FeatureSet, registered_features
+from gearing.features import FeatureSet, is_feature
 from gearing.policies import control_names, make_control, make_rule, rule_names
 from gearing.policies.rules import FixedLeverage
 from gearing.simulation.actions import ResidualScheme
@@ -21,10 +21,11 @@ NEEDED = {
 }  # fmt: skip
 SETTINGS = {"margin_mode": "cross", "margin_share": 0.5, "max_leverage": 20.0, "initial_equity": 50_000.0}
 STEPS = 30
+RULES, CONTROLS = rule_names(), control_names()  # without what other tests register while they run
 
 
 def controls():
-    return [make_control({"control": name, **NEEDED.get(name, {})}) for name in control_names()]
+    return [make_control({"control": name, **NEEDED.get(name, {})}) for name in CONTROLS]
 
 
 def rule_of(name):
@@ -38,12 +39,12 @@ def direction_of(name):
 
 def with_table(market):
     """The market with every column that a rule or control reads; forecasts of nobody are random probabilities."""
-    readers = [*(rule_of(name) for name in rule_names()), *controls()]
+    readers = [*(rule_of(name) for name in RULES), *controls()]
     asked = dict.fromkeys(c for reader in readers for c in reader.required_columns)
-    own, known = {*POSITION_COLUMNS, *ACCOUNT_COLUMNS}, {feature.name for feature in registered_features()}
-    table = FeatureSet([name for name in asked if name in known]).compute(market)
+    own = {*POSITION_COLUMNS, *ACCOUNT_COLUMNS}
+    table = FeatureSet([name for name in asked if is_feature(name)]).compute(market)
     rng = np.random.default_rng(0)
-    for name in (name for name in asked if name not in known and name not in own):
+    for name in (name for name in asked if not is_feature(name) and name not in own):
         shape = (market.n_bars, market.n_contracts)
         table = table.join(name, rng.uniform(0.05, 0.95, shape), lower=0.0, upper=1.0)
     return market, table
@@ -51,7 +52,7 @@ def with_table(market):
 
 @cache
 def synthetic():
-    return with_table(gearing.synthetic_market("market-b", seed=3, years=0.5, contracts=("A", "B", "C")))
+    return with_table(gearing.synthetic_market("market-b", seed=3, years=1.5, contracts=("A", "B", "C")))
 
 
 @cache
@@ -87,12 +88,12 @@ def assert_every_face_plays(rule, market, table, **settings):
     return played
 
 
-@pytest.mark.parametrize("name", rule_names())
+@pytest.mark.parametrize("name", RULES)
 def test_every_rule_trades_three_contracts_in_every_interface(name):
     assert_every_face_plays(rule_of(name), *synthetic(), direction=direction_of(name))
 
 
-@pytest.mark.parametrize("control", controls(), ids=control_names())
+@pytest.mark.parametrize("control", controls(), ids=CONTROLS)
 def test_every_control_guards_three_contracts_in_every_interface(control):
     played = assert_every_face_plays(FixedLeverage(12.0), *synthetic(), controls=(control,))
     assert list(played.control_report.index) == [repr(control)]
@@ -104,12 +105,12 @@ def test_all_controls_together_guard_three_contracts_in_every_interface():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", rule_names())
+@pytest.mark.parametrize("name", RULES)
 def test_every_rule_trades_bitcoin_ether_and_ada_on_their_marks(real_history, name):
     assert_every_face_plays(rule_of(name), *real(real_history), direction=direction_of(name))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("control", controls(), ids=control_names())
+@pytest.mark.parametrize("control", controls(), ids=CONTROLS)
 def test_every_control_guards_bitcoin_ether_and_ada_on_their_marks(real_history, control):
     assert_every_face_plays(FixedLeverage(12.0), *real(real_history), controls=(control,))
