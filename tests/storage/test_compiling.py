@@ -1,6 +1,7 @@
 """What a user reads while functions are compiled."""
 
 import io
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -41,7 +42,8 @@ def test_functions_of_others_are_compiled_without_a_word(clock):
     assert shown.getvalue() == ""
 
 
-def test_nothing_is_printed_where_the_error_output_is_no_terminal(clock, capsys):
+def test_nothing_is_printed_where_the_error_output_is_no_terminal(clock, capsys, monkeypatch):
+    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)  # which another test may have imported
     announcer = Announcer()
     announcer.on_start(of("gearing.exchange.kernel"))
     announcer.on_end(of("gearing.exchange.kernel"))
