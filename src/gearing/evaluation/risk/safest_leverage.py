@@ -155,7 +155,7 @@ def safest_leverage(
 
 
 class Promiser:
-    """Promises of one contract: the law is fitted once, then asked for any event, horizon, budget and side.
+    """Promises of one contract: the law is fitted once and answers for any event, horizon, budget and side.
 
     Parameters
     ----------
