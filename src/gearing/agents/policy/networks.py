@@ -109,7 +109,12 @@ class RecurrentMode(nn.Module):
 
 def chosen_action(policy: Any, features: Tensor, masks: Tensor | None = None) -> Tensor:
     """Mode of an actor-critic policy for features (n, n_features): actions in its box, or choices, (n, n_slots)."""
-    output = policy.action_net(policy.mlp_extractor.forward_actor(features))
+    return action_of(policy, policy.mlp_extractor.forward_actor(features), masks)
+
+
+def action_of(policy: Any, latent: Tensor, masks: Tensor | None = None) -> Tensor:
+    """`chosen_action` from the output of the actor's hidden layers (n, n_hidden)."""
+    output = policy.action_net(latent)
     space = policy.action_space
     if isinstance(space, spaces.Box):
         return torch.clamp(output, float(space.low.flat[0]), float(space.high.flat[0]))

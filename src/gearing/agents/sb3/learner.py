@@ -25,7 +25,7 @@ from gearing.agents.policy.networks import ModeOfPolicy, policy_arguments, polic
 from gearing.agents.policy.scaling import fit_scaling
 from gearing.agents.sb3.learning_env import LearningVecEnv, policy_leverage
 from gearing.agents.sb3.messages import in_one_line
-from gearing.agents.sb3.rollouts import collect_rollout, unchecked_distributions
+from gearing.agents.sb3.rollouts import as_numbers, collect_rollout, unchecked_distributions
 from gearing.agents.settings import AgentSettings
 from gearing.features import FeatureTable
 from gearing.market.data import MarketData
@@ -163,8 +163,7 @@ class SB3Learner:
     def _act(self, observations: np.ndarray) -> np.ndarray:
         """Mode of the present policy."""
         with torch.no_grad():
-            actions = self._mode(torch.from_numpy(observations).to(self.model.device)).cpu().numpy()
-        return actions.astype(np.float64) if actions.dtype == np.float32 else actions
+            return as_numbers(self._mode(torch.from_numpy(observations).to(self.model.device)))
 
     def update(self) -> dict[str, float]:
         """One rollout and one update of the algorithm."""

@@ -40,6 +40,7 @@ class LearningVecEnv(PerpetualVecEnv):
         super().__init__(num_envs, infos="ended", **settings)
         self.scale = scale
         self.baseline: Leverage | None = None
+        self._reference_targets: np.ndarray | None = None
         simulator, layout = self.simulator, self.simulator.layout
         self._returns_ahead = _interval_returns(simulator)
         self._neutral = _neutral_columns(simulator)
@@ -93,15 +94,30 @@ class LearningVecEnv(PerpetualVecEnv):
         """Factor of equity (n_accounts,) at an effective leverage, without costs."""
         return np.maximum(1.0 + (leverage * ahead).sum(axis=1), _LEAST_GROWTH)
 
+    def reference_observations(self) -> np.ndarray:
+        """What the reference accounts see (n_accounts, n_columns): the market columns and their own leverage."""
+        seen = self.simulator.observations.copy()
+        seen[:, self._neutral[0]] = self._neutral[1]
+        seen[:, self._place] = self.reference
+        return seen
+
+    def guide_references(self, actions: np.ndarray) -> None:
+        """Give the actions of the reference accounts to the next step, which then does not call the baseline.
+
+        Parameters
+        ----------
+        actions : (n_accounts, n_slots)
+            Of the same policy, for ``reference_observations``.
+        """
+        self._reference_targets = signed_leverage(self.simulator, actions, self.reference_observations())
+
     def baseline_growth(self) -> np.ndarray | float:
         """Log growth of the reference accounts over the next interval (n_accounts,), and their leverage after it."""
         if self.baseline is None:
             return 0.0
-        simulator = self.simulator
-        seen = simulator.observations.copy()
-        seen[:, self._neutral[0]] = self._neutral[1]
-        seen[:, self._place] = self.reference
-        target = self._shares * self.baseline(seen)
+        simulator, given = self.simulator, self._reference_targets
+        self._reference_targets = None
+        target = self._shares * (self.baseline(self.reference_observations()) if given is None else given)
         leverage = np.where(np.isnan(target), self.reference, target)  # NaN holds the position
         ahead = self._returns_ahead[simulator.accounts.row]
         growth = self._growth(leverage, ahead)
@@ -139,13 +155,13 @@ def policy_leverage(simulator: Any, act: Callable[[np.ndarray], np.ndarray]) -> 
     ----------
     act : normalised actions (n, n_slots) of raw observations
     """
+    return lambda observations: signed_leverage(simulator, act(observations), observations)
 
-    def leverage(observations: np.ndarray) -> np.ndarray:
-        view = Observation(simulator.layout, observations)
-        magnitude = simulator.scheme.leverage(act(observations), view, simulator.config.direction == "free")
-        return simulator.directed(magnitude)
 
-    return leverage
+def signed_leverage(simulator: Any, actions: np.ndarray, observations: np.ndarray) -> np.ndarray:
+    """Signed target leverage (n, n_slots) of normalised actions for raw observations (n, n_columns)."""
+    view = Observation(simulator.layout, observations)
+    return simulator.directed(simulator.scheme.leverage(actions, view, simulator.config.direction == "free"))
 
 
 def _legs(simulator: Any) -> int:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from gearing.agents.policy.networks import action_of
 from gearing.agents.sb3.learning_env import LearningVecEnv
 
 _ROWS = 8_192  # of one evaluation of the values; more would fall out of the processor's cache
@@ -41,7 +42,7 @@ def collect_rollout(model: Any, env: LearningVecEnv) -> None:
         for k in range(model.n_steps):
             observations, starts = model._last_obs, model._last_episode_starts
             masks = _masks(model, env)
-            distribution = policy.get_distribution(_tensor(model, observations), **masks)
+            distribution = _distribution(model, env, observations, masks)
             actions = distribution.get_actions()
             logs = distribution.log_prob(actions)
             drawn, mode = actions.cpu().numpy(), distribution.mode().cpu().numpy()
@@ -56,6 +57,12 @@ def collect_rollout(model: Any, env: LearningVecEnv) -> None:
         last_values = policy.predict_values(_tensor(model, model._last_obs))
     buffer.compute_returns_and_advantage(last_values=last_values, dones=model._last_episode_starts)
     buffer.advantages += explored
+
+
+def as_numbers(actions: Tensor) -> np.ndarray:
+    """Actions as the simulator reads them: float64, or whole numbers."""
+    array = actions.cpu().numpy()
+    return array.astype(np.float64) if array.dtype == np.float32 else array
 
 
 @contextmanager
@@ -83,6 +90,21 @@ class _Cut:
                 self.steps.append(k)
                 self.accounts.append(i)
                 self.observations.append(infos[i]["terminal_observation"])
+
+
+def _distribution(model: Any, env: LearningVecEnv, observations: np.ndarray, masks: dict[str, Any]) -> Any:
+    """What ``policy.get_distribution`` returns; the reference accounts take their actions from the same evaluation."""
+    policy, n = model.policy, env.num_envs
+    seen = observations
+    if env.baseline is not None:
+        seen = np.concatenate([observations, env.reference_observations()])
+    latent = policy.mlp_extractor.forward_actor(policy.pi_features_extractor(_tensor(model, seen)))
+    distribution = policy._get_action_dist_from_latent(latent[:n])
+    if masks:
+        distribution.apply_masking(masks["action_masks"])
+    if env.baseline is not None:
+        env.guide_references(as_numbers(action_of(policy, latent[n:])))
+    return distribution
 
 
 def _masks(model: Any, env: LearningVecEnv) -> dict[str, np.ndarray]:
