@@ -12,7 +12,7 @@ NAMES = {
     "gearing": """
         FeatureSet FeatureTable MarketData Policy SimulationConfig Simulator Slippage __version__ backtest
         check_feature check_policy compare feature load_bundle load_market oracle_growth oracle_leverage oracle_policy
-        rules run_study safest_leverage synthetic_market venue
+        rules run_study safest_leverage synthetic_market train venue
     """,
     "gearing.agents": """
         AgentSettings LearnedPolicy Learner Scorer TrainedAgent TrainingDiverged agent_names agent_settings

@@ -14,6 +14,7 @@ from gearing.storage.digest import package_version
 from gearing.storage.numba_cache import ensure_numba_cache
 
 if TYPE_CHECKING:
+    from gearing.agents.train import train as train
     from gearing.contracts import venue as venue
     from gearing.evaluation.backtesting import backtest as backtest
     from gearing.evaluation.conformance import check_policy as check_policy

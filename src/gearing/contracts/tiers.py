@@ -14,6 +14,7 @@ import numpy as np
 MARGIN_TIER_DTYPE = np.dtype(
     [("floor", "f8"), ("cap", "f8"), ("rate", "f8"), ("amount", "f8"), ("max_leverage", "f8")], align=True
 )
+"""Record of a margin tier: notional [settle coin], maintenance rate (a fraction), amount, largest leverage."""
 
 
 @dataclass(frozen=True)

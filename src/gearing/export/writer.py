@@ -19,6 +19,7 @@ from gearing.features import FeatureSet, FeatureTable, is_feature, parse_duratio
 from gearing.market.data import MarketData
 from gearing.market.timing import YEAR
 from gearing.policies.registry import describe_control, describe_rule
+from gearing.simulation.actions import LeverageScheme, ResidualScheme, TierScheme
 from gearing.simulation.config import SimulationConfig
 from gearing.simulation.hooks import hooks_of
 from gearing.simulation.observation import ObservationLayout
@@ -26,6 +27,7 @@ from gearing.simulation.policy import Policy, check_columns
 from gearing.storage.atomic import draft_folder, write_text
 from gearing.storage.digest import code_digest
 
+_EXPORTED_SCHEMES = (type(None), LeverageScheme, ResidualScheme, TierScheme)
 _PACKAGES = (
     "gearing", "numpy", "pandas", "numba", "torch", "stable-baselines3", "sb3-contrib", "scikit-learn", "lightgbm",
     "onnx", "onnxruntime",
@@ -115,7 +117,13 @@ def _check(policy: Policy, config: SimulationConfig, table: FeatureTable) -> Non
             "position_mode 'hedge' cannot be exported: an account file has one position per contract."
         )
     known = (*table.columns, *POSITION_COLUMNS, *ACCOUNT_COLUMNS)
-    base = getattr(hooks_of(policy).scheme, "base", None)
+    scheme = hooks_of(policy).scheme
+    if type(scheme) not in _EXPORTED_SCHEMES:
+        raise BundleError(
+            f"the action scheme {type(scheme).__name__} cannot be exported: a bundle's graph holds the schemes "
+            "leverage, tiers and residual. Train with one of these, or export a module (gearing.agents.from_torch)."
+        )
+    base = getattr(scheme, "base", None)
     for reader in (policy, *config.controls, *([] if base is None else [base])):
         try:
             check_columns(reader, known)

@@ -46,6 +46,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "volume_ratio_7d",
     )
 }
+"""Names of features by group; a group's name stands for all of them."""
 
 
 class FeatureSet:

@@ -20,6 +20,7 @@ from gearing.names import shown
 SETTLEMENT_DTYPE = np.dtype(
     [("time", "datetime64[ms]"), ("contract", "<i4"), ("rate", "<f8"), ("mark", "<f8")]
 )
+"""Record of a funding settlement: UTC time, contract number, rate (a fraction), mark price."""
 PRICES = ("last", "mark", "index")  # each (n_bars, n_contracts, 4)
 PUBLISHED = ("predicted_rate", "implied_volatility")
 COLUMNS = ("volume", "tradable", *PUBLISHED)  # each (n_bars, n_contracts)

@@ -64,11 +64,21 @@ class DataclassRegister(Register[type]):
 
 RULES = DataclassRegister("rule", "gearing.rules", ["gearing.policies.rules"])
 CONTROLS = DataclassRegister("control", "gearing.controls", ["gearing.policies.controls"])
-# Decorators of rule and control classes, which must be dataclasses so that their parameters can be printed.
-rule, control = RULES.register, CONTROLS.register
-rule_names, control_names = RULES.sorted_names, CONTROLS.sorted_names
-describe_rule, describe_control = RULES.describe, CONTROLS.describe
+
+rule = RULES.register
+"""``@rule("name")`` registers a class of rules: a dataclass, so that its parameters can be printed."""
+rule_names = RULES.sorted_names
+"""``rule_names()`` returns the names of all registered rules, sorted."""
+describe_rule = RULES.describe
+"""``describe_rule(rule)`` returns its name and parameters, from which ``make_rule`` builds it again."""
+control = CONTROLS.register
+"""``@control("name")`` registers a class of risk controls: a dataclass, so that its parameters can be printed."""
+control_names = CONTROLS.sorted_names
+"""``control_names()`` returns the names of all registered risk controls, sorted."""
+describe_control = CONTROLS.describe
+"""``describe_control(control)`` returns its name and parameters, from which ``make_control`` builds it again."""
 make_control = CONTROLS.make
+"""``make_control("stop_loss")`` or ``make_control({"control": "stop_loss", "margin": 0.3})`` builds a risk control."""
 
 
 def make_rule(spec: str | Mapping[str, Any]) -> Any:

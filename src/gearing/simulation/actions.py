@@ -28,6 +28,7 @@ class ActionScheme(Protocol):
 
 SCHEMES: Register[Callable[..., ActionScheme]] = Register("action scheme", "gearing.action_schemes")
 action_scheme = SCHEMES.register
+"""``@action_scheme("name")`` registers a class of action schemes; it is called with ``max_leverage``."""
 
 
 def make_scheme(given: Any, max_leverage: float) -> ActionScheme:

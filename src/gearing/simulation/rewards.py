@@ -29,6 +29,7 @@ class Reward(Protocol):
 
 REWARDS: Register[Callable[[], Reward]] = Register("reward", "gearing.rewards")
 reward = REWARDS.register
+"""``@reward("name")`` registers a class of rewards, called without arguments."""
 
 
 def make_reward(given: Any) -> Reward:

@@ -51,8 +51,7 @@ class OwnPolicy(LearnedPolicy):
     """
 
     def __init__(self, network: OwnNetwork, description: PolicyDescription, settings: Mapping[str, Any]):
-        super().__init__(network, description)
-        self.settings = dict(settings)
+        super().__init__(network, description, settings)
 
     def save(self, folder: str | Path) -> NoReturn:
         """Refused: its network cannot be rebuilt from a description."""

@@ -3,7 +3,7 @@
 import json
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -11,17 +11,17 @@ from zipfile import BadZipFile
 import numpy as np
 import torch
 
+from gearing.agents.policy.account_settings import describe_settings, make_settings
 from gearing.agents.policy.description import PolicyDescription
 from gearing.agents.policy.networks import build_network
 from gearing.policies import describe_rule, make_rule
-from gearing.simulation.actions import LeverageScheme, ResidualScheme, TierScheme
+from gearing.simulation.actions import SCHEMES, ResidualScheme
 from gearing.simulation.observation import Observation
 from gearing.simulation.simulator import Simulator
 from gearing.storage.atomic import write_text
 from gearing.storage.text import read_json
 
 _DESCRIPTION, _WEIGHTS = "policy.json", "weights.npz"
-_SCHEMES: dict[str, Any] = {"leverage": LeverageScheme, "tiers": TierScheme}
 
 
 class LearnedPolicy:
@@ -34,15 +34,24 @@ class LearnedPolicy:
     description : PolicyDescription
     scheme : ActionScheme or None
         None where it returns target leverage.
+    settings : dict
+        Fields of `SimulationConfig` that ``gearing.train`` was given, which ``gearing.backtest`` uses where no others
+        are given; none of a policy of `train_agent`.
     """
 
-    def __init__(self, network: torch.nn.Module, description: PolicyDescription):
+    def __init__(
+        self,
+        network: torch.nn.Module,
+        description: PolicyDescription,
+        settings: Mapping[str, Any] | None = None,
+    ):
         self.network = network
         self.description = description
         self.scheme = make_described_scheme(description.scheme)
         self.action_scheme = str(description.scheme["action"])
         self.required_columns = description.columns
         self.masked = description.algorithm == "maskable_ppo"
+        self.settings = dict(settings or {})
 
     def predict(
         self,
@@ -84,7 +93,8 @@ class LearnedPolicy:
         """Write ``policy.json`` and ``weights.npz`` into a folder, created if missing."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        write_text(folder / _DESCRIPTION, json.dumps(asdict(self.description), indent=1) + "\n")
+        described = {**asdict(self.description), "settings": describe_settings(self.settings)}
+        write_text(folder / _DESCRIPTION, json.dumps(described, indent=1) + "\n")
         weights = {name: tensor.numpy() for name, tensor in self.network.state_dict().items()}
         np.savez(folder / _WEIGHTS, **weights)
         return folder
@@ -114,6 +124,7 @@ def load_policy(folder: str | Path) -> LearnedPolicy:
     try:
         for name in ("names", "low", "high", "columns", "slots"):
             values[name] = tuple(values[name])
+        settings = make_settings(values.pop("settings", {}))
         description = PolicyDescription(**values)
         network = build_network(description)
     except (KeyError, TypeError, ValueError) as error:
@@ -132,7 +143,7 @@ def load_policy(folder: str | Path) -> LearnedPolicy:
         zlib.error,
     ) as error:
         raise ValueError(f"{folder / _WEIGHTS} is damaged, or not of this policy; train it again.") from error
-    return LearnedPolicy(network, description)
+    return LearnedPolicy(network, description, settings)
 
 
 def describe_scheme(scheme: Any) -> dict[str, Any]:
@@ -141,16 +152,16 @@ def describe_scheme(scheme: Any) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        For a scheme outside the package, or a base rule that is not registered.
+        For a scheme that is not registered, or a base rule that is not.
     """
     if isinstance(scheme, ResidualScheme):
         return {"action": "residual", "max_leverage": scheme.max_leverage, "base": describe_rule(scheme.base)}
-    for name, kind in _SCHEMES.items():
-        if type(scheme) is kind:
+    for name in SCHEMES.names():
+        if SCHEMES[name] is type(scheme) and is_dataclass(scheme) and not isinstance(scheme, type):
             return {"action": name, **json.loads(json.dumps(asdict(scheme)))}
     raise ValueError(
-        f"{type(scheme).__name__} cannot be saved with a policy; the schemes that can are residual, "
-        f"{', '.join(_SCHEMES)}."
+        f"{type(scheme).__name__} cannot be saved with a policy; register it, a dataclass with max_leverage: "
+        "@gearing.simulation.action_scheme('name')."
     )
 
 
@@ -162,6 +173,6 @@ def make_described_scheme(given: Mapping[str, Any]) -> Any:
         return None
     if name == "residual":
         return ResidualScheme(values["max_leverage"], base=make_rule(values["base"]))
-    if "levels" in values:
-        values["levels"] = tuple(values["levels"])
-    return _SCHEMES[name](**values)
+    return SCHEMES[name](
+        **{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+    )
