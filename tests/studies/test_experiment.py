@@ -27,7 +27,7 @@ class Doubling(ExperimentConfig):
 
 @experiment(Doubling)
 def doubling(config, work):
-    from gearing.evaluation.drawing import new_figure
+    from gearing.drawing import new_figure
 
     def make():
         CALLS.append(config.numbers)

@@ -65,6 +65,7 @@ def safest_leverage(
 
     For example: gearing safest-leverage BTCUSDT ETHUSDT --budget 5% --horizon 7d --check 2024-01-01
     """
+    from gearing.drawing import png
     from gearing.evaluation.reports.tables import fitted
     from gearing.evaluation.risk.safest_table import (
         budgets_of,
@@ -94,7 +95,7 @@ def safest_leverage(
     if checks:
         typer.echo(f"\nfitted before {check}, checked after it:\n{_came_table(checks)}")
     if figure is not None:
-        figure.write_bytes(promise_figure(records))
+        figure.write_bytes(png(promise_figure(records)))
         typer.echo(f"figure      {figure}")
     write_json(json_file, {"answers": [record(one) for one in records], "checks": checks})
 

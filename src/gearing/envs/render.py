@@ -6,6 +6,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
+from gearing.drawing import BAD, figure_style, new_figure
 from gearing.simulation.simulator import Simulator
 
 RENDER_MODES = ["ansi", "rgb_array"]
@@ -98,33 +99,33 @@ def figure(history: History) -> np.ndarray:
 
     Red lines are liquidations. Equity is on a logarithmic scale, a ruined account at a thousandth of its start.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-    from matplotlib.figure import Figure
+    plot = _plot(history)
+    plot.canvas.draw()
+    return np.asarray(plot.canvas.buffer_rgba())[..., :3].copy()
+
+
+@figure_style
+def _plot(history: History) -> Any:
+    """The figure of 640 by 480 pixels."""
     from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
-    plot = Figure(figsize=(8, 6), dpi=80, layout="constrained")
+    plot = new_figure(8, 6)
+    plot.set_dpi(80)
     axes = plot.subplots(3, 1, sharex=True)
     series = (
-        ("equity", np.maximum(history.equity, 0.001 * history.equity[0])),
-        ("effective leverage", history.leverage),
+        ("equity [quote]", np.maximum(history.equity, 0.001 * history.equity[0])),
+        ("effective leverage [x]", history.leverage),
         ("mark price", history.mark),
     )
     for axis, (name, values) in zip(axes, series, strict=True):
         # Leverage is what an interval ended with: a step, not a slope.
         axis.plot(history.time, values, lw=1.2, drawstyle="steps-pre" if "leverage" in name else "default")
         axis.set_ylabel(name)
-        axis.grid(alpha=0.3)
         for when in np.asarray(history.time)[np.asarray(history.liquidated, bool)]:
-            axis.axvline(when, color="tab:red", lw=0.8)
+            axis.axvline(when, color=BAD, lw=0.8)
     axes[0].set_yscale("log")
     for axis in (axes[0], axes[2]):
         axis.yaxis.set_major_formatter(StrMethodFormatter("{x:,.6g}"))
     wide = max(history.equity) > 10.0 * axes[0].get_ylim()[0]
     axes[0].yaxis.set_minor_formatter(NullFormatter() if wide else StrMethodFormatter("{x:,.6g}"))
-    dates = AutoDateLocator()
-    axes[2].xaxis.set_major_locator(dates)
-    axes[2].xaxis.set_major_formatter(ConciseDateFormatter(dates))
-    canvas = FigureCanvasAgg(plot)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    return plot

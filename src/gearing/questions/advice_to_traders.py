@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gearing.evaluation.drawing import new_figure
+from gearing.drawing import REFERENCE, WIDTH, colour, figure_style, legend_below, new_figure, percent
 from gearing.evaluation.playing import all_decisions, play
 from gearing.evaluation.statistics.multiple_testing import family_of_means
 from gearing.features import FeatureTable, parse_duration
 from gearing.market.data import MarketData
-from gearing.questions.question import Bootstrap, levels, percent_axis
+from gearing.questions.question import Bootstrap, levels
 from gearing.simulation.config import SimulationConfig
 from gearing.simulation.simulator import Simulator
 
@@ -150,27 +150,26 @@ def _verdict(tied: float, share: Mapping[str, float]) -> str:
     return "most are worse off" if share["better_high"] < 0.5 else "not shown"
 
 
+@figure_style
 def majority_figure(found: pd.DataFrame) -> Any:
     """Share of traders better off by moving their leverage, by rule and appetite, against one half."""
     rules, appetites = levels(found, "rule"), levels(found, "appetite")
-    figure = new_figure(10, 0.45 * len(rules) + 2.0)
+    figure = new_figure(WIDTH, 0.45 * len(rules) + 2.2)
     panel = figure.subplots()
     for k, appetite in enumerate(appetites):
         rows = found.xs(appetite, level="appetite")
         rows = rows[rows.tied <= _FEW_DECIDED].reindex(rules)
         at = np.arange(len(rules)) + (k - 0.5 * (len(appetites) - 1)) * 0.18
-        panel.hlines(at, rows.better_low, rows.better_high, color=f"C{k}", lw=1.2)
+        panel.hlines(at, rows.better_low, rows.better_high, color=colour(k), lw=1.4)
         label = f"{appetite:g}x" if rows.better.notna().any() else None  # no entry for what has no point
-        panel.plot(rows.better, at, "o", color=f"C{k}", ms=5, label=label)
-    panel.axvline(0.5, color="0.3", lw=0.8)
+        panel.plot(rows.better, at, "o", color=colour(k), ms=5, label=label)
+    panel.axvline(0.5, **REFERENCE)
     panel.set_xlim(0.0, 1.0)
-    percent_axis(panel.xaxis)
+    percent(panel.xaxis)
     panel.set_yticks(range(len(rules)), rules)
     panel.invert_yaxis()
-    panel.grid(alpha=0.3, axis="x")
-    panel.legend(title="average leverage", fontsize=8)
-    panel.set_title(
-        "Share of traders who ended a year with more than by keeping the same average leverage\n"
-        "(ties and pairs of ruined accounts left out, and rows of hardly anything else; 95 % interval)"
-    )
+    panel.grid(visible=False, axis="y")
+    panel.set_xlabel("share of traders, 95 % interval; ties and pairs of ruined accounts left out")
+    legend_below(figure, 6, title="average leverage")
+    figure.suptitle("Traders who ended a year with more than with fixed leverage of the same average")
     return figure

@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
+from gearing.drawing import REFERENCE, WIDTH, colour, figure_style, legend_below, new_figure, percent
 from gearing.evaluation.accounts import Accounts, play_sizes
 from gearing.evaluation.comparisons.scenarios import with_funding
-from gearing.evaluation.drawing import new_figure
 from gearing.evaluation.risk.past_starts import Starts
 from gearing.features import FeatureSet
 from gearing.market.data import MarketData
@@ -31,7 +31,6 @@ from gearing.questions.question import (
     levels,
     line_with_band,
     metrics_of,
-    percent_axis,
     share_panel,
     with_interval,
 )
@@ -266,22 +265,22 @@ def monthly_rates(market: MarketData) -> pd.Series:
     return rates.groupby(level=0).sum()
 
 
+@figure_style
 def erosion_figure(held: pd.DataFrame, months: pd.DataFrame, title: str) -> Any:
     """What funding did to held longs by year, and how often a month of it was heavy."""
-    figure = new_figure(12, 4.6)
+    figure = new_figure(WIDTH, 4.6)
     left, right = figure.subplots(1, 2)
     _draw_years(left, held.xs("long", level="direction"))
     longs = months.xs("long", level="direction")
     for k, leverage in enumerate(levels(longs, "leverage")):
-        rows, style = longs.xs(leverage, level="leverage"), {"color": f"C{k}", "label": f"{leverage:g}x"}
+        rows, style = longs.xs(leverage, level="leverage"), {"color": colour(k), "label": f"{leverage:g}x"}
         line_with_band(right, rows, "share", marker="o", **style)
-    right.set_title(
-        "Longs: share of calendar months\nin which funding took more than this share of the margin"
-    )
-    percent_axis(right.xaxis)
+    right.set_title("Longs: calendar months in which funding\ntook more than this share of the margin")
+    right.set_xlabel("share of the margin")
+    right.set_ylabel("share of months")
+    percent(right.xaxis)
     share_panel(right)
-    for panel in (left, right):
-        panel.legend(fontsize=8)
+    legend_below(figure, 6, title="leverage")
     figure.suptitle(title)
     return figure
 
@@ -297,8 +296,8 @@ def _draw_years(panel: Any, longs: pd.DataFrame) -> None:
         spread = [rows.effect - rows.effect_low, rows.effect_high - rows.effect]
         panel.bar(at, rows.effect, width, yerr=spread, error_kw={"lw": 0.8}, label=f"{leverage:g}x")
     panel.set_xticks(np.arange(len(years)), years)
-    panel.axhline(0.0, color="0.3", lw=0.8)
-    panel.grid(alpha=0.3, axis="y")
-    panel.set_title(
-        "Longs: result with less result without funding,\nshares of the margin, by year of the start"
-    )
+    panel.axhline(0.0, **REFERENCE)
+    panel.grid(visible=False, axis="x")
+    panel.set_ylabel("share of the margin")
+    percent(panel.yaxis)
+    panel.set_title("Longs: result with less result\nwithout funding, by year of the start")

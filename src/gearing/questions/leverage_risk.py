@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from gearing.evaluation.drawing import new_figure
+from gearing.drawing import WIDTH, colour, figure_style, legend_below, new_figure
 from gearing.evaluation.risk.past_starts import HORIZONS, Starts
 from gearing.features import parse_duration
 from gearing.market.data import MarketData
@@ -191,11 +191,12 @@ def safest_by_appetite(risk: pd.DataFrame, budgets: Sequence[float] = BUDGETS) -
     return pd.DataFrame(parts).reorder_levels(keys).reindex(pd.MultiIndex.from_frame(order))
 
 
+@figure_style
 def risk_figure(risk: pd.DataFrame) -> Any:
     """Probability by leverage, a panel per event and contract, a line per horizon; long solid, short dashed."""
     chosen: Any = risk.xs(levels(risk, "arrangement")[0], level="arrangement")
     events, contracts = levels(risk, "event"), levels(risk, "contract")
-    figure = new_figure(4.2 * len(contracts), 3.4 * len(events))
+    figure = new_figure(WIDTH, 3.0 * len(events) + 0.8)
     panels = figure.subplots(len(events), len(contracts), sharex=True, sharey=True, squeeze=False)
     ticks = sorted(levels(chosen, "leverage"))
     for event, row in zip(events, panels, strict=True):
@@ -208,8 +209,7 @@ def risk_figure(risk: pd.DataFrame) -> Any:
             share_panel(panel)
             panel.set_xticks(ticks, [f"{x:g}x" for x in ticks])
             panel.minorticks_off()
-    labels = panels[0, 0].get_legend_handles_labels()
-    figure.legend(*labels, title="held for", ncols=6, fontsize=8, loc="outside lower center")
+    legend_below(figure, 6, title="held for")
     figure.suptitle("Share of starts; long solid with 95 % interval, short dashed")
     return figure
 
@@ -217,7 +217,7 @@ def risk_figure(risk: pd.DataFrame) -> Any:
 def _draw(panel: Any, rows: pd.DataFrame) -> None:
     horizons = sorted(levels(rows, "horizon"), key=parse_duration)
     for (horizon, direction), part in rows.groupby(["horizon", "direction"], sort=False):
-        line, color = part.droplevel(["horizon", "direction"]), f"C{horizons.index(horizon)}"
+        line, color = part.droplevel(["horizon", "direction"]), colour(horizons.index(horizon))
         if direction == "long":
             line_with_band(panel, line, "probability", color=color, lw=1.4, label=horizon)
         else:

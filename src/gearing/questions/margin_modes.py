@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from gearing.evaluation.drawing import new_figure
+from gearing.drawing import SMALL, WIDTH, colour, figure_style, new_figure
 from gearing.evaluation.playing import Records, play
 from gearing.features import FeatureSet
 from gearing.market.data import MarketData
@@ -284,15 +284,16 @@ def _single(held: HeldBooks, symbols: Sequence[str]) -> dict[str, Any]:
     return {"liquidated": " ".join(hit) or "none", "equity": round(float(held.equity[0]), 9)}
 
 
+@figure_style
 def modes_figure(rows: pd.DataFrame) -> Any:
     """Cross and isolated margin by leverage: what is liquidated, and the end equity."""
     books = levels(rows, "book")
-    figure = new_figure(12, 3.4 * len(books))
+    figure = new_figure(WIDTH, 3.9 * len(books))
     for panels, book in zip(figure.subplots(len(books), 3, squeeze=False), books, strict=True):
         first, second, third = panels
         part = rows.xs(book, level="book")
         for k, mode in enumerate(levels(part, "mode")):
-            line, color = part.xs(mode, level="mode"), f"C{k}"
+            line, color = part.xs(mode, level="mode"), colour(k)
             first.plot(line.index, line.any_liquidated, "o-", color=color, label=f"{mode}: any position")
             first.plot(line.index, line.all_liquidated, "s--", color=color, label=f"{mode}: all of them")
             third.plot(line.index, line.p05, "o-", color=color, label=f"{mode}: 5th percentile")
@@ -301,9 +302,8 @@ def modes_figure(rows: pd.DataFrame) -> Any:
         titles = (f"{book}: liquidated", "cross: share of liquidations", "end equity over start")
         for panel, title in zip(panels, titles, strict=True):
             panel.set_title(title)
-            panel.set_xlabel("leverage")
-            panel.grid(alpha=0.3)
-            panel.legend(fontsize=7)
+            panel.set_xlabel("leverage [x]")
+            panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), fontsize=SMALL)
         share_panel(first)
         share_panel(second)
     return figure
@@ -311,8 +311,8 @@ def modes_figure(rows: pd.DataFrame) -> Any:
 
 def _draw_cross(panel: Any, cross: pd.DataFrame) -> None:
     labels = {
-        "contagion": "contagion: not liquidated in isolated margin",
-        "avoided": "isolated liquidations avoided",
+        "contagion": "contagion: not hit in isolated",
+        "avoided": "rescue: isolated ones avoided",
     }
     for k, (name, label) in enumerate(labels.items(), start=2):
-        line_with_band(panel, cross, name, marker="o", color=f"C{k}", label=label)
+        line_with_band(panel, cross, name, marker="o", color=colour(k), label=label)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
+from gearing.drawing import percent
 from gearing.evaluation.statistics.bootstrap import block_mean
 from gearing.features import parse_duration
 from gearing.market.data import MarketData
@@ -137,13 +138,7 @@ def line_with_band(panel: Any, rows: Any, name: str, **style: Any) -> None:
     panel.fill_between(rows.index, low, high, color=style["color"], alpha=_BAND, lw=0)
 
 
-def percent_axis(axis: Any) -> None:
-    """Label an axis in per cent."""
-    axis.set_major_formatter(lambda value, _: f"{value:.0%}")
-
-
 def share_panel(panel: Any) -> None:
     """Let the vertical axis be shares from 0 to 100 %."""
     panel.set_ylim(0.0, 1.0)
-    percent_axis(panel.yaxis)
-    panel.grid(alpha=0.3)
+    percent(panel.yaxis)

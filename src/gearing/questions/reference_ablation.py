@@ -14,8 +14,8 @@ import pandas as pd
 from pydantic import Field, Strict
 
 from gearing.contracts import TierSchedule
+from gearing.drawing import REFERENCE, WIDTH, colour, figure_style, legend_below, new_figure
 from gearing.evaluation.accounts import play_sizes
-from gearing.evaluation.drawing import new_figure
 from gearing.evaluation.playing import all_decisions
 from gearing.evaluation.risk.past_starts import HORIZONS, Starts
 from gearing.features import FeatureSet, FeatureTable
@@ -331,25 +331,30 @@ def with_flat_tier(market: MarketData, rate: float) -> MarketData:
     return replace(market, contracts=contracts)
 
 
+@figure_style
 def ablation_figure(found: pd.DataFrame) -> Any:
     """Ruined cells and ratio of Sharpe ratios by variant; the reference's as lines."""
     reference, variants = found.iloc[0], found.iloc[1:].astype(float)
-    figure = new_figure(12, 0.36 * len(variants) + 2.0)
+    figure = new_figure(WIDTH, 0.36 * len(variants) + 2.2)
     left, right = figure.subplots(1, 2, sharey=True)
     at = np.arange(len(variants))
     for k, name in enumerate(_SHOWN):
         column = f"ruined_{name}"
-        left.plot(variants[column], at + 0.12 * (k - 1), "o", color=f"C{k}", label=name)
-        left.axvline(float(reference[column]) + 0.03 * (k - 1), color=f"C{k}", ls=":", lw=1.2)
+        left.plot(variants[column], at + 0.12 * (k - 1), "o", color=colour(k), label=name)
+        left.axvline(float(reference[column]) + 0.03 * (k - 1), color=colour(k), ls=":", lw=1.4)
     left.set_xlim(0, 9.3)
-    left.set_title("Cells of nine ruined, all equity as margin\n(dotted: reference)")
-    left.legend(fontsize=8, loc="lower left")
-    right.hlines(at, variants.ratio_least, variants.ratio_largest, color="C0", lw=2.5)
+    left.set_title("Ruined cells of nine, all equity\nas margin (dotted: reference)")
+    left.set_xlabel("cells")
+    right.hlines(
+        at, variants.ratio_least, variants.ratio_largest, color="0.35", lw=3, label="least to largest cell"
+    )
     for name in ("ratio_least", "ratio_largest"):
-        right.axvline(float(reference[name]), color="0.4", ls=":", lw=1.2)
-    right.set_title("Sharpe of 3x/8x over fixed 10x,\nleast to largest cell, a tenth as margin")
+        right.axvline(float(reference[name]), **REFERENCE, ls=":")
+    right.set_title("Sharpe of 3x/8x over fixed 10x,\na tenth as margin")
+    right.set_xlabel("ratio")
     left.set_yticks(at, list(variants.index))
     left.invert_yaxis()
     for panel in (left, right):
-        panel.grid(alpha=0.3, axis="x")
+        panel.grid(visible=False, axis="y")
+    legend_below(figure)
     return figure

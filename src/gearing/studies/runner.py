@@ -13,8 +13,8 @@ from typing import Any
 
 import pandas as pd
 
+from gearing.drawing import png
 from gearing.evaluation.comparisons.comparison import FOLDER, Comparison
-from gearing.evaluation.drawing import png
 from gearing.evaluation.reports.tables import fitted
 from gearing.export.deciding.decision import Decision
 from gearing.storage.atomic import write_atomically, write_text

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 import gearing.evaluation.comparisons.comparison as module
+from gearing.drawing import png
 from gearing.evaluation.comparisons.comparison import GROWTH, SHARE, Comparison, StudyFacts
-from gearing.evaluation.drawing import png
 from gearing.evaluation.statistics.inference import pooled_growth_difference
 
 # Two test spans; a rule is played once on each, an agent with three seeds.

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gearing.evaluation.drawing import new_figure, png
+from gearing.drawing import new_figure, png
 from gearing.evaluation.reports.document import (
     Bullets,
     Code,

@@ -8,10 +8,20 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
+from gearing.drawing import (
+    REFERENCE,
+    SMALL,
+    WIDTH,
+    band,
+    colour,
+    figure_style,
+    intervals,
+    legend_below,
+    line,
+    new_figure,
+)
 from gearing.evaluation.comparisons.scores import AXES, POLICY, SCORE, TASK
-from gearing.evaluation.drawing import band, colour, intervals, line, new_figure, styled
 
-WIDTH = 7.5  # inches
 _LABELS = {
     "iqm": "interquartile mean",
     "median": "median",
@@ -44,6 +54,7 @@ def _height(rows: int) -> float:
     return 1.0 + 0.34 * rows
 
 
+@figure_style
 def scores_figure(comparison: Comparison) -> Any:
     """Every score of every policy, task and seed as a dot, and the mean of the middle half as a bar."""
     names, figure = comparison.policies, new_figure(WIDTH, _height(len(comparison.policies)) + 0.3)
@@ -59,10 +70,11 @@ def scores_figure(comparison: Comparison) -> Any:
         )
     axis.set_yticks(range(len(names)), names[::-1])
     axis.set_xlabel(f"{comparison.unit} (dots: runs, bar: interquartile mean)")
-    axis.grid(alpha=0.3, axis="x")
-    return styled(figure)
+    axis.grid(visible=False, axis="y")
+    return figure
 
 
+@figure_style
 def aggregates_figure(comparison: Comparison) -> Any:
     """Interquartile mean, median, mean and optimality gap with their intervals."""
     table = comparison.aggregates
@@ -71,35 +83,37 @@ def aggregates_figure(comparison: Comparison) -> Any:
     axes = np.atleast_1d(figure.subplots(1, len(shown), sharey=True))
     for axis, name in zip(axes, shown, strict=True):
         _rows(axis, table, name, "")
-        axis.set_title(_LABELS[name], fontsize=10)
-    figure.supxlabel(f"{comparison.unit}, {comparison.level:.0%} intervals over training seeds", fontsize=9)
-    return styled(figure)
+        axis.set_title(_LABELS[name])
+    figure.supxlabel(f"{comparison.unit}, {comparison.level:.0%} intervals over training seeds")
+    return figure
 
 
+@figure_style
 def improvement_figure(comparison: Comparison) -> Any:
     """Probability that each policy's run beats one of each other policy, as a matrix."""
     names, table = comparison.policies, comparison.improvement
-    size = 2.2 + 0.52 * len(names)
-    figure = new_figure(max(size + 1.2, 4.5), size)
+    figure = new_figure(WIDTH, 2.2 + 0.45 * len(names))
     axis = figure.subplots()
+    axis.grid(visible=False)
     values = np.array([[np.nan if i == j else table.probability[i, j] for j in names] for i in names])
-    image = axis.imshow(values, cmap="RdBu", vmin=0.0, vmax=1.0)
+    image = axis.imshow(values, cmap="RdBu", vmin=0.0, vmax=1.0, aspect="auto")
     for i, one in enumerate(names):
         for j, other in enumerate(names):
             if i != j:
                 row = table.loc[(one, other)]
                 certain = row.low > 0.5 or row.high < 0.5
                 ink = "white" if abs(values[i, j] - 0.5) > 0.3 else "black"
-                style = {"weight": "bold" if certain else "normal", "color": ink, "fontsize": 8}
+                style = {"weight": "bold" if certain else "normal", "color": ink, "fontsize": SMALL}
                 axis.text(j, i, f"{values[i, j]:.2f}", ha="center", va="center", **style)
     axis.set_xticks(range(len(names)), names, rotation=35, ha="right", rotation_mode="anchor")
     axis.set_yticks(range(len(names)), names)
     axis.set_xlabel("over this policy")
     figure.colorbar(image, ax=axis, shrink=0.8, label="probability of improvement")
-    axis.set_title(f"bold: the {comparison.level:.0%} interval excludes one half", fontsize=9)
-    return styled(figure)
+    axis.set_title(f"bold: the {comparison.level:.0%} interval excludes one half")
+    return figure
 
 
+@figure_style
 def profiles_figure(comparison: Comparison) -> Any:
     """Share of runs above each score."""
     figure = new_figure(WIDTH, 4.0)
@@ -113,11 +127,11 @@ def profiles_figure(comparison: Comparison) -> Any:
     axis.set_ylim(-0.02, 1.02)
     axis.set_xlabel(comparison.unit)
     axis.set_ylabel("share of runs above")
-    axis.grid(alpha=0.3)
-    _legend(figure, axis)
-    return styled(figure)
+    legend_below(figure)
+    return figure
 
 
+@figure_style
 def learning_figure(comparison: Comparison) -> Any:
     """Score on validation by decisions and by CPU seconds, a band over the seeds of each agent."""
     figure = new_figure(WIDTH, 3.8)
@@ -131,12 +145,12 @@ def learning_figure(comparison: Comparison) -> Any:
                 band(axis, rows.index, rows.low, rows.high, k)
         axis.locator_params(axis="x", nbins=5)  # decisions have six digits and more
         axis.set_xlabel(f"{label} of training")
-        axis.grid(alpha=0.3)
     axes[0].set_ylabel(f"{comparison.unit}\non validation, IQM")
-    _legend(figure, axes[0])
-    return styled(figure)
+    legend_below(figure)
+    return figure
 
 
+@figure_style
 def growth_figure(comparison: Comparison) -> Any:
     """Growth of every policy less the baseline's, and less that of fixed leverage with the same mean."""
     table = comparison.growth
@@ -149,14 +163,13 @@ def growth_figure(comparison: Comparison) -> Any:
     axes = np.atleast_1d(figure.subplots(1, len(shown) + 1, sharey=True))
     for axis, name in zip(axes, ("growth", *shown), strict=True):
         _rows(axis, table, name, "")
-        axis.axvline(0.0, color="0.4", lw=0.8)
-        axis.set_title(titles.get(name, "growth"), fontsize=10)
-    figure.supxlabel(
-        f"log growth a year, {comparison.level:.0%} intervals over blocks of days and seeds", fontsize=9
-    )
-    return styled(figure)
+        axis.axvline(0.0, **REFERENCE)
+        axis.set_title(titles.get(name, "growth"))
+    figure.supxlabel(f"log growth a year, {comparison.level:.0%} intervals over blocks of days and seeds")
+    return figure
 
 
+@figure_style
 def regret_figure(comparison: Comparison) -> Any:
     """Growth that every policy lacks of the known optimum: mean, best and worst seed."""
     table = comparison.regret
@@ -168,10 +181,11 @@ def regret_figure(comparison: Comparison) -> Any:
     single = table.seeds < 2
     low, high = table.best_seed.mask(single), table.worst_seed.mask(single)
     intervals(axis, list(table.index), table.regret, low, high, label)
-    axis.axvline(0.0, color="0.4", lw=0.8)
-    return styled(figure)
+    axis.axvline(0.0, **REFERENCE)
+    return figure
 
 
+@figure_style
 def ranks_figure(comparison: Comparison) -> Any:
     """Probability of each rank of each policy."""
     table = comparison.ranks
@@ -186,12 +200,12 @@ def ranks_figure(comparison: Comparison) -> Any:
         axis.barh(at, shares[:, rank], left=left, height=0.7, label=f"{rank + 1}", **bar)
     for y, (mean, low, high) in zip(at, table[["mean_rank", "low", "high"]].to_numpy(), strict=True):
         interval = f" [{low:.1f}, {high:.1f}]" if np.isfinite(low) else ""
-        axis.text(1.01, y, f"mean {mean:.1f}{interval}", va="center", fontsize=8)
+        axis.text(1.01, y, f"mean {mean:.1f}{interval}", va="center", fontsize=SMALL)
     axis.set_yticks(at, list(table.index))
     axis.set_xlim(0.0, 1.3)
     axis.set_xticks(np.linspace(0.0, 1.0, 6))
     axis.set_xlabel("probability of rank (1, the best, is darkest)")
-    return styled(figure)
+    return figure
 
 
 FIGURES: dict[str, Callable[[Any], Any]] = {
@@ -206,16 +220,10 @@ def _rows(axis: Any, table: pd.DataFrame, name: str, xlabel: str) -> None:
     intervals(axis, list(map(str, table.index)), middle, low, high, xlabel)
     for k, word in enumerate(words):
         if word:  # in the middle of the panel, since a word has no place on the axis
-            axis.text(0.5, len(words) - 1 - k, word, va="center", ha="center", fontsize=8, color=colour(k),
+            axis.text(0.5, len(words) - 1 - k, word, va="center", ha="center", fontsize=SMALL, color=colour(k),
                       transform=axis.get_yaxis_transform())  # fmt: skip
 
 
 def _number(value: Any) -> float:
     """A number; NaN in place of a word."""
     return float("nan") if isinstance(value, str) else float(value)
-
-
-def _legend(figure: Any, axis: Any) -> None:
-    figure.legend(
-        *axis.get_legend_handles_labels(), fontsize=8, ncols=4, loc="outside lower center", frameon=False
-    )

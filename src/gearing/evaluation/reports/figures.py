@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from gearing.evaluation.drawing import band, colour, new_figure, styled
+from gearing.drawing import WIDTH, colour, figure_style, legend_below, new_figure, over_seeds
 
 
+@figure_style
 def equity_figure(
     results: Sequence[Any], title: str = "", groups: Mapping[str, Sequence[Any]] | None = None
 ) -> Any:
@@ -26,27 +27,23 @@ def equity_figure(
         groups or {}
     )
     every = [one for many in lines.values() for one in many]
-    figure = new_figure(7.5, 6.5)
+    figure = new_figure(WIDTH, 7.0)
     top, middle, bottom = figure.subplots(3, 1, sharex=True, height_ratios=[3, 2, 1.5])
     for k, (name, many) in enumerate(lines.items()):
         _draw(top, k, name, [_lived(one, "equity") for one in many], 1.2)
         _draw(middle, k, name, [_lived(one, "leverage") for one in many], 0.9)
     # The path that lived longest shows the price of the whole period.
     longest = max(every, key=lambda result: result.end)
-    bottom.plot(longest.time[1 : longest.end + 1], longest.mark[: longest.end, 0], color="0.35", lw=0.9)
+    bottom.plot(longest.time[1 : longest.end + 1], longest.mark[: longest.end, 0], color="0.35", lw=1.0)
     top.set_yscale("log")
     _mark_ends(top, lines)
     money_axis(top)
-    top.set_ylabel("equity")
-    middle.set_ylabel("effective leverage")
-    bottom.set_ylabel(f"mark {longest.slots[0]}")
-    for axis in (top, middle, bottom):
-        axis.grid(alpha=0.3)
-    figure.legend(
-        *top.get_legend_handles_labels(), fontsize=8, ncols=3, loc="outside lower center", frameon=False
-    )
+    top.set_ylabel("equity [quote]")
+    middle.set_ylabel("effective\nleverage [x]")
+    bottom.set_ylabel(f"mark price\n{longest.slots[0]}")
+    legend_below(figure, 3)
     figure.suptitle(title or "Equity (dot: liquidation, cross: ruined), effective leverage, mark price")
-    return styled(figure)
+    return figure
 
 
 def _lived(result: Any, what: str) -> tuple[np.ndarray, np.ndarray]:
@@ -64,9 +61,7 @@ def _draw(axis: Any, k: int, name: str, paths: Sequence[tuple[np.ndarray, np.nda
     table = np.full((len(paths), times.size), np.nan)
     for row, (time, values) in zip(table, paths, strict=True):
         row[np.searchsorted(times, time)] = values
-    axis.plot(times, np.nanmedian(table, axis=0), color=colour(k), lw=width, label=name)
-    if len(paths) > 1:
-        band(axis, times, np.nanmin(table, axis=0), np.nanmax(table, axis=0), k)
+    over_seeds(axis, times, table, k, lw=width, label=name)
 
 
 def _mark_ends(axis: Any, lines: Mapping[str, Sequence[Any]]) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from gearing.drawing import BAD, WIDTH, colour, figure_style, new_figure, percent, png
 from gearing.evaluation.comparisons.scenarios import capacity, counterfactuals, stress_grid
-from gearing.evaluation.drawing import new_figure, png
 from gearing.evaluation.metrics import EQUITY_FLOOR, RUINED, years_between
 from gearing.evaluation.reports.document import (
     Block,
@@ -94,11 +94,11 @@ def _regimes(result: BacktestResult, market: MarketData) -> pd.DataFrame:
 
 
 _PANELS = (
-    "equity",
-    "drawdown",
-    "effective leverage",
-    "distance to\nliquidation",
-    "funding paid\n(of equity, summed)",
+    "equity [quote]",
+    "drawdown [%]",
+    "effective\nleverage [x]",
+    "distance to\nliquidation [%]",
+    "funding paid, sum\n[% of equity]",
 )
 _LONGEST = 40  # trades shown; the ledger has all
 _SIZING = (
@@ -160,11 +160,10 @@ def _settings(result: BacktestResult) -> dict[str, Any]:
     }
 
 
+@figure_style
 def page(result: BacktestResult, others: Sequence[BacktestResult] = ()) -> Any:
     """Equity, drawdown, leverage, distance to liquidation and funding paid over time (matplotlib figure)."""
-    from matplotlib.ticker import PercentFormatter
-
-    figure = new_figure(11, 13)
+    figure = new_figure(WIDTH, 10.5)
     axes = figure.subplots(5, 1, sharex=True, height_ratios=[3, 1.5, 1.5, 1.5, 1.5])
     end = result.end
     step = result.time[1 : end + 1]
@@ -173,14 +172,14 @@ def page(result: BacktestResult, others: Sequence[BacktestResult] = ()) -> Any:
         axes[0].plot(
             one.path.time[lived],
             one.path.equity[lived],
-            color=f"C{k}",
-            lw=1.2,
+            color=colour(k),
+            lw=1.3,
             label=span_label(one, (result, *others)),
         )
     axes[0].set_yscale("log")
-    mark_liquidations(axes[0], result, "C3", "liquidation")
-    axes[0].legend(fontsize=8, ncols=3)
-    axes[1].fill_between(*_drawdown(result), 0.0, color="C3", alpha=0.5)
+    mark_liquidations(axes[0], result, BAD, "liquidation")
+    axes[0].legend(ncols=2)
+    axes[1].fill_between(*_drawdown(result), 0.0, color=BAD, alpha=0.45, lw=0)
     for slot, name in enumerate(result.slots):
         lived = result.path.time <= result.time[end]
         axes[2].plot(result.path.time[lived][1:], result.path.leverage[lived][1:, slot], lw=0.9, label=name)
@@ -189,15 +188,14 @@ def page(result: BacktestResult, others: Sequence[BacktestResult] = ()) -> Any:
             held = result.leverage[:end, slot] != 0.0
             axes[3].plot(step, np.where(held, result.distance[:end, slot], np.nan), lw=0.9)
     if len(result.slots) > 1:
-        axes[2].legend(fontsize=8, ncols=4)
+        axes[2].legend(ncols=4)
     paid = -np.cumsum(result.steps.funding[:end] / result.steps.equity_before[:end])
-    axes[4].plot(step, paid, color="C4", lw=1.1)
+    axes[4].plot(step, paid, color=colour(0), lw=1.2)
     for axis, label in zip(axes, _PANELS, strict=True):
         axis.set_ylabel(label)
-        axis.grid(alpha=0.3)
     money_axis(axes[0])
     for axis in (axes[1], axes[3], axes[4]):
-        axis.yaxis.set_major_formatter(PercentFormatter(1.0))
+        percent(axis.yaxis)
     return figure
 
 

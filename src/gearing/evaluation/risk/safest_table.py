@@ -6,9 +6,10 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from gearing.evaluation.drawing import colour, new_figure, png
+from gearing.drawing import WIDTH, band, colour, figure_style, legend_below, new_figure, plain_log
 from gearing.evaluation.risk.safest_leverage import Promiser, SafestLeverage
 from gearing.forecasters.excursion_law.law import check_budget
 from gearing.market.data import MarketData
@@ -117,10 +118,11 @@ def record(one: SafestLeverage) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def promise_figure(found: Sequence[SafestLeverage]) -> bytes:
-    """Leverage by budget with intervals, a panel per contract and side, a line per horizon, as PNG."""
+@figure_style
+def promise_figure(found: Sequence[SafestLeverage]) -> Any:
+    """Leverage by budget with intervals, a panel per contract and side, a line per horizon (matplotlib figure)."""
     panels = list(dict.fromkeys((one.contract, one.direction) for one in found))
-    figure = new_figure(4.2 * min(len(panels), 2), 3.4 * ((len(panels) + 1) // 2))
+    figure = new_figure(WIDTH, 0.4 + 3.2 * ((len(panels) + 1) // 2))
     axes = figure.subplots((len(panels) + 1) // 2, min(len(panels), 2), squeeze=False).ravel()
     for axis, (contract, side) in zip(axes, panels, strict=False):
         mine = [
@@ -129,17 +131,15 @@ def promise_figure(found: Sequence[SafestLeverage]) -> bytes:
         for k, horizon in enumerate(dict.fromkeys(one.horizon for one in mine)):
             line = [one for one in mine if one.horizon == horizon]
             x = [one.max_probability for one in line]
-            axis.plot(
-                x, [one.leverage for one in line], "o-", color=colour(k), label=f"within {horizon}", ms=4
-            )
-            axis.fill_between(
-                x, [one.low for one in line], [one.high for one in line], color=colour(k), alpha=0.2, lw=0
-            )
-        axis.set(
-            xscale="log", yscale="log", title=f"{contract}, {side}", xlabel="probability", ylabel="leverage"
-        )
-        axis.grid(alpha=0.3, which="both")
-        axis.legend(fontsize=7)
+            axis.plot(x, [one.leverage for one in line], "o-", color=colour(k), label=f"within {horizon}")
+            band(axis, x, [one.low for one in line], [one.high for one in line], k)
+        axis.set(xscale="log", yscale="log", title=f"{contract}, {side}", xlabel="largest probability")
+        axis.set_ylabel("safest leverage [x]")
+        plain_log(axis.yaxis)
+        budgets = sorted({one.max_probability for one in mine})
+        axis.minorticks_off()
+        axis.set_xticks(budgets, [f"{budget:.3g} %" for budget in 100.0 * np.array(budgets)])
     for axis in axes[len(panels) :]:
         axis.set_visible(False)
-    return png(figure)
+    legend_below(figure)
+    return figure

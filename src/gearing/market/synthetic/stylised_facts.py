@@ -9,18 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from gearing.drawing import WIDTH, figure_style, new_figure
 from gearing.market.data import MarketData
 from gearing.market.resampling import resample
 from gearing.market.synthetic.generators import synthetic_market
 from gearing.market.timing import HOUR, YEAR
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 HILL_TAIL = 0.05
 JUMP_Z = 3.09
@@ -315,7 +313,8 @@ def _table(values: list[float]) -> pd.DataFrame:
     return table[["value", "low", "high", "within", "bitcoin", "ether", "unit"]]
 
 
-def plot_facts(market: MarketData, symbol: str | None = None) -> Figure:
+@figure_style
+def plot_facts(market: MarketData, symbol: str | None = None) -> Any:
     """Plot tails, memory of volatility, the daily pattern and funding.
 
     Returns
@@ -323,10 +322,8 @@ def plot_facts(market: MarketData, symbol: str | None = None) -> Figure:
     matplotlib Figure
         Four panels. Needs the extra ``plots``.
     """
-    from matplotlib.figure import Figure
-
     sample = Sample.of(market, symbol)
-    figure = Figure(figsize=(10, 7), layout="constrained")
+    figure = new_figure(WIDTH, 6.4)
     tails, memory, day, rates = figure.subplots(2, 2).ravel()
     size = np.sort(np.abs(sample.returns / sample.returns.std()))[::-1]
     tails.loglog(size[size > 0], np.arange(1, (size > 0).sum() + 1) / size.size)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gearing.evaluation.drawing import new_figure
+from gearing.drawing import BAD, GOOD, NEUTRAL, REFERENCE, WIDTH, figure_style, new_figure
 from gearing.evaluation.statistics.multiple_testing import LEVEL, family_of_means, family_of_shifts
 from gearing.market.timing import DAY
 from gearing.questions.question import levels
@@ -178,23 +178,24 @@ def _count(found: Any) -> pd.Series:
     return found.groupby(level="rule", sort=False).sum().astype(int)
 
 
+@figure_style
 def difference_figure(cells: pd.DataFrame) -> Any:
     """Each rule's cells against fixed leverage of the same mean: liquidations avoided, and growth."""
     moving = cells[cells.vs_same_leverage.notna()]
     rules = levels(moving, "rule")
-    figure = new_figure(12, 0.42 * len(rules) + 2.2)
+    figure = new_figure(WIDTH, 0.42 * len(rules) + 2.2)
     left, right = figure.subplots(1, 2, sharey=True)
     left.set_title("Liquidations a year fewer than fixed leverage\nof the same mean")
     right.set_title("Log growth a year more than fixed leverage\nof the same mean")
     for panel, column in ((left, "fewer_same_leverage"), (right, "vs_same_leverage")):
         for k, rule in enumerate(rules):
             _draw(panel, k, moving.xs(rule, level="rule"), column)
-        panel.axvline(0.0, color="0.3", lw=0.8)
-        panel.grid(alpha=0.3, axis="x")
+        panel.axvline(0.0, **REFERENCE)
+        panel.grid(visible=False, axis="y")
     left.set_yticks(range(len(rules)), rules)
     left.invert_yaxis()
     figure.suptitle(
-        "One line per cell (contract and side), 95 % interval; coloured where it excludes zero: green better, red worse"
+        "One line per cell (contract and side): 95 % interval;\ngreen: better than zero, red: worse"
     )
     return figure
 
@@ -204,6 +205,6 @@ def _draw(panel: Any, k: int, rows: pd.DataFrame, column: str) -> None:
     at = k + np.linspace(-0.3, 0.3, len(rows))
     for y, (value, low, high) in zip(at, values, strict=True):
         excludes_zero = low > 0.0 or high < 0.0
-        color = "0.65" if not excludes_zero else ("C2" if value > 0.0 else "C3")
+        color = NEUTRAL if not excludes_zero else (GOOD if value > 0.0 else BAD)
         panel.plot([low, high], [y, y], color=color, lw=1.0)
         panel.plot(value, y, ".", color=color, ms=5)

@@ -3,8 +3,8 @@
 from functools import partial
 from pathlib import Path
 
+from gearing.drawing import png
 from gearing.evaluation.comparisons.comparison import Comparison
-from gearing.evaluation.drawing import png
 from gearing.storage.atomic import write_atomically
 
 

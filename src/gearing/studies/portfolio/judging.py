@@ -8,7 +8,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gearing.evaluation.drawing import colour, intervals, new_figure
+from gearing.drawing import (
+    REFERENCE,
+    WIDTH,
+    colour,
+    figure_style,
+    intervals,
+    legend_below,
+    new_figure,
+    percent,
+)
 from gearing.evaluation.metrics import DAYS_PER_YEAR
 from gearing.evaluation.risk.drawdown_budget import WINDOW, equal_risk_scale, window_drawdowns
 from gearing.evaluation.statistics.inference import growth_difference
@@ -141,25 +150,25 @@ def _plain(value: Any) -> Any:
     return number if np.isfinite(number) else None
 
 
+@figure_style
 def frontier_figure(table: pd.DataFrame) -> Any:
     """Growth against realised drawdown of every policy, and differences to the base at equal realised risk."""
     budgets = list(dict.fromkeys(table.index.get_level_values("budget")))
-    figure = new_figure(12, 4.2 * len(budgets))
+    figure = new_figure(WIDTH, 3.8 * len(budgets) + 0.4)
     for panels, budget in zip(figure.subplots(len(budgets), 2, squeeze=False), budgets, strict=True):
         rows = table.xs(budget, level="budget")
         frontier, difference = panels
         for k, (name, row) in enumerate(rows.iterrows()):
-            frontier.plot(row.mdd, row.growth, "o", color=colour(k))
-            frontier.annotate(
-                str(name), (row.mdd, row.growth), fontsize=7, xytext=(4, 2), textcoords="offset points"
-            )
-        frontier.axvline(budget, color="0.5", ls=":")
+            frontier.plot(row.mdd, row.growth, "o", color=colour(k), ms=6, label=str(name))
+        frontier.axvline(budget, **REFERENCE, ls=":", label="budget")
+        percent(frontier.xaxis)
         frontier.set_xlabel("mean largest drawdown of 365 days")
         frontier.set_ylabel("log growth a year")
-        frontier.set_title(f"budget {budget:.0%}")
-        frontier.grid(alpha=0.3)
+        frontier.set_title(f"drawdown budget of {budget:.0%}")
         names = [str(name) for name in rows.index]
         intervals(
             difference, names, rows.difference, rows.low, rows.high, "growth less the base's, equal risk"
         )
+        difference.axvline(0.0, **REFERENCE)
+    legend_below(figure)
     return figure

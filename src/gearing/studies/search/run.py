@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from gearing.drawing import WIDTH, figure_style, legend_below, new_figure
 from gearing.storage.atomic import write_text
 from gearing.studies.experiment import Findings
 from gearing.studies.search.config import CHOSEN, Searched as Evidence, as_text
@@ -168,11 +169,10 @@ def _notes(work: Work) -> tuple[str, ...]:
     )
 
 
+@figure_style
 def _figure(config: Any, tried: Sequence[Tried]) -> Any:
     """Scores by trial, and the best so far."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8.0, 4.0), layout="constrained")
+    figure = new_figure(WIDTH, 4.0)
     axes = figure.add_subplot()
     for state, marker in ((COMPLETE, "o"), ("pruned", "x")):
         some = {one.number: float(one.score or 0.0) for one in tried if one.state == state}
@@ -180,5 +180,5 @@ def _figure(config: Any, tried: Sequence[Tried]) -> Any:
     ended = pd.Series({one.number: one.score for one in tried if one.state == COMPLETE})
     axes.step(ended.index, ended.cummax(), where="post", label="best so far")
     axes.set(xlabel="trial", ylabel="log growth a year, validation", title=config.name)
-    axes.legend()
+    legend_below(figure)
     return figure
