@@ -24,7 +24,7 @@ TEST_ENV := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MLFLOW_DISABLE_TELEMETRY=tr
 PYTEST := $(TEST_ENV) $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-all check format bench docs-tables notebooks clean
+.PHONY: help venv demo test test-all check format bench docs-tables notebooks dist clean
 
 help:
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -66,6 +66,9 @@ docs-tables: $(STAMP) ## fill the tables of docs/; EXPERIMENTS="case_study metho
 
 notebooks: $(STAMP) ## execute every notebook
 	$(PYTEST) --nbmake notebooks
+
+dist: $(STAMP) ## build the wheel and the source distribution into dist/
+	$(BIN)/uv build --out-dir dist
 
 clean: ## remove caches and builds; keeps .venv, downloads and runs
 	rm -rf build dist .cache .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks

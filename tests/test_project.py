@@ -63,3 +63,33 @@ def test_importing_gearing_loads_nothing_heavy(statement):
     code = f"{statement}; import sys; print(sorted(set({HEAVY.split()}) & set(sys.modules)))"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"
+
+
+def test_the_version_is_the_same_in_all_files_that_state_it():
+    version = PROJECT["version"]
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
+    newest = re.search(r"^## \[(\d[^\]]*)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert newest is not None
+    assert newest[1] == version
+
+
+def test_the_source_distribution_has_everything_that_is_tracked():
+    if not (ROOT / ".git").exists():
+        pytest.skip("no git repository, such as an unpacked source distribution")
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["sdist"]
+    taken = tuple(name.lstrip("/") for name in settings["include"])
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
+    left = [
+        name for name in listed.stdout.splitlines()
+        if not any(name == one or name.startswith(f"{one}/") for one in taken) and name != ".gitignore"
+    ]  # fmt: skip
+    assert set(left) <= {"pyproject.toml"}  # hatch always adds it
+
+
+def test_lowest_versions_close_the_holes_that_are_known():
+    lowest = {"torch": (2, 10), "mlflow": (3, 12), "onnx": (1, 21), "jinja2": (3, 1, 6), "pyarrow": (23, 0, 1)}
+    found = {}
+    for requirement in (*PROJECT["dependencies"], *sum(EXTRAS.values(), [])):
+        name, _, version = requirement.partition(">=")
+        found[name] = tuple(int(part) for part in version.split(",")[0].split(".") if part)
+    assert {name for name, least in lowest.items() if found[name] < least} == set()
