@@ -1,5 +1,6 @@
 """The project's own files agree with each other."""
 
+import itertools
 import re
 import subprocess
 import sys
@@ -76,7 +77,9 @@ def test_the_version_is_the_same_in_all_files_that_state_it():
 def test_the_source_distribution_has_everything_that_is_tracked():
     if not (ROOT / ".git").exists():
         pytest.skip("no git repository, such as an unpacked source distribution")
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["sdist"]
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"][
+        "sdist"
+    ]
     taken = tuple(name.lstrip("/") for name in settings["include"])
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
     left = [
@@ -87,9 +90,15 @@ def test_the_source_distribution_has_everything_that_is_tracked():
 
 
 def test_lowest_versions_close_the_holes_that_are_known():
-    lowest = {"torch": (2, 10), "mlflow": (3, 12), "onnx": (1, 21), "jinja2": (3, 1, 6), "pyarrow": (23, 0, 1)}
+    lowest = {
+        "torch": (2, 10),
+        "mlflow": (3, 12),
+        "onnx": (1, 21),
+        "jinja2": (3, 1, 6),
+        "pyarrow": (23, 0, 1),
+    }
     found = {}
-    for requirement in (*PROJECT["dependencies"], *sum(EXTRAS.values(), [])):
+    for requirement in itertools.chain(PROJECT["dependencies"], *EXTRAS.values()):
         name, _, version = requirement.partition(">=")
         found[name] = tuple(int(part) for part in version.split(",")[0].split(".") if part)
     assert {name for name, least in lowest.items() if found[name] < least} == set()

@@ -93,3 +93,27 @@ def test_the_face_without_the_command_line_prints_a_decision_or_one_error(tmp_pa
     assert "REFUSED" in capsys.readouterr().out
     assert main([*given, "--now", "last-bar", "--digest", "0" * 64]) == 2
     assert "it is another bundle" in capsys.readouterr().err
+
+
+def test_the_command_without_its_packages_says_what_to_install_and_what_works():
+    code = """
+        import sys
+
+        class Absent:
+            def find_spec(self, name, path=None, target=None):
+                if name.split(".")[0] == "typer":
+                    raise ModuleNotFoundError("No module named 'typer'", name="typer")
+
+        sys.meta_path.insert(0, Absent())
+        from gearing.__main__ import main
+
+        main()
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith(
+        "error: the command line needs typer, which is not installed: pip install gearing."
+    )
+    assert len(done.stderr.splitlines()) == 1

@@ -24,8 +24,8 @@ WRONG_INPUT, FAULT, STOPPED = 2, 3, 130
 
 _EXTRAS = {
     "forecast": "sklearn lightgbm arch", "train": "torch stable_baselines3 sb3_contrib", "track": "mlflow",
-    "export": "onnx onnxscript", "runtime": "onnxruntime", "sign": "cryptography", "plots": "matplotlib jinja2", "data": "httpx ccxt",
-    "search": "optuna", "serve": "fastapi uvicorn prometheus_client starlette", "cluster": "ray",
+    "export": "onnx onnxscript", "runtime": "onnxruntime", "sign": "cryptography", "plots": "matplotlib jinja2",
+    "data": "httpx ccxt", "search": "optuna", "serve": "fastapi uvicorn prometheus_client starlette", "cluster": "ray",
 }  # fmt: skip
 _ELSEWHERE = "Choose another place, or change its permissions."
 _SYSTEM = {
