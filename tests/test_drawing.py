@@ -21,6 +21,7 @@ from gearing.drawing import (
     percent,
     plain_log,
     png,
+    short_numbers,
 )
 
 
@@ -111,6 +112,8 @@ def test_axes_are_labelled_in_per_cent_and_in_plain_numbers():
     plain_log(axis.yaxis)
     shown = [value for value in axis.get_yticks() if 1.5 <= value <= 30.0]
     assert [axis.yaxis.get_major_formatter()(value) for value in shown] == ["2", "5", "10", "20"]
+    short_numbers(axis.xaxis)
+    assert [axis.xaxis.get_major_formatter()(x) for x in (0.25, 50_000, 1_500_000)] == ["0.25", "50k", "1.5M"]
 
 
 def _sources():

@@ -28,7 +28,7 @@ GOOD, BAD, NEUTRAL = "#009e73", "#b2182b", "#8a8f98"
 REFERENCE = {"color": "0.45", "lw": 1.0}  # a line at zero, a diagonal, a budget
 
 STYLE: dict[str, Any] = {
-    "font.size": 10.0, "figure.titlesize": 11.5, "axes.titlesize": 10.5, "axes.labelsize": 10.0,
+    "font.size": 10.0, "figure.titlesize": 11.5, "figure.labelsize": 10.0, "axes.titlesize": 10.5, "axes.labelsize": 10.0,
     "xtick.labelsize": 9.0, "ytick.labelsize": 9.0, "legend.fontsize": 9.0, "legend.title_fontsize": 9.0,
     "axes.titlelocation": "left", "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": "0.5",
     "axes.grid": True, "axes.axisbelow": True, "grid.color": "0.88", "grid.linewidth": 0.7,
@@ -153,3 +153,13 @@ def plain_log(axis: Any) -> None:
     axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(lambda value, _: f"{value:g}")
+
+
+def short_numbers(axis: Any) -> None:
+    """Label an axis of large numbers as 50k and 1.5M."""
+
+    def text(value: float, _: int) -> str:
+        size = abs(value)
+        return f"{value / 1e6:g}M" if size >= 1e6 else f"{value / 1e3:g}k" if size >= 1e3 else f"{value:g}"
+
+    axis.set_major_formatter(text)

@@ -35,6 +35,8 @@ def describe_data(
     plugins: Plugins = None,
 ) -> None:
     """Stylised facts of a market, compared with those of bitcoin and ether."""
+    from gearing.drawing import png
+    from gearing.evaluation.reports.tables import fitted
     from gearing.market.synthetic.stylised_facts import describe, period_note, plot_facts
 
     config = ad_hoc("data describe", settings or [], ["market"], plugins)
@@ -46,8 +48,8 @@ def describe_data(
     typer.echo(f"  {period_note(market)}")
     facts = describe(market)
     if figure is not None:
-        plot_facts(market).savefig(figure, dpi=110)
-    typer.echo(facts.to_string(float_format=lambda value: f"{value:.3g}"))
+        figure.write_bytes(png(plot_facts(market)))
+    typer.echo(fitted(facts.map(lambda value: f"{value:.3g}" if isinstance(value, float) else value)))
     write_json(
         json_file, {"market": repr(market), "notes": list(market.notes), "facts": facts["value"].to_dict()}
     )
@@ -60,11 +62,14 @@ def check_data(
     json_file: Json = None,
 ) -> None:
     """Check a data folder and list its files and problems; exits with 1 if a file is unusable."""
+    from gearing.evaluation.reports.tables import fitted
     from gearing.market.history.check import check_folder
 
     report = check_folder(folder, symbols=symbol)
-    typer.echo(report.file_table().to_string(index=False))
-    typer.echo(f"\n{report.table().to_string(index=False, max_colwidth=90)}\n\n{report}")
+    for table, names in ((report.file_table(), ["file"]), (report.table(), ["level", "file"])):
+        if len(table):
+            typer.echo(f"{fitted(table.set_index(names))}\n")
+    typer.echo(str(report))
     write_json(json_file, report.to_dict())
     raise typer.Exit(report.exit_code)
 

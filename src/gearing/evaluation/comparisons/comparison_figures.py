@@ -19,6 +19,7 @@ from gearing.drawing import (
     legend_below,
     line,
     new_figure,
+    short_numbers,
 )
 from gearing.evaluation.comparisons.scores import AXES, POLICY, SCORE, TASK
 
@@ -96,19 +97,20 @@ def improvement_figure(comparison: Comparison) -> Any:
     axis = figure.subplots()
     axis.grid(visible=False)
     values = np.array([[np.nan if i == j else table.probability[i, j] for j in names] for i in names])
-    image = axis.imshow(values, cmap="RdBu", vmin=0.0, vmax=1.0, aspect="auto")
+    # The ends of the colour map are left out: they are so dark that no number can be read on them.
+    image = axis.imshow(values, cmap="RdBu", vmin=-0.3, vmax=1.3, aspect="auto")
     for i, one in enumerate(names):
         for j, other in enumerate(names):
             if i != j:
                 row = table.loc[(one, other)]
                 certain = row.low > 0.5 or row.high < 0.5
-                ink = "white" if abs(values[i, j] - 0.5) > 0.3 else "black"
-                style = {"weight": "bold" if certain else "normal", "color": ink, "fontsize": SMALL}
+                style = {"weight": "bold" if certain else "normal", "fontsize": SMALL}
                 axis.text(j, i, f"{values[i, j]:.2f}", ha="center", va="center", **style)
     axis.set_xticks(range(len(names)), names, rotation=35, ha="right", rotation_mode="anchor")
     axis.set_yticks(range(len(names)), names)
     axis.set_xlabel("over this policy")
-    figure.colorbar(image, ax=axis, shrink=0.8, label="probability of improvement")
+    scale = figure.colorbar(image, ax=axis, shrink=0.8, label="probability of improvement")
+    scale.ax.set_ylim(0.0, 1.0)
     axis.set_title(f"bold: the {comparison.level:.0%} interval excludes one half")
     return figure
 
@@ -143,7 +145,8 @@ def learning_figure(comparison: Comparison) -> Any:
                 rows: Any = table.loc[name]
                 axis.plot(rows.index, rows.score, label=name, **line(k, True))
                 band(axis, rows.index, rows.low, rows.high, k)
-        axis.locator_params(axis="x", nbins=5)  # decisions have six digits and more
+        axis.locator_params(axis="x", nbins=5)
+        short_numbers(axis.xaxis)  # decisions have six digits and more
         axis.set_xlabel(f"{label} of training")
     axes[0].set_ylabel(f"{comparison.unit}\non validation, IQM")
     legend_below(figure)
