@@ -28,7 +28,8 @@ GOOD, BAD, NEUTRAL = "#009e73", "#b2182b", "#8a8f98"
 REFERENCE = {"color": "0.45", "lw": 1.0}  # a line at zero, a diagonal, a budget
 
 STYLE: dict[str, Any] = {
-    "font.size": 10.0, "figure.titlesize": 11.5, "figure.labelsize": 10.0, "axes.titlesize": 10.5, "axes.labelsize": 10.0,
+    "font.size": 10.0, "figure.titlesize": 11.5, "figure.labelsize": 10.0, "axes.titlesize": 10.5,
+    "axes.labelsize": 10.0,
     "xtick.labelsize": 9.0, "ytick.labelsize": 9.0, "legend.fontsize": 9.0, "legend.title_fontsize": 9.0,
     "axes.titlelocation": "left", "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": "0.5",
     "axes.grid": True, "axes.axisbelow": True, "grid.color": "0.88", "grid.linewidth": 0.7,
