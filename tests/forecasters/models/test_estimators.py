@@ -126,6 +126,20 @@ def test_har_recovers_a_log_linear_law_and_corrects_its_bias():
     assert HARVolatility(bias_correction=None).fit(X, y).smearing_ == 1.0
 
 
+@pytest.mark.parametrize("name", ["ridge", "har", "gamma_glm"])
+def test_a_column_far_outside_the_range_it_was_fitted_on_counts_as_one_range_outside(name):
+    rng = np.random.default_rng(0)
+    X = rng.uniform(0.0, 1.0, (300, 2))
+    model = forecaster(name).estimator().fit(X, np.exp(X @ [1.0, -2.0] + 0.1 * rng.normal(size=300)))
+    # the range is all but [0, 1], so a column counts as -1 to 2 at most
+    at = model.predict([[0.5, 1.5], [0.5, 1.9], [0.5, 2.01], [0.5, 100.0]])
+    assert at[1] < at[0]
+    assert at[3] == at[2] == pytest.approx(at[1], rel=0.3)
+    session = pytest.importorskip("onnxruntime").InferenceSession(model.to_onnx().SerializeToString())
+    exported = session.run(None, {"X": np.array([[0.5, 100.0]], np.float32)})[0]
+    assert exported.item() == pytest.approx(at[3], rel=1e-5)
+
+
 def test_leave_one_out_residuals_are_those_of_fits_without_the_row():
     X, y = problem(3, n_rows=30)
     residuals = []

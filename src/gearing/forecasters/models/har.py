@@ -39,6 +39,7 @@ class HARVolatility(LinearVariance):
             raise ValueError(f"bias_correction is 'leave_one_out' or None, not {self.bias_correction!r}.")
         centre, target = X.mean(axis=0), np.log(y)
         inner = _Projection(X - centre)
+        self._bound(X)
         self.coef_ = inner.solve(target - target.mean())
         fitted = (X - centre) @ self.coef_ + target.mean()
         self.smearing_ = 1.0

@@ -12,17 +12,27 @@ PERCENT = 100.0  # returns of about one, on which GARCH is estimated best
 OPSET, ML_OPSET, IR_VERSION = 17, 3, 8
 
 
-def linear_graph(coefficients: np.ndarray, intercept: float) -> Any:
-    """Graph of ``exp(X @ coefficients + intercept)``."""
+def linear_graph(
+    coefficients: np.ndarray,
+    intercept: float,
+    lower: np.ndarray | None = None,
+    upper: np.ndarray | None = None,
+) -> Any:
+    """Graph of ``exp(X @ coefficients + intercept)``, X within bounds where they are given."""
     from onnx import helper, numpy_helper
 
     weights = np.asarray(coefficients, dtype=np.float32).reshape(-1, 1)
+    bounded = lower is not None and upper is not None
+    ends = {"lower": lower, "upper": upper} if bounded else {}
     nodes = [
-        helper.make_node("MatMul", ["X", "weights"], ["product"]),
+        *([helper.make_node("Max", ["X", "lower"], ["above"])] if bounded else []),
+        *([helper.make_node("Min", ["above", "upper"], ["rows"])] if bounded else []),
+        helper.make_node("MatMul", ["rows" if bounded else "X", "weights"], ["product"]),
         helper.make_node("Add", ["product", "intercept"], ["log_variance"]),
         helper.make_node("Exp", ["log_variance"], ["variance"]),
     ]
     constants = [numpy_helper.from_array(weights, "weights"), _number(intercept, "intercept")]
+    constants += [numpy_helper.from_array(np.asarray(end, np.float32), name) for name, end in ends.items()]
     return _model(nodes, constants, len(weights))
 
 
