@@ -10,18 +10,25 @@ import numpy as np
 
 from gearing.contracts import Contract
 from gearing.evaluation.risk.distances import HORIZONS, law_for
-from gearing.evaluation.risk.promises import Realised, realised
+from gearing.evaluation.risk.inputs import (
+    SIDE_OF,
+    check_account,
+    check_question,
+    moment_of,
+    one_market,
+    pool_of_markets,
+    symbol_of,
+)
+from gearing.evaluation.risk.promises import Realised, block_of, realised
 from gearing.evaluation.statistics.bootstrap import resamples
-from gearing.forecasters.excursion_law.law import ExcursionLaw, check_budget, check_promise
+from gearing.forecasters.excursion_law.law import ExcursionLaw, check_promise
 from gearing.forecasters.excursion_law.scale import Array, Scale, days_of, mixed_scale
 from gearing.forecasters.excursion_law.starts import SIDES, daily_starts
 from gearing.forecasters.excursion_law.tails import upper_quantiles
-from gearing.market.data import MarketData, market_list
-from gearing.market.timing import stamp
+from gearing.market.data import MarketData
 from gearing.policies.rules.excursion_budget import EVENTS, adverse_size, leverage_of_size
 from gearing.simulation.config import SimulationConfig
 
-SIDE_OF = {"long": 1, "short": -1}
 MODEL = (
     "law of the largest adverse move: pooled multiples of a volatility mixture, generalised Pareto tail, log budgets "
     "calibrated online"
@@ -122,7 +129,10 @@ def safest_leverage(
     contract: str | None = None,
     pool: Sequence[MarketData] = (),
     at: Any = None,
-    **settings: Any,
+    drawdown: float = 0.5,
+    initial_equity: float = _DEFAULT.initial_equity,
+    scale: Scale = mixed_scale,
+    seed: int = 0,
 ) -> SafestLeverage:
     """Largest leverage whose probability of an event within the horizon stays within a budget.
 
@@ -143,14 +153,22 @@ def safest_leverage(
         where there are none.
     at : time, optional
         UTC; nothing later is used. Default: the market's last midnight.
-    **settings
-        drawdown, initial_equity (decides the margin tier), scale (source of volatility), seed (of the interval).
+    drawdown : float
+    initial_equity : float
+        Decides the margin tier.
+    scale : callable
+        Source of volatility, see `gearing.forecasters.excursion_law.scale.mixed_scale`.
+    seed : int
+        Of the interval.
 
     Examples
     --------
     >>> print(safest_leverage(market, event="liquidation", horizon="7d", max_probability=0.01))  # doctest: +SKIP
     """
-    made = Promiser(market, contract=contract, pool=pool, horizons=[horizon], at=at, **settings)
+    made = Promiser(
+        market, contract=contract, pool=pool, horizons=[horizon], at=at, drawdown=drawdown,
+        initial_equity=initial_equity, scale=scale, seed=seed,
+    )  # fmt: skip
     return made.promise(event, horizon, max_probability, direction)
 
 
@@ -184,13 +202,13 @@ class Promiser:
         scale: Scale = mixed_scale,
         seed: int = 0,
     ):
-        market_list(market)
-        if not 0.0 < drawdown <= 1.0:
-            raise ValueError(f"drawdown is {drawdown}; it must be in (0, 1].")
-        symbol = _symbol(market, contract)
+        check_account(drawdown, initial_equity, seed)
+        markets = [one_market(market), *pool_of_markets(pool)]
+        symbol = symbol_of(market, contract)
         self.contract: Contract = market.contracts[market.symbols.index(symbol)]
-        every = daily_starts([market, *pool], sorted({*HORIZONS, *horizons}, key=days_of), scale)
-        every = every if at is None else every.until(stamp(at, "at").astype("datetime64[D]"))
+        days = {f"{days_of(horizon):g}d" for horizon in (*HORIZONS, *horizons)}
+        every = daily_starts(markets, sorted(days, key=days_of), scale)
+        every = every if at is None else every.until(moment_of(at, market))
         self.law: ExcursionLaw = law_for(symbol, every, {})
         self.pool, self.starts = every.of(self.law.symbols), every.of([symbol])
         self.drawdown, self.equity, self.seed = drawdown, initial_equity, seed
@@ -210,14 +228,14 @@ class Promiser:
 
     def promise(self, event: str, horizon: str, probability: float, direction: str) -> SafestLeverage:
         """The largest leverage within a budget."""
-        self._check(event, probability, direction)
-        side, horizon = SIDE_OF[direction], f"{days_of(horizon):g}d"
-        h, s = self.law.horizons.index(horizon), SIDES.index(side)
+        check_question(event, probability, direction)
+        side, (h, horizon) = SIDE_OF[direction], self._horizon(horizon)
+        s = SIDES.index(side)
         refused = self.law.refusal(horizon, side, probability)
         distances = self.distances(horizon, probability, side)
         distance = float(distances[self._last])
-        if refused is None and not np.isfinite(distance):
-            refused = f"the pool ({', '.join(self.law.symbols)}) has too few starts that ended by {self.at}"
+        if refused is None:
+            refused = self._unknown(distance)
         low, high = (1.0, 1.0) if refused else self._spread(h, s, probability)
         leverage, cautious, bold = self._leverages(
             distance * np.array([1.0, high, low]), side, event
@@ -240,8 +258,26 @@ class Promiser:
 
     def distances(self, horizon: str, probability: float, side: int) -> Array:
         """Distance of a budget on every day (n_days,), as it was known then."""
-        h, s = self.law.horizons.index(f"{days_of(horizon):g}d"), SIDES.index(side)
+        h, s = self._horizon(horizon)[0], SIDES.index(side)
         return self.law.distance(self._moments, self._scaled, probability)[h, s]
+
+    def _horizon(self, horizon: str) -> tuple[int, str]:
+        """Place of a horizon in the law, and its name in days."""
+        name = f"{days_of(horizon):g}d"
+        if name not in self.law.horizons:
+            raise ValueError(
+                f"horizon is {name}; this one promises over {', '.join(self.law.horizons)}. Name others as horizons=."
+            )
+        return self.law.horizons.index(name), name
+
+    def _unknown(self, distance: float) -> str | None:
+        """Why a distance is none; None where it is one."""
+        pool = ", ".join(self.law.symbols)
+        if not np.isfinite(distance):
+            return f"the pool ({pool}) has too few starts that ended by {self.at}"
+        if distance <= 0.0:
+            return f"the prices of the pool ({pool}) did not move, so that nothing is known of moves"
+        return None
 
     def checked(
         self, split: np.datetime64, event: str, horizon: str, probability: float, direction: str
@@ -253,10 +289,10 @@ class Promiser:
         ValueError
             Where the law makes no such promise, or no later day has its outcome.
         """
-        self._check(event, probability, direction)
-        side, horizon = SIDE_OF[direction], f"{days_of(horizon):g}d"
+        check_question(event, probability, direction)
+        side, (h, horizon) = SIDE_OF[direction], self._horizon(horizon)
         check_promise(horizon, side, probability)
-        h, s = self.law.horizons.index(horizon), SIDES.index(side)
+        s = SIDES.index(side)
         law = self.law.frozen(split)
         scaled = law.scaled(self._moments, self.starts.scale[:, 0], self.starts.age[0])
         distances = law.distance(self._moments, scaled, probability)[h, s]
@@ -270,13 +306,6 @@ class Promiser:
         leverage = self._leverages(distances[later], side, event)
         hits = (excursion >= distances)[later].astype(np.float64)
         return Checked(realised(hits, days_of(horizon), seed=self.seed), float(leverage.mean()))
-
-    def _check(self, event: str, probability: float, direction: str) -> None:
-        if event not in EVENTS:
-            raise ValueError(f"event is {event!r}; it must be one of {', '.join(EVENTS)}.")
-        if direction not in SIDE_OF:
-            raise ValueError(f"direction is {direction!r}; it must be long or short.")
-        check_budget(probability)
 
     def _tier(self, leverage: float) -> Any:
         """Margin tier of the newest schedule that a position of this leverage falls in."""
@@ -305,7 +334,7 @@ class Promiser:
             multiple = self.pool.excursion[h, s] / self.pool.scale[h]
         multiple = np.where(self.pool.age >= _YOUNG, multiple, np.nan)
         multiple = multiple[:, np.isfinite(multiple).any(axis=0)]
-        level, block = np.array([probability]), max(20.0, 2.0 * days_of(self.law.horizons[h]))
+        level, block = np.array([probability]), block_of(days_of(self.law.horizons[h]))
         found = []
         for rows in resamples(multiple.shape[1], block, _REPLICATIONS, self.seed):
             for days in rows:
@@ -331,9 +360,3 @@ class Promiser:
                 f"{self.law.seen[0]:.2%} to {self.law.seen[1]:.2%}"
             )
         return tuple(found)
-
-
-def _symbol(market: MarketData, contract: str | None) -> str:
-    if contract is None and market.n_contracts > 1:
-        raise ValueError(f"the market has {', '.join(market.symbols)}; name one with contract=.")
-    return market.select([contract]).symbols[0] if contract else market.symbols[0]

@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from numbers import Real
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gearing.forecasters.excursion_law.scale import Array, days_of
 from gearing.forecasters.excursion_law.starts import SIDES
+from gearing.names import shown
 
 # Probabilities at which a table holds the multiple.
 LEVELS = np.array(
@@ -218,6 +220,8 @@ def _uncalibrated(level: Array, shift: Array) -> Array:
 
 def check_budget(probability: float) -> None:
     """Refuse a probability that the law does not state."""
+    if not isinstance(probability, Real) or isinstance(probability, bool):
+        raise TypeError(f"the probability is {shown(probability)}; give a fraction, such as 0.05 for 5 %.")
     if not LEAST <= probability <= MOST:
         raise ValueError(
             f"the probability is {probability}; the law of excursions states those from {LEAST:g} to {MOST:g}."

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from gearing.market.data import MarketData
 from gearing.market.timing import DAY, bars_in, parse_duration
+from gearing.names import shown
 
 Array = NDArray[np.float64]
 Scale = Callable[[MarketData, Sequence[str]], Array]  # see `mixed_scale`
@@ -61,6 +62,8 @@ def days_of(horizon: str) -> float:
     ValueError
         For a horizon that is no whole number of days from 1 to 30.
     """
+    if isinstance(horizon, list | tuple | set | dict):
+        raise TypeError(f"horizon is {shown(horizon)}; give one, such as '7d'.")
     length = parse_duration(horizon)
     if length % DAY != np.timedelta64(0) or not SHORTEST <= length <= LONGEST:
         raise ValueError(

@@ -12,6 +12,7 @@ from gearing.features.windows import rolling_max, rolling_min
 from gearing.forecasters.excursion_law.scale import Array, Scale, days_of, mixed_scale
 from gearing.market.data import MarketData
 from gearing.market.timing import DAY, bars_in
+from gearing.names import shown
 
 SIDES = (1, -1)  # long, short: the order of every axis of sides
 _DAY = np.timedelta64(1, "D")
@@ -86,7 +87,7 @@ def daily_starts(
     scale : callable
         ``scale(market, horizons)``, see :func:`gearing.forecasters.excursion_law.scale.mixed_scale`.
     """
-    horizons = tuple(sorted(dict.fromkeys(horizons), key=days_of))
+    horizons = tuple(dict.fromkeys(sorted(horizons, key=days_of)))
     first = min(market.open_time[0] for market in markets).astype("datetime64[D]")
     last = max(market.close_time[-1] for market in markets).astype("datetime64[D]")
     days = np.arange(first, last + _DAY)
@@ -119,10 +120,25 @@ def _of_market(
     for h, horizon in enumerate(horizons):
         for s, side in enumerate(SIDES):
             excursion[h, s][:, at] = largest_adverse_move(market, horizon, side)[rows].T
-    scales[:, :, at] = np.swapaxes(scale(market, horizons)[:, rows], 1, 2)
+    scales[:, :, at] = np.swapaxes(_scale_of(market, horizons, scale)[:, rows], 1, 2)
     ages = np.full((n, days.size), np.nan)
     ages[:, at] = ages_in_days(market)[rows].T
     return excursion, scales, ages
+
+
+def _scale_of(market: MarketData, horizons: tuple[str, ...], scale: Scale) -> Array:
+    """What a source of volatility gives, of the right shape."""
+    if not callable(scale):
+        raise TypeError(
+            f"scale is {shown(scale)}; give a function of a market and horizons, such as mixed_scale."
+        )
+    found, wanted = np.asarray(scale(market, horizons)), (len(horizons), market.n_bars, market.n_contracts)
+    if found.shape != wanted:
+        raise ValueError(
+            f"scale gave an array of shape {found.shape} for {market!r}; it must be {wanted}: horizons, bars, "
+            "contracts."
+        )
+    return found
 
 
 def largest_adverse_move(market: MarketData, horizon: str, side: int) -> Array:
