@@ -1,9 +1,11 @@
 """The law is coherent: probabilities invert distances, and a longer horizon is never less likely to touch."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from gearing.forecasters.excursion_law.fitting import ENOUGH, LARGEST_SHIFT, fit_law
+from gearing.forecasters.excursion_law.fitting import ENOUGH, LARGEST_SHIFT, adapted, fit_law
 from gearing.forecasters.excursion_law.law import (
     CALIBRATED,
     LEVELS,
@@ -114,6 +116,37 @@ def test_the_calibration_brings_a_promise_back_that_the_tables_do_not_yet_know()
         distance = law.distance(now, scaled, 0.25)[0, 0]
         share.append((shocked.excursion[0, 0, 0, 650:850] >= distance[650:850]).mean())
     assert abs(share[0] - 0.25) < abs(share[1] - 0.25)
+
+
+def own_tail(times, n_days=900):
+    """The pool, and a contract whose moves over a day are some times as many of its scales as the pool's."""
+    every = made_up(n_days=n_days)
+    mine = every.of(["C0"])
+    return every.of(["C1", "C2", "C3"]), replace(mine, excursion=mine.excursion * times)
+
+
+def test_a_contract_whose_moves_are_larger_than_the_pools_gets_a_law_of_its_own():
+    pool, mine = own_tail(1.3)
+    law = fit_law(pool)
+    now, share = moments_of(mine), []
+    for one in (law, adapted(law, mine, gain=0.02)):
+        scaled = one.scaled(now, mine.scale[:, 0], mine.age[0])
+        distance = one.distance(now, scaled, 0.25)[0, 0]
+        share.append(np.nanmean(mine.excursion[0, 0, 0, 400:890] >= distance[400:890]))
+    # 25 % of half-normal moves exceed 1.150, and 1.3 times as large ones do with P(|Z| > 0.885) = 0.376
+    assert share[0] > 0.32
+    assert abs(share[1] - 0.25) < 0.6 * (share[0] - 0.25)
+
+
+def test_an_own_calibration_knows_what_had_ended_and_keeps_budgets_in_their_order():
+    pool, mine = own_tail(3.0)
+    law = fit_law(pool)
+    found = adapted(law, mine, gain=0.05)
+    day = 400
+    cut = adapted(fit_law(pool.until(pool.days[day])), mine.until(mine.days[day]), gain=0.05)
+    np.testing.assert_array_equal(cut.shift[day], found.shift[day])
+    assert np.abs(found.shift).max() <= LARGEST_SHIFT + 1e-12
+    np.testing.assert_array_equal(adapted(law, mine, gain=0.0).shift, law.shift)
 
 
 def test_shifts_never_change_the_order_of_budgets():

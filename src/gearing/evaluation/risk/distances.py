@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from gearing.features import FeatureTable
-from gearing.forecasters.excursion_law.fitting import fit_law
+from gearing.forecasters.excursion_law.fitting import adapted, fit_law
 from gearing.forecasters.excursion_law.law import ExcursionLaw, check_promise, read_column
 from gearing.forecasters.excursion_law.scale import Scale, days_of, mixed_scale
 from gearing.forecasters.excursion_law.starts import SIDES, DailyStarts, ages_in_days, daily_starts
@@ -60,8 +60,15 @@ def join_distances(
 
 
 def law_for(symbol: str, starts: DailyStarts, laws: dict[tuple[str, ...], ExcursionLaw]) -> ExcursionLaw:
-    """The law of a contract, fitted on all others; on its own past where there are none. Laws are cached."""
-    others = tuple(name for name in starts.symbols if name != symbol) or (symbol,)
-    if others not in laws:
-        laws[others] = fit_law(starts.of(others))
-    return laws[others]
+    """The law of a contract: fitted on all others and adapted to it, or fitted on its own past where there are none.
+
+    Parameters
+    ----------
+    laws : dict
+        Laws of pools so far.
+    """
+    others = tuple(name for name in starts.symbols if name != symbol)
+    pool = others or (symbol,)
+    if pool not in laws:
+        laws[pool] = fit_law(starts.of(pool))
+    return adapted(laws[pool], starts.of([symbol])) if others else laws[pool]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ _WEEKS = 50.0  # weeks after which half of a weekday's difference counts
 # Step of the calibration after a day whose share of exceedances is e: gain x (budget - e) / sqrt(budget) over the days
 # of the horizon; the shift forgets a thousandth a day. Chosen on BTC, ETH, BNB, ADA, BCH and LINK before 2023.
 GAIN, FORGET = 0.02, 0.001
+OWN_GAIN = 0.02  # of a contract's own exceedances, on top of the pool's; chosen on the same
 # Shifts this small keep calibrated budgets in their order: ln 5 is the smallest step between two of them.
 LARGEST_SHIFT = 0.75
 
@@ -49,8 +51,8 @@ def fit_law(starts: DailyStarts, *, calibrate: bool = True, weekdays: bool = Tru
         middle=_middle(starts), seen=_seen(starts), events=np.zeros((starts.days.size, len(starts.horizons), 2)),
         n_starts=np.cumsum(np.isfinite(starts.age).sum(axis=0)),
     )  # fmt: skip
-    _walk(law, starts, multiple, calibrate)
-    return law
+    shift, missed = _walk(law, starts.lengths, multiple, law.shift, GAIN if calibrate else 0.0)
+    return replace(law, shift=shift, events=_events(missed, starts.lengths))
 
 
 def _firsts_of_months(days: NDArray[np.datetime64]) -> NDArray[np.int64]:
@@ -117,25 +119,58 @@ def _seen(starts: DailyStarts) -> Array:
     return np.array([daily.min(), daily.max()]) if daily.size else np.array([0.0, np.inf])
 
 
-def _walk(law: ExcursionLaw, starts: DailyStarts, multiple: Array, calibrate: bool) -> None:
-    """Fill shifts and events, in place: every day learns from the starts that ended at it."""
-    n_horizons = len(starts.horizons)
-    missed = np.full((starts.days.size, n_horizons, 2, len(CALIBRATED)), np.nan)
-    shift, step = np.zeros(missed.shape[1:]), GAIN / np.sqrt(CALIBRATED) / starts.lengths[:, None, None]
-    last, count = np.full((n_horizons, 2), -np.inf), np.zeros((n_horizons, 2))
-    for day in range(starts.days.size):
-        ended = np.full(missed.shape[1:], np.nan)
-        for h, length in enumerate(starts.lengths):
+def adapted(law: ExcursionLaw, mine: DailyStarts, gain: float = OWN_GAIN) -> ExcursionLaw:
+    """The law of a pool, its budgets shifted further by a contract's own past exceedances.
+
+    Parameters
+    ----------
+    law : ExcursionLaw
+    mine : DailyStarts
+        Of the contract alone, on the days of the law.
+    gain : float
+        Of the steps, see `GAIN`.
+    """
+    scaled = law.scaled(mine.days.astype("datetime64[ms]"), mine.scale[:, 0], mine.age[0])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        multiple = (mine.excursion[:, :, 0] / scaled[:, None])[:, :, None]
+    shift, _ = _walk(law, mine.lengths, multiple, law.shift, gain)
+    return replace(law, shift=shift)
+
+
+def _walk(
+    law: ExcursionLaw, lengths: NDArray[np.int64], multiple: Array, base: Array, gain: float
+) -> tuple[Array, Array]:
+    """Shifts, and shares of starts beyond each calibrated budget, each (n_days, n_horizons, 2, n_calibrated).
+
+    Every day learns from the starts that ended at it; its shift is added to ``base``.
+    """
+    missed, shifts = np.full(base.shape, np.nan), np.empty(base.shape)
+    own, step = np.zeros(base.shape[1:]), gain / np.sqrt(CALIBRATED) / lengths[:, None, None]
+    for day in range(len(base)):
+        ended = np.full(own.shape, np.nan)
+        for h, length in enumerate(lengths):
             if day >= length:
                 ended[h] = missed[day - length, h]
-        shift *= 1.0 - FORGET
-        shift += np.where(np.isfinite(ended), step * (CALIBRATED - ended), 0.0)
-        np.clip(shift, -LARGEST_SHIFT, LARGEST_SHIFT, out=shift)
-        fresh = (ended[..., 0] > 0.0) & (day - last > starts.lengths[:, None])
-        count, last = count + fresh, np.where(fresh, float(day), last)
-        law.shift[day], law.events[day] = shift if calibrate else 0.0, count
-        allowed = multiples_at(law.multiples[law.fit_of_day[day]], np.log(CALIBRATED) + law.shift[day])
+        own *= 1.0 - FORGET
+        own += np.where(np.isfinite(ended), step * (CALIBRATED - ended), 0.0)
+        own = np.clip(own, -LARGEST_SHIFT - base[day], LARGEST_SHIFT - base[day])
+        shifts[day] = base[day] + own
+        allowed = multiples_at(law.multiples[law.fit_of_day[day]], np.log(CALIBRATED) + shifts[day])
         missed[day] = _exceeded(multiple[..., day], allowed)
+    return shifts, missed
+
+
+def _events(missed: Array, lengths: NDArray[np.int64]) -> Array:
+    """Independent events so far, of each day (n_days, n_horizons, 2): ended starts beyond 1 %, a horizon apart."""
+    events = np.zeros(missed.shape[:3])
+    for h, length in enumerate(lengths):
+        for s in range(2):
+            last = -np.inf
+            for day in np.flatnonzero(missed[: len(missed) - length, h, s, 0] > 0.0) + length:
+                if day - last > length:
+                    events[day:, h, s] += 1.0
+                    last = float(day)
+    return events
 
 
 def _exceeded(multiple: Array, allowed: Array) -> Array:
