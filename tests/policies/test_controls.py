@@ -123,7 +123,8 @@ def test_a_book_on_cross_margin_is_scaled_as_one():
     # two longs of notional 4: losses of 0.8 each, joined sqrt(0.5 x 1.6^2 + 0.5 x 2 x 0.8^2) = 1.386 of the equity
     allowed = controlled(control, [4.0 / share, 4.0 / share], now)[0]
     np.testing.assert_allclose(allowed, [4.0 / share / np.sqrt(1.92)] * 2, rtol=1e-6)
-    # a short of 3.2 loses 0.8, too, and makes up for half: sqrt(0.64 + 0.64 - 0.64) = 0.8, so the book may be held
+    # a short of 3.2 loses 0.8, too. In common sqrt(0.5) 0.8 and 0.8, half of which cancels: 0.32 + 0.64 - 0.453; the
+    # long's own 0.32 is not hedged: sqrt(0.508 + 0.32) = 0.910, so the book may be held
     assert controlled(control, [4.0 / share, -3.2 / share], now)[1] is False
 
 

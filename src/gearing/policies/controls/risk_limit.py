@@ -42,9 +42,10 @@ class RiskLimit:
         Maintenance margin rate of the tiers in use.
     correlation_long, correlation_short : float
         Of the losses of two longs, and of two shorts, in moves as large as the budget's: falls are more common to all
-        contracts than rises. Chosen on books of BTC, ETH, BNB, SOL and ADA in 2021 and 2022.
+        contracts than rises. Chosen on books of three of BTC, ETH, BNB, ADA, BCH and LINK in 2021 and 2022.
     hedge : float
-        Correlation by which a short makes up for the loss of a long.
+        Correlation of what longs and shorts share: how far the shorts' gains make up for the longs' losses, and the
+        other way round. What a contract does alone is not hedged.
     """
 
     probability: float = 0.05
@@ -55,8 +56,8 @@ class RiskLimit:
     margin_mode: str = "isolated"
     maintenance: float = 0.01
     correlation_long: float = 0.85
-    correlation_short: float = 0.6
-    hedge: float = 0.5
+    correlation_short: float = 0.5
+    hedge: float = 0.7
 
     def __post_init__(self) -> None:
         check_numbers(self)
@@ -103,10 +104,10 @@ class RiskLimit:
         return share
 
     def _joined(self, long: np.ndarray, short: np.ndarray) -> np.ndarray:
-        """Loss of a book whose positions lose these shares of its equity (n, 1)."""
-        sides = []
+        """Loss of a book whose positions lose these shares of its equity (n, 1): one common factor and the rest."""
+        common, apart = [], 0.0
         for loss, rho in ((long, self.correlation_long), (short, self.correlation_short)):
-            together, apart = loss.sum(axis=1, keepdims=True), (loss**2).sum(axis=1, keepdims=True)
-            sides.append(np.sqrt(rho * together**2 + (1.0 - rho) * apart))
-        a, b = sides
-        return np.sqrt(np.maximum(a**2 + b**2 - 2.0 * self.hedge * a * b, 0.0))
+            common.append(np.sqrt(rho) * loss.sum(axis=1, keepdims=True))
+            apart = apart + (1.0 - rho) * (loss**2).sum(axis=1, keepdims=True)
+        a, b = common
+        return np.sqrt(np.maximum(a**2 + b**2 - 2.0 * self.hedge * a * b, 0.0) + apart)
