@@ -12,6 +12,7 @@ from gearing.forecasters.register import (
     HARQ_COLUMNS,
     HOURLY_COLUMNS,
     PANEL_COLUMNS,
+    PANEL_OWN_COLUMNS,
     SEQUENCE_COLUMNS,
     WEEKDAYS,
     WIDE_COLUMNS,
@@ -47,6 +48,7 @@ for _name, _asymmetric in (("garch_t", False), ("gjr_t", True)):
 register_forecaster("ridge", WIDE_COLUMNS)(_model("linear", "RidgeVariance"))
 register_forecaster("panel", PANEL_COLUMNS)(_model("panel", "PanelForecaster"))
 register_forecaster("ridge_panel", PANEL_COLUMNS[1:])(_model("linear", "RidgeVariance"))
+register_forecaster("ridge_own", ("panel_level", *PANEL_OWN_COLUMNS))(_model("linear", "RidgeVariance"))
 register_forecaster("ridge_hourly", HOURLY_COLUMNS)(_model("linear", "RidgeVariance"))
 register_forecaster("elastic_net", WIDE_COLUMNS)(_model("linear", "ElasticNetVariance"))
 register_forecaster("gamma_glm", WIDE_COLUMNS)(_model("linear", "GammaVariance"))

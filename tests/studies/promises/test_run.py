@@ -99,21 +99,33 @@ def test_the_line_says_leverage_promise_and_what_came(found):
 
 
 def test_a_contract_is_never_fitted_on_itself_where_there_are_others(tmp_path):
-    assert pools_of(configured(tmp_path)) == {"AAA": ["BBB", "CCC"], "BBB": ["AAA", "CCC"]}
-    assert pools_of(configured(tmp_path, "market.pool=[AAA]")) == {"AAA": ["AAA"], "BBB": ["AAA"]}
+    known = ["AAA", "BBB", "CCC"]
+    assert pools_of(configured(tmp_path), known) == {"AAA": ["BBB", "CCC"], "BBB": ["AAA", "CCC"]}
+    alone = configured(tmp_path, "market.pool=[AAA]")
+    assert pools_of(alone, known) == {"AAA": ["AAA"], "BBB": ["AAA"]}
+    assert pools_of(configured(tmp_path), ["AAA", "BBB"]) == {"AAA": ["BBB"], "BBB": ["AAA"]}
 
 
-def test_the_pool_is_by_default_what_else_the_folder_has(tmp_path):
-    for symbol in ("AAA", "BBB", "CCC", "DDD"):
-        (tmp_path / "binance-um" / symbol).mkdir(parents=True)
-    for symbol in ("AAA", "BBB", "CCC"):
-        (tmp_path / "binance-um" / symbol / "1h.parquet").touch()
-    config = configured(tmp_path, "market.pool=null", f"market.folder={tmp_path}")
-    assert config.market.fitted == ["CCC"]
-    config = configured(
-        tmp_path, "market.pool=null", f"market.folder={tmp_path}", "market.contracts=[AAA,BBB,CCC]"
-    )
-    assert pools_of(config)["AAA"] == ["BBB", "CCC"]
+def test_a_run_without_a_promise_whose_outcome_is_known_is_refused(markets, tmp_path, monkeypatch):
+    # the pool's law over 30 days has no table before 60 starts of its contracts have ended
+    config = configured(tmp_path, "score_from=2024-01-01", "score_to=2024-01-20")
+    monkeypatch.setattr(type(config.market), "each", lambda self, names=None: {n: markets[n] for n in names})
+    with pytest.raises(ValueError, match="no start from 2024-01-01 before 2024-01-20 has both a promise"):
+        promises(config, Work(config, tmp_path))
+
+
+def test_books_and_counts_by_chance_are_reported(found):
+    books = found.tables["books"]
+    assert set(books.contracts) == {"all"}  # two contracts are too few for a book of three
+    assert set(books.book) == {"long", "short", "hedged"}
+    refused = books[books.refused.notna()]
+    assert set(refused.horizon) == {"30d"}
+    assert set(refused.book) == {"short", "hedged"}
+    rows = found.json["books"]
+    json.dumps(rows, allow_nan=False)
+    assert {row["realised"] for row in rows if row["refused"]} == {None}
+    row = found.tables["summary"].loc[("calibrated", "1d")]
+    assert 0.0 < row["broken_by_chance"] <= row["broken_at_most"]
 
 
 @pytest.mark.parametrize(
@@ -123,6 +135,9 @@ def test_the_pool_is_by_default_what_else_the_folder_has(tmp_path):
         ("horizons=[36h]", "whole days"),
         ("budgets=[0.7]", "0.5"),
         ("score_from=soon", "score_from"),
+        ("score_to=2024-09-01", "is not before score_to"),
+        ("books.sizes=[1]", "at least 2 contracts"),
+        ("market.contracts=[AAA,AAA]", "names AAA twice"),
     ],
 )
 def test_wrong_settings_are_refused(tmp_path, setting, message):

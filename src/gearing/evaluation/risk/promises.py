@@ -66,9 +66,13 @@ def realised(hits: Array, horizon_days: float, *, seed: int = 0, replications: i
     if independent < _FEW:
         low, high = _poisson(independent, float(count.sum()), horizon_days, float(weight.max()), n)
         return Realised(float(count.sum() / n), low, high, n, independent)
-    block = max(_LEAST_BLOCK, 2.0 * horizon_days)
-    found = block_mean(count, block, weights=weight, seed=seed, replications=replications)
+    found = block_mean(count, block_of(horizon_days), weights=weight, seed=seed, replications=replications)
     return Realised(*found, n, independent)
+
+
+def block_of(horizon_days: float) -> float:
+    """Mean length of the resampled blocks of a horizon, in days."""
+    return max(_LEAST_BLOCK, 2.0 * horizon_days)
 
 
 def independent_events(hit: NDArray[np.bool_], horizon_days: float) -> int:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from gearing.forecasters.excursion_law.law import LEAST, MOST
 from gearing.forecasters.excursion_law.scale import days_of
-from gearing.market.history.layout import best_source, contract_folder, contract_names, data_folder
-from gearing.market.timing import positive_duration
 from gearing.names import check_names
 from gearing.studies.experiment import ExperimentConfig
-from gearing.studies.fields import Duration, Moment, Section
-from gearing.studies.sections import Market
+from gearing.studies.fields import Duration, Moment, Section, as_time
+from gearing.studies.scored_market import ScoredMarket
 
 MAIN = "calibrated"
 OPPONENTS = ("pooled_simulation", "pooled_simulation_same_scale", "ewma_reflection", "touch_curve")
@@ -33,42 +31,31 @@ def _known(names: list[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-class ScoredMarket(Market):
-    """Contracts whose promises are scored, and those that fit them.
-
-    Attributes
-    ----------
-    pool : list of str, optional
-        Contracts that the law is fitted on; a scored contract is left out of its own pool. Default: all others of the
-        folder (of a generated market, all of its contracts), or the scored ones where there are no others.
-    """
-
-    contracts: list[str] = Field(default=["BTCUSDT"], min_length=1)
-    pool: list[str] | None = None
-
-    @property
-    def fitted(self) -> list[str]:
-        """The pool by name."""
-        if self.pool is not None:
-            return self.pool or self.contracts
-        if not self.is_history:
-            return self.contracts
-        root, bar = data_folder(self.folder), positive_duration(self.bar)
-        others = [
-            name
-            for name in contract_names(root, self.venue)
-            if name not in self.contracts
-            and best_source(contract_folder(root, self.venue, name), "last", bar) is not None
-        ]
-        return others or self.contracts
-
-
 class Touches(Section):
     """Log and Brier scores of touch probabilities at these adverse moves, by horizon."""
 
     sizes: dict[Duration, list[Size]] = Field(
         default={"1d": [0.02, 0.05, 0.10], "7d": [0.05, 0.10, 0.20], "30d": [0.10, 0.20, 0.40]}
     )
+
+
+class Books(Section):
+    """Books on cross margin under the control `risk_limit`: long, short and hedged ones of the scored contracts.
+
+    Attributes
+    ----------
+    sizes : list of int
+        Contracts of a book, in their order; 0 is one book of all. Empty: no books.
+    """
+
+    sizes: list[Annotated[int, Field(ge=0)]] = Field(default=[3, 0])
+
+    @field_validator("sizes")
+    @classmethod
+    def _more_than_one(cls, sizes: list[int]) -> list[int]:
+        if 1 in sizes:
+            raise ValueError("a book has at least 2 contracts; 0 is a book of all.")
+        return list(dict.fromkeys(sizes))
 
 
 class PromisesConfig(ExperimentConfig):
@@ -87,6 +74,7 @@ class PromisesConfig(ExperimentConfig):
     score_from, score_to : moment
         Daily starts that are scored; ``score_to`` is the first left out, by default none.
     touches : Touches
+    books : Books
     replications, seed
         Of the bootstrap.
     """
@@ -101,8 +89,15 @@ class PromisesConfig(ExperimentConfig):
     score_from: Moment = "2021-01-01"
     score_to: Moment | None = None
     touches: Touches = Touches()
+    books: Books = Books()
     replications: int = Field(default=500, ge=100)
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _scores_a_span(self) -> PromisesConfig:
+        if self.score_to is not None and as_time(self.score_from) >= as_time(self.score_to):
+            raise ValueError(f"score_from {self.score_from} is not before score_to {self.score_to}.")
+        return self
 
     @property
     def stating(self) -> list[str]:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gearing.forecasters.excursion_law.fitting import fit_law
+from gearing.forecasters.excursion_law.fitting import adapted, fit_law
 from gearing.forecasters.excursion_law.law import ExcursionLaw
 from gearing.forecasters.excursion_law.scale import ewma_scale, mixed_scale
 from gearing.forecasters.excursion_law.starts import SIDES, DailyStarts, daily_starts
@@ -113,7 +113,8 @@ def _of_law(
     key = tuple(pool)
     if key not in laws:
         laws[key] = fit_law(starts.of(pool), calibrate=not plain, weekdays=not plain)
-    law, (mine,) = laws[key], [starts.of([symbol])]
+    mine = starts.of([symbol])
+    law = laws[key] if plain or symbol in pool else adapted(laws[key], mine)
     moments = starts.days.astype("datetime64[ms]")
     scale = mine.scale[:, 0] if plain else law.scaled(moments, mine.scale[:, 0], mine.age[0])
     distances = [law.distance(moments, scale, b, floor=not plain) for b in config.budgets]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -10,6 +10,8 @@ import pandas as pd
 
 from gearing.market import MarketData
 from gearing.studies.experiment import Findings, experiment
+from gearing.studies.promises.books import book_table
+from gearing.studies.promises.chance import chance_table
 from gearing.studies.promises.config import EVENTS, MAIN, OPPONENT, PromisesConfig
 from gearing.studies.promises.distances import stated
 from gearing.studies.promises.figures import budget_figure, leverage_figure, reliability_figure
@@ -27,30 +29,43 @@ from gearing.studies.work import Work
 @experiment(PromisesConfig)
 def promises(config: PromisesConfig, work: Work) -> Findings:
     """Tables: ``summary``; ``promises``, every cell; ``years``; ``sharpness`` and ``scores``, law over opponents."""
-    pools = pools_of(config)
-    names = list(dict.fromkeys([*pools, *(name for pool in pools.values() for name in pool)]))
-    markets = config.market.each(names)
+    markets = config.market.markets()
+    config.market.check_score_from(config.score_from, markets)
+    pools = pools_of(config, markets)
     work.on(markets)
     made = {
         rule: work.part(f"stated-{rule}", partial(stated, config, rule, markets, pools))
         for rule in config.stating
     }
+    check_something_scored(config, made[MAIN])
     tables = _tables(config, made, markets)
     found = tables["promises"]
     shown = found[(found.contract == POOLED) & (found.event == EVENTS[0])]
     return Findings(
         trader_line(found), {"summary": tables["summary"], **tables}, _figures(config, tables, made[MAIN]),
         _metrics(shown), {symbol: markets[symbol] for symbol in pools}, notes=_notes(config, made[MAIN], pools),
-        json={"promises": _plain(found), **{name: _records(one) for name, one in tables.items() if one is not found}},
+        json={"promises": _plain(found), **{name: _plain(one) for name, one in tables.items() if one is not found}},
         main=MAIN,
     )  # fmt: skip
 
 
-def pools_of(config: PromisesConfig) -> dict[str, list[str]]:
-    """Pool of each scored contract: all others of the pool, or its own past where there are none."""
-    fitted = config.market.fitted
+def check_something_scored(config: PromisesConfig, main: pd.DataFrame) -> None:
+    """Refuse a run in which the law promised nothing whose outcome is known."""
+    if main.empty:
+        until = f" before {config.score_to}" if config.score_to else ""
+        raise ValueError(
+            f"no start from {config.score_from}{until} has both a promise and its outcome: the law needs some "
+            "months of the pool before a start, and the bars of a horizon after it. Begin to score earlier, or give "
+            "pool contracts with a longer history."
+        )
+
+
+def pools_of(config: PromisesConfig, markets: Iterable[str]) -> dict[str, list[str]]:
+    """Pool of each scored contract among those with bars: all others of the pool, or its own past without others."""
+    known = set(markets)
     return {
-        symbol: [name for name in fitted if name != symbol] or [symbol] for symbol in config.market.contracts
+        symbol: [name for name in config.market.pool_of(symbol) if name in known] or [symbol]
+        for symbol in config.market.scored
     }
 
 
@@ -60,19 +75,23 @@ def _tables(
     rates = {
         symbol: market.contracts[0].schedules[-1].tiers[0].rate
         for symbol, market in markets.items()
-        if symbol in config.market.contracts
+        if symbol in config.market.scored
     }
     every = pd.concat(
         [promise_table(config, rule, one, rates) for rule, one in made.items()], ignore_index=True
     )
     years = pd.concat([year_table(config, rule, one) for rule, one in made.items()], ignore_index=True)
     others = {rule: one for rule, one in made.items() if rule != MAIN}
-    tables = {"summary": summary_table(every, years), "promises": every, "years": years}
+    books = book_table(config, made[MAIN], markets, rates)
+    summary = summary_table(every, years)
+    if made[MAIN].contract.nunique() > 1:
+        summary = summary.join(chance_table(config, made, every))
+    tables = {"summary": summary, "promises": every, "years": years}
     for name, make in (("sharpness", sharpness_table), ("scores", score_table)):
         parts = [make(config, rule, one, made[MAIN]) for rule, one in others.items()]
         if parts:
             tables[name] = pd.concat(parts, ignore_index=True)
-    return tables
+    return tables if books.empty else {**tables, "books": books}
 
 
 def trader_line(found: pd.DataFrame) -> str:
@@ -118,12 +137,13 @@ def _notes(config: PromisesConfig, main: pd.DataFrame, pools: Mapping[str, list[
     return tuple(notes)
 
 
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    return (table if table.index.names == [None] else table.reset_index()).to_dict("records")
-
-
-def _plain(found: pd.DataFrame) -> list[dict[str, Any]]:
+def _plain(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows with their index as fields; NaN is null."""
+    rows = (table if table.index.names == [None] else table.reset_index()).to_dict("records")
     return [
-        {key: None if isinstance(value, float) and value != value else value for key, value in row.items()}
-        for row in found.to_dict("records")
+        {
+            str(key): None if isinstance(value, float) and value != value else value
+            for key, value in row.items()
+        }
+        for row in rows
     ]

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gearing.evaluation.risk.promises import Realised, pinball, realised
+from gearing.evaluation.risk.promises import Realised, block_of, pinball, realised
 from gearing.evaluation.statistics.bootstrap import block_mean
 from gearing.forecasters.excursion_law.law import is_rare
 from gearing.forecasters.excursion_law.scale import days_of
@@ -173,10 +173,10 @@ def _ratio(config: PromisesConfig, losses: list[Array], horizon: str) -> dict[st
     days = known.any(axis=0)
     if days.sum() < 2:
         return {"ratio": np.nan, "low": np.nan, "high": np.nan}
-    block = max(20.0, 2.0 * days_of(horizon))
     found = block_mean(
-        sums[0][days], block, weights=sums[1][days], seed=config.seed, replications=config.replications
-    )
+        sums[0][days], block_of(days_of(horizon)), weights=sums[1][days], seed=config.seed,
+        replications=config.replications,
+    )  # fmt: skip
     return dict(zip(("ratio", "low", "high"), found, strict=True))
 
 

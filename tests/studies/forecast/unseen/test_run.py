@@ -10,13 +10,13 @@ from tests.features.markets import random_market
 from gearing.features.leakage import rewrite_future
 from gearing.forecasters.panel import Panel
 from gearing.studies import load_config, run_study
-from gearing.studies.forecast.unseen.names import EWMA, HOME, PANEL
+from gearing.studies.forecast.unseen.names import EWMA, HOME, PANEL, WEIGHTED
 from gearing.studies.forecast.unseen.run import forecasts_of
 
 YAML = """# Does the panel know a contract that it never saw?
 kind: volatility_unseen
 market: {generator: market-b, contracts: [A, B, C], years: 0.6, seed: 5}
-opponents: [har, ridge_panel]
+opponents: [har, ridge_own, ridge_panel]
 schedule: {train: 60d}
 pool_schedule: {train: 60d}
 resampling: {replications: 200}
@@ -48,11 +48,29 @@ def made(config, markets, symbol):
 
 def test_every_model_has_its_column_and_the_young_contract_only_those_that_need_no_past(config, markets):
     old, young = made(config, markets, "A"), made(config, markets, "C")
-    for name in (PANEL, HOME, EWMA, "har", "har_rescaled", "ridge_panel", "ridge_panel_rescaled"):
+    for name in (
+        PANEL,
+        HOME,
+        WEIGHTED,
+        EWMA,
+        "har",
+        "har_rescaled",
+        "ridge_own",
+        "ridge_panel",
+        "ridge_panel_rescaled",
+    ):
         assert np.isfinite(old[name].iloc[-1]), name
     assert {PANEL, HOME, EWMA} <= set(young)
-    assert not {"har", "ridge_panel"} & set(young)
+    assert not {"har", "ridge_own", "ridge_panel"} & set(young)
     assert young.index[0] == pd.Timestamp("2023-01-01") + pd.Timedelta(days=180 + 11)
+
+
+def test_the_weighted_panel_lies_between_the_two_and_begins_in_their_middle(config, markets):
+    table = made(config, markets, "A")
+    both = table[[PANEL, HOME]]
+    assert (table[WEIGHTED] >= both.min(axis=1) * (1.0 - 1e-12)).all()
+    assert (table[WEIGHTED] <= both.max(axis=1) * (1.0 + 1e-12)).all()
+    assert table[WEIGHTED].iloc[0] == pytest.approx(np.sqrt(both.iloc[0].prod()))
 
 
 def test_a_plain_ewma_is_what_its_name_says(config, markets):
@@ -98,5 +116,5 @@ def test_score_from_limits_what_is_scored(config):
 
 
 def test_a_day_after_the_last_cannot_be_scored(config):
-    with pytest.raises(ValueError, match="no forecast to score since 2050-01-01"):
+    with pytest.raises(ValueError, match="score_from is 2050-01-01, but the bars of A, B, C end"):
         run_study(config.model_copy(update={"score_from": "2050-01-01"}))

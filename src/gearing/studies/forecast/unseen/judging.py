@@ -18,7 +18,7 @@ from gearing.studies.experiment import Findings
 from gearing.studies.fields import as_time
 from gearing.studies.forecast.report import plain_numbers
 from gearing.studies.forecast.unseen.config import Resampling, UnseenConfig
-from gearing.studies.forecast.unseen.names import ENDS, EWMA, HAR, HOME, PANEL, POOLED, RIDGES
+from gearing.studies.forecast.unseen.names import ENDS, EWMA, HAR, HOME, PANEL, POOLED, RIDGES, WEIGHTED
 from gearing.studies.recording.metrics import of_policies
 
 Tables = Mapping[str, pd.DataFrame]  # forecasts by contract
@@ -124,6 +124,7 @@ def _ratios(loss: pd.DataFrame, model: str, resampling: Resampling) -> dict[str,
     for label, forms in (
         ("har", HAR),
         ("ridge", RIDGES),
+        ("ridge_own", ("ridge_own", "ridge_own_rescaled")),
         ("ewma", (EWMA,)),
         ("har_dow", ("har_dow", "har_dow_rescaled")),
     ):
@@ -188,7 +189,7 @@ def _young(tables: Tables) -> pd.DataFrame:
     """The panel against the plain EWMA on days before any opponent has a forecast of the contract."""
     rows = {}
     for symbol, table in tables.items():
-        others = [name for name in _models(table) if name not in (PANEL, HOME, EWMA)]
+        others = [name for name in _models(table) if name not in (PANEL, HOME, WEIGHTED, EWMA)]
         before = table[table[others].isna().any(axis=1)] if others else table
         before = before[(before["realised"] > 0.0)]
         if before.empty:

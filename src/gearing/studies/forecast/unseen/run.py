@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from gearing.forecasters.online_weights import online_mean
 from gearing.forecasters.panel import Panel, panel_forecast
 from gearing.forecasters.register import forecaster
 from gearing.forecasters.rows import Rows, forecast_rows
@@ -17,9 +18,9 @@ from gearing.forecasters.scoring.intervals import conformal_intervals
 from gearing.forecasters.walk_forward import Forecast, rescaled, walk_forward
 from gearing.market import MarketData
 from gearing.studies.experiment import Findings, experiment
-from gearing.studies.forecast.unseen.config import RIDGE_ON_PANEL, UnseenConfig
+from gearing.studies.forecast.unseen.config import UnseenConfig
 from gearing.studies.forecast.unseen.judging import judge
-from gearing.studies.forecast.unseen.names import ENDS, EWMA, HOME, PANEL, RESCALED
+from gearing.studies.forecast.unseen.names import ENDS, EWMA, HOME, PANEL, RESCALED, WEIGHTED
 from gearing.studies.trials import Place, Trial
 from gearing.studies.work import Work
 
@@ -50,6 +51,7 @@ def volatility_unseen(config: UnseenConfig, work: Work) -> Findings:
     ``forecasts``, all of them with what was realised.
     """
     markets = config.market.markets()
+    config.market.check_score_from(config.score_from, markets)
     work.on(markets)
     panel = Panel.of(markets, config.horizon)
     trials = [Scored(contract) for contract in config.market.scored]
@@ -78,7 +80,7 @@ def forecasts_of(config: UnseenConfig, panel: Panel, market: MarketData, symbol:
 
     NaN where a model has no forecast, as before the first year of an opponent.
     """
-    pool = [name for name in config.market.training if name in panel.symbols]
+    pool = [name for name in config.market.pool_of(symbol) if name in panel.symbols]
     schedule = config.pool_schedule.refits(DAILY)
     made = panel_forecast(panel, symbol, pool, schedule)
     home = panel_forecast(panel, symbol, pool, schedule, own_weight=config.own_weight)
@@ -93,12 +95,19 @@ def forecasts_of(config: UnseenConfig, panel: Panel, market: MarketData, symbol:
             columns |= {name: own, f"{name}{RESCALED}": rescaled(own, config.schedule.refits(DAILY))}
     for name, forecast in columns.items():
         table[name] = _by_day(forecast, forecast.value).reindex(table.index)
+    table.insert(3, WEIGHTED, _weighted(table, made))
     for name in (PANEL, HOME):
         section, forecast = config.intervals, columns[name]
         ends = conformal_intervals(forecast, section.level, section.past, section.adapt)
         for end, values in zip(ENDS, (ends.lower, ends.upper, ends.group), strict=True):
             table[f"{name}{end}"] = _by_day(forecast, values).reindex(table.index)
     return table
+
+
+def _weighted(table: pd.DataFrame, made: Forecast) -> np.ndarray:
+    """The two panels, weighted by how well each forecast the contract so far."""
+    both, rows = table[[PANEL, HOME]].to_numpy(np.float64), made.rows
+    return online_mean(both, rows.y, rows.known_at, rows.ends_at)
 
 
 def _by_day(forecast: Forecast, values: np.ndarray) -> pd.Series:
@@ -115,7 +124,7 @@ def _ewma(made: Forecast) -> Forecast:
 
 def _rows_of_opponent(name: str, market: MarketData, rows: Rows, horizon: str) -> Rows | None:
     """Rows of the contract alone; None where it is younger than the look-back of the columns."""
-    if name == RIDGE_ON_PANEL:
+    if set(forecaster(name).columns) <= set(rows.columns):  # those of the panel, known from the tenth day on
         at = [rows.columns.index(column) for column in forecaster(name).columns]
         return Rows(
             rows.X[:, at], rows.y, rows.known_at, rows.ends_at, rows.bar_index, rows.contract,
