@@ -4,9 +4,17 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 from scipy.linalg import solve_continuous_are
+from scipy.signal import lfilter
 
 import gearing
-from gearing.market.oracle.book_oracle import best_exposures, book_growth, filter_variance, filtered, model_of
+from gearing.market.oracle.book_oracle import (
+    best_exposures,
+    book_growth,
+    filter_variance,
+    filtered,
+    model_of,
+    trading_costs,
+)
 from gearing.market.synthetic.books import FAMILIES, book_model
 from gearing.market.synthetic.generators import synthetic_market
 
@@ -184,3 +192,39 @@ def test_what_is_defined_for_single_contracts_refuses_books(what):
     }  # fmt: skip
     with pytest.raises(ValueError, match="book"):
         calls[what](synthetic_market("book-floor", years=1))
+
+
+def test_quadratic_costs_take_what_garleanu_and_pedersen_say():
+    # spread 1, reversion 2: P = sqrt(4 + 4) - 2 = 0.828427, so the estimate has the variance 0.171573;
+    # 0.125 + 8 / 2 x 0.171573 / (1 + 2 x 0.1)^2 = 0.125 + 0.476591
+    model = book_model("book-costs", cost=0.01)
+    assert book_growth(model) == pytest.approx(0.601591, abs=1e-6)
+    assert book_growth(book_model("book-costs", cost=0.0)) == book_growth(book_model("book-drift"))
+
+
+def test_a_book_with_quadratic_costs_grows_as_promised_and_other_speeds_grow_less():
+    # 40 years of eight contracts: what the estimate m promises of a book y, less its costs
+    model = book_model("book-costs", sharpe=0.0)
+    market = synthetic_market("book-costs", seed=5, years=40, sharpe=0.0)
+    estimate = filtered(model, np.log(market.close / market.open))
+
+    def growth(aim, speed):
+        keep = np.exp(-speed / 365.0)
+        book = lfilter([1.0 - keep], [1.0, -keep], aim * estimate, axis=0)
+        cost = 0.5 * 0.01 * (365.0 * np.diff(book, axis=0, prepend=0.0)) ** 2
+        return (book * estimate - 0.5 * book**2 - cost).sum(axis=1).mean(), book
+
+    best, book = growth(1.0 / 1.2, 10.0)
+    # the estimate's mean square on this path is known; the rest is what costs leave of it, 1 / 1.2^2
+    assert best == pytest.approx(0.5 * (estimate**2).sum(axis=1).mean() / 1.44, rel=0.03)
+    assert best == pytest.approx(book_growth(model), rel=0.2)
+    np.testing.assert_allclose(best_exposures(market) @ model.root, book, atol=1e-9)
+    for aim, speed in ((1.0, 10.0), (0.65, 10.0), (1.0 / 1.2, 5.0), (1.0 / 1.2, 20.0)):
+        assert growth(aim, speed)[0] < best
+
+
+def test_costs_of_a_day_by_hand():
+    # root' x changes by 0.5 x 0.2 = 0.1 on the second day: 0.01 / 2 x 0.01 x 365
+    model = book_model("book-costs", n_contracts=1, volatility=(0.5, 0.5))
+    found = trading_costs(model, np.array([[1.0], [1.2], [1.2]]))
+    np.testing.assert_allclose(found, [0.0, 0.01825, 0.0], atol=1e-12)

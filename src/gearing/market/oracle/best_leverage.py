@@ -22,7 +22,7 @@ from functools import lru_cache
 import numpy as np
 
 from gearing.market.data import MarketData, market_list
-from gearing.market.oracle.book_oracle import best_exposures, book_growth, is_book, model_of
+from gearing.market.oracle.book_oracle import best_exposures, book_growth, is_book, model_of, trading_costs
 from gearing.market.oracle.finite_oracle import (
     COST,
     MAX_LEVERAGE,
@@ -101,7 +101,7 @@ def oracle_growth(
     cost : float, optional
         Fraction of traded notional; 0 for the frictionless oracle. Market B has no oracle with costs: there the
         expectation along the path is the frictionless one's. Default: the protocol's; 0 for a synthetic book, which
-        has none with costs either.
+        has no proportional costs ("book-costs" has quadratic ones of its own, which count).
 
     Notes
     -----
@@ -136,8 +136,10 @@ def _book_growth(market: MarketData, path: bool, cost: float | None) -> float:
     if model.family == "book-floor":
         raise ValueError("the best book of book-floor depends on the account's drawdown; pass path=False.")
     returns = market.close / market.open - 1.0
-    gains = np.maximum(1.0 + (best_exposures(market) * returns).sum(axis=1), FLOOR)
-    return float(np.log(gains).sum()) / float(market.n_bars * market.bar / YEAR)
+    exposures = best_exposures(market)
+    gains = np.maximum(1.0 + (exposures * returns).sum(axis=1), FLOOR)
+    growth = np.log(gains) - trading_costs(model, exposures)
+    return float(growth.sum()) / float(market.n_bars * market.bar / YEAR)
 
 
 def path_growth(market: MarketData, oracle: Oracle) -> np.ndarray:

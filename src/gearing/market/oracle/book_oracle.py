@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from gearing.market.data import MarketData
-from gearing.market.synthetic.books import DAYS_A_YEAR, FAMILIES, BookModel, book_from_json
+from gearing.market.synthetic.books import DAYS_A_YEAR, DRIFTING, FAMILIES, BookModel, book_from_json
 
 _NODES = 20_001  # of the density of a regime's probability
 _STEP = 1.0 / DAYS_A_YEAR
@@ -44,13 +44,14 @@ def book_growth(model: BookModel) -> float:
     """Log growth a year of the best book, without costs.
 
     ``book-floor``: floor x |z|^2 / 2, the most for an account that may never lose more than ``floor`` of its peak
-    (Cvitanic and Karatzas, 1995).
+    (Cvitanic and Karatzas, 1995). ``book-costs``: after its costs, which are no part of the others.
     """
     constant = 0.5 * float(model.mean @ model.mean)
     if model.family == "book-floor":
         return model.floor * constant
-    if model.family == "book-drift":
-        return constant + 0.5 * model.n_contracts * (model.spread**2 - filter_variance(model))
+    if model.family in DRIFTING:
+        known = model.spread**2 - filter_variance(model)
+        return constant + 0.5 * model.n_contracts * known / caution(model) ** 2
     if model.family == "book-regimes":
         return _regime_growth(model)
     return constant
@@ -60,6 +61,29 @@ def filter_variance(model: BookModel) -> float:
     """Variance that stays of each part of ``z`` given all past returns: P with 0 = 2 k (spread^2 - P) - P^2."""
     k = model.reversion
     return math.sqrt(k * k + 2.0 * k * model.spread**2) - k
+
+
+def caution(model: BookModel) -> float:
+    """1 + reversion x sqrt(cost): how many times smaller than the estimate the book is that costs let one aim at.
+
+    For a part m of the estimate, which returns to 0 at the speed k, and the book y in units of risk, the most of the
+    mean of m y - y^2 / 2 - cost (dy/dt)^2 / 2 is (variance of m) / (2 (1 + k sqrt(cost))^2), by trading towards
+    m / (1 + k sqrt(cost)) at the speed 1 / sqrt(cost) (Garleanu and Pedersen, 2013, without discount).
+    """
+    return 1.0 + model.reversion * math.sqrt(model.cost) if model.family == "book-costs" else 1.0
+
+
+def trading_costs(model: BookModel, exposures: np.ndarray) -> np.ndarray:
+    """What quadratic costs take of log growth on every day (n_days,): cost |change of root' x|^2 / 2 over a day.
+
+    Parameters
+    ----------
+    exposures : (n_days, n_contracts)
+        Notional over equity of every day; the first day's book is there already.
+    """
+    risk = np.asarray(exposures, np.float64) @ model.root
+    moves = np.diff(risk, axis=0, prepend=risk[:1])
+    return np.asarray(0.5 * model.cost * (moves**2).sum(axis=1) / _STEP)
 
 
 def _regime_growth(model: BookModel) -> float:
@@ -88,6 +112,8 @@ def best_exposures(market: MarketData) -> np.ndarray:
     """
     model = model_of(market)
     estimate = filtered(model, np.log(market.close / market.open))
+    if model.family == "book-costs":
+        estimate = _towards(model, estimate)
     exposures = np.linalg.solve(model.root.T, estimate.T).T
     return exposures * model.floor if model.family == "book-floor" else exposures
 
@@ -95,11 +121,24 @@ def best_exposures(market: MarketData) -> np.ndarray:
 def filtered(model: BookModel, log_returns: np.ndarray) -> np.ndarray:
     """Mean of ``z`` given the returns of the days before (n_bars, n_contracts)."""
     n = len(log_returns)
-    if model.family not in ("book-drift", "book-regimes"):
+    if model.family not in (*DRIFTING, "book-regimes"):
         return np.broadcast_to(model.mean, (n, model.n_contracts)).copy()
     # whitened returns a day: z dt + noise of variance dt in every part
     seen = np.linalg.solve(model.root, (log_returns + 0.5 * _STEP * model.sigma**2).T).T
-    return _kalman(model, seen) if model.family == "book-drift" else _wonham(model, seen)
+    return _kalman(model, seen) if model.family in DRIFTING else _wonham(model, seen)
+
+
+def _towards(model: BookModel, estimate: np.ndarray) -> np.ndarray:
+    """The book in units of risk that trades towards what costs let it aim at (n_bars, n_contracts)."""
+    aim = model.mean + (estimate - model.mean) / caution(model)
+    if model.cost == 0.0:
+        return aim
+    part = -math.expm1(-_STEP / math.sqrt(model.cost))  # of the way that a day takes
+    book, now = np.empty_like(aim), model.mean
+    for t, wanted in enumerate(aim):
+        now = now + part * (wanted - now)
+        book[t] = now
+    return book
 
 
 def _kalman(model: BookModel, seen: np.ndarray) -> np.ndarray:

@@ -7,7 +7,8 @@ x = root'^-1 z grows by |z|^2 / 2 a year, the most there is.
 ``book-merton``: constant drifts (Merton, 1969). ``book-floor``: the same, for an account that may never lose more than
 ``floor`` of its peak (Grossman and Zhou, 1993). ``book-drift``: hidden drifts that return to their mean (Kalman and
 Bucy, 1961). ``book-regimes``: hidden drifts that jump between two levels (Wonham, 1965). ``book-wrong``: heavy-tailed
-returns without any drift but a constant one; what was learned on drifting means only costs there.
+returns without any drift but a constant one; what was learned on drifting means only costs there. ``book-costs``: the
+drifts of "book-drift", and a cost of trading that is quadratic in the traded risk (Garleanu and Pedersen, 2013).
 """
 
 import json
@@ -52,6 +53,9 @@ class BookModel:
         Largest loss from the peak that "book-floor" allows.
     degrees_of_freedom : float
         Of the Student shocks of "book-wrong".
+    cost : float
+        Of "book-costs" [years^2]: trading at the rate u of risk (a change of root' x a year) costs cost |u|^2 / 2 of
+        equity a year. The cheapest way to a book takes about sqrt(cost) years.
     start_price : float
     """
 
@@ -64,6 +68,7 @@ class BookModel:
     reversion: float = 2.0
     floor: float = 0.5
     degrees_of_freedom: float = 4.0
+    cost: float = 0.0
     start_price: float = 100.0
 
     def __post_init__(self) -> None:
@@ -79,6 +84,8 @@ class BookModel:
                 f"{self.family}: spread {self.spread} must be 0 or more, reversion {self.reversion} positive, floor "
                 f"{self.floor} in (0, 1)."
             )
+        if not 0.0 <= self.cost < np.inf:
+            raise ValueError(f"{self.family}: cost {self.cost} must be 0 or more, and finite.")
         if not self.degrees_of_freedom > 2.0:
             raise ValueError(f"{self.family}: degrees_of_freedom {self.degrees_of_freedom} must exceed 2.")
 
@@ -118,12 +125,14 @@ class BookModel:
         return np.stack([self.mean - step, self.mean + step])
 
 
+DRIFTING = ("book-drift", "book-costs")  # families whose drifts are a process that returns to its mean
 FAMILIES: dict[str, dict[str, float]] = {
     "book-merton": {},
     "book-floor": {},
     "book-drift": {"spread": 1.0, "sharpe": 0.5},
     "book-regimes": {"spread": 0.5, "sharpe": 0.5},
     "book-wrong": {"sharpe": 0.5},
+    "book-costs": {"spread": 1.0, "sharpe": 0.5, "cost": 0.01},
 }
 
 
@@ -187,7 +196,7 @@ def generate_book(
 
 def _drifts(model: BookModel, n: int, rng: np.random.Generator) -> np.ndarray:
     """``z`` of every day (n, n_contracts)."""
-    if model.family == "book-drift":
+    if model.family in DRIFTING:
         keep = np.exp(-model.reversion / DAYS_A_YEAR)
         noise = rng.standard_normal((n, model.n_contracts)) * model.spread
         hidden = np.empty_like(noise)
