@@ -12,7 +12,7 @@ from gymnasium.utils import seeding
 from gearing.features import FeatureSet, FeatureTable
 from gearing.market.data import MarketData, market_list
 from gearing.names import check_names, shown
-from gearing.simulation.actions import TierScheme, actions_of
+from gearing.simulation.actions import TierScheme, action_names
 from gearing.simulation.config import SimulationConfig
 from gearing.simulation.simulator import Simulator
 
@@ -33,6 +33,7 @@ ARGUMENTS = (
     "num_envs",
     "autoreset_mode",
     "copy",
+    "simulator",
 )
 _SETTINGS = tuple(SimulationConfig.__dataclass_fields__)
 
@@ -51,6 +52,7 @@ def build_simulator(
     TypeError
         For an unknown setting; the message names the nearest.
     """
+    kind: type[Simulator] = settings.pop("simulator", Simulator)
     check_names("no argument or simulation setting", settings, (*_SETTINGS, *ARGUMENTS), TypeError)
     for name in settings:
         if name in ARGUMENTS:
@@ -61,7 +63,7 @@ def build_simulator(
         market = synthetic_market("market-b", seed=0, years=2)
     markets = market_list(market)
     config = SimulationConfig(**settings)
-    return Simulator(markets, feature_tables(markets, features), config, n_accounts, 0, n_threads)
+    return kind(markets, feature_tables(markets, features), config, n_accounts, 0, n_threads)
 
 
 def feature_tables(markets: list[MarketData], features: Any) -> list[FeatureTable] | None:
@@ -225,7 +227,7 @@ def spaces_of(simulator: Simulator) -> tuple[spaces.Box, spaces.Space]:
     ):
         raise ValueError("action 'tiers' has no side; use direction long, short or signal:COLUMN.")
     observations = spaces.Box(layout.low, layout.high, dtype=np.float32)
-    count = actions_of(simulator.scheme, len(simulator.slots))
+    count = len(action_names(simulator.scheme, simulator.slots))
     return observations, action_space(count, simulator.scheme.n_choices)
 
 
@@ -239,7 +241,7 @@ def action_space(slots: int, choices: int | None) -> spaces.Space:
 def shaped_actions(simulator: Simulator, actions: Any, running: np.ndarray | None = None) -> np.ndarray:
     """Actions as (n_accounts, n_actions); those of accounts that are not ``running`` are not read, and become 0.
 
-    There is an action for each position, or one that all share (`gearing.simulation.actions.actions_of`).
+    There is an action for each position, or what the scheme names (`gearing.simulation.actions.action_names`).
 
     Raises
     ------
@@ -248,7 +250,8 @@ def shaped_actions(simulator: Simulator, actions: Any, running: np.ndarray | Non
     TypeError
         If they are no numbers, or choices are no whole numbers.
     """
-    count = actions_of(simulator.scheme, len(simulator.slots))
+    names = action_names(simulator.scheme, simulator.slots)
+    count = len(names)
     choices, shape = simulator.scheme.n_choices, (simulator.n_accounts, count)
     array = _numbers(actions, choices)
     accepted: set[tuple[int, ...]] = {shape}
@@ -258,10 +261,9 @@ def shaped_actions(simulator: Simulator, actions: Any, running: np.ndarray | Non
         accepted |= {shape[1:]} | ({()} if shape[1] == 1 else set())
     if array.shape not in accepted:
         wanted = shape[1:] if shape[0] == 1 else shape if choices is None or shape[1] > 1 else shape[:1]
-        what = ", ".join(simulator.slots) if count == len(simulator.slots) else "the book as a whole"
         raise ValueError(
             f"the action has shape {array.shape}; it must have shape {wanted}: a number for "
-            f"{'' if count < len(simulator.slots) else 'each of '}{what}{'' if shape[0] == 1 else ' of each account'}."
+            f"{'each of ' if count > 1 else ''}{', '.join(names)}{'' if shape[0] == 1 else ' of each account'}."
         )
     shaped = array.reshape(shape)
     if running is not None and not running.all():

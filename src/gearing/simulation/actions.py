@@ -189,36 +189,6 @@ class ResidualScheme:
         return np.clip((1.0 + actions) * base, -self.max_leverage, self.max_leverage)
 
 
-@dataclass(frozen=True)
-class BookScaleScheme:
-    """Scale a whole book by one action: leverage = rule x 2^(octaves x action), at most ``max_leverage``.
-
-    0 is the rule itself, to the last bit; -1 and +1 are half and twice of it with one octave. All positions of an
-    account share the action, so that their proportions stay the rule's.
-    """
-
-    max_leverage: float
-    base: Policy
-    octaves: float = 1.0
-    n_choices: ClassVar[None] = None
-    shared: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        check_policy_type(self.base)
-        if not 0.0 < self.octaves <= 6.0:
-            raise ValueError(f"octaves is {self.octaves}; it must be in (0, 6].")
-
-    @property
-    def required_columns(self) -> tuple[str, ...]:
-        """Columns of the base rule."""
-        return self.base.required_columns
-
-    def leverage(self, actions: np.ndarray, observation: Observation, free: bool) -> np.ndarray:
-        """The rule's leverage times a power of two, bounded; ``actions`` are (n_accounts, 1)."""
-        base, _ = self.base.predict(observation, deterministic=True)
-        return np.clip(np.exp2(self.octaves * actions) * base, -self.max_leverage, self.max_leverage)
-
-
-def actions_of(scheme: ActionScheme, n_slots: int) -> int:
-    """Actions of an account at a decision: one for each position, or one that all share."""
-    return 1 if getattr(scheme, "shared", False) else n_slots
+def action_names(scheme: ActionScheme, slots: tuple[str, ...]) -> tuple[str, ...]:
+    """What an account's actions at a decision stand for: the scheme's ``action_names``, else one for each position."""
+    return tuple(getattr(scheme, "action_names", slots))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 class ObservationLayout:
     """Order, names and bounds of the observation columns.
 
-    First the market columns, contract by contract; then the position columns, slot by slot; then the account columns.
+    First the market columns, contract by contract; then the position columns, slot by slot; then the account columns,
+    and those that an environment adds to them (``added``).
     """
 
     symbols: tuple[str, ...]
@@ -29,6 +30,7 @@ class ObservationLayout:
     units: tuple[str, ...]
     low: np.ndarray
     high: np.ndarray
+    added: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, table: FeatureTable, slots: tuple[str, ...]) -> ObservationLayout:
@@ -37,6 +39,17 @@ class ObservationLayout:
         low = np.concatenate([np.tile(table.lower, len(table.symbols)), position[:, 0]])
         high = np.concatenate([np.tile(table.upper, len(table.symbols)), position[:, 1]])
         return cls(table.symbols, slots, table.columns, table.units, low, high)
+
+    def with_added(self, bounds: Mapping[str, tuple[float, float]]) -> ObservationLayout:
+        """The layout with further columns of the account at its end, by name with their bounds."""
+        ends = np.array(list(bounds.values()), np.float32).reshape(-1, 2)
+        low, high = np.concatenate([self.low, ends[:, 0]]), np.concatenate([self.high, ends[:, 1]])
+        return replace(self, low=low, high=high, added=(*self.added, *bounds))
+
+    @property
+    def account_columns(self) -> tuple[str, ...]:
+        """Columns of the account, in order."""
+        return (*ACCOUNT_COLUMNS, *self.added)
 
     @property
     def size(self) -> int:
@@ -49,7 +62,7 @@ class ObservationLayout:
         many = len(self.slots) > 1
         market = [f"{c}[{s}]" if len(self.symbols) > 1 else c for s in self.symbols for c in self.columns]
         position = [f"{c}[{s}]" if many else c for s in self.slots for c in POSITION_COLUMNS]
-        return (*market, *position, *ACCOUNT_COLUMNS)
+        return (*market, *position, *self.account_columns)
 
     def table(self) -> pd.DataFrame:
         """Printable table of the columns: name, lowest, highest, unit (pandas)."""
@@ -69,9 +82,9 @@ class ObservationLayout:
         end = market + len(POSITION_COLUMNS) * len(self.slots)
         if name in POSITION_COLUMNS:
             return slice(market + POSITION_COLUMNS.index(name), end, len(POSITION_COLUMNS))
-        if name in ACCOUNT_COLUMNS:
-            return end + ACCOUNT_COLUMNS.index(name)
-        known = ", ".join((*self.columns, *POSITION_COLUMNS, *ACCOUNT_COLUMNS))
+        if name in self.account_columns:
+            return end + self.account_columns.index(name)
+        known = ", ".join((*self.columns, *POSITION_COLUMNS, *self.account_columns))
         raise KeyError(
             f"no observation column {name!r}; there are {known}. A policy is given the features "
             "that its required_columns declare."
@@ -94,7 +107,7 @@ class Observation(Mapping[str, np.ndarray]):
         return self.array[:, where] if isinstance(where, slice) else self.array[:, where : where + 1]
 
     def __iter__(self) -> Iterator[str]:
-        return iter((*self.layout.columns, *POSITION_COLUMNS, *ACCOUNT_COLUMNS))
+        return iter((*self.layout.columns, *POSITION_COLUMNS, *self.layout.account_columns))
 
     def __len__(self) -> int:
-        return len(self.layout.columns) + len(POSITION_COLUMNS) + len(ACCOUNT_COLUMNS)
+        return len(self.layout.columns) + len(POSITION_COLUMNS) + len(self.layout.account_columns)
