@@ -169,7 +169,7 @@ def store_data(
     bar: Annotated[str, typer.Option(help="Length of the bars.")] = "1m",
     venue: Annotated[str, typer.Option(help="Folder of the venue.")] = "binance-um",
     missing_mark: Annotated[str, typer.Option(help="error or last")] = "error",
-    missing_funding: Annotated[str, typer.Option(help="error or zero")] = "error",
+    missing_funding: Annotated[str, typer.Option(help="error, zero or median")] = "error",
     missing_tiers: Annotated[str, typer.Option(help="error or earliest")] = "error",
 ) -> None:
     """Write many contracts of short bars as memory-mapped files for `open_store`."""

@@ -77,7 +77,7 @@ class Market(Generator):
     from_: Moment | None = Field(default=None, alias="from")
     to: Moment | None = None
     missing_mark: Literal["error", "last"] = "error"
-    missing_funding: Literal["error", "zero"] = "error"
+    missing_funding: Literal["error", "zero", "median"] = "error"
     missing_tiers: Literal["error", "earliest"] = "error"
     finer: Duration | None = None
     seed: int = Field(default=0, ge=0)

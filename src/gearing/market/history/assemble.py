@@ -13,16 +13,20 @@ from gearing.market.timing import DAY, label, stamp, text
 
 @dataclass(frozen=True)
 class Missing:
-    """How to fill missing data; "error" refuses, other choices are noted in ``MarketData.notes``."""
+    """How to fill missing data; "error" refuses, other choices are noted in ``MarketData.notes``.
+
+    Funding of "median" is the median rate of those of the market's contracts that settle at the same moment.
+    """
 
     mark: Literal["error", "last"] = "error"
-    funding: Literal["error", "zero"] = "error"
+    funding: Literal["error", "zero", "median"] = "error"
     tiers: Literal["error", "earliest"] = "error"
 
     def __post_init__(self) -> None:
-        for name, allowed in (("mark", "last"), ("funding", "zero"), ("tiers", "earliest")):
-            if getattr(self, name) not in ("error", allowed):
-                raise ValueError(f"missing_{name} is 'error' or {allowed!r}, not {getattr(self, name)!r}.")
+        for name, allowed in (("mark", ("last",)), ("funding", ("zero", "median")), ("tiers", ("earliest",))):
+            if getattr(self, name) not in ("error", *allowed):
+                fills = " or ".join(map(repr, allowed))
+                raise ValueError(f"missing_{name} is 'error' or {fills}, not {getattr(self, name)!r}.")
 
 
 def assemble(
@@ -58,7 +62,7 @@ def assemble(
         last=np.stack([c.last for c in columns], axis=1),
         mark=np.stack([c.mark for c in columns], axis=1),
         volume=np.stack([c.volume for c in columns], axis=1),
-        settlements=_settlements(series, open_time[0], open_time[-1] + bar),
+        settlements=_settlements(columns, open_time[0], open_time[-1] + bar),
         tradable=np.stack([c.live for c in columns], axis=1),
         index=_optional([c.index for c in columns]),
         implied_volatility=_optional([c.implied_volatility for c in columns]),
@@ -187,9 +191,14 @@ class _Column:
             f"{self.one.symbol}: traded price replaces the mark price in {lost.sum()} of {lost.size} bars"
         ]
 
-    def _check_funding(self) -> list[str]:
+    @property
+    def unsettled(self) -> np.ndarray:
+        """Moments within the contract's life at which a settlement is due but absent."""
         alive = self.open_time[self.live]
-        due = missing_settlements(_times(self.one), alive[0], alive[-1] + self.bar, self.interval)
+        return missing_settlements(_times(self.one), alive[0], alive[-1] + self.bar, self.interval)
+
+    def _check_funding(self) -> list[str]:
+        due = self.unsettled
         if due.size == 0:
             return []
         jump = np.flatnonzero(np.diff(due) > self.interval)
@@ -200,7 +209,12 @@ class _Column:
                 f"({stop + 1} settlements; {due.size} in all; {self.one.funding_where}). Load with "
                 'missing_funding="zero" to treat them as zero, or choose another period.'
             )
-        return [f"{self.one.symbol}: {due.size} missing settlements count as zero"]
+        how = (
+            "count as zero"
+            if self.missing.funding == "zero"
+            else "have the median rate of the other contracts"
+        )
+        return [f"{self.one.symbol}: {due.size} missing settlements {how}"]
 
     def _check_tiers(self) -> list[str]:
         as_of = self.one.contract.schedules[0].as_of
@@ -251,14 +265,34 @@ def place(bars: Bars | None, open_time: np.ndarray) -> tuple[np.ndarray, np.ndar
     return prices, volume, have
 
 
-def _settlements(series: Sequence[Series], start: np.datetime64, end: np.datetime64) -> np.ndarray:
+def _settlements(columns: Sequence[_Column], start: np.datetime64, end: np.datetime64) -> np.ndarray:
+    """Settlements of all contracts in [start, end), those included that are filled with the median rate."""
     parts = []
-    for column, one in enumerate(series):
-        if one.funding is None:
+    for k, column in enumerate(columns):
+        if column.one.funding is None:
             continue
-        rows = one.funding[(one.funding["time"] >= start) & (one.funding["time"] < end)]
-        parts.append(settlement_array(rows["time"], column, rows["rate"], rows["mark"]))
-    return sorted_settlements(parts)
+        rows = column.one.funding
+        rows = rows[(rows["time"] >= start) & (rows["time"] < end)]
+        parts.append(settlement_array(rows["time"], k, rows["rate"], rows["mark"]))
+    known = sorted_settlements(parts)
+    if columns[0].missing.funding != "median":
+        return known
+    return sorted_settlements([known, *_median_settlements(columns, known)])
+
+
+def _median_settlements(columns: Sequence[_Column], known: np.ndarray) -> list[np.ndarray]:
+    """Missing settlements of every contract, where others settle at the same moment: at their median rate."""
+    moments, first = np.unique(known["time"], return_index=True)
+    if moments.size == 0:
+        return []
+    medians = np.array([np.median(rates) for rates in np.split(known["rate"], first[1:])])
+    parts = []
+    for k, column in enumerate(columns):
+        due = column.unsettled
+        place = np.minimum(np.searchsorted(moments, due), moments.size - 1)
+        found = moments[place] == due
+        parts.append(settlement_array(due[found], k, medians[place[found]], np.nan))
+    return parts
 
 
 def _times(one: Series) -> np.ndarray:

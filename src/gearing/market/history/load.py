@@ -24,7 +24,7 @@ def load_market(
     start: Any = None,
     end: Any = None,
     missing_mark: Literal["error", "last"] = "error",
-    missing_funding: Literal["error", "zero"] = "error",
+    missing_funding: Literal["error", "zero", "median"] = "error",
     missing_tiers: Literal["error", "earliest"] = "error",
     finer: Any = None,
 ) -> MarketData:
@@ -47,7 +47,9 @@ def load_market(
         complete is taken and noted in ``market.notes``.
     missing_mark : {"error", "last"}
         Mark bars longer than ``bar`` count as missing. "last" uses the traded price instead.
-    missing_funding : {"error", "zero"}
+    missing_funding : {"error", "zero", "median"}
+        "median" fills a missing settlement with the median rate of the loaded contracts that settle at that moment,
+        and with zero where none does.
     missing_tiers : {"error", "earliest"}
         Bars older than the oldest margin tiers.
     finer : str or timedelta, optional
