@@ -27,6 +27,7 @@ CHOICES = {
     "sizing": ("equity", "free_balance"),
 }
 REBALANCE = ("every_decision", "on_change", "never")
+BAND = 2  # the kernel's code of band(x)
 
 
 @dataclass(frozen=True)
@@ -279,7 +280,7 @@ def rebalance_mode(text: str) -> tuple[int, float]:
     """Kernel code and band of a rebalance mode."""
     match = re.fullmatch(r"band\((\d*\.?\d+)\)", text)
     if match:
-        return 2, float(match.group(1))
+        return BAND, float(match.group(1))
     if text not in REBALANCE:
         raise ValueError(
             f"rebalance is {text!r}; it must be one of {', '.join(REBALANCE)}, or band(x) such as band(0.5)."

@@ -8,7 +8,7 @@ _WEEK = {"column": "realized_volatility_7d"}
 SMALL = {
     "kind": "portfolio",
     "name": "small",
-    "market": {"seed": 5, "years": 1.2, "contracts": ["A", "B", "C"]},
+    "market": {"seed": 5, "years": 1.2, "contracts": ["A", "B", "C", "D"]},
     "decision": {"rebalance": "band(0.2)"},
     "test": {"from": "2020-08-01", "every": "90d"},
     "budget": [0.2],
@@ -20,6 +20,12 @@ SMALL = {
         "even": {"rule": "book_inverse_volatility", **_WEEK},
         "one": {"rule": "book_inverse_volatility", "contracts": ["B"], **_WEEK},
     },
+}
+
+VARIANTS = {
+    "halves": {"left_out": 2},
+    "best_dropped": {"drop": 1},
+    "risen_dropped": {"drop": 1, "by": "price", "policies": ["trend", "even"]},
 }
 
 

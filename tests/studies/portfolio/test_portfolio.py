@@ -14,6 +14,7 @@ from gearing.policies.rules import BookInverseVolatility
 from gearing.studies import load_config
 from gearing.studies.portfolio.judging import CHOSEN, book_rows, chosen_by_the_past, measured
 from gearing.studies.portfolio.play import daily_returns_of, fitted_scales
+from gearing.studies.portfolio.variants import ALL
 from gearing.studies.runner import run_study
 
 
@@ -84,28 +85,35 @@ def done(tmp_path_factory):
 
 
 def test_a_study_plays_every_policy_with_its_scale_and_floor(done):
-    market = gearing.synthetic_market("market-b", seed=5, years=1.2, contracts=("A", "B", "C"))
+    market = gearing.synthetic_market("market-b", seed=5, years=1.2, contracts=("A", "B", "C", "D"))
     rule = BookInverseVolatility(column="realized_volatility_7d")
-    settings = {"direction": "free", "margin_mode": "cross", "rebalance": "band(0.2)"}
+    settings = {"direction": "free", "margin_mode": "cross"}
     first = np.datetime64("2020-08-01", "ms")
-    days, past = daily_returns_of(gearing.backtest(rule, market, **settings))
-    scale = scale_to_budget(past[days <= first], 0.2, floor=0.4, replications=50).scale
+
+    def fitted(rebalance):
+        days, past = daily_returns_of(gearing.backtest(rule, market, rebalance=rebalance, **settings))
+        return scale_to_budget(past[days <= first], 0.2, floor=0.4, replications=50).scale
+
+    # an account at scale s with the band 0.2 trades as one at scale 1 does with 0.2 / s
+    scale = fitted(f"band({0.2 / fitted('band(0.2)'):.9f})")
     scales = done.findings.tables["scales"].sort_index()
-    assert scales.loc[("even", 0.2), "scale"].iloc[0] == scale
+    book = (ALL, 0, "even", 0.2)
+    assert scales.loc[book, "scale"].iloc[0] == scale
     # the whole test again, with all fitted scales
     table = gearing.FeatureSet(rule.required_columns).compute(market)
-    start = first - market.bar
-    fitted = scales.loc[("even", 0.2)]
-    controls = [ExposureScale(tuple(fitted["scale"]), tuple(fitted.index)), DrawdownFloor(0.4, "365d")]
+    start, settings = first - market.bar, settings | {"rebalance": "band(0.2)"}
+    fits = scales.loc[book]
+    controls = [ExposureScale(tuple(fits["scale"]), tuple(fits.index)), DrawdownFloor(0.4, "365d")]
     again = gearing.backtest(rule, market.between(start), table.between(start), controls=controls, **settings)
     returns = daily_returns_of(again)[1]
-    row = done.findings.tables["rows"].loc[(0.2, "even")]
+    row = done.findings.tables["rows"].loc[(ALL, 0.2, "even")]
     assert row.growth == pytest.approx(np.log1p(returns).mean() * 365.0, rel=1e-12)
     assert row.mdd == pytest.approx(realised_drawdown(returns), rel=1e-12)
 
 
 def test_a_study_leaves_rows_as_json(done):
     rows = json.loads(json.dumps(done.as_dict()))["rows"]
+    rows = [row for row in rows if row["variant"] == ALL]
     assert {row["policy"] for row in rows} == {"trend", "even", "one", CHOSEN}
     needed = {
         "policy", "main", "budget", "growth", "growth_equal_risk", "mdd", "realised_over_promised", "difference",

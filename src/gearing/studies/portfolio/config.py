@@ -13,6 +13,7 @@ from gearing.policies.controls import DrawdownFloor, ExposureScale
 from gearing.simulation.config import SimulationConfig
 from gearing.studies.experiment import ExperimentConfig
 from gearing.studies.fields import Direction, Duration, EachOnce, Moment, Section, by_name
+from gearing.studies.portfolio.variants import ALL, Variant
 from gearing.studies.rules_and_agents import Rule
 from gearing.studies.sections import Decision, Exchange, Market, Statistics, account_settings
 
@@ -88,6 +89,9 @@ class PortfolioConfig(ExperimentConfig):
         Years that a scale is fitted on.
     margin : float
         Largest growth a year below the base, at equal realised risk, that still counts as not inferior.
+    variants : mapping of name to Variant
+        The study again with one change each; rules with ``contracts`` of their own take part only in those that
+        change no contracts.
     statistics : BookStatistics
         Of the paired differences.
     seed : int
@@ -107,6 +111,7 @@ class PortfolioConfig(ExperimentConfig):
     test: Refits
     resamples: int = Field(default=500, ge=50)
     margin: float = Field(default=0.05, ge=0.0)
+    variants: dict[str, Variant] = Field(default_factory=dict)
     statistics: BookStatistics = BookStatistics()
     seed: int = Field(default=0, ge=0)
 
@@ -125,7 +130,28 @@ class PortfolioConfig(ExperimentConfig):
                 )
         parse_duration(self.test.every, None)
         self.simulation()
+        self._check_variants()
         return self
+
+    def _check_variants(self) -> None:
+        if ALL in self.variants:
+            raise ValueError(f"variants.{ALL}: the study itself is called {ALL}; choose another name.")
+        for name, variant in self.variants.items():
+            check_names(f"variants.{name}.policies: no rule", variant.policies or (), self.rules)
+            if variant.missing_funding is not None and not self.market.is_history:
+                raise ValueError(f"variants.{name}: a generated market lacks no funding; leave it out.")
+            for policy in (self.base_name, *([self.average] if self.average else ())):
+                if policy not in self.policies(name):
+                    raise ValueError(
+                        f"variants.{name}: {policy}, which others are compared with, takes no part: it is not among "
+                        "its policies, or trades contracts of its own. Add it, or compare with another."
+                    )
+
+    def policies(self, variant: str) -> list[str]:
+        """Policies that take part in a variant."""
+        one = self.variants[variant]
+        names = one.policies or list(self.rules)
+        return [name for name in names if not one.takes_contracts or self.rules[name].contracts is None]
 
     @property
     def base_name(self) -> str:

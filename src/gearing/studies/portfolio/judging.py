@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from gearing.drawing import (
-    REFERENCE,
-    WIDTH,
-    colour,
-    figure_style,
-    intervals,
-    legend_below,
-    new_figure,
-    percent,
-)
 from gearing.evaluation.metrics import DAYS_PER_YEAR
 from gearing.evaluation.risk.drawdown_budget import WINDOW, equal_risk_scale, window_drawdowns
 from gearing.evaluation.statistics.inference import growth_difference
@@ -30,21 +20,41 @@ CHOSEN = "chosen_by_the_past"  # the policy of the best promised growth, refit b
 _TAIL = 0.05  # of days, for the conditional drawdown at risk
 
 
-def book_rows(config: PortfolioConfig, played: Mapping[str, Mapping[str, Played]]) -> pd.DataFrame:
+Books = Mapping[str, Mapping[str, Played]]  # by policy and budget
+
+
+def book_rows(config: PortfolioConfig, *parts: Books) -> pd.DataFrame:
     """A row for each budget and policy, indexed by both.
 
     Parameters
     ----------
-    played : mapping of policy to mapping of budget
+    *parts : mapping of policy to mapping of budget
+        Several are the parts of a variant that plays groups of contracts: rows are means over them.
     """
     tables = []
     for budget in config.budget:
-        books = {policy: by_budget[f"{budget:g}"] for policy, by_budget in played.items()}
-        if len(books) > 1:
-            books[CHOSEN] = chosen_by_the_past(books)
-        rows = pd.DataFrame({policy: measured(book, budget) for policy, book in books.items()}).T
+        books = [at_budget(part, budget) for part in parts]
+        measures = [
+            pd.DataFrame({name: measured(book, budget) for name, book in one.items()}).T for one in books
+        ]
+        rows = measures[0] if len(measures) == 1 else mean_rows(measures)
         tables.append(rows.join(differences(config, books, budget)))
     return pd.concat(tables, keys=config.budget, names=["budget", "policy"])
+
+
+def at_budget(played: Books, budget: float) -> dict[str, Played]:
+    """Every policy at one budget, and what the past would have chosen among them."""
+    books = {policy: by_budget[f"{budget:g}"] for policy, by_budget in played.items()}
+    if len(books) > 1:
+        books[CHOSEN] = chosen_by_the_past(books)
+    return books
+
+
+def mean_rows(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Means over tables of the same rows; what was ruined in one is ruined."""
+    mean = sum(table.drop(columns="ruined").astype(float) for table in tables) / len(tables)
+    mean["ruined"] = np.logical_or.reduce([(table["ruined"] == True) for table in tables])  # noqa: E712  NaN is no ruin
+    return mean[list(tables[0].columns)]
 
 
 def chosen_by_the_past(books: Mapping[str, Played]) -> Played:
@@ -95,21 +105,30 @@ def measured(book: Played, budget: float) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def differences(config: PortfolioConfig, books: Mapping[str, Played], budget: float) -> pd.DataFrame:
+def differences(
+    config: PortfolioConfig, parts: Sequence[Mapping[str, Played]], budget: float
+) -> pd.DataFrame:
     """Growth of each policy less that of the base, and of the average, at equal realised risk.
 
     Daily returns are multiplied by a constant each, so that all have the budget as mean largest drawdown of 365 days;
-    whole days are resampled for all policies at once. The constants are those of the whole test.
+    whole days are resampled for all policies at once. The constants are those of the whole test. Of several parts,
+    each has its own constants, and their mean growth is compared.
     """
     scaled = {
-        name: np.log1p(equal_risk_scale(book.returns, budget) * book.returns) for name, book in books.items()
+        name: np.mean([_equal_risk_growth(part[name].returns, budget) for part in parts], axis=0)
+        for name in parts[0]
     }
     base = _against(config, scaled, config.base_name, "")
-    low = pd.Series({name: base["low"].get(name, 0.0) for name in books})
+    low = pd.Series({name: base["low"].get(name, 0.0) for name in scaled})
     base["not_inferior"] = low >= -config.margin
     if config.average is not None:
         base = base.join(_against(config, scaled, config.average, "average_"))
     return base
+
+
+def _equal_risk_growth(returns: np.ndarray, budget: float) -> np.ndarray:
+    """Daily log growth of returns times the constant at which they have the budget's drawdown."""
+    return np.asarray(np.log1p(equal_risk_scale(returns, budget) * returns))
 
 
 def _against(
@@ -148,27 +167,3 @@ def _plain(value: Any) -> Any:
         return value
     number = float(value)
     return number if np.isfinite(number) else None
-
-
-@figure_style
-def frontier_figure(table: pd.DataFrame) -> Any:
-    """Growth against realised drawdown of every policy, and differences to the base at equal realised risk."""
-    budgets = list(dict.fromkeys(table.index.get_level_values("budget")))
-    figure = new_figure(WIDTH, 3.8 * len(budgets) + 0.4)
-    for panels, budget in zip(figure.subplots(len(budgets), 2, squeeze=False), budgets, strict=True):
-        rows = table.xs(budget, level="budget")
-        frontier, difference = panels
-        for k, (name, row) in enumerate(rows.iterrows()):
-            frontier.plot(row.mdd, row.growth, "o", color=colour(k), ms=6, label=str(name))
-        frontier.axvline(budget, **REFERENCE, ls=":", label="budget")
-        percent(frontier.xaxis)
-        frontier.set_xlabel("mean largest drawdown of 365 days")
-        frontier.set_ylabel("log growth a year")
-        frontier.set_title(f"drawdown budget of {budget:.0%}")
-        names = [str(name) for name in rows.index]
-        intervals(
-            difference, names, rows.difference, rows.low, rows.high, "growth less the base's, equal risk"
-        )
-        difference.axvline(0.0, **REFERENCE)
-    legend_below(figure)
-    return figure

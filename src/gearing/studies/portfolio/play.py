@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,10 @@ from gearing.evaluation.risk.drawdown_budget import scale_to_budget
 from gearing.features import FeatureTable
 from gearing.market import MarketData
 from gearing.market.timing import DAY, label, parse_duration, text
+from gearing.simulation.config import BAND, rebalance_mode
 from gearing.studies.fields import as_time
 from gearing.studies.portfolio.config import PortfolioConfig
+from gearing.studies.portfolio.variants import dealt
 from gearing.studies.trials import Place, Trial
 
 _DAYS = "days.parquet"
@@ -26,15 +29,48 @@ _DAYS = "days.parquet"
 
 @dataclass(frozen=True)
 class Book(Trial):
-    """A policy at all budgets."""
+    """A policy at all budgets, in the study itself or in a variant of it.
+
+    Attributes
+    ----------
+    policy : str
+    variant : str, optional
+    part : int, optional
+        Which group of contracts is played, of a variant that leaves groups out of the fit.
+    without : str, optional
+        Contracts that a variant drops, joined by commas.
+    """
 
     policy: str
+    variant: str | None = None
+    part: int | None = None
+    without: str | None = None
 
     def settings(self, config: Any) -> dict[str, Any]:
-        """All but the other policies and what compares them."""
-        others = ("rules", "base", "main", "average", "margin")
+        """All but the other policies and variants, and what compares them."""
+        others = ("rules", "base", "main", "average", "margin", "variants")
         shared = {name: value for name, value in config.settings.items() if name not in others}
-        return {**shared, "rule": config.rules[self.policy].identity}
+        variant = None if self.variant is None else config.variants[self.variant].model_dump()
+        return {**shared, "rule": config.rules[self.policy].identity, "variant": variant}
+
+    def data(self, config: Any, fingerprints: Mapping[str, str]) -> Mapping[str, str]:
+        """The market of its variant."""
+        whole = next(iter(fingerprints.values()))
+        return {"market": fingerprints.get(self.variant or "", whole)}
+
+    def markets(self, config: PortfolioConfig, whole: MarketData) -> tuple[MarketData, MarketData]:
+        """The contracts whose past scales are fitted on, and those that are played."""
+        rule = config.rules[self.policy]
+        if self.part is not None and self.variant is not None:
+            groups = dealt(whole, config.variants[self.variant].left_out or 2)
+            others = [name for k, group in enumerate(groups) if k != self.part for name in group]
+            return whole.select([name for name in whole.symbols if name in others]), whole.select(
+                groups[self.part]
+            )
+        left = rule.market(whole)
+        if self.without is not None:
+            left = left.select([name for name in left.symbols if name not in self.without.split(",")])
+        return left, left
 
 
 @dataclass(frozen=True)
@@ -50,7 +86,8 @@ class Played:
     summary : dict
         ``scales``, ``since``, ``promised_growth`` and ``promised_drawdown`` by refit; ``turnover``, ``fees`` and
         ``funding`` a year as shares of mean equity; ``liquidations``; ``bar_drawdown``, the largest at the closes of
-        all bars; mean and largest ``gross`` exposure; ``ruined``.
+        all bars; mean and largest ``gross`` exposure; ``ruined``. ``contribution`` is what each contract added to the
+        growth of the account at scale 1 in the test.
     """
 
     days: np.ndarray
@@ -60,36 +97,86 @@ class Played:
 
 def play_book(config: PortfolioConfig, whole: MarketData, trial: Book, place: Place) -> dict[str, Any]:
     """Play a policy; writes its daily returns, a column for each budget."""
-    rule = config.rules[trial.policy]
-    market, policy = rule.market(whole), rule.make()
-    table = policy_table(policy, market, None, config.simulation())
+    policy = config.rules[trial.policy].make()
+    fitted_on, played_on = trial.markets(config, whole)
     settings = vars(config.simulation(start="first"))
-    past = backtest(policy, market, table, **settings)
-    days, returns = daily_returns_of(past)
-    moments = refit_moments(config, days, market)
-    if past.ruined and past.time[past.end] < moments[-1]:
-        raise ValueError(
-            f"rules.{trial.policy}: the account at scale 1 is ruined on {text(past.time[past.end])}, so that no scale "
-            "can be fitted after it. Lower the rule's target."
-        )
-    columns, summary = {}, {}
+    past = Past(policy, fitted_on, policy_table(policy, fitted_on, None, config.simulation()), settings)
+    result = past.played(config.decision.rebalance)
+    moments = refit_moments(config, daily_returns_of(result)[0], fitted_on)
+    _check_lived(trial.policy, result, moments)
+    table = past.table
+    if played_on is not fitted_on:
+        table = policy_table(policy, played_on, None, config.simulation())
+    cut, known = tested(played_on, table, moments[0])
+    columns: dict[str, np.ndarray] = {}
+    summary: dict[str, Any] = {"contribution": contributions(result, moments[0])}
     for budget in config.budget:
         name = f"{budget:g}"
-        fitted = fitted_scales(config, days, returns, moments, budget)
-        cut, known = tested(market, table, moments[0])
+        fitted = past.fitted(config, result, moments, budget)
         controls = config.controls(tuple(fitted["scales"]), tuple(fitted["since"]), budget)
-        result = backtest(policy, cut, known, **(settings | {"controls": controls}))
-        ends, columns[name] = daily_returns_of(result)
-        summary[name] = {**fitted, **_counts(result)}
+        test = backtest(policy, cut, known, **(settings | {"controls": controls}))
+        ends, columns[name] = daily_returns_of(test)
+        summary[name] = {**fitted, **_counts(test)}
     pd.DataFrame(columns, index=pd.Index(ends, name="day")).to_parquet(place.folder / _DAYS)
     return summary
+
+
+@dataclass(frozen=True)
+class Past:
+    """A policy at scale 1, all that its scales are fitted on."""
+
+    policy: Any
+    market: MarketData
+    table: FeatureTable
+    settings: dict[str, Any]
+
+    def played(self, rebalance: str) -> BacktestResult:
+        """Its account from the first decision to the end of the data."""
+        return backtest(self.policy, self.market, self.table, **(self.settings | {"rebalance": rebalance}))
+
+    def fitted(
+        self, config: PortfolioConfig, first: BacktestResult, moments: np.ndarray, budget: float
+    ) -> dict[str, list[Any]]:
+        """Scale and promises of every refit.
+
+        A no-trade band is a difference of target leverages. An account at scale s with the band b trades as one at
+        scale 1 does with b / s, so a first scale is found with b, on its account ``first``, and all are fitted with b
+        over that.
+        """
+        scale = fitted_scales(config, *daily_returns_of(first), moments[:1], budget)["scales"][0]
+        same = self.played(narrowed(config.decision.rebalance, scale))
+        return fitted_scales(config, *daily_returns_of(same), moments, budget)
+
+
+def narrowed(rebalance: str, scale: float) -> str:
+    """How an account at scale 1 rebalances that trades as one at another scale does."""
+    mode, band = rebalance_mode(rebalance)
+    return f"band({band / scale:.9f})" if mode == BAND and scale > 0.0 else rebalance
+
+
+def contributions(result: BacktestResult, since: np.datetime64) -> dict[str, float]:
+    """What each contract added to an account's growth after ``since``: its profits over the equity before them."""
+    inside = result.time[1:] > since
+    ledgers = result.ledgers[inside]
+    gained = sum(ledgers[name] for name in ("price_pnl", "fees", "funding", "liquidation"))
+    before = np.where(result.equity[:-1] > 0.0, result.equity[:-1], np.inf)[inside]
+    return dict(zip(result.slots, (gained / before[:, None]).sum(axis=0).tolist(), strict=True))
+
+
+def _check_lived(policy: str, past: BacktestResult, moments: np.ndarray) -> None:
+    if past.ruined and past.time[past.end] < moments[-1]:
+        raise ValueError(
+            f"rules.{policy}: the account at scale 1 is ruined on {text(past.time[past.end])}, so that no scale "
+            "can be fitted after it. Lower the rule's target."
+        )
 
 
 def read_book(folder: Path, summary: dict[str, Any]) -> dict[str, Played]:
     """What ``play_book`` left, by budget."""
     table = pd.read_parquet(folder / _DAYS)
     days = table.index.to_numpy().astype("datetime64[ms]")
-    return {name: Played(days, table[name].to_numpy(float), summary[name]) for name in table}
+    shared = {"contribution": summary["contribution"]}
+    return {name: Played(days, table[name].to_numpy(float), summary[name] | shared) for name in table}
 
 
 def daily_returns_of(result: BacktestResult) -> tuple[np.ndarray, np.ndarray]:

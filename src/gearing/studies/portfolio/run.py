@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
 
 import pandas as pd
 
+from gearing.market import MarketData
 from gearing.studies.experiment import Findings, experiment
+from gearing.studies.fields import as_time
 from gearing.studies.portfolio.config import PortfolioConfig
-from gearing.studies.portfolio.judging import as_rows, book_rows, frontier_figure
+from gearing.studies.portfolio.judging import Books, as_rows, book_rows
 from gearing.studies.portfolio.play import Book, play_book, read_book
+from gearing.studies.portfolio.saying import frontier_figure, sentences
+from gearing.studies.portfolio.variants import ALL, dealt, largest_rises, most
 from gearing.studies.work import Work
 
 _METRICS = ("growth", "growth_equal_risk", "mdd", "realised_over_promised", "difference", "low", "high")
@@ -18,38 +22,81 @@ _METRICS = ("growth", "growth_equal_risk", "mdd", "realised_over_promised", "dif
 
 @experiment(PortfolioConfig)
 def portfolio(config: PortfolioConfig, work: Work) -> Findings:
-    """Tables: ``rows``, by budget and policy, what was promised and realised; ``scales``, what was fitted when."""
+    """Tables: ``rows``, by variant, budget and policy, what was promised and realised; ``scales``, what was fitted."""
     whole = config.market.open()
     config.check_contracts(whole)
-    markets = {whole.name or "market": whole}
+    markets = {whole.name or "market": whole} | other_markets(config)
     work.on(markets)
-    results = work.run([Book(name) for name in config.rules], partial(play_book, config, whole))
-    played = {one.trial.policy: read_book(one.folder, one.summary) for one in results}
-    table = book_rows(config, played)
+    played = {ALL: [_played(work, config, whole, [Book(name) for name in config.rules])]}
+    for name in config.variants:
+        market = markets.get(name, whole)
+        played[name] = [
+            _played(work, config, market, part) for part in trials_of(config, name, market, played)
+        ]
+    table = pd.concat({name: book_rows(config, *parts) for name, parts in played.items()}, names=["variant"])
     metrics = {
-        f"{policy}.{budget:g}.{name}": float(row[name])
-        for (budget, policy), row in table.iterrows()
+        f"{'' if variant == ALL else f'{variant}.'}{policy}.{budget:g}.{name}": float(row[name])
+        for (variant, budget, policy), row in table.iterrows()
         for name in _METRICS
     }
-    can, cannot = _sentences(config, table)
+    can, cannot = sentences(config, table)
     return Findings(
-        _line(config, table), {"rows": table, "scales": _scales(played)},
-        {"frontier": frontier_figure(table)}, metrics, markets, _notes(config), main=config.main_name,
-        json={"rows": as_rows(config, table)}, conclusions=can, limits=cannot,
+        _line(config, table.loc[ALL]), {"rows": table, "scales": _scales(played)},
+        {"frontier": frontier_figure(config, table, played[ALL][0])}, metrics, markets, _notes(config),
+        main=config.main_name, json={"rows": as_rows(config, table)}, conclusions=can, limits=cannot,
     )  # fmt: skip
 
 
-def _scales(played: Any) -> pd.DataFrame:
-    """Scale and promises of every policy, budget and refit."""
+def other_markets(config: PortfolioConfig) -> dict[str, MarketData]:
+    """The markets of variants with other data, by the name of the variant."""
+    given = {name: one.missing_funding for name, one in config.variants.items() if one.missing_funding}
+    return {
+        name: config.market.model_copy(update={"missing_funding": funding}).open()
+        for name, funding in given.items()
+    }
+
+
+def trials_of(
+    config: PortfolioConfig, name: str, market: MarketData, played: Mapping[str, Sequence[Books]]
+) -> list[list[Book]]:
+    """Trials of a variant, a list for each of its parts."""
+    variant, policies = config.variants[name], config.policies(name)
+    if variant.left_out is not None:
+        dealt(market, variant.left_out)
+        return [[Book(policy, name, k) for policy in policies] for k in range(variant.left_out)]
+    if variant.drop is None:
+        return [[Book(policy, name) for policy in policies]]
+    trials = []
+    for policy in policies:
+        if variant.by == "price":
+            gone = largest_rises(market, as_time(config.test.from_), variant.drop)
+        else:
+            gained = next(iter(played[ALL][0][policy].values())).summary["contribution"]
+            gone = most(gained, variant.drop)
+        trials.append(Book(policy, name, without=",".join(gone)))
+    return [trials]
+
+
+def _played(work: Work, config: PortfolioConfig, market: MarketData, trials: list[Book]) -> Books:
+    """The books of trials, by policy and budget."""
+    results = work.run(trials, partial(play_book, config, market))
+    return {one.trial.policy: read_book(one.folder, one.summary) for one in results}
+
+
+def _scales(played: Mapping[str, Sequence[Books]]) -> pd.DataFrame:
+    """Scale and promises of every variant, part, policy, budget and refit."""
     rows = []
-    for policy, books in played.items():
-        for budget, book in books.items():
-            parts = (
-                book.summary[name] for name in ("since", "scales", "promised_growth", "promised_drawdown")
-            )
-            rows += [(policy, float(budget), *row) for row in zip(*parts, strict=True)]
-    names = ["policy", "budget", "since", "scale", "promised_growth", "promised_drawdown"]
-    return pd.DataFrame(rows, columns=names).set_index(names[:3])
+    for variant, parts in played.items():
+        for part, books in enumerate(parts):
+            for policy, by_budget in books.items():
+                for budget, book in by_budget.items():
+                    fits = (
+                        book.summary[name]
+                        for name in ("since", "scales", "promised_growth", "promised_drawdown")
+                    )
+                    rows += [(variant, part, policy, float(budget), *row) for row in zip(*fits, strict=True)]
+    names = ["variant", "part", "policy", "budget", "since", "scale", "promised_growth", "promised_drawdown"]
+    return pd.DataFrame(rows, columns=names).set_index(names[:5])
 
 
 def _line(config: PortfolioConfig, table: pd.DataFrame) -> str:
@@ -61,24 +108,6 @@ def _line(config: PortfolioConfig, table: pd.DataFrame) -> str:
             f"{row.mdd:.1%} ({row.realised_over_promised:.2f} of the promise)"
         )
     return f"{config.name}, {config.main_name}: " + "; ".join(parts)
-
-
-def _sentences(config: PortfolioConfig, table: pd.DataFrame) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What can be concluded of the main policy against the base, and what cannot."""
-    if config.main_name == config.base_name:
-        return (), ()
-    can, cannot = [], []
-    for budget in config.budget:
-        row = table.loc[(budget, config.main_name)]
-        found = f"{row.difference:+.3f} [{row.low:+.3f}, {row.high:+.3f}] a year at equal realised risk"
-        where = f"At a budget of {budget:.0%} {config.main_name} against {config.base_name}: {found}"
-        if row.low > 0.0 or row.high < 0.0:
-            can.append(f"{where}; the interval excludes zero.")
-        else:
-            cannot.append(f"{where}; which of the two grows faster is open.")
-        if row.not_inferior:
-            can.append(f"{where}; not more than {config.margin:g} a year below it.")
-    return tuple(can), tuple(cannot)
 
 
 def _notes(config: PortfolioConfig) -> tuple[str, ...]:
