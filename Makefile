@@ -59,7 +59,7 @@ format: $(STAMP) ## format the code
 
 bench: $(STAMP) ## speed compared with known environments and backtesters; JSON=folder for the numbers as files
 	$(if $(JSON),mkdir -p $(JSON))
-	$(foreach name,first run backtest decision training,$(TEST_ENV) $(BIN)/python tests/benchmarks/$(name).py $(if $(JSON),--json $(JSON)/$(name).json) &&) true
+	$(foreach name,first run books backtest decision training,$(TEST_ENV) $(BIN)/python tests/benchmarks/$(name).py $(if $(JSON),--json $(JSON)/$(name).json) &&) true
 
 docs-tables: $(STAMP) ## fill the tables of docs/; EXPERIMENTS="case_study methods" runs these first
 	$(BIN)/python docs/fill_tables.py $(EXPERIMENTS)
