@@ -53,11 +53,24 @@ def frames(error: BaseException) -> list[Frame]:
 
 def users_frame(error: BaseException) -> Frame | None:
     """The innermost place of an error that is in code which gearing called and which is not installed."""
+    own = users_frames(error)
+    return own[-1] if own else None
+
+
+def users_frames(error: BaseException) -> list[Frame]:
+    """All such places, the outermost first."""
     found = frames(error)
     first = next((k for k, frame in enumerate(found) if frame.file.startswith(PACKAGE)), len(found))
     known = (PACKAGE, *_LIBRARIES)
-    own = [one for one in found[first:] if os.path.isfile(one.file) and not one.file.startswith(known)]
-    return own[-1] if own else None  # files of compiled libraries and of typed code are not there
+    # Files of compiled libraries and of typed code are not there.
+    return [one for one in found[first:] if os.path.isfile(one.file) and not one.file.startswith(known)]
+
+
+def described(error: BaseException) -> str:
+    """Class and message of an error in one line; where it was raised in a user's code, file and line first."""
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    place = users_frame(error)
+    return text if place is None else f"{place.file}, line {place.number}, in {place.function}: {text}"
 
 
 def portable(error: BaseException) -> ExceptionWithTraceback:

@@ -1,6 +1,8 @@
 """The conformance suite passes what is sound and names what is not."""
 
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -104,6 +106,53 @@ class Rolls(Good):
 def test_what_is_broken_is_named(policy, requirement, market):
     with pytest.raises(PolicyError, match=requirement.replace("(", r"\(").replace(")", r"\)")):
         check_policy(policy, market)
+
+
+class Fails(Good):
+    def predict(self, observation, state=None, episode_start=None, deterministic=False):
+        return {}["leverage"], state  # the line that the message names
+
+
+def test_an_error_of_a_policy_is_named_with_its_class_and_line(market):
+    lines = Path(__file__).read_text().splitlines()
+    number = 1 + next(k for k, line in enumerate(lines) if line.endswith("# the line that the message names"))
+    with pytest.raises(PolicyError) as refused:
+        check_policy(Fails(), market)
+    assert f"{__file__}, line {number}, in predict: KeyError: 'leverage'" in str(refused.value)
+
+
+class Peeks(Good):
+    """Finds the simulator in the frames of its caller, and in it the prices to come."""
+
+    def predict(self, observation, state=None, episode_start=None, deterministic=False):
+        frame = sys._getframe()
+        while "simulator" not in frame.f_locals:
+            frame = frame.f_back
+        later = frame.f_locals["simulator"].markets[0].close[-1].sum()
+        return np.full(observation["effective_leverage"].shape, 1.0 + later % 1.0), state
+
+
+def test_a_policy_that_finds_later_prices_where_it_should_not_look_is_refused(market):
+    with pytest.raises(PolicyError, match="does not use the future"):
+        check_policy(Peeks(), market)
+
+
+class Mutates(Peeks):
+    """Writes into the prices that the simulator plays."""
+
+    def predict(self, observation, state=None, episode_start=None, deterministic=False):
+        frame = sys._getframe()
+        while "simulator" not in frame.f_locals:
+            frame = frame.f_back
+        frame.f_locals["simulator"].markets[0].close[:] = 1.0
+        return np.full(observation["effective_leverage"].shape, 1.0), state
+
+
+def test_a_policy_cannot_write_into_the_market(market):
+    before = market.close.copy()
+    with pytest.raises(PolicyError, match="read-only"):
+        check_policy(Mutates(), market)
+    np.testing.assert_array_equal(market.close, before)
 
 
 def test_a_policy_without_declarations_is_refused_at_once(market):

@@ -16,6 +16,7 @@ from gearing.exchange.observing import ACCOUNT_COLUMNS, POSITION_COLUMNS
 from gearing.features import FeatureSet, FeatureTable, get_feature, registered_features
 from gearing.market.data import MarketData, market_list
 from gearing.names import nearest
+from gearing.plugins import described, users_frame
 from gearing.simulation.actions import make_scheme
 from gearing.simulation.config import SimulationConfig
 from gearing.simulation.hooks import hooks_of
@@ -139,7 +140,8 @@ def _checked(name: str, check: Callable[[Any], None], subject: Any) -> Finding:
     try:
         check(subject)
     except Exception as error:
-        return Finding(name, f"{error}" or type(error).__name__)
+        in_the_policy = users_frame(error) is not None and not isinstance(error, PolicyError)
+        return Finding(name, described(error) if in_the_policy else f"{error}" or type(error).__name__)
     return Finding(name, "")
 
 

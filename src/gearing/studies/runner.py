@@ -6,8 +6,8 @@ started again finds its finished trials there, resumes agents from their checkpo
 
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from gearing.studies.engines.choosing import Engines
 from gearing.studies.engines.failures import (
     FOLDER as FAILURES,
     TABLE as FAILED,
+    Failure,
     failed_table,
     write_failed_table,
 )
@@ -36,6 +37,7 @@ from gearing.studies.reporting.pages import HTML, MARKDOWN, write_report
 from gearing.studies.reporting.record import shown_tables, write_record
 from gearing.studies.work import Work
 from gearing.tracking import Tracker
+from gearing.tracking.store import check_mlflow
 
 _WRITTEN = "experiment.yaml"
 
@@ -55,8 +57,8 @@ class Experiment:
         Address of the runs, where it is known.
     undelivered : str or None
         One line about records that the tracker has not got: how many, where they are, how to send them.
-    failed : DataFrame
-        One row per trial that failed, which the tables therefore lack; empty if none did.
+    failures : tuple of Failure
+        Trials that failed.
     """
 
     config: ExperimentConfig
@@ -65,8 +67,13 @@ class Experiment:
     figures: list[Path]
     tracking: str | None
     undelivered: str | None = None
-    failed: pd.DataFrame = field(default_factory=lambda: failed_table(()))
+    failures: tuple[Failure, ...] = ()
     page: str | None = None
+
+    @cached_property
+    def failed(self) -> pd.DataFrame:
+        """One row per trial that failed, which the tables therefore lack; empty if none did."""
+        return failed_table(self.failures)
 
     @property
     def warning(self) -> str | None:
@@ -188,6 +195,8 @@ def run_study(
 
 def _run(config: ExperimentConfig, tell: Callable[[str], None], progress: bool) -> Experiment:
     """Run an experiment in its folder, tracked or not."""
+    if config.tracking.enabled:
+        check_mlflow()
     with Engines(config) as engines:
         config.folder.mkdir(parents=True, exist_ok=True)
         write_text(config.folder / _WRITTEN, config.to_yaml())
@@ -251,7 +260,7 @@ def _finished(work: Work, tracking: str | None) -> Experiment:
     write_record(config, findings)
     write_report(config.folder)
     return Experiment(
-        config, config.folder, findings, figures, tracking, failed=failed_table(work.failures.values())
+        config, config.folder, findings, figures, tracking, failures=tuple(work.failures.values())
     )
 
 

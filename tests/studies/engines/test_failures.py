@@ -4,6 +4,7 @@ import shutil
 import time
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Literal
 
 import pandas as pd
@@ -69,7 +70,9 @@ def test_a_trial_that_raises_is_run_again_then_listed_and_the_others_are_in_the_
     assert done.leaderboard.root.tolist() == [2.0, 3.0]
     assert [begun(tmp_path, number) for number in (4, 9, -1)] == [1, 2, 2]
     assert done.failed.loc["-1", "attempts"] == 2
-    assert done.failed.loc["-1", "error"] == "KeyError: 'no root of -1'"
+    lines = Path(__file__).read_text().splitlines()
+    number = 1 + lines.index('        raise KeyError(f"no root of {trial.number}")')
+    assert done.failed.loc["-1", "error"] == f"{__file__}, line {number}, in root: KeyError: 'no root of -1'"
     assert pd.read_csv(done.folder / TABLE).trial.tolist() == [-1]
     text = (done.folder / done.failed.loc["-1", "traceback"]).read_text()
     assert 'raise KeyError(f"no root of {trial.number}")' in text
@@ -199,7 +202,9 @@ def test_a_study_with_a_failing_rule_ends_with_its_tables_and_exit_code_1(study,
     assert pd.read_csv(board).policy.tolist() == rows
     failed = pd.read_csv(board.with_name(TABLE))
     assert failed.trial.tolist() == ["fold0-broken", "fold1-broken"]
-    assert set(failed.error) == {"ZeroDivisionError: no leverage today"}
+    line = 1 + BROKEN.splitlines().index('        raise ZeroDivisionError("no leverage today")')
+    (error,) = set(failed.error)
+    assert error.endswith(f"broken_rule.py, line {line}, in choose: ZeroDivisionError: no leverage today")
 
 
 def test_a_study_with_groups_leaves_out_what_failed(study, tmp_path):

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from gearing.cli import app, run
@@ -11,6 +12,7 @@ from gearing.studies.leaderboard.page import add_rows, filled, markdown
 from gearing.studies.leaderboard.rows import made_row, read_row, read_rows, write_row
 from gearing.studies.leaderboard.submitting import reference_rows, submit
 from gearing.studies.leaderboard.tasks import FOLDER, check_row_tasks, read_tasks
+from gearing.studies.study.conforming import check_own_policies
 
 ROOT = Path(__file__).parents[3]
 CRASH = """\
@@ -37,7 +39,20 @@ columns: [trend_7d]
 rules: [fixed_1x, fixed_3x]
 statistics: {baseline: fixed_1x}
 """
+KNOWN = """\
+# Leaderboard, task known: the optimum is known.
+kind: regret
+market: market-b
+shown: prices
+columns: [trend_7d]
+account: {margin_share: 0.95, max_leverage: 10.0}
+validate: {seed: 500, years: 1}
+test: {seed: 100000, years: 1}
+rules: [fixed_1x]
+"""
 OWN = """\
+from pathlib import Path
+
 import numpy as np
 
 
@@ -65,6 +80,20 @@ class Random(Mine):
 class Failing(Mine):
     def predict(self, observation, state=None, episode_start=None, deterministic=False):
         raise ValueError("no")
+
+
+class Infinite(Mine):
+    action_scheme = "leverage"
+
+    def predict(self, observation, state=None, episode_start=None, deterministic=False):
+        return np.full(observation["trend_7d"].shape, np.inf), state
+
+
+class Later(Mine):
+    def predict(self, observation, state=None, episode_start=None, deterministic=False):
+        if Path("after the suite").exists():
+            return {}["leverage"], state
+        return super().predict(observation, state)
 """
 
 
@@ -146,8 +175,34 @@ def test_a_policy_that_could_see_the_future_or_breaks_the_suite_is_refused(home)
         submit(own(home, "Joining"), {}, tasks)
     with pytest.raises(PolicyError, match=r"rules\.submission: Random breaks.*\n(.*\n)*.*draw nothing"):
         submit(own(home, "Random"), {}, tasks)
-    with pytest.raises((ValueError, PolicyError), match="no"):
+    with pytest.raises(PolicyError, match=r"own_\w+\.py, line 29, in predict: ValueError: no"):
         submit(own(home, "Failing"), {}, tasks)
+
+
+@pytest.mark.parametrize("task", ["account", "crash", "known"])
+def test_infinite_actions_end_before_anything_is_played(home, task, monkeypatch):
+    (home / "tasks" / "known.yaml").write_text(KNOWN)
+    monkeypatch.setattr("gearing.studies.work.Work.run", lambda *given, **more: pytest.fail("it was played"))
+    with pytest.raises(PolicyError, match="a normalised action is not finite"):
+        submit(own(home, "Infinite"), {}, read_tasks(home / "tasks", [task]))
+
+
+def test_an_error_of_a_submission_in_a_later_bar_ends_it_with_the_line_and_is_not_tried_again(
+    home, capsys, monkeypatch
+):
+    def checked(prepared):
+        found = check_own_policies(prepared)
+        (home / "after the suite").touch()
+        return found
+
+    monkeypatch.setattr("gearing.studies.study.run.check_own_policies", checked)
+    code = run(["submit", own(home, "Later"), "--task", "account", "--folder", "tasks"])
+    assert code == 2
+    line = 1 + OWN.splitlines().index('            return {}["leverage"], state')
+    assert f"own_{home.name}.py, line {line}, in predict: KeyError: 'leverage'" in capsys.readouterr().err
+    (failed,) = (home / "runs").glob("*/failed.csv")
+    assert "submission" in failed.read_text()
+    assert set(pd.read_csv(failed).attempts) == {1}
 
 
 def test_a_policy_that_fits_no_task_is_refused_with_all_reasons(home):

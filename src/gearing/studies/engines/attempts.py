@@ -14,7 +14,7 @@ from typing import Any
 
 from gearing.plugins import load_plugins, portable
 from gearing.studies.claims import Claims
-from gearing.studies.engines.failures import error_text, failure_file, write_failure
+from gearing.studies.engines.failures import comes_again, error_text, failure_file, write_failure
 from gearing.studies.recording.runs import record_result, trial_run
 from gearing.studies.trials import Place, Store, Trial
 from gearing.tracking import Tracker
@@ -106,10 +106,11 @@ class Runner:
             else:
                 failure_file(store.folder, store.place(trial).name).unlink(missing_ok=True)
                 return Attempts(count)
-            if count < most:
-                _logger.warning("%s failed and is run again: %s", trial.name, error_text(failed))
-        write_failure(failure_file(store.folder, store.place(trial).name), trial.name, most, failed)
-        return Attempts(most, failed)
+            if count == most or comes_again(failed):
+                break
+            _logger.warning("%s failed and is run again: %s", trial.name, error_text(failed))
+        write_failure(failure_file(store.folder, store.place(trial).name), trial.name, count, failed)
+        return Attempts(count, failed)
 
     def _far_away(self, trial: Trial, tracker: Tracker | None) -> Attempts:
         """Run a trial on a machine that does not see the study's folder: its files are returned."""

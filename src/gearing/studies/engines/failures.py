@@ -14,7 +14,8 @@ from typing import Any
 
 import pandas as pd
 
-from gearing.plugins import frames
+from gearing.evaluation.conformance import PolicyError
+from gearing.plugins import described, frames, users_frames
 from gearing.storage.atomic import write_atomically, write_text
 
 FOLDER, TABLE = "failed", "failed.csv"
@@ -50,9 +51,20 @@ class Failure:
 
 
 def error_text(error: BaseException) -> str:
-    """Class and message of an error in one line."""
-    text = " ".join(f"{type(error).__name__}: {error}".split())
+    """An error in one line, its place in a user's own code first."""
+    text = described(error)
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 4]} ..."
+
+
+def comes_again(error: BaseException) -> bool:
+    """Whether another attempt is in vain: an error of a user's own policy, which is a function of its observation.
+
+    What the system does (a file that is away, no memory) may be otherwise next time.
+    """
+    if isinstance(error, PolicyError):
+        return True
+    of_a_policy = any(frame.function == "predict" for frame in users_frames(error))
+    return of_a_policy and not isinstance(error, OSError | MemoryError)
 
 
 def failure_file(folder: Path, place: str) -> Path:

@@ -10,6 +10,7 @@ from gearing.evaluation.conformance import PolicyError
 from gearing.plugins import users_frame
 from gearing.simulation.hooks import hooks_of
 from gearing.storage.digest import digest
+from gearing.studies.engines.failures import comes_again
 from gearing.studies.leaderboard.rows import made_row
 from gearing.studies.leaderboard.scores import scores_of
 from gearing.studies.leaderboard.tasks import SUBMISSION, Task
@@ -83,6 +84,9 @@ def _played(
         if users_frame(error) is not None:
             raise  # a fault in the user's own code
         return " ".join(str(error).split())
+    for failure in done.failures:
+        if comes_again(failure.error):
+            raise failure.error  # of the user's own code, too
     for name, score in scores_of(done):
         if name == SUBMISSION:
             found[task.name] = _entry(task, done, score)

@@ -42,7 +42,6 @@ from gearing.studies.regret.training import settings_of, train
 from gearing.studies.trials import Place, Trial
 from gearing.studies.work import Work
 
-_CHECKED_YEARS = 1.0
 GRID = 0.2  # step of the leverages on which the oracle is solved
 # Names in tracked runs of what has another in tables.
 _METRICS = {
@@ -117,6 +116,7 @@ def run_regret(config: RegretConfig, work: Work) -> Findings:
     """
     if config.search is not None:
         return search_regret(config, work)
+    _check_begin(config)  # before the oracle is solved, which takes longer
     oracle, *others = [Player(name) for name in (*REFERENCES, FORMULA)]
     (first,) = work.run([oracle], partial(_play, config, None))
     best = growth_of(first)
@@ -168,8 +168,6 @@ def _play(config: RegretConfig, best: np.ndarray | None, trial: Player, place: P
         policy, learned = _trained(config, trial, place)
     elif rule is not None:
         policy = rule.make()
-        if rule.is_own:
-            _check_own(config, trial.policy, policy)
     elif trial.policy == "best_fixed":
         policy = best_fixed(config)
     is_formula = trial == Player(FORMULA)
@@ -188,14 +186,18 @@ def _play(config: RegretConfig, best: np.ndarray | None, trial: Player, place: P
     return {**learned, **scored, **{name: [one[name] for one in played] for name in played[0]}}
 
 
-def _check_own(config: RegretConfig, name: str, policy: Any) -> None:
-    """The conformance suite on a short path of the validation."""
-    market, table = config.open(config.validate_.seed, _CHECKED_YEARS)
-    seen = config.shown_to(policy, market, table)
-    try:
-        check_policy(policy, market, seen, **config.simulation_settings())
-    except PolicyError as error:
-        raise PolicyError(f"rules.{name}: {error}") from None
+def _check_begin(config: RegretConfig) -> None:
+    """Compute the columns of a short path of the validation, and run the conformance suite of a user's own policies."""
+    market, table = config.open_briefly()
+    for name, rule in config.rules.items():
+        if not rule.is_own:
+            continue
+        policy = rule.make()
+        seen = config.shown_to(policy, market, table)
+        try:
+            check_policy(policy, market, seen, **config.simulation_settings())
+        except PolicyError as error:
+            raise PolicyError(f"rules.{name}: {error}") from None
 
 
 def _on_path(config: RegretConfig, market: MarketData, table: FeatureTable, policy: Any) -> dict[str, Any]:

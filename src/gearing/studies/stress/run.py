@@ -134,6 +134,7 @@ def run_stress(config: StressConfig, work: Work) -> Findings:
     """Table ``policies``, by policy and crash: growth over a path with its interval over paths, the share of liquidated
     and of ruined paths, drawdown.
     """
+    _check_own(config)
     trials = [Stressed(rule, crash) for rule in config.rules for crash in config.crashes]
     results = work.run(trials, partial(_play, config))
     rows = [_row(result) for result in results]
@@ -197,8 +198,6 @@ def _play(config: StressConfig, trial: Stressed, place: Place) -> dict[str, floa
     for number in range(config.paths):
         market = crash.open(config.seed + number, config.years)
         table = column_table(policy.required_columns, market, forecast=None)
-        if number == 0 and rule.is_own:
-            _check(trial.policy, policy, market, table, settings)
         result = backtest(policy, market, table, forecast=None, **settings)
         growth = np.log(max(result.equity[-1] / result.equity[0], EQUITY_FLOOR))
         liquidated = bool((result.ledgers.liquidations > 0).any())
@@ -212,11 +211,16 @@ def _play(config: StressConfig, trial: Stressed, place: Place) -> dict[str, floa
     return {name: float(values.mean()) for name, values in arrays.items()}
 
 
-def _check(name: str, policy: Any, market: MarketData, table: Any, settings: dict[str, Any]) -> None:
-    try:
-        check_policy(policy, market, table, **settings)
-    except PolicyError as error:
-        raise PolicyError(f"rules.{name}: {error}") from None
+def _check_own(config: StressConfig) -> None:
+    """The conformance suite of policies of a user's own, on the first path of each crash."""
+    for name, rule in config.rules.items():
+        for crash in config.crashes.values() if rule.is_own else ():
+            policy, market = rule.make(), crash.open(config.seed, config.years)
+            table = column_table(policy.required_columns, market, forecast=None)
+            try:
+                check_policy(policy, market, table, **config.settings_of(crash))
+            except PolicyError as error:
+                raise PolicyError(f"rules.{name}: {error}") from None
 
 
 def _row(result: Result) -> dict[str, float]:
