@@ -85,14 +85,24 @@ def test_the_environment_can_name_the_folder(path, monkeypatch):
     assert load_config(path, ["market.folder=${oc.env:GEARING_DATA,data}"]).market.folder == "elsewhere"
 
 
-def test_an_unknown_key_is_refused_with_file_section_and_the_nearest(path):
+def test_an_unknown_key_is_refused_with_file_line_section_and_the_nearest(path):
     path.write_text(EXPERIMENT.replace("margin_share", "margin_shar"))
-    assert refusal(path) == f"{path}, decision: no field 'margin_shar'. Did you mean 'margin_share'?"
+    assert refusal(path) == f"{path}, line 4, decision: no field 'margin_shar'. Did you mean 'margin_share'?"
 
 
 def test_an_unknown_key_deep_inside_an_agent_is_refused_the_same_way(path):
     path.write_text(EXPERIMENT.replace("columns: [default]}", "algoritm: ppo}"))
     assert "agents.without_forecast: no field 'algoritm'. Did you mean 'algorithm'?" in refusal(path)
+
+
+def test_a_value_is_refused_with_the_line_of_the_last_part_of_its_place_that_the_file_has(path):
+    path.write_text(EXPERIMENT.replace("tiered, volatility_weighted]", "tiered,\n  volatility_weightd]"))
+    assert refusal(path).startswith(f"{path}, line 9, rules.volatility_weightd: no rule")  # a list of names
+    path.write_text(EXPERIMENT.replace("[default, forecast]", "[default,\n  forcast]"))
+    assert refusal(path).startswith(f"{path}, line 7, agents.with_forecast.columns.1: no column 'forcast'")
+    path.write_text(EXPERIMENT.replace("fixed_3x, ", "fixed_3x, with_forecast, "))
+    lines = refusal(path, "seeds=0").splitlines()
+    assert any(line.startswith("override seeds=0, seeds") for line in lines)
 
 
 def test_an_unknown_section_is_refused(path):

@@ -75,7 +75,7 @@ def load_config(
     Raises
     ------
     ValueError
-        Each mistake on a line of its own: file and section, what was given, the rule, what to do.
+        Each mistake on a line of its own: file, line and section, what was given, the rule, what to do.
     """
     overrides = list(overrides)
     if isinstance(experiment, Mapping):
@@ -92,7 +92,7 @@ def load_config(
         raise ValueError(f"there is no experiment file {path}.{_nearby(path)}")
     named = {"name": path.stem, "question": _first_comment(path)}
     values = _with_plugins(_merged(path, overrides, source), plugins, source, path.parent)
-    return _validated({**named, **values}, overrides, source)
+    return _validated({**named, **values}, overrides, source, read_text(path))
 
 
 def _with_plugins(
@@ -112,7 +112,7 @@ def _with_plugins(
     return {**values, "plugins": plugins} if plugins else values
 
 
-def _validated(values: dict[str, Any], overrides: list[str], source: str) -> ExperimentConfig:
+def _validated(values: dict[str, Any], overrides: list[str], source: str, text: str = "") -> ExperimentConfig:
     try:
         model = config_class(str(values.get("kind", "forecast" if "models" in values else "study")))
     except ValueError as error:
@@ -120,7 +120,7 @@ def _validated(values: dict[str, Any], overrides: list[str], source: str) -> Exp
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise ValueError("\n".join(_lines(error, model, source, overrides))) from None
+        raise ValueError("\n".join(_lines(error, model, source, overrides, text))) from None
 
 
 def _merged(given: Path | dict[str, Any], overrides: list[str], source: str) -> dict[str, Any]:
@@ -235,8 +235,9 @@ def _nearby(path: Path) -> str:
 
 
 def _lines(
-    error: ValidationError, model: type[BaseModel], source: str, overrides: list[str]
+    error: ValidationError, model: type[BaseModel], source: str, overrides: list[str], text: str
 ) -> Iterable[str]:
+    """One line per mistake; ``text`` is that of the file, if it is one."""
     for place, problem in _one_per_place(error):
         if problem["type"] == "extra_forbidden":
             section, key = place[:-1], place[-1]
@@ -244,8 +245,36 @@ def _lines(
             message = f"no field {key!r}.{instead}"
         else:
             section, message = place, message_of(problem)
+        origin = _origin(source, place, overrides)
         where = f", {'.'.join(section)}" if section else ""
-        yield f"{_origin(source, place, overrides)}{where}: {message}"
+        if origin == source and text:
+            where = f"{_line(text, place or message.partition(':')[0].split('.'))}{where}"
+        yield f"{origin}{where}: {message}"
+
+
+def _line(text: str, place: list[str]) -> str:
+    """The line of a file at which the last part of a place stands that the file has; "" if it has none of them."""
+    node: Any = yaml.compose(text, Loader=yaml.SafeLoader)
+    found = ""
+    for part in place:
+        inside = next((pair for name, pair in _inside(node) if name == part), None)
+        if inside is None:
+            break
+        found, node = f", line {inside[0].start_mark.line + 1}", inside[1]
+    return found
+
+
+def _inside(node: Any) -> Iterable[tuple[str, tuple[Any, Any]]]:
+    """Names of the parts of a YAML node, each with the node where it begins and that of its value.
+
+    A list may stand for a mapping: its items have their number and, if they are names, their name.
+    """
+    if isinstance(node, yaml.MappingNode):
+        yield from ((str(key.value), (key, value)) for key, value in node.value)
+    elif isinstance(node, yaml.SequenceNode):
+        for number, item in enumerate(node.value):
+            yield str(number), (item, item)
+            yield str(item.value), (item, item)
 
 
 def _one_per_place(error: ValidationError) -> Iterable[tuple[list[str], Mapping[str, Any]]]:
