@@ -202,6 +202,34 @@ def test_names_are_checked_before_anything_is_generated(override, message):
     assert message in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("columns=[log_return, forecast]", "columns: forecast cannot be computed from prices and funding of"),
+        (
+            "agents={a: {algorithm: ppo, columns: [log_retrn]}}",
+            "agents.a.columns: no column 'log_retrn'. Did",
+        ),
+        ("search.space={columns: [[market], [log_retrn]]}", "search.space.columns.1: no column 'log_retrn'"),
+        ("search.settings={columns: [drift]}", "search.settings.columns: no column 'drift'"),  # not shown
+    ],
+)
+def test_columns_that_are_not_shown_are_refused_before_anything_is_generated(override, message):
+    search = {"space": {"averaging": [0.0, 0.9]}}
+    shown = {**QUICK, "shown": "prices", "columns": ["log_return"], "search": search}
+    assert load_config(shown).shown_columns == ("log_return",)
+    with pytest.raises(ValueError) as refused:
+        load_config(shown, [override])
+    assert message in str(refused.value)
+
+
+def test_a_column_that_the_market_lacks_is_refused_before_anything_is_trained(tmp_path):
+    search = {"trials": 1, "space": {"averaging": [0.0, 0.9]}}
+    given = {"shown": "prices", "columns": ["implied_volatility"], "search": search, "output": str(tmp_path)}
+    with pytest.raises(ValueError, match="columns: feature 'implied_volatility' needs implied_volatility"):
+        run_study(RegretConfig(**{**QUICK, **given}))
+
+
 def test_markets_that_train_and_test_on_the_same_paths_are_refused():
     with pytest.raises(ValueError, match=r"train has the market seeds 190 to 201, test .* share paths"):
         RegretConfig(**{**QUICK, "seeds": 12, "train": {"seed": 190, "years": 2.0}})

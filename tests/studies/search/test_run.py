@@ -145,6 +145,20 @@ def test_a_longer_search_begins_with_the_trials_of_a_shorter_one(whole, tmp_path
     assert len(before) < len(whole[1])
 
 
+def test_no_settings_are_drawn_twice_and_the_search_ends_when_all_were_tried(tmp_path):
+    # 2 x 3 x 2 = 12 settings; a sampler that prefers the best draws some of them again and again.
+    space = {
+        "network.layers": [[8], [16]],
+        "parameters.n_epochs": {"low": 1, "high": 9, "step": 4},
+        "parameters.gamma": {"low": 0.9, "high": 0.95, "step": 0.05},
+    }
+    table = run_study(config(tmp_path, trials=50, batch=5, space=space, prune=False)).leaderboard
+    drawn = [tuple(row) for row in table.loc[1:, list(space)].itertuples(index=False)]
+    assert len(set(drawn)) == len(drawn) == 12
+    assert set(table["parameters.n_epochs"].dropna()) == {1, 5, 9}
+    assert table.loc[1:, "score"].max() == pytest.approx(1.0 - math.log10(500) / 2 - 0.1)  # [16], 5 epochs
+
+
 def test_a_trial_that_fails_is_listed_and_the_search_goes_on(tmp_path, monkeypatch):
     usual = teach
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import combinations
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from gearing.exchange.observing import ACCOUNT_COLUMNS, POSITION_COLUMNS
 from gearing.features import FeatureSet, FeatureTable, is_feature
+from gearing.features.feature_set import GROUPS
 from gearing.market import MarketData
 from gearing.market.synthetic.generators import synthetic_market
 from gearing.names import check_names
@@ -23,7 +26,9 @@ from gearing.studies.sections import MOST_SEEDS, MOST_YEARS, Generator
 
 REFERENCES = ("oracle", "half_of_the_oracle", "best_fixed")  # policies that every experiment plays
 FORMULA = "formula"  # what is computed of a path outside the simulator
+OWN_COLUMNS = (*POSITION_COLUMNS, *ACCOUNT_COLUMNS)  # what an account shows of itself
 _STATE = ("drift", "volatility", "jumps", "funding")  # columns of the state of the two markets
+_BRIEF_YEARS = 1.0
 _PRESETS = {"market-a": market_a_settings, "market-b": market_b_settings}
 
 
@@ -115,6 +120,35 @@ class RegretConfig(ExperimentConfig):
         check_names("no market with an oracle", [market.generator], _PRESETS)
         return market
 
+    @model_validator(mode="after")
+    def _columns_exist(self) -> RegretConfig:
+        """Those that are shown, and those of agents among them: a training that fails for one begins much later."""
+        others = [name for name in self.columns if name not in GROUPS and not is_feature(name)]
+        if self.shown == "prices" and others:
+            raise ValueError(
+                f"columns: {', '.join(others)} cannot be computed from prices and funding of "
+                f"{self.market.generator}; give features: gearing.features.registered_features() lists all."
+            )
+        for place, names in self._agent_columns():
+            check_names(f"{place}: no column", names, [*self.shown_columns, "market", *OWN_COLUMNS])
+        return self
+
+    def _agent_columns(self) -> Iterator[tuple[str, list[str]]]:
+        """Where an agent or the search names columns, and which."""
+        given = {f"agents.{name}": agent.settings.get("columns") for name, agent in self.agents.items()}
+        if self.search is not None:
+            given["search.settings"] = self.search.settings.get("columns")
+            for k, choice in enumerate(self.search.choices("columns")):
+                given[f"search.space.columns.{k}"] = choice
+        for place, names in given.items():
+            if isinstance(names, list | tuple):  # None is all; what is no list is refused with the agent
+                yield place if place[-1].isdigit() else f"{place}.columns", list(names)
+
+    @property
+    def shown_columns(self) -> tuple[str, ...]:
+        """Columns of the market that policies may see."""
+        return _STATE if self.shown == "state" else FeatureSet(list(self.columns)).columns
+
     @field_validator("account")
     @classmethod
     def _settings_exist(cls, account: dict[str, Any]) -> dict[str, Any]:
@@ -190,6 +224,19 @@ class RegretConfig(ExperimentConfig):
         if self.shown == "state":
             return market, state_table(market)
         return market, FeatureSet(list(self.columns)).compute(market)
+
+    def open_briefly(self) -> tuple[MarketData, FeatureTable]:
+        """A short path of the validation: what no path of this market has is refused before anything is trained.
+
+        Raises
+        ------
+        ValueError
+            If a column cannot be computed.
+        """
+        try:
+            return self.open(self.validate_.seed, min(_BRIEF_YEARS, self.validate_.years))
+        except ValueError as error:
+            raise ValueError(f"{self.name}, columns: {error}") from None
 
     def shown_to(self, policy: Any, market: MarketData, table: FeatureTable) -> FeatureTable:
         """What a rule sees of a path: the columns that it declares, of the market's state and of its features."""

@@ -16,6 +16,7 @@ from gearing.studies.work import Work
 def search_regret(config: RegretConfig, work: Work) -> Findings:
     """Search over the settings of one agent; see `gearing.studies.search.run.search`."""
     assert config.search is not None
+    config.open_briefly()
     name = config.search.agent_of(config.agents)
     lessons = [Lesson(f"seed{seed}", seed) for seed in range(config.search.seeds)]
     return search(config, work, Searched(lessons, partial(_teach, name)))

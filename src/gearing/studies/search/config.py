@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from math import prod
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, model_validator
@@ -76,6 +77,19 @@ class Range(Section):
         """Whether only whole numbers are drawn."""
         return isinstance(self.low, int) and isinstance(self.high, int)
 
+    def written(self, value: float) -> int | float:
+        """A drawn number as an experiment has it: floats with four digits."""
+        return int(value) if self.is_whole else min(max(float(f"{value:.4g}"), self.low), self.high)
+
+    @property
+    def values(self) -> list[Any] | None:
+        """All numbers that may be drawn; None where they are not counted."""
+        step = self.step or (1 if self.is_whole else None)
+        if step is None or (self.high - self.low) / step > _MOST:
+            return None
+        count = int((self.high - self.low) / step + 1e-9) + 1
+        return list(dict.fromkeys(self.written(self.low + k * step) for k in range(count)))
+
     @property
     def examples(self) -> list[Any]:
         """Values that an agent must accept for the range to make sense."""
@@ -126,6 +140,19 @@ class Search(Section):
                 if len(set(texts)) < len(texts):
                     raise ValueError(f"space.{key}: {shown(given)} holds a choice twice; write each once.")
         return self
+
+    @property
+    def values(self) -> list[list[Any]] | None:
+        """All values of each setting of the space; None where the settings are not counted."""
+        every = [one if isinstance(one, list) else one.values for one in self.space.values()]
+        counted = [one for one in every if one is not None]
+        few = len(counted) == len(every) and prod(map(len, counted)) <= _MOST
+        return json.loads(json.dumps(counted)) if few else None
+
+    def choices(self, key: str) -> list[Any]:
+        """Choices of a setting of the space; empty for a range, and for a setting that is not searched."""
+        given = self.space.get(key)
+        return given if isinstance(given, list) else []
 
     def check(self, agents: Mapping[str, Any]) -> None:
         """Refuse a search that the experiment's agents do not allow.

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from gearing.storage.atomic import write_atomically
@@ -21,6 +23,7 @@ from gearing.studies.search.config import Range, Search, as_text
 COMPLETE, PRUNED, FAILED = "complete", "pruned", "failed"
 _RANDOM = 10  # trials that are drawn at random, before the sampler looks at scores
 _BEFORE_PRUNING = 5  # trials that must have ended before one is pruned
+_REDRAWN = 20  # draws of the sampler until it has to find settings that it did not draw before
 _WARMUP = 20  # percent of a training's budget in which no trial is pruned
 
 
@@ -63,7 +66,7 @@ def check_optuna() -> None:
 
 
 def drawn(search: Search, batch: int, count: int, tried: Sequence[Tried]) -> list[dict[str, Any]]:
-    """Settings of the trials of a batch; few choices may be drawn twice.
+    """Settings of the trials of a batch, none of them tried before; fewer than ``count`` where no others are left.
 
     Parameters
     ----------
@@ -77,8 +80,27 @@ def drawn(search: Search, batch: int, count: int, tried: Sequence[Tried]) -> lis
     sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=_RANDOM, constant_liar=True)
     study = optuna.create_study(direction="maximize", sampler=sampler)
     study.add_trials(_frozen(search, tried))
-    trials = [study.ask(_distributions(search)) for _ in range(count)]
-    return [_as_written(search, trial.params) for trial in trials]
+    distributions, known = _distributions(search), {as_text(one.drawn) for one in tried}
+    found: list[dict[str, Any]] = []
+    while len(found) < count:
+        asked = (_as_written(search, study.ask(distributions).params) for _ in range(_REDRAWN))
+        left = (one for one in asked if as_text(one) not in known)
+        one = next(left, None) or _untried(search, known, Random(f"{seed} {len(found)}"))
+        if one is None:
+            break
+        found.append(one)
+        known.add(as_text(one))
+    return found
+
+
+def _untried(search: Search, known: Container[str], random: Random) -> dict[str, Any] | None:
+    """Settings that are not among the known ones (texts), any of them; None where no others are left."""
+    values = search.values
+    if values is None:
+        return None
+    every = (dict(zip(search.space, one, strict=True)) for one in product(*values))
+    left = [one for one in every if as_text(one) not in known]
+    return random.choice(left) if left else None
 
 
 def write_journal(path: Path, name: str, search: Search, tried: Sequence[Tried]) -> None:
@@ -148,14 +170,11 @@ def _distribution(given: Range | list[Any]) -> Any:
 
 
 def _as_written(search: Search, params: Mapping[str, Any]) -> dict[str, Any]:
-    """What was drawn as settings of an agent, floats with four digits."""
+    """What was drawn as settings of an agent."""
     found: dict[str, Any] = {}
     for key, given in search.space.items():
         value = params[key]
-        if isinstance(given, list):
-            found[key] = json.loads(value)
-        else:
-            found[key] = value if given.is_whole else min(max(float(f"{value:.4g}"), given.low), given.high)
+        found[key] = json.loads(value) if isinstance(given, list) else given.written(value)
     return found
 
 

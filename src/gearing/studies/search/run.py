@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -62,7 +62,10 @@ def _all_tried(config: Any, work: Work, how: Searched) -> list[Tried]:
     given, tried = config.search, list[Tried]()
     for batch, first in enumerate(range(1, given.trials + 1, given.batch)):
         count = min(given.batch, given.trials + 1 - first)
-        draws: list[Mapping[str, Any]] = [*drawn(given, batch, count, tried)]
+        draws = drawn(given, batch, count, tried)
+        if not draws:
+            work.tell(f"all {len(tried) - 1} settings of the search's space are tried")
+            break
         trials = [SearchTrial(first + k, as_text(one)) for k, one in enumerate(draws)]
         if batch == 0:
             trials.insert(0, SearchTrial(0, "{}"))
