@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 
@@ -27,6 +28,22 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_draft(tmp_path):
         write_atomically(path, fail)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_error_of_the_disk_names_the_file_that_was_to_be_written_and_no_draft(tmp_path):
+    def fail(draft):
+        raise OSError(errno.ENOSPC, "No space left on device")  # as a full disk does: without a file
+
+    with pytest.raises(OSError) as full:
+        write_atomically(tmp_path / "table.txt", fail)
+    assert full.value.filename == str(tmp_path / "table.txt")
+
+    def elsewhere(draft):
+        (tmp_path / "nowhere" / "other.txt").read_text()
+
+    with pytest.raises(OSError) as absent:
+        write_atomically(tmp_path / "table.txt", elsewhere)
+    assert str(absent.value.filename) == str(tmp_path / "nowhere" / "other.txt")
 
 
 def test_folders_are_made(tmp_path):

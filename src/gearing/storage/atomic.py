@@ -38,6 +38,10 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         with draft.open("rb+") as handle:
             os.fsync(handle.fileno())
         draft.replace(path)
+    except OSError as error:
+        if error.errno is not None and error.filename in (None, str(draft)):
+            error.filename = str(path)  # for a person: a full disk names no file
+        raise
     finally:
         draft.unlink(missing_ok=True)
 
