@@ -9,6 +9,8 @@ from functools import partial
 import pytest
 from tests.kills.processes import die, forked, forked_at_once
 
+from gearing.studies import load_config
+from gearing.studies.runner import run_study
 from gearing.tracking import Tracker, find_runs, store
 from gearing.tracking.store import checked_uri, database, engine_uri, open_client
 
@@ -46,6 +48,19 @@ def test_a_process_killed_during_the_layout_leaves_nothing_that_stops_the_next_o
     assert run_one(uri) is None
     assert [metrics for _, metrics in find_runs("exp", uri)] == [{"m": 2.0}]
     assert not list(tmp_path.glob(".*.part*"))
+
+
+def test_a_study_without_mlflow_is_refused_before_anything_is_read_with_what_to_install(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(store, "find_spec", lambda name: None)
+    config = load_config(
+        {"name": "x", "market": {"folder": "nowhere"}, "groups": {"a": ["A"]}, "rules": ["fixed_1x"]},
+        [f"output={tmp_path}/runs"],
+    )
+    with pytest.raises(ValueError, match=r'pip install "gearing\[track\]".*tracking\.enabled=false'):
+        run_study(config)
+    assert not (tmp_path / "runs").exists()
 
 
 def drop_a_table(opened):

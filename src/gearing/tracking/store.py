@@ -14,6 +14,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from glob import escape
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
@@ -63,6 +64,21 @@ def chosen_uri(given: str | None) -> str:
         if given or not from_environment:
             raise
         raise ValueError(f"MLFLOW_TRACKING_URI: {error}") from None
+
+
+def check_mlflow() -> None:
+    """Refuse to begin where MLflow is not installed.
+
+    Raises
+    ------
+    ValueError
+        Saying how to install it.
+    """
+    if find_spec("mlflow") is None:
+        raise ValueError(
+            'runs are recorded with MLflow. Install it with: pip install "gearing[track]", or record none: '
+            "tracking.enabled=false."
+        )
 
 
 def database(uri: str) -> Path | None:
