@@ -185,15 +185,15 @@ def difference_figure(cells: pd.DataFrame) -> Any:
     rules = levels(moving, "rule")
     figure = new_figure(WIDTH, 0.42 * len(rules) + 2.2)
     left, right = figure.subplots(1, 2, sharey=True)
-    left.set_title("Liquidations a year fewer than fixed leverage\nof the same mean")
-    right.set_title("Log growth a year more than fixed leverage\nof the same mean")
+    left.set_title("Liquidations a year, fewer\nthan fixed of the same mean")
+    right.set_title("Log growth a year, more\nthan fixed of the same mean")
     for panel, column in ((left, "fewer_same_leverage"), (right, "vs_same_leverage")):
         for k, rule in enumerate(rules):
             _draw(panel, k, moving.xs(rule, level="rule"), column)
         panel.axvline(0.0, **REFERENCE)
         panel.grid(visible=False, axis="y")
     left.set_yticks(range(len(rules)), rules)
-    left.invert_yaxis()
+    left.set_ylim(len(rules) - 0.5, -0.5)
     figure.suptitle(
         "One line per cell (contract and side): 95 % interval;\ngreen: better than zero, red: worse"
     )
