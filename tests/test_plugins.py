@@ -9,13 +9,15 @@ from gearing.plugins import absolute, load_object, load_plugins, plugins_digest,
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """The current folder, and no module or search path of it afterwards."""
+    """The current folder, and no module or search path of it afterwards; libraries that a test imports stay."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     before = set(sys.modules)
     yield tmp_path
     for name in set(sys.modules) - before:
-        del sys.modules[name]
+        places = [sys.modules[name].__dict__.get("__file__"), *sys.modules[name].__dict__.get("__path__", ())]
+        if any(str(place).startswith(str(tmp_path)) for place in places):
+            del sys.modules[name]
 
 
 @pytest.mark.parametrize("name", ["plugin_one.py", "plugin_one", "./plugin_one.py"])

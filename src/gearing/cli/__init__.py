@@ -290,7 +290,8 @@ def compare(
     comparison = compared(study_folders, baseline=baseline)
     boards = read_leaderboards(one for one in study_folders if (one / f"{LEADERBOARD}.csv").is_file())
     if not boards.empty:
-        typer.echo(f"{fitted(printed(boards, TABLE))}\n")
+        board = boards.droplevel("study") if len(study_folders) == 1 else boards
+        typer.echo(f"{fitted(printed(board, TABLE))}\n")
     typer.echo(
         "\n\n".join(f"{name}\n{fitted(table)}" for name, table in comparison_tables(comparison).items())
     )

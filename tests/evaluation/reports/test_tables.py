@@ -24,7 +24,7 @@ def test_a_number_that_rounds_to_zero_has_no_sign(value, form, text):
 def wide(rows=3, columns=9):
     names = [f"residual_ppo, mean of {k} seeds" for k in range(rows)]
     return pd.DataFrame([[f"{k + j:+.3f}" for j in range(columns)] for k in range(rows)], names).rename(
-        columns=lambda j: f"column {j}"
+        columns=lambda j: f"column_{j}"
     )
 
 
@@ -33,8 +33,19 @@ def test_lines_of_a_wide_table_fit_and_no_column_is_lost(width):
     text = fitted(wide(), width)
     assert max(map(len, text.split("\n"))) <= width
     for j in range(9):
-        assert text.count(f"column {j}") == 1
+        assert text.count(f"column_{j}") == 1
     assert text.count("residual_ppo, mean of 2 seeds") == len(text.split("\n\n"))
+
+
+def test_headings_are_wrapped_to_their_column_and_an_outer_name_stands_once():
+    index = pd.MultiIndex.from_tuples([("BTC", "long"), ("BTC", "short")], names=["contract", "side"])
+    table = pd.DataFrame({"log growth/y": ["+0.192", "ruined"], "end equity": ["14,449", "0"]}, index)
+    assert fitted(table, 80).split("\n") == [
+        "                      log     end",
+        "contract  side   growth/y  equity",
+        "BTC       long     +0.192  14,449",
+        "          short    ruined       0",
+    ]
 
 
 def test_cells_wider_than_the_terminal_become_paragraphs():

@@ -14,6 +14,7 @@ from tests.kills.processes import forked_at_once
 from typer.testing import CliRunner
 
 from gearing.cli import app
+from gearing.policies.registry import RULES
 from gearing.studies.engines.attempts import Runner
 from gearing.studies.engines.failures import TABLE
 from gearing.studies.experiment import ExperimentConfig, Findings, experiment
@@ -174,7 +175,9 @@ retries: 0
 def plugin(tmp_path_factory):
     path = tmp_path_factory.mktemp("plugin") / "broken_rule.py"
     path.write_text(BROKEN)
-    return path
+    yield path
+    if "broken" in RULES:
+        RULES.remove("broken")
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import shutil
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -94,11 +94,14 @@ def number_text(form: str, value: Any) -> str:
     return text.lstrip("+-") if is_zero else text
 
 
+_GAP = "  "
+
+
 def fitted(table: pd.DataFrame, width: int | None = None) -> str:
     """A table of texts as lines that fit the terminal, 80 columns where there is none.
 
-    Columns that do not fit follow in further blocks under the same row names. Where a cell is wider than that, each row
-    is a paragraph.
+    Headings are wrapped to the width of their column. Columns that do not fit follow in further blocks under the same
+    row names. Where a cell is wider than that, each row is a paragraph.
 
     Parameters
     ----------
@@ -106,18 +109,53 @@ def fitted(table: pd.DataFrame, width: int | None = None) -> str:
         In characters.
     """
     width = width or shutil.get_terminal_size().columns
-    levels = table.index.to_frame(index=False)
-    left = sum(max([len(str(name)), *map(len, map(str, levels[name]))]) + 1 for name in levels)
-    columns = [str(column) for column in table.columns]
-    widths = [max([len(name), *map(len, map(str, table.iloc[:, k]))]) + 2 for k, name in enumerate(columns)]
-    if left + max(widths, default=0) > width:
+    names = [_column(str(name or ""), cells, str.ljust) for name, cells in zip(*_levels(table), strict=True)]
+    columns = [
+        _column(str(name), table.iloc[:, k].tolist(), str.rjust) for k, name in enumerate(table.columns)
+    ]
+    left = sum(_width(column) + len(_GAP) for column in names) - len(_GAP)
+    if left + len(_GAP) + max(map(_width, columns), default=0) > width:
         return _paragraphs(table, width)
-    blocks: list[list[int]] = [[]]
-    for k, one in enumerate(widths):
-        if left + sum(widths[j] for j in blocks[-1]) + one > width:
+    blocks: list[list[list[str]]] = [[]]
+    for column in columns:
+        if left + sum(_width(one) + len(_GAP) for one in [*blocks[-1], column]) > width:
             blocks.append([])
-        blocks[-1].append(k)
-    return "\n\n".join(table.iloc[:, block].to_string() for block in blocks)
+        blocks[-1].append(column)
+    return "\n\n".join(_joined([*names, *block]) for block in blocks)
+
+
+def _levels(table: pd.DataFrame) -> tuple[list[Any], list[list[Any]]]:
+    """Names of the index levels and their cells; an outer name stands in the first of its rows only."""
+    rows = [key if isinstance(key, tuple) else (key,) for key in table.index]
+    last, before = table.index.nlevels - 1, [None, *rows[:-1]]
+    cells = [
+        [
+            "" if k < last and other is not None and other[: k + 1] == row[: k + 1] else row[k]
+            for row, other in zip(rows, before, strict=False)
+        ]
+        for k in range(last + 1)
+    ]
+    return list(table.index.names), cells
+
+
+def _column(heading: str, cells: Sequence[Any], aligned: Callable[[str, int], str]) -> list[str]:
+    """Lines of a column: its heading, wrapped where the cells are narrower, then a line for each cell."""
+    plain = [number_text("{:.6g}", cell) if isinstance(cell, float) else str(cell) for cell in cells]
+    texts = [" ".join(text.split()) for text in plain]
+    wide = max(map(len, [*texts, *heading.split()]), default=0)
+    lines = [*(textwrap.wrap(heading, wide, break_on_hyphens=False) if heading else []), *texts]
+    return [aligned(line, wide) for line in lines]
+
+
+def _width(column: Sequence[str]) -> int:
+    return max(map(len, column), default=0)
+
+
+def _joined(columns: Sequence[Sequence[str]]) -> str:
+    """Columns next to each other; their headings end on the same line."""
+    high = max(map(len, columns))
+    filled = [[*[" " * _width(column)] * (high - len(column)), *column] for column in columns]
+    return "\n".join(_GAP.join(line).rstrip() for line in zip(*filled, strict=True))
 
 
 def _paragraphs(table: pd.DataFrame, width: int) -> str:
