@@ -299,7 +299,7 @@ def modes_figure(rows: pd.DataFrame) -> Any:
             third.plot(line.index, line.p05, "o-", color=color, label=f"{mode}: 5th percentile")
             third.plot(line.index, line["mean"], "s--", color=color, label=f"{mode}: mean")
         _draw_cross(second, part.xs("cross", level="mode"))
-        titles = (f"{book}: liquidated", "cross: share of liquidations", "end equity over start")
+        titles = (f"{book}\nliquidated", "cross: share of liquidations", "end equity over start")
         for panel, title in zip(panels, titles, strict=True):
             panel.set_title(title)
             panel.set_xlabel("leverage [x]")
