@@ -18,6 +18,7 @@ from gearing.names import check_names, shown
 _PASSED = {
     "self", "observation_space", "action_space", "lr_schedule", "net_arch", "activation_fn", "features_extractor_class",
     "features_extractor_kwargs", "scaling", "lower", "upper", "shares", "side", "held_at", "signal_at",
+    "columns", "output", "available_at", "volatility_at", "margin_share",
     "policy", "env", "policy_kwargs", "seed", "device", "_init_setup_model",
 }  # fmt: skip
 # Ranges that hold in every algorithm which has a parameter of that name.
@@ -34,8 +35,10 @@ _POSITIVE = {
 _NOT_NEGATIVE = {
     "memory", "beliefs", "weight_decay", "final_learning_rate", "learning_starts", "ent_coef", "vf_coef",
     "target_policy_noise", "target_noise_clip", "top_quantiles_to_drop_per_net", "budget_rate", "cg_damping",
-    "clip_mean",
+    "clip_mean", "penalty",
 }  # fmt: skip
+# Settings of a network that the learner turns into its arguments; "start_leverage" of all others.
+_NAMED = {"differentiable_book": ["volatility"]}
 _WORDS = {
     float: "a number", int: "a whole number", bool: "true or false", NoneType: "null", dict: "a mapping",
     tuple: "a list", type: "a class",
@@ -64,7 +67,13 @@ def check_hyperparameters(settings: AgentSettings) -> None:
     check_names(
         f"{name} has no network setting",
         settings.network,
-        [*network, "layers", "activation", "start_leverage", *(["band"] if name in BANDED else [])],
+        [
+            *network,
+            "layers",
+            "activation",
+            *_NAMED.get(name, ["start_leverage"]),
+            *(["band"] if name in BANDED else []),
+        ],
     )
     check_names(f"{name} has no parameter", settings.parameters, algorithm)
     _check_network(name, settings.network)
@@ -79,6 +88,11 @@ def check_hyperparameters(settings: AgentSettings) -> None:
 
 def _classes(name: str) -> tuple[Any, Any]:
     """What takes the settings of the network, and what takes the parameters."""
+    if name == "differentiable_book":
+        from gearing.agents.book.learner import BookParameters
+        from gearing.agents.policy.book_network import BookNetwork
+
+        return BookNetwork, BookParameters
     if name != "differentiable":
         return ALGORITHMS[name].policy_class(), ALGORITHMS[name].load()
     from gearing.agents.differentiable.learner import GradientParameters

@@ -304,6 +304,10 @@ def _learner_of(algorithm: str) -> Any:
         from gearing.agents.differentiable.learner import DifferentiableLearner
 
         return DifferentiableLearner
+    if algorithm == "differentiable_book":
+        from gearing.agents.book.learner import BookLearner
+
+        return BookLearner
     from gearing.agents.sb3.learner import SB3Learner
 
     return SB3Learner

@@ -28,6 +28,7 @@ class IntervalData(NamedTuple):
     funding_after: Tensor  # what one unit pays later in the interval [settle coin]
     slippage: Tensor
     impact: Tensor
+    traded: Tensor  # bool: whether an order can fill at the open
     columns: Tensor  # market columns of the observation, (n, n_market_columns) float32
     last: Tensor  # index of the last decision of the same path, (n,) int64
 
@@ -40,8 +41,13 @@ class IntervalData(NamedTuple):
         return IntervalData(*(values[index] for values in self))
 
 
-def interval_data(simulator: Simulator) -> IntervalData:
+def interval_data(simulator: Simulator, untraded: bool = False) -> IntervalData:
     """The intervals of a simulator's market.
+
+    Parameters
+    ----------
+    untraded : bool
+        Whether contracts may have bars without trade, such as those before their listing.
 
     Raises
     ------
@@ -49,7 +55,7 @@ def interval_data(simulator: Simulator) -> IntervalData:
         For inverse contracts, hedge mode, untraded bars or a rebalance mode that the torch accounting does not support.
     """
     tape, first = simulator.tape, first_rows(simulator)
-    _check(simulator, first)
+    _check(simulator, first, untraded)
     end = np.concatenate([edges[1:] for edges in tape.boundaries])
     sizes = [edges.size - 1 for edges in tape.boundaries]
     last = np.repeat(np.cumsum(sizes) - 1, sizes)
@@ -67,13 +73,14 @@ def interval_data(simulator: Simulator) -> IntervalData:
         "funding_after": after,
         "slippage": rows.slippage[first],
         "impact": rows.impact[first],
+        "traded": rows.tradable[first] != 0,
         "columns": tape.features[rows.bar[first - 1, 0]],
         "last": last,
     }
     return IntervalData(**{name: torch.from_numpy(np.array(values)) for name, values in arrays.items()})
 
 
-def _check(simulator: Simulator, first: np.ndarray) -> None:
+def _check(simulator: Simulator, first: np.ndarray, untraded: bool) -> None:
     config = simulator.config
     refused = [
         (any(c.kind == "inverse" for c in simulator.contracts), "inverse contracts"),
@@ -82,7 +89,7 @@ def _check(simulator: Simulator, first: np.ndarray) -> None:
         (config.rebalance != "every_decision", f"rebalance {config.rebalance!r}"),
         (config.decision != "interval", "decision 'at_entry'"),
         (config.order != "taker", "maker orders"),
-        (not bool(simulator.tape.rows.tradable[first].all()), "bars without trade"),
+        (not untraded and not bool(simulator.tape.rows.tradable[first].all()), "bars without trade"),
     ]
     for found, what in refused:
         if found:

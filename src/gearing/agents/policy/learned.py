@@ -1,9 +1,11 @@
 """Trained agents as `Policy` objects, saved to folders without pickles."""
 
+from __future__ import annotations
+
 import json
 import zlib
-from collections.abc import Mapping
-from dataclasses import asdict, is_dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -12,8 +14,10 @@ import numpy as np
 import torch
 
 from gearing.agents.policy.account_settings import describe_settings, make_settings
+from gearing.agents.policy.book_network import BookNetwork
 from gearing.agents.policy.description import PolicyDescription
 from gearing.agents.policy.networks import build_network
+from gearing.exchange.observing import ACCOUNT_COLUMNS, POSITION_COLUMNS
 from gearing.policies import describe_rule, make_rule
 from gearing.simulation.actions import SCHEMES, ResidualScheme
 from gearing.simulation.observation import Observation
@@ -68,7 +72,7 @@ class LearnedPolicy:
         raw = self.arranged(observation)
         masks = {"action_masks": action_masks} if self.masked and action_masks is not None else {}
         actions, state = self.network.predict(raw, state, episode_start, deterministic, **masks)
-        return np.asarray(actions).reshape(len(raw), len(self.description.slots)), state
+        return np.asarray(actions).reshape(len(raw), -1), state
 
     def precomputed(self, simulator: Simulator, rows: np.ndarray) -> Any:
         """This policy for accounts that decide at known rows of the tape, see `precompute_bands`."""
@@ -81,6 +85,8 @@ class LearnedPolicy:
         wanted, given = self.description.names, observation.layout.names
         if given == wanted:
             return observation.array
+        if isinstance(self.network, BookNetwork):
+            return _of_any_contracts(self.description, observation)
         if set(wanted) <= set(given):
             return observation.array[:, [given.index(name) for name in wanted]]
         missing = [name for name in wanted if name not in given]
@@ -88,6 +94,41 @@ class LearnedPolicy:
             f"this {self.description.algorithm} policy was trained on {', '.join(missing)}, which the observation "
             "lacks. Compute the same features and join the same forecasts as in training."
         )
+
+    def for_contracts(self, symbols: Sequence[str]) -> LearnedPolicy:
+        """This policy for other contracts, any number of them; the weights are the same.
+
+        Raises
+        ------
+        ValueError
+            If its weights belong to the contracts that it was trained on.
+        """
+        about, kinds = self.description, len(ACCOUNT_COLUMNS)
+        if not isinstance(self.network, BookNetwork):
+            raise ValueError(
+                f"the weights of a {about.algorithm} policy belong to {', '.join(about.slots)}; only a "
+                "differentiable_book plays on other contracts."
+            )
+        block, slots = len(about.columns), len(about.slots)
+        sizes = (block, len(POSITION_COLUMNS))
+        names = [
+            f"{c}[{s}]" if len(symbols) > 1 else c
+            for group in (about.columns, POSITION_COLUMNS)
+            for s in symbols
+            for c in group
+        ]
+        bounds = []
+        for values in (about.low, about.high):
+            market, position, account = (
+                values[: sizes[0]],
+                values[slots * block :][: sizes[1]],
+                values[-kinds:],
+            )
+            bounds.append((*market * len(symbols), *position * len(symbols), *account))
+        described = replace(
+            about, names=(*names, *ACCOUNT_COLUMNS), low=bounds[0], high=bounds[1], slots=tuple(symbols)
+        )
+        return LearnedPolicy(self.network, described)
 
     def save(self, folder: str | Path) -> Path:
         """Write ``policy.json`` and ``weights.npz`` into a folder, created if missing."""
@@ -102,6 +143,19 @@ class LearnedPolicy:
     def __repr__(self) -> str:
         about = self.description
         return f"LearnedPolicy({about.algorithm}, {self.action_scheme}, {len(about.names)} columns)"
+
+
+def _of_any_contracts(description: PolicyDescription, observation: Observation) -> np.ndarray:
+    """The observation of other contracts with the columns of a description, in their order."""
+    layout = observation.layout
+    if missing := [name for name in description.columns if name not in layout.columns]:
+        raise ValueError(
+            f"this {description.algorithm} policy was trained on {', '.join(missing)}, which the observation lacks. "
+            "Compute the same features and join the same forecasts as in training."
+        )
+    market = np.stack([observation[name] for name in description.columns], axis=2)
+    account = observation.array[:, len(layout.columns) * len(layout.symbols) :]
+    return np.concatenate([market.reshape(len(market), -1), account], axis=1)
 
 
 def load_policy(folder: str | Path) -> LearnedPolicy:

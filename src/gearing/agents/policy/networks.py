@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from gearing.agents.policy.algorithms import ALGORITHMS
 from gearing.agents.policy.band_actor import BandActorCriticPolicy
 from gearing.agents.policy.band_network import BandNetwork
+from gearing.agents.policy.book_network import BookNetwork
 from gearing.agents.policy.description import PolicyDescription
 from gearing.agents.policy.extractor import ScaledObservation, activation_class
 from gearing.agents.policy.own_network import OwnNetwork
@@ -44,6 +45,8 @@ def build_network(description: PolicyDescription) -> nn.Module:
     """The untrained network of a description; it has ``predict`` and a ``state_dict``."""
     if description.algorithm == "differentiable":
         return BandNetwork(**description.network)
+    if description.algorithm == "differentiable_book":
+        return BookNetwork(**description.network)
     bounds = (np.array(description.low, np.float32), np.array(description.high, np.float32))
     slots, choices = len(description.slots), description.network.get("n_choices")
     actions = action_space(slots, choices)
@@ -125,10 +128,10 @@ def action_of(policy: Any, latent: Tensor, masks: Tensor | None = None) -> Tenso
     return torch.stack([part.argmax(dim=1) for part in output.split(list(space.nvec), dim=1)], 1)
 
 
-def mode_of(policy: Any) -> ModeOfPolicy | RecurrentMode | BandNetwork | OwnNetwork:
+def mode_of(policy: Any) -> ModeOfPolicy | RecurrentMode | BandNetwork | BookNetwork | OwnNetwork:
     """The deterministic part of a learned policy as a bare graph; that of a recurrent one takes and returns a state."""
     algorithm = policy.description.algorithm
-    if isinstance(policy.network, OwnNetwork):
+    if isinstance(policy.network, OwnNetwork | BookNetwork):
         return policy.network
     if algorithm == "differentiable":
         return RecurrentMode(policy.network) if policy.network.memory else policy.network

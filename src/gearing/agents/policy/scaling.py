@@ -38,15 +38,28 @@ def fit_scaling(
     """
     centre, spread = np.zeros(layout.size), np.ones(layout.size)
     if kind != "none":
-        values = np.concatenate([_known_rows(table) for table in tables])
-        middle, width = _robust(values) if kind == "robust" else _standard(values)
+        fitted = scaling_of(np.concatenate([_known_rows(table) for table in tables]), kind)
         market = len(layout.columns) * len(layout.symbols)
-        centre[:market] = np.tile(middle, len(layout.symbols))
-        spread[:market] = np.tile(width, len(layout.symbols))
+        centre[:market] = np.tile(fitted["centre"], len(layout.symbols))
+        spread[:market] = np.tile(fitted["spread"], len(layout.symbols))
         spread[layout.locate("effective_leverage")] = largest_leverage
     centre, spread = centre.astype(np.float32), spread.astype(np.float32)
     keep = range(layout.size) if columns is None else _selected(layout, columns)
     return {"centre": centre.tolist(), "spread": spread.tolist(), "keep": list(keep), "clip": clip}
+
+
+def scaling_of(values: np.ndarray, kind: str) -> dict[str, list[float]]:
+    """``centre`` and ``spread`` of columns from their rows (n_rows, n_columns).
+
+    Parameters
+    ----------
+    kind : {"robust", "standard", "none"}
+    """
+    if kind == "none":
+        middle, width = np.zeros(values.shape[1]), np.ones(values.shape[1])
+    else:
+        middle, width = _robust(values) if kind == "robust" else _standard(values)
+    return {"centre": middle.tolist(), "spread": width.tolist()}
 
 
 def column_places(layout: ObservationLayout, name: str) -> list[int]:
