@@ -135,7 +135,8 @@ class BookLedger:
         affordable = (margin + cost * same) / (price / setting + cost)
         limited = torch.clamp(torch.maximum(torch.minimum(wanted, affordable), same), min=0.0)
         size = torch.where(wanted <= same, wanted, limited)
-        return torch.where(target == 0.0, torch.zeros_like(held), side * size), price
+        # of a target of 0 the value is 0 and the gradient that of a small position
+        return torch.where(target == 0.0, target * self.share, side * size), price
 
 
 def _relative(data: IntervalData) -> Prices:
