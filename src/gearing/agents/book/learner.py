@@ -107,15 +107,18 @@ class BookLearner:
         arguments = _network_arguments(settings, self.simulator, self.ledger)
         self.network = BookNetwork(**arguments)
         self.network.initialise([seed + k for k in range(self.network.members)])
+        self._per_year = float(YEAR / self.simulator.interval)
+        self._blocks = self.ledger.columns.reshape(len(self.ledger.columns), len(self.simulator.slots), -1)
+        if self.network.output == "exposure":
+            moves = (self.ledger.prices.end - 1.0).float()
+            self.network.fit_gains(self._blocks, moves, self._per_year)
         scheme = self.simulator.scheme
         described = {"action": "target"} if isinstance(scheme, LeverageScheme) else describe_scheme(scheme)
         about = PolicyDescription.of(
             settings.algorithm, self.simulator, scheme=described, network=arguments, training=provenance
         )
         self.policy = LearnedPolicy(deepcopy(self.network), about)
-        self._blocks = self.ledger.columns.reshape(len(self.ledger.columns), len(self.simulator.slots), -1)
         self._rule, self._side = _rule_of(self.simulator), _side_of(config)
-        self._per_year = float(YEAR / self.simulator.interval)
         self._length = _decisions(config, self.simulator.interval)
         self._seeds = [seed + k for k in range(self.network.members)]
         p = self.parameters
@@ -144,13 +147,23 @@ class BookLearner:
         self.optimizer.step()
         check_weights(self.network.named_parameters(), self.decisions, self._advice())
         self.decisions += self.settings.n_accounts * self._length
-        scale = 1.0 if self.budget is None else float(self.budget.log_scale.exp().mean())
+        scale = self._take_scale()
         return {
             "train/log_growth_per_year": float(growth.mean()) * self._per_year,
             "train/mean_largest_drawdown": float(drawdown.mean()),
-            "train/scale": scale,
+            "train/scale": float(scale.mean()),
             "train/gradient_norm": norm,
         }
+
+    def _take_scale(self) -> Tensor:
+        """The scale of the budget; of exposures it becomes part of the network, while a rule's stays outside."""
+        if self.budget is None:
+            return self.network.scale
+        if self.network.output == "factor":
+            return self.budget.scale
+        self.network.scale.mul_(self.budget.scale.float())
+        self.budget.scale = torch.ones_like(self.budget.scale)
+        return self.network.scale
 
     def leverage(self, start: int = 0, stop: int | None = None) -> Tensor:
         """Signed targets (members, n_decisions, n_contracts) float64 of decisions of the training span."""
@@ -217,7 +230,7 @@ class BookLearner:
 
     def state(self) -> dict[str, Any]:
         """Weights, optimiser and scale."""
-        scale = None if self.budget is None else self.budget.log_scale
+        scale = None if self.budget is None else self.budget.scale
         return {
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -231,7 +244,7 @@ class BookLearner:
         self.optimizer.load_state_dict(state["optimizer"])
         self.decisions = state["decisions"]
         if self.budget is not None:
-            self.budget.log_scale = state["scale"].clone()
+            self.budget.scale = state["scale"].clone()
 
 
 def _check_covered(settings: AgentSettings, config: SimulationConfig) -> None:

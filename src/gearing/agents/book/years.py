@@ -52,27 +52,34 @@ class BudgetPrice:
         Mean largest drawdown of the paths.
     rate : float
         Step of the scale's logarithm for a drawdown that is wrong by a factor of e.
+
+    Attributes
+    ----------
+    scale : (members,) float64 tensor
+        Of the returns that ``loss`` is given next.
     """
 
     def __init__(self, members: int, budget: float, rate: float):
         self.budget, self.rate = budget, rate
-        self.log_scale = torch.zeros(members, dtype=torch.float64)
+        self.scale = torch.ones(members, dtype=torch.float64)
 
     def loss(self, returns: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """What is descended, summed over the members; growth a decision and mean drawdown (members,) without gradient.
+
+        Moves ``scale`` towards the budget.
 
         Parameters
         ----------
         returns : (members, paths, n_decisions)
         """
-        log_scale = self.log_scale.clone().requires_grad_()
-        growth, drawdown = (x.mean(dim=1) for x in growth_and_drawdown(returns.detach(), log_scale.exp()))
-        gains = torch.autograd.grad(growth.sum(), log_scale, retain_graph=True)[0]
-        losses = torch.autograd.grad(drawdown.sum(), log_scale)[0]
+        scale = self.scale.clone().requires_grad_()
+        growth, drawdown = (x.mean(dim=1) for x in growth_and_drawdown(returns.detach(), scale))
+        gains = torch.autograd.grad(growth.sum(), scale, retain_graph=True)[0]
+        losses = torch.autograd.grad(drawdown.sum(), scale)[0]
         price = torch.clamp(gains / losses.clamp(min=1e-9), min=0.0)
-        scaled, lost = growth_and_drawdown(returns, self.log_scale.exp())
+        scaled, lost = growth_and_drawdown(returns, self.scale)
         miss = torch.log(self.budget / drawdown.detach().clamp(min=1e-9))
         step = torch.clamp(self.rate * miss, -_LARGEST_STEP, _LARGEST_STEP)
-        self.log_scale = torch.clamp(self.log_scale + step, max=float(np.log(_MOST)))
+        self.scale = torch.clamp(self.scale * torch.exp(step), max=_MOST)
         loss = (price * lost.mean(dim=1) - scaled.mean(dim=1)).sum()
         return loss, growth.detach(), drawdown.detach()

@@ -16,6 +16,7 @@ from gearing.agents.policy.extractor import activation_class
 from gearing.exchange.observing import ACCOUNT_COLUMNS, POSITION_COLUMNS
 
 _LEAST_VOLATILITY = 1e-3
+_LEAST_RISK = 1e-6  # of an input's book
 
 
 class BookNetwork(nn.Module):
@@ -99,6 +100,8 @@ class BookNetwork(nn.Module):
         shapes = list(pairwise(sizes))
         self.weights = nn.ParameterList(torch.zeros(members, a, b) for a, b in shapes)
         self.biases = nn.ParameterList(torch.zeros(members, 1, b) for _, b in shapes)
+        self.register_buffer("gain", torch.ones(sizes[0]))  # of the inputs
+        self.register_buffer("scale", torch.ones(members))  # of exposures
         self.activation = activation_class(activation)()
 
     def initialise(self, seeds: Sequence[int]) -> None:
@@ -134,18 +137,39 @@ class BookNetwork(nn.Module):
         z = self._function(blocks)
         if self.output == "factor":
             return torch.exp2(self.octaves * torch.tanh(z)) - 1.0
+        return torch.clamp(self._sized(z, blocks) * self.scale[:, None, None], self.lower, self.upper)
+
+    def _sized(self, z: Tensor, blocks: Tensor) -> Tensor:
+        """Exposures of z (..., n, n_contracts) as leverages of an evenly divided margin."""
         held = self._available(blocks)
         spread = blocks[..., self.volatility_at].clamp(min=_LEAST_VOLATILITY) * held.sum(
             dim=1, keepdim=True
         ).clamp(min=1)
         size = self.target * blocks.shape[1] / self.margin_share / spread * held
-        leverage = (torch.relu(z) if self.side != "free" else z) * size
-        return torch.clamp(leverage, self.lower, self.upper)
+        return (torch.relu(z) if self.side != "free" else z) * size
+
+    def fit_gains(self, blocks: Tensor, moves: Tensor, per_year: float) -> None:
+        """Scale the inputs so that the books which hold each of them in proportion have the target's volatility.
+
+        Steps of equal size in the weights are then of about equal risk.
+
+        Parameters
+        ----------
+        blocks : (n, n_contracts, n_columns)
+        moves : (n, n_contracts)
+            Simple returns over the decision intervals.
+        """
+        share = self.margin_share / blocks.shape[1]
+        side, self.side = self.side, "free"
+        held = self._sized(self.inputs(blocks)[0].movedim(-1, 0), blocks) * share
+        self.side = side
+        risk = (held * moves).sum(dim=-1).std(dim=-1) * per_year**0.5
+        self.gain.copy_(torch.where(risk > _LEAST_RISK, self.target / risk.clamp(min=_LEAST_RISK), self.gain))
 
     def _function(self, blocks: Tensor) -> Tensor:
         """z (members, n, n_contracts)."""
         inputs, means = self.inputs(blocks)
-        x = inputs.flatten(0, 1)
+        x = inputs.flatten(0, 1) * self.gain
         for k, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             x = torch.matmul(self.activation(x) if k else x, weight) + bias
         z = x.squeeze(-1).unflatten(-1, blocks.shape[:2])

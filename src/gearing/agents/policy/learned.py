@@ -128,7 +128,7 @@ class LearnedPolicy:
         described = replace(
             about, names=(*names, *ACCOUNT_COLUMNS), low=bounds[0], high=bounds[1], slots=tuple(symbols)
         )
-        return LearnedPolicy(self.network, described)
+        return LearnedPolicy(self.network, described, self.settings)
 
     def save(self, folder: str | Path) -> Path:
         """Write ``policy.json`` and ``weights.npz`` into a folder, created if missing."""
