@@ -62,7 +62,7 @@ def train(name, **changes):
 
 
 def test_every_algorithm_has_hyper_parameters_and_a_test():
-    assert set(agent_names()) == {*ALGORITHMS, "differentiable"}
+    assert set(agent_names()) == {*ALGORITHMS, "differentiable", "differentiable_book"}
     assert set(QUICK) == set(ALGORITHMS) - {"ppo"}
 
 
