@@ -9,7 +9,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # What the demo and the tests need; `make venv EXTRAS=all,dev` for everything.
-EXTRAS ?= forecast,train,track,export,plots,search,serve,dev
+EXTRAS ?= forecast,train,track,export,plots,search,serve,docs,dev
 # The CPU build by default: a plain install on Linux brings CUDA, about 3 GB.
 TORCH_BACKEND ?= cpu
 JOBS ?= 2
@@ -21,10 +21,11 @@ export UV_COMPILE_BYTECODE ?= 1
 export MLFLOW_DISABLE_TELEMETRY ?= true
 
 TEST_ENV := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MLFLOW_DISABLE_TELEMETRY=true
+MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs
 PYTEST := $(TEST_ENV) $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-all check format bench docs-tables notebooks dist clean
+.PHONY: help venv demo test test-all check format bench docs docs-serve docs-tables notebooks dist clean
 
 help:
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -46,11 +47,12 @@ test: $(STAMP) ## the tests that take under five seconds each
 test-all: $(STAMP) ## every test
 	$(PYTEST) -n $(JOBS)
 
-check: $(STAMP) ## format, lint, types, layer rules, then `make test`: what CI runs
+check: $(STAMP) ## format, lint, types, layer rules, the site, then `make test`: what CI runs
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(MKDOCS) build --strict --quiet
 	$(MAKE) test
 
 format: $(STAMP) ## format the code
@@ -60,6 +62,13 @@ format: $(STAMP) ## format the code
 bench: $(STAMP) ## speed compared with known environments and backtesters; JSON=folder for the numbers as files
 	$(if $(JSON),mkdir -p $(JSON))
 	$(foreach name,first run books backtest decision training,$(TEST_ENV) $(BIN)/python tests/benchmarks/$(name).py $(if $(JSON),--json $(JSON)/$(name).json) &&) true
+
+docs: $(STAMP) ## build the documentation into site/; a broken link or anchor is an error
+	$(MKDOCS) build --strict --quiet
+	@echo "Open site/index.html, or run: make docs-serve"
+
+docs-serve: $(STAMP) ## show the documentation on http://127.0.0.1:8000 and follow its changes
+	$(MKDOCS) serve
 
 docs-tables: $(STAMP) ## fill the tables of docs/; EXPERIMENTS="case_study methods" runs these first
 	$(BIN)/python docs/fill_tables.py $(EXPERIMENTS)
@@ -71,5 +80,5 @@ dist: $(STAMP) ## build the wheel and the source distribution into dist/
 	$(BIN)/uv build --out-dir dist
 
 clean: ## remove caches and builds; keeps .venv, downloads and runs
-	rm -rf build dist .cache .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks
+	rm -rf build dist site .cache .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks
 	find . -name .venv -prune -o -name __pycache__ -type d -print0 | xargs -0 rm -rf
