@@ -95,10 +95,10 @@ def _regimes(result: BacktestResult, market: MarketData) -> pd.DataFrame:
 
 _PANELS = (
     "equity [quote]",
-    "drawdown [%]",
+    "drawdown",
     "effective\nleverage [x]",
-    "distance to\nliquidation [%]",
-    "funding paid, sum\n[% of equity]",
+    "distance to\nliquidation",
+    "funding paid\n(of equity, summed)",
 )
 _LONGEST = 40  # trades shown; the ledger has all
 _SIZING = (
@@ -177,7 +177,7 @@ def page(result: BacktestResult, others: Sequence[BacktestResult] = ()) -> Any:
             label=span_label(one, (result, *others)),
         )
     axes[0].set_yscale("log")
-    mark_liquidations(axes[0], result, BAD, "liquidation")
+    mark_liquidations(axes[0], result, BAD, "liquidation" if len(result.liquidation_times) else None)
     axes[0].legend(ncols=2)
     axes[1].fill_between(*_drawdown(result), 0.0, color=BAD, alpha=0.45, lw=0)
     for slot, name in enumerate(result.slots):
