@@ -1,6 +1,7 @@
 """Names that settings may use are listed with their parameters, a user's own among them."""
 
 import json
+import sys
 
 import pytest
 from tests.fuzz.mutations import run_command
@@ -40,6 +41,7 @@ def test_a_list_that_does_not_exist_is_refused_with_the_nearest():
 
 def test_names_of_a_plugin_are_listed_and_written_as_json(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))  # a plugin's folder is added to it
     (tmp_path / "plugin_listed.py").write_text(FEATURE)
     code, listed, _ = run_command(
         ["list", "features", "--plugins", "plugin_listed.py", "--json", "list.json"]
