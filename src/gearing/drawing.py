@@ -115,14 +115,21 @@ def over_seeds(axis: Any, x: Any, table: np.ndarray, k: int, **style: Any) -> No
         band(axis, x, low, high, k)
 
 
-def intervals(axis: Any, names: Sequence[str], middle: Any, low: Any, high: Any, xlabel: str) -> None:
-    """A row for each name, the first on top: a dot, and its interval as a bar where there is one."""
+def intervals(
+    axis: Any, names: Sequence[str], middle: Any, low: Any, high: Any, xlabel: str,
+    numbers: Sequence[int] | None = None,
+) -> None:  # fmt: skip
+    """A row for each name, the first on top: a dot, and its interval as a bar where there is one.
+
+    ``numbers`` are those of the policies, which give the colours; by default 0, 1, ...
+    """
     middle, low, high = (np.asarray(values, dtype=float) for values in (middle, low, high))
+    colours = [colour(k) for k in (range(len(names)) if numbers is None else numbers)]
     rows = np.arange(len(names))[::-1]
     for k, row in enumerate(rows):
         if np.isfinite(low[k]):
-            axis.plot([low[k], high[k]], [row, row], color=colour(k), lw=7, alpha=0.3, solid_capstyle="butt")
-        axis.plot(middle[k], row, "o", color=colour(k), ms=5)
+            axis.plot([low[k], high[k]], [row, row], color=colours[k], lw=7, alpha=0.3, solid_capstyle="butt")
+        axis.plot(middle[k], row, "o", color=colours[k], ms=5)
     axis.set_yticks(rows, names)
     axis.set_ylim(-0.6, len(names) - 0.4)
     axis.set_xlabel(xlabel)

@@ -21,11 +21,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import pandas as pd
 import yaml
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    PrivateAttr,
+    SerializationInfo,
+    SerializeAsAny,
+    field_serializer,
+    model_validator,
+)
 
 from gearing.evaluation.comparisons.comparison import Comparison
 from gearing.market import MarketData
@@ -47,6 +55,10 @@ _SHIPPED = (
     "gearing.studies.sweep",
     "gearing.questions",
 )
+# What an act takes from the experiment that it belongs to.
+OF_THE_WHOLE = (
+    "name", "tracking", "output", "engine", "jobs", "address", "retries", "reuse", "plugins", "acts",
+)  # fmt: skip
 # Kinds of former releases, and what to write instead.
 _REPLACED = {
     "history": "Write kind: study, overlay: instead of controls:, forecast: null unless one is read, and shifts: 200 "
@@ -94,6 +106,9 @@ class ExperimentConfig(Section):
     plugins : list of str
         Modules or files of your own that are imported before anything else is read, in every process: they register
         rules, controls, features, rewards or forecasters that the experiment names.
+    acts : mapping of name to experiment, optional
+        Experiments of any kind that run before this one, in its folder and as trials of its tracked run. The report
+        shows what each found, and then this one. An act has no fields of `OF_THE_WHOLE`: those of this one hold.
     """
 
     kind: str
@@ -109,6 +124,10 @@ class ExperimentConfig(Section):
     address: str | None = Field(default=None, min_length=1)
     retries: int = Field(default=1, ge=0)
     reuse: bool = False
+    acts: dict[FileName, SerializeAsAny[ExperimentConfig]] | None = Field(default=None, min_length=1)
+    _part_of: tuple[str, str] | None = PrivateAttr(
+        default=None
+    )  # of an act: its experiment's key, its own name
 
     # Fields that change no result.
     not_hashed: ClassVar[frozenset[str]] = frozenset(
@@ -119,7 +138,7 @@ class ExperimentConfig(Section):
     )  # fmt: skip
 
     # Fields that change results only where they are given.
-    if_given: ClassVar[frozenset[str]] = frozenset({"search"})
+    if_given: ClassVar[frozenset[str]] = frozenset({"search", "acts"})
 
     @property
     def code(self) -> str:
@@ -157,8 +176,20 @@ class ExperimentConfig(Section):
 
     @property
     def key(self) -> str:
-        """What folder and tracked run are called."""
-        return f"{self.name}-{self.digest}"
+        """What folder and tracked run are called; those of an act are its experiment's."""
+        return f"{self.name}-{self.digest}" if self._part_of is None else self._part_of[0]
+
+    @property
+    def act(self) -> str | None:
+        """Name of the act that it is; None of an experiment of its own."""
+        return None if self._part_of is None else self._part_of[1]
+
+    def as_act_of(self, whole: ExperimentConfig, name: str) -> Self:
+        """The same as an act of another experiment: in its folder, its tracked run and its processes."""
+        shared = {field: getattr(whole, field) for field in OF_THE_WHOLE if field != "acts"}
+        act = self.model_copy(update=shared)
+        act._part_of = (whole.key, name)
+        return act
 
     @property
     def folder(self) -> Path:
@@ -167,14 +198,69 @@ class ExperimentConfig(Section):
 
     @property
     def generated(self) -> Mapping[str, tuple[str, str]]:
-        """Fingerprint and use of generated data that are no market of the findings, by name."""
-        return {}
+        """Fingerprint and use of generated data that are no market of the findings, by name; those of acts."""
+        acts = (self.acts or {}).values()
+        return {data: known for act in acts for data, known in act.generated.items()}
+
+    @field_serializer("acts", mode="plain")
+    def _as_written(self, acts: Any, info: SerializationInfo) -> Any:
+        """Acts without what they take from this experiment."""
+        if acts is None:
+            return None
+        options: Any = {"mode": info.mode, "by_alias": info.by_alias, "exclude": set(OF_THE_WHOLE)}
+        return {name: act.model_dump(**options) for name, act in acts.items()}
 
     def to_yaml(self) -> str:
         """All of it, defaults written out, as a file that runs again."""
         values = self.model_dump(mode="json", by_alias=True)
+        values |= {"acts": acts} if (acts := values.pop("acts")) is not None else {}
         question = "" if "\n" in self.question else f"# {values.pop('question')}\n"
         return question + yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=110)
+
+
+@dataclass(frozen=True, eq=False)
+class Headline:
+    """What stands for an experiment where it is one act of several.
+
+    Attributes
+    ----------
+    table : DataFrame
+        Its numbers.
+    printed : DataFrame
+        The same as texts, at most 80 columns wide with its names.
+    figure : matplotlib figure, optional
+    line : str
+        The result in a sentence; by default the line of the findings.
+    """
+
+    table: pd.DataFrame
+    printed: pd.DataFrame
+    figure: Any = None
+    line: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Act:
+    """What one act of an experiment found, as the report shows it.
+
+    Attributes
+    ----------
+    name, question, line : str
+    printed : DataFrame
+        Texts.
+    figure : str, optional
+        Name of a figure of the findings.
+    can, cannot : tuple of str
+        Sentences on what can be concluded and what cannot.
+    """
+
+    name: str
+    question: str
+    line: str
+    printed: pd.DataFrame
+    figure: str | None = None
+    can: tuple[str, ...] = ()
+    cannot: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,6 +300,12 @@ class Findings:
         What speaks for the exported policy, see `gearing.tracking.registry`.
     trial_metrics : sequence of (Result, metrics)
         What is known of a trial only when all are done.
+    headline : Headline, optional
+        Shown where the experiment is an act of another or has acts itself; by default its first table and figure.
+    acts : tuple of Act
+        Of an experiment with acts: each of them, and last the experiment itself.
+    only_files : frozenset of str
+        Tables that are neither printed nor in the report.
     """
 
     line: str
@@ -233,6 +325,9 @@ class Findings:
     main: str | None = None
     evidence: Mapping[str, Any] | None = None
     trial_metrics: Sequence[tuple[Any, Mapping[str, float]]] = ()
+    headline: Headline | None = None
+    acts: tuple[Act, ...] = ()
+    only_files: frozenset[str] = frozenset()
 
 
 Run = Callable[[Any, Any], Findings]  # of the config and a gearing.studies.work.Work

@@ -17,7 +17,7 @@ from yaml import YAMLError
 from gearing.names import did_you_mean, nearest, shown
 from gearing.plugins import absolute, load_plugins
 from gearing.storage.text import read_text
-from gearing.studies.experiment import ExperimentConfig, config_class
+from gearing.studies.experiment import OF_THE_WHOLE, ExperimentConfig, config_class
 
 _NOT_YAML = (YAMLError, OmegaConfBaseException, RecursionError)
 _LONGEST = 200  # characters of a refused value that a message shows
@@ -112,15 +112,44 @@ def _with_plugins(
     return {**values, "plugins": plugins} if plugins else values
 
 
-def _validated(values: dict[str, Any], overrides: list[str], source: str, text: str = "") -> ExperimentConfig:
+def _validated(
+    values: dict[str, Any], overrides: list[str], source: str, text: str = "", whole: tuple[str, ...] = ()
+) -> ExperimentConfig:
+    """The experiment; ``whole`` is the place of an act in the experiment that it belongs to."""
     try:
         model = config_class(str(values.get("kind", "forecast" if "models" in values else "study")))
     except ValueError as error:
-        raise ValueError(f"{source}: {error}") from None
+        raise ValueError(f"{_named(source, text, whole)}: {error}") from None
+    if isinstance(values.get("acts"), dict):
+        values = values | {"acts": _acts(values["acts"], overrides, source, text)}
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise ValueError("\n".join(_lines(error, model, source, overrides, text))) from None
+        raise ValueError("\n".join(_lines(error, model, source, overrides, text, whole))) from None
+
+
+def _acts(given: dict[str, Any], overrides: list[str], source: str, text: str) -> dict[str, Any]:
+    """The acts of an experiment, each read as an experiment of its own."""
+    read = {}
+    for name, act in given.items():
+        place = ("acts", str(name))
+        if not isinstance(act, dict):
+            raise ValueError(
+                f"{_named(source, text, place)}: {act!r} is refused: it must be an experiment, as in "
+                "{kind: regret, ...}."
+            )
+        for field in sorted(act.keys() & set(OF_THE_WHOLE)):
+            raise ValueError(
+                f"{_named(source, text, (*place, field))}: an act takes it from its experiment. Write it at the top."
+            )
+        read[str(name)] = _validated(act | {"name": str(name)}, overrides, source, text, place)
+    return read
+
+
+def _named(source: str, text: str, place: tuple[str, ...]) -> str:
+    """A place in a file, with its line."""
+    line = _line(text, list(place)) if text else ""
+    return f"{source}{line}, {'.'.join(place)}" if place else source
 
 
 def _merged(given: Path | dict[str, Any], overrides: list[str], source: str) -> dict[str, Any]:
@@ -235,9 +264,10 @@ def _nearby(path: Path) -> str:
 
 
 def _lines(
-    error: ValidationError, model: type[BaseModel], source: str, overrides: list[str], text: str
-) -> Iterable[str]:
-    """One line per mistake; ``text`` is that of the file, if it is one."""
+    error: ValidationError, model: type[BaseModel], source: str, overrides: list[str], text: str,
+    whole: tuple[str, ...],
+) -> Iterable[str]:  # fmt: skip
+    """One line per mistake; ``text`` is that of the file, if it is one, ``whole`` the place of the experiment in it."""
     for place, problem in _one_per_place(error):
         if problem["type"] == "extra_forbidden":
             section, key = place[:-1], place[-1]
@@ -245,10 +275,12 @@ def _lines(
             message = f"no field {key!r}.{instead}"
         else:
             section, message = place, message_of(problem)
+        inside = place or message.partition(":")[0].split(".")
+        section, place = [*whole, *section], [*whole, *place]
         origin = _origin(source, place, overrides)
         where = f", {'.'.join(section)}" if section else ""
         if origin == source and text:
-            where = f"{_line(text, place or message.partition(':')[0].split('.'))}{where}"
+            where = f"{_line(text, [*whole, *inside])}{where}"
         yield f"{origin}{where}: {message}"
 
 

@@ -4,6 +4,7 @@ Everything lies in one folder named by the experiment and a hash of its settings
 started again finds its finished trials there, resumes agents from their checkpoints and repeats nothing.
 """
 
+import textwrap
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from gearing.evaluation.comparisons.comparison import FOLDER, Comparison
 from gearing.evaluation.reports.tables import fitted
 from gearing.export.deciding.decision import Decision
 from gearing.storage.atomic import write_atomically, write_text
+from gearing.studies.acts import played
 from gearing.studies.announcing import announcer
 from gearing.studies.comparing.compare import comparison_of
 from gearing.studies.comparing.writing import write_comparison
@@ -29,7 +31,7 @@ from gearing.studies.engines.failures import (
     failed_table,
     write_failed_table,
 )
-from gearing.studies.experiment import ExperimentConfig, Findings, function_of
+from gearing.studies.experiment import Act, ExperimentConfig, Findings
 from gearing.studies.reading import load_config
 from gearing.studies.recording.models import record_models
 from gearing.studies.recording.runs import record_findings, study_run
@@ -40,6 +42,7 @@ from gearing.tracking import Tracker
 from gearing.tracking.store import check_mlflow
 
 _WRITTEN = "experiment.yaml"
+_WIDTH = 80  # characters of a line of text
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,11 +127,14 @@ class Experiment:
     def summary(self) -> str:
         """What the command line prints at the end."""
         tables = [f"{name}\n{fitted(table)}" for name, table in shown_tables(self.findings).items()]
+        if self.findings.acts:
+            tables = [_act_text(number, act) for number, act in enumerate(self.findings.acts, start=1)]
         where = [f"figure      {path}" for path in self.figures]
         where += [f"report      {self.folder / HTML}", f"results     {self.folder}"]
         where += [f"runs        {self.tracking}"] if self.tracking else []
         where += [f"            {self.page}"] if self.page else []
-        return "\n\n".join([*tables, "\n".join(where), *self._exported(), self.findings.line])
+        line = [] if self.findings.acts else [self.findings.line]  # each act has its own
+        return "\n\n".join([*tables, "\n".join(where), *self._exported(), *line])
 
     def _exported(self) -> list[str]:
         if self.bundle is None:
@@ -153,6 +159,14 @@ class Experiment:
         if "leaderboard" in tables:
             tables["leaderboard"] = self.leaderboard.to_dict(orient="index")
         return {**where, **tables}
+
+
+def _act_text(number: int, act: Act) -> str:
+    """Table, result and question of an act, as the command line prints them."""
+    heading = f"Act {number}: {act.name}" + (f". {act.question}" if act.question else "")
+    return "\n".join(
+        [*textwrap.wrap(heading, _WIDTH), "", fitted(act.printed), "", *textwrap.wrap(act.line, _WIDTH)]
+    )
 
 
 def run_study(
@@ -240,7 +254,7 @@ def _finished(work: Work, tracking: str | None) -> Experiment:
     """Run an experiment and write its tables, figures and report."""
     config = work.config
     try:
-        findings = function_of(config.kind)(config, work)
+        findings = played(config, work)
     except Exception:
         _check_folder(config)  # it may be the cause
         raise

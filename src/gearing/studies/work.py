@@ -77,6 +77,15 @@ class Work:
     engines: Engines | None = None
     began: float = field(default_factory=time.time)
 
+    def act(self, config: ExperimentConfig) -> Work:
+        """The same for an act of the experiment: its lines begin with its name, and its data are its own."""
+        return replace(
+            self,
+            config=config,
+            tell=lambda text: self.tell(f"{config.act}: {text.lstrip()}"),
+            fingerprints={},
+        )
+
     def on(self, markets: Mapping[str, MarketData]) -> None:
         """Say what data results are made of: results that were made of other values do not count as done."""
         self.fingerprints.update({name: market.fingerprint for name, market in markets.items()})
@@ -201,7 +210,7 @@ class Work:
             claims = Claims(store.folder / "trials")
             for number, trial in enumerate(missing, start=1):
                 if len(missing) > 1:
-                    self.tell(f"  {number} of {len(missing)}: {trial.name}")
+                    self.tell(f"  {number} of {len(missing)}: {trial.run_name}")
                 load_plugins(self.config.plugins)
                 self._note(trial, store, runner.run(trial, self.tracker, claims), "")
             return
@@ -235,7 +244,7 @@ class Work:
         most = VANISHED + self.config.retries
 
         def begun(number: int) -> None:
-            self.tell(f"  runs: {missing[number].name}")
+            self.tell(f"  runs: {missing[number].run_name}")
 
         tracker = self.tracker
         if tracker is not None and self.config.engine == "local":
@@ -254,7 +263,7 @@ class Work:
             store.unpack(trial, ended.files)
         if ended.error is None:
             if before:
-                self.tell(f"{before}done: {trial.name}")
+                self.tell(f"{before}done: {trial.run_name}")
             return
         file = failure_file(self.folder, store.place(trial).name)
         if (
@@ -263,7 +272,7 @@ class Work:
             write_failure(file, trial.name, ended.count, ended.error)
         failure = Failure(trial.name, ended.count, ended.error, file)
         self.failures[store.place(trial).name] = failure
-        self.tell(f"{before or '  '}failed: {trial.name} ({failure.text})")
+        self.tell(f"{before or '  '}failed: {trial.run_name} ({failure.text})")
 
 
 def vanished_error(trial: Trial, count: int) -> ChildProcessError:

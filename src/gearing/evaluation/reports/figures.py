@@ -29,21 +29,27 @@ def equity_figure(
     every = [one for many in lines.values() for one in many]
     figure = new_figure(WIDTH, 7.0)
     top, middle, bottom = figure.subplots(3, 1, sharex=True, height_ratios=[3, 2, 1.5])
+    draw_equity(top, lines)
     for k, (name, many) in enumerate(lines.items()):
-        _draw(top, k, name, [_lived(one, "equity") for one in many], 1.2)
         _draw(middle, k, name, [_lived(one, "leverage") for one in many], 0.9)
     # The path that lived longest shows the price of the whole period.
     longest = max(every, key=lambda result: result.end)
     bottom.plot(longest.time[1 : longest.end + 1], longest.mark[: longest.end, 0], color="0.35", lw=1.0)
-    top.set_yscale("log")
-    _mark_ends(top, lines)
-    money_axis(top)
     top.set_ylabel("equity [quote]")
     middle.set_ylabel("effective\nleverage [x]")
     bottom.set_ylabel(f"mark price\n{longest.slots[0]}")
     legend_below(figure, 3)
     figure.suptitle(title or "Equity (dot: liquidation, cross: ruined), effective leverage, mark price")
     return figure
+
+
+def draw_equity(axis: Any, lines: Mapping[str, Sequence[Any]]) -> None:
+    """Equity over time on a logarithmic axis, a line per name; of several results the median and a band."""
+    for k, (name, many) in enumerate(lines.items()):
+        _draw(axis, k, name, [_lived(one, "equity") for one in many], 1.2)
+    axis.set_yscale("log")
+    _mark_ends(axis, lines)
+    money_axis(axis)
 
 
 def _lived(result: Any, what: str) -> tuple[np.ndarray, np.ndarray]:

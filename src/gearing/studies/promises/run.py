@@ -15,6 +15,7 @@ from gearing.studies.promises.chance import chance_table
 from gearing.studies.promises.config import EVENTS, MAIN, OPPONENT, PromisesConfig
 from gearing.studies.promises.distances import stated
 from gearing.studies.promises.figures import budget_figure, leverage_figure, reliability_figure
+from gearing.studies.promises.headline import headline
 from gearing.studies.promises.tables import (
     POOLED,
     promise_table,
@@ -45,7 +46,7 @@ def promises(config: PromisesConfig, work: Work) -> Findings:
         trader_line(found), {"summary": tables["summary"], **tables}, _figures(config, tables, made[MAIN]),
         _metrics(shown), {symbol: markets[symbol] for symbol in pools}, notes=_notes(config, made[MAIN], pools),
         json={"promises": _plain(found), **{name: _plain(one) for name, one in tables.items() if one is not found}},
-        main=MAIN,
+        main=MAIN, headline=headline(config, shown, made[MAIN]),
     )  # fmt: skip
 
 

@@ -83,7 +83,9 @@ def shared_tags(config: ExperimentConfig) -> dict[str, str]:
     """Tags of an experiment's run and of its trials."""
     revision = source_revision()
     known = {} if revision is None else {"mlflow.source.git.commit": revision, "revision": revision}
+    act = {} if config.act is None else {"act": config.act}
     return {
+        **act,
         "study": config.name,
         "kind": config.kind,
         "code": config.code,

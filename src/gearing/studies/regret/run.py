@@ -24,6 +24,7 @@ from gearing.studies.experiment import Findings, experiment
 from gearing.studies.recording.metrics import numbers_of, of_policies
 from gearing.studies.regret.compared import compared
 from gearing.studies.regret.config import FORMULA, REFERENCES, RegretConfig
+from gearing.studies.regret.headline import headline
 from gearing.studies.regret.searching import search_regret
 from gearing.studies.regret.tables import (
     GROWTH,
@@ -121,10 +122,10 @@ def run_regret(config: RegretConfig, work: Work) -> Findings:
     (first,) = work.run([oracle], partial(_play, config, None))
     best = growth_of(first)
     known = [first, *work.run(others, partial(_play, config, best))]
-    rules = work.run([Player(name) for name in config.rules], partial(_play, config, best), needed=False)
+    played = work.run([Player(name) for name in config.rules], partial(_play, config, best), needed=False)
     trials = [Player(name, seed) for name, seed in _seeds(config)]
     results = work.run(trials, partial(_play, config, best), needed=False)
-    if not results and not rules:
+    if not results and not played:
         work.raise_failure()
     tables, printed, lines = {}, {}, []
     if results:
@@ -132,8 +133,8 @@ def run_regret(config: RegretConfig, work: Work) -> Findings:
         tables["agents"] = agent_table(seeds)
         printed["agents"] = tables["agents"][PRINTED]
         lines.append(agents_line(config, tables["agents"]))
-    if rules:
-        tables["rules"] = rule_table(config, rules, known[0])
+    if played:
+        tables["rules"] = rule_table(config, played, known[0])
         lines.append(rules_line(config, tables["rules"]))
     rows = {
         str(name): row.rename(_METRICS).to_dict()
@@ -142,9 +143,10 @@ def run_regret(config: RegretConfig, work: Work) -> Findings:
     }
     main = next(iter(rows))
     tables |= {"references": reference_table(config, known)} | ({"seeds": seeds} if results else {})
+    comparison = compared(config, results, [*known[:-1], *played, known[-1]])
     return Findings(
-        "; ".join(lines), tables, metrics=of_policies(rows, main), printed=printed, main=main,
-        comparison=compared(config, results, [*known[:-1], *rules, known[-1]]),
+        "; ".join(lines), tables, metrics=of_policies(rows, main), printed=printed, main=main, comparison=comparison,
+        headline=headline(config, tables.get("agents"), played, known, comparison.curves),
     )  # fmt: skip
 
 

@@ -78,16 +78,38 @@ def document_of(folder: Path) -> Document:
         record["name"],
         [*opening, Paragraph(record["line"], strong=True)],
         [
+            *_acts(folder, record),
             Section("What can be concluded", [Bullets(sentences.can)] if sentences.can else []),
             Section("What cannot be concluded", [Bullets(sentences.cannot)] if sentences.cannot else []),
             *_tables(folder, record),
             *_comparison(folder, compared),
-            Section("Figures", _figures(folder, record["figures"])),
+            Section("Figures", _figures(folder, _other_figures(record))),
             Section("Protocol", _protocol(record, compared)),
             Section("Data", _data(record)),
             Section("How to repeat it", _repeat(folder, record)),
         ],
     )
+
+
+def _acts(folder: Path, record: dict[str, Any]) -> list[Section]:
+    """A section for each act: what it found, its table and figure, and what they allow to conclude."""
+    sections = []
+    acts = record.get("acts", [])  # records of earlier versions have none
+    for number, act in enumerate(acts, start=1):
+        blocks: list[Block] = [Paragraph(act["question"])] if act["question"] else []
+        blocks += [Paragraph(act["line"], strong=True), Table(_frame(act["table"]))]
+        if act["figure"] is not None:
+            blocks.append(_picture(folder, f"{act['figure']}.png", act["name"]))
+        for heading, sentences in (("It shows:", act["can"]), ("It does not show:", act["cannot"])):
+            blocks += [Paragraph(heading), Bullets(sentences)] if sentences else []
+        sections.append(Section(f"Act {number}: {act['name']}", blocks))
+    return sections
+
+
+def _other_figures(record: dict[str, Any]) -> list[str]:
+    """Figures that no act shows."""
+    shown = {act["figure"] for act in record.get("acts", [])}
+    return [name for name in record["figures"] if name not in shown]
 
 
 def _sentences(record: dict[str, Any], compared: Comparison | None) -> Conclusions:

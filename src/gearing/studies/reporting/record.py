@@ -18,7 +18,7 @@ from gearing.simulation.config import SimulationConfig
 from gearing.storage.atomic import write_json
 from gearing.storage.revision import source_revision
 from gearing.storage.text import read_json
-from gearing.studies.experiment import ExperimentConfig, Findings
+from gearing.studies.experiment import Act, ExperimentConfig, Findings
 
 RECORD = "findings.json"
 _LONGEST, _WIDEST = 60, 14  # rows and columns of a table that is shown; larger ones are only in their file
@@ -52,7 +52,8 @@ def write_record(config: ExperimentConfig, findings: Findings) -> None:
         "notes": list(findings.notes), "conclusions": list(findings.conclusions), "limits": list(findings.limits),
         "tables": {name: _stored(shown.get(name), len(table)) for name, table in findings.tables.items()},
         "figures": list(findings.figures), "markets": _markets(config, findings), "played": _played(config),
-        "protocol": _protocol(config), "made_by": version_text(), "code": config.code,
+        "acts": [_act(act) for act in findings.acts], "protocol": _protocol(config), "made_by": version_text(),
+        "code": config.code,
         "revision": source_revision(), "python": platform.python_version(), "libraries": dict(_versions(_LIBRARIES)),
     }  # fmt: skip
     write_json(config.folder / RECORD, record)
@@ -89,15 +90,20 @@ def read_record(folder: Path) -> dict[str, Any]:
 
 def shown_tables(findings: Findings) -> dict[str, pd.DataFrame]:
     """Tables small enough to be read, as text."""
-    tables = {name: findings.printed.get(name, table) for name, table in findings.tables.items()}
+    tables = {
+        name: findings.printed.get(name, table)
+        for name, table in findings.tables.items()
+        if name not in findings.only_files
+    }
     return {
-        name: _as_texts(table)
+        name: as_texts(table)
         for name, table in tables.items()
         if name in findings.printed or (len(table) <= _LONGEST and table.shape[1] <= _WIDEST)
     }
 
 
-def _as_texts(table: pd.DataFrame) -> pd.DataFrame:
+def as_texts(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with numbers as short texts."""
     flat = table.reset_index().map(_as_text)
     return flat.set_index(list(flat.columns[: table.index.nlevels]))
 
@@ -106,6 +112,13 @@ def _as_text(value: Any) -> str:
     if isinstance(value, float):
         return number_text("{:.4g}", value)
     return str(value)
+
+
+def _act(act: Act) -> dict[str, Any]:
+    about: dict[str, Any] = {
+        name: getattr(act, name) for name in ("name", "question", "line", "figure", "can", "cannot")
+    }
+    return about | {"table": _stored(act.printed, len(act.printed))}
 
 
 def _stored(shown: pd.DataFrame | None, count: int) -> dict[str, Any]:

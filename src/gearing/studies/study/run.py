@@ -20,6 +20,7 @@ from gearing.studies.study.conforming import check_own_policies
 from gearing.studies.study.days import Fixed, everything_played, fixed_leverages
 from gearing.studies.study.evidence import evidence_of
 from gearing.studies.study.exporting.export import Choice, check_export, export_policy
+from gearing.studies.study.headline import headline
 from gearing.studies.study.leaderboard import (
     Entry,
     entries_of,
@@ -103,7 +104,7 @@ def _one_account(prepared: Prepared, results: Sequence[Result], work: Work) -> F
         of_policies({name: _shown(row) for name, row in rows.items()}, main), prepared.markets,
         _notes(prepared), {LEADERBOARD: _printed(config, board)},
         {one.trial: loaded(config, one) for one in results}, bundle, main=main,
-        evidence=None if bundle is None else evidence_of(prepared, entries),
+        evidence=None if bundle is None else evidence_of(prepared, entries), headline=headline(config, board, entries),
     )  # fmt: skip
 
 

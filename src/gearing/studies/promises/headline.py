@@ -1,0 +1,95 @@
+"""Promises of liquidation in one table and one figure: what was promised, what came, and the leverage it allowed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gearing.evaluation.drawing import colour, new_figure, styled
+from gearing.policies.rules.excursion_budget import leverage_of_size
+from gearing.studies.experiment import Headline
+from gearing.studies.promises.config import MAIN, PromisesConfig
+from gearing.studies.promises.distances import distance_column
+
+_LEAST = 1e-3  # of the figure's axes
+_DRAWN = 0.05  # budget whose leverage is drawn through time, or the nearest to it
+_COLUMNS = ["realised", "low", "high", "independent", "n", "mean_leverage", "refused"]
+
+
+def headline(config: PromisesConfig, shown: pd.DataFrame, main: pd.DataFrame) -> Headline:
+    """Table of the law's promises to longs: realised frequencies with intervals, and the mean leverage.
+
+    Parameters
+    ----------
+    shown : DataFrame
+        Promises of liquidation of all contracts together, of `gearing.studies.promises.tables.promise_table`.
+    main : DataFrame
+        What the law stated every day, of `gearing.studies.promises.distances.stated`.
+    """
+    rows = shown[(shown.rule == MAIN) & (shown.side == "long")]
+    table = rows.set_index(["horizon", "budget"])[_COLUMNS]
+    return Headline(table, _printed(rows), _figure(config, rows, main))
+
+
+def _printed(rows: pd.DataFrame) -> pd.DataFrame:
+    """The table as texts."""
+    texts = [
+        {
+            "liquidation within": row.horizon,
+            "promised": f"{row.budget:.3g}",
+            "came": "-" if _refused(row) else f"{row.realised:.4f}",
+            "95 % interval": "-" if _refused(row) else f"[{row.low:.4f}, {row.high:.4f}]",
+            "independent": f"{row.independent}",
+            "mean leverage": "-" if _refused(row) else f"{row.mean_leverage:.2f}x",
+        }
+        for row in rows.itertuples()
+    ]
+    return pd.DataFrame(texts).set_index("liquidation within")
+
+
+def _refused(row: Any) -> bool:
+    return isinstance(row.refused, str)
+
+
+def _figure(config: PromisesConfig, rows: pd.DataFrame, main: pd.DataFrame) -> Any:
+    figure = new_figure(8.6, 3.6)
+    left, right = figure.subplots(1, 2, width_ratios=[1.0, 1.3])
+    _calibration(left, rows[rows.refused.isna()], config.horizons)
+    _leverage(right, config, main)
+    return styled(figure)
+
+
+def _calibration(axis: Any, rows: pd.DataFrame, horizons: list[str]) -> None:
+    """Promised against realised probability with intervals."""
+    axis.plot([_LEAST, 1.0], [_LEAST, 1.0], color="0.4", lw=1, ls="--", label="as promised")
+    for k, horizon in enumerate(horizons):
+        part = rows[rows.horizon == horizon]
+        x = part.budget.to_numpy(float) * 1.06 ** (k - 1)  # next to each other
+        y, low, high = (part[name].to_numpy(float).clip(_LEAST) for name in ("realised", "low", "high"))
+        reach = [y - np.minimum(low, y), np.maximum(high, y) - y]
+        axis.errorbar(x, y, reach, color=colour(k), fmt="o", ms=4.5, lw=1.4, label=f"within {horizon}")
+    axis.set(xscale="log", yscale="log", xlabel="promised probability of liquidation", xlim=(0.004, 0.6))
+    axis.set_ylim(_LEAST, 0.8)
+    axis.set_ylabel("how often it came, 95 % interval")
+    for way in (axis.xaxis, axis.yaxis):
+        way.set_major_formatter(lambda value, _: f"{value:.3g}")
+    axis.grid(alpha=0.3)
+    axis.legend(fontsize=8, frameon=False)
+
+
+def _leverage(axis: Any, config: PromisesConfig, main: pd.DataFrame) -> None:
+    """Leverage that the law allowed to longs of the first contract, day by day."""
+    contract = next(iter(main.contract))
+    budget = min(config.budgets, key=lambda one: abs(one - _DRAWN))
+    for k, horizon in enumerate(config.horizons):
+        part = main[(main.contract == contract) & (main.horizon == horizon) & (main.side == 1)]
+        size = -np.expm1(-part[distance_column(budget)].to_numpy(float))
+        leverage = leverage_of_size(size, 1, "liquidation", 1.0, 0.005)
+        axis.plot(part.day, leverage, color=colour(k), lw=1.0, label=f"within {horizon}")
+    axis.set_ylim(0.0)
+    axis.set_ylabel("leverage (notional / equity)")
+    axis.set_title(f"{contract}: keeps liquidation of a long below {budget:.0%}", fontsize=10)
+    axis.tick_params(axis="x", rotation=30)
+    axis.grid(alpha=0.3)
