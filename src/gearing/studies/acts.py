@@ -8,7 +8,14 @@ from typing import Any
 
 import pandas as pd
 
-from gearing.studies.experiment import Act, ExperimentConfig, Findings, Headline, function_of
+from gearing.studies.experiment import (
+    Act,
+    ExperimentConfig,
+    Findings,
+    Headline,
+    check_before_run,
+    function_of,
+)
 from gearing.studies.reporting.conclusions import conclusions_of
 from gearing.studies.reporting.record import as_texts
 from gearing.studies.work import Work
@@ -21,6 +28,8 @@ def played(config: ExperimentConfig, work: Work) -> Findings:
 
     The tables and figures of an act bear its name: ``ACT`` is its headline, ``ACT-TABLE`` another table.
     """
+    for one in (config, *(config.acts or {}).values()):
+        check_before_run(one)
     if not config.acts:
         return _run(config, work)
     _check_names(config.acts, {config.kind, "leaderboard", "failed"})

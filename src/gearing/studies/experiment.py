@@ -331,14 +331,20 @@ class Findings:
 
 
 Run = Callable[[Any, Any], Findings]  # of the config and a gearing.studies.work.Work
-KINDS: Register[tuple[type[ExperimentConfig], Run]] = Register("kind", "gearing.experiments", _SHIPPED)
+Check = Callable[[Any], None]  # of the config
+KINDS: Register[tuple[type[ExperimentConfig], Run, Check | None]] = Register(
+    "kind", "gearing.experiments", _SHIPPED
+)
 
 
-def experiment(config: type[ExperimentConfig]) -> Callable[[Run], Run]:
-    """Decorator: the function runs experiments of the config's kind."""
+def experiment(config: type[ExperimentConfig], check: Check | None = None) -> Callable[[Run], Run]:
+    """Decorator: the function runs experiments of the config's kind.
+
+    ``check`` raises a ValueError for what can be known to fail before anything is run; acts are all checked first.
+    """
 
     def register(run: Run) -> Run:
-        KINDS.add(str(config.model_fields["kind"].default), (config, run), source=run)
+        KINDS.add(str(config.model_fields["kind"].default), (config, run, check), source=run)
         return run
 
     return register
@@ -360,3 +366,16 @@ def config_class(kind: str) -> type[ExperimentConfig]:
 def function_of(kind: str) -> Run:
     """What runs an experiment of a kind."""
     return KINDS[kind][1]
+
+
+def check_before_run(config: ExperimentConfig) -> None:
+    """Refuse what can be known to fail before anything is run.
+
+    Raises
+    ------
+    ValueError
+        By the check of the experiment's kind.
+    """
+    check = KINDS[config.kind][2]
+    if check is not None:
+        check(config)

@@ -112,11 +112,12 @@ def trader_line(found: pd.DataFrame) -> str:
 def _figures(
     config: PromisesConfig, tables: Mapping[str, pd.DataFrame], main: pd.DataFrame
 ) -> dict[str, Any]:
+    touches = any(config.sizes_of(horizon) for horizon in config.horizons)
     return {
         "budgets": budget_figure(
             tables["promises"], [MAIN, *([OPPONENT] if OPPONENT in config.opponents else [])]
         ),
-        "reliability": reliability_figure(config, main),
+        **({"reliability": reliability_figure(config, main)} if touches else {}),
         "leverage": leverage_figure(config, main, tables["promises"]),
     }
 

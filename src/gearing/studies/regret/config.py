@@ -165,6 +165,19 @@ class RegretConfig(ExperimentConfig):
         return self
 
     @model_validator(mode="after")
+    def _rules_can_see(self) -> RegretConfig:
+        state = _STATE if self.shown == "state" else ()
+        for name, rule in self.rules.items():
+            known = (*state, *POSITION_COLUMNS, *ACCOUNT_COLUMNS)
+            missing = [c for c in rule.make().required_columns if not is_feature(c) and c not in known]
+            if missing:
+                raise ValueError(
+                    f"rules.{name} reads {', '.join(missing)}, which is not shown here. Name another column, as in "
+                    f"{name}: {{rule: {rule.rule}, column: realized_volatility_30d}}."
+                )
+        return self
+
+    @model_validator(mode="after")
     def _paths_are_different(self) -> RegretConfig:
         spans = {
             "train": (self.train.seed, self.train.seed + self.seeds * self.train.count),

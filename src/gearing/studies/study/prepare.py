@@ -46,7 +46,7 @@ class Prepared:
 
 def prepare(config: StudyConfig, work: Work) -> Prepared:
     """Open the markets, compute features, walk the forecaster forward, cut the folds."""
-    _check_forecast(config)
+    check_forecast(config)
     markets = _opened(config)
     work.on(markets)
     tables = {account: feature_table(config, market) for account, market in markets.items()}
@@ -62,7 +62,7 @@ def prepare(config: StudyConfig, work: Work) -> Prepared:
     return Prepared(config, markets, tables, forecasts, config.cuts.folds(_next_midnight(first), last))
 
 
-def _check_forecast(config: StudyConfig) -> None:
+def check_forecast(config: StudyConfig) -> None:
     """Refuse columns that the study does not make, before data is read."""
     if FORECAST in columns_read(config) and config.forecast is None:
         raise ValueError(

@@ -38,7 +38,7 @@ from gearing.studies.study.policies import (
     reasons_table,
     seeds_table,
 )
-from gearing.studies.study.prepare import Prepared, prepare
+from gearing.studies.study.prepare import Prepared, check_forecast, prepare
 from gearing.studies.study.searching import search_study
 from gearing.studies.study.trials import METRICS, trials_of, whole
 from gearing.studies.trials import Result
@@ -64,7 +64,16 @@ _METRICS = {
 }  # fmt: skip
 
 
-@experiment(StudyConfig)
+def check(config: StudyConfig) -> None:
+    """Refuse what can be known to fail before anything is run: columns, the export, and the data."""
+    if config.search is None:
+        check_forecast(config)
+        check_export(config)
+    if config.acts and config.groups is None:  # acts may take minutes
+        config.market.open()
+
+
+@experiment(StudyConfig, check)
 def run(config: StudyConfig, work: Work) -> Findings:
     """Play what is not played yet and set the tables.
 
@@ -74,7 +83,6 @@ def run(config: StudyConfig, work: Work) -> Findings:
     """
     if config.search is not None:
         return search_study(config, work)
-    check_export(config)
     prepared = prepare(config, work)
     for line in _opening(prepared):
         work.tell(line)
