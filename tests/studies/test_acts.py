@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from gearing.evaluation.drawing import new_figure
+from gearing.drawing import new_figure
 from gearing.studies import load_config
 from gearing.studies.experiment import ExperimentConfig, Findings, Headline, experiment
 from gearing.studies.runner import run_study
@@ -158,11 +158,11 @@ def test_a_mistake_in_an_act_is_refused_with_its_place(path, tmp_path, override,
         run_study(path, settings(tmp_path, override))
 
 
-def test_trials_of_acts_are_children_of_the_experiments_run(path, tmp_path):
-    mlflow = pytest.importorskip("mlflow")
-    address = f"sqlite:///{tmp_path / 'mlflow.db'}"
-    run_study(path, [f"output={tmp_path / 'runs'}", f"tracking.uri={address}"])
-    child, parent = mlflow.MlflowClient(address).search_runs(["1"], order_by=["attributes.start_time DESC"])
+def test_trials_of_acts_are_children_of_the_experiments_run(path, tmp_path, uri):
+    import mlflow
+
+    run_study(path, [f"output={tmp_path / 'runs'}", f"tracking.uri={uri}"])
+    child, parent = mlflow.MlflowClient(uri).search_runs(["1"], order_by=["attributes.start_time DESC"])
     assert (parent.info.run_name, child.info.run_name) == ("numbers", "2-4")
     assert parent.data.metrics["few/most"] == 3.0
     assert child.data.metrics["total"] == 6.0

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gearing.evaluation.drawing import colour, new_figure, styled
+from gearing.drawing import REFERENCE, WIDTH, colour, figure_style, legend_below, new_figure
 from gearing.policies.rules.excursion_budget import leverage_of_size
 from gearing.studies.experiment import Headline
 from gearing.studies.promises.config import MAIN, PromisesConfig
@@ -53,17 +53,19 @@ def _refused(row: Any) -> bool:
     return isinstance(row.refused, str)
 
 
+@figure_style
 def _figure(config: PromisesConfig, rows: pd.DataFrame, main: pd.DataFrame) -> Any:
-    figure = new_figure(8.6, 3.6)
+    figure = new_figure(WIDTH, 3.8)
     left, right = figure.subplots(1, 2, width_ratios=[1.0, 1.3])
     _calibration(left, rows[rows.refused.isna()], config.horizons)
     _leverage(right, config, main)
-    return styled(figure)
+    legend_below(figure)
+    return figure
 
 
 def _calibration(axis: Any, rows: pd.DataFrame, horizons: list[str]) -> None:
     """Promised against realised probability with intervals."""
-    axis.plot([_LEAST, 1.0], [_LEAST, 1.0], color="0.4", lw=1, ls="--", label="as promised")
+    axis.plot([_LEAST, 1.0], [_LEAST, 1.0], **REFERENCE, ls="--", label="as promised")
     for k, horizon in enumerate(horizons):
         part = rows[rows.horizon == horizon]
         x = part.budget.to_numpy(float) * 1.06 ** (k - 1)  # next to each other
@@ -74,9 +76,7 @@ def _calibration(axis: Any, rows: pd.DataFrame, horizons: list[str]) -> None:
     axis.set_ylim(_LEAST, 0.8)
     axis.set_ylabel("how often it came, 95 % interval")
     for way in (axis.xaxis, axis.yaxis):
-        way.set_major_formatter(lambda value, _: f"{value:.3g}")
-    axis.grid(alpha=0.3)
-    axis.legend(fontsize=8, frameon=False)
+        way.set_major_formatter(lambda value, _: f"{100.0 * value:g} %")
 
 
 def _leverage(axis: Any, config: PromisesConfig, main: pd.DataFrame) -> None:
@@ -89,7 +89,5 @@ def _leverage(axis: Any, config: PromisesConfig, main: pd.DataFrame) -> None:
         leverage = leverage_of_size(size, 1, "liquidation", 1.0, 0.005)
         axis.plot(part.day, leverage, color=colour(k), lw=1.0, label=f"within {horizon}")
     axis.set_ylim(0.0)
-    axis.set_ylabel("leverage (notional / equity)")
-    axis.set_title(f"{contract}: keeps liquidation of a long below {budget:.0%}", fontsize=10)
-    axis.tick_params(axis="x", rotation=30)
-    axis.grid(alpha=0.3)
+    axis.set_ylabel("leverage [x of equity]")
+    axis.set_title(f"{contract}: keeps liquidation of a long below {budget:.0%}")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gearing.evaluation.drawing import band, colour, new_figure, styled
+from gearing.drawing import NEUTRAL, REFERENCE, SMALL, WIDTH, colour, figure_style, new_figure, over_seeds
 from gearing.studies.experiment import Headline
 from gearing.studies.regret.config import RegretConfig
 from gearing.studies.regret.tables import growth_of, rule_table
@@ -87,46 +87,44 @@ def _printed(table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+@figure_style
 def _figure(table: pd.DataFrame, curves: pd.DataFrame) -> Any:
     """Left: scores on the test with intervals. Right: how agents learned, by processor seconds."""
     panels = 1 if curves.empty else 2
-    figure = new_figure(5.6 if panels == 1 else 8.6, 1.1 + 0.34 * len(table))
+    figure = new_figure(WIDTH, 1.2 + 0.34 * len(table))
     axes = figure.subplots(1, panels, width_ratios=[1.15, 1.0][:panels], squeeze=False)[0]
     places = {name: k for k, name in enumerate(table.index[table["kind"] == "agent"])}
     _scores(axes[0], table.iloc[::-1], places)
     if panels == 2:
         _learning(axes[1], curves, places)
-    return styled(figure)
+    return figure
 
 
 def _scores(axis: Any, table: pd.DataFrame, places: Mapping[Any, int]) -> None:
-    axis.axvline(1.0, color="0.4", lw=1, ls="--")
+    axis.axvline(1.0, **REFERENCE, ls="--")
     for k, row in enumerate(table.itertuples()):
         score = max(row.score, _FLOOR)
-        own = colour(places[row.Index]) if row.Index in places else "0.6" if row.kind == "rule" else "0.2"
+        own = colour(places[row.Index]) if row.Index in places else NEUTRAL if row.kind == "rule" else "0.25"
         axis.barh(k, score, color=own, height=0.62)
         if np.isfinite(row.low):
             axis.plot([max(row.low, _FLOOR), max(row.high, _FLOOR)], [k, k], color="0.1", lw=1.2)
-        axis.text(max(score, row.high, 0.0) + 0.03, k, f"{row.score:.2f}", va="center", fontsize=8)
+        axis.text(max(score, row.high, 0.0) + 0.03, k, f"{row.score:.2f}", va="center", fontsize=SMALL)
     axis.axvline(0.0, color="0.2", lw=0.8)
     axis.set_yticks(range(len(table)), table.index)
     axis.set_xlim(min(0.0, max(table["score"].min(), _FLOOR) - 0.03), 1.2)
     axis.set_xlabel("growth on the test, share of the optimum's")
-    axis.grid(alpha=0.3, axis="x")
+    axis.grid(visible=False, axis="y")
 
 
 def _learning(axis: Any, curves: pd.DataFrame, places: Mapping[Any, int]) -> None:
     """Scores along the training: the median over seeds, and a band from the lowest to the highest."""
-    axis.axhline(1.0, color="0.4", lw=1, ls="--", label="optimum")
+    axis.axhline(1.0, **REFERENCE, ls="--", label="optimum")
     for name, k in places.items():
         own = curves[curves["policy"] == name]
-        steps = own.groupby("decisions", sort=True)
-        x, score = steps["cpu_seconds"].median(), steps["score"]
-        axis.plot(x, score.median(), color=colour(k), lw=1.8, marker=".", label=name)
-        if own["seed"].nunique() > 1:
-            band(axis, x, score.min(), score.max(), k)
+        scores = own.pivot(index="seed", columns="decisions", values="score")
+        seconds = own.groupby("decisions", sort=True)["cpu_seconds"].median()
+        over_seeds(axis, seconds, scores.to_numpy(float), k, marker=".", label=name)
     axis.set_ylim(0.0, 1.1)
     axis.set_xlabel("CPU seconds of training, one core")
     axis.set_ylabel("score on validation\n(median and range of seeds)")
-    axis.grid(alpha=0.3)
-    axis.legend(loc="lower right", fontsize=8, frameon=False)
+    axis.legend(loc="lower right")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gearing.evaluation.drawing import intervals, new_figure, styled
+from gearing.drawing import REFERENCE, WIDTH, figure_style, intervals, legend_below, new_figure
 from gearing.evaluation.reports.figures import draw_equity
 from gearing.evaluation.reports.tables import number_text
 from gearing.studies.experiment import Headline
@@ -86,25 +86,23 @@ def _sentence(config: StudyConfig, table: pd.DataFrame, entries: Sequence[Entry]
     return f"Growth on {days} test days. {'; '.join(parts).capitalize()}."
 
 
+@figure_style
 def _figure(config: StudyConfig, table: pd.DataFrame, entries: Sequence[Entry], names: dict[str, str]) -> Any:
     """Left: equity on the test days, agents as bands over their seeds. Right: growth less the baseline's."""
     lines = {
         names.get(name, name): [one.result for one in entries if one.name == name] for name in table.index
     }
     known = [name for name, row in table.iterrows() if _is_known(row)]
-    figure = new_figure(8.6, 3.8)
+    figure = new_figure(WIDTH, 4.2)
     left, right = figure.subplots(1, 2, width_ratios=[1.35, 1.0])
     draw_equity(left, lines)
-    left.set_ylabel("equity")
-    left.tick_params(axis="x", rotation=30)
+    left.set_ylabel("equity [quote]")
     rows = table.loc[known]
     middle, low, high = (rows[name] for name in _VERSUS)
     intervals(
         right, [names.get(str(name), str(name)) for name in known], middle, low, high,
         f"log growth a year less that of {config.baseline}", [list(table.index).index(name) for name in known],
     )  # fmt: skip
-    right.axvline(0.0, color="0.4", lw=1, ls="--")
-    figure.legend(
-        *left.get_legend_handles_labels(), fontsize=8, ncols=4, loc="outside lower center", frameon=False
-    )
-    return styled(figure)
+    right.axvline(0.0, **REFERENCE, ls="--")
+    legend_below(figure)
+    return figure
