@@ -56,8 +56,18 @@ def history(tmp_path_factory):
 def shrunk(name, folder, history):
     """The experiment's own file with less data, fewer decisions and seeds."""
     raw = OmegaConf.to_container(OmegaConf.load(EXPERIMENTS / name), resolve=False)
+    settings = smaller(raw, history) | {"output": str(folder), "tracking": {"enabled": False}}
+    for act, own in raw.get("acts", {}).items():
+        settings["acts"][act] = smaller(own, history)
+    path = folder / Path(name).name
+    OmegaConf.save(settings, path)
+    return path
+
+
+def smaller(raw, history):
+    """The settings of an experiment, or of an act of one, with less of everything."""
     kind = raw.get("kind", "study")
-    settings = {**raw, **SMALL.get(kind, {}), "output": str(folder), "tracking": {"enabled": False}}
+    settings = {**raw, **SMALL.get(kind, {})}
     if "shifts" in settings and not raw.get("shifts", kind != "study"):
         del settings["shifts"]  # of studies with groups alone
     if isinstance(raw.get("market"), dict) and "folder" in raw["market"]:
@@ -70,9 +80,7 @@ def shrunk(name, folder, history):
     else:
         for agent in settings.get("agents", {}).values():
             shrink_agent(agent)
-    path = folder / Path(name).name
-    OmegaConf.save(settings, path)
-    return path
+    return settings
 
 
 def shrink_search(settings):

@@ -37,16 +37,16 @@ def _printed(rows: pd.DataFrame) -> pd.DataFrame:
     """The table as texts."""
     texts = [
         {
-            "liquidation within": row.horizon,
+            "within": row.horizon,
             "promised": f"{row.budget:.3g}",
-            "came": "-" if _refused(row) else f"{row.realised:.4f}",
-            "95 % interval": "-" if _refused(row) else f"[{row.low:.4f}, {row.high:.4f}]",
-            "independent": f"{row.independent}",
+            "came": "-" if _refused(row) else f"{row.realised:.3f}",
+            "95 % interval": "-" if _refused(row) else f"[{row.low:.3f}, {row.high:.3f}]",
+            "independent events": f"{row.independent}",
             "mean leverage": "-" if _refused(row) else f"{row.mean_leverage:.2f}x",
         }
         for row in rows.itertuples()
     ]
-    return pd.DataFrame(texts).set_index("liquidation within")
+    return pd.DataFrame(texts).set_index("within")
 
 
 def _refused(row: Any) -> bool:

@@ -16,7 +16,7 @@ from gearing.studies.study.config import StudyConfig
 from gearing.studies.study.leaderboard import Entry, policy_rows
 
 _SHOWN = {
-    "leverage": ("effective_leverage", "{:.2f}"), "growth/y": ("log_growth", "{:+.2f}"),
+    "lev.": ("effective_leverage", "{:.2f}"), "growth/y": ("log_growth", "{:+.2f}"),
     "max DD": ("max_drawdown", "{:.0%}"), "liq./y": ("liquidations", "{:.1f}"),
 }  # fmt: skip
 _VERSUS = ("versus", "versus_low", "versus_high")
@@ -41,7 +41,7 @@ def headline(config: StudyConfig, board: pd.DataFrame, entries: Sequence[Entry])
     seeds = {
         one.name: sum(other.name == one.name for other in entries) for one in entries if one.seed is not None
     }
-    names = {name: f"{name} ({count} seed{'s' if count > 1 else ''})" for name, count in seeds.items()}
+    names = {name: f"{name}, {count} seed{'s' if count > 1 else ''}" for name, count in seeds.items()}
     return Headline(
         table, _printed(config, table).rename(index=names), _figure(config, table, entries, names),
         _sentence(config, table, entries),
@@ -55,7 +55,7 @@ def _printed(config: StudyConfig, table: pd.DataFrame) -> pd.DataFrame:
     }
     if _VERSUS[0] in table:
         level = f"{100.0 * config.statistics.level:g} %"
-        shown[f"less {config.baseline}/y [{level}]"] = [_difference(row) for _, row in table.iterrows()]
+        shown[f"less {config.baseline} [{level}]"] = [_difference(row) for _, row in table.iterrows()]
     return pd.DataFrame(shown, index=table.index)
 
 
