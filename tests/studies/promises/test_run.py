@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from tests.simulation.markets import contract, market as tiny_market
 
+from gearing.evaluation.reports.tables import fitted
 from gearing.studies import load_config
 from gearing.studies.promises.config import OPPONENTS
 from gearing.studies.promises.run import pools_of, promises, trader_line
@@ -44,6 +45,18 @@ def found(markets, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(type(config.market), "each", lambda self, names=None: {n: markets[n] for n in names})
         return promises(config, Work(config, folder))
+
+
+def test_as_an_act_it_shows_the_laws_promises_to_longs_of_all_contracts(found):
+    shown, rows = found.headline, found.tables["promises"]
+    assert shown.table.index.tolist() == [(h, b) for h in ("1d", "7d", "30d") for b in (0.01, 0.05, 0.25)]
+    pooled = rows[(rows.contract == POOLED) & (rows.rule == "calibrated") & (rows.event == "liquidated")]
+    wanted = pooled[pooled.side == "long"].set_index(["horizon", "budget"]).realised
+    assert shown.table.realised.equals(wanted)
+    assert shown.printed.columns.tolist()[:3] == ["promised", "came", "95 % interval"]
+    text = fitted(shown.printed, 80)
+    assert len(text.splitlines()) == 2 + 9  # one block of columns: two lines of names, nine promises
+    assert len(shown.figure.axes) == 2
 
 
 def test_every_cell_has_its_frequency_interval_events_and_leverage(found):

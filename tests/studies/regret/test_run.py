@@ -9,6 +9,7 @@ import pytest
 
 from gearing.agents import settings
 from gearing.agents.scoring import Scorer
+from gearing.evaluation.reports.tables import fitted
 from gearing.market import synthetic_market
 from gearing.market.oracle.bayes_filter import bayes_filter
 from gearing.market.oracle.best_leverage import oracle_leverage, path_growth_of_targets
@@ -53,6 +54,30 @@ def test_the_simulators_oracle_earns_what_its_formula_says(quick):
     assert found.loc["oracle by its formula", "score"] == pytest.approx(1.0, abs=0.02)
     assert 0.5 < found.loc["half of the oracle", "score"] < 0.95
     assert found.loc["best fixed", "score"] < 0.3
+
+
+def test_as_an_act_it_shows_every_policy_by_its_share_of_the_oracles_growth(quick):
+    shown = quick.findings.headline
+    assert shown.table.loc["oracle", ["kind", "score"]].tolist() == ["oracle", 1.0]
+    agent = quick.findings.tables["agents"].loc["differentiable"]
+    assert shown.table.loc["differentiable", "score"] == agent.score
+    assert shown.table["kind"].to_dict() == {
+        "oracle": "oracle",
+        "differentiable": "agent",
+        "best fixed": "rule",
+    }
+    assert shown.table["score"].is_monotonic_decreasing
+    assert max(map(len, fitted(shown.printed, 80).splitlines())) <= 80
+    assert fitted(shown.printed, 80).count("policy") == 1  # one block of columns
+    assert f"differentiable {agent.score:.2f}" in shown.line
+    left, right = shown.figure.axes
+    assert [label.get_text() for label in left.get_yticklabels()] == list(shown.table.index[::-1])
+    assert "validation" in right.get_ylabel()
+
+
+def test_a_rule_that_reads_what_is_not_shown_is_refused_when_the_experiment_is_read():
+    with pytest.raises(ValueError, match=r"rules\.target reads forecast_volatility, which is not shown here"):
+        RegretConfig(**QUICK, rules={"target": "volatility_target"})
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from gearing.evaluation.reports.tables import fitted
 from gearing.studies.reading import load_config
 from gearing.studies.runner import run_study
 from gearing.studies.study.leaderboard import Entry, trained_columns
@@ -63,6 +64,24 @@ def test_a_study_judges_rules_and_agents_on_the_same_test_bars(study):
         assert path.stat().st_size > 10_000
     # Losing policies are shown, and a ruin is a word, not a ratio.
     assert study.leaderboard.loc["fixed_20x", "sharpe"] == "ruined"
+
+
+def test_as_an_act_it_shows_agents_over_their_seeds_and_what_the_intervals_allow(study):
+    shown, board = study.findings.headline, study.leaderboard
+    assert shown.table.index.tolist() == ["fixed_1x", "fixed_20x", "volatility_weighted", "ppo"]
+    assert shown.table.loc["ppo", "log_growth"] == board.loc["ppo, mean of 2 seeds", "log_growth"]
+    assert shown.printed.index[-1] == "ppo, 2 seeds"
+    lines = fitted(shown.printed, 80).splitlines()
+    assert len(lines) == 2 + 4  # one block of columns
+    assert "less fixed_1x [95 %]" in lines[0]
+    days = len(next(iter(study.results.values())).daily_log_growth) * 2  # of two folds
+    assert shown.line.startswith(f"Growth on {days} test days. ")
+    assert "ruined: fixed_20x" in shown.line
+    equity, differences = shown.figure.axes
+    assert "ppo, 2 seeds" in equity.get_legend_handles_labels()[1]
+    assert "fixed_20x" not in [
+        label.get_text() for label in differences.get_yticklabels()
+    ]  # ruined: no difference
 
 
 def test_a_killed_study_finishes_what_is_missing_and_repeats_nothing(experiment, study):
