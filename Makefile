@@ -1,7 +1,7 @@
 # Every target creates the virtual environment if it is missing. Needs python3 (3.11 or newer) and make.
 #
-#   make demo                      forecast, train, evaluate, export and decide on a synthetic market
-#   make demo DATA=folder          the same on your own data
+#   make demo                      train where the best leverage is known, keep a stated risk, evaluate, export and decide
+#   make demo DATA=folder          the same, with risk and evaluation on your own data
 #   make venv TORCH_BACKEND=cu126  a CUDA build of PyTorch instead of the small CPU build (see `uv pip install --help`)
 
 PYTHON ?= python3
@@ -38,7 +38,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@VENV=$(VENV) EXTRAS=$(EXTRAS) TORCH_BACKEND=$(TORCH_BACKEND) sh .ci/install
 	@touch $@
 
-demo: $(STAMP) ## forecast, train, evaluate, track, export and decide; DATA=folder for real history
+demo: $(STAMP) ## train, evaluate, track, export and decide in three acts; DATA=folder for real history
 	$(BIN)/gearing study experiments/demo.yaml $(if $(DATA),market.folder=$(DATA))
 
 test: $(STAMP) ## the tests that take under five seconds each

@@ -66,7 +66,10 @@ def _joined(config: ExperimentConfig, acts: Mapping[str, Findings], last: Findin
         shown.append(_act(name, (config.acts or {})[name].question, found, headline))
     headline = _headline(last)
     figures |= {} if headline.figure is None else {config.kind: headline.figure}
-    shown.append(_act(config.kind, "", last, headline))
+    own = replace(
+        _act(config.kind, "", last, headline), can=(), cannot=()
+    )  # the report has them after the acts
+    shown.append(own)
     return replace(
         last, line=" | ".join(one.line for one in shown), tables=tables, figures=figures, metrics=metrics,
         markets=markets, notes=(*(note for found in acts.values() for note in found.notes), *last.notes),

@@ -30,7 +30,7 @@ def headline(config: PromisesConfig, shown: pd.DataFrame, main: pd.DataFrame) ->
     """
     rows = shown[(shown.rule == MAIN) & (shown.side == "long")]
     table = rows.set_index(["horizon", "budget"])[_COLUMNS]
-    return Headline(table, _printed(rows), _figure(config, rows, main))
+    return Headline(table, _printed(rows), _figure(config, rows, main), _sentence(rows))
 
 
 def _printed(rows: pd.DataFrame) -> pd.DataFrame:
@@ -47,6 +47,20 @@ def _printed(rows: pd.DataFrame) -> pd.DataFrame:
         for row in rows.itertuples()
     ]
     return pd.DataFrame(texts).set_index("within")
+
+
+def _sentence(rows: pd.DataFrame) -> str:
+    """What a promise of about five percent within a week allowed, and what came of it."""
+    made = rows[rows.refused.isna()]
+    if made.empty:
+        return "No promise is made."
+    near = made[made.horizon == "7d"] if (made.horizon == "7d").any() else made
+    row = near.loc[(near.budget - _DRAWN).abs().idxmin()]
+    return (
+        f"Liquidation of longs within {row.horizon} was promised below {row.budget:.0%}, which allowed "
+        f"{row.mean_leverage:.1f}x on average; it came after {row.realised:.1%} [{row.low:.1%}, {row.high:.1%}] of "
+        f"{row.n:,} daily starts ({row.independent} independent events)."
+    )
 
 
 def _refused(row: Any) -> bool:
@@ -68,7 +82,7 @@ def _calibration(axis: Any, rows: pd.DataFrame, horizons: list[str]) -> None:
     axis.plot([_LEAST, 1.0], [_LEAST, 1.0], **REFERENCE, ls="--", label="as promised")
     for k, horizon in enumerate(horizons):
         part = rows[rows.horizon == horizon]
-        x = part.budget.to_numpy(float) * 1.06 ** (k - 1)  # next to each other
+        x = part.budget.to_numpy(float) * 1.16 ** (k - 1)  # next to each other
         y, low, high = (part[name].to_numpy(float).clip(_LEAST) for name in ("realised", "low", "high"))
         reach = [y - np.minimum(low, y), np.maximum(high, y) - y]
         axis.errorbar(x, y, reach, color=colour(k), fmt="o", ms=4.5, lw=1.4, label=f"within {horizon}")
@@ -84,6 +98,8 @@ def _leverage(axis: Any, config: PromisesConfig, main: pd.DataFrame) -> None:
     contract = next(iter(main.contract))
     budget = min(config.budgets, key=lambda one: abs(one - _DRAWN))
     for k, horizon in enumerate(config.horizons):
+        if horizon == "1d" and len(config.horizons) > 1:
+            continue  # moves so much from day to day that it hides the others
         part = main[(main.contract == contract) & (main.horizon == horizon) & (main.side == 1)]
         size = -np.expm1(-part[distance_column(budget)].to_numpy(float))
         leverage = leverage_of_size(size, 1, "liquidation", 1.0, 0.005)

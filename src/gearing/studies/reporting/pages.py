@@ -76,7 +76,7 @@ def document_of(folder: Path) -> Document:
     opening = [Paragraph(record["question"])] if record["question"] else []
     return Document(
         record["name"],
-        [*opening, Paragraph(record["line"], strong=True)],
+        opening if record.get("acts") else [*opening, Paragraph(record["line"], strong=True)],
         [
             *_acts(folder, record),
             Section("What can be concluded", [Bullets(sentences.can)] if sentences.can else []),

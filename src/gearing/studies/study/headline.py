@@ -79,11 +79,11 @@ def _sentence(config: StudyConfig, table: pd.DataFrame, entries: Sequence[Entry]
     worse = [name for name, row in rows.items() if row[_VERSUS[2]] < 0.0]
     alike = [name for name in rows if name not in better and name not in worse]
     ruined = [str(name) for name, row in table.iterrows() if isinstance(row["log_growth"], str)]
-    parts = [f"significantly more than {config.baseline}: {', '.join(better) or 'no policy'}"]
+    parts = [f"Significantly more than {config.baseline}: {', '.join(better) or 'no policy'}"]
     parts += [f"significantly less: {', '.join(worse)}"] if worse else []
     parts += [f"no difference shown: {', '.join(alike)}"] if alike else []
     parts += [f"ruined: {', '.join(ruined)}"] if ruined else []
-    return f"Growth on {days} test days. {'; '.join(parts).capitalize()}."
+    return f"Growth on {days} test days. {'; '.join(parts)}."
 
 
 @figure_style
