@@ -1,6 +1,7 @@
 """Pinned digests and signatures: a changed bundle is refused, whoever made its checksums fit."""
 
 import json
+import shutil
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -8,7 +9,7 @@ from tests.export import cases
 
 from gearing.cli.exporting import export
 from gearing.export import BundleError, load_bundle
-from gearing.export.bundle.files import SIGNATURE, write_checksums
+from gearing.export.bundle.files import CHECKSUMS, SIGNATURE, write_checksums
 from gearing.export.bundle.signing import sign_bundle
 
 SEED = bytes(range(32))
@@ -72,6 +73,58 @@ def test_another_key_a_missing_and_a_changed_signature_are_refused(bundle):
     made_riskier(bundle)
     with pytest.raises(BundleError, match="the signature is not that of the key"):
         load_bundle(bundle, key=public)
+
+
+def assert_all_bytes_are_refused(bundle, name, values, public):
+    """Every byte of a file with each of the values, one added at its place, and one less."""
+    path = bundle / name
+    content = path.read_bytes()
+    for at in range(len(content) + 1):
+        before, after = content[:at], content[at + 1 :]
+        changed = [
+            before + bytes([value]) + after for value in values if content[at : at + 1] != bytes([value])
+        ]
+        added = [before + bytes([value]) + content[at:] for value in values]
+        for wrong in [*changed, *added, *([before + after] if at < len(content) else [])]:
+            path.write_bytes(wrong)
+            with pytest.raises(BundleError, match=r"\w"):
+                load_bundle(bundle, key=public)
+    path.write_bytes(content)
+    load_bundle(bundle, key=public)
+
+
+def test_no_byte_of_checksums_and_signature_can_change_not_even_its_spelling(bundle):
+    public = sign_bundle(bundle, SEED)
+    for name in (CHECKSUMS, SIGNATURE):
+        assert_all_bytes_are_refused(bundle, name, b"\n", public)
+
+
+@pytest.mark.slow  # some 20 s of one processor
+def test_no_byte_of_checksums_and_signature_can_have_another_value(bundle):
+    public = sign_bundle(bundle, SEED)
+    for name in (CHECKSUMS, SIGNATURE):
+        assert_all_bytes_are_refused(bundle, name, bytes(range(256)), public)
+
+
+def test_checksums_and_signatures_in_another_spelling_are_refused_without_a_key(bundle):
+    sign_bundle(bundle, SEED)
+    for name in (CHECKSUMS, SIGNATURE):
+        path = bundle / name
+        content = path.read_bytes()
+        for wrong in (content + b"\n", b"\n" + content, content.upper(), content.replace(b"\n", b"\r\n")):
+            path.write_bytes(wrong)
+            with pytest.raises(BundleError, match=name):
+                load_bundle(bundle)
+        path.write_bytes(content)
+    load_bundle(bundle)
+
+
+def test_a_packed_bundle_is_refused_with_what_to_do(bundle, tmp_path):
+    packed = shutil.make_archive(str(tmp_path / "packed"), "zip", bundle)
+    with pytest.raises(
+        BundleError, match=r"packed\.zip is a file, and a bundle is a folder: unpack it first"
+    ):
+        load_bundle(packed)
 
 
 @pytest.mark.parametrize("key", ["zz", b"short", "nowhere/key"])

@@ -26,6 +26,7 @@ LARGEST_NETWORK = 256 * 2**20  # bytes of a network
 LARGEST_BUNDLE = 512 * 2**20  # bytes of all files
 MOST_FILES = 64
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_SIGNED = re.compile(rb"[0-9a-f]{128}\n")
 
 
 class BundleError(ValueError):
@@ -95,6 +96,8 @@ def read_bundle(folder: str | Path) -> Contents:
         Names the first file that differs, is larger than its limit, or is no plain file.
     """
     folder = Path(folder)
+    if folder.is_file():
+        raise BundleError(f"{folder} is a file, and a bundle is a folder: unpack it first.")
     if not folder.is_dir():
         raise BundleError(f"there is no folder {folder}; `gearing export` writes bundles.")
     checksums = _checksums(folder)
@@ -111,8 +114,18 @@ def read_bundle(folder: str | Path) -> Contents:
         contents[name] = _verified(folder / name, expected)
         if sum(map(len, contents.values())) > LARGEST_BUNDLE:
             raise BundleError(f"{folder} holds more than {LARGEST_BUNDLE:,} bytes; export it again.")
-    signature = _content(folder / SIGNATURE, LARGEST_TEXT) if SIGNATURE in present else None
-    return Contents(contents, checksums, signature)
+    return Contents(contents, checksums, _signature(folder) if SIGNATURE in present else None)
+
+
+def _signature(folder: Path) -> bytes:
+    """The signature as it was written: another spelling of the same numbers is a changed file, too."""
+    content = _content(folder / SIGNATURE, LARGEST_TEXT)
+    if not _SIGNED.fullmatch(content):
+        raise BundleError(
+            f"{folder / SIGNATURE} is no signature (128 hexadecimal digits and the end of the line); copy the bundle "
+            "again, or delete this file and sign it again."
+        )
+    return content
 
 
 def _verified(path: Path, expected: str) -> bytes:
@@ -159,9 +172,7 @@ def _listed(path: Path, checksums: bytes) -> dict[str, str]:
     listed: dict[str, str] = {}
     if not checksums.endswith(b"\n"):
         raise BundleError(f"{path} ends within a line; copy the bundle again, or export it again.")
-    for number, line in enumerate(checksums.split(b"\n"), start=1):
-        if not line:
-            continue
+    for number, line in enumerate(checksums[:-1].split(b"\n"), start=1):
         digest, separator, name = line.decode("utf-8", errors="replace").partition("  ")
         if not separator or not _DIGEST.fullmatch(digest) or not is_file_name(name) or name in listed:
             raise BundleError(

@@ -57,7 +57,7 @@ def check_signature(contents: Contents, key: str | bytes | Path | None, folder: 
         )
     public = _cryptography().Ed25519PublicKey.from_public_bytes(raw)
     try:
-        public.verify(bytes.fromhex(contents.signature.decode("ascii").strip()), contents.checksums)
+        public.verify(bytes.fromhex(contents.signature.decode("ascii")), contents.checksums)
     except Exception as error:  # of another kind for every way to be wrong
         raise BundleError(
             f"{folder}: the signature is not that of the key {raw.hex()}; take the bundle from its author again."
