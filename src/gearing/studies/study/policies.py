@@ -90,7 +90,8 @@ def policies_line(name: str, played: Sequence[Played], table: pd.DataFrame) -> s
     judged = table["verdict"].dropna()
     counts = {what: int((judged == what).sum()) for what in ("better", "worse")}
     texts.append(
-        f"of {len(judged)} rows together {counts['better']} are better than that and {counts['worse']} worse"
+        f"of {len(judged)} policies and accounts {counts['better']} did significantly better than fixed leverage "
+        f"with the same mean and {counts['worse']} significantly worse, at 5 % for all together"
     )
     return f"{name}: {'; '.join(texts)}"
 
