@@ -99,7 +99,7 @@ def test_no_byte_of_checksums_and_signature_can_change_not_even_its_spelling(bun
         assert_all_bytes_are_refused(bundle, name, b"\n", public)
 
 
-@pytest.mark.slow  # some 20 s of one processor
+@pytest.mark.slow  # a minute or two of one processor
 def test_no_byte_of_checksums_and_signature_can_have_another_value(bundle):
     public = sign_bundle(bundle, SEED)
     for name in (CHECKSUMS, SIGNATURE):
