@@ -72,15 +72,34 @@ def rewritten(markdown: str, page: str) -> str:
     return "".join([*kept, LINK.sub(link, markdown[at:])])
 
 
+_STYLE = re.compile(r"<style.*?</style>", re.DOTALL)  # of a table, which the site has its own for
+
+
 def notebook_page(path: Path) -> str:
-    """A notebook as Markdown: its text and its code, without outputs."""
+    """A notebook as Markdown: its text, its code, and the outputs that are stored in it."""
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     parts = []
     for cell in cells:
         source = "".join(cell["source"]).strip()
         if source:
             parts.append(source if cell["cell_type"] == "markdown" else f"```python\n{source}\n```")
+        parts += [shown for output in cell.get("outputs", ()) if (shown := _output(output))]
     return "\n\n".join(parts) + "\n"
+
+
+def _output(output: dict[str, Any]) -> str:
+    """A figure, a table, a Markdown text or plain text of a cell; nothing for other kinds."""
+    data = output.get("data", {})
+    html = "".join(data.get("text/html", ""))
+    if "image/png" in data:
+        content = "".join("".join(data["image/png"]).split())
+        return f'<img alt="Figure of the cell above" src="data:image/png;base64,{content}">'
+    if "<table" in html:
+        return "\n".join(line for line in _STYLE.sub("", html).splitlines() if line.strip())
+    if "text/markdown" in data:
+        return "".join(data["text/markdown"])
+    text = "".join(output.get("text", data.get("text/plain", ""))).rstrip()
+    return f"```text\n{text}\n```" if text else ""
 
 
 def repository_files() -> dict[str, Path]:

@@ -9,9 +9,11 @@ import ast
 import contextlib
 import doctest
 import io
+import json
 import re
 import shlex
 from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
@@ -215,12 +217,15 @@ def test_links_to_files_and_headings_of_the_repository_lead_somewhere(name):
             assert anchor in _anchors(there.read_text(encoding="utf-8")), f"{name} links to {target}"
 
 
-def test_links_out_of_docs_become_links_of_the_site():
-    from importlib.util import module_from_spec, spec_from_file_location
-
+@pytest.fixture(scope="module")
+def site():
     spec = spec_from_file_location("site_pages", DOCS / "site_pages.py")
-    site = module_from_spec(spec)
-    spec.loader.exec_module(site)
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_links_out_of_docs_become_links_of_the_site(site):
     text = "[a](../data/README.md#import) [b](agents.md) ![c](images/x.png) [d](https://x.org)\n```\n[e](../README.md)\n```\n"
     assert site.rewritten(text, "history.md") == text.replace("(../data", "(data").replace("[b](a", "[b](a")
     assert (
@@ -230,3 +235,21 @@ def test_links_out_of_docs_become_links_of_the_site():
     assert site.rewritten("[a](docs/agents.md)", "CONTRIBUTING.md") == "[a](agents.md)"
     assert site.rewritten("[a](../notebooks/05_export.ipynb)", "paper.md") == "[a](notebooks/05_export.md)"
     assert site.rewritten("[a](../src/gearing/names.py)", "paper.md") == "[a](../src/gearing/names.py)"
+
+
+def test_a_notebook_becomes_a_page_with_what_its_cells_print_and_draw(site, tmp_path):
+    table = "<div>\n<style scoped>\n  td {}\n</style>\n\n<table><tr><td>1</td></tr></table>\n</div>"
+    outputs = [
+        {"output_type": "stream", "name": "stdout", "text": ["printed\n"]},
+        {"output_type": "execute_result", "data": {"text/html": [table], "text/plain": ["1"]}},
+        {"output_type": "display_data", "data": {"image/png": "QUJD\n", "text/plain": "<Figure>"}},
+    ]
+    cells = [
+        {"cell_type": "markdown", "source": ["# A lesson"]},
+        {"cell_type": "code", "source": ["draw()"], "outputs": outputs},
+    ]
+    (tmp_path / "a.ipynb").write_text(json.dumps({"cells": cells}))
+    page = site.notebook_page(tmp_path / "a.ipynb").split("\n\n")
+    assert page[:3] == ["# A lesson", "```python\ndraw()\n```", "```text\nprinted\n```"]
+    assert page[3] == "<div>\n<table><tr><td>1</td></tr></table>\n</div>"
+    assert page[4] == '<img alt="Figure of the cell above" src="data:image/png;base64,QUJD">\n'
