@@ -50,6 +50,7 @@ _SHIPPED = (
     "gearing.studies.forecast.unseen.run",
     "gearing.studies.regret.run",
     "gearing.studies.portfolio.run",
+    "gearing.studies.known_book.run",
     "gearing.studies.stress.run",
     "gearing.studies.promises.run",
     "gearing.studies.sweep",

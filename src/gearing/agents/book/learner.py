@@ -47,8 +47,9 @@ class BookParameters:
     max_grad_norm : float
         Of each member.
     penalty : float
-        Weight of the sum of squared weights (not biases of hidden layers) over the number of years of history: the
-        precision of a prior around the untrained policy, so that it counts less the more history there is.
+        Weight of the squared distance of the weights (not the biases) from their start, over the number of years of
+        history: the precision of a prior around the untrained policy, so that it counts less the more history there
+        is.
     budget : float or None
         Mean largest drawdown of an episode; None follows growth alone, at scale 1.
     budget_rate : float
@@ -112,6 +113,8 @@ class BookLearner:
         if self.network.output == "exposure":
             moves = (self.ledger.prices.end - 1.0).float()
             self.network.fit_gains(self._blocks, moves, self._per_year)
+            self._begin_at_mean_variance(moves, seed)
+        self._start = [weight.detach().clone() for weight in self.network.weights]
         scheme = self.simulator.scheme
         described = {"action": "target"} if isinstance(scheme, LeverageScheme) else describe_scheme(scheme)
         about = PolicyDescription.of(
@@ -126,6 +129,22 @@ class BookLearner:
         self.budget = None if p.budget is None else BudgetPrice(self.network.members, p.budget, p.budget_rate)
         self._schedule = CostSchedule(settings.cost_warmup, settings.randomise, seed, total_decisions)
         self.decisions = 0
+
+    def _begin_at_mean_variance(self, moves: Tensor, seed: int) -> None:
+        """Begin a linear function at the ridge solution of mean less half the variance, without costs.
+
+        The books of the inputs are its assets (Brandt, Santa-Clara and Valkanov, 2009), the penalty over the years of
+        history its ridge. Each member takes a block resample of the history of its own.
+        """
+        if self.settings.network.get("layers"):
+            return
+        earned = self.network.input_returns(self._blocks, moves).numpy().astype(np.float64) * self._per_year
+        n, ridge = len(earned), self.parameters.penalty * self._per_year / len(earned)
+        for k in range(self.network.members):
+            rng = np.random.default_rng([seed + k, 2])
+            sample = earned[resampled(n, n, 1, self.parameters.mean_block, rng)[0]]
+            second = sample.T @ sample / n / self._per_year + max(ridge, 1e-6) * np.eye(earned.shape[1])
+            self.network.set_linear(k, np.linalg.solve(second, sample.mean(axis=0)))
 
     def update(self) -> dict[str, float]:
         """Play the training span, resample years and follow the gradient of their growth."""
@@ -203,7 +222,8 @@ class BookLearner:
 
     def _penalty(self) -> Tensor:
         """A prior's share of one decision, summed over the members."""
-        squares = torch.stack([(weight.double() ** 2).sum() for weight in self.network.weights]).sum()
+        pairs = zip(self.network.weights, self._start, strict=True)
+        squares = torch.stack([((weight - start).double() ** 2).sum() for weight, start in pairs]).sum()
         return 0.5 * self.parameters.penalty * squares / len(self._blocks)
 
     def _clip_gradients(self) -> float:

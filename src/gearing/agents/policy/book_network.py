@@ -159,12 +159,23 @@ class BookNetwork(nn.Module):
         moves : (n, n_contracts)
             Simple returns over the decision intervals.
         """
-        share = self.margin_share / blocks.shape[1]
-        side, self.side = self.side, "free"
-        held = self._sized(self.inputs(blocks)[0].movedim(-1, 0), blocks) * share
-        self.side = side
-        risk = (held * moves).sum(dim=-1).std(dim=-1) * per_year**0.5
+        risk = self.input_returns(blocks, moves).std(dim=0)[:-1] * per_year**0.5
         self.gain.copy_(torch.where(risk > _LEAST_RISK, self.target / risk.clamp(min=_LEAST_RISK), self.gain))
+
+    def input_returns(self, blocks: Tensor, moves: Tensor) -> Tensor:
+        """Returns (n, n_inputs + 1) of the books that hold each input in proportion, and of the constant's."""
+        inputs = self.inputs(blocks)[0] * self.gain
+        z = torch.cat([inputs, torch.ones_like(inputs[..., :1])], dim=-1).movedim(-1, 0)
+        side, self.side = self.side, "free"
+        held = self._sized(z, blocks) * self.margin_share / blocks.shape[1]
+        self.side = side
+        return (held * moves).sum(dim=-1).T
+
+    def set_linear(self, member: int, weights: np.ndarray) -> None:
+        """Weights (n_inputs + 1,) of a linear function, the last its constant."""
+        with torch.no_grad():
+            values = torch.from_numpy(weights).to(self.weights[0].dtype)
+            self.weights[0][member, :, 0], self.biases[0][member, 0, 0] = values[:-1], values[-1]
 
     def _function(self, blocks: Tensor) -> Tensor:
         """z (members, n, n_contracts)."""

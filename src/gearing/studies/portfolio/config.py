@@ -13,6 +13,7 @@ from gearing.policies.controls import DrawdownFloor, ExposureScale
 from gearing.simulation.config import SimulationConfig
 from gearing.studies.experiment import ExperimentConfig
 from gearing.studies.fields import Direction, Duration, EachOnce, Moment, Section, by_name
+from gearing.studies.portfolio.learning import BookAgent
 from gearing.studies.portfolio.variants import ALL, Variant
 from gearing.studies.rules_and_agents import Rule
 from gearing.studies.sections import Decision, Exchange, Market, Statistics, account_settings
@@ -63,6 +64,7 @@ class BookRule(Rule):
         return whole if self.contracts is None else whole.select(self.contracts)
 
 
+BookAgents = Annotated[dict[str, BookAgent], BeforeValidator(by_name)]
 BookRules = Annotated[dict[str, BookRule], BeforeValidator(by_name), Field(min_length=1)]
 
 
@@ -73,6 +75,8 @@ class PortfolioConfig(ExperimentConfig):
     ----------
     rules : mapping of name to rule
         ``contracts`` of a rule restricts it to some of the market's.
+    agents : mapping of name to agent
+        Trained anew at every refit on the days before it, each around a rule of the study.
     base : str, optional
         What others are compared with; the first rule unless named.
     main : str, optional
@@ -103,6 +107,7 @@ class PortfolioConfig(ExperimentConfig):
     decision: BookDecision = BookDecision()
     exchange: Exchange = Exchange()
     rules: BookRules
+    agents: BookAgents = Field(default_factory=dict)
     base: str | None = None
     main: str | None = None
     average: str | None = None
@@ -117,9 +122,17 @@ class PortfolioConfig(ExperimentConfig):
 
     @model_validator(mode="after")
     def _parts_agree(self) -> PortfolioConfig:
+        if both := sorted(self.rules.keys() & self.agents.keys()):
+            raise ValueError(f"{both[0]}: a rule and an agent share a name. Rename one.")
+        for name, agent in self.agents.items():
+            check_names(f"agents.{name}.base: no rule", [agent.base], self.rules)
+            if self.rules[agent.base].contracts is not None:
+                raise ValueError(
+                    f"agents.{name}.base: {agent.base} trades contracts of its own; name another rule."
+                )
         for place in ("base", "main", "average"):
             if (name := getattr(self, place)) is not None:
-                check_names(f"{place}: no rule", [name], self.rules)
+                check_names(f"{place}: no policy", [name], self.played)
         if self.statistics.baseline is not None:
             raise ValueError("statistics.baseline: name the policy that others are compared with as base.")
         for budget in self.budget:
@@ -137,7 +150,7 @@ class PortfolioConfig(ExperimentConfig):
         if ALL in self.variants:
             raise ValueError(f"variants.{ALL}: the study itself is called {ALL}; choose another name.")
         for name, variant in self.variants.items():
-            check_names(f"variants.{name}.policies: no rule", variant.policies or (), self.rules)
+            check_names(f"variants.{name}.policies: no policy", variant.policies or (), self.played)
             if variant.missing_funding is not None and not self.market.is_history:
                 raise ValueError(f"variants.{name}: a generated market lacks no funding; leave it out.")
             for policy in (self.base_name, *([self.average] if self.average else ())):
@@ -150,8 +163,13 @@ class PortfolioConfig(ExperimentConfig):
     def policies(self, variant: str) -> list[str]:
         """Policies that take part in a variant."""
         one = self.variants[variant]
-        names = one.policies or list(self.rules)
-        return [name for name in names if not one.takes_contracts or self.rules[name].contracts is None]
+        names = one.policies or list(self.played)
+        return [name for name in names if not one.takes_contracts or self.played[name].contracts is None]
+
+    @property
+    def played(self) -> dict[str, BookRule | BookAgent]:
+        """Rules and agents by name."""
+        return {**self.rules, **self.agents}
 
     @property
     def base_name(self) -> str:

@@ -21,6 +21,7 @@ from gearing.market.timing import DAY, label, parse_duration, text
 from gearing.simulation.config import BAND, rebalance_mode
 from gearing.studies.fields import as_time
 from gearing.studies.portfolio.config import PortfolioConfig
+from gearing.studies.portfolio.learning import made
 from gearing.studies.portfolio.variants import dealt
 from gearing.studies.trials import Place, Trial
 
@@ -48,10 +49,17 @@ class Book(Trial):
 
     def settings(self, config: Any) -> dict[str, Any]:
         """All but the other policies and variants, and what compares them."""
-        others = ("rules", "base", "main", "average", "margin", "variants")
+        others = ("rules", "agents", "base", "main", "average", "margin", "variants")
         shared = {name: value for name, value in config.settings.items() if name not in others}
         variant = None if self.variant is None else config.variants[self.variant].model_dump()
-        return {**shared, "rule": config.rules[self.policy].identity, "variant": variant}
+        return {**shared, "rule": self._identity(config), "variant": variant}
+
+    def _identity(self, config: Any) -> Any:
+        """What its returns depend on: the rule, or the agent and the rule that it scales."""
+        own = config.played[self.policy].identity
+        if self.policy in config.rules:
+            return own
+        return {"agent": own, "base": config.rules[config.agents[self.policy].base].identity}
 
     def data(self, config: Any, fingerprints: Mapping[str, str]) -> Mapping[str, str]:
         """The market of its variant."""
@@ -60,7 +68,7 @@ class Book(Trial):
 
     def markets(self, config: PortfolioConfig, whole: MarketData) -> tuple[MarketData, MarketData]:
         """The contracts whose past scales are fitted on, and those that are played."""
-        rule = config.rules[self.policy]
+        rule = config.played[self.policy]
         if self.part is not None and self.variant is not None:
             groups = dealt(whole, config.variants[self.variant].left_out or 2)
             others = [name for k, group in enumerate(groups) if k != self.part for name in group]
@@ -97,8 +105,8 @@ class Played:
 
 def play_book(config: PortfolioConfig, whole: MarketData, trial: Book, place: Place) -> dict[str, Any]:
     """Play a policy; writes its daily returns, a column for each budget."""
-    policy = config.rules[trial.policy].make()
     fitted_on, played_on = trial.markets(config, whole)
+    policy = made(config, trial.policy, fitted_on)
     settings = vars(config.simulation(start="first"))
     past = Past(policy, fitted_on, policy_table(policy, fitted_on, None, config.simulation()), settings)
     result = past.played(config.decision.rebalance)

@@ -27,7 +27,7 @@ def portfolio(config: PortfolioConfig, work: Work) -> Findings:
     config.check_contracts(whole)
     markets = {whole.name or "market": whole} | other_markets(config)
     work.on(markets)
-    played = {ALL: [_played(work, config, whole, [Book(name) for name in config.rules])]}
+    played = {ALL: [_played(work, config, whole, [Book(name) for name in config.played])]}
     for name in config.variants:
         market = markets.get(name, whole)
         played[name] = [
