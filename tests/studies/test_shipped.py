@@ -36,6 +36,7 @@ SMALL = {
         "test": {"from": "2020-10-01", "every": "180d"}, "resamples": 50, "statistics": {"replications": 100},
         "budget": [0.2],
     },
+    "known_book": {"history": [1.0], "years": 1.5, "markets": 1, "seeds": 2},
     "crash_stress": {"paths": 2, "years": 0.6},
 }  # fmt: skip
 AGENT = {"total_decisions": 512, "n_accounts": 8, "validate_every": 256, "episode": "20d", "seeds": 2}

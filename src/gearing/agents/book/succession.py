@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
 from gearing.agents.policy.learned import LearnedPolicy
 from gearing.features import FeatureTable
@@ -24,7 +25,7 @@ class Succession:
     ----------
     policies : sequence of LearnedPolicy
         With a residual scheme around ``base``, in the order of their training.
-    since : sequence of datetime64
+    since : array of datetime64
         From which close on each decides; before the first one, the first decides, on days that it was trained on.
     base : Policy
     max_leverage : float
@@ -33,7 +34,7 @@ class Succession:
     action_scheme = "target"
 
     def __init__(
-        self, policies: Sequence[LearnedPolicy], since: Sequence[Any], base: Policy, max_leverage: float
+        self, policies: Sequence[LearnedPolicy], since: ArrayLike, base: Policy, max_leverage: float
     ):
         self.policies, self.since = tuple(policies), np.array(since, "datetime64[ms]")
         self.base, self.max_leverage = base, float(max_leverage)
@@ -53,7 +54,7 @@ class Succession:
             rows = np.flatnonzero(known & (place == k))
             for part in np.split(rows, range(_CHUNK, rows.size, _CHUNK)):
                 with torch.no_grad():
-                    actions[part] = policy.network.of_members(torch.from_numpy(blocks[part])).mean(dim=0)  # type: ignore[operator]
+                    actions[part] = policy.network.of_members(torch.from_numpy(blocks[part])).mean(dim=0)
         return table.join(ACTION, actions, lower=-1.0, upper=1.0)
 
     def predict(

@@ -108,7 +108,7 @@ class KnownBookConfig(ExperimentConfig):
 
     def simulation(self, **changes: Any) -> SimulationConfig:
         """The account: cross margin, the side is the policy's, every decision trades."""
-        settings = {
+        settings: dict[str, Any] = {
             "direction": "free", "margin_mode": "cross", "max_leverage": MOST_LEVERAGE, "start": "first",
         }  # fmt: skip
         return SimulationConfig(**settings | changes)
