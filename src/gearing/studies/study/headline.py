@@ -101,7 +101,7 @@ def _figure(config: StudyConfig, table: pd.DataFrame, entries: Sequence[Entry], 
     middle, low, high = (rows[name] for name in _VERSUS)
     intervals(
         right, [names.get(str(name), str(name)) for name in known], middle, low, high,
-        f"log growth a year less that of {config.baseline}", [list(table.index).index(name) for name in known],
+        f"log growth a year,\nless that of {config.baseline}", [list(table.index).index(name) for name in known],
     )  # fmt: skip
     right.axvline(0.0, **REFERENCE, ls="--")
     legend_below(figure)
