@@ -73,6 +73,7 @@ def rewritten(markdown: str, page: str) -> str:
 
 
 _STYLE = re.compile(r"<style.*?</style>", re.DOTALL)  # of a table, which the site has its own for
+_TABLE = re.compile(r"<table [^>]*>")
 
 
 def notebook_page(path: Path) -> str:
@@ -95,7 +96,8 @@ def _output(output: dict[str, Any]) -> str:
         content = "".join("".join(data["image/png"]).split())
         return f'<img alt="Figure of the cell above" src="data:image/png;base64,{content}">'
     if "<table" in html:
-        return "\n".join(line for line in _STYLE.sub("", html).splitlines() if line.strip())
+        plain = _TABLE.sub("<table>", _STYLE.sub("", html))
+        return "\n".join(line for line in plain.splitlines() if line.strip())
     if "text/markdown" in data:
         return "".join(data["text/markdown"])
     text = "".join(output.get("text", data.get("text/plain", ""))).rstrip()

@@ -238,7 +238,9 @@ def test_links_out_of_docs_become_links_of_the_site(site):
 
 
 def test_a_notebook_becomes_a_page_with_what_its_cells_print_and_draw(site, tmp_path):
-    table = "<div>\n<style scoped>\n  td {}\n</style>\n\n<table><tr><td>1</td></tr></table>\n</div>"
+    table = (
+        '<div>\n<style scoped>\n  td {}\n</style>\n\n<table border="1"><tr><td>1</td></tr></table>\n</div>'
+    )
     outputs = [
         {"output_type": "stream", "name": "stdout", "text": ["printed\n"]},
         {"output_type": "execute_result", "data": {"text/html": [table], "text/plain": ["1"]}},
