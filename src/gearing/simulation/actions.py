@@ -110,20 +110,6 @@ def choice_masks(
     return allowed_levels(levels, caps[first, end - first], shares * equity[:, None])
 
 
-def check_legs(targets: np.ndarray, slots: tuple[str, ...], sides: np.ndarray) -> None:
-    """Refuse targets (n_accounts, n_slots) that do not fit the legs of the contracts, whose ``sides`` are 1 and -1."""
-    rule = (
-        f"in hedge mode a policy returns signed target leverage for every leg, {', '.join(slots)}: long legs 0 or "
-        "more, short legs 0 or less. Rules return one leverage per contract: use position_mode='one_way'."
-    )
-    if targets.shape[-1] != len(slots):
-        raise ValueError(f"{targets.shape[-1]} target leverages for {len(slots)} legs; {rule}")
-    against = targets.reshape(-1, len(slots)) * sides < 0.0
-    if against.any():
-        leg = slots[int(np.flatnonzero(against.any(axis=0))[0])]
-        raise ValueError(f"a target leverage of {leg} is on the other side; {rule}")
-
-
 def allowed_levels(levels: np.ndarray, caps: np.ndarray, budget: Any) -> np.ndarray:
     """Which levels (..., n_levels) an account may take with margins (...) at caps that broadcast to them.
 

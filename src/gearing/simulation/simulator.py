@@ -15,7 +15,7 @@ from gearing.features import FeatureTable
 from gearing.market.data import MarketData, market_list
 from gearing.market.timing import positive_duration
 from gearing.simulation import actions as action_schemes
-from gearing.simulation.actions import ActionScheme, check_legs, make_scheme
+from gearing.simulation.actions import ActionScheme, make_scheme
 from gearing.simulation.config import SimulationConfig
 from gearing.simulation.controls import ControlState
 from gearing.simulation.kernel_records import config_record, contract_records
@@ -295,9 +295,7 @@ class Simulator:
         """
         active = self._all if active is None else checked_mask(active, self.n_accounts)
         self._require_begun(active)
-        if self._legs is not None:
-            check_legs(np.asarray(targets), self.slots, self._legs)
-        targets = checked_targets(targets, self.n_accounts, self.slots)
+        targets = checked_targets(targets, self.n_accounts, self.slots, self._legs)
         if guards is not None:
             guards = checked_guards(guards, self._shape).view(np.recarray)
         targets, guards = self.controls.decide(self, targets, guards, active)
@@ -391,10 +389,8 @@ class Simulator:
             )
         active = self._all if active is None else checked_mask(active, self.n_accounts)
         self._require_begun(active)
-        targets = np.ascontiguousarray(checked_targets(targets, self.n_accounts, self.slots, path=True))
-        count = targets.shape[-2]
-        if self._legs is not None:
-            check_legs(targets, self.slots, self._legs)
+        targets = checked_targets(targets, self.n_accounts, self.slots, self._legs, path=True)
+        targets, count = np.ascontiguousarray(targets), targets.shape[-2]
         self._check_largest(np.fmax.reduce(np.abs(targets), axis=None, initial=0.0))
         stride = count if targets.ndim == 3 else 0
         steps = records((self.n_accounts, count if record_steps else 0), step_dtype)

@@ -61,12 +61,19 @@ def checked_mask(mask: Any, n_accounts: int) -> np.ndarray:
     return array
 
 
-def checked_targets(targets: Any, n_accounts: int, slots: Sequence[str], path: bool = False) -> np.ndarray:
-    """Target leverages as float64: (n_accounts, n_slots), or of a ``path`` a series of such rows or one for each."""
+def checked_targets(
+    targets: Any, n_accounts: int, slots: Sequence[str], sides: np.ndarray | None, path: bool = False
+) -> np.ndarray:
+    """Target leverages as float64: (n_accounts, n_slots), or of a ``path`` a series of such rows or one for each.
+
+    ``sides`` are those of the legs in hedge mode.
+    """
     try:
         array = np.asarray(targets, np.float64)
     except (TypeError, ValueError) as error:
         raise TypeError(f"target leverages must be numbers, given {shown(targets)}.") from error
+    if sides is not None:
+        _check_legs(array, slots, sides)
     rows = (array.shape[-2],) if array.ndim > 1 else (0,)
     shapes = [(*rows, len(slots)), (n_accounts, *rows, len(slots))] if path else [(n_accounts, len(slots))]
     if array.shape not in shapes:
@@ -76,6 +83,22 @@ def checked_targets(targets: Any, n_accounts: int, slots: Sequence[str], path: b
             f"{', '.join(slots)}{f', for {n_accounts} accounts' if path else ''}."
         )
     return array
+
+
+def _check_legs(targets: np.ndarray, slots: Sequence[str], sides: np.ndarray) -> None:
+    """Refuse targets (n_accounts, n_slots) that do not fit the legs of the contracts, whose ``sides`` are 1 and -1."""
+    rule = (
+        f"in hedge mode a policy returns signed target leverage for every leg, {', '.join(slots)}: long legs 0 or "
+        "more, short legs 0 or less. Rules return one leverage per contract: use position_mode='one_way'."
+    )
+    if targets.shape[-1:] != (len(slots),):
+        raise ValueError(
+            f"{targets.shape[-1] if targets.ndim else 1} target leverages for {len(slots)} legs; {rule}"
+        )
+    against = targets.reshape(-1, len(slots)) * sides < 0.0
+    if against.any():
+        leg = slots[int(np.flatnonzero(against.any(axis=0))[0])]
+        raise ValueError(f"a target leverage of {leg} is on the other side; {rule}")
 
 
 def checked_guards(guards: Any, shape: tuple[int, ...]) -> np.ndarray:
