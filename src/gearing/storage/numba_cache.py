@@ -20,6 +20,7 @@ _COMPILED = (
     b"numba",
     b"gearing.exchange",
     b"gearing.storage.compiling",
+    b"gearing.storage.inner_functions",
 )  # text of files with compiled functions
 _UNUSED = 30 * 86_400.0  # seconds until a folder of other sources is removed
 

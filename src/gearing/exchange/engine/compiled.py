@@ -5,8 +5,8 @@ The exchange's functions are plain Python that reads records and named tuples. M
 
 * ``rule``: a function that compiled code may call;
 * ``hot``: one that is inlined wherever it is called, on the path of every step;
-* ``part``: one that is compiled only for simulations that need its part of the rules; for others a function of one
-  line stands in its place. The types of the settings and contracts carry the marks of the parts (``parts.py``), so
+* ``part``: one that is compiled only for simulations that need its part of the rules; for others a constant stands in
+  its place. The types of the settings and contracts carry the marks of the parts (``parts.py``), so
   that numba compiles the loop once for each set of parts and caches it.
 
 ``loop`` compiles the one function that is called from Python, ``intervals.advance``; everything it calls is compiled
@@ -23,9 +23,9 @@ What makes it fast:
 * ``batch.Kernel`` calls the compiled function directly: numba's look-up of the types of so many arrays takes longer
   than a step.
 
-What makes it slow to compile: numba types and lowers every function in Python, and LLVM optimises it once by itself
-and again in every caller that inlines it. A hot function that is called from both hot and other functions is
-compiled twice, because its options depend on the caller's.
+What makes it slow to compile: numba types and lowers every function in Python. LLVM optimises all of them once, in the
+loop (``storage/inner_functions.py``): as numba does it by itself, each would be optimised and made machine code alone
+too, with all that it calls, and again for callers with other options and for constants among its arguments.
 """
 
 from collections.abc import Iterable
@@ -33,16 +33,14 @@ from typing import Any
 
 from numba import config, types
 from numba.core.compiler import Compiler
-from numba.extending import overload, register_jitable
 
 from gearing.exchange.marking import compile_with, index, part_of
 from gearing.storage.compiling import njit
+from gearing.storage.inner_functions import inner
 
 INTERPRETED = bool(config.DISABLE_JIT)
 
-# Parts are not called from outside and only borrow their arrays: without wrappers and reference counts they compile
-# faster.
-_PART = {"no_cfunc_wrapper": True, "_nrt": False}
+_OPTIONS: Any = {"error_model": "numpy"}
 _NOT_NEGATIVE = 0x7FFF_FFFF_FFFF_FFFF
 
 
@@ -65,16 +63,14 @@ def _compile(function: Any, is_hot: bool) -> None:
     """Let compiled code call a marked function."""
     found = part_of(function)
     if found is None:
-        register_jitable(forceinline=is_hot, **_PART)(function)
+        inner(function, forceinline=is_hot, **_OPTIONS)
         return
     name, absent = found
 
-    def nothing(*arguments: Any) -> Any:
-        return absent
+    def needed(kinds: Iterable[Any]) -> bool:
+        return any(name in kind.fields for kind in _records(kinds))
 
-    @overload(function, jit_options={"forceinline": False, **_PART}, strict=False)
-    def chosen(*arguments: Any) -> Any:
-        return function if any(name in kind.fields for kind in _records(arguments)) else nothing
+    inner(function, needed, absent, forceinline=False, **_OPTIONS)
 
 
 def _records(kinds: Iterable[Any]) -> list[Any]:
@@ -91,6 +87,4 @@ def _records(kinds: Iterable[Any]) -> list[Any]:
 compile_with(_compile)
 
 
-@overload(index, jit_options={"forceinline": True, **_PART}, strict=False)
-def _index(k: Any) -> Any:
-    return lambda k: k & _NOT_NEGATIVE
+inner(index, compiled=lambda k: k & _NOT_NEGATIVE, forceinline=True, **_OPTIONS)
