@@ -12,7 +12,7 @@ from gearing.market.oracle.best_leverage import (
 from gearing.market.oracle.finite_oracle import growth_of_targets, solve, transition_nodes
 from gearing.market.oracle.value_iteration import iterate, landing
 from gearing.market.synthetic.market_a import market_a
-from gearing.market.synthetic.quadrature import normal_nodes, step_growth, student_nodes
+from gearing.market.synthetic.quadrature import normal_nodes, step_growth, step_growths, student_nodes
 
 FULL = market_a()
 
@@ -180,8 +180,9 @@ def test_the_oracle_of_market_b_is_near_its_second_order_formula():
 def test_compiled_and_interpreted_growth_agree():
     z, w = normal_nodes(25)
     returns = np.exp(0.01 * z) - 1.0
-    arguments = (3.0, returns, w, 1e-4, True)
-    assert step_growth(*arguments) == pytest.approx(step_growth.py_func(*arguments), abs=1e-15)
+    growth = np.empty(1)
+    step_growths(np.array([3.0]), returns[None], w[None], np.array([1e-4]), True, growth)
+    assert growth[0] == pytest.approx(step_growth(3.0, returns, w, 1e-4, True), abs=1e-15)
 
 
 def test_growth_without_risk_is_the_logarithm_of_the_return():

@@ -21,6 +21,7 @@ from gearing.market.oracle.finite_oracle import COST, MAX_LEVERAGE, growth_table
 from gearing.market.synthetic.market_a import MarketA, from_json
 from gearing.market.synthetic.quadrature import FLOOR, jump_nodes
 from gearing.storage.compiling import njit
+from gearing.storage.inner_functions import inner
 
 FRACTION, BAND = 0.7, 0.5  # tuned by the protocol
 JUMP_NODES = 48  # dense enough that neighbouring nodes lie within a calm step's deviation
@@ -99,7 +100,7 @@ def _law(model: MarketA) -> _Law:
     return _Law(drift, sd, chance, np.log1p(sizes), weights, chains, moves, prior, growth, leverages)
 
 
-@njit(cache=True)
+@inner
 def _density(x: float, law: _Law, d: int, v: int) -> float:
     """Density of a log return: normal, or normal around each jump node."""
     drift, sd, chance = law.drift[d, v], law.sd[d, v], law.chance[d, v]

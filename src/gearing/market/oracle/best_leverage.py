@@ -41,6 +41,7 @@ from gearing.market.synthetic.quadrature import (
     jump_nodes,
     normal_nodes,
     step_growth,
+    step_growths,
     student_nodes,
 )
 from gearing.market.timing import HOUR, YEAR
@@ -208,8 +209,9 @@ def _bar_oracle(market: MarketData, leverage: np.ndarray | None, max_leverage: f
 def _state_oracle(model: MarketA, state: np.ndarray, max_leverage: float) -> Nodes:
     """Best leverage and its growth in market A: one computation per state."""
     best = frictionless_leverage(model, max_leverage)
-    rows = zip(best, *step_nodes(model), strict=True)
-    return best[state], np.array([step_growth(*row, False) for row in rows])[state]
+    growth = np.empty(best.size)
+    step_growths(best, *step_nodes(model), False, growth)
+    return best[state], growth[state]
 
 
 def _market_b_nodes(parameters: dict[str, float]) -> tuple[Nodes, Nodes, Nodes]:

@@ -19,8 +19,9 @@ from gearing.market.synthetic.quadrature import (
     jump_nodes,
     normal_nodes,
     step_growth,
+    step_growths,
 )
-from gearing.storage.compiling import njit
+from gearing.storage.inner_functions import entry
 
 COST = 5e-4
 MAX_LEVERAGE = 10.0
@@ -109,17 +110,21 @@ def solve(
 
 def growth_table(model: MarketA, leverages: np.ndarray, moved_funding: bool = False) -> np.ndarray:
     """g(L; s) of one step without costs, shape (n_states, n_leverages)."""
-    return _growth_table(leverages, *step_nodes(model), moved_funding)
+    returns, weights, funding = step_nodes(model)
+    table = np.empty((leverages.size, funding.size))
+    for leverage, growth in zip(leverages, table, strict=True):
+        step_growths(np.full(funding.size, leverage), returns, weights, funding, moved_funding, growth)
+    return np.ascontiguousarray(table.T)
 
 
 def frictionless_leverage(
     model: MarketA, max_leverage: float = MAX_LEVERAGE, moved_funding: bool = False
 ) -> np.ndarray:
     """L*(s), off the grid, shape (n_states,)."""
-    nodes = zip(*step_nodes(model), strict=True)
-    return np.array(
-        [best_leverage(*of_state, moved_funding, -max_leverage, max_leverage) for of_state in nodes]
-    )
+    returns, weights, funding = step_nodes(model)
+    best = np.empty(funding.size)
+    _best_leverages(returns, weights, funding, moved_funding, -max_leverage, max_leverage, best)
+    return best
 
 
 def growth_of_targets(
@@ -131,15 +136,15 @@ def growth_of_targets(
     ----------
     targets : array, shape (n_states,)
     """
-    wanted = np.asarray(targets, float)
-    gains = _gains(wanted, *step_nodes(model), model.transitions, cost, moved_funding)
+    wanted, gains = np.ascontiguousarray(targets, float), np.empty(len(model.stationary))
+    _gains(wanted, *step_nodes(model), model.transitions, cost, moved_funding, gains)
     return float(model.stationary @ gains) * STEPS_A_YEAR
 
 
 def step_nodes(model: MarketA) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Fine nodes of each state's return (returns and weights, shape (n_states, n_nodes)), and its funding rate."""
     shocks = normal_nodes(25)
-    returns, weights = fill_all(*step_law(model), shocks, shocks, jump_nodes(vars(model)))
+    returns, weights = _fill_all(*step_law(model), shocks, shocks, jump_nodes(vars(model)))
     return returns, weights, model.of_state(model.funding, 2)
 
 
@@ -153,7 +158,7 @@ def transition_nodes(model: MarketA) -> Nodes:
     share = np.array([weights[down].sum(), weights[~down].sum()])
     means = np.array([sizes[down] @ weights[down], sizes[~down] @ weights[~down]]) / share
     middle = (np.zeros(1), np.ones(1))
-    return fill_all(*step_law(model), normal_nodes(3), middle, (means, share))
+    return _fill_all(*step_law(model), normal_nodes(3), middle, (means, share))
 
 
 def step_law(model: MarketA) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -165,29 +170,45 @@ def step_law(model: MarketA) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return drift, sd, chance
 
 
-@njit(cache=True)
-def fill_all(
+def _fill_all(
     drift: np.ndarray, sd: np.ndarray, chance: np.ndarray, shocks: Nodes, jump_shocks: Nodes, jumps: Nodes
 ) -> Nodes:
     size = shocks[0].size + jump_shocks[0].size * jumps[0].size
     returns, weights = np.empty((drift.size, size)), np.empty((drift.size, size))
-    for s in range(drift.size):
-        fill_nodes(drift[s], sd[s], chance[s], shocks, jump_shocks, jumps, returns[s], weights[s])
+    _fill_states(drift, sd, chance, shocks, jump_shocks, jumps, returns, weights)
     return returns, weights
 
 
-@njit(cache=True)
-def _growth_table(
-    leverages: np.ndarray, returns: np.ndarray, weights: np.ndarray, funding: np.ndarray, moved: bool
-) -> np.ndarray:
-    table = np.empty((funding.size, leverages.size))
+@entry
+def _fill_states(
+    drift: np.ndarray,
+    sd: np.ndarray,
+    chance: np.ndarray,
+    shocks: Nodes,
+    jump_shocks: Nodes,
+    jumps: Nodes,
+    returns: np.ndarray,
+    weights: np.ndarray,
+) -> None:
+    for s in range(drift.size):
+        fill_nodes(drift[s], sd[s], chance[s], shocks, jump_shocks, jumps, returns[s], weights[s])
+
+
+@entry
+def _best_leverages(
+    returns: np.ndarray,
+    weights: np.ndarray,
+    funding: np.ndarray,
+    moved: bool,
+    low: float,
+    high: float,
+    best: np.ndarray,
+) -> None:
     for s in range(funding.size):
-        for k in range(leverages.size):
-            table[s, k] = step_growth(leverages[k], returns[s], weights[s], funding[s], moved)
-    return table
+        best[s] = best_leverage(returns[s], weights[s], funding[s], moved, low, high)
 
 
-@njit(cache=True)
+@entry
 def _gains(
     targets: np.ndarray,
     returns: np.ndarray,
@@ -196,9 +217,9 @@ def _gains(
     transitions: np.ndarray,
     cost: float,
     moved: bool,
-) -> np.ndarray:
+    gains: np.ndarray,
+) -> None:
     """Expected log growth of a step from each state, with the cost of going to the next state's target."""
-    out = np.empty(targets.size)
     for s in range(targets.size):
         total = step_growth(targets[s], returns[s], weights[s], funding[s], moved)
         for i in range(returns.shape[1]):
@@ -207,5 +228,4 @@ def _gains(
                 if transitions[s, t] > 0.0 and weights[s, i] > 0.0:
                     paid = math.log(max(1.0 - cost * abs(targets[t] - held), FLOOR))
                     total += weights[s, i] * transitions[s, t] * paid
-        out[s] = total
-    return out
+        gains[s] = total

@@ -5,10 +5,9 @@ import math
 import numpy as np
 
 from gearing.market.synthetic.quadrature import FLOOR, drifted
-from gearing.storage.compiling import njit
+from gearing.storage.inner_functions import entry
 
 
-@njit(cache=True)
 def landing(
     leverages: np.ndarray, returns: np.ndarray, funding: np.ndarray, cost: float, moved: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -18,21 +17,34 @@ def landing(
     beyond the bound.
     """
     shape = (returns.shape[0], leverages.size, returns.shape[1])
-    cell, share, cut = np.empty(shape, np.int64), np.empty(shape), np.zeros(shape)
+    cell, share, cut = np.empty(shape, np.int64), np.empty(shape), np.empty(shape)
+    _land(leverages, returns, funding, cost, moved, cell, share, cut)
+    return cell, share, cut
+
+
+@entry
+def _land(
+    leverages: np.ndarray,
+    returns: np.ndarray,
+    funding: np.ndarray,
+    cost: float,
+    moved: bool,
+    cell: np.ndarray,
+    share: np.ndarray,
+    cut: np.ndarray,
+) -> None:
     low, high, step = leverages[0], leverages[-1], leverages[1] - leverages[0]
-    for s in range(shape[0]):
-        for a in range(shape[1]):
-            for j in range(shape[2]):
+    for s in range(cell.shape[0]):
+        for a in range(cell.shape[1]):
+            for j in range(cell.shape[2]):
                 held = drifted(leverages[a], returns[s, j], funding[s], moved)
                 inside = min(max(held, low), high)
                 cut[s, a, j] = math.log(max(1.0 - cost * abs(held - inside), FLOOR))
                 x = (inside - low) / step
                 i = min(int(x), leverages.size - 2)
                 cell[s, a, j], share[s, a, j] = i, x - i
-    return cell, share, cut
 
 
-@njit(cache=True)
 def iterate(
     growth: np.ndarray,
     transitions: np.ndarray,
@@ -64,35 +76,43 @@ def iterate(
     -------
     value h, reach (both (n_states, n_leverages)), rho per step, iterations
     """
-    n_states, n = growth.shape
-    value, reach = np.zeros((n_states, n)), np.empty((n_states, n))
-    new = np.empty((n_states, n))
+    value, reach, new = np.zeros_like(growth), np.empty_like(growth), np.empty_like(growth)
+    to_target = np.ascontiguousarray(trade.T)
     rho, count = 0.0, 0
     while count < limit:
         count += 1
-        ahead = transitions @ value
-        low, high = np.inf, -np.inf
-        for s in range(n_states):
-            for a in range(n):
-                total = growth[s, a]
-                for j in range(weights.shape[1]):
-                    i, w = cell[s, a, j], share[s, a, j]
-                    total += weights[s, j] * (cut[s, a, j] + (1.0 - w) * ahead[s, i] + w * ahead[s, i + 1])
-                reach[s, a] = total
-            for held in range(n):
-                best = -np.inf
-                for a in range(n):
-                    best = max(best, reach[s, a] + trade[held, a])
-                new[s, held] = best
-                low, high = min(low, best - value[s, held]), max(high, best - value[s, held])
+        _improve(growth, transitions @ value, weights, cell, share, cut, to_target, reach, new)
+        low, high = (new - value).min(), (new - value).max()
         rho = 0.5 * (low + high)
-        anchor = new[0, n // 2]
-        for s in range(n_states):
-            for held in range(n):
-                value[s, held] = new[s, held] - anchor
+        value = new - new[0, growth.shape[1] // 2]
         if high - low < tolerance:
             break
-    return value, reach, rho, count
+    return value, reach, float(rho), count
+
+
+@entry
+def _improve(
+    growth: np.ndarray,
+    ahead: np.ndarray,
+    weights: np.ndarray,
+    cell: np.ndarray,
+    share: np.ndarray,
+    cut: np.ndarray,
+    to_target: np.ndarray,
+    reach: np.ndarray,
+    new: np.ndarray,
+) -> None:
+    """One iteration's reach and value, from the value expected ``ahead``; ``to_target`` has a row per target."""
+    new[:] = -np.inf
+    for s in range(growth.shape[0]):
+        for a in range(growth.shape[1]):
+            total = growth[s, a]
+            for j in range(weights.shape[1]):
+                i, w = cell[s, a, j], share[s, a, j]
+                total += weights[s, j] * (cut[s, a, j] + (1.0 - w) * ahead[s, i] + w * ahead[s, i + 1])
+            reach[s, a] = total
+            for held in range(growth.shape[1]):
+                new[s, held] = max(new[s, held], total + to_target[a, held])
 
 
 def bands(reach: np.ndarray, trade: np.ndarray, leverages: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -4,10 +4,10 @@ import math
 
 import numpy as np
 
-from gearing.storage.compiling import njit
+from gearing.storage.inner_functions import inner
 
 
-@njit(cache=True)
+@inner
 def bridge_high(end: float, variance: float, u: float) -> float:
     """Highest point of a Brownian bridge from 0 to ``end``, by inversion of its exact distribution.
 
@@ -29,13 +29,13 @@ def bridge_high(end: float, variance: float, u: float) -> float:
     return 0.5 * (end + math.sqrt(end * end - 2.0 * variance * math.log(u)))
 
 
-@njit(cache=True)
+@inner
 def median_of_three(a: float, b: float, c: float) -> float:
     """Middle of three numbers."""
     return max(min(a, b), min(max(a, b), c))
 
 
-@njit(cache=True)
+@inner
 def mark_price(index: float, last: float, premium: float, rate: float, share: float) -> float:
     """Mark price as Binance builds it: median of two fair prices and the traded one.
 
@@ -57,7 +57,7 @@ def mark_price(index: float, last: float, premium: float, rate: float, share: fl
     return median_of_three(index * (1.0 + rate * share), index * (1.0 + premium), last)
 
 
-@njit(cache=True)
+@inner
 def path_extremes(
     diffusive: float, jump: float, variance: float, when: float, split: float, uniforms: np.ndarray
 ) -> tuple[float, float]:

@@ -12,7 +12,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from gearing.market.synthetic.generators import GENERATORS, START, streams
 from gearing.market.synthetic.intrabar import mark_price, path_extremes
 from gearing.market.timing import HOUR
 from gearing.names import check_names
-from gearing.storage.compiling import njit
+from gearing.storage.inner_functions import entry, inner
 
 HOURS_A_YEAR = 8760
 SETTLEMENT_HOURS = 8
@@ -122,8 +122,8 @@ def generate(
     n = round(years * HOURS_A_YEAR)
     normals, uniforms, mixing, regimes = draw(seed, n, len(contracts), model)
     season, drought = season_of(model, n), _drought(model, seed, n)
-    paths = _simulate(_numbers(model), season, normals, uniforms, mixing, regimes, drought)
-    return _package(model, contracts, paths)
+    draws = _Draws(normals, uniforms, mixing, regimes, season, drought)
+    return _package(model, contracts, _paths(model, draws))
 
 
 def settings_of(given: Mapping[str, Any]) -> list[str]:
@@ -140,11 +140,33 @@ def season_of(model: MarketB, n: int) -> np.ndarray:
     return np.exp(daily + weekend)
 
 
-def draw(seed: int, n: int, m: int, model: MarketB) -> tuple[np.ndarray, ...]:
-    """All random numbers: normals (n, m, 9), uniforms (n, m, 10), mixing (n,), regimes (n + 1,).
+class _Draws(NamedTuple):
+    """What the paths of n bars of m contracts are made from."""
 
-    ``mixing`` is the variance of a bar relative to h: normal x sqrt(mixing) is Student of unit variance, jointly so
-    for all contracts.
+    normals: np.ndarray  # (n, m, 9)
+    uniforms: np.ndarray  # (n, m, 10)
+    # Variance of a bar relative to h: normal x sqrt(mixing) is Student of unit variance, jointly so for all contracts.
+    mixing: np.ndarray  # (n,)
+    regimes: np.ndarray  # (n + 1,), uniforms
+    season: np.ndarray  # (n,), see ``season_of``
+    drought: np.ndarray  # (n,), hours of thin trading
+
+
+class _Paths(NamedTuple):
+    """Prices are (n, m, 4): open, high, low, close."""
+
+    last: np.ndarray
+    mark: np.ndarray
+    index_price: np.ndarray
+    volume: np.ndarray  # (n, m)
+    variance: np.ndarray  # (n, m), of an hour
+    intensity: np.ndarray  # (n, m), of jumps an hour
+    rates: np.ndarray  # (n // 8 + 1, m), of each settlement
+    regime: np.ndarray  # (n,)
+
+
+def draw(seed: int, n: int, m: int, model: MarketB) -> tuple[np.ndarray, ...]:
+    """All random numbers: normals, uniforms, mixing and regimes.
 
     The shared part of each normal comes from the common stream, with the correlations of the model; jump
     lotteries are the common ones with probability ``jump_correlation``. Marginal distributions depend on neither.
@@ -190,7 +212,7 @@ def _numbers(model: MarketB) -> np.ndarray:
     return np.array([tuple(values.values())], dtype=np.dtype(fields, align=True))
 
 
-@njit(cache=True)
+@inner
 def _next_regime(regime: int, stay_days: np.ndarray, u: float) -> int:
     leave = 1.0 / (24.0 * stay_days[regime])
     if u >= leave:
@@ -198,7 +220,7 @@ def _next_regime(regime: int, stay_days: np.ndarray, u: float) -> int:
     return (regime + (1 if u < 0.5 * leave else 2)) % 3
 
 
-@njit(cache=True)
+@inner
 def _jump(p: Any, intensity: float, u: np.ndarray) -> float:
     """Log size of the hour's jump, 0 without a jump."""
     if u[0] > 1.0 - math.exp(-intensity):
@@ -210,7 +232,7 @@ def _jump(p: Any, intensity: float, u: np.ndarray) -> float:
     return -size if down else size
 
 
-@njit(cache=True)
+@inner
 def _print_beyond(p: Any, u: float, h: float, level: float, thin: float) -> float:
     """How far the traded extreme lies beyond the path's: bid-ask noise, and rarely a far print."""
     beyond = -p.wick_noise * thin * math.sqrt(h) * math.log(u)
@@ -220,7 +242,7 @@ def _print_beyond(p: Any, u: float, h: float, level: float, thin: float) -> floa
     return beyond
 
 
-@njit(cache=True)
+@inner
 def _rate(p: Any, mean: float, slow: float, around: float) -> float:
     """Funding rate from its moving mean and the deviation around it, clipped, sticky at the rest."""
     rate = mean * math.exp(p.funding_mean_exponent * slow) + around
@@ -229,23 +251,25 @@ def _rate(p: Any, mean: float, slow: float, around: float) -> float:
     return p.funding_rest if near else rate
 
 
-@njit(cache=True)
-def _simulate(
-    record: np.ndarray,
-    season: np.ndarray,
-    normals: np.ndarray,
-    uniforms: np.ndarray,
-    mixing: np.ndarray,
-    regimes: np.ndarray,
-    drought: np.ndarray,
-) -> tuple[np.ndarray, ...]:
-    """Simulate each contract hour by hour: variance, return, prices, factors, and funding when it settles."""
+def _paths(model: MarketB, draws: _Draws) -> _Paths:
+    n, m = draws.normals.shape[:2]
+    last, mark, index = (np.empty((n, m, 4)) for _ in range(3))
+    volume, variance, intensity = (np.empty((n, m)) for _ in range(3))
+    rates, regime = np.empty((n // SETTLEMENT_HOURS + 1, m)), np.empty(n, np.int64)
+    paths = _Paths(last, mark, index, volume, variance, intensity, rates, regime)
+    edges = np.cumsum(model.stay_days) / np.sum(model.stay_days)
+    first = int(np.searchsorted(edges[:2], draws.regimes[n], side="right"))
+    _simulate(_numbers(model), draws, first, paths)
+    return paths
+
+
+@entry
+def _simulate(record: np.ndarray, draws: _Draws, first: int, paths: _Paths) -> None:
+    """Simulate each contract hour by hour, from the first hour's regime; writes the paths."""
     p = record[0]
-    n, m = normals.shape[0], normals.shape[1]
-    last, mark, index = np.empty((n, m, 4)), np.empty((n, m, 4)), np.empty((n, m, 4))
-    volume, variance, intensity = np.empty((n, m)), np.empty((n, m)), np.empty((n, m))
-    rates = np.empty((n // SETTLEMENT_HOURS + 1, m))
-    regime = np.empty(n, np.int64)
+    normals, uniforms, mixing, regimes, season, drought = draws
+    last, mark, index, volume, variance, intensity, rates, regime = paths
+    n, m = volume.shape
     fast_keep, slow_keep = 0.5 ** (1.0 / p.fast_half_life), 0.5 ** (1.0 / p.slow_half_life)
     fast_step = p.fast_sd * math.sqrt(1.0 - fast_keep**2)
     slow_step = p.slow_sd * math.sqrt(1.0 - slow_keep**2)
@@ -253,8 +277,6 @@ def _simulate(
     mean_keep = 0.5 ** (SETTLEMENT_HOURS / p.funding_half_life)
     deviation = p.funding_noise * math.sqrt(1.0 - p.funding_persistence**2)
     level, cap = p.level_volatility**2 / HOURS_A_YEAR, p.cap_volatility**2 / HOURS_A_YEAR
-    edges = np.cumsum(p.stay_days) / p.stay_days.sum()
-    first = 0 if regimes[n] < edges[0] else (1 if regimes[n] < edges[1] else 2)
     for k in range(m):
         z0 = normals[0, k]
         fast, slow = p.fast_sd * z0[7], p.slow_sd * z0[8]
@@ -304,10 +326,9 @@ def _simulate(
                 around = p.funding_persistence * around + p.funding_pull * math.log(price / past) + noise
                 rate = _rate(p, funding_mean, slow, around)
                 rates[(t + 1) // SETTLEMENT_HOURS, k] = rate
-    return last, mark, index, volume, variance, intensity, rates, regime
 
 
-@njit(cache=True)
+@inner
 def _fill_bar(
     bar: np.ndarray,
     opened: float,
@@ -324,8 +345,7 @@ def _fill_bar(
     bar[2] = min(opened, closed, last_open * math.exp(low + gap))
 
 
-def _package(model: MarketB, contracts: Sequence[str], paths: tuple[np.ndarray, ...]) -> MarketData:
-    """The market of what ``_simulate`` returns."""
+def _package(model: MarketB, contracts: Sequence[str], paths: _Paths) -> MarketData:
     last, mark, index, volume, variance, intensity, rates, regime = paths
     n, m = volume.shape
     newest = replace(shipped_schedules("BTCUSDT")[-1], as_of=None)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from gearing.storage.compiling import njit
+from gearing.storage.inner_functions import entry, inner
 
 GOLDEN = 0.5 * (math.sqrt(5.0) - 1.0)
 RESOLUTION = 1e-4  # of the best leverage
@@ -52,7 +52,7 @@ def jump_nodes(parameters: Mapping[str, Any], n: int = 12) -> Nodes:
     return np.concatenate([-down, up]), np.concatenate([share * w_down, (1.0 - share) * w_up])
 
 
-@njit(cache=True)
+@inner
 def fill_nodes(
     drift: float,
     sd: float,
@@ -90,7 +90,7 @@ def fill_nodes(
             k += 1
 
 
-@njit(cache=True)
+@inner
 def step_growth(
     leverage: float, returns: np.ndarray, weights: np.ndarray, funding: float, moved: bool
 ) -> float:
@@ -112,7 +112,21 @@ def step_growth(
     return total
 
 
-@njit(cache=True)
+@entry
+def step_growths(
+    leverages: np.ndarray,
+    returns: np.ndarray,
+    weights: np.ndarray,
+    funding: np.ndarray,
+    moved: bool,
+    growth: np.ndarray,
+) -> None:
+    """Write ``step_growth`` of each row of nodes, at a leverage each, into ``growth``, shape (n_rows,)."""
+    for s in range(growth.size):
+        growth[s] = step_growth(leverages[s], returns[s], weights[s], funding[s], moved)
+
+
+@inner
 def best_leverage(
     returns: np.ndarray, weights: np.ndarray, funding: float, moved: bool, low: float, high: float
 ) -> float:
@@ -135,7 +149,7 @@ def best_leverage(
     return low if a - low < RESOLUTION else 0.5 * (a + b)
 
 
-@njit(cache=True)
+@inner
 def drifted(leverage: float, simple_return: float, funding: float, moved: bool) -> float:
     """Leverage held after a step, l (1 + R) / (1 + l R - l f); zero after a liquidation."""
     paid = funding * (1.0 + simple_return) if moved else funding
