@@ -73,8 +73,8 @@ def test_as_an_act_it_shows_agents_over_their_seeds_and_what_the_intervals_allow
     assert shown.printed.index[-1] == "ppo, 2 seeds"
     lines = fitted(shown.printed, 80).splitlines()
     assert len(lines) == 2 + 4  # one block of columns
-    assert "less fixed_1x [95 %]" in lines[0]
-    days = len(next(iter(study.results.values())).daily_log_growth) * 2  # of two folds
+    assert shown.printed.columns[-1] == "less fixed_1x [95 %]"
+    days = sum(r.daily_log_growth.size for trial, r in study.results.items() if trial.policy == "fixed_1x")
     assert shown.line.startswith(f"Growth on {days} test days. ")
     assert "ruined: fixed_20x" in shown.line
     equity, differences = shown.figure.axes
