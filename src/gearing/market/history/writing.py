@@ -51,7 +51,11 @@ def joined_funding(parts: Sequence[np.ndarray], path: Path) -> np.ndarray:
 
 
 def write_market(
-    market: MarketData, folder: Path, venue: str = "binance-um", source: str = "", replace: bool = False
+    market: MarketData,
+    folder: str | Path,
+    venue: str = "binance-um",
+    source: str = "",
+    replace: bool = False,
 ) -> None:
     """Add every contract of a market to the layout, so that ``load_market`` reads it back.
 
@@ -60,6 +64,7 @@ def write_market(
     ValueError
         If the folder holds other values for the same moments; ``replace`` takes the market's. Nothing is written then.
     """
+    folder = Path(folder)
     bars: dict[Path, Bars] = {}
     rates: dict[Path, np.ndarray] = {}
     for k, symbol in enumerate(market.symbols):
