@@ -62,7 +62,7 @@ NAMES = {
     """,
     "gearing.simulation": """
         ActionScheme CVaRAware Control DifferentialSharpe DrawdownAware LeverageScheme LiquidationAware
-        LogGrowth MeanVariance Observation ObservationLayout Policy PolicyHooks ResidualScheme Reward
+        LogGrowth MaxDrawdownAware MeanVariance Observation ObservationLayout Policy PolicyHooks ResidualScheme Reward
         SimulationConfig Simulator Situation Slippage TierScheme action_scheme apply_controls check_columns
         make_reward make_scheme market_a_settings market_b_settings reward
     """,

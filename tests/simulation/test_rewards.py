@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gearing.exchange.records import records, step_dtype
-from gearing.simulation.rewards import CVaRAware, DifferentialSharpe, make_reward
+from gearing.simulation.rewards import CVaRAware, DifferentialSharpe, MaxDrawdownAware, make_reward
 
 
 def steps(*ends: float, liquidations=0):
@@ -35,6 +35,17 @@ def test_a_cvar_aware_reward_charges_only_what_a_loss_is_beyond_its_threshold():
     found = reward(steps(110.0, 97.0, 90.0), np.zeros(3))
     beyond = -np.log(0.9) - 0.05
     np.testing.assert_allclose(found, [np.log(1.1), np.log(0.97), np.log(0.9) - 2.0 * beyond])
+
+
+def test_a_max_drawdown_aware_reward_adds_up_to_growth_less_the_largest_drawdown():
+    reward = MaxDrawdownAware(penalty=2.0)
+    reward.reset(np.ones(2, bool))
+    drawdowns = [(0.1, 0.0), (0.05, 0.3), (0.2, 0.1)]
+    found = [reward(steps(100.0, 100.0), np.array(one)) for one in drawdowns]
+    # increases of the largest: 0.1, 0, 0.1 and 0, 0.3, 0
+    np.testing.assert_allclose(found, [[-0.2, 0.0], [0.0, -0.6], [-0.2, 0.0]], atol=1e-12)
+    reward.reset(np.array([True, False]))
+    np.testing.assert_allclose(reward(steps(100.0, 100.0), np.array([0.1, 0.1])), [-0.2, 0.0])
 
 
 def test_the_differential_sharpe_ratio_is_the_change_of_the_moving_one_to_first_order():

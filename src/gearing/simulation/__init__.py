@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         DrawdownAware as DrawdownAware,
         LiquidationAware as LiquidationAware,
         LogGrowth as LogGrowth,
+        MaxDrawdownAware as MaxDrawdownAware,
         MeanVariance as MeanVariance,
         Reward as Reward,
         make_reward as make_reward,

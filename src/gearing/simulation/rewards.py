@@ -175,3 +175,29 @@ class DifferentialSharpe:
         self._mean += self.rate * change_mean
         self._square += self.rate * change_square
         return np.where(known, value, 0.0)
+
+
+@reward("max_drawdown_aware")
+@dataclass
+class MaxDrawdownAware:
+    """Log growth less ``penalty`` x the increase of the episode's largest drawdown.
+
+    Over an episode it adds up to log growth less ``penalty`` x the largest drawdown at the ends of its steps, that of
+    a drawdown budget.
+    """
+
+    reads_drawdown: ClassVar[bool] = True
+
+    penalty: float = 0.5
+    _largest: np.ndarray = field(default_factory=lambda: np.empty(0), repr=False)
+
+    def reset(self, mask: np.ndarray) -> None:
+        """Forget the drawdowns of accounts that begin an episode."""
+        if self._largest.size != mask.size:
+            self._largest = np.zeros(mask.size)
+        self._largest[mask] = 0.0
+
+    def __call__(self, steps: np.recarray, drawdown: np.ndarray) -> np.ndarray:
+        largest = np.maximum(self._largest, drawdown)
+        increase, self._largest = largest - self._largest, largest
+        return steps.log_growth - self.penalty * increase

@@ -110,3 +110,25 @@ def test_the_equal_risk_scale_reaches_the_budget():
     returns = np.random.default_rng(3).normal(0.001, 0.02, 800)
     scale = equal_risk_scale(returns, 0.25)
     assert realised_drawdown(scale * returns) == pytest.approx(0.25, abs=1e-6)
+
+
+@pytest.mark.slow
+def test_a_promise_is_exact_for_returns_without_memory_with_a_floor_of_a_year_and_timid_with_one_of_all_time():
+    rng, daily = np.random.default_rng(0), 0.2 / np.sqrt(365.0)
+
+    def drawn(*shape):
+        return 0.7 * 0.2 / 365.0 + daily * rng.standard_normal(shape)
+
+    scale = scale_to_budget(drawn(40_000), 0.25, floor=0.5, mean_block=1.0, replications=1000).scale
+    test = drawn(300, 1277)  # 3.5 years of accounts that begin at their peak
+
+    def realised(window):
+        equity = np.ones((300, 1278))
+        for day in range(1277):
+            peak = equity[:, max(0, day + 1 - window) : day + 1].max(axis=1)
+            left = np.maximum(1.0 - (1.0 - equity[:, day] / peak) / 0.5, 0.0)
+            equity[:, day + 1] = equity[:, day] * (1.0 + scale * left * test[:, day])
+        return np.mean([window_drawdowns(path).mean() for path in equity]) / 0.25
+
+    assert realised(365) == pytest.approx(1.0, abs=0.03)
+    assert realised(1278) < 0.96

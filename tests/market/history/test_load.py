@@ -309,6 +309,22 @@ def test_all_contracts_of_a_folder_trade_while_they_have_bars(folder):
     assert part.open_time[0] == np.datetime64("2020-01-03")
 
 
+def test_missing_funding_takes_the_median_of_the_contracts_that_settle_then(folder):
+    for symbol, rates in (("AAAUSDT", (1e-4, 2e-4, 3e-4)), ("BBBUSDT", (5e-4,))):
+        path = folder / "binance-um" / symbol / "funding.parquet"
+        rows = read_funding(path)[: len(rates)]
+        rows["rate"] = rates
+        write_funding(path, rows, "test")
+    options = {"missing_mark": "last", "missing_funding": "median"}
+    both = load(folder, ["AAAUSDT", "BBBUSDT"], start="2020-01-01", end="2020-02-01", **options)
+    rates = {(str(one["time"])[:13], int(one["contract"])): one["rate"] for one in both.settlements}
+    second, third = sorted({time for time, _ in rates})[1:3]
+    # B's second and third settlement are missing: the median of A's one rate; nobody settles after the third
+    assert (rates[second, 1], rates[third, 1]) == (2e-4, 3e-4)
+    assert len(rates) == 6
+    assert any("BBBUSDT" in note and "median rate of the other contracts" in note for note in both.notes)
+
+
 def test_all_contracts_of_an_empty_folder_are_refused(tmp_path):
     (tmp_path / "binance-um").mkdir()
     with pytest.raises(ValueError, match="no contract with traded bars"):
