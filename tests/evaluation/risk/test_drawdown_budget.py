@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from gearing.evaluation.risk.drawdown_budget import (
+    chance_of_drawdown,
     equal_risk_scale,
     realised_drawdown,
     scale_to_budget,
@@ -132,3 +133,20 @@ def test_a_promise_is_exact_for_returns_without_memory_with_a_floor_of_a_year_an
 
     assert realised(365) == pytest.approx(1.0, abs=0.03)
     assert realised(1278) < 0.96
+
+
+def test_nothing_is_left_to_chance_where_all_days_are_alike():
+    low, high = chance_of_drawdown(np.full(100, -0.01), 2.0, 150)
+    assert low == high == pytest.approx(1.0 - 0.98**150)
+    # with a floor of 0.5: 1, 0.98, 0.98 x (1 - 0.02 x 0.48 / 0.5) = 0.961184
+    low, high = chance_of_drawdown(np.full(100, -0.01), 2.0, 2, floor=0.5)
+    assert low == high == pytest.approx(1.0 - 0.961184)
+
+
+def test_chance_is_as_wide_for_a_floor_as_what_the_floor_leaves():
+    rng = np.random.default_rng(0)
+    past = rng.normal(0.0003, 0.01, 700)
+    scale = scale_to_budget(past, 0.25, floor=0.5, replications=200).scale
+    low, high = chance_of_drawdown(past, scale, 730, floor=0.5, replications=50)
+    assert 0.1 < low < 0.25 < high < 0.5
+    assert (low, high) == chance_of_drawdown(past, scale, 730, floor=0.5, replications=50)

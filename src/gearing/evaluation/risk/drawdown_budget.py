@@ -174,6 +174,50 @@ def window_drawdowns(equity: ArrayLike, window: int = WINDOW) -> np.ndarray:
     return np.asarray((1.0 - views / np.maximum.accumulate(views, axis=1)).max(axis=1))
 
 
+def chance_of_drawdown(
+    returns: ArrayLike,
+    scale: float,
+    days: int,
+    *,
+    floor: float | None = None,
+    level: float = 0.9,
+    mean_block: float = 20.0,
+    replications: int = 100,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Between what values chance alone puts `realised_drawdown` of an account, if the future is as the past.
+
+    Accounts that begin at their peak are played along resampled past returns for as long as a test lasts. A few years
+    hold few separate falls, so a promise that is exact is often missed by a tenth.
+
+    Parameters
+    ----------
+    returns, scale, floor, mean_block, seed
+        As of `scale_to_budget`, which found the scale.
+    days : int
+        Of the test.
+    level : float
+        Share of the accounts inside.
+    """
+    past = np.asarray(returns, np.float64)
+    indices = np.concatenate(
+        [
+            stationary_indices(past.size, min(mean_block, float(past.size)), replications, rng)
+            for rng in np.random.default_rng(seed).spawn(-(-days // past.size))
+        ],
+        axis=1,
+    )[:, :days]
+    equity = np.ones((replications, days + 1))
+    for day in range(days):
+        peak = equity[:, max(0, day + 1 - WINDOW) : day + 1].max(axis=1)
+        left = 1.0 if floor is None else np.maximum(1.0 - (1.0 - equity[:, day] / peak) / floor, 0.0)
+        gain = np.maximum(1.0 + scale * left * past[indices[:, day]], _LEAST_LEFT)
+        equity[:, day + 1] = equity[:, day] * gain
+    found = [float(window_drawdowns(path).mean()) for path in equity]
+    low, high = np.quantile(found, [0.5 - 0.5 * level, 0.5 + 0.5 * level])
+    return float(low), float(high)
+
+
 def realised_drawdown(returns: ArrayLike, window: int = WINDOW) -> float:
     """Mean largest drawdown of the windows of a series of daily returns: what a budget's promise is compared with."""
     return float(window_drawdowns(_equity(np.asarray(returns, np.float64)), window).mean())

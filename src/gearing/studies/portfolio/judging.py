@@ -76,6 +76,7 @@ def chosen_by_the_past(books: Mapping[str, Played]) -> Played:
 def measured(book: Played, budget: float) -> dict[str, Any]:
     """Promised and realised growth and drawdown of a book, and what it did."""
     summary, returns = book.summary, book.returns
+    chance = summary.get("chance", (np.nan, np.nan))
     equity = np.concatenate([[1.0], np.cumprod(1.0 + returns)])
     windows = window_drawdowns(equity)
     equal = equal_risk_scale(returns, budget)
@@ -92,6 +93,8 @@ def measured(book: Played, budget: float) -> dict[str, Any]:
         "overfit": promised - growth,
         "mdd": float(windows.mean()),
         "realised_over_promised": float(windows.mean() / np.mean(summary["promised_drawdown"])),
+        "chance_low": chance[0],
+        "chance_high": chance[1],
         "max_drawdown": float(below[0]),
         "cdar": float(below[: max(1, round(_TAIL * below.size))].mean()),
         **{f"beyond_{depth:.0%}": float((windows > depth).mean()) for depth in DEPTHS},

@@ -14,7 +14,7 @@ from gearing.evaluation.backtesting import backtest
 from gearing.evaluation.columns import policy_table
 from gearing.evaluation.metrics import daily_returns
 from gearing.evaluation.result import BacktestResult
-from gearing.evaluation.risk.drawdown_budget import scale_to_budget
+from gearing.evaluation.risk.drawdown_budget import chance_of_drawdown, scale_to_budget
 from gearing.features import FeatureTable
 from gearing.market import MarketData
 from gearing.market.timing import DAY, label, parse_duration, text
@@ -92,7 +92,8 @@ class Played:
     returns : (n_days,)
         Simple daily returns.
     summary : dict
-        ``scales``, ``since``, ``promised_growth`` and ``promised_drawdown`` by refit; ``turnover``, ``fees`` and
+        ``scales``, ``since``, ``promised_growth`` and ``promised_drawdown`` by refit; ``chance``, lowest and highest
+        realised over promised drawdown that chance makes; ``turnover``, ``fees`` and
         ``funding`` a year as shares of mean equity; ``liquidations``; ``bar_drawdown``, the largest at the closes of
         all bars; mean and largest ``gross`` exposure; ``ruined``. ``contribution`` is what each contract added to the
         growth of the account at scale 1 in the test.
@@ -116,11 +117,12 @@ def play_book(config: PortfolioConfig, whole: MarketData, trial: Book, place: Pl
     if played_on is not fitted_on:
         table = policy_table(policy, played_on, None, config.simulation())
     cut, known = tested(played_on, table, moments[0])
+    n_days = int((cut.close_time[-1] - moments[0]) / DAY)
     columns: dict[str, np.ndarray] = {}
     summary: dict[str, Any] = {"contribution": contributions(result, moments[0])}
     for budget in config.budget:
         name = f"{budget:g}"
-        fitted = past.fitted(config, result, moments, budget)
+        fitted = past.fitted(config, result, moments, budget, n_days)
         controls = config.controls(tuple(fitted["scales"]), tuple(fitted["since"]), budget)
         test = backtest(policy, cut, known, **(settings | {"controls": controls}))
         ends, columns[name] = daily_returns_of(test)
@@ -143,17 +145,18 @@ class Past:
         return backtest(self.policy, self.market, self.table, **(self.settings | {"rebalance": rebalance}))
 
     def fitted(
-        self, config: PortfolioConfig, first: BacktestResult, moments: np.ndarray, budget: float
+        self, config: PortfolioConfig, first: BacktestResult, moments: np.ndarray, budget: float, n_days: int
     ) -> dict[str, list[Any]]:
-        """Scale and promises of every refit.
+        """Scale and promises of every refit, and what chance does to the first promise in a test of ``n_days``.
 
         A no-trade band is a difference of target leverages. An account at scale s with the band b trades as one at
         scale 1 does with b / s, so a first scale is found with b, on its account ``first``, and all are fitted with b
         over that.
         """
         scale = fitted_scales(config, *daily_returns_of(first), moments[:1], budget)["scales"][0]
-        same = self.played(narrowed(config.decision.rebalance, scale))
-        return fitted_scales(config, *daily_returns_of(same), moments, budget)
+        days, returns = daily_returns_of(self.played(narrowed(config.decision.rebalance, scale)))
+        fitted = fitted_scales(config, days, returns, moments, budget)
+        return {**fitted, "chance": chance_of(config, returns[days <= moments[0]], fitted, budget, n_days)}
 
 
 def narrowed(rebalance: str, scale: float) -> str:
@@ -226,6 +229,18 @@ def fitted_scales(
         "since": [str(moment) for moment in moments], "scales": [one.scale for one in fits],
         "promised_growth": [one.growth for one in fits], "promised_drawdown": [one.drawdown for one in fits],
     }  # fmt: skip
+
+
+def chance_of(
+    config: PortfolioConfig, past: np.ndarray, fitted: Mapping[str, list[Any]], budget: float, n_days: int
+) -> list[float]:
+    """Lowest and highest realised drawdown over the promise, if the test is as the past before it."""
+    how = config.statistics
+    ends = chance_of_drawdown(
+        past, fitted["scales"][0], n_days, floor=config.limit(budget), level=how.level, mean_block=how.mean_block,
+        seed=config.seed,
+    )  # fmt: skip
+    return [end / fitted["promised_drawdown"][0] for end in ends]
 
 
 def tested(market: MarketData, table: FeatureTable, first: np.datetime64) -> tuple[MarketData, FeatureTable]:

@@ -27,15 +27,23 @@ def sentences(config: PortfolioConfig, table: pd.DataFrame) -> tuple[tuple[str, 
     for budget in config.budget:
         row = table.loc[(ALL, budget, config.main_name)]
         where = f"At a budget of {budget:.0%}"
-        ratio = f"the realised mean largest drawdown of {config.main_name} was {row.realised_over_promised:.2f} of the "
-        met = WITHIN[0] <= row.realised_over_promised <= WITHIN[1]
-        (can if met else cannot).append(
-            f"{where} {ratio}promise{'' if met else f', outside {WITHIN[0]:g} to {WITHIN[1]:g}'}."
-        )
+        _promise(config, row, where, can, cannot)
         if config.main_name != config.base_name:
             _compare(config, row, f"{where} {config.main_name} against {config.base_name}", can, cannot)
         can += [_of_variant(config, table, name, budget) for name in config.variants]
     return tuple(can), tuple(cannot)
+
+
+def _promise(config: PortfolioConfig, row: Any, where: str, can: list[str], cannot: list[str]) -> None:
+    """Add whether the promised drawdown came, and whether chance alone explains that it did not."""
+    ratio = row.realised_over_promised
+    met = WITHIN[0] <= ratio <= WITHIN[1]
+    said = f"{where} the realised mean largest drawdown of {config.main_name} was {ratio:.2f} of the promise"
+    if not met:
+        said += f", outside {WITHIN[0]:g} to {WITHIN[1]:g}"
+    if np.isfinite(row.chance_low):
+        said += f"; chance alone puts an exact promise between {row.chance_low:.2f} and {row.chance_high:.2f}"
+    (can if met else cannot).append(f"{said}.")
 
 
 def _compare(config: PortfolioConfig, row: Any, where: str, can: list[str], cannot: list[str]) -> None:
