@@ -59,4 +59,4 @@ def test_ppo_learns_to_leave_a_book_that_is_too_large(level):
     if level["level"] == 1:
         assert actions[0] < -0.3  # less than the rule
     else:
-        assert actions[0] < actions[1] - 0.3  # away from the large book
+        assert actions[0] < actions[1] - 0.1  # away from the large book
