@@ -103,6 +103,14 @@ def test_a_pool_without_another_contract_is_refused(panel, pool):
         panel_forecast(panel, "C0", pool)
 
 
+def test_a_pool_that_is_shorter_than_its_first_window_is_named(markets):
+    short = {name: m.rows(m.n_bars - 24 * 30, m.n_bars) if name == "C1" else m for name, m in markets.items()}
+    with pytest.raises(
+        ValueError, match=r"the pool of C0 \(C1\) begins on .* window of 180d. Name contracts"
+    ):
+        panel_forecast(Panel.of(short), "C0", ["C1"])
+
+
 def test_an_unknown_contract_is_named(panel):
     with pytest.raises(ValueError, match=r"no contract 'c1'\. Known: C0, C1"):
         panel_forecast(panel, "C0", ["c1"])

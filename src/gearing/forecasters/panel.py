@@ -200,6 +200,16 @@ def panel_forecast(
         training = Rows.stacked([training, own])
     whole = Rows.stacked([panel.select(others).rows(), mine])
     schedule = schedule or Schedule(first_train=FIRST_TRAIN)
+    if not len(training) or not len(schedule.refits(training.known_at.min(), whole.known_at.max())):
+        begins = (
+            f" begins on {training.known_at.min().astype('datetime64[D]')}"
+            if len(training)
+            else " has no rows"
+        )
+        raise ValueError(
+            f"the pool of {symbol} ({', '.join(others)}){begins}: nothing follows its first training window of "
+            f"{schedule.first_train}. Name contracts with a longer history, or give a shorter window."
+        )
     made = walk_forward(
         PanelForecaster() if estimator is None else estimator, whole, schedule,
         train=training, weight=weight, correct_bias=False, progress=progress,

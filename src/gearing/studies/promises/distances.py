@@ -10,11 +10,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from gearing.features import get_feature
 from gearing.forecasters.excursion_law.fitting import adapted, fit_law
 from gearing.forecasters.excursion_law.law import ExcursionLaw
 from gearing.forecasters.excursion_law.scale import ewma_scale, mixed_scale
 from gearing.forecasters.excursion_law.starts import SIDES, DailyStarts, daily_starts
+from gearing.forecasters.register import forecaster
+from gearing.forecasters.rows import Rows, forecast_rows
+from gearing.forecasters.walk_forward import Schedule, walk_forward
 from gearing.market import MarketData
+from gearing.market.timing import DAY, parse_duration
 from gearing.studies.promises.config import PromisesConfig
 
 Array = NDArray[np.float64]
@@ -22,7 +27,7 @@ Array = NDArray[np.float64]
 # distance it is given (n_horizons, 2, n_days, n_sizes).
 Stated = tuple[Array, Array]
 KEYS = ["contract", "horizon", "side", "day"]
-_REFIT = "90d"  # of the touch curve, whose two walks take longest
+_CURVE = Schedule(first_train="180d", refit="90d")  # of the touch curve, whose two walks take longest
 
 
 def distance_column(budget: float) -> str:
@@ -160,21 +165,24 @@ def _touch_curve(
     symbol: str,
     pool: list[str],
 ) -> Stated:
-    """A HAR forecast of the contract's own past and a logistic curve of touches: the rule of former releases."""
-    from gearing.forecasters import Schedule, forecast_rows, forecaster, walk_forward
+    """A HAR forecast of the contract's own past and a logistic curve of touches: the rule of former releases.
+
+    NaN where the contract is younger than the look-back of HAR and two first training windows.
+    """
     from gearing.forecasters.excursion import SIZES, distance_of_budget, of_size, walk_forward_touches
 
     market, shape = markets[symbol], (len(config.horizons), 2, starts.days.size)
     distances = np.full((*shape, len(config.budgets)), np.nan)
     touched = np.full((*shape, max(len(config.sizes_of(h)) for h in config.horizons)), np.nan)
-    refits = Schedule(first_train="180d", refit=_REFIT)
     for h, horizon in enumerate(config.horizons):
         sizes = tuple(sorted({*SIZES, *config.sizes_of(horizon)}))
-        rows = forecast_rows(market, forecaster("har").columns, horizon, "1d")
-        made = walk_forward(forecaster("har").estimator(), rows, refits)
+        rows = _har_rows(market, horizon)
+        if rows is None:
+            continue
+        made = walk_forward(forecaster("har").estimator(), rows, _CURVE)
         for s, side in enumerate(SIDES):
             way: Any = "down" if side > 0 else "up"
-            curve = walk_forward_touches(market, made, way, sizes, refits)
+            curve = walk_forward_touches(market, made, way, sizes, _CURVE)
             table = [of_size(curve, size, way) for size in sizes]
             at = (table[0].rows.known_at.astype("datetime64[D]") - starts.days[0]).astype(np.int64)
             p = np.stack([one.value for one in table], axis=-1)
@@ -185,3 +193,13 @@ def _touch_curve(
             for k, one in enumerate(config.sizes_of(horizon)):
                 touched[h, s, at, k] = p[:, sizes.index(one)]
     return distances, touched
+
+
+def _har_rows(market: MarketData, horizon: str) -> Rows | None:
+    """Rows of HAR, one a day; None where they do not span its first window, and after it that of the curve."""
+    columns = forecaster("har").columns
+    if market.n_bars < max(get_feature(name).least_bars(market.bar) for name in columns):
+        return None
+    rows = forecast_rows(market, columns, horizon, "1d")
+    least = 2 * parse_duration(_CURVE.first_train) + 2 * DAY  # refits are at midnights
+    return rows if len(rows) and rows.known_at[-1] - rows.known_at[0] >= least else None

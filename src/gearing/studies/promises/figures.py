@@ -80,7 +80,8 @@ def reliability_figure(config: PromisesConfig, main: pd.DataFrame) -> Any:
         panel.set(title=f"a move of ... within {horizon}", xlabel="stated probability")
         percent(panel.xaxis)
         percent(panel.yaxis)
-        panel.legend(fontsize=SMALL, loc="upper left", handlelength=1.5, borderaxespad=0.2)
+        if panel.get_legend_handles_labels()[0]:  # a size that too few starts have is not drawn
+            panel.legend(fontsize=SMALL, loc="upper left", handlelength=1.5, borderaxespad=0.2)
     figure.axes[0].set_ylabel("observed frequency")
     return figure
 

@@ -42,8 +42,9 @@ def promises(config: PromisesConfig, work: Work) -> Findings:
     tables = _tables(config, made, markets)
     found = tables["promises"]
     shown = found[(found.contract == POOLED) & (found.event == EVENTS[0])]
+    unseen = all(symbol not in pool for symbol, pool in pools.items())
     return Findings(
-        trader_line(found), {"summary": tables["summary"], **tables}, _figures(config, tables, made[MAIN]),
+        trader_line(found, unseen), {"summary": tables["summary"], **tables}, _figures(config, tables, made[MAIN]),
         _metrics(shown), {symbol: markets[symbol] for symbol in pools}, notes=_notes(config, made[MAIN], pools),
         json={"promises": _plain(found), **{name: _plain(one) for name, one in tables.items() if one is not found}},
         main=MAIN, headline=headline(config, shown, made[MAIN]),
@@ -95,17 +96,24 @@ def _tables(
     return tables if books.empty else {**tables, "books": books}
 
 
-def trader_line(found: pd.DataFrame) -> str:
-    """LEVERAGE keeps liquidation within a week below 5 %; what came out on contracts that were not fitted on."""
+def trader_line(found: pd.DataFrame, unseen: bool = True) -> str:
+    """LEVERAGE keeps liquidation within a week below 5 %, and what came of it.
+
+    Parameters
+    ----------
+    unseen : bool
+        Whether no scored contract was fitted on.
+    """
     rows = found[
         (found.contract == POOLED) & (found.rule == MAIN) & (found.event == EVENTS[0]) & found.refused.isna()
     ]
     wanted = rows[(rows.horizon == "7d") & (rows.budget == 0.05) & (rows.side == "long")]
     row = (wanted if len(wanted) else rows).iloc[0]
+    where = "contracts that the law was not fitted on" if unseen else "later days than the law was fitted on"
     return (
         f"{row.mean_leverage:.1f}x ({row.side}, mean) keeps liquidation within {row.horizon} below {row.budget:.3g}; "
-        f"on contracts that the law was not fitted on this promise came out at {row.realised:.1%} [{row.low:.1%}, "
-        f"{row.high:.1%}], {row.independent} independent events"
+        f"on {where} this promise came out at {row.realised:.1%} [{row.low:.1%}, {row.high:.1%}], {row.independent} "
+        "independent events"
     )
 
 

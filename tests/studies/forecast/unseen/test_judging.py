@@ -95,3 +95,12 @@ def test_years_are_ratios_of_their_own_sums():
 
 def test_the_loss_is_qlike():
     assert qlike(np.array([3.0]), np.array([2.0]))[0] == pytest.approx(loss(1.5))
+
+
+def test_the_line_counts_contracts_and_has_no_interval_of_a_few_days():
+    both = judged({"A": table(1.5, 3.0, 2.0), "B": table(1.5, 3.0, 2.0)})
+    assert "on 2 contracts that it was not fitted on, panel has 0.308 [0.308, 0.308]" in both.line
+    few = judged({"A": table(1.5, 3.0, 2.0).iloc[:2]}).line
+    # (0.5 - ln 1.5) / (1 - ln 2) = 0.0945 / 0.307
+    assert "on 1 contract that it was not fitted on, panel has 0.308 (too few days for an interval)" in few
+    assert "nan" not in few

@@ -209,17 +209,28 @@ def _line(config: UnseenConfig, scores: pd.DataFrame, young: pd.DataFrame) -> st
         mean = np.average(young["ratio_to_ewma"], weights=young["n_days"])
         return f"{config.name}: no contract has a year of history; panel has {mean:.3f} of the plain EWMA's QLIKE"
     row: Any = scores.loc[(POOLED, PANEL)]
-    ridge = ""
-    if "ratio_to_ridge" in row and math.isfinite(row["ratio_to_ridge"]):
-        ridge = (
-            f" and {row['ratio_to_ridge']:.3f} [{row['ratio_to_ridge_low']:.3f}, {row['ratio_to_ridge_high']:.3f}] of "
-            "their own Ridge's"
-        )
+    n = scores.index.get_level_values(0).nunique() - 1
+    ridge = (
+        f" and {_ratio(row, 'ridge')} of their own Ridge's"
+        if math.isfinite(row.get("ratio_to_ridge", math.nan))
+        else ""
+    )
+    cover = row.get("coverage", math.nan)
+    inside = f"; intervals cover {cover:.1%}" if math.isfinite(cover) else ""
     return (
-        f"{config.name}: on {scores.index.get_level_values(0).nunique() - 1} contracts that it was not fitted on, "
-        f"panel has {row['ratio_to_har']:.3f} [{row['ratio_to_har_low']:.3f}, {row['ratio_to_har_high']:.3f}] of the "
-        f"QLIKE of their own HAR in its best form{ridge}; intervals cover {row.get('coverage', math.nan):.1%}; "
+        f"{config.name}: on {n} {'contract' if n == 1 else 'contracts'} that it was not fitted on, panel has "
+        f"{_ratio(row, 'har')} of the QLIKE of their own HAR in its best form{ridge}{inside}; "
         f"{int(row['n_forecasts'])} forecasts"
+    )
+
+
+def _ratio(row: Any, label: str) -> str:
+    """A ratio with its interval, where there are days enough for one."""
+    value, low, high = (row[f"ratio_to_{label}{end}"] for end in ("", "_low", "_high"))
+    return (
+        f"{value:.3f} [{low:.3f}, {high:.3f}]"
+        if math.isfinite(low)
+        else f"{value:.3f} (too few days for an interval)"
     )
 
 
