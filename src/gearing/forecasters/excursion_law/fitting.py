@@ -20,7 +20,7 @@ _WEEKS = 50.0  # weeks after which half of a weekday's difference counts
 # Step of the calibration after a day whose share of exceedances is e: gain x (budget - e) / sqrt(budget) over the days
 # of the horizon; the shift forgets a thousandth a day. Chosen on BTC, ETH, BNB, ADA, BCH and LINK before 2023.
 GAIN, FORGET = 0.02, 0.001
-OWN_GAIN = 0.02  # of a contract's own exceedances, on top of the pool's; chosen on the same
+OWN_GAIN = 0.005  # of a contract's own exceedances, on top of the pool's; chosen on the same
 # Shifts this small keep calibrated budgets in their order: ln 5 is the smallest step between two of them.
 LARGEST_SHIFT = 0.75
 
