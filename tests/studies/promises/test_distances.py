@@ -3,7 +3,7 @@
 import numpy as np
 from tests.simulation.markets import contract, market
 
-from gearing.studies.promises.distances import _har_rows, log_sizes
+from gearing.studies.promises.distances import har_rows, log_sizes
 
 
 def test_the_curve_of_touches_needs_its_own_window_after_that_of_har():
@@ -11,7 +11,7 @@ def test_the_curve_of_touches_needs_its_own_window_after_that_of_har():
     days = market(closes, contracts=[contract("A")])
     # HAR looks back over 30 days and a bar; two windows of 180 days and two midnights follow
     for length, known in ((20, False), (200, False), (391, False), (394, True)):
-        assert (_har_rows(days.rows(0, 24 * length), "7d") is not None) is known
+        assert (har_rows(days.rows(0, 24 * length), "7d") is not None) is known
 
 
 def test_a_size_is_the_log_distance_of_a_fall_and_of_a_rise():

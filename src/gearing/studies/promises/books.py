@@ -86,14 +86,16 @@ def book_table(
 
 
 @dataclass(frozen=True)
-class _Distances:
+class BudgetDistances:
     """Days, and the distance of every budget, side, contract and day."""
 
     days: NDArray[np.datetime64]
     of: Mapping[tuple[float, int], Array]  # (n_days, n_contracts)
 
 
-def _distances(config: PromisesConfig, stated: pd.DataFrame, horizon: str, names: list[str]) -> _Distances:
+def _distances(
+    config: PromisesConfig, stated: pd.DataFrame, horizon: str, names: list[str]
+) -> BudgetDistances:
     part = stated[stated.horizon == horizon]
     days = np.unique(part.day.to_numpy("datetime64[D]"))
     found = {}
@@ -103,7 +105,7 @@ def _distances(config: PromisesConfig, stated: pd.DataFrame, horizon: str, names
             wide = mine.pivot(index="day", columns="contract", values=distance_column(budget))
             wide = wide.reindex(index=pd.DatetimeIndex(days), columns=names)
             found[budget, side] = wide.to_numpy(np.float64)
-    return _Distances(days, found)
+    return BudgetDistances(days, found)
 
 
 def _books(sizes: Sequence[int], n: int) -> Iterator[tuple[str, list[list[int]]]]:
@@ -118,7 +120,7 @@ def _books(sizes: Sequence[int], n: int) -> Iterator[tuple[str, list[list[int]]]
 def _rows(
     config: PromisesConfig,
     path: Path,
-    distances: _Distances,
+    distances: BudgetDistances,
     rate: Array,
     horizon: str,
     kind: str,
@@ -127,8 +129,8 @@ def _rows(
 ) -> list[dict[str, Any]]:
     """Rows of a kind and size of book at a horizon."""
     sides = KINDS[kind]
-    weights = [_weights(distances, config.budgets[-1], kind, own, whole=size != "all") for own in members]
-    moved = [_worst(path, distances.days, weight, rate, horizon) for weight in weights]
+    weights = [book_weights(distances, config.budgets[-1], kind, own, whole=size != "all") for own in members]
+    moved = [worst_moves(path, distances.days, weight, rate, horizon) for weight in weights]
     found = []
     for budget in config.budgets:
         reasons = [reason for side in sides if (reason := refusal(horizon, side, budget))]
@@ -142,8 +144,8 @@ def _rows(
                 sides=kind if kind in ("long", "short") else "both", margin_mode="cross",
                 maintenance=float(rate.mean()),
             )  # fmt: skip
-            allowed = [_allowed(limit, distances, budget, weight) for weight in weights]
-            hits = np.stack([_hits(event, a, m) for a, m in zip(allowed, moved, strict=True)])
+            allowed = [allowed_leverage(limit, distances, budget, weight) for weight in weights]
+            hits = np.stack([events_of(event, a, m) for a, m in zip(allowed, moved, strict=True)])
             met = realised(hits, days_of(horizon), seed=config.seed, replications=config.replications)
             leverage = np.concatenate(allowed)[np.isfinite(hits).ravel()]
             found.append(
@@ -154,7 +156,7 @@ def _rows(
     return found
 
 
-def _weights(distances: _Distances, budget: float, kind: str, own: list[int], whole: bool) -> Array:
+def book_weights(distances: BudgetDistances, budget: float, kind: str, own: list[int], whole: bool) -> Array:
     """Signed shares of gross notional (n_days, n_contracts); zero on days on which a book is not there.
 
     A book of named contracts is there when all of them are, the book of all when two are.
@@ -170,7 +172,7 @@ def _weights(distances: _Distances, budget: float, kind: str, own: list[int], wh
     return weight
 
 
-def _worst(
+def worst_moves(
     path: Path, days: NDArray[np.datetime64], weight: Array, rate: Array, horizon: str
 ) -> tuple[Array, Array]:
     """Largest loss, and loss with maintenance margin, within the horizon, per unit of gross notional (n_days,)."""
@@ -188,7 +190,7 @@ def _worst(
     return loss, due
 
 
-def _allowed(limit: RiskLimit, distances: _Distances, budget: float, weight: Array) -> Array:
+def allowed_leverage(limit: RiskLimit, distances: BudgetDistances, budget: float, weight: Array) -> Array:
     """Gross leverage that the control leaves of a book with the same shares and far too much of it (n_days,)."""
     n, slots = weight.shape
     columns = {
@@ -210,7 +212,7 @@ def _allowed(limit: RiskLimit, distances: _Distances, budget: float, weight: Arr
     return np.abs(decided).sum(axis=1) / slots
 
 
-def _hits(event: str, leverage: Array, worst: tuple[Array, Array]) -> Array:
+def events_of(event: str, leverage: Array, worst: tuple[Array, Array]) -> Array:
     """1 where the event followed, 0 where not, NaN without a book or an outcome (n_days,)."""
     loss, due = worst
     met = leverage * due >= 1.0

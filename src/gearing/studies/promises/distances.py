@@ -176,7 +176,7 @@ def _touch_curve(
     touched = np.full((*shape, max(len(config.sizes_of(h)) for h in config.horizons)), np.nan)
     for h, horizon in enumerate(config.horizons):
         sizes = tuple(sorted({*SIZES, *config.sizes_of(horizon)}))
-        rows = _har_rows(market, horizon)
+        rows = har_rows(market, horizon)
         if rows is None:
             continue
         made = walk_forward(forecaster("har").estimator(), rows, _CURVE)
@@ -195,7 +195,7 @@ def _touch_curve(
     return distances, touched
 
 
-def _har_rows(market: MarketData, horizon: str) -> Rows | None:
+def har_rows(market: MarketData, horizon: str) -> Rows | None:
     """Rows of HAR, one a day; None where they do not span its first window, and after it that of the curve."""
     columns = forecaster("har").columns
     if market.n_bars < max(get_feature(name).least_bars(market.bar) for name in columns):
