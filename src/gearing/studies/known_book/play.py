@@ -15,10 +15,12 @@ from gearing.features import FeatureSet
 from gearing.market import MarketData
 from gearing.market.synthetic.generators import synthetic_market
 from gearing.market.timing import DAY
+from gearing.policies.controls import ExposureScale
 from gearing.policies.oracle import oracle_policy
-from gearing.studies.known_book.config import ORACLE, KnownBookConfig
+from gearing.studies.known_book.config import MOST_LEVERAGE, ORACLE, KnownBookConfig
 from gearing.studies.trials import Place, Trial
 
+_SHARE = 0.25  # of a policy's targets that is played
 _BEFORE = 365  # days before a test that warm up columns and the oracle's filter
 
 
@@ -92,12 +94,16 @@ def learned(config: KnownBookConfig, trial: Played, whole: MarketData, start: np
 def returns_of(config: KnownBookConfig, policy: Any, market: MarketData, begin: np.datetime64) -> np.ndarray:
     """Simple daily returns of an account from ``begin`` on; the year before warms up columns and filter.
 
+    Targets are a quarter of the policy's: full leverage of the optimum can ruin an account that decides once a day, and
+    growth at equal risk does not depend on the scale.
+
     Parameters
     ----------
     policy : Policy, or None for the optimum
     """
     cut = market.between(begin - _BEFORE * DAY)
-    result = backtest(policy or oracle_policy(cut), cut, **vars(config.simulation()))
+    account = config.simulation(controls=(ExposureScale(_SHARE, max_leverage=MOST_LEVERAGE),))
+    result = backtest(policy or oracle_policy(cut), cut, **vars(account))
     days = daily_returns(result.path.time, result.path.equity)
     ends = result.time[0] + np.arange(1, days.size + 1) * DAY
     return days[ends > begin]
