@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import gearing
+from gearing.export import export_bundle
 from gearing.export.playing import BundlePolicy
 
 RULE = {"windows": ("10d", "20d"), "short": 1.0, "column": "realized_volatility_20d"}
@@ -24,7 +25,7 @@ def test_an_ensemble_plays_from_its_bundle_on_contracts_it_never_saw(tmp_path):
     own = policy.for_contracts(market.symbols)
     table = gearing.FeatureSet(list(policy.required_columns)).compute(market)
     config = gearing.SimulationConfig(**ACCOUNT)
-    folder = gearing.export_bundle(own, tmp_path / "bundle", market=market, table=table, config=config)
+    folder = export_bundle(own, tmp_path / "bundle", market=market, table=table, config=config)
     bundled = gearing.backtest(BundlePolicy(gearing.load_bundle(folder)), market, **ACCOUNT)
     np.testing.assert_allclose(bundled.equity, played.equity, rtol=1e-5)
     assert (played.equity != gearing.backtest(rule, market, **ACCOUNT).equity).any()
