@@ -97,7 +97,7 @@ def _figure(config: StudyConfig, table: pd.DataFrame, entries: Sequence[Entry], 
     left, right = figure.subplots(1, 2, width_ratios=[1.35, 1.0])
     draw_equity(left, lines)
     left.set_ylabel("equity [quote]")
-    rows = table.loc[known]
+    rows = table.reindex(columns=list(_VERSUS)).loc[known]  # a baseline that failed leaves no difference
     middle, low, high = (rows[name] for name in _VERSUS)
     intervals(
         right, [names.get(str(name), str(name)) for name in known], middle, low, high,
