@@ -10,6 +10,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RUNTIME = "gearing.export.runtime"
 # An order is sized, and an account observed, by the simulator's own records; so the runtime stands on it as well.
 PACKAGES = {
+    "drawing",
     "lazy",
     "names",
     "storage",

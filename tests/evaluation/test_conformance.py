@@ -1,6 +1,6 @@
 """The conformance suite passes what is sound and names what is not."""
 
-import sys
+import inspect
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -125,7 +125,7 @@ class Peeks(Good):
     """Finds the simulator in the frames of its caller, and in it the prices to come."""
 
     def predict(self, observation, state=None, episode_start=None, deterministic=False):
-        frame = sys._getframe()
+        frame = inspect.currentframe()
         while "simulator" not in frame.f_locals:
             frame = frame.f_back
         later = frame.f_locals["simulator"].markets[0].close[-1].sum()
@@ -141,7 +141,7 @@ class Mutates(Peeks):
     """Writes into the prices that the simulator plays."""
 
     def predict(self, observation, state=None, episode_start=None, deterministic=False):
-        frame = sys._getframe()
+        frame = inspect.currentframe()
         while "simulator" not in frame.f_locals:
             frame = frame.f_back
         frame.f_locals["simulator"].markets[0].close[:] = 1.0

@@ -102,7 +102,10 @@ def test_the_strategy_sends_at_each_due_close_the_order_that_the_bundle_decides_
     orders = 0
     for k, row in enumerate(bars.itertuples(index=False), start=1):
         closed = np.datetime64(row.open_time, "ms") + bundle.manifest.bar
-        bar = SimpleNamespace(ts_event=int(closed.astype("datetime64[ns]").astype(np.int64)), **row._asdict())
+        bar = SimpleNamespace(
+            ts_event=int(closed.astype("datetime64[ns]").astype(np.int64)),
+            **dict(zip(bars.columns, row, strict=True)),
+        )
         account = strategy.account() if k > 1 else {"wallet_balance": 10_000.0, "positions": {}}
         strategy.on_bar(bar)
         due = k >= bundle.lookback_bars and closed.astype("datetime64[h]").astype(int) % 4 == 0

@@ -13,7 +13,7 @@ from gearing.policies.controls import DrawdownFloor, ExposureScale
 from gearing.simulation.config import SimulationConfig
 from gearing.studies.experiment import ExperimentConfig
 from gearing.studies.fields import Direction, Duration, EachOnce, Moment, Section, by_name
-from gearing.studies.portfolio.learning import BookAgent
+from gearing.studies.portfolio.agents import BookAgent
 from gearing.studies.portfolio.variants import ALL, Variant
 from gearing.studies.rules_and_agents import Rule
 from gearing.studies.sections import Decision, Exchange, Market, Statistics, account_settings

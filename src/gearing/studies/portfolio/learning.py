@@ -1,11 +1,10 @@
-"""Agents among the policies of a portfolio study: trained anew at every refit, on the days before it."""
+"""The policies of a portfolio study: rules, and agents trained anew at every refit, on the days before it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from pydantic import Field
 
 from gearing.agents.settings import agent_settings
 from gearing.features import FeatureSet, is_feature
@@ -13,48 +12,7 @@ from gearing.market import MarketData
 from gearing.market.timing import parse_duration
 from gearing.simulation.actions import ResidualScheme
 from gearing.studies.fields import as_time
-from gearing.studies.rules_and_agents import Learner
-
-if TYPE_CHECKING:
-    from gearing.studies.portfolio.config import PortfolioConfig
-
-
-class BookAgent(Learner):
-    """A ``differentiable_book`` around a rule of the study.
-
-    Attributes
-    ----------
-    base : str
-        The rule whose leverage it scales, by its name in the study.
-    seeds : int
-        Members of the ensemble that is played, with seeds that count up from the study's.
-    """
-
-    algorithm: str = "differentiable_book"
-    base: str
-    seeds: int = Field(default=10, ge=1, le=100)
-
-    def check(self) -> None:
-        """Refuse other algorithms, and an agent that names no columns."""
-        super().check()
-        if self.algorithm != "differentiable_book":
-            raise ValueError(f"{self.algorithm}: a study of books trains differentiable_book alone.")
-        if agent_settings(self.hyper_parameters).columns is None:
-            raise ValueError("name the columns that the agent reads: columns: [scaled_momentum_20d, ...].")
-
-    @property
-    def contracts(self) -> None:
-        """None: it trades all contracts."""
-        return
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """What its results depend on."""
-        return self.model_dump(mode="json")
-
-    def market(self, whole: MarketData) -> MarketData:
-        """The market that it trades: all contracts."""
-        return whole
+from gearing.studies.portfolio.config import PortfolioConfig
 
 
 def made(config: PortfolioConfig, name: str, market: MarketData) -> Any:
