@@ -5,6 +5,7 @@ import pytest
 
 from gearing.evaluation.risk.drawdown_budget import (
     chance_of_drawdown,
+    equal_risk_growth,
     equal_risk_scale,
     realised_drawdown,
     scale_to_budget,
@@ -105,6 +106,32 @@ def test_window_drawdowns_by_hand():
     # windows of 2 days: (1, 2, 1): 0.5; (2, 1, 1.5): 0.5; (1, 1.5, 3): 0
     assert window_drawdowns(equity, 2).tolist() == [0.5, 0.5, 0.0]
     assert window_drawdowns(equity, 365).tolist() == [0.5]
+
+
+@pytest.mark.parametrize("window", [1, 2, 3, 30, 365])
+def test_window_drawdowns_are_those_of_a_plain_search_to_the_last_bit(window):
+    equity = np.cumprod(1.0 + np.random.default_rng(5).normal(0.001, 0.03, 500))
+    plain = [
+        max(1.0 - equity[j] / equity[i : j + 1].max() for j in range(i, i + window + 1))
+        for i in range(0, 500 - window, 7)
+    ]
+    assert window_drawdowns(equity, window)[::7].tolist() == plain
+
+
+def test_a_window_after_all_was_lost_has_lost_all():
+    with np.errstate(all="raise"):
+        assert window_drawdowns([1.0, 0.0, 0.0, 0.0], 2).tolist() == [1.0, 1.0]
+
+
+def test_growth_at_equal_risk_is_that_of_scaled_returns_or_of_a_ruin():
+    returns = np.random.default_rng(3).normal(0.001, 0.02, 800)
+    scale = equal_risk_scale(returns, 0.25)
+    np.testing.assert_array_equal(equal_risk_growth(returns, 0.25), np.log1p(scale * returns))
+    rare = returns / 1000.0
+    rare[9] = -0.3  # in 10 of 435 windows, so that the budget needs more than 1 / 0.3
+    growth = equal_risk_growth(rare, 0.25)
+    assert growth[9] == -np.inf
+    assert np.isfinite(np.delete(growth, 9)).all()
 
 
 def test_the_equal_risk_scale_reaches_the_budget():

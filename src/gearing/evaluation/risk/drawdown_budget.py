@@ -170,8 +170,42 @@ def window_drawdowns(equity: ArrayLike, window: int = WINDOW) -> np.ndarray:
     """
     values = np.asarray(equity, np.float64)
     length = min(window + 1, values.size)
-    views = np.lib.stride_tricks.sliding_window_view(values, length)
-    return np.asarray((1.0 - views / np.maximum.accumulate(views, axis=1)).max(axis=1))
+    block, whole = _Stretches.of_one(values), None
+    while length:  # a window is one stretch for each binary digit of its length, and stretches double
+        if length & 1:
+            whole = block if whole is None else whole.followed_by(block)
+        length >>= 1
+        block = block.followed_by(block) if length else block
+    assert whole is not None
+    return whole.drawdown
+
+
+@dataclass(frozen=True)
+class _Stretches:
+    """Highest and lowest value and largest drawdown of all stretches of one length, by their first value."""
+
+    length: int
+    highest: np.ndarray
+    lowest: np.ndarray
+    drawdown: np.ndarray
+
+    @classmethod
+    def of_one(cls, values: np.ndarray) -> "_Stretches":
+        return cls(1, values, values, np.zeros_like(values))
+
+    def followed_by(self, other: "_Stretches") -> "_Stretches":
+        """Each stretch with that of ``other`` which begins where it ends."""
+        count = self.highest.size - other.length
+        highest, lowest = self.highest[:count], other.lowest[self.length :]
+        # what was all lost leaves 0 of 0
+        left = np.divide(lowest, highest, out=np.zeros(count), where=highest > 0.0)
+        worst = np.maximum(self.drawdown[:count], other.drawdown[self.length :])
+        return _Stretches(
+            self.length + other.length,
+            np.maximum(highest, other.highest[self.length :]),
+            np.minimum(self.lowest[:count], lowest),
+            np.maximum(worst, 1.0 - left),
+        )
 
 
 def chance_of_drawdown(
@@ -230,6 +264,16 @@ def equal_risk_scale(returns: ArrayLike, budget: float, window: int = WINDOW) ->
     """
     values = np.asarray(returns, np.float64)
     return _largest_within(lambda scale: realised_drawdown(scale * values, window), budget, _MOST_SCALE)
+
+
+def equal_risk_growth(returns: ArrayLike, budget: float) -> np.ndarray:
+    """Log growth of each day (n_days,) at `equal_risk_scale`; -inf on a day that loses all of equity at that scale.
+
+    A mean with such a day is -inf as well: the account is ruined, whatever the other days earn.
+    """
+    values = np.asarray(returns, np.float64)
+    scaled = equal_risk_scale(values, budget) * values
+    return np.log1p(scaled, out=np.full(scaled.shape, -np.inf), where=scaled > -1.0)
 
 
 def _equity(returns: np.ndarray) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from gearing.evaluation.metrics import DAYS_PER_YEAR
-from gearing.evaluation.risk.drawdown_budget import WINDOW, equal_risk_scale, window_drawdowns
+from gearing.evaluation.risk.drawdown_budget import WINDOW, equal_risk_growth, window_drawdowns
 from gearing.evaluation.statistics.inference import growth_difference
 from gearing.evaluation.statistics.multiple_testing import family_of_means
 from gearing.studies.portfolio.config import PortfolioConfig
@@ -79,7 +79,6 @@ def measured(book: Played, budget: float) -> dict[str, Any]:
     chance = summary.get("chance", (np.nan, np.nan))
     equity = np.concatenate([[1.0], np.cumprod(1.0 + returns)])
     windows = window_drawdowns(equity)
-    equal = equal_risk_scale(returns, budget)
     growth = float(np.log1p(returns).mean() * DAYS_PER_YEAR)
     promised = float(np.mean(summary["promised_growth"]))
     below = np.sort(1.0 - equity / np.maximum.accumulate(equity))[::-1]
@@ -89,7 +88,7 @@ def measured(book: Played, budget: float) -> dict[str, Any]:
         "scale": float(np.mean(summary["scales"])) if summary["scales"] else np.nan,
         "promised_growth": promised,
         "growth": growth,
-        "growth_equal_risk": float(np.log1p(equal * returns).mean() * DAYS_PER_YEAR),
+        "growth_equal_risk": float(equal_risk_growth(returns, budget).mean() * DAYS_PER_YEAR),
         "overfit": promised - growth,
         "mdd": float(windows.mean()),
         "realised_over_promised": float(windows.mean() / np.mean(summary["promised_drawdown"])),
@@ -118,7 +117,7 @@ def differences(
     each has its own constants, and their mean growth is compared.
     """
     scaled = {
-        name: np.mean([_equal_risk_growth(part[name].returns, budget) for part in parts], axis=0)
+        name: np.mean([equal_risk_growth(part[name].returns, budget) for part in parts], axis=0)
         for name in parts[0]
     }
     base = _against(config, scaled, config.base_name, "")
@@ -129,21 +128,21 @@ def differences(
     return base
 
 
-def _equal_risk_growth(returns: np.ndarray, budget: float) -> np.ndarray:
-    """Daily log growth of returns times the constant at which they have the budget's drawdown."""
-    return np.asarray(np.log1p(equal_risk_scale(returns, budget) * returns))
-
-
 def _against(
     config: PortfolioConfig, growth: Mapping[str, np.ndarray], base: str, prefix: str
 ) -> pd.DataFrame:
-    """Differences to one policy: ``difference``, ``low``, ``high``, and ``p_family`` corrected for all rows."""
+    """Differences to one policy: ``difference``, ``low``, ``high``, and ``p_family`` corrected for all rows.
+
+    There are none with an account that a day ruins at the scale of equal risk.
+    """
     how = config.statistics
     settings: dict[str, Any] = {
         "seed": config.seed, "mean_block": how.mean_block, "replications": how.replications,
     }  # fmt: skip
-    others = [name for name in growth if name != base]
-    rows = {base: {"difference": 0.0, "low": 0.0, "high": 0.0}}
+    lives = {name: bool(np.isfinite(days).all()) for name, days in growth.items()}
+    others = [name for name in growth if name != base and lives[name] and lives[base]]
+    rows = {name: dict.fromkeys(("difference", "low", "high"), np.nan) for name in growth}
+    rows[base] = {"difference": 0.0, "low": 0.0, "high": 0.0}
     for name in others:
         one = growth_difference(growth[name], growth[base], level=how.level, **settings)
         rows[name] = {"difference": one.estimate, "low": one.low, "high": one.high}
