@@ -53,6 +53,43 @@ def test_a_share_is_growth_at_equal_risk_over_the_optimums_whatever_the_leverage
     assert agent.low < agent.difference < agent.high < 0.0
 
 
+def test_a_ruined_account_is_counted_and_never_averaged():
+    """On the first of two paths a rule loses 30 % on its tenth day and next to nothing later. Few windows have that
+    day, so their mean reaches the budget at a scale above 1 / 0.3 alone, which loses all of it: the mean of both paths
+    is that of a ruined account. One that was ruined as played (NaN) is the same."""
+    rng = np.random.default_rng(1)
+    best = rng.normal(0.002, 0.01, (2, 800))
+    rule = np.stack([best[0] / 1000.0, best[1]])
+    rule[0, 9] = -0.3
+    settings = config(markets=2)
+    played = {}
+    for path in range(2):
+        played[Played(path)] = pd.DataFrame({"trend": rule[path], ORACLE: best[path]})
+        agent = best[path] if path else np.full(800, np.nan)
+        played[Played(path, "linear", 1.0)] = pd.DataFrame({"linear": agent})
+    paths = path_rows(settings, "book-drift", played)
+    assert paths.set_index(["policy", "path"])["ruined"].to_dict() == {
+        ("trend", 0): True, ("trend", 1): False, (ORACLE, 0): False, (ORACLE, 1): False,
+        ("linear", 0): True, ("linear", 1): False,
+    }  # fmt: skip
+    rows = mean_rows(settings, paths, {"book-drift": played}).droplevel("history")
+    assert rows.droplevel("test")["ruined"].to_dict() == {"trend": 1, ORACLE: 0, "linear": 1}
+    for name in ("trend", "linear"):
+        row = rows.loc[("book-drift", name)]
+        assert row.growth_equal_risk == row.share == row.lowest_share == -np.inf
+    assert np.isnan(rows.loc[("book-drift", "linear"), ["difference", "low", "high"]].astype(float)).all()
+
+
+def test_a_trial_says_what_it_is():
+    assert [one.name for one in (Played(1), Played(0, "linear", 7.0))] == ["rules-path1", "linear-7y-path0"]
+
+
+def test_there_is_no_share_of_an_optimum_that_does_not_grow():
+    losing = np.random.default_rng(2).normal(-0.002, 0.01, 800)
+    played = {Played(0): pd.DataFrame({"trend": losing, ORACLE: losing})}
+    assert path_rows(config(), "book-drift", played)["share"].isna().all()
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -32,6 +32,12 @@ class Played(Trial):
     agent: str | None = None
     history: float | None = None
 
+    @property
+    def name(self) -> str:
+        """Such as ``linear-20y-path1``, or ``rules-path1``."""
+        what = "rules" if self.agent is None else f"{self.agent}-{self.history:g}y"
+        return f"{what}-path{self.path}"
+
     def settings(self, config: Any) -> dict[str, Any]:
         """What the returns depend on."""
         names = ("train", "tests", "years", "seed", "seeds")
@@ -95,7 +101,8 @@ def returns_of(config: KnownBookConfig, policy: Any, market: MarketData, begin: 
     """Simple daily returns of an account from ``begin`` on; the year before warms up columns and filter.
 
     Targets are a quarter of the policy's: full leverage of the optimum can ruin an account that decides once a day, and
-    growth at equal risk does not depend on the scale.
+    growth at equal risk does not depend on the scale. All are NaN if the account is ruined nevertheless: it has no
+    returns that a scale could be fitted to.
 
     Parameters
     ----------
@@ -106,4 +113,4 @@ def returns_of(config: KnownBookConfig, policy: Any, market: MarketData, begin: 
     result = backtest(policy or oracle_policy(cut), cut, **vars(account))
     days = daily_returns(result.path.time, result.path.equity)
     ends = result.time[0] + np.arange(1, days.size + 1) * DAY
-    return days[ends > begin]
+    return np.where(result.ruined, np.nan, days[ends > begin])

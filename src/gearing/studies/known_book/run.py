@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from gearing.drawing import colour, figure_style, legend_below, new_figure
-from gearing.evaluation.metrics import DAYS_PER_YEAR
-from gearing.evaluation.risk.drawdown_budget import equal_risk_scale
+from gearing.evaluation.metrics import DAYS_PER_YEAR, RUINED
+from gearing.evaluation.risk.drawdown_budget import equal_risk_growth
 from gearing.evaluation.statistics.inference import growth_difference
 from gearing.studies.experiment import Findings, experiment
 from gearing.studies.known_book.config import ORACLE, KnownBookConfig
@@ -50,7 +50,8 @@ def path_rows(config: KnownBookConfig, test: str, played: Mapping[Played, pd.Dat
     """A row for each policy, history and path: growth at equal risk and its share of the optimum's.
 
     ``growth_equal_risk`` is that of daily returns times the constant at which the mean largest drawdown of 365 days
-    is the budget; ``share`` divides it by the optimum's on the same path, costs included.
+    is the budget, -inf where a day ruins the account at that constant; ``share`` divides it by the optimum's on the
+    same path, costs included, and is NaN where the optimum does not grow.
     """
     rows = []
     for trial, table in played.items():
@@ -59,29 +60,36 @@ def path_rows(config: KnownBookConfig, test: str, played: Mapping[Played, pd.Dat
         for policy in table:
             values = table[policy].to_numpy(float)
             growth = optimum if policy == ORACLE else growth_at(config, values)
-            rows.append((test, policy, trial.history, trial.path, yearly(values), growth, growth / optimum))
-    return pd.DataFrame(rows, columns=[*_INDEX, "path", "growth", "growth_equal_risk", "share"])
+            share = growth / optimum if 0.0 < optimum < np.inf else np.nan
+            ruined = not np.isfinite(growth)
+            rows.append((test, policy, trial.history, trial.path, yearly(values), growth, share, ruined))
+    return pd.DataFrame(rows, columns=[*_INDEX, "path", "growth", "growth_equal_risk", "share", "ruined"])
 
 
 def growth_at(config: KnownBookConfig, returns: np.ndarray) -> float:
-    """Log growth a year at the budget."""
-    return yearly(equal_risk_scale(returns, config.budget) * returns)
+    """Log growth a year at the budget; -inf for an account that is ruined there, or was ruined as played (NaN)."""
+    if not np.isfinite(returns).all():
+        return -np.inf
+    return float(equal_risk_growth(returns, config.budget).mean() * DAYS_PER_YEAR)
 
 
 def yearly(returns: np.ndarray) -> float:
-    """Log growth a year of simple daily returns."""
-    return float(np.log1p(returns).mean() * DAYS_PER_YEAR)
+    """Log growth a year of simple daily returns; -inf for an account that was ruined."""
+    return float(np.log1p(returns).mean() * DAYS_PER_YEAR) if np.isfinite(returns).all() else -np.inf
 
 
 def mean_rows(
     config: KnownBookConfig, paths: pd.DataFrame, series: Mapping[str, Mapping[Played, pd.DataFrame]]
 ) -> pd.DataFrame:
     """Means over the paths, with each agent's difference to the base: growth at equal risk, days of all paths resampled
-    in blocks."""
-    means = paths.groupby(_INDEX, sort=False, dropna=False)[["growth", "growth_equal_risk"]].mean()
+    in blocks. ``ruined`` counts paths; with one, growth is -inf and there is no difference."""
+    grouped = paths.groupby(_INDEX, sort=False, dropna=False)
+    means = grouped[["growth", "growth_equal_risk"]].mean()
     optimum = means.xs(ORACLE, level="policy")["growth_equal_risk"].droplevel("history")
+    optimum = optimum.where((optimum > 0.0) & np.isfinite(optimum))
     means["share"] = means["growth_equal_risk"] / optimum.reindex(means.index, level="test")
-    means["lowest_share"] = paths.groupby(_INDEX, sort=False, dropna=False)["share"].min()
+    means["lowest_share"] = grouped["share"].agg(lambda shares: shares.min(skipna=False))
+    means["ruined"] = grouped["ruined"].sum().astype(int)
     for name in ("difference", "low", "high"):
         means[name] = np.nan
     for test, policy, history in means.index:
@@ -101,9 +109,10 @@ def _difference(
             "base": played[Played(path)][config.base_name],
         }
         for name, column in tables.items():
-            values = column.to_numpy(float)
-            scaled[name].append(np.log1p(equal_risk_scale(values, config.budget) * values))
+            scaled[name].append(equal_risk_growth(column.to_numpy(float), config.budget))
     joined = [np.concatenate(scaled[name]) for name in ("agent", "base")]
+    if not np.isfinite(joined).all():
+        return [np.nan, np.nan, np.nan]
     one = growth_difference(*joined, seed=config.seed, level=config.level)
     return [one.estimate, one.low, one.high]
 
@@ -149,21 +158,25 @@ def _line(config: KnownBookConfig, rows: pd.DataFrame) -> str:
     parts = []
     for test in config.tests:
         shares = rows.loc[(test, config.main_name)]["share"]
-        text = ", ".join(f"{share:.2f} after {years:g} years" for years, share in shares.items())
+        text = ", ".join(f"{_shown(share)} after {years:g} years" for years, share in shares.items())
         best, share = best_rule(config, rows, test)
-        parts.append(f"{test}: {text} ({best} {share:.2f})")
+        parts.append(f"{test}: {text} ({best} {_shown(share)})")
     return f"{config.name}, {config.main_name}, share of the optimum's growth at equal risk: " + "; ".join(
         parts
     )
 
 
+def _shown(share: float) -> str:
+    if np.isnan(share):
+        return "no share (the optimum does not grow)"
+    return f"{share:.2f}" if np.isfinite(share) else RUINED
+
+
 def best_rule(config: KnownBookConfig, rows: pd.DataFrame, test: str) -> tuple[str, float]:
-    """The rule with the largest share of a test, in hindsight, and that share."""
-    shares = {
-        name: float(rows.xs((test, name), level=("test", "policy"))["share"].iloc[0]) for name in config.rules
-    }
-    best = max(shares, key=lambda name: shares[name])
-    return best, shares[best]
+    """The rule that grew fastest at equal risk in a test, in hindsight, and its share."""
+    known = rows.xs(test, level="test").droplevel("history").loc[list(config.rules)]
+    best = str(known["growth_equal_risk"].idxmax())
+    return best, float(known["share"][best])
 
 
 def _sentences(config: KnownBookConfig, rows: pd.DataFrame) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -172,10 +185,11 @@ def _sentences(config: KnownBookConfig, rows: pd.DataFrame) -> tuple[tuple[str, 
     for (test, policy, history), row in rows.iterrows():
         if policy not in config.agents:
             continue
-        text = (
-            f"On {test}, {policy} after {history:g} years of {config.train} against {config.base_name}: "
-            f"{row.difference:+.3f} [{row.low:+.3f}, {row.high:+.3f}] a year at equal risk"
-        )
+        text = f"On {test}, {policy} after {history:g} years of {config.train} against {config.base_name}"
+        if not np.isfinite(row.difference):
+            cannot.append(f"{text}: no comparison, one of the two is ruined at equal risk.")
+            continue
+        text += f": {row.difference:+.3f} [{row.low:+.3f}, {row.high:+.3f}] a year at equal risk"
         if row.low > 0.0 or row.high < 0.0:
             can.append(f"{text}; the interval excludes zero.")
         else:
