@@ -69,7 +69,7 @@ def _scalar(kind: Any, value: Any, place: str) -> Any:
         if (
             isinstance(value, bool)
             or not isinstance(value, int | float)
-            or abs(value) > 1e300 != math.isinf(value)
+            or (abs(value) > 1e300) != math.isinf(value)
         ):
             _refuse(value, place)
         return float(value)
