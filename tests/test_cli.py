@@ -48,7 +48,7 @@ def test_a_mistake_ends_in_one_message_without_a_traceback(tmp_path):
     path.write_text("rules: [fixed_3x]\nsees: 3\n")
     answer = run("show", str(path), check=False)
     assert answer.returncode == 2
-    assert answer.stderr == f"error: {path}: no field 'sees'. Did you mean 'seeds'?\n"
+    assert answer.stderr == f"error: {path}, line 2: no field 'sees'. Did you mean 'seeds'?\n"
 
 
 def test_a_folder_that_cannot_be_written_ends_in_one_message_without_a_traceback(tmp_path):

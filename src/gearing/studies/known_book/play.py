@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gearing.agents.training import train_agent
 from gearing.evaluation.backtesting import backtest
 from gearing.evaluation.metrics import daily_returns
 from gearing.features import FeatureSet
@@ -84,6 +83,8 @@ def other(config: KnownBookConfig, test: str, path: int) -> MarketData:
 
 def learned(config: KnownBookConfig, trial: Played, whole: MarketData, start: np.datetime64) -> Any:
     """The agent after its years of history, which end where the test begins."""
+    from gearing.agents.training import train_agent
+
     assert trial.agent is not None
     assert trial.history is not None
     agent = config.agents[trial.agent]

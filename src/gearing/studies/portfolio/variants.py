@@ -23,8 +23,8 @@ class Variant(Section):
         the other groups, and each group is played alone. Numbers are means over the groups.
     drop : int, optional
         So many contracts fewer, of all years: those that gained most in the test, known in hindsight.
-    by : {"contribution", "price"}
-        Which ones ``drop`` takes: those that each policy gained most from, or those whose price rose most.
+    by : {"contribution", "price"}, optional
+        Which ones ``drop`` takes: what each policy gained most from (the default), or whose price rose most.
     missing_funding : {"zero", "median"}, optional
         Of history, instead of the market's choice.
     policies : list of str, optional
@@ -33,7 +33,7 @@ class Variant(Section):
 
     left_out: int | None = Field(default=None, ge=2)
     drop: int | None = Field(default=None, ge=1)
-    by: Literal["contribution", "price"] = "contribution"
+    by: Literal["contribution", "price"] | None = None
     missing_funding: Literal["zero", "median"] | None = None
     policies: Annotated[list[str], EachOnce] | None = Field(default=None, min_length=1)
 
@@ -45,7 +45,7 @@ class Variant(Section):
                 f"a variant changes one thing; this one has {' and '.join(given) or 'none'} of left_out, drop and "
                 "missing_funding."
             )
-        if "by" in self.model_fields_set and self.drop is None:
+        if self.by is not None and self.drop is None:
             raise ValueError("by says which contracts drop takes, and this variant drops none.")
         return self
 
@@ -60,7 +60,7 @@ class Variant(Section):
         if self.left_out is not None:
             return f"on contracts left out of the fit ({self.left_out} groups)"
         if self.drop is not None:
-            which = "each policy gained most from" if self.by == "contribution" else "rose most"
+            which = "each policy gained most from" if self.by != "price" else "rose most"
             return f"without the {f'{self.drop} contracts' if self.drop > 1 else 'contract'} that {which}"
         return f"with funding of {self.missing_funding} where it is missing"
 
