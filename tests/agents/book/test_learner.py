@@ -117,9 +117,30 @@ def test_exposures_learn_a_constant_drift():
     assert result.row["log_growth"] > 0.0
 
 
+@pytest.mark.parametrize(("share", "held"), [(0.0, True), (1.0, False)])
+def test_a_share_of_the_penalty_acts_on_the_constant_of_exposures(share, held):
+    """A prior of next to no variance leaves no weight of trends. The constant that it spares is the mean of the book of
+    equal risks over its mean square: exposures of 0.3 / volatility / 8. Blocks without end are the history itself."""
+    market = gearing.synthetic_market("book-merton", seed=2, years=3.0, sharpe=3.0)
+    table = FeatureSet(["available", *COLUMNS, "realized_volatility_20d"]).compute(market)
+    still = {"learning_rate": 1e-12, "final_learning_rate": 1e-12, "mean_block": 1e9}
+    agent = {
+        **SMALL, "total_decisions": 8 * 60, "network": {"volatility": "realized_volatility_20d", "members": 1},
+        "parameters": {"penalty": 1e9, "constant": share, **still},
+    }  # fmt: skip
+    policy = train_agent(agent, market, table, SimulationConfig(**ACCOUNT, action="leverage"), seed=0).policy
+    close, volatility = market.last[:, :, 3], table.column("realized_volatility_20d")
+    earned = (0.3 / volatility[:-1] / 8 * (close[1:] / close[:-1] - 1.0)).sum(axis=1)
+    earned = earned[np.isfinite(earned)]
+    constant = earned.mean() / np.square(earned).mean() if held else 0.0
+    assert abs(policy.network.weights[0].detach()).max() < 1e-6
+    assert float(policy.network.biases[0].detach().max()) == pytest.approx(constant, rel=0.02, abs=1e-6)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"parameters": {"constant": -1.0}}, "must be 0 or more"),
         ({"parameters": {"budget": 1.5}}, "fraction in"),
         ({"parameters": {"span": 1}}, "at least 2 decisions"),
         ({"network": {"octaves": 2.0}}, r"must be in \(0, 1\]"),

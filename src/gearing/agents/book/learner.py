@@ -50,6 +50,9 @@ class BookParameters:
         Weight of the squared distance of the weights (not the biases) from their start, over the number of years of
         history: the precision of a prior around the untrained policy, so that it counts less the more history there
         is.
+    constant : float
+        Share of the penalty that acts on the constant where a linear function of exposures begins: that contracts rise
+        in the long run is more plausible than that any one column foretells them.
     budget : float or None
         Mean largest drawdown of an episode; None follows growth alone, at scale 1.
     budget_rate : float
@@ -66,6 +69,7 @@ class BookParameters:
     final_learning_rate: float = 1e-3
     max_grad_norm: float = 1.0
     penalty: float = 1.0
+    constant: float = 1.0
     budget: float | None = 0.25
     budget_rate: float = 0.5
     mean_block: float = 20.0
@@ -77,6 +81,8 @@ class BookParameters:
             raise ValueError(f"parameters.budget is {self.budget}; it must be a fraction in (0, 1), or null.")
         if not 0.0 <= self.drop < 1.0:
             raise ValueError(f"parameters.drop is {self.drop}; it must be in [0, 1).")
+        if not self.constant >= 0.0:
+            raise ValueError(f"parameters.constant is {self.constant}; it must be 0 or more.")
         if self.span < 2:
             raise ValueError(f"parameters.span is {self.span}; it must be at least 2 decisions.")
         if not self.mean_block >= 1.0:
@@ -139,11 +145,13 @@ class BookLearner:
         if self.settings.network.get("layers"):
             return
         earned = self.network.input_returns(self._blocks, moves).numpy().astype(np.float64) * self._per_year
-        n, ridge = len(earned), self.parameters.penalty * self._per_year / len(earned)
+        n, p = len(earned), self.parameters
+        ridge = np.full(earned.shape[1], p.penalty * self._per_year / n)
+        ridge[-1] *= p.constant
         for k in range(self.network.members):
             rng = np.random.default_rng([seed + k, 2])
-            sample = earned[resampled(n, n, 1, self.parameters.mean_block, rng)[0]]
-            second = sample.T @ sample / n / self._per_year + max(ridge, 1e-6) * np.eye(earned.shape[1])
+            sample = earned[resampled(n, n, 1, p.mean_block, rng)[0]]
+            second = sample.T @ sample / n / self._per_year + np.diag(np.maximum(ridge, 1e-6))
             self.network.set_linear(k, np.linalg.solve(second, sample.mean(axis=0)))
 
     def update(self) -> dict[str, float]:
