@@ -9,7 +9,7 @@ from nbclient import NotebookClient
 
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
 PATHS = sorted(FOLDER.glob("*.ipynb"))
-QUICK = {"00_quick_start.ipynb"}
+QUICK = {"01_volatility.ipynb"}
 
 
 @pytest.mark.parametrize(
