@@ -39,7 +39,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(STAMP) ## train, evaluate, track, export and decide in three acts; DATA=folder for real history
-	$(BIN)/gearing study experiments/demo.yaml $(if $(DATA),market.folder=$(DATA))
+	$(BIN)/gearing study experiments/demo.yaml jobs=$(JOBS) $(if $(DATA),market.folder=$(DATA))
 
 test: $(STAMP) ## the tests that take under five seconds each
 	$(PYTEST) -m "not slow" -n $(JOBS)
