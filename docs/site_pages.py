@@ -64,12 +64,12 @@ def rewritten(markdown: str, page: str) -> str:
         relative = posixpath.relpath(there, posixpath.dirname(page) or ".")
         return f"{label}({relative}{hash_}{anchor})"
 
-    kept: list[str] = []
+    parts: list[str] = []
     at = 0
     for block in _FENCE.finditer(markdown):
-        kept += [LINK.sub(link, markdown[at : block.start()]), block.group(0)]
+        parts += [LINK.sub(link, markdown[at : block.start()]), block.group(0)]
         at = block.end()
-    return "".join([*kept, LINK.sub(link, markdown[at:])])
+    return "".join([*parts, LINK.sub(link, markdown[at:])])
 
 
 _STYLE = re.compile(r"<style.*?</style>", re.DOTALL)  # of a table, which the site has its own for

@@ -29,7 +29,7 @@ def controls():
 
 
 def rule_of(name):
-    # Half of Kelly is nothing in a fall, so it is asked with a prior.
+    # Half of Kelly is nothing in a fall, so it is given a prior.
     return make_rule({"rule": name, "prior": 2.0} if name == "kelly" else name)
 
 
@@ -40,11 +40,11 @@ def direction_of(name):
 def with_table(market):
     """The market with every column that a rule or control reads; forecasts of nobody are random probabilities."""
     readers = [*(rule_of(name) for name in RULES), *controls()]
-    asked = dict.fromkeys(c for reader in readers for c in reader.required_columns)
+    requested = dict.fromkeys(c for reader in readers for c in reader.required_columns)
     own = {*POSITION_COLUMNS, *ACCOUNT_COLUMNS}
-    table = FeatureSet([name for name in asked if is_feature(name)]).compute(market)
+    table = FeatureSet([name for name in requested if is_feature(name)]).compute(market)
     rng = np.random.default_rng(0)
-    for name in (name for name in asked if not is_feature(name) and name not in own):
+    for name in (name for name in requested if not is_feature(name) and name not in own):
         shape = (market.n_bars, market.n_contracts)
         table = table.join(name, rng.uniform(0.05, 0.95, shape), lower=0.0, upper=1.0)
     return market, table

@@ -212,8 +212,8 @@ class BookLearner:
         """Without some contracts, drawn for each member."""
         if self.parameters.drop == 0.0:
             return leverage
-        kept = np.stack([rng.random(leverage.shape[-1]) >= self.parameters.drop for rng in draws])
-        return leverage * torch.from_numpy(kept).double()[:, None, :]
+        traded = np.stack([rng.random(leverage.shape[-1]) >= self.parameters.drop for rng in draws])
+        return leverage * torch.from_numpy(traded).double()[:, None, :]
 
     def _paths(self, returns: Tensor, draws: Sequence[np.random.Generator]) -> Tensor:
         """Resampled years (members, n_paths, n_decisions)."""

@@ -83,8 +83,8 @@ def drawn(search: Search, batch: int, count: int, tried: Sequence[Tried]) -> lis
     distributions, known = _distributions(search), {as_text(one.drawn) for one in tried}
     found: list[dict[str, Any]] = []
     while len(found) < count:
-        asked = (_as_written(search, study.ask(distributions).params) for _ in range(_REDRAWN))
-        left = (one for one in asked if as_text(one) not in known)
+        proposed = (_as_written(search, study.ask(distributions).params) for _ in range(_REDRAWN))
+        left = (one for one in proposed if as_text(one) not in known)
         one = next(left, None) or _untried(search, known, Random(f"{seed} {len(found)}"))
         if one is None:
             break
